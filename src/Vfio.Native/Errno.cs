@@ -1,0 +1,100 @@
+namespace Vfio;
+
+/// <summary>Linux error numbers that this library raises or answers with.</summary>
+/// <remarks>The values of <c>asm-generic/errno-base.h</c> and <c>asm-generic/errno.h</c>, which x86-64 and arm64 share.
+/// Any other number that the kernel or a peer returns is kept as it is.</remarks>
+public enum Errno
+{
+    /// <summary>No error.</summary>
+    None = 0,
+
+    /// <summary>EPERM: not allowed, whatever the file mode says.</summary>
+    OperationNotPermitted = 1,
+
+    /// <summary>ENOENT: no such file, device or mapping.</summary>
+    NoEntry = 2,
+
+    /// <summary>EINTR: a signal came first.</summary>
+    Interrupted = 4,
+
+    /// <summary>EIO: the device did not answer.</summary>
+    InputOutput = 5,
+
+    /// <summary>ENXIO: no such device or address.</summary>
+    NoDeviceOrAddress = 6,
+
+    /// <summary>EBADF: not an open descriptor, or not open for this.</summary>
+    BadDescriptor = 9,
+
+    /// <summary>EAGAIN: nothing there yet.</summary>
+    TryAgain = 11,
+
+    /// <summary>ENOMEM: out of memory, or over a limit such as RLIMIT_MEMLOCK.</summary>
+    NoMemory = 12,
+
+    /// <summary>EACCES: the mode or the mapping does not allow it.</summary>
+    AccessDenied = 13,
+
+    /// <summary>EFAULT: an address that is not mapped.</summary>
+    BadAddress = 14,
+
+    /// <summary>EBUSY: in use.</summary>
+    Busy = 16,
+
+    /// <summary>EEXIST: already there.</summary>
+    Exists = 17,
+
+    /// <summary>ENODEV: the device is gone.</summary>
+    NoDevice = 19,
+
+    /// <summary>EINVAL: an argument out of its range.</summary>
+    InvalidArgument = 22,
+
+    /// <summary>EMFILE: this process has too many open files.</summary>
+    TooManyOpenFiles = 24,
+
+    /// <summary>ENOTTY: the device has no such operation.</summary>
+    NoSuchOperation = 25,
+
+    /// <summary>ENOSPC: no room.</summary>
+    NoSpace = 28,
+
+    /// <summary>EPIPE: the reader is gone.</summary>
+    BrokenPipe = 32,
+
+    /// <summary>ENOSYS: not implemented.</summary>
+    NotImplemented = 38,
+
+    /// <summary>EPROTO: the peer broke the protocol.</summary>
+    Protocol = 71,
+
+    /// <summary>EMSGSIZE: a message larger than was agreed.</summary>
+    MessageTooLong = 90,
+
+    /// <summary>EOPNOTSUPP: not supported.</summary>
+    NotSupported = 95,
+
+    /// <summary>EADDRINUSE: somebody else listens there.</summary>
+    AddressInUse = 98,
+
+    /// <summary>ECONNABORTED: the connection ended before it was used.</summary>
+    ConnectionAborted = 103,
+
+    /// <summary>ECONNRESET: the peer went away.</summary>
+    ConnectionReset = 104,
+
+    /// <summary>ENOBUFS: no room in the peer's queue.</summary>
+    NoBuffers = 105,
+
+    /// <summary>ENOTCONN: not connected.</summary>
+    NotConnected = 107,
+
+    /// <summary>ESHUTDOWN: shut down by this side.</summary>
+    Shutdown = 108,
+
+    /// <summary>ETIMEDOUT: the peer did not answer in time.</summary>
+    TimedOut = 110,
+
+    /// <summary>ECONNREFUSED: nobody listens there.</summary>
+    ConnectionRefused = 111,
+}

@@ -1,0 +1,93 @@
+using System.Runtime.InteropServices;
+
+namespace Vfio.Native;
+
+/// <summary>An eventfd: a 64-bit counter that one side adds to and the other waits for.</summary>
+/// <remarks>Safe to signal and to wait for from any thread. See eventfd(2).</remarks>
+public sealed class EventFd : IDisposable
+{
+    private const string EventFdLink = "anon_inode:[eventfd]";
+    private readonly bool _mayBlock;
+    private int _disposed;
+
+    private EventFd(FileDescriptor descriptor, bool mayBlock)
+    {
+        bool held = false;
+        descriptor.DangerousAddRef(ref held);
+        Descriptor = descriptor;
+        _mayBlock = mayBlock;
+    }
+
+    /// <summary>The descriptor, to be passed to a device; open for as long as this object is.</summary>
+    public FileDescriptor Descriptor { get; }
+
+    /// <summary>Makes a new one: counter 0, non-blocking, close-on-exec.</summary>
+    /// <exception cref="VfioException">The process has no descriptors left (EMFILE).</exception>
+    public static EventFd Create()
+    {
+        int number = LibC.eventfd(0, LibC.EFD_CLOEXEC | LibC.EFD_NONBLOCK);
+        if (number < 0)
+            throw VfioException.FromLastError("eventfd", "this process", "raise the limit on open files (ulimit -n)");
+        using FileDescriptor descriptor = new(number);
+        return new EventFd(descriptor, mayBlock: false);
+    }
+
+    /// <summary>Holds a descriptor that somebody gave, if it is an eventfd.</summary>
+    /// <remarks>Anything else would let its giver block the thread that signals it. The giver may dispose its own object
+    /// at once: the descriptor stays open until this object is disposed too.</remarks>
+    /// <returns>Null when the descriptor is no eventfd.</returns>
+    public static EventFd? TryHold(FileDescriptor descriptor)
+    {
+        ArgumentNullException.ThrowIfNull(descriptor);
+        string? link = File.ResolveLinkTarget($"/proc/self/fd/{descriptor.Number}", returnFinalTarget: false)?.Name;
+        if (link != EventFdLink)
+            return null;
+        int flags = LibC.fcntl(descriptor.Number, LibC.F_GETFL, 0);
+        return flags < 0 ? null : new EventFd(descriptor, mayBlock: (flags & LibC.O_NONBLOCK) == 0);
+    }
+
+    /// <summary>Adds one to the counter and wakes who waits. Never blocks: a full counter stays full.</summary>
+    public void Signal()
+    {
+        // The giver chose whether writes block and may have filled the counter; its flags are not ours to change,
+        // because they are shared with it.
+        if (!_mayBlock || Poll.IsReady(Descriptor, forWriting: true))
+            Write(1);
+    }
+
+    /// <summary>Takes the counter and sets it to zero.</summary>
+    /// <returns>How often it was signalled since the last time; 0 when it was not.</returns>
+    public ulong Drain() => !_mayBlock || Poll.IsReady(Descriptor, forWriting: false) ? Read() : 0;
+
+    /// <summary>Waits until it is signalled, and drains it.</summary>
+    /// <param name="timeout">How long; <see cref="Timeout.InfiniteTimeSpan"/> for ever.</param>
+    /// <returns>False when the time ran out first.</returns>
+    public bool Wait(TimeSpan timeout)
+    {
+        long end = Environment.TickCount64 + (long)timeout.TotalMilliseconds;
+        do
+        {
+            if (Drain() != 0)
+                return true;
+            TimeSpan left = timeout < TimeSpan.Zero ? timeout : TimeSpan.FromMilliseconds(Math.Max(0, end - Environment.TickCount64));
+            Poll.WaitReadable(Descriptor, left);
+        }
+        while (timeout < TimeSpan.Zero || Environment.TickCount64 < end);
+        return Drain() != 0;
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        if (Interlocked.Exchange(ref _disposed, 1) == 0)
+            Descriptor.DangerousRelease();
+    }
+
+    private unsafe void Write(ulong amount) => _ = LibC.write(Descriptor.Number, &amount, sizeof(ulong));
+
+    private unsafe ulong Read()
+    {
+        ulong count;
+        return LibC.read(Descriptor.Number, &count, sizeof(ulong)) == sizeof(ulong) ? count : 0;
+    }
+}

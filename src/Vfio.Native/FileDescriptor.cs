@@ -1,0 +1,35 @@
+using System.Runtime.InteropServices;
+
+namespace Vfio.Native;
+
+/// <summary>An open file descriptor that this object owns, closed once when the last user lets go.</summary>
+/// <remarks>Reference counted as every <see cref="SafeHandle"/>: a holder that outlives its giver calls
+/// <see cref="SafeHandle.DangerousAddRef"/> and <see cref="SafeHandle.DangerousRelease"/>; no copy of the descriptor is needed.</remarks>
+public sealed class FileDescriptor : SafeHandle
+{
+    /// <summary>Takes ownership of an open descriptor.</summary>
+    /// <param name="number">The descriptor, zero or above.</param>
+    public FileDescriptor(int number)
+        : base(-1, ownsHandle: true)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegative(number);
+        SetHandle(number);
+    }
+
+    /// <inheritdoc/>
+    public override bool IsInvalid => handle < 0;
+
+    /// <summary>The number, for a system call made while this object is alive.</summary>
+    public int Number => (int)handle;
+
+    /// <summary>A new descriptor of the same open file, close-on-exec.</summary>
+    /// <exception cref="VfioException">The process has no descriptors left (EMFILE).</exception>
+    public FileDescriptor Duplicate()
+    {
+        int copy = LibC.fcntl(Number, LibC.F_DUPFD_CLOEXEC, 0);
+        return copy >= 0 ? new FileDescriptor(copy) : throw VfioException.FromLastError("dup", $"descriptor {Number}");
+    }
+
+    /// <inheritdoc/>
+    protected override bool ReleaseHandle() => LibC.close((int)handle) == 0;
+}

@@ -1,0 +1,43 @@
+namespace Vfio.Native;
+
+/// <summary>Makes anonymous files in memory that two processes can share.</summary>
+public static class MemoryFile
+{
+    /// <summary>Makes a zeroed memory file whose size is sealed, so that nobody can truncate it under a mapping.</summary>
+    /// <param name="name">A name for <c>/proc/PID/maps</c>.</param>
+    /// <param name="lengthBytes">Its size.</param>
+    /// <exception cref="VfioException">No descriptors or no memory left.</exception>
+    public static FileDescriptor Create(string name, ulong lengthBytes)
+    {
+        FileDescriptor file = CreateUnsealed(name, lengthBytes);
+        if (LibC.fcntl(file.Number, LibC.F_ADD_SEALS, LibC.F_SEAL_SHRINK | LibC.F_SEAL_GROW | LibC.F_SEAL_SEAL) == 0)
+            return file;
+        file.Dispose();
+        throw VfioException.FromLastError("fcntl(F_ADD_SEALS)", name);
+    }
+
+    /// <summary>Makes a zeroed memory file that its holders can still resize, as many clients of this field do.</summary>
+    /// <param name="name">A name for <c>/proc/PID/maps</c>.</param>
+    /// <param name="lengthBytes">Its size.</param>
+    /// <exception cref="VfioException">No descriptors or no memory left.</exception>
+    public static FileDescriptor CreateUnsealed(string name, ulong lengthBytes)
+    {
+        int number = LibC.memfd_create(name, LibC.MFD_CLOEXEC | LibC.MFD_ALLOW_SEALING);
+        if (number < 0)
+            throw VfioException.FromLastError("memfd_create", name);
+        FileDescriptor file = new(number);
+        if (LibC.ftruncate(number, checked((long)lengthBytes)) == 0)
+            return file;
+        file.Dispose();
+        throw VfioException.FromLastError($"ftruncate to {lengthBytes} bytes", name);
+    }
+
+    /// <summary>Sets the size of a file.</summary>
+    /// <exception cref="VfioException">It is sealed, or not a file of this kind.</exception>
+    public static void Resize(FileDescriptor file, ulong lengthBytes)
+    {
+        ArgumentNullException.ThrowIfNull(file);
+        if (LibC.ftruncate(file.Number, checked((long)lengthBytes)) != 0)
+            throw VfioException.FromLastError($"ftruncate to {lengthBytes} bytes", $"descriptor {file.Number}");
+    }
+}

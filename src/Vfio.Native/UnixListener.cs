@@ -1,0 +1,101 @@
+using System.Runtime.InteropServices;
+
+namespace Vfio.Native;
+
+/// <summary>A UNIX stream socket that clients connect to.</summary>
+public sealed unsafe class UnixListener : IDisposable
+{
+    private const int Backlog = 16;
+    private readonly string? _path;
+
+    private UnixListener(FileDescriptor descriptor, string? path)
+    {
+        Descriptor = descriptor;
+        _path = path;
+    }
+
+    /// <summary>The listening socket; owned by this object.</summary>
+    public FileDescriptor Descriptor { get; }
+
+    /// <summary>Listens at a path. A socket file that nobody listens at any more is replaced; anything else there is left alone.</summary>
+    /// <param name="path">The socket's file.</param>
+    /// <param name="mode">Who may connect: permission bits of the file, 0660 by convention.</param>
+    /// <exception cref="VfioException">EADDRINUSE: a server listens there, or a file that is no socket is in the way.</exception>
+    public static UnixListener Bind(string path, UnixFileMode mode)
+    {
+        RemoveStale(path);
+        FileDescriptor descriptor = UnixAddress.NewSocket();
+        UnixAddress address = new(path);
+        // The mode is set before listen(), so nobody can connect under a looser one.
+        if (LibC.bind(descriptor.Number, &address, UnixAddress.Length) == 0
+            && LibC.chmod(path, (uint)mode) == 0
+            && LibC.listen(descriptor.Number, Backlog) == 0)
+        {
+            return new UnixListener(descriptor, path);
+        }
+
+        VfioException refusal = VfioException.FromLastError("listen", path);
+        descriptor.Dispose();
+        throw refusal;
+    }
+
+    /// <summary>Takes a socket that already listens, as a service manager passes it.</summary>
+    public static UnixListener FromDescriptor(FileDescriptor descriptor) => new(descriptor, null);
+
+    /// <summary>Waits for a client.</summary>
+    /// <returns>Null once <see cref="Shutdown"/> was called.</returns>
+    /// <exception cref="VfioException">The socket does not listen, or the process has no descriptors left (EMFILE).</exception>
+    public UnixSocket? Accept()
+    {
+        while (true)
+        {
+            int number = LibC.accept4(Descriptor.Number, null, null, LibC.SOCK_CLOEXEC);
+            if (number >= 0)
+                return new UnixSocket(new FileDescriptor(number));
+            switch ((Errno)Marshal.GetLastPInvokeError())
+            {
+                // A client that gave up between connect and accept is not our error.
+                case Errno.Interrupted or Errno.ConnectionAborted:
+                    continue;
+                case Errno.InvalidArgument:
+                    return null;
+                default:
+                    throw VfioException.FromLastError("accept", _path ?? "the passed socket");
+            }
+        }
+    }
+
+    /// <summary>Stops listening: <see cref="Accept"/>, also one that waits in another thread, returns null.</summary>
+    public void Shutdown() => _ = LibC.shutdown(Descriptor.Number, LibC.SHUT_RDWR);
+
+    /// <summary>Closes the socket and removes its file.</summary>
+    public void Dispose()
+    {
+        Descriptor.Dispose();
+        if (_path is not null)
+            File.Delete(_path);
+    }
+
+    private static void RemoveStale(string path)
+    {
+        if (!Path.Exists(path))
+            return;
+        try
+        {
+            using UnixSocket living = UnixSocket.Connect(path);
+        }
+        catch (VfioException refusal) when (refusal.Errno == Errno.ConnectionRefused && IsSocket(path))
+        {
+            File.Delete(path);
+            return;
+        }
+
+        throw new VfioException("listen", path, Errno.AddressInUse, "a server listens there, or the file is no socket; choose another path");
+    }
+
+    private static bool IsSocket(string path)
+    {
+        byte* status = stackalloc byte[256];
+        return LibC.lstat(path, status) == 0 && FileIdentity.IsSocket(status);
+    }
+}

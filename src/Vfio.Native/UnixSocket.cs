@@ -1,0 +1,173 @@
+using System.Runtime.InteropServices;
+
+namespace Vfio.Native;
+
+/// <summary>A connected UNIX stream socket that carries bytes and descriptors.</summary>
+/// <remarks>Receive and send allocate nothing but the descriptors that arrive. One thread may send while another receives;
+/// two senders, or two receivers, take turns by themselves. Any thread may call <see cref="Shutdown"/>.</remarks>
+public sealed unsafe class UnixSocket : IDisposable
+{
+    /// <summary>Most descriptors that one message carries (SCM_MAX_FD).</summary>
+    public const int MaxDescriptors = 253;
+
+    // struct cmsghdr (16 bytes), then the descriptors; CMSG_SPACE of the most.
+    private const int ControlHeaderBytes = 16;
+
+    private readonly FileDescriptor _descriptor;
+
+    /// <summary>Takes ownership of a connected socket.</summary>
+    public UnixSocket(FileDescriptor descriptor)
+    {
+        ArgumentNullException.ThrowIfNull(descriptor);
+        _descriptor = descriptor;
+    }
+
+    /// <summary>The socket's descriptor, to wait on; owned by this object.</summary>
+    public FileDescriptor Descriptor => _descriptor;
+
+    /// <summary>Connects to a server.</summary>
+    /// <param name="path">The socket's file.</param>
+    /// <exception cref="VfioException">Nobody listens there, or this user may not.</exception>
+    public static UnixSocket Connect(string path)
+    {
+        FileDescriptor descriptor = UnixAddress.NewSocket();
+        UnixAddress address = new(path);
+        if (LibC.connect(descriptor.Number, &address, UnixAddress.Length) == 0)
+            return new UnixSocket(descriptor);
+        VfioException refusal = VfioException.FromLastError("connect", path, "check that a server runs and that this user may write to its socket");
+        descriptor.Dispose();
+        throw refusal;
+    }
+
+    /// <summary>Makes two sockets that are connected to each other.</summary>
+    /// <exception cref="VfioException">No descriptors left.</exception>
+    public static (UnixSocket First, UnixSocket Second) CreatePair()
+    {
+        int* pair = stackalloc int[2];
+        return LibC.socketpair(LibC.AF_UNIX, LibC.SOCK_STREAM | LibC.SOCK_CLOEXEC, 0, pair) == 0
+            ? (new UnixSocket(new FileDescriptor(pair[0])), new UnixSocket(new FileDescriptor(pair[1])))
+            : throw VfioException.FromLastError("socketpair", "this process");
+    }
+
+    /// <summary>Receives what is there, and the descriptors that came with it.</summary>
+    /// <param name="buffer">Where the bytes go; not empty.</param>
+    /// <param name="descriptors">Where the descriptors are added; the caller owns them.</param>
+    /// <param name="wait">Whether to wait when nothing is there.</param>
+    /// <param name="error">Why the result is negative: <see cref="Errno.TryAgain"/> when nothing was there. With a result of 0 or more,
+    /// <see cref="Errno.TooManyOpenFiles"/> when descriptors were dropped because this process has no room for them.</param>
+    /// <returns>How many bytes; 0 when the peer closed; -1 with <paramref name="error"/>.</returns>
+    public int Receive(Span<byte> buffer, DescriptorQueue descriptors, bool wait, out Errno error)
+    {
+        ArgumentNullException.ThrowIfNull(descriptors);
+        byte* control = stackalloc byte[ControlHeaderBytes + (MaxDescriptors * sizeof(int)) + sizeof(int)];
+        fixed (byte* bytes = buffer)
+        {
+            LibC.IoVector vector = new() { Base = bytes, Length = (nuint)buffer.Length };
+            LibC.MessageHeader message = new()
+            {
+                Vectors = &vector,
+                VectorCount = 1,
+                Control = control,
+                ControlLength = ControlHeaderBytes + (MaxDescriptors * sizeof(int)) + sizeof(int),
+            };
+            nint count;
+            do
+            {
+                count = LibC.recvmsg(_descriptor.Number, &message, LibC.MSG_CMSG_CLOEXEC | (wait ? 0 : LibC.MSG_DONTWAIT));
+            }
+            while (count < 0 && Marshal.GetLastPInvokeError() == (int)Errno.Interrupted);
+            error = count < 0 ? (Errno)Marshal.GetLastPInvokeError() : Errno.None;
+            if (count >= 0 && message.ControlLength >= ControlHeaderBytes)
+                TakeDescriptors(control, message.ControlLength, descriptors);
+            if (count >= 0 && (message.Flags & LibC.MSG_CTRUNC) != 0)
+                error = Errno.TooManyOpenFiles;
+            return (int)count;
+        }
+    }
+
+    /// <summary>Sends bytes, and descriptors with the first of them.</summary>
+    /// <param name="first">Sent first.</param>
+    /// <param name="second">Sent next; may be empty.</param>
+    /// <param name="descriptors">Lent for the call; at most <see cref="MaxDescriptors"/>.</param>
+    /// <param name="wait">Whether to wait while the peer's queue is full.</param>
+    /// <param name="error">Why the result is negative: <see cref="Errno.TryAgain"/> when the queue is full.</param>
+    /// <returns>How many bytes were taken, perhaps fewer than given; -1 with <paramref name="error"/>.</returns>
+    public int Send(
+        ReadOnlySpan<byte> first, ReadOnlySpan<byte> second, ReadOnlySpan<FileDescriptor> descriptors, bool wait, out Errno error)
+    {
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(descriptors.Length, MaxDescriptors);
+        int flags = LibC.MSG_NOSIGNAL | (wait ? 0 : LibC.MSG_DONTWAIT);
+        fixed (byte* firstBytes = first, secondBytes = second)
+        {
+            nint count;
+            if (second.Length == 0 && descriptors.Length == 0)
+            {
+                do
+                {
+                    count = LibC.send(_descriptor.Number, firstBytes, (nuint)first.Length, flags);
+                }
+                while (count < 0 && Marshal.GetLastPInvokeError() == (int)Errno.Interrupted);
+            }
+            else
+            {
+                LibC.IoVector* vectors = stackalloc LibC.IoVector[2];
+                vectors[0] = new() { Base = firstBytes, Length = (nuint)first.Length };
+                vectors[1] = new() { Base = secondBytes, Length = (nuint)second.Length };
+                byte* control = stackalloc byte[ControlHeaderBytes + (MaxDescriptors * sizeof(int)) + sizeof(int)];
+                LibC.MessageHeader message = new() { Vectors = vectors, VectorCount = 2 };
+                if (descriptors.Length > 0)
+                {
+                    message.Control = control;
+                    message.ControlLength = PutDescriptors(control, descriptors);
+                }
+
+                do
+                {
+                    count = LibC.sendmsg(_descriptor.Number, &message, flags);
+                }
+                while (count < 0 && Marshal.GetLastPInvokeError() == (int)Errno.Interrupted);
+            }
+
+            error = count < 0 ? (Errno)Marshal.GetLastPInvokeError() : Errno.None;
+            return (int)count;
+        }
+    }
+
+    /// <summary>Ends the connection both ways; a receive or send that waits in another thread returns.</summary>
+    public void Shutdown() => _ = LibC.shutdown(_descriptor.Number, LibC.SHUT_RDWR);
+
+    /// <inheritdoc/>
+    public void Dispose() => _descriptor.Dispose();
+
+    private static void TakeDescriptors(byte* control, nuint controlLength, DescriptorQueue descriptors)
+    {
+        // The kernel writes whole headers, each padded to 8 bytes; only SCM_RIGHTS is ever asked for on this socket.
+        nuint at = 0;
+        while (at + ControlHeaderBytes <= controlLength)
+        {
+            nuint length = *(nuint*)(control + at);
+            bool rights = *(int*)(control + at + 8) == LibC.SOL_SOCKET && *(int*)(control + at + 12) == LibC.SCM_RIGHTS;
+            if (length < ControlHeaderBytes || length > controlLength - at)
+                return;
+            if (rights)
+            {
+                int* numbers = (int*)(control + at + ControlHeaderBytes);
+                for (nuint i = 0; i < (length - ControlHeaderBytes) / sizeof(int); i++)
+                    descriptors.Add(new FileDescriptor(numbers[i]));
+            }
+
+            at += (length + 7) & ~(nuint)7;
+        }
+    }
+
+    private static nuint PutDescriptors(byte* control, ReadOnlySpan<FileDescriptor> descriptors)
+    {
+        nuint length = (nuint)(ControlHeaderBytes + (descriptors.Length * sizeof(int)));
+        *(nuint*)control = length;
+        *(int*)(control + 8) = LibC.SOL_SOCKET;
+        *(int*)(control + 12) = LibC.SCM_RIGHTS;
+        for (int i = 0; i < descriptors.Length; i++)
+            *(int*)(control + ControlHeaderBytes + (i * sizeof(int))) = descriptors[i].Number;
+        return (length + 7) & ~(nuint)7;
+    }
+}

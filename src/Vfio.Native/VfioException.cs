@@ -1,0 +1,42 @@
+using System.ComponentModel;
+using System.Runtime.InteropServices;
+
+namespace Vfio;
+
+/// <summary>The kernel, a peer or a device refused: what was asked, of which device, the errno, and what to do.</summary>
+/// <remarks>The message is one line, ready for a person. Misuse of this library is an <see cref="ArgumentException"/> instead.</remarks>
+public sealed class VfioException : IOException
+{
+    /// <summary>Makes the exception.</summary>
+    /// <param name="operation">What was asked, for example <c>VFIO_DEVICE_RESET</c> or <c>read of BAR0 at 0x10</c>.</param>
+    /// <param name="target">The device or file that refused.</param>
+    /// <param name="errno">The error number.</param>
+    /// <param name="advice">Why, or what to do about it; a clause without a full stop.</param>
+    public VfioException(string operation, string target, Errno errno, string? advice = null)
+        : base($"{operation} on {target}: {Describe(errno)}{(advice is null ? "" : "; " + advice)}")
+    {
+        Operation = operation;
+        Target = target;
+        Errno = errno;
+    }
+
+    /// <summary>What was asked.</summary>
+    public string Operation { get; }
+
+    /// <summary>The device or file that refused.</summary>
+    public string Target { get; }
+
+    /// <summary>The error number as the kernel or the peer gave it.</summary>
+    public Errno Errno { get; }
+
+    /// <summary>Makes the exception from the errno of the last system call of this thread.</summary>
+    /// <param name="operation">What was asked.</param>
+    /// <param name="target">The device or file that refused.</param>
+    /// <param name="advice">Why, or what to do about it.</param>
+    public static VfioException FromLastError(string operation, string target, string? advice = null) =>
+        new(operation, target, (Errno)Marshal.GetLastPInvokeError(), advice);
+
+    /// <summary>The errno in the C library's words, with its number.</summary>
+    /// <param name="errno">The error number.</param>
+    public static string Describe(Errno errno) => $"{new Win32Exception((int)errno).Message} (errno {(int)errno})";
+}

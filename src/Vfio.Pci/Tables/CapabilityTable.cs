@@ -1,0 +1,23 @@
+namespace Vfio.Pci;
+
+/// <summary>One kind of capability: its id, its name, and its registers. The same table protects, decodes, draws and documents.</summary>
+/// <param name="Id">The id of the PCI Code and ID Assignment specification.</param>
+/// <param name="IsExtended">Whether it lives in the extended list, from 0x100 on.</param>
+/// <param name="Name">Its name in that specification.</param>
+/// <param name="Layout">The registers of one instance, offsets from its start, in ascending order. Registers that only some versions or
+/// sizes of the structure have are there only when this instance has them.</param>
+public sealed record CapabilityTable(ushort Id, bool IsExtended, string Name, Func<CapabilityView, CapabilityLayout> Layout);
+
+/// <summary>The registers of one instance of a capability.</summary>
+/// <param name="LengthBytes">Size of the structure with its header.</param>
+/// <param name="Registers">In ascending order, apart from each other, inside <paramref name="LengthBytes"/>.</param>
+public sealed record CapabilityLayout(int LengthBytes, IReadOnlyList<Register> Registers);
+
+/// <summary>One instance of a capability in a config space: what a layout may look at.</summary>
+/// <param name="Space">The config space.</param>
+/// <param name="Offset">Where the capability starts, in bytes.</param>
+public readonly record struct CapabilityView(ConfigSpace Space, int Offset)
+{
+    /// <summary>Reads 1, 2 or 4 bytes at an offset from the capability's start.</summary>
+    public uint Read(int offset, int bytes) => Space.Read(Offset + offset, bytes);
+}

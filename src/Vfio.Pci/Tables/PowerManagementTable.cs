@@ -1,0 +1,56 @@
+using static Vfio.Pci.BitRule;
+
+namespace Vfio.Pci;
+
+/// <summary>Power Management: PCI Bus Power Management Interface 1.2, section 3.2.</summary>
+internal static class PowerManagementTable
+{
+    private static readonly CapabilityLayout Layout = new(8,
+    [
+        new Register(0x02, 2, "Capabilities")
+        {
+            { "Version", 2, 0, Fixed },
+            { "PMEClk", 3, Fixed },
+            { "DSI", 5, Fixed },
+            { "AuxCurrent", 8, 6, Fixed, AuxCurrent },
+            { "D1", 9, Fixed },
+            { "D2", 10, Fixed },
+            { "PME", 15, 11, Fixed, PmeStates },
+        },
+        new Register(0x04, 2, "Status")
+        {
+            // The state change is the guard's to make: it saves and restores around a reset by D3hot.
+            { "PowerState", 1, 0, Virtual, state => $"D{state}" },
+            { "NoSoftRst", 3, Fixed },
+            { "PME-Enable", 8, PassedThrough },
+            { "DSel", 12, 9, PassedThrough, select => $"{select}" },
+            { "DScale", 14, 13, Fixed, scale => $"{scale}" },
+            { "PME", 15, WriteOneToClear },
+        },
+        new Register(0x06, 1, "Bridge")
+        {
+            { "B3", 6, Fixed },
+            { "BPCC", 7, Fixed },
+        },
+        new Register(0x07, 1, "Data") { { "Data", 7, 0, Fixed } },
+    ]);
+
+    internal static readonly CapabilityTable Table = new(0x01, false, "Power Management", _ => Layout);
+
+    private static string AuxCurrent(uint code) => code switch
+    {
+        0 => "0mA",
+        1 => "55mA",
+        2 => "100mA",
+        3 => "160mA",
+        4 => "220mA",
+        5 => "270mA",
+        6 => "320mA",
+        _ => "375mA",
+    };
+
+    private static string PmeStates(uint states) =>
+        $"(D0{Sign(states, 0)},D1{Sign(states, 1)},D2{Sign(states, 2)},D3hot{Sign(states, 3)},D3cold{Sign(states, 4)})";
+
+    private static char Sign(uint value, int bit) => value.Get(bit) ? '+' : '-';
+}

@@ -1,0 +1,25 @@
+namespace Vfio;
+
+/// <summary>What a device says of itself.</summary>
+/// <param name="Flags">What it is and can do.</param>
+/// <param name="RegionCount">How many region indexes it has, absent regions included.</param>
+/// <param name="InterruptCount">How many interrupt indexes it has, absent ones included.</param>
+public readonly record struct DeviceInfo(DeviceFlags Flags, int RegionCount, int InterruptCount)
+{
+    /// <summary>Whether <see cref="IVfioDevice.Reset"/> can work: asked without doing one.</summary>
+    public bool CanReset => Flags.HasFlag(DeviceFlags.Reset);
+}
+
+/// <summary>VFIO_DEVICE_FLAGS_* of <c>linux/vfio.h</c>.</summary>
+[Flags]
+public enum DeviceFlags
+{
+    /// <summary>Nothing said.</summary>
+    None = 0,
+
+    /// <summary>It can be reset.</summary>
+    Reset = 1,
+
+    /// <summary>It is a PCI function: the numbers of its regions and interrupts are those of <see cref="RegionIndex"/> and <see cref="InterruptIndex"/>.</summary>
+    Pci = 2,
+}

@@ -1,0 +1,26 @@
+namespace Vfio;
+
+/// <summary>Where a function is plugged in: what it may do to the rest of the system.</summary>
+/// <remarks>Any thread of the function may call it, holding no lock of the function: the call may come back into it.</remarks>
+public interface IPciSlot
+{
+    /// <summary>Reads memory as bus master.</summary>
+    /// <returns>Why not (EFAULT: not mapped; EACCES: mapped without this permission; EPERM: bus master is off), or <see cref="Errno.None"/>.
+    /// On an error part of <paramref name="destination"/> may have been filled.</returns>
+    Errno ReadMemory(Iova address, Span<byte> destination);
+
+    /// <summary>Writes memory as bus master.</summary>
+    /// <returns>As for <see cref="ReadMemory"/>; on an error part of the bytes may have been written.</returns>
+    Errno WriteMemory(Iova address, ReadOnlySpan<byte> source);
+
+    /// <summary>Sets the level of the interrupt pin.</summary>
+    void SetIntx(bool asserted);
+
+    /// <summary>Sends an MSI message.</summary>
+    /// <param name="vector">From 0, below the number that the function's MSI capability has.</param>
+    void SignalMsi(int vector);
+
+    /// <summary>Sends an MSI-X message.</summary>
+    /// <param name="vector">From 0, below the size of the function's MSI-X table.</param>
+    void SignalMsix(int vector);
+}

@@ -1,0 +1,54 @@
+namespace Vfio;
+
+/// <summary>A lent device: regions, interrupts, DMA and reset, and nothing of how it is reached.</summary>
+/// <remarks>
+/// <para>The meaning follows <c>linux/vfio.h</c>; who produces it may be the kernel, a vfio-user server, or a guarded model in
+/// this process. To have the object is to have the device open; disposing it gives the device back, reset and quiet.</para>
+/// <para>Members may be called from any thread. A refusal is a <see cref="VfioException"/> with the errno; an argument that can
+/// never be right (a null, a negative) is an <see cref="ArgumentException"/>.</para>
+/// </remarks>
+public interface IVfioDevice : IDisposable
+{
+    /// <summary>The device's address, for messages: <c>model:edu</c>, <c>unix:/run/edu.sock</c>.</summary>
+    string Name { get; }
+
+    /// <summary>What the device is; fixed while it is open.</summary>
+    DeviceInfo Info { get; }
+
+    /// <summary>Describes a region; <see cref="RegionInfo.Length"/> 0 when the device has none of that number.</summary>
+    /// <exception cref="VfioException">EINVAL: the number is <see cref="DeviceInfo.RegionCount"/> or above.</exception>
+    RegionInfo GetRegion(RegionIndex region);
+
+    /// <summary>Describes a kind of interrupt; <see cref="InterruptInfo.Count"/> 0 when the device has none.</summary>
+    /// <exception cref="VfioException">EINVAL: the number is <see cref="DeviceInfo.InterruptCount"/> or above.</exception>
+    InterruptInfo GetInterrupt(InterruptIndex index);
+
+    /// <summary>Reads bytes of a region. 1, 2, 4 and 8 naturally aligned bytes are one access to the device.</summary>
+    /// <exception cref="VfioException">EINVAL: the range leaves the region; EIO: the device did not answer.</exception>
+    void ReadRegion(RegionIndex region, ulong offset, Span<byte> destination);
+
+    /// <summary>Writes bytes of a region. 1, 2, 4 and 8 naturally aligned bytes are one access to the device.</summary>
+    /// <exception cref="VfioException">EINVAL: the range leaves the region; EIO: the device did not answer.</exception>
+    void WriteRegion(RegionIndex region, ulong offset, ReadOnlySpan<byte> source);
+
+    /// <summary>Binds, masks, unmasks or fires interrupt vectors.</summary>
+    /// <exception cref="VfioException">EINVAL: no such vectors, or an action the kind does not have.</exception>
+    void SetInterrupts(in InterruptRequest request);
+
+    /// <summary>Lets the device use memory at an address.</summary>
+    /// <exception cref="VfioException">EEXIST: part of the range is mapped already; EINVAL: it wraps or is not page-aligned;
+    /// ENOMEM: a limit is reached.</exception>
+    void MapDma(in DmaMapping mapping);
+
+    /// <summary>Takes a range away; the device does not touch its memory once this returns. Mappings go whole or not at all.</summary>
+    /// <returns>How many bytes were mapped in it.</returns>
+    /// <exception cref="VfioException">ENOENT: nothing is mapped there; EINVAL: the range would cut a mapping.</exception>
+    ulong UnmapDma(Iova start, ulong length);
+
+    /// <summary>Takes all ranges away.</summary>
+    void UnmapAllDma();
+
+    /// <summary>Resets the device: registers as after power-on, bus master off. Mappings and eventfds stay.</summary>
+    /// <exception cref="VfioException">The reset failed, or <see cref="DeviceInfo.CanReset"/> is false (ENOTTY).</exception>
+    void Reset();
+}

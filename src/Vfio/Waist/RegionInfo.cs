@@ -1,0 +1,47 @@
+using Vfio.Native;
+
+namespace Vfio;
+
+/// <summary>One region of a device: how long, and how it may be reached.</summary>
+/// <param name="Index">Which one.</param>
+/// <param name="Length">Size in bytes; 0 when the device has no such region.</param>
+/// <param name="Flags">What it allows.</param>
+public readonly record struct RegionInfo(RegionIndex Index, ulong Length, RegionFlags Flags)
+{
+    /// <summary>The file to map it from; null when it cannot be mapped. Lent: the device keeps it open until it is disposed.</summary>
+    public FileDescriptor? File { get; init; }
+
+    /// <summary>Where in <see cref="File"/> the region starts, in bytes.</summary>
+    public ulong FileOffset { get; init; }
+
+    /// <summary>The parts that may be mapped, in order and apart from each other; empty means all of it, when it can be mapped at all.</summary>
+    public IReadOnlyList<MappableArea> MappableAreas { get; init; } = [];
+
+    /// <summary>Whether there is anything to map.</summary>
+    public bool IsMappable => File is not null && Flags.HasFlag(RegionFlags.Map);
+
+    /// <summary>A region that the device does not have.</summary>
+    public static RegionInfo Absent(RegionIndex index) => new(index, 0, RegionFlags.None);
+}
+
+/// <summary>A part of a region that may be mapped.</summary>
+/// <param name="Offset">Where it starts in the region, in bytes; a multiple of the page size.</param>
+/// <param name="Length">Its size in bytes.</param>
+public readonly record struct MappableArea(ulong Offset, ulong Length);
+
+/// <summary>VFIO_REGION_INFO_FLAG_* of <c>linux/vfio.h</c>.</summary>
+[Flags]
+public enum RegionFlags
+{
+    /// <summary>Cannot be reached.</summary>
+    None = 0,
+
+    /// <summary>May be read.</summary>
+    Read = 1,
+
+    /// <summary>May be written.</summary>
+    Write = 2,
+
+    /// <summary>May be mapped, wholly or in parts.</summary>
+    Map = 4,
+}
