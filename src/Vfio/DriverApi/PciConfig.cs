@@ -4,7 +4,7 @@ using Vfio.Pci;
 namespace Vfio;
 
 /// <summary>Config space of a device, as its lender shows it: one access of the width in the name.</summary>
-/// <remarks>Any thread may use it. Allocates nothing, except <see cref="Snapshot"/>.</remarks>
+/// <remarks>Any thread may use it. Reads and writes allocate nothing.</remarks>
 public sealed class PciConfig
 {
     private readonly IVfioDevice _device;
@@ -73,6 +73,15 @@ public sealed class PciConfig
         _device.ReadRegion(RegionIndex.Config, 0, bytes);
         return new ConfigSpace(bytes);
     }
+
+    /// <summary>Reads the lists of capabilities.</summary>
+    public CapabilityList ReadCapabilities() => CapabilityList.Read(Snapshot());
+
+    /// <summary>Finds the first capability of a kind.</summary>
+    /// <param name="id">Its id, by the PCI Code and ID Assignment specification.</param>
+    /// <param name="isExtended">Whether to look in the extended list.</param>
+    /// <returns>Null when the function has none.</returns>
+    public Capability? FindCapability(ushort id, bool isExtended = false) => ReadCapabilities().Find(id, isExtended);
 
     private void Check(int offset, int width)
     {
