@@ -6,12 +6,20 @@ namespace Vfio.Pci;
 /// <param name="Name">Its name in that specification.</param>
 /// <param name="Layout">The registers of one instance after its header, offsets from its start, in ascending order. Registers that only
 /// some versions or sizes of the structure have are there only when this instance has them.</param>
-public sealed record CapabilityTable(ushort Id, bool IsExtended, string Name, Func<CapabilityView, CapabilityLayout> Layout);
+public sealed record CapabilityTable(ushort Id, bool IsExtended, string Name, Func<CapabilityView, CapabilityLayout> Layout)
+{
+    /// <summary>Puts an instance into the words of <c>lspci</c>; null where each register is a line of its own.</summary>
+    internal Action<CapabilityText>? Describe { get; init; }
+}
 
 /// <summary>The registers of one instance of a capability.</summary>
 /// <param name="LengthBytes">Size of the structure with its header.</param>
 /// <param name="Registers">In ascending order, apart from each other, inside <paramref name="LengthBytes"/>.</param>
-public sealed record CapabilityLayout(int LengthBytes, IReadOnlyList<Register> Registers);
+public sealed record CapabilityLayout(int LengthBytes, IReadOnlyList<Register> Registers)
+{
+    /// <summary>Of a kind that has a name but no public description.</summary>
+    internal static readonly CapabilityLayout Unknown = new(0, []);
+}
 
 /// <summary>One instance of a capability in a config space: what a layout may look at.</summary>
 /// <param name="Space">The config space.</param>

@@ -2,7 +2,7 @@ using static Vfio.Pci.BitRule;
 
 namespace Vfio.Pci;
 
-/// <summary>Vital Product Data: PCI Local Bus 3.0, appendix I; PCI Express Base 6.0, section 7.9.19.</summary>
+/// <summary>Vital Product Data: PCI Local Bus 3.0, appendix I; PCI Express Base 6.0, section 7.9.18.</summary>
 internal static class VitalProductDataTable
 {
     private static readonly CapabilityLayout Layout = new(8,
@@ -16,5 +16,9 @@ internal static class VitalProductDataTable
         new Register(0x04, 4, "Data") { { "Data", 31, 0, Fixed } },
     ]);
 
-    internal static readonly CapabilityTable Table = new(0x03, false, "Vital Product Data", _ => Layout);
+    internal static readonly CapabilityTable Table = new(0x03, false, "Vital Product Data", _ => Layout)
+    {
+        // The data is behind two registers; a picture of config space holds none of it.
+        Describe = text => text.Add("Not readable"),
+    };
 }
