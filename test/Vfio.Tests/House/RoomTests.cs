@@ -14,11 +14,12 @@ public sealed partial class RoomTests
         ("Vfio.Native", []),
         ("Vfio.Pci", []),
         ("Vfio", ["Vfio.Native", "Vfio.Pci"]),
+        ("Vfio.Kernel", ["Vfio"]),
         ("Vfio.User", ["Vfio"]),
         ("Vfio.Guard", ["Vfio"]),
         ("Vfio.Devices", ["Vfio.Guard"]),
         ("Vfio.Drivers", ["Vfio"]),
-        ("Vfio.Addresses", ["Vfio.User", "Vfio.Devices"]),
+        ("Vfio.Addresses", ["Vfio.Kernel", "Vfio.User", "Vfio.Devices"]),
         ("Vfio.Cli", ["Vfio.Addresses", "Vfio.Drivers"]),
     ];
 
