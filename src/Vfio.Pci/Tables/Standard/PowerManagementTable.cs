@@ -9,7 +9,7 @@ internal static class PowerManagementTable
     [
         new Register(0x02, 2, "Capabilities")
         {
-            { "Version", 2, 0, Fixed },
+            { "Version", 2, 0, Fixed, Words.Decimal },
             { "PMEClk", 3, Fixed },
             { "DSI", 5, Fixed },
             { "AuxCurrent", 8, 6, Fixed, AuxCurrent },
@@ -22,10 +22,11 @@ internal static class PowerManagementTable
             // The state change is the guard's to make: it saves and restores around a reset by D3hot.
             { "PowerState", 1, 0, Virtual, state => $"D{state}" },
             { "NoSoftRst", 3, Fixed },
-            { "PME-Enable", 8, PassedThrough },
-            { "DSel", 12, 9, PassedThrough, select => $"{select}" },
-            { "DScale", 14, 13, Fixed, scale => $"{scale}" },
-            { "PME", 15, WriteOneToClear },
+            // A wake-up would reach the owner, who has nobody to pass it to; its status is the owner's to clear.
+            { "PME-Enable", 8, Fixed },
+            { "DSel", 12, 9, PassedThrough, Words.Decimal },
+            { "DScale", 14, 13, Fixed, Words.Decimal },
+            { "PME", 15, FixedStatus },
         },
         new Register(0x06, 1, "Bridge")
         {
@@ -52,5 +53,5 @@ internal static class PowerManagementTable
     private static string PmeStates(uint states) =>
         $"(D0{Sign(states, 0)},D1{Sign(states, 1)},D2{Sign(states, 2)},D3hot{Sign(states, 3)},D3cold{Sign(states, 4)})";
 
-    private static char Sign(uint value, int bit) => value.Get(bit) ? '+' : '-';
+    private static char Sign(uint value, int bit) => Words.Sign(value.Get(bit));
 }

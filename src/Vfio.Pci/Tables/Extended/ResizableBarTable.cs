@@ -1,0 +1,43 @@
+using static Vfio.Pci.BitRule;
+
+namespace Vfio.Pci;
+
+/// <summary>Resizable BAR and VF Resizable BAR: PCI Express Base 6.0, sections 7.8.6 and 7.8.7.</summary>
+/// <remarks>All fixed: a larger BAR would cover addresses that belong to others.</remarks>
+internal static class ResizableBarTable
+{
+    internal static readonly CapabilityTable[] Tables =
+    [
+        new(0x15, true, "Physical Resizable BAR", Layout),
+        new(0x24, true, "Virtual Resizable BAR", Layout),
+    ];
+
+    private static CapabilityLayout Layout(CapabilityView view)
+    {
+        int count = Math.Clamp((int)view.Read(8, 4).Get(7, 5), 1, 6);
+        return new(4 + (8 * count), [.. Enumerable.Range(0, count).SelectMany(Entry)]);
+    }
+
+    private static Register[] Entry(int index) =>
+    [
+        new Register(4 + (8 * index), 4, $"RebarCap{index}") { { "Sizes", 31, 4, Fixed } },
+        new Register(8 + (8 * index), 4, $"RebarCtl{index}")
+        {
+            { "BAR", 2, 0, Fixed, Words.Decimal },
+            { "Count", 7, 5, Fixed, Words.Decimal },
+            { "current size", 13, 8, Fixed, Size },
+            { "MoreSizes", 31, 16, Fixed },
+        },
+    ];
+
+    /// <summary>A size code, where 0 is a mebibyte and each step doubles.</summary>
+    internal static string Size(uint code) => code switch
+    {
+        < 10 => $"{1 << (int)code}MB",
+        < 20 => $"{1 << (int)(code - 10)}GB",
+        < 30 => $"{1 << (int)(code - 20)}TB",
+        < 40 => $"{1 << (int)(code - 30)}PB",
+        < 44 => $"{1 << (int)(code - 40)}EB",
+        _ => "<unknown>",
+    };
+}
