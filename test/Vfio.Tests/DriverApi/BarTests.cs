@@ -186,13 +186,13 @@ public sealed class BarTests : IDisposable
         Bar[] bars = [_device.OpenBar(0), _device.OpenBar(2)];
         Assert.Equal(0, Measure.Allocations(() =>
         {
+            Span<byte> copy = stackalloc byte[31];
             foreach (Bar bar in bars)
             {
                 bar.Write8(1, bar.Read8(1));
                 bar.Write16(2, bar.Read16(2));
                 bar.Write32(4, bar.Read32(4));
                 bar.Write64(8, bar.Read64(8));
-                Span<byte> copy = stackalloc byte[31];
                 bar.Read(1, copy);
                 bar.Write(1, copy);
             }

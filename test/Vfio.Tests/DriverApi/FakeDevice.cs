@@ -94,9 +94,10 @@ internal sealed class FakeDevice : IVfioDevice
     {
         Log.Add(request.IsDisable ? $"disable {request.Index}" : $"{request.Action} {request.Index} {request.Start}+{request.Count}");
         Refuse("SET_IRQS");
+        InterruptIndex index = request.Index;
         if (request.IsDisable)
         {
-            foreach ((InterruptIndex Index, int) key in _bound.Keys.Where(key => key.Item1 == request.Index).ToList())
+            foreach ((InterruptIndex, int) key in _bound.Keys.Where(key => key.Item1 == index).ToList())
                 Unbind(key);
         }
         else if (request.Data == InterruptData.Events)
