@@ -27,6 +27,6 @@ public abstract class BarContent
     internal static void CheckLength(ulong length)
     {
         if (length < 4 || !BitOperations.IsPow2(length))
-            throw new ArgumentException($"a BAR of {length:#x} bytes: its size must be a power of two, at least 4", nameof(length));
+            throw new ArgumentException($"a BAR of 0x{length:x} bytes: its size must be a power of two, at least 4", nameof(length));
     }
 }

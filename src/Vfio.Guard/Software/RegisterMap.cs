@@ -50,19 +50,19 @@ public sealed class RegisterMap<TRegister> : IEnumerable<RegisterRow<TRegister>>
     {
         RegisterRow<TRegister> row = new(offset, bytes, register, reset, writable, writeOneToClear);
         if (bytes is not (1 or 2 or 4 or 8) || offset % (ulong)bytes != 0)
-            throw new ArgumentException($"{register}: {bytes} bytes at {offset:#x} is no register");
+            throw new ArgumentException($"{register}: {bytes} bytes at 0x{offset:x} is no register");
         if (offset > Length || (ulong)bytes > Length - offset)
-            throw new ArgumentException($"{register}: {bytes} bytes at {offset:#x} leave the map of {Length:#x} bytes");
+            throw new ArgumentException($"{register}: {bytes} bytes at 0x{offset:x} leave the map of 0x{Length:x} bytes");
         if (((reset | writable | writeOneToClear) & ~WidthMask(bytes)) != 0)
             throw new ArgumentException($"{register}: a value or mask is wider than {bytes} bytes");
         if ((writable & writeOneToClear) != 0)
-            throw new ArgumentException($"{register}: bits {writable & writeOneToClear:#x} are both writable and write-1-to-clear");
+            throw new ArgumentException($"{register}: bits 0x{writable & writeOneToClear:x} are both writable and write-1-to-clear");
         foreach (RegisterRow<TRegister> other in _rows)
         {
             if (offset < other.End && other.Offset < row.End)
-                throw new ArgumentException($"{register} at {offset:#x} overlaps {other.Register} at {other.Offset:#x}");
+                throw new ArgumentException($"{register} at 0x{offset:x} overlaps {other.Register} at 0x{other.Offset:x}");
             if (EqualityComparer<TRegister>.Default.Equals(register, other.Register))
-                throw new ArgumentException($"{register} is there twice, at {other.Offset:#x} and {offset:#x}");
+                throw new ArgumentException($"{register} is there twice, at 0x{other.Offset:x} and 0x{offset:x}");
         }
 
         _rows.Insert(_rows.FindLastIndex(other => other.Offset < offset) + 1, row);

@@ -21,7 +21,7 @@ internal sealed class SoftwareBars(FunctionDescription description, SoftwareConf
         if (_taken[number] || (isWide && (number == 5 || _taken[number + 1])))
             throw new ArgumentException($"{description.Name}: BAR{number} is taken, or has no room for 64 bits", nameof(number));
         if (content.Length < (type == BarType.Io ? 4u : 16u) || (!isWide && content.Length > 1UL << 31))
-            throw new ArgumentException($"{description.Name}: BAR{number} of {content.Length:#x} bytes cannot be {type}", nameof(content));
+            throw new ArgumentException($"{description.Name}: BAR{number} of 0x{content.Length:x} bytes cannot be {type}", nameof(content));
         _contents[number] = content;
         _types[number] = type;
         _taken[number] = true;
@@ -39,7 +39,7 @@ internal sealed class SoftwareBars(FunctionDescription description, SoftwareConf
         ArgumentNullException.ThrowIfNull(content);
         BarContent.CheckLength(content.Length);
         if (_taken[RomNumber] || content.Length is < 0x800 or > 1 << 24)
-            throw new ArgumentException($"{description.Name}: a ROM of {content.Length:#x} bytes, or a second one", nameof(content));
+            throw new ArgumentException($"{description.Name}: a ROM of 0x{content.Length:x} bytes, or a second one", nameof(content));
         _contents[RomNumber] = content;
         _taken[RomNumber] = true;
         config.Define(0x30, 4, 0, writable: (uint)~(content.Length - 1) | 1);

@@ -3,6 +3,8 @@ namespace Vfio.Tests.Guard;
 /// <summary>A slot that writes down what the function does.</summary>
 internal sealed class RecordingSlot : IPciSlot
 {
+    private bool _pin;
+
     public List<string> Seen { get; } = [];
 
     public byte[] Memory { get; } = new byte[0x1000];
@@ -25,9 +27,9 @@ internal sealed class RecordingSlot : IPciSlot
 
     public void SetIntx(bool asserted)
     {
-        string now = asserted ? "pin up" : "pin down";
-        if ((Seen.FindLast(what => what.StartsWith("pin", StringComparison.Ordinal)) ?? "pin down") != now)
-            Seen.Add(now);
+        if (asserted != _pin)
+            Seen.Add(asserted ? "pin up" : "pin down");
+        _pin = asserted;
     }
 
     public void SignalMsi(int vector) => Seen.Add($"MSI {vector}");

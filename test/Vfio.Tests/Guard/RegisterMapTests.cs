@@ -1,4 +1,5 @@
 using Vfio.Guard;
+using Xunit;
 
 namespace Vfio.Tests.Guard;
 
