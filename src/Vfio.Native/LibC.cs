@@ -13,7 +13,7 @@ internal static unsafe partial class LibC
     internal const int PROT_READ = 1, PROT_WRITE = 2, MAP_SHARED = 1;
     internal const int AF_UNIX = 1, SOCK_STREAM = 1, SOCK_CLOEXEC = 0x80000, SOCK_NONBLOCK = 0x800, SOL_SOCKET = 1, SCM_RIGHTS = 1;
     internal const int MSG_CTRUNC = 8, MSG_DONTWAIT = 0x40, MSG_NOSIGNAL = 0x4000, MSG_CMSG_CLOEXEC = 0x40000000;
-    internal const int SHUT_RDWR = 2;
+    internal const int SHUT_RDWR = 2, SO_RCVTIMEO = 20;
     internal const short POLLIN = 1, POLLOUT = 4, POLLERR = 8, POLLHUP = 16;
     internal const uint S_IFMT = 0xf000, S_IFREG = 0x8000, S_IFSOCK = 0xc000;
 
@@ -76,6 +76,9 @@ internal static unsafe partial class LibC
 
     [LibraryImport("libc", SetLastError = true)]
     internal static partial int shutdown(int descriptor, int how);
+
+    [LibraryImport("libc", SetLastError = true)]
+    internal static partial int setsockopt(int descriptor, int level, int name, void* value, uint length);
 
     [LibraryImport("libc", SetLastError = true)]
     internal static partial nint recvmsg(int descriptor, MessageHeader* message, int flags);
