@@ -6,7 +6,11 @@ namespace Vfio.Pci;
 /// <param name="Name">Its name in that specification.</param>
 /// <param name="Layout">The registers of one instance after its header, offsets from its start, in ascending order. Registers that only
 /// some versions or sizes of the structure have are there only when this instance has them.</param>
-public sealed record CapabilityTable(ushort Id, bool IsExtended, string Name, Func<CapabilityView, CapabilityLayout> Layout);
+public sealed record CapabilityTable(ushort Id, bool IsExtended, string Name, Func<CapabilityView, CapabilityLayout> Layout)
+{
+    /// <summary>Puts an instance into the words of <c>lspci</c>; null where each register is a line of its own.</summary>
+    internal Action<CapabilityText>? Describe { get; init; }
+}
 
 /// <summary>The registers of one instance of a capability.</summary>
 /// <param name="LengthBytes">Size of the structure with its header.</param>

@@ -34,7 +34,16 @@ internal static class AccessControlTable
         { "UnclaimedRedir", 12, Fixed },
     };
 
-    internal static readonly CapabilityTable Table = new(0x0d, true, "Access Control Services", Layout);
+    internal static readonly CapabilityTable Table = new(0x0d, true, "Access Control Services", Layout) { Describe = Describe };
+
+    private static void Describe(CapabilityText text)
+    {
+        foreach (string register in (string[])["ACSCap", "ACSCtl"])
+        {
+            text.Line(register, $"{register}:\t{{SrcValid}} {{TransBlk}} {{ReqRedir}} {{CmpltRedir}} {{UpstreamFwd}} {{EgressCtrl}} "
+                + "{DirectTrans}");
+        }
+    }
 
     private static CapabilityLayout Layout(CapabilityView view)
     {

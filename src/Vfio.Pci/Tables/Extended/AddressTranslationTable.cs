@@ -22,5 +22,12 @@ internal static class AddressTranslationTable
         },
     ]);
 
-    internal static readonly CapabilityTable Table = new(0x0f, true, "Address Translation Service (ATS)", _ => Layout);
+    internal static readonly CapabilityTable Table = new(0x0f, true, "Address Translation Service (ATS)", _ => Layout)
+    {
+        Describe = text =>
+        {
+            text.Line("ATSCap", "ATSCap:\tInvalidate Queue Depth: {Invalidate Queue Depth}");
+            text.Line("ATSCtl", "ATSCtl:\t{Enable}, Smallest Translation Unit: {Smallest Translation Unit}");
+        },
+    };
 }

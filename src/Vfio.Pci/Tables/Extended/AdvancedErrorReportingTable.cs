@@ -50,7 +50,33 @@ internal static class AdvancedErrorReportingTable
 
     private static readonly Register[] Prefixes = [.. Log(0x38, "TLPPrefixLog")];
 
-    internal static readonly CapabilityTable Table = new(0x01, true, "Advanced Error Reporting", Layout);
+    internal static readonly CapabilityTable Table = new(0x01, true, "Advanced Error Reporting", Layout) { Describe = Describe };
+
+    private static void Describe(CapabilityText text)
+    {
+        foreach (string register in (string[])["UESta", "UEMsk", "UESvrt"])
+        {
+            text.Line(register, $"{register}:\t{{DLP}} {{SDES}} {{TLP}} {{FCP}} {{CmpltTO}} {{CmpltAbrt}} {{UnxCmplt}} {{RxOF}} "
+                + "{MalfTLP} {ECRC} {UnsupReq} {ACSViol}");
+        }
+
+        foreach (string register in (string[])["CESta", "CEMsk"])
+            text.Line(register, $"{register}:\t{{RxErr}} {{BadTLP}} {{BadDLLP}} {{Rollover}} {{Timeout}} {{AdvNonFatalErr}}");
+        text.Line("AERCap", "AERCap:\tFirst Error Pointer: {First Error Pointer}, {ECRCGenCap} {ECRCGenEn} {ECRCChkCap} {ECRCChkEn}");
+        text.More("AERCap", "{MultHdrRecCap} {MultHdrRecEn} {TLPPfxPres} {HdrLogCap}");
+        AddLog(text, "HeaderLog");
+        text.Line("RootCmd", "RootCmd: {CERptEn} {NFERptEn} {FERptEn}");
+        text.Line("RootSta", "RootSta: {CERcvd} {MultCERcvd} {UERcvd} {MultUERcvd}");
+        text.More("RootSta", " {FirstFatal} {NonFatalMsg} {FatalMsg} IntMsg {IntMsg}");
+        text.Line("ERR_FATAL/NONFATAL", "ErrorSrc: ERR_COR: {ERR_COR:Source} ERR_FATAL/NONFATAL: {Source}");
+        AddLog(text, "TLPPrefixLog");
+    }
+
+    private static void AddLog(CapabilityText text, string name)
+    {
+        if (text.Has($"{name}3"))
+            text.Add($"{name}: {string.Join(' ', Enumerable.Range(0, 4).Select(index => $"{text.Value($"{name}{index}"):x8}"))}");
+    }
 
     private static CapabilityLayout Layout(CapabilityView view)
     {

@@ -22,5 +22,12 @@ internal static class AlternativeRoutingTable
         },
     ]);
 
-    internal static readonly CapabilityTable Table = new(0x0e, true, "Alternative Routing-ID Interpretation (ARI)", _ => Layout);
+    internal static readonly CapabilityTable Table = new(0x0e, true, "Alternative Routing-ID Interpretation (ARI)", _ => Layout)
+    {
+        Describe = text =>
+        {
+            text.Line("ARICap", "ARICap:\t{MFVC} {ACS}, Next Function: {Next Function}");
+            text.Line("ARICtl", "ARICtl:\t{MFVC} {ACS}, Function Group: {Function Group}");
+        },
+    };
 }

@@ -11,5 +11,13 @@ internal static class DeviceSerialNumberTable
         new Register(0x08, 4, "SerialHigh") { { "Serial", 31, 0, Fixed } },
     ]);
 
-    internal static readonly CapabilityTable Table = new(0x03, true, "Device Serial Number", _ => Layout);
+    internal static readonly CapabilityTable Table = new(0x03, true, "Device Serial Number", _ => Layout) { Describe = Describe };
+
+    private static void Describe(CapabilityText text)
+    {
+        if (!text.Has("SerialHigh"))
+            return;
+        ulong serial = (ulong)text.Value("SerialHigh") << 32 | text.Value("SerialLow");
+        text.Title = $"Device Serial Number {string.Join('-', $"{serial:x16}".Chunk(2).Select(pair => new string(pair)))}";
+    }
 }

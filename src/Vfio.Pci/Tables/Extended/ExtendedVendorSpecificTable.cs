@@ -5,7 +5,10 @@ namespace Vfio.Pci;
 /// <summary>Vendor-Specific Extended Capability: PCI Express Base 6.0, section 7.9.5. Passed through as its standard sister is.</summary>
 internal static class ExtendedVendorSpecificTable
 {
-    internal static readonly CapabilityTable Table = new(0x0b, true, "Vendor Specific Information", Layout);
+    internal static readonly CapabilityTable Table = new(0x0b, true, "Vendor Specific Information", Layout)
+    {
+        Describe = text => text.SetTitle("VendorHeader", "Vendor Specific Information: ID={ID} Rev={Rev} Len={Len} <?>"),
+    };
 
     private static readonly Register Header = new(0x04, 4, "VendorHeader")
     {

@@ -18,5 +18,12 @@ internal static class ProcessAddressSpaceTable
         new Register(0x06, 2, "PASIDCtl") { { "Enable", 0, Fixed }, { "Exec", 1, Fixed }, { "Priv", 2, Fixed }, { "TranslatedReq", 3, Fixed } },
     ]);
 
-    internal static readonly CapabilityTable Table = new(0x1b, true, "Process Address Space ID (PASID)", _ => Layout);
+    internal static readonly CapabilityTable Table = new(0x1b, true, "Process Address Space ID (PASID)", _ => Layout)
+    {
+        Describe = text =>
+        {
+            text.Line("PASIDCap", "PASIDCap: {Exec} {Priv}, Max PASID Width: {Max PASID Width}");
+            text.Line("PASIDCtl", "PASIDCtl: {Enable} {Exec} {Priv}");
+        },
+    };
 }

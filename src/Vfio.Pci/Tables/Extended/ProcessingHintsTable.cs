@@ -20,7 +20,20 @@ internal static class ProcessingHintsTable
         new Register(0x08, 4, "TPHCtl") { { "STMode", 2, 0, Fixed }, { "ReqEnable", 9, 8, Fixed } },
     ];
 
-    internal static readonly CapabilityTable Table = new(0x17, true, "Transaction Processing Hints", Layout);
+    internal static readonly CapabilityTable Table = new(0x17, true, "Transaction Processing Hints", Layout) { Describe = Describe };
+
+    private static void Describe(CapabilityText text)
+    {
+        if (!text.Has("TPHCap"))
+            return;
+        if (text.IsSet("TPHCap", "IntVec"))
+            text.Add("Interrupt vector mode supported");
+        if (text.IsSet("TPHCap", "DevSpecific"))
+            text.Add("Device specific mode supported");
+        if (text.IsSet("TPHCap", "ExtReq"))
+            text.Add("Extended requester support");
+        text.Line("TPHCap", "{STLocation}");
+    }
 
     private static CapabilityLayout Layout(CapabilityView view)
     {

@@ -8,8 +8,8 @@ internal static class ResizableBarTable
 {
     internal static readonly CapabilityTable[] Tables =
     [
-        new(0x15, true, "Physical Resizable BAR", Layout),
-        new(0x24, true, "Virtual Resizable BAR", Layout),
+        new(0x15, true, "Physical Resizable BAR", Layout) { Describe = Describe },
+        new(0x24, true, "Virtual Resizable BAR", Layout) { Describe = Describe },
     ];
 
     private static CapabilityLayout Layout(CapabilityView view)
@@ -29,6 +29,32 @@ internal static class ResizableBarTable
             { "MoreSizes", 31, 16, Fixed },
         },
     ];
+
+    private static void Describe(CapabilityText text)
+    {
+        if (!text.Has("RebarCtl0"))
+            return;
+        uint count = text.Get("RebarCtl0", "Count");
+        if (count is < 1 or > 6)
+        {
+            text.Add($"<error in resizable BAR: num_bars={count} is out of specification>");
+            return;
+        }
+
+        for (int index = 0; index < count; index++)
+        {
+            string control = $"RebarCtl{index}";
+            if (!text.Has(control))
+            {
+                text.Add("<unreadable>");
+                return;
+            }
+
+            ulong sizes = (ulong)text.Get(control, "MoreSizes") << 28 | text.Get($"RebarCap{index}", "Sizes");
+            string supported = string.Concat(Enumerable.Range(0, 44).Where(bit => (sizes >> bit & 1) != 0).Select(bit => $" {Size((uint)bit)}"));
+            text.Line(control, "BAR {BAR}: current size: {current size}" + (sizes != 0 ? $", supported:{supported}" : ""));
+        }
+    }
 
     /// <summary>A size code, where 0 is a mebibyte and each step doubles.</summary>
     internal static string Size(uint code) => code switch

@@ -35,8 +35,33 @@ internal static class SrIovTable
         new Register(0x1c, 4, "Supported Page Size") { { "Sizes", 31, 0, Fixed, sizes => $"{sizes:x8}" } },
         new Register(0x20, 4, "System Page Size") { { "Size", 31, 0, Fixed, size => $"{size:x8}" } },
         .. Enumerable.Range(0, 6).Select(index => new Register(0x24 + (4 * index), 4, $"VFBAR{index}") { { "Value", 31, 0, Fixed } }),
-        new Register(0x3c, 4, "VF Migration") { { "BIR", 2, 0, Fixed }, { "offset", 31, 3, Fixed, offset => $"{offset << 3:x8}" } },
+        new Register(0x3c, 4, "VF Migration") { { "BIR", 2, 0, Fixed, Words.Decimal }, { "offset", 31, 3, Fixed, offset => $"{offset << 3:x8}" } },
     ]);
 
-    internal static readonly CapabilityTable Table = new(0x10, true, "Single Root I/O Virtualization (SR-IOV)", _ => Layout);
+    internal static readonly CapabilityTable Table = new(0x10, true, "Single Root I/O Virtualization (SR-IOV)", _ => Layout) { Describe = Describe };
+
+    private static void Describe(CapabilityText text)
+    {
+        text.Line("IOVCap", "IOVCap:\t{Migration} {10BitTagReq} Interrupt Message Number: {Interrupt Message Number}");
+        text.Line("IOVCtl", "IOVCtl:\t{Enable} {Migration} {Interrupt} {MSE} {ARIHierarchy} {10BitTagReq}");
+        text.Line("IOVSta", "IOVSta:\t{Migration}");
+        text.Line("Function Dependency Link", "Initial VFs: {Initial VFs:Count}, Total VFs: {Total VFs:Count}, "
+            + "Number of VFs: {Number of VFs:Count}, Function Dependency Link: {Link}");
+        text.Line("Device ID", "VF offset: {VF offset:Offset}, stride: {stride:Stride}, Device ID: {Device}");
+        text.Line("System Page Size", "Supported Page Size: {Supported Page Size:Sizes}, System Page Size: {Size}");
+        for (int index = 0; index < 6; index++)
+        {
+            uint bar = text.Has($"VFBAR{index}") ? text.Value($"VFBAR{index}") : 0;
+            if (bar is 0 or uint.MaxValue)
+                continue;
+            int region = index;
+            uint width = bar.Get(2, 1);
+            // The next register is the upper half of this address.
+            string high = width == 2 && text.Has($"VFBAR{++index}") ? $"{text.Value($"VFBAR{index}"):x8}" : "";
+            text.Add($"Region {region}: Memory at {high}{bar & ~0xfu:x8} ({(width == 0 ? "32" : "64")}-bit, "
+                + $"{(bar.Get(3) ? "" : "non-")}prefetchable)");
+        }
+
+        text.Line("VF Migration", "VF Migration: offset: {offset}, BIR: {BIR}");
+    }
 }

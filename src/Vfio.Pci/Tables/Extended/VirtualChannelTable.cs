@@ -9,9 +9,9 @@ internal static class VirtualChannelTable
 {
     internal static readonly CapabilityTable[] Tables =
     [
-        new(0x02, true, "Virtual Channel", Layout),
-        new(0x08, true, "Multi-Function Virtual Channel", Layout),
-        new(0x09, true, "Virtual Channel", Layout),
+        new(0x02, true, "Virtual Channel", Layout) { Describe = Describe },
+        new(0x08, true, "Multi-Function Virtual Channel", Layout) { Describe = Describe },
+        new(0x09, true, "Virtual Channel", Layout) { Describe = Describe },
     ];
 
     private static readonly Register[] Port =
@@ -94,6 +94,51 @@ internal static class VirtualChannelTable
             },
             new Register(offset + 10, 2, $"VC{number}Status") { { "InProgress", 0, Fixed }, { "NegoPending", 1, Fixed } },
         ];
+    }
+
+    private static void Describe(CapabilityText text)
+    {
+        if (!text.Has("Status"))
+            return;
+        text.Line("Caps", "Caps:\tLPEVC={LPEVC} RefClk={RefClk} PATEntryBits={PATEntryBits}");
+        text.Line("Arb", "Arb:\t{Fixed} {WRR32} {WRR64} {WRR128}" + Unnamed(text.Value("Arb"), 4));
+        text.Line("Ctrl", "Ctrl:\tArbSelect={ArbSelect}");
+        text.Line("Status", "Status:\t{InProgress}");
+        uint table = text.Get("Arb", "TableOffset") * 16;
+        if (table != 0)
+            text.Add($"Port Arbitration Table [{text.Capability.Offset + table:x}]{Table(text, "VCArb")}");
+        for (int channel = 0; channel <= text.Get("Caps", "EVC"); channel++)
+            DescribeChannel(text, channel);
+    }
+
+    private static void DescribeChannel(CapabilityText text, int channel)
+    {
+        string name = $"VC{channel}";
+        if (!text.Has($"{name}Status"))
+        {
+            text.Add($"{name}:\t<unreadable>");
+            return;
+        }
+
+        text.Line($"{name}Caps", $"{name}:\tCaps:\tPATOffset={{PATOffset}} MaxTimeSlots={{MaxTimeSlots}} {{RejSnoopTrans}}");
+        text.More($"{name}Caps", "Arb:\t{Fixed} {WRR32} {WRR64} {WRR128} {TWRR128} {WRR256}" + Unnamed(text.Value($"{name}Caps"), 6));
+        text.More($"{name}Ctrl", "Ctrl:\t{Enable} ID={ID} ArbSelect={ArbSelect} TC/VC={TC/VC}");
+        text.More($"{name}Status", "Status:\t{NegoPending} {InProgress}");
+        if (text.IsSet($"{name}Caps", "PATOffset"))
+            text.More($"{name}Caps", $"Port Arbitration Table{Table(text, $"PortArb{channel}")}");
+    }
+
+    // Reserved bits are worth a word only when they are set.
+    private static string Unnamed(uint supported, int from) =>
+        string.Concat(Enumerable.Range(from, 8 - from).Where(bit => supported.Get(bit)).Select(bit => $" ??{bit}+"));
+
+    private static string Table(CapabilityText text, string name)
+    {
+        IEnumerable<string> words = Enumerable.Range(0, 64)
+            .TakeWhile(index => text.Has($"{name}[{index}]"))
+            .Select(index => $"{text.Value($"{name}[{index}]"):x8}");
+        string row = string.Join(' ', words);
+        return row.Length == 0 ? " <?>" : $" {row}";
     }
 
     private static int PortPhases(uint supported) => supported.Get(3) ? 128 : supported.Get(2) ? 64 : supported.Get(1) ? 32 : 0;

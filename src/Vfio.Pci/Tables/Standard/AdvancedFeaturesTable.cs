@@ -14,5 +14,13 @@ internal static class AdvancedFeaturesTable
         new Register(0x05, 1, "AFStatus") { { "TP", 0, Fixed } },
     ]);
 
-    internal static readonly CapabilityTable Table = new(0x13, false, "PCI Advanced Features", _ => Layout);
+    internal static readonly CapabilityTable Table = new(0x13, false, "PCI Advanced Features", _ => Layout)
+    {
+        Describe = text =>
+        {
+            text.Line("AFCap", "AFCap: {TP} {FLR}");
+            text.Line("AFCtrl", "AFCtrl: {FLR}");
+            text.Line("AFStatus", "AFStatus: {TP}");
+        },
+    };
 }

@@ -7,7 +7,7 @@ internal static class ExpressTable
 {
     internal const ushort Id = 0x10;
 
-    internal static readonly CapabilityTable Table = new(Id, false, "Express", Layout);
+    internal static readonly CapabilityTable Table = new(Id, false, "Express", Layout) { Describe = ExpressText.Describe };
 
     private static readonly Register Flags = new(0x02, 2, "Flags")
     {

@@ -10,7 +10,18 @@ internal static class MsiTable
     private const uint Is64Bit = 0x80;
     private const uint HasMask = 0x100;
 
-    internal static readonly CapabilityTable Table = new(0x05, false, "MSI", Layout);
+    internal static readonly CapabilityTable Table = new(0x05, false, "MSI", Layout) { Describe = Describe };
+
+    private static void Describe(CapabilityText text)
+    {
+        text.SetTitle("Flags", "MSI: {Enable} Count={Count}/{Capable} {Maskable} {64bit}");
+        if (!text.Has("Data"))
+            return;
+        string high = text.Has("AddressHigh") ? $"{text.Value("AddressHigh"):x8}" : "";
+        text.Add($"Address: {high}{text.Value("Address"):x8}  Data: {text.Value("Data"):x4}");
+        if (text.Has("Pending"))
+            text.Add($"Masking: {text.Value("Masking"):x8}  Pending: {text.Value("Pending"):x8}");
+    }
 
     private static CapabilityLayout Layout(CapabilityView view)
     {

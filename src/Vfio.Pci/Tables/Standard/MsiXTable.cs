@@ -18,7 +18,14 @@ internal static class MsiXTable
         new Register(0x08, 4, "PBA") { { "BAR", 2, 0, Fixed, Words.Decimal }, { "offset", 31, 3, Fixed, Offset } },
     ]);
 
-    internal static readonly CapabilityTable Table = new(0x11, false, "MSI-X", _ => Layout);
+    internal static readonly CapabilityTable Table = new(0x11, false, "MSI-X", _ => Layout) { Describe = Describe };
+
+    private static void Describe(CapabilityText text)
+    {
+        text.SetTitle("Flags", "MSI-X: {Enable} Count={Count} {Masked}");
+        text.Line("Vector table", "Vector table: BAR={BAR} offset={offset}");
+        text.Line("PBA", "PBA: BAR={BAR} offset={offset}");
+    }
 
     private static string Offset(uint code) => $"{code << 3:x8}";
 }

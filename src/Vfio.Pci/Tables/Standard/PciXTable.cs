@@ -78,7 +78,28 @@ internal static class PciXTable
 
     private static readonly Register[] BridgeEcc = [.. Ecc(0x10, Fixed)];
 
-    internal static readonly CapabilityTable Table = new(Id, false, "PCI-X", Layout);
+    internal static readonly CapabilityTable Table = new(Id, false, "PCI-X", Layout) { Describe = Describe };
+
+    private static void Describe(CapabilityText text)
+    {
+        bool isBridge = text.Space.HeaderType == 1;
+        text.Title = isBridge ? "PCI-X bridge device" : "PCI-X non-bridge device";
+        string place = text.Has("Status")
+            ? $"Dev={text.Get("Status", "Bus"):x2}:{text.Get("Status", "Device"):x2}.{text.Get("Status", "Function")}"
+            : "";
+        if (isBridge)
+        {
+            text.Line("Secondary Status", "Secondary Status: {64bit} {133MHz} {SCD} {USC} {SCO} {SRD} Freq={Freq}");
+            text.Line("Status", $"Status: {place} {{64bit}} {{133MHz}} {{SCD}} {{USC}} {{SCO}} {{SRD}}");
+            text.Line("Upstream", "Upstream: Capacity={Capacity} CommitmentLimit={CommitmentLimit}");
+            text.Line("Downstream", "Downstream: Capacity={Capacity} CommitmentLimit={CommitmentLimit}");
+            return;
+        }
+
+        text.Line("Command", "Command: {DPERE} {ERO} RBC={RBC} OST={OST}");
+        text.Line("Status", $"Status: {place} {{64bit}} {{133MHz}} {{SCD}} {{USC}} DC={{DC}} DMMRBC={{DMMRBC}} DMOST={{DMOST}} "
+            + "DMCRS={DMCRS} {RSCEM} {266MHz} {533MHz}");
+    }
 
     private static CapabilityLayout Layout(CapabilityView view)
     {

@@ -7,7 +7,7 @@ internal static class PowerManagementTable
 {
     private static readonly CapabilityLayout Layout = new(8,
     [
-        new Register(0x02, 2, "Capabilities")
+        new Register(0x02, 2, "Flags")
         {
             { "Version", 2, 0, Fixed, Words.Decimal },
             { "PMEClk", 3, Fixed },
@@ -36,7 +36,16 @@ internal static class PowerManagementTable
         new Register(0x07, 1, "Data") { { "Data", 7, 0, Fixed } },
     ]);
 
-    internal static readonly CapabilityTable Table = new(0x01, false, "Power Management", _ => Layout);
+    internal static readonly CapabilityTable Table = new(0x01, false, "Power Management", _ => Layout) { Describe = Describe };
+
+    private static void Describe(CapabilityText text)
+    {
+        text.SetTitle("Flags", "Power Management version {Version}");
+        text.Line("Flags", "Flags: {PMEClk} {DSI} {D1} {D2} AuxCurrent={AuxCurrent} PME{PME}");
+        text.Line("Status", "Status: {PowerState} {NoSoftRst} {PME-Enable} DSel={DSel} DScale={DScale} {PME}");
+        if (text.Has("Bridge") && text.Value("Bridge") != 0)
+            text.Line("Bridge", $"Bridge: PM{{BPCC!}} B3{Words.Sign(!text.IsSet("Bridge", "B3"))}");
+    }
 
     private static string AuxCurrent(uint code) => code switch
     {

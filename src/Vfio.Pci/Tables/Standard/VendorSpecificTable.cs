@@ -6,7 +6,10 @@ namespace Vfio.Pci;
 /// <remarks>What it does is the vendor's, as registers in a BAR are: it passes through, and isolation is the IOMMU's task.</remarks>
 internal static class VendorSpecificTable
 {
-    internal static readonly CapabilityTable Table = new(0x09, false, "Vendor Specific Information", Layout);
+    internal static readonly CapabilityTable Table = new(0x09, false, "Vendor Specific Information", Layout)
+    {
+        Describe = VendorSpecificText.Describe,
+    };
 
     private static CapabilityLayout Layout(CapabilityView view)
     {

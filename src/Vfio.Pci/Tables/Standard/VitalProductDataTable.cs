@@ -16,5 +16,9 @@ internal static class VitalProductDataTable
         new Register(0x04, 4, "Data") { { "Data", 31, 0, Fixed } },
     ]);
 
-    internal static readonly CapabilityTable Table = new(0x03, false, "Vital Product Data", _ => Layout);
+    internal static readonly CapabilityTable Table = new(0x03, false, "Vital Product Data", _ => Layout)
+    {
+        // The data is behind two registers; a picture of config space holds none of it.
+        Describe = text => text.Add("Not readable"),
+    };
 }
