@@ -20,7 +20,7 @@ public sealed class EduFunction : SoftwareFunction, IThreadPoolWorkItem
         : base(new FunctionDescription("edu", VendorId: 0x1234, DeviceId: 0x11e8)
         {
             RevisionId = 0x10,
-            ClassCode = 0xff0000,
+            ClassCode = 0x00ff00,
             SubsystemVendorId = 0x1af4,
             SubsystemId = 0x1100,
             InterruptPin = 1,
@@ -80,9 +80,9 @@ public sealed class EduFunction : SoftwareFunction, IThreadPoolWorkItem
         EduEffects work = effects & (EduEffects.ComputeFactorial | EduEffects.DoTransfer);
         if (work != EduEffects.None)
             Start(work);
-        if (effects.HasFlag(EduEffects.RaiseInterrupt))
+        if ((effects & EduEffects.RaiseInterrupt) != 0)
             PublishInterrupt(true);
-        else if (effects.HasFlag(EduEffects.EndInterrupt))
+        else if ((effects & EduEffects.EndInterrupt) != 0)
             PublishInterrupt(false);
     }
 
@@ -121,7 +121,7 @@ public sealed class EduFunction : SoftwareFunction, IThreadPoolWorkItem
     {
         lock (_gate)
         {
-            work = _work.HasFlag(EduEffects.ComputeFactorial) ? EduEffects.ComputeFactorial : _work;
+            work = (_work & EduEffects.ComputeFactorial) != 0 ? EduEffects.ComputeFactorial : _work;
             _work &= ~work;
             epoch = _epoch;
             if (work == EduEffects.None)

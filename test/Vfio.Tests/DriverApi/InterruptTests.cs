@@ -227,6 +227,22 @@ public sealed class InterruptTests : IDisposable
     }
 
     [Fact]
+    public void Waiting_allocates_nothing_when_the_vector_fires_later()
+    {
+        Interrupt pin = _device.Interrupts.Enable(InterruptIndex.Intx, 1)[0];
+        EventFd device = pin.Event;
+        Assert.Equal(0, Measure.Allocations(() =>
+        {
+            ValueTask waiting = pin.WaitAsync();
+            device.Signal();
+            SpinWait spin = default;
+            while (!waiting.IsCompleted)
+                spin.SpinOnce();
+            waiting.GetAwaiter().GetResult();
+        }));
+    }
+
+    [Fact]
     public void Waiting_allocates_nothing_when_the_vector_has_fired()
     {
         Interrupt pin = _device.Interrupts.Enable(InterruptIndex.Intx, 1)[0];
