@@ -45,6 +45,11 @@ internal sealed class EduDma(PciDevice device, Bar registers, EduEvents events)
             int count = (int)Math.Min(BufferLength, source.Length - offset);
             source.Read(offset, sent[..count]);
             Move(source.AddressOf(offset), 0, count, toMemory: false);
+
+            // The destination may hold the right bytes by chance; after this only the device can have put them there.
+            for (int i = 0; i < count; i++)
+                received[i] = (byte)~sent[i];
+            destination.Write(offset, received[..count]);
             Move(destination.AddressOf(offset), 0, count, toMemory: true);
             destination.Read(offset, received[..count]);
             int wrong = sent[..count].CommonPrefixLength(received);

@@ -11,7 +11,8 @@ namespace Vfio;
 /// </remarks>
 public sealed class Interrupt : IDisposable, IValueTaskSource
 {
-    private static readonly Action<object?, CancellationToken> CancelWait = static (self, token) => ((Interrupt)self!).Cancel(token);
+    private static readonly Action<object?, CancellationToken> CancelWait = static (self, token) =>
+        ((Interrupt)self!).Cancel(new OperationCanceledException(token));
     private readonly IVfioDevice _device;
     private readonly InterruptInfo _kind;
     private readonly EventFd _event;
@@ -97,7 +98,7 @@ public sealed class Interrupt : IDisposable, IValueTaskSource
     /// <remarks>If the device still asserts the pin, it fires at once.</remarks>
     public void Rearm()
     {
-        if (_kind.Flags.HasFlag(InterruptFlags.AutoMasked))
+        if ((_kind.Flags & InterruptFlags.AutoMasked) != 0)
             Unmask();
     }
 
@@ -167,6 +168,7 @@ public sealed class Interrupt : IDisposable, IValueTaskSource
     /// <summary>The poller saw the eventfd readable.</summary>
     internal void OnReadable()
     {
+        CancellationTokenRegistration registration;
         lock (_gate)
         {
             if (_state != WaitState.Waiting || _disposed)
@@ -176,27 +178,39 @@ public sealed class Interrupt : IDisposable, IValueTaskSource
                 Watch();
                 return;
             }
+
+            // In the same lock as the drain: a cancellation in between would lose the interrupt.
+            registration = EndWait();
         }
 
-        Complete(null);
+        Complete(registration, null);
     }
 
     private void Act(InterruptAction action) => _device.SetInterrupts(InterruptRequest.ForAll(Kind, action, Vector, 1));
 
-    private void Cancel(CancellationToken token) => Complete(new OperationCanceledException(token));
-
-    private void Complete(Exception? error)
+    private void Cancel(Exception reason)
     {
         CancellationTokenRegistration registration;
         lock (_gate)
         {
             if (_state != WaitState.Waiting)
                 return;
-            _state = WaitState.Completed;
-            registration = _cancellation;
-            _cancellation = default;
+            registration = EndWait();
         }
 
+        Complete(registration, reason);
+    }
+
+    private CancellationTokenRegistration EndWait()
+    {
+        CancellationTokenRegistration registration = _cancellation;
+        _cancellation = default;
+        _state = WaitState.Completed;
+        return registration;
+    }
+
+    private void Complete(CancellationTokenRegistration registration, Exception? error)
+    {
         // Waits for a cancellation that is under way on another thread, which could otherwise hit the next wait.
         registration.Dispose();
         if (error is null)
@@ -224,7 +238,7 @@ public sealed class Interrupt : IDisposable, IValueTaskSource
                 InterruptPoller.Shared.Remove(this, _watch);
         }
 
-        Complete(new ObjectDisposedException(nameof(Interrupt)));
+        Cancel(new ObjectDisposedException(nameof(Interrupt)));
         return true;
     }
 }
