@@ -62,6 +62,6 @@ public static class Poll
         return Math.Max(0, count);
     }
 
-    private static int Milliseconds(TimeSpan timeout) =>
+    internal static int Milliseconds(TimeSpan timeout) =>
         timeout < TimeSpan.Zero ? -1 : (int)Math.Min(int.MaxValue, Math.Ceiling(timeout.TotalMilliseconds));
 }

@@ -35,6 +35,9 @@ public readonly record struct PciAddress(uint Domain, byte Bus, byte Device, byt
     /// <summary>As the kernel writes it: <c>0000:01:00.0</c>.</summary>
     public override string ToString() => $"{Domain:x4}:{Bus:x2}:{Device:x2}.{Function:x}";
 
+    /// <summary>As <see cref="ToString"/>, without the domain when it is 0: <c>01:00.0</c>.</summary>
+    public string ToShortString() => Domain == 0 ? $"{Bus:x2}:{Device:x2}.{Function:x}" : ToString();
+
     private static bool TryHex(string text, out uint value) =>
         uint.TryParse(text, NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out value);
 }

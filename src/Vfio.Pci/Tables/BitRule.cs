@@ -6,8 +6,8 @@ public enum BitRule
     /// <summary>Reads the hardware's value; writes are dropped.</summary>
     Fixed,
 
-    /// <summary>As <see cref="Fixed"/>, where the hardware clears the bit when 1 is written: every write that reaches the
-    /// hardware has 0 here.</summary>
+    /// <summary>As <see cref="Fixed"/>, but every write that reaches the hardware has 0 here: 1 would clear a status, or start
+    /// something.</summary>
     FixedStatus,
 
     /// <summary>Reads the hardware's value; writes reach the hardware.</summary>

@@ -7,9 +7,9 @@ internal static class PowerManagementTable
 {
     private static readonly CapabilityLayout Layout = new(8,
     [
-        new Register(0x02, 2, "Capabilities")
+        new Register(0x02, 2, "Flags")
         {
-            { "Version", 2, 0, Fixed },
+            { "Version", 2, 0, Fixed, Words.Decimal },
             { "PMEClk", 3, Fixed },
             { "DSI", 5, Fixed },
             { "AuxCurrent", 8, 6, Fixed, AuxCurrent },
@@ -22,10 +22,11 @@ internal static class PowerManagementTable
             // The state change is the guard's to make: it saves and restores around a reset by D3hot.
             { "PowerState", 1, 0, Virtual, state => $"D{state}" },
             { "NoSoftRst", 3, Fixed },
-            { "PME-Enable", 8, PassedThrough },
-            { "DSel", 12, 9, PassedThrough, select => $"{select}" },
-            { "DScale", 14, 13, Fixed, scale => $"{scale}" },
-            { "PME", 15, WriteOneToClear },
+            // A wake-up would reach the owner, who has nobody to pass it to; its status is the owner's to clear.
+            { "PME-Enable", 8, Fixed },
+            { "DSel", 12, 9, PassedThrough, Words.Decimal },
+            { "DScale", 14, 13, Fixed, Words.Decimal },
+            { "PME", 15, FixedStatus },
         },
         new Register(0x06, 1, "Bridge")
         {
@@ -35,7 +36,16 @@ internal static class PowerManagementTable
         new Register(0x07, 1, "Data") { { "Data", 7, 0, Fixed } },
     ]);
 
-    internal static readonly CapabilityTable Table = new(0x01, false, "Power Management", _ => Layout);
+    internal static readonly CapabilityTable Table = new(0x01, false, "Power Management", _ => Layout) { Describe = Describe };
+
+    private static void Describe(CapabilityText text)
+    {
+        text.SetTitle("Flags", "Power Management version {Version}");
+        text.Line("Flags", "Flags: {PMEClk} {DSI} {D1} {D2} AuxCurrent={AuxCurrent} PME{PME}");
+        text.Line("Status", "Status: {PowerState} {NoSoftRst} {PME-Enable} DSel={DSel} DScale={DScale} {PME}");
+        if (text.Has("Bridge") && text.Value("Bridge") != 0)
+            text.Line("Bridge", $"Bridge: PM{{BPCC!}} B3{Words.Sign(!text.IsSet("Bridge", "B3"))}");
+    }
 
     private static string AuxCurrent(uint code) => code switch
     {
@@ -52,5 +62,5 @@ internal static class PowerManagementTable
     private static string PmeStates(uint states) =>
         $"(D0{Sign(states, 0)},D1{Sign(states, 1)},D2{Sign(states, 2)},D3hot{Sign(states, 3)},D3cold{Sign(states, 4)})";
 
-    private static char Sign(uint value, int bit) => value.Get(bit) ? '+' : '-';
+    private static char Sign(uint value, int bit) => Words.Sign(value.Get(bit));
 }

@@ -1,0 +1,10 @@
+namespace Vfio.Pci;
+
+/// <summary>A field and what it held.</summary>
+/// <param name="Field">The field.</param>
+/// <param name="Value">What it held, moved down to bit 0.</param>
+public readonly record struct FieldValue(Field Field, uint Value)
+{
+    /// <summary>The value in words: <c>+</c> or <c>-</c> for a bit, a unit or meaning where the field has one, else hex.</summary>
+    public string Words => RegisterText.Words(Field, Value);
+}

@@ -1,0 +1,23 @@
+namespace Vfio.Pci;
+
+/// <summary>A capability with an id that nobody assigned: all there is to say of it are its bytes.</summary>
+internal static class UnknownCapability
+{
+    private const int RowBytes = 16;
+
+    internal static void Describe(CapabilityText text)
+    {
+        Capability capability = text.Capability;
+        if (!capability.IsExtended)
+            text.Title = $"{capability.Name} [{text.Space.Read16(capability.Offset + 2):x4}]";
+        text.Add($"Len={capability.LengthBytes} <?>");
+        int end = capability.Offset + capability.LengthBytes;
+        while (end > capability.Offset && text.Space.Read8(end - 1) == 0)
+            end--;
+        for (int row = capability.Offset; row < end; row += RowBytes)
+            text.Add($"{row:x2}: {Hex(text.Space, row, Math.Min(row + RowBytes, end))}");
+    }
+
+    internal static string Hex(ConfigSpace space, int start, int end) =>
+        string.Join(' ', Enumerable.Range(start, end - start).Select(offset => $"{space.Read8(offset):x2}"));
+}

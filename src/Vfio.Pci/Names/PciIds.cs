@@ -1,0 +1,121 @@
+namespace Vfio.Pci;
+
+/// <summary>Names of vendors, devices, subsystems and classes, from the text of <c>pci.ids</c>.</summary>
+/// <remarks>The format of https://pci-ids.ucw.cz. The text is read at the first question. Lines that make no sense are passed over: a name
+/// less is no reason to fail. Safe to ask from any thread.</remarks>
+public sealed class PciIds
+{
+    private readonly Lazy<Dictionary<Key, string>> _names;
+
+    private PciIds(Func<Dictionary<Key, string>> read) => _names = new(read);
+
+    private enum Kind
+    {
+        Vendor,
+        Device,
+        Subsystem,
+        GenericSubsystem,
+        BaseClass,
+        SubClass,
+        Interface,
+    }
+
+    /// <summary>Knows no name: everything is shown by number.</summary>
+    public static PciIds Empty { get; } = new(() => []);
+
+    /// <summary>How many names there are.</summary>
+    public int Count => _names.Value.Count;
+
+    /// <summary>Reads a text.</summary>
+    /// <param name="open">Opens the text; called at the first question, and what it opens is disposed after.</param>
+    public static PciIds From(Func<TextReader> open)
+    {
+        ArgumentNullException.ThrowIfNull(open);
+        return new PciIds(() =>
+        {
+            using TextReader text = open();
+            return Read(text);
+        });
+    }
+
+    /// <summary>Name of a vendor; null when unknown.</summary>
+    public string? Vendor(ushort vendor) => Find(Kind.Vendor, vendor);
+
+    /// <summary>Name of a device with its vendor; numbers stand in for what is unknown.</summary>
+    public string Device(ushort vendor, ushort device) => Pair(vendor, device, Find(Kind.Device, vendor, device));
+
+    /// <summary>Name of a subsystem with its vendor; numbers stand in for what is unknown.</summary>
+    public string Subsystem(ushort vendor, ushort device, ushort subsystemVendor, ushort subsystemDevice)
+    {
+        string? name = Find(Kind.Subsystem, Both(vendor, device), Both(subsystemVendor, subsystemDevice))
+            ?? Find(Kind.GenericSubsystem, subsystemVendor, subsystemDevice);
+        if (name is null && vendor == subsystemVendor && device == subsystemDevice)
+            name = Find(Kind.Device, vendor, device);
+        return Pair(subsystemVendor, subsystemDevice, name);
+    }
+
+    /// <summary>Name of a class.</summary>
+    /// <param name="code">Base class in the upper byte, sub-class in the lower.</param>
+    public string Class(ushort code)
+    {
+        uint baseClass = (uint)code >> 8;
+        return Find(Kind.SubClass, baseClass, code & 0xffu)
+            ?? (Find(Kind.BaseClass, baseClass) is { } name ? $"{name} [{code:x4}]" : $"Class {code:x4}");
+    }
+
+    /// <summary>Name of a programming interface; null when unknown.</summary>
+    /// <param name="code">The class.</param>
+    /// <param name="interfaceCode">The programming interface of that class.</param>
+    public string? Interface(ushort code, byte interfaceCode) =>
+        Find(Kind.Interface, code, interfaceCode) ?? (code == 0x0101 && (interfaceCode & 0x70) == 0 ? IdeInterface(interfaceCode) : null);
+
+    // PCI IDE Controller Specification 1.0: bits that say which channels can change mode, and can master.
+    private static string IdeInterface(byte code) => string.Join(' ', new (int Bit, string Name)[]
+    {
+        (7, "Master"), (3, "SecP"), (2, "SecO"), (1, "PriP"), (0, "PriO"),
+    }.Where(part => ((uint)code).Get(part.Bit)).Select(part => part.Name));
+
+    private string Pair(ushort vendor, ushort device, string? name) => (Vendor(vendor), name) switch
+    {
+        (null, _) => $"Device {vendor:x4}:{device:x4}",
+        (string known, null) => $"{known} Device {device:x4}",
+        (string known, _) => $"{known} {name}",
+    };
+
+    private string? Find(Kind kind, uint first, uint second = 0) => _names.Value.GetValueOrDefault(new Key(kind, first, second));
+
+    private static uint Both(uint upper, uint lower) => upper << 16 | lower;
+
+    private static Dictionary<Key, string> Read(TextReader text)
+    {
+        Dictionary<Key, string> names = new(48_000);
+        PciIdsLine block = default;
+        uint first = 0;
+        uint second = 0;
+        while (text.ReadLine() is { } line)
+        {
+            if (!PciIdsLine.TryParse(line, block.Block, out PciIdsLine entry))
+                continue;
+            if (entry.Depth == 0)
+                block = entry;
+            (Kind? kind, uint upper, uint lower) = (entry.Block, entry.Depth) switch
+            {
+                ('V', 0) => ((Kind?)Kind.Vendor, first = entry.Id, 0u),
+                ('V', 1) => (Kind.Device, first, second = entry.Id),
+                ('V', 2) => (Kind.Subsystem, Both(first, second), Both(entry.Id, entry.SecondId)),
+                ('C', 0) => (Kind.BaseClass, first = entry.Id, 0u),
+                ('C', 1) => (Kind.SubClass, first, second = entry.Id),
+                ('C', 2) => (Kind.Interface, first << 8 | second, entry.Id),
+                ('S', 0) => (null, first = entry.Id, 0u),
+                ('S', 1) => (Kind.GenericSubsystem, first, entry.Id),
+                _ => ((Kind?)null, 0u, 0u),
+            };
+            if (kind is { } known)
+                names.TryAdd(new Key(known, upper, lower), entry.Name);
+        }
+
+        return names;
+    }
+
+    private readonly record struct Key(Kind Kind, uint First, uint Second);
+}

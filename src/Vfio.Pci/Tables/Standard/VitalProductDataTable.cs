@@ -1,0 +1,24 @@
+using static Vfio.Pci.BitRule;
+
+namespace Vfio.Pci;
+
+/// <summary>Vital Product Data: PCI Local Bus 3.0, appendix I; PCI Express Base 6.0, section 7.9.19.</summary>
+internal static class VitalProductDataTable
+{
+    private static readonly CapabilityLayout Layout = new(8,
+    [
+        new Register(0x02, 2, "Address")
+        {
+            { "Address", 14, 0, PassedThrough },
+            // 0 starts a read of VPD, 1 a write of the board's memory, which outlives the lease: the hardware is only ever told 0.
+            { "F", 15, FixedStatus },
+        },
+        new Register(0x04, 4, "Data") { { "Data", 31, 0, Fixed } },
+    ]);
+
+    internal static readonly CapabilityTable Table = new(0x03, false, "Vital Product Data", _ => Layout)
+    {
+        // The data is behind two registers; a picture of config space holds none of it.
+        Describe = text => text.Add("Not readable"),
+    };
+}
