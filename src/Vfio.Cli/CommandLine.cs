@@ -37,7 +37,7 @@ internal static class CommandLine
         help.Action = new HelpWithExamples((HelpAction)help.Action!, Verbs);
 
         ParseResult parsed = root.Parse(words);
-        if (parsed.Errors.Count > 0)
+        if (parsed.Errors.Count > 0 && parsed.Action is not HelpWithExamples)
         {
             await Console.Error.WriteLineAsync($"vfio: {parsed.Errors[0].Message} Ask 'vfio {parsed.CommandResult.Command.Name} --help'."
                 .Replace("vfio vfio", "vfio", StringComparison.Ordinal));

