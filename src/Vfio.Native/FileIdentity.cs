@@ -32,6 +32,15 @@ public readonly record struct FileIdentity(
             seals > 0 && (seals & LibC.F_SEAL_SHRINK) != 0);
     }
 
+    /// <summary>Asks the kernel which file it is and how long, in one system call.</summary>
+    /// <exception cref="VfioException">The descriptor is not open.</exception>
+    public static (ulong Device, ulong Inode, ulong LengthBytes) Locate(FileDescriptor file)
+    {
+        ArgumentNullException.ThrowIfNull(file);
+        FileStatus status = FileStatus.Of(file.Number);
+        return (status.Device, status.Inode, (ulong)Math.Max(0, status.Size));
+    }
+
     /// <summary>Whether a <c>struct stat</c> is that of a socket.</summary>
     internal static unsafe bool IsSocket(byte* status) => (FileStatus.Read(status).Mode & LibC.S_IFMT) == LibC.S_IFSOCK;
 

@@ -13,7 +13,9 @@ internal static unsafe partial class LibC
     internal const int PROT_READ = 1, PROT_WRITE = 2, MAP_SHARED = 1;
     internal const int AF_UNIX = 1, SOCK_STREAM = 1, SOCK_CLOEXEC = 0x80000, SOCK_NONBLOCK = 0x800, SOL_SOCKET = 1, SCM_RIGHTS = 1;
     internal const int MSG_CTRUNC = 8, MSG_DONTWAIT = 0x40, MSG_NOSIGNAL = 0x4000, MSG_CMSG_CLOEXEC = 0x40000000;
-    internal const int SHUT_RDWR = 2;
+    internal const int SHUT_RDWR = 2, SO_RCVTIMEO = 20;
+    internal const int EPOLL_CLOEXEC = 0x80000, EPOLL_CTL_ADD = 1, EPOLL_CTL_DEL = 2, EPOLL_CTL_MOD = 3;
+    internal const uint EPOLLIN = 1, EPOLLONESHOT = 0x40000000;
     internal const short POLLIN = 1, POLLOUT = 4, POLLERR = 8, POLLHUP = 16;
     internal const uint S_IFMT = 0xf000, S_IFREG = 0x8000, S_IFSOCK = 0xc000;
 
@@ -57,6 +59,15 @@ internal static unsafe partial class LibC
     internal static partial int poll(PollEntry* entries, nuint count, int timeoutMilliseconds);
 
     [LibraryImport("libc", SetLastError = true)]
+    internal static partial int epoll_create1(int flags);
+
+    [LibraryImport("libc", SetLastError = true)]
+    internal static partial int epoll_ctl(int poller, int operation, int descriptor, byte* entry);
+
+    [LibraryImport("libc", SetLastError = true)]
+    internal static partial int epoll_wait(int poller, byte* entries, int count, int timeoutMilliseconds);
+
+    [LibraryImport("libc", SetLastError = true)]
     internal static partial int socket(int domain, int type, int protocol);
 
     [LibraryImport("libc", SetLastError = true)]
@@ -78,6 +89,9 @@ internal static unsafe partial class LibC
     internal static partial int shutdown(int descriptor, int how);
 
     [LibraryImport("libc", SetLastError = true)]
+    internal static partial int setsockopt(int descriptor, int level, int name, void* value, uint length);
+
+    [LibraryImport("libc", SetLastError = true)]
     internal static partial nint recvmsg(int descriptor, MessageHeader* message, int flags);
 
     [LibraryImport("libc", SetLastError = true)]
@@ -91,6 +105,15 @@ internal static unsafe partial class LibC
 
     [LibraryImport("libc", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
     internal static partial int chmod(string path, uint mode);
+
+    [LibraryImport("libc", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
+    internal static partial int chown(string path, uint user, uint group);
+
+    [LibraryImport("libc", StringMarshalling = StringMarshalling.Utf8)]
+    internal static partial byte* getpwnam(string name);
+
+    [LibraryImport("libc")]
+    internal static partial uint geteuid();
 
     [LibraryImport("libc", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
     internal static partial int lstat(string path, byte* status);

@@ -32,6 +32,18 @@ public static class Poll
         return LibC.poll(&entry, 1, Milliseconds(timeout)) > 0;
     }
 
+    /// <summary>Waits until the descriptor is readable, or a write would not block, or its peer has gone.</summary>
+    /// <returns>Which of the two; neither when the time ran out, or a signal came.</returns>
+    public static unsafe (bool Readable, bool Writable) WaitEither(FileDescriptor descriptor, TimeSpan timeout)
+    {
+        ArgumentNullException.ThrowIfNull(descriptor);
+        LibC.PollEntry entry = new() { Descriptor = descriptor.Number, Events = LibC.POLLIN | LibC.POLLOUT };
+        if (LibC.poll(&entry, 1, Milliseconds(timeout)) <= 0)
+            return (false, false);
+        bool gone = (entry.Returned & (LibC.POLLERR | LibC.POLLHUP)) != 0;
+        return ((entry.Returned & LibC.POLLIN) != 0 || gone, (entry.Returned & LibC.POLLOUT) != 0 || gone);
+    }
+
     /// <summary>Waits until one of several descriptors is readable.</summary>
     /// <param name="descriptors">At most <see cref="MaxDescriptors"/>.</param>
     /// <param name="ready">As long as <paramref name="descriptors"/>; set true where one is readable or its peer has gone.</param>
@@ -50,6 +62,6 @@ public static class Poll
         return Math.Max(0, count);
     }
 
-    private static int Milliseconds(TimeSpan timeout) =>
+    internal static int Milliseconds(TimeSpan timeout) =>
         timeout < TimeSpan.Zero ? -1 : (int)Math.Min(int.MaxValue, Math.Ceiling(timeout.TotalMilliseconds));
 }

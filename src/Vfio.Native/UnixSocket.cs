@@ -25,6 +25,18 @@ public sealed unsafe class UnixSocket : IDisposable
     /// <summary>The socket's descriptor, to wait on; owned by this object.</summary>
     public FileDescriptor Descriptor => _descriptor;
 
+    /// <summary>Makes every later <see cref="Receive"/> that waits give up after a time, with <see cref="Errno.TryAgain"/>.</summary>
+    /// <param name="timeout">How long; <see cref="Timeout.InfiniteTimeSpan"/> for ever, as it is at first.</param>
+    /// <exception cref="VfioException">The socket is closed.</exception>
+    public void SetReceiveTimeout(TimeSpan timeout)
+    {
+        // struct timeval; zero means for ever, so the shortest time is a microsecond.
+        long microseconds = timeout < TimeSpan.Zero ? 0 : Math.Max(1, (long)timeout.TotalMicroseconds);
+        long* value = stackalloc long[2] { microseconds / 1_000_000, microseconds % 1_000_000 };
+        if (LibC.setsockopt(_descriptor.Number, LibC.SOL_SOCKET, LibC.SO_RCVTIMEO, value, 2 * sizeof(long)) != 0)
+            throw VfioException.FromLastError("setsockopt(SO_RCVTIMEO)", "a socket");
+    }
+
     /// <summary>Connects to a server.</summary>
     /// <param name="path">The socket's file.</param>
     /// <exception cref="VfioException">Nobody listens there, or this user may not.</exception>

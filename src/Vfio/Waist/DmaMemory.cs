@@ -24,6 +24,9 @@ public abstract class DmaMemory
     /// <returns>Why not, or <see cref="Errno.None"/>.</returns>
     public abstract Errno Write(ulong offset, ReadOnlySpan<byte> source);
 
+    /// <summary>Whether only one reference is left: for its holder, that nobody else uses the memory.</summary>
+    public bool HasOneReference => Volatile.Read(ref _references) == 1;
+
     /// <summary>Keeps the memory until a <see cref="Release"/> more.</summary>
     public void AddReference() => Interlocked.Increment(ref _references);
 

@@ -15,6 +15,10 @@ public interface IVfioDevice : IDisposable
     /// <summary>What the device is; fixed while it is open.</summary>
     DeviceInfo Info { get; }
 
+    /// <summary>Where memory may be mapped, in ascending order and apart; narrower where the lender knows its IOMMU's limits and
+    /// reserved ranges.</summary>
+    IReadOnlyList<IovaRange> IovaRanges => IovaRange.Default;
+
     /// <summary>Describes a region; <see cref="RegionInfo.Length"/> 0 when the device has none of that number.</summary>
     /// <exception cref="VfioException">EINVAL: the number is <see cref="DeviceInfo.RegionCount"/> or above.</exception>
     RegionInfo GetRegion(RegionIndex region);

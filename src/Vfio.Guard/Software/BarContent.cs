@@ -1,0 +1,32 @@
+using System.Numerics;
+using Vfio.Native;
+
+namespace Vfio.Guard;
+
+/// <summary>What is behind a BAR, or the ROM, of a <see cref="SoftwareFunction"/>.</summary>
+/// <remarks>Called by one thread at a time, with ranges inside <see cref="Length"/>.</remarks>
+public abstract class BarContent
+{
+    /// <summary>Size in bytes: a power of two.</summary>
+    public abstract ulong Length { get; }
+
+    /// <summary>The memory, when it may be mapped as a whole and needs no code for an access; else null.</summary>
+    public virtual SharedMemory? Memory => null;
+
+    /// <summary>Reads bytes. 1, 2, 4 and 8 naturally aligned bytes are one access of the driver.</summary>
+    public abstract void Read(ulong offset, Span<byte> destination);
+
+    /// <summary>Writes bytes. 1, 2, 4 and 8 naturally aligned bytes are one access of the driver.</summary>
+    public abstract void Write(ulong offset, ReadOnlySpan<byte> source);
+
+    /// <summary>Makes it as after power-on.</summary>
+    public virtual void Reset()
+    {
+    }
+
+    internal static void CheckLength(ulong length)
+    {
+        if (length < 4 || !BitOperations.IsPow2(length))
+            throw new ArgumentException($"a BAR of 0x{length:x} bytes: its size must be a power of two, at least 4", nameof(length));
+    }
+}

@@ -1,0 +1,164 @@
+using Vfio.Native;
+using Vfio.Pci;
+
+namespace Vfio.Guard;
+
+/// <summary>A PCI function made of software: derive from it, describe it, add BARs, and it behaves as hardware does on its bus.</summary>
+/// <remarks>
+/// <para>Config space has the bits that hardware has: BARs can be sized, read-only bits stay, status bits clear by 1, FLR and D3hot
+/// reset. What a user may do to it is not decided here: lend it through <see cref="GuardedFunction"/>.</para>
+/// <para>Threads: all calls into the function (register handlers, <see cref="BarContent"/>, <see cref="OnReset"/>) come one at a time.
+/// A device with threads of its own protects what they share with its handlers, and holds no lock of its own when it calls
+/// <see cref="Slot"/>, <see cref="Interrupt"/> or <see cref="EndInterrupt"/>; those may be called from any thread, handlers included.</para>
+/// </remarks>
+public abstract class SoftwareFunction : IPciFunction
+{
+    private readonly ConfigBuilder _layout;
+    private readonly SoftwareConfig _config;
+    private readonly SoftwareInterrupts _interrupts;
+    private readonly SoftwareBars _bars;
+    private IPciSlot? _slot;
+
+    /// <summary>Makes the function; BARs are added by the derived constructor.</summary>
+    /// <param name="description">What it is.</param>
+    /// <exception cref="ArgumentException">No such function can be: the message says why.</exception>
+    protected SoftwareFunction(FunctionDescription description)
+    {
+        ArgumentNullException.ThrowIfNull(description);
+        Description = description;
+        _layout = new ConfigBuilder(description);
+        _config = _layout.Config;
+        _interrupts = new SoftwareInterrupts(description, _layout);
+        _bars = new SoftwareBars(description, _config, _interrupts);
+        ResetMethods = [.. FindResetMethods()];
+    }
+
+    /// <summary>What it is.</summary>
+    public FunctionDescription Description { get; }
+
+    /// <inheritdoc/>
+    public string Name => Description.Name;
+
+    /// <inheritdoc/>
+    public int ConfigLength => Description.ConfigLength;
+
+    /// <inheritdoc/>
+    public IReadOnlyList<ResetMethod> ResetMethods { get; }
+
+    /// <inheritdoc/>
+    public VirtualFunctionIds? VirtualIds => Description.VirtualIds;
+
+    /// <summary>Where it is plugged in: memory as bus master.</summary>
+    /// <exception cref="InvalidOperationException">It is not plugged in yet.</exception>
+    protected IPciSlot Slot => _slot ?? throw new InvalidOperationException($"{Name} is not plugged in");
+
+    /// <inheritdoc/>
+    public void Connect(IPciSlot slot)
+    {
+        ArgumentNullException.ThrowIfNull(slot);
+        if (_slot is not null)
+            throw new InvalidOperationException($"{Name} is plugged in already");
+        _bars.AssignAddresses();
+        _slot = slot;
+        _interrupts.Connect(slot);
+    }
+
+    /// <inheritdoc/>
+    public uint ReadConfig(int offset, int width) => _config.Read(offset, width);
+
+    /// <inheritdoc/>
+    public void WriteConfig(int offset, int width, uint value)
+    {
+        uint power = PowerState;
+        _config.Write(offset, width, value);
+        if (Sets(offset, width, value, _layout.Express, 0x09, 0x80))
+            Reset(ResetMethod.Flr);
+        else if (Sets(offset, width, value, _layout.AdvancedFeatures, 0x04, 0x01))
+            Reset(ResetMethod.AfFlr);
+        else if (power == 3 && PowerState == 0 && Description.PowerManagement == PowerManagementKind.SoftReset)
+            Reset(ResetMethod.PowerManagement);
+        else
+            _interrupts.Recheck();
+    }
+
+    /// <inheritdoc/>
+    public ulong GetLength(RegionIndex region) => _bars.GetLength(region);
+
+    /// <inheritdoc/>
+    public SharedMemory? GetMemory(RegionIndex region) => _bars.GetMemory(region);
+
+    /// <inheritdoc/>
+    public void ReadRegion(RegionIndex region, ulong offset, Span<byte> destination) => _bars.Read(region, offset, destination);
+
+    /// <inheritdoc/>
+    public void WriteRegion(RegionIndex region, ulong offset, ReadOnlySpan<byte> source) => _bars.Write(region, offset, source);
+
+    /// <inheritdoc/>
+    public virtual Errno Reset(ResetMethod method)
+    {
+        _config.Reset();
+        _interrupts.Reset();
+        _bars.Reset();
+        OnReset();
+        return Errno.None;
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        Dispose(disposing: true);
+        GC.SuppressFinalize(this);
+    }
+
+    /// <summary>Adds a BAR.</summary>
+    /// <param name="number">0 to 5; a 64-bit BAR takes the next number too.</param>
+    /// <param name="content">What is behind it; disposed with the function.</param>
+    /// <param name="type">What address space it asks for.</param>
+    /// <exception cref="ArgumentException">The number is taken, or the size is not possible.</exception>
+    protected void AddBar(int number, BarContent content, BarType type = BarType.Memory32) => _bars.Add(number, content, type);
+
+    /// <summary>Adds an expansion ROM.</summary>
+    /// <param name="content">Its bytes; a power of two of at least 2048. Writes never reach it. Disposed with the function.</param>
+    protected void AddRom(BarContent content) => _bars.AddRom(content);
+
+    /// <summary>Interrupts: sends an MSI-X or MSI message, or asserts the pin, by what is enabled.</summary>
+    /// <remarks>The guard enables MSI or MSI-X in the function when its user binds an eventfd to one of its vectors. A message that
+    /// is masked stays pending and is sent when the mask goes.</remarks>
+    /// <param name="vector">From 0; ignored for the pin.</param>
+    protected void Interrupt(int vector = 0) => _interrupts.Raise(vector);
+
+    /// <summary>The reason for the interrupt is gone: the pin goes down. Messages need no end, and are not disturbed by one.</summary>
+    protected void EndInterrupt() => _interrupts.Assert(false);
+
+    /// <summary>Called in a reset, when config space, registers and interrupts are as after power-on.</summary>
+    /// <remarks>When it returns the device is quiet: work of its own threads has ended, and will not touch memory.</remarks>
+    protected virtual void OnReset()
+    {
+    }
+
+    /// <summary>Ends it: the device's own threads end here.</summary>
+    /// <param name="disposing">False from a finalizer.</param>
+    protected virtual void Dispose(bool disposing)
+    {
+        if (disposing)
+            _bars.Dispose();
+    }
+
+    private uint PowerState => _layout.PowerManagement == 0 ? 0 : _config.Read(_layout.PowerManagement + 4, 2).Get(1, 0);
+
+    private bool Sets(int offset, int width, uint value, int capability, int register, byte bit)
+    {
+        int at = capability + register - offset;
+        return capability != 0 && Description.HasFlr && at >= 0 && at < width && (value >> (8 * at) & bit) != 0;
+    }
+
+    private IEnumerable<ResetMethod> FindResetMethods()
+    {
+        if (Description.HasOwnReset)
+            yield return ResetMethod.DeviceSpecific;
+        if (Description.HasFlr)
+            yield return Description.IsExpress ? ResetMethod.Flr : ResetMethod.AfFlr;
+        if (Description.PowerManagement == PowerManagementKind.SoftReset)
+            yield return ResetMethod.PowerManagement;
+    }
+}

@@ -1,0 +1,97 @@
+using System.Globalization;
+using Vfio.Pci;
+
+namespace Vfio.Kernel;
+
+/// <summary>A PCI function of this machine, as sysfs shows it now.</summary>
+/// <remarks>Every property is read at the moment it is asked; a function that is unplugged meanwhile gives a
+/// <see cref="VfioException"/> with ENODEV. See the kernel's Documentation/ABI/testing/sysfs-bus-pci.</remarks>
+public sealed class KernelFunction
+{
+    private const int BarCount = 6;
+    private readonly string _folder;
+
+    internal KernelFunction(string folder, PciAddress address)
+    {
+        _folder = folder;
+        Address = address;
+    }
+
+    /// <summary>Where it is.</summary>
+    public PciAddress Address { get; }
+
+    /// <summary>Its config space, as much as this user may read: 64 bytes for an ordinary user, all of it for root.</summary>
+    public ConfigSpace ReadConfig() => new(Read("config", File.ReadAllBytes));
+
+    /// <summary>BAR0 to BAR5 and the ROM.</summary>
+    public IReadOnlyList<KernelRegion> Regions =>
+        [.. Read("resource", File.ReadAllLines).Take(BarCount + 1).Select(ParseRegion)];
+
+    /// <summary>The driver that has it; null when none has.</summary>
+    public string? Driver => LinkName("driver");
+
+    /// <summary>Number of its IOMMU group; null when no IOMMU is in use.</summary>
+    public string? IommuGroup => LinkName("iommu_group");
+
+    /// <summary>The functions of its IOMMU group, this one included; only this one when no IOMMU is in use.</summary>
+    public IReadOnlyList<PciAddress> GroupMembers
+    {
+        get
+        {
+            string members = Path.Combine(_folder, "iommu_group", "devices");
+            return Directory.Exists(members) ? PciTopology.AddressesIn(members) : [Address];
+        }
+    }
+
+    /// <summary>How the kernel would reset it, in order of preference; empty when it cannot.</summary>
+    public IReadOnlyList<string> ResetMethods =>
+        Text("reset_method")?.Split(' ', StringSplitOptions.RemoveEmptyEntries) ?? (Exists("reset") ? ["reset"] : []);
+
+    /// <summary>NUMA node of the slot; null when the machine has one only.</summary>
+    public int? NumaNode => Text("numa_node") is { } text && int.Parse(text, CultureInfo.InvariantCulture) is >= 0 and int node ? node : null;
+
+    /// <summary>How many virtual functions it could have; 0 when it has no SR-IOV.</summary>
+    public int TotalVirtualFunctions => Text("sriov_totalvfs") is { } text ? int.Parse(text, CultureInfo.InvariantCulture) : 0;
+
+    /// <summary>Interrupt line that the kernel routed its pin to; 0 when it has none.</summary>
+    public int Irq => Text("irq") is { } text ? int.Parse(text, CultureInfo.InvariantCulture) : 0;
+
+    /// <summary>As the kernel writes the address.</summary>
+    public override string ToString() => Address.ToString();
+
+    private static KernelRegion ParseRegion(string line)
+    {
+        string[] parts = line.Split(' ');
+        ulong start = Hex(parts[0]), end = Hex(parts[1]), flags = Hex(parts[2]);
+        return new KernelRegion(start, flags == 0 ? 0 : end - start + 1, flags);
+    }
+
+    private static ulong Hex(string text) => ulong.Parse(text.AsSpan(2), NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture);
+
+    private bool Exists(string name) => File.Exists(Path.Combine(_folder, name));
+
+    private string? Text(string name) => Exists(name) ? Read(name, File.ReadAllText).Trim() : null;
+
+    private string? LinkName(string name)
+    {
+        string path = Path.Combine(_folder, name);
+        return Path.Exists(path) ? Directory.ResolveLinkTarget(path, returnFinalTarget: false)?.Name : null;
+    }
+
+    private T Read<T>(string name, Func<string, T> read)
+    {
+        string path = Path.Combine(_folder, name);
+        try
+        {
+            return read(path);
+        }
+        catch (UnauthorizedAccessException)
+        {
+            throw new VfioException($"reading {name}", Address.ToString(), Errno.AccessDenied, "ask as root");
+        }
+        catch (IOException)
+        {
+            throw new VfioException($"reading {name}", Address.ToString(), Errno.NoDevice, "list the functions that are here with 'vfio ls'");
+        }
+    }
+}

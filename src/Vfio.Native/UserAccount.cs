@@ -1,0 +1,31 @@
+namespace Vfio.Native;
+
+/// <summary>A user of this machine.</summary>
+/// <param name="Name">Login name.</param>
+/// <param name="UserId">Number of the user.</param>
+/// <param name="GroupId">Number of the user's own group.</param>
+public readonly record struct UserAccount(string Name, uint UserId, uint GroupId)
+{
+    /// <summary>Whether this process runs as root.</summary>
+    public static bool IsRoot => LibC.geteuid() == 0;
+
+    /// <summary>Looks a user up, as login does (getpwnam).</summary>
+    /// <exception cref="VfioException">ENOENT: there is no such user.</exception>
+    public static unsafe UserAccount Find(string name)
+    {
+        ArgumentNullException.ThrowIfNull(name);
+        // struct passwd of 64-bit Linux: two pointers (name, password), then uid and gid.
+        byte* entry = LibC.getpwnam(name);
+        return entry is not null
+            ? new UserAccount(name, *(uint*)(entry + 16), *(uint*)(entry + 20))
+            : throw new VfioException("look-up of user", name, Errno.NoEntry, "see 'getent passwd'");
+    }
+
+    /// <summary>Makes this user the owner of a file.</summary>
+    /// <exception cref="VfioException">EPERM: only root may.</exception>
+    public void TakeOwnership(string path)
+    {
+        if (LibC.chown(path, UserId, GroupId) != 0)
+            throw VfioException.FromLastError($"giving to {Name}", path, "only root may give files away");
+    }
+}

@@ -1,0 +1,279 @@
+using Vfio.Native;
+
+namespace Vfio.User;
+
+/// <summary>A server's connection as its client sees it: a request out, its reply in, and the server's DMA requests answered between.</summary>
+/// <remarks>Guarded by the client's gate: one request at a time. Once the stream is broken every request fails at once, with the
+/// reason of the first failure.</remarks>
+internal sealed class ClientChannel : IDisposable
+{
+    private readonly UnixSocket _socket;
+    private readonly string _name;
+    private readonly TimeSpan _timeout;
+    private readonly MessageBuffer _in;
+    private readonly MessageSender _sender;
+    private readonly ClientMappings _mappings;
+    private readonly int _maxTransferBytes;
+    private readonly FileDescriptor?[] _descriptors = new FileDescriptor?[UnixSocket.MaxDescriptors];
+    private readonly byte[] _answer;
+    private ushort _id;
+    private string? _broken;
+    private Errno _brokenErrno;
+    private bool _isBusy;
+
+    /// <summary>Makes the channel of a connection.</summary>
+    /// <param name="socket">The connection; owned.</param>
+    /// <param name="name">The server's address, for messages.</param>
+    /// <param name="mappings">What the server may ask for.</param>
+    /// <param name="options">Limits.</param>
+    internal ClientChannel(UnixSocket socket, string name, ClientMappings mappings, VfioUserClientOptions options)
+    {
+        _socket = socket;
+        _name = name;
+        _mappings = mappings;
+        _timeout = options.Timeout;
+        _maxTransferBytes = options.MaxDataTransferBytes;
+        int maxMessageBytes = options.MaxDataTransferBytes + Protocol.OverheadBytes;
+        _in = new MessageBuffer(maxMessageBytes);
+        _answer = GC.AllocateUninitializedArray<byte>(maxMessageBytes, pinned: true);
+        _sender = new MessageSender(socket, options.Timeout, ReceiveWhileSending);
+        if (_timeout >= TimeSpan.Zero)
+            socket.SetReceiveTimeout(_timeout);
+    }
+
+    /// <summary>The connection's descriptor, to wait on.</summary>
+    internal FileDescriptor Descriptor => _socket.Descriptor;
+
+    /// <summary>Whether nothing can be asked any more.</summary>
+    internal bool IsBroken => _broken is not null;
+
+    /// <summary>Sends a command and waits for its reply.</summary>
+    /// <param name="command">What is asked.</param>
+    /// <param name="head">The first part of the body.</param>
+    /// <param name="data">The rest of the body.</param>
+    /// <param name="descriptors">Passed with it; lent.</param>
+    /// <param name="reply">The body of the reply; valid until the next request.</param>
+    /// <returns>The server's errno, or <see cref="Errno.None"/>.</returns>
+    /// <exception cref="VfioException">The connection is broken.</exception>
+    internal Errno Request(
+        Command command,
+        ReadOnlySpan<byte> head,
+        ReadOnlySpan<byte> data,
+        ReadOnlySpan<FileDescriptor> descriptors,
+        out ReadOnlySpan<byte> reply) => Request(command, head, data, descriptors, out reply, out _);
+
+    /// <summary>As the other, and takes a descriptor that comes with the reply.</summary>
+    /// <param name="command">What is asked.</param>
+    /// <param name="head">The first part of the body.</param>
+    /// <param name="data">The rest of the body.</param>
+    /// <param name="descriptors">Passed with it; lent.</param>
+    /// <param name="reply">The body of the reply; valid until the next request.</param>
+    /// <param name="descriptor">The first descriptor of the reply, which the caller owns.</param>
+    /// <returns>The server's errno, or <see cref="Errno.None"/>.</returns>
+    /// <exception cref="VfioException">The connection is broken.</exception>
+    internal Errno Request(
+        Command command,
+        ReadOnlySpan<byte> head,
+        ReadOnlySpan<byte> data,
+        ReadOnlySpan<FileDescriptor> descriptors,
+        out ReadOnlySpan<byte> reply,
+        out FileDescriptor? descriptor)
+    {
+        Enter(command);
+        try
+        {
+            ushort id = ++_id;
+            _in.Compact();
+            Send(MessageHeader.ForCommand(id, command, head.Length + data.Length), head, data, descriptors);
+            Deadline deadline = new(_timeout);
+            while (true)
+            {
+                while (_in.TryScan(out MessageHeader header, out ReadOnlySpan<byte> body))
+                {
+                    _in.TryTake(_in.ScannedEnd, out _, out _, out int position);
+                    if (header.Type == MessageFlags.Command)
+                    {
+                        CloseDescriptors(position);
+                        AnswerServer(header, body);
+                        continue;
+                    }
+
+                    descriptor = TakeDescriptor(position);
+                    if (header.Id == id && header.Command == command)
+                    {
+                        reply = body;
+                        return !header.IsError ? Errno.None : header.Error is 0 or > 4095 ? Errno.InputOutput : (Errno)header.Error;
+                    }
+
+                    descriptor?.Dispose();
+                    throw Break(Errno.Protocol, $"it answered {header.Command}, id {header.Id}, where {command}, id {id}, was asked");
+                }
+
+                if (_in.Broken is string broken)
+                    throw Break(Errno.Protocol, $"it sent {broken}");
+                if (deadline.HasPassed)
+                    throw Break(Errno.TimedOut, "it did not answer");
+                _in.Compact();
+                Receive(wait: true);
+            }
+        }
+        finally
+        {
+            _isBusy = false;
+        }
+    }
+
+    /// <summary>Sends a command that the server does not answer.</summary>
+    /// <exception cref="VfioException">The connection is broken.</exception>
+    internal void Post(Command command, ReadOnlySpan<byte> head, ReadOnlySpan<byte> data)
+    {
+        Enter(command);
+        try
+        {
+            Send(MessageHeader.ForCommand(++_id, command, head.Length + data.Length, MessageFlags.NoReply), head, data, default);
+        }
+        finally
+        {
+            _isBusy = false;
+        }
+    }
+
+    /// <summary>Answers what the server asks now; does not wait.</summary>
+    /// <exception cref="VfioException">The connection is broken.</exception>
+    internal void AnswerWaiting()
+    {
+        Enter(Command.DmaRead);
+        try
+        {
+            Receive(wait: false);
+            while (_in.TryScan(out MessageHeader header, out ReadOnlySpan<byte> body))
+            {
+                _in.TryTake(_in.ScannedEnd, out _, out _, out int position);
+                CloseDescriptors(position);
+                if (header.Type != MessageFlags.Command)
+                    throw Break(Errno.Protocol, $"it answered {header.Command}, id {header.Id}, which nobody asked");
+                AnswerServer(header, body);
+            }
+
+            if (_in.Broken is string broken)
+                throw Break(Errno.Protocol, $"it sent {broken}");
+            _in.Compact();
+        }
+        finally
+        {
+            _isBusy = false;
+        }
+    }
+
+    /// <summary>Gives the connection up for a reason that the caller found.</summary>
+    /// <returns>The exception to throw.</returns>
+    internal VfioException Break(Errno errno, string reason)
+    {
+        if (_broken is null)
+        {
+            _broken = reason;
+            _brokenErrno = errno;
+            _socket.Shutdown();
+        }
+
+        return new VfioException("the connection", _name, errno, reason);
+    }
+
+    /// <summary>Makes a request that is under way in another thread fail.</summary>
+    internal void Shutdown() => _socket.Shutdown();
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        _socket.Dispose();
+        _in.Dispose();
+    }
+
+    private void Enter(Command command)
+    {
+        if (_broken is not null)
+            throw new VfioException(command.ToString(), _name, _brokenErrno, $"the connection broke earlier: {_broken}");
+        if (_isBusy)
+            throw new InvalidOperationException($"{command} from within the memory that {_name} is reading or writing");
+        _isBusy = true;
+    }
+
+    private void Send(in MessageHeader header, ReadOnlySpan<byte> head, ReadOnlySpan<byte> data, ReadOnlySpan<FileDescriptor> descriptors)
+    {
+        Span<byte> first = stackalloc byte[MessageHeader.Length + head.Length];
+        Blittable.Write(first, header);
+        head.CopyTo(first[MessageHeader.Length..]);
+        Errno error = _sender.Send(first, data, descriptors);
+        if (error != Errno.None)
+            throw Break(error, error == Errno.TimedOut ? "it did not read what it was sent" : "it went away");
+    }
+
+    private void Receive(bool wait)
+    {
+        int count = _in.ReceiveBytes(_socket, wait, out Errno error);
+        if (count > 0)
+            _in.Accept(count, error);
+        else if (count == 0)
+            throw Break(Errno.ConnectionReset, "it closed the connection");
+        else if (error != Errno.TryAgain)
+            throw Break(error, "receiving failed");
+        else if (wait)
+            throw Break(Errno.TimedOut, "it did not answer");
+    }
+
+    private bool ReceiveWhileSending()
+    {
+        if (!_in.HasRoom)
+            return false;
+        int count = _in.ReceiveBytes(_socket, wait: false, out Errno error);
+        if (count > 0)
+            _in.Accept(count, error);
+        return count > 0;
+    }
+
+    private FileDescriptor? TakeDescriptor(int position)
+    {
+        if (!_in.HoldsDescriptors)
+            return null;
+        int count = _in.Claim(position, _descriptors, out _);
+        FileDescriptor? first = count > 0 ? _descriptors[0] : null;
+        for (int i = 1; i < count; i++)
+            _descriptors[i]!.Dispose();
+        _descriptors.AsSpan(0, count).Clear();
+        return first;
+    }
+
+    private void CloseDescriptors(int position) => TakeDescriptor(position)?.Dispose();
+
+    /// <summary>Answers DMA_READ and DMA_WRITE out of what is mapped; anything else is not a server's to ask.</summary>
+    private void AnswerServer(in MessageHeader header, ReadOnlySpan<byte> body)
+    {
+        int fixedBytes = MessageHeader.Length + Blittable.SizeOf<DmaTransfer>();
+        int length = fixedBytes;
+        Errno error = Errno.InvalidArgument;
+        if (Blittable.TryRead(body, out DmaTransfer transfer) && transfer.Count <= (ulong)_maxTransferBytes)
+        {
+            int count = (int)transfer.Count;
+            if (header.Command == Command.DmaRead)
+            {
+                error = _mappings.Read(transfer.Address, _answer.AsSpan(fixedBytes, count));
+                length += count;
+            }
+            else if (header.Command == Command.DmaWrite && body.Length == Blittable.SizeOf<DmaTransfer>() + count)
+            {
+                error = _mappings.Write(transfer.Address, body[Blittable.SizeOf<DmaTransfer>()..]);
+            }
+        }
+
+        if (header.WantsNoReply)
+            return;
+        if (error != Errno.None)
+            length = MessageHeader.Length;
+        Blittable.Write(_answer, header.Reply(length - MessageHeader.Length, error));
+        if (error == Errno.None)
+            Blittable.Write(_answer.AsSpan(MessageHeader.Length), transfer);
+        Errno sent = _sender.Send(_answer.AsSpan(0, length), default, default);
+        if (sent != Errno.None)
+            throw Break(sent, sent == Errno.TimedOut ? "it did not read what it was sent" : "it went away");
+    }
+}

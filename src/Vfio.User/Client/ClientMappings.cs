@@ -1,0 +1,142 @@
+namespace Vfio.User;
+
+/// <summary>What a client has mapped, by address.</summary>
+/// <remarks>Guarded by the client's gate. Holds a reference on the memory of each mapping.</remarks>
+internal sealed class ClientMappings
+{
+    private readonly List<DmaMapping> _sorted = [];
+
+    /// <summary>How many.</summary>
+    internal int Count => _sorted.Count;
+
+    /// <summary>How many of them the server can reach only by asking.</summary>
+    internal int ByMessage { get; private set; }
+
+    /// <summary>All of them, by address.</summary>
+    internal IReadOnlyList<DmaMapping> All => _sorted;
+
+    /// <summary>Whether any address of the range is mapped. The range does not wrap and is not empty.</summary>
+    internal bool Overlaps(Iova start, ulong length)
+    {
+        int next = FirstFrom(start.Value);
+        return (next < _sorted.Count && _sorted[next].Start.Value - start.Value < length)
+            || (next > 0 && start.Value - _sorted[next - 1].Start.Value < _sorted[next - 1].Length);
+    }
+
+    /// <summary>Adds one that overlaps with none.</summary>
+    internal void Add(in DmaMapping mapping)
+    {
+        mapping.Memory.AddReference();
+        _sorted.Insert(FirstFrom(mapping.Start.Value), mapping);
+        if (mapping.Memory.Shared is null)
+            ByMessage++;
+    }
+
+    /// <summary>Which mappings lie in a range.</summary>
+    /// <param name="start">The first address.</param>
+    /// <param name="length">Bytes; the range does not wrap.</param>
+    /// <param name="first">Place of the first one in <see cref="All"/>.</param>
+    /// <param name="count">How many.</param>
+    /// <returns>ENOENT: none; EINVAL: one would be cut.</returns>
+    internal Errno Find(Iova start, ulong length, out int first, out int count)
+    {
+        first = FirstFrom(start.Value);
+        count = 0;
+        if (first > 0 && start.Value - _sorted[first - 1].Start.Value < _sorted[first - 1].Length)
+            return Errno.InvalidArgument;
+        for (; first + count < _sorted.Count; count++)
+        {
+            DmaMapping mapping = _sorted[first + count];
+            ulong offset = mapping.Start.Value - start.Value;
+            if (offset >= length)
+                break;
+            if (mapping.Length > length - offset)
+                return Errno.InvalidArgument;
+        }
+
+        return count == 0 ? Errno.NoEntry : Errno.None;
+    }
+
+    /// <summary>Removes one.</summary>
+    internal void RemoveAt(int place)
+    {
+        DmaMapping mapping = _sorted[place];
+        _sorted.RemoveAt(place);
+        if (mapping.Memory.Shared is null)
+            ByMessage--;
+        mapping.Memory.Release();
+    }
+
+    /// <summary>Removes all.</summary>
+    internal void Clear()
+    {
+        foreach (DmaMapping mapping in _sorted)
+            mapping.Memory.Release();
+        _sorted.Clear();
+        ByMessage = 0;
+    }
+
+    /// <summary>Copies mapped memory out, for a server that asks; adjacent mappings count as one.</summary>
+    internal Errno Read(ulong address, Span<byte> destination)
+    {
+        while (destination.Length > 0)
+        {
+            Errno error = Locate(address, destination.Length, DmaAccess.Read, out DmaMapping mapping, out int count);
+            if (error == Errno.None)
+                error = mapping.Memory.Read(mapping.MemoryOffset + (address - mapping.Start.Value), destination[..count]);
+            if (error != Errno.None)
+                return error;
+            destination = destination[count..];
+            address += (ulong)count;
+        }
+
+        return Errno.None;
+    }
+
+    /// <summary>Copies into mapped memory, for a server that asks; adjacent mappings count as one.</summary>
+    internal Errno Write(ulong address, ReadOnlySpan<byte> source)
+    {
+        while (source.Length > 0)
+        {
+            Errno error = Locate(address, source.Length, DmaAccess.Write, out DmaMapping mapping, out int count);
+            if (error == Errno.None)
+                error = mapping.Memory.Write(mapping.MemoryOffset + (address - mapping.Start.Value), source[..count]);
+            if (error != Errno.None)
+                return error;
+            source = source[count..];
+            address += (ulong)count;
+        }
+
+        return Errno.None;
+    }
+
+    private Errno Locate(ulong address, int wanted, DmaAccess access, out DmaMapping mapping, out int count)
+    {
+        mapping = default;
+        count = 0;
+        int next = FirstFrom(address);
+        int place = next < _sorted.Count && _sorted[next].Start.Value == address ? next : next - 1;
+        if (place < 0 || address - _sorted[place].Start.Value >= _sorted[place].Length)
+            return Errno.BadAddress;
+        mapping = _sorted[place];
+        count = (int)Math.Min((ulong)wanted, mapping.Length - (address - mapping.Start.Value));
+        return (mapping.Access & access) != 0 ? Errno.None : Errno.AccessDenied;
+    }
+
+    /// <summary>Place of the first mapping that starts at an address or above it.</summary>
+    private int FirstFrom(ulong address)
+    {
+        int low = 0;
+        int high = _sorted.Count;
+        while (low < high)
+        {
+            int middle = low + ((high - low) / 2);
+            if (_sorted[middle].Start.Value < address)
+                low = middle + 1;
+            else
+                high = middle;
+        }
+
+        return low;
+    }
+}

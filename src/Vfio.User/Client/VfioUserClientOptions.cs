@@ -1,0 +1,27 @@
+namespace Vfio.User;
+
+/// <summary>How a client behaves towards its server.</summary>
+public sealed record VfioUserClientOptions
+{
+    /// <summary>How long the server may take to answer, or to read what it is sent, before the connection is given up; for ever
+    /// unless said otherwise, because a reset may take any time.</summary>
+    public TimeSpan Timeout { get; init; } = System.Threading.Timeout.InfiniteTimeSpan;
+
+    /// <summary>Send region writes without asking for a reply: they cost one system call, stay in order with all other messages, and
+    /// their errors are lost. Done only while no region of the device can be mapped, for a store could overtake a message.</summary>
+    public bool PostedWrites { get; init; }
+
+    /// <summary>Answer the server's DMA_READ and DMA_WRITE by a thread of their own, even while all memory that is mapped was passed
+    /// by descriptor. The thread exists anyway while memory is mapped that was not.</summary>
+    public bool AlwaysAnswer { get; init; }
+
+    /// <summary>Largest data part of one message that this side takes, in bytes: 4 KiB to 1 MiB.</summary>
+    public int MaxDataTransferBytes { get; init; } = Protocol.DefaultDataTransferBytes;
+
+    /// <summary>Throws when a number is out of its range.</summary>
+    internal void Check()
+    {
+        ArgumentOutOfRangeException.ThrowIfLessThan(MaxDataTransferBytes, 4096, nameof(MaxDataTransferBytes));
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(MaxDataTransferBytes, Protocol.DefaultDataTransferBytes, nameof(MaxDataTransferBytes));
+    }
+}

@@ -1,0 +1,85 @@
+using Vfio.Native;
+
+namespace Vfio.User;
+
+/// <summary>DMA_MAP and DMA_UNMAP of one session, and the client's memory behind them.</summary>
+internal sealed class DmaCommands : IDisposable
+{
+    private readonly IVfioDevice _device;
+    private readonly int _maxMappings;
+    private readonly SharedFiles _files;
+    private readonly ClientMemory _clientMemory;
+
+    // Start and size. The device checks for overlap; this is for what the protocol adds: exact ranges, and a limit.
+    private readonly Dictionary<ulong, ulong> _mappings = [];
+
+    /// <summary>Starts with nothing mapped.</summary>
+    /// <param name="device">The device.</param>
+    /// <param name="maxMappings">How many mappings may live at a time.</param>
+    /// <param name="maxFiles">How many shared files.</param>
+    /// <param name="clientMemory">Memory that came without a descriptor; owned.</param>
+    internal DmaCommands(IVfioDevice device, int maxMappings, int maxFiles, ClientMemory clientMemory)
+    {
+        _device = device;
+        _maxMappings = maxMappings;
+        _files = new SharedFiles(maxFiles);
+        _clientMemory = clientMemory;
+    }
+
+    /// <summary>DMA_MAP. Twice the same range is EEXIST.</summary>
+    /// <param name="body">The message.</param>
+    /// <param name="descriptors">What came with it; lent.</param>
+    internal Errno Map(ReadOnlySpan<byte> body, ReadOnlySpan<FileDescriptor?> descriptors)
+    {
+        Errno verdict = Judge.DmaMap(body, descriptors.Length, _mappings.Count, _maxMappings, out DmaMapMessage message);
+        if (verdict != Errno.None)
+            return verdict;
+        Iova start = new(message.Address);
+        if (descriptors.Length == 0)
+        {
+            _device.MapDma(new DmaMapping(start, message.Size, message.Flags, _clientMemory, message.Address));
+        }
+        else
+        {
+            bool writable = (message.Flags & DmaAccess.Write) != 0;
+            SharedDmaMemory share = _files.Get(descriptors[0]!, message.Offset, message.Size, writable);
+            _device.MapDma(new DmaMapping(start, message.Size, message.Flags, share, message.Offset));
+        }
+
+        _mappings.Add(message.Address, message.Size);
+        return Errno.None;
+    }
+
+    /// <summary>DMA_UNMAP: exactly one mapping, or all.</summary>
+    internal Errno Unmap(ReadOnlySpan<byte> body, ReplyBuffer reply)
+    {
+        Errno verdict = Judge.DmaUnmap(body, out DmaUnmapMessage message);
+        if (verdict != Errno.None)
+            return verdict;
+        if (message.Flags == DmaUnmapFlags.All)
+        {
+            _device.UnmapAllDma();
+            _mappings.Clear();
+        }
+        else
+        {
+            if (!_mappings.TryGetValue(message.Address, out ulong size))
+                return Errno.NoEntry;
+            if (size != message.Size)
+                return Errno.InvalidArgument;
+            _device.UnmapDma(new Iova(message.Address), message.Size);
+            _mappings.Remove(message.Address);
+        }
+
+        _files.LetGoOfUnused();
+        reply.Append(message);
+        return Errno.None;
+    }
+
+    /// <summary>Lets go of the client's memory; after the device was disposed.</summary>
+    public void Dispose()
+    {
+        _files.Dispose();
+        _clientMemory.Release();
+    }
+}

@@ -1,0 +1,113 @@
+using System.Buffers;
+using Vfio.Native;
+
+namespace Vfio.User;
+
+/// <summary>A DMA_READ or DMA_WRITE that the client has not answered; one of a fixed number of places.</summary>
+/// <remarks>Guarded by the channel's gate. A request whose waiter gave up keeps its place until the late answer comes, so that no
+/// later request is taken for it.</remarks>
+internal sealed class DmaRequest
+{
+    private readonly int _place;
+    private byte[] _data = [];
+    private bool _isAbandoned;
+    private ushort _generation;
+    private Command _command;
+    private DmaTransfer _transfer;
+
+    /// <summary>Makes a free place.</summary>
+    /// <param name="place">Its number, below <see cref="Places"/>.</param>
+    internal DmaRequest(int place) => _place = place;
+
+    /// <summary>How many requests may be under way at a time; a power of two.</summary>
+    internal const int Places = 32;
+
+    /// <summary>Nobody uses it.</summary>
+    internal bool IsFree { get; private set; } = true;
+
+    /// <summary>The answer is here.</summary>
+    internal bool IsAnswered { get; private set; }
+
+    /// <summary>What the client answered.</summary>
+    internal Errno Result { get; private set; }
+
+    private ushort Id => (ushort)((_generation * Places) + _place);
+
+    /// <summary>Which place an id names.</summary>
+    internal static int PlaceOf(ushort id) => id % Places;
+
+    /// <summary>Takes the place, and makes the message's header.</summary>
+    internal MessageHeader Begin(Command command, in DmaTransfer transfer)
+    {
+        IsFree = false;
+        _generation++;
+        _command = command;
+        _transfer = transfer;
+        int count = (int)transfer.Count;
+        if (command == Command.DmaRead)
+            _data = ArrayPool<byte>.Shared.Rent(count);
+        int body = Blittable.SizeOf<DmaTransfer>() + (command == Command.DmaWrite ? count : 0);
+        return MessageHeader.ForCommand(Id, command, body);
+    }
+
+    /// <summary>Takes in an answer.</summary>
+    /// <returns>False when it is not the answer to this.</returns>
+    internal bool Answer(in MessageHeader header, ReadOnlySpan<byte> body)
+    {
+        if (IsFree || IsAnswered || header.Id != Id || header.Command != _command)
+            return false;
+        if (header.IsError)
+        {
+            Result = header.Error is 0 or > 4095 ? Errno.InputOutput : (Errno)header.Error;
+        }
+        else if (!IsRight(body))
+        {
+            return false;
+        }
+        else
+        {
+            Result = Errno.None;
+            if (_command == Command.DmaRead)
+                body[Blittable.SizeOf<DmaTransfer>()..].CopyTo(_data);
+        }
+
+        IsAnswered = true;
+        if (_isAbandoned)
+            Free();
+        return true;
+    }
+
+    /// <summary>Nobody waits any more; the place becomes free with the answer.</summary>
+    internal void Abandon() => _isAbandoned = true;
+
+    /// <summary>Copies out the bytes that the client sent.</summary>
+    /// <param name="destination">As long as was asked for; empty for a write.</param>
+    internal void CopyTo(Span<byte> destination) => _data.AsSpan(0, destination.Length).CopyTo(destination);
+
+    /// <summary>Gives the place, and its memory, back.</summary>
+    internal void Free()
+    {
+        if (_data.Length > 0)
+            ArrayPool<byte>.Shared.Return(_data);
+        _data = [];
+        IsFree = true;
+        IsAnswered = false;
+        _isAbandoned = false;
+    }
+
+    private bool IsRight(ReadOnlySpan<byte> body)
+    {
+        int length = Blittable.SizeOf<DmaTransfer>();
+        if (_command == Command.DmaRead)
+        {
+            return body.Length == length + (int)_transfer.Count
+                && Blittable.TryRead(body, out DmaTransfer read)
+                && read == _transfer;
+        }
+
+        // Some clients answer a write with a count of 4 bytes, as the specification's table has it.
+        return body.Length >= 12
+            && Blittable.Read<ulong>(body) == _transfer.Address
+            && Blittable.Read<uint>(body[8..]) == (uint)_transfer.Count;
+    }
+}

@@ -1,0 +1,83 @@
+using Vfio.Native;
+
+namespace Vfio.User;
+
+/// <summary>Replies that wait to be sent together, and the one that is being written.</summary>
+/// <remarks>Used by the session's thread alone. A reply is opened, appended to, and closed; what was closed may be sent while
+/// another is open, for the device may need the client's memory in the middle of an access.</remarks>
+internal sealed class ReplyBuffer
+{
+    /// <summary>Waiting bytes from which on they should be sent.</summary>
+    internal const int EnoughBytes = 64 << 10;
+
+    private readonly byte[] _bytes;
+    private int _sent;
+    private int _closed;
+    private int _end;
+
+    /// <summary>Makes an empty buffer.</summary>
+    /// <param name="maxMessageBytes">Bytes of the largest reply.</param>
+    internal ReplyBuffer(int maxMessageBytes) =>
+        _bytes = GC.AllocateUninitializedArray<byte>(EnoughBytes + (2 * maxMessageBytes), pinned: true);
+
+    /// <summary>Whole replies that were not sent.</summary>
+    internal ReadOnlySpan<byte> Waiting => _bytes.AsSpan(_sent, _closed - _sent);
+
+    /// <summary>Whether enough of them wait to send them now.</summary>
+    internal bool HasEnough => _closed - _sent >= EnoughBytes;
+
+    /// <summary>A descriptor to send with the last reply; lent by the device.</summary>
+    internal FileDescriptor? Descriptor { get; set; }
+
+    /// <summary>Forgets everything, for the next connection.</summary>
+    internal void Clear()
+    {
+        _sent = _closed = _end = 0;
+        Descriptor = null;
+    }
+
+    /// <summary>All that waited was sent.</summary>
+    internal void Sent() => _sent = _closed;
+
+    /// <summary>Starts a reply; the header's place is kept.</summary>
+    internal void Open()
+    {
+        if (_sent == _closed)
+            _sent = _closed = 0;
+        _end = _closed + MessageHeader.Length;
+    }
+
+    /// <summary>Adds bytes to the open reply, for the caller to fill.</summary>
+    internal Span<byte> Append(int count)
+    {
+        Span<byte> place = _bytes.AsSpan(_end, count);
+        _end += count;
+        return place;
+    }
+
+    /// <summary>Adds a struct to the open reply.</summary>
+    internal void Append<T>(in T value)
+        where T : unmanaged => Blittable.Write(Append(Blittable.SizeOf<T>()), value);
+
+    /// <summary>Ends the open reply.</summary>
+    /// <param name="request">What it answers.</param>
+    /// <param name="error">Why the request failed, which drops what was appended; or <see cref="Errno.None"/>.</param>
+    internal void Close(in MessageHeader request, Errno error)
+    {
+        if (error != Errno.None)
+        {
+            _end = _closed + MessageHeader.Length;
+            Descriptor = null;
+        }
+
+        Blittable.Write(_bytes.AsSpan(_closed), request.Reply(_end - _closed - MessageHeader.Length, error));
+        _closed = _end;
+    }
+
+    /// <summary>Drops the open reply: none is wanted.</summary>
+    internal void Drop()
+    {
+        _end = _closed;
+        Descriptor = null;
+    }
+}

@@ -1,0 +1,346 @@
+using Vfio.Native;
+
+namespace Vfio.User;
+
+/// <summary>A client's connection as its session sees it: commands in, replies out, and DMA requests to the client between them.</summary>
+/// <remarks>
+/// <para>The session's thread takes commands and writes replies. Any thread of the device may ask the client for memory, the
+/// session's own too, in the middle of a command.</para>
+/// <para>One socket carries both directions, and whoever waits for something receives: the thread that finds nobody receiving does it
+/// and hands what it finds to the others; when it has what it waits for, the next one takes over. So an answer arrives even while the
+/// session's thread waits inside a device for another thread that waits for that answer. Commands that arrive meanwhile stay in the
+/// buffer until the session's thread comes back for them; when they fill it, the DMA request fails with ENOBUFS.</para>
+/// <para>Locks: <c>_sending</c> may be held while <c>_gate</c> is taken, never the other way round. Neither is held while a thread
+/// sleeps in the kernel for bytes to arrive.</para>
+/// </remarks>
+internal sealed class ServerChannel
+{
+    private readonly object _gate = new();
+    private readonly object _sending = new();
+    private readonly UnixSocket _socket;
+    private readonly VfioUserServerOptions _options;
+    private readonly MessageBuffer _in;
+    private readonly MessageSender _sender;
+    private readonly DmaRequest[] _requests = new DmaRequest[DmaRequest.Places];
+    private readonly int _owner = Environment.CurrentManagedThreadId;
+    private Deadline _messageEnd = Deadline.Never;
+    private int _limit;
+    private int _sleepers;
+    private bool _receiving;
+    private int _transfers;
+
+    /// <summary>Makes the channel of a connection, for the thread that calls this.</summary>
+    /// <param name="socket">The connection; lent.</param>
+    /// <param name="buffers">Lent until the session ends.</param>
+    /// <param name="options">Time limits.</param>
+    internal ServerChannel(UnixSocket socket, SessionBuffers buffers, VfioUserServerOptions options)
+    {
+        _socket = socket;
+        _options = options;
+        _in = buffers.Received;
+        Replies = buffers.Replies;
+        _sender = new MessageSender(socket, options.SendTimeout, ReceiveWhileSending);
+        for (int i = 0; i < _requests.Length; i++)
+            _requests[i] = new DmaRequest(i);
+    }
+
+    /// <summary>The replies; the session's thread writes them.</summary>
+    internal ReplyBuffer Replies { get; }
+
+    /// <summary>Whether nothing can be sent any more.</summary>
+    internal bool IsStopped { get; private set; }
+
+    /// <summary>Why the session is over; null while it is not.</summary>
+    internal string? EndReason { get; private set; }
+
+    /// <summary>Waits for commands of the client.</summary>
+    /// <param name="deadline">When to give up.</param>
+    /// <returns>False when none will come any more; <see cref="EndReason"/> says why.</returns>
+    internal bool WaitForCommands(Deadline deadline)
+    {
+        lock (_gate)
+        {
+            while (true)
+            {
+                _limit = _in.ScannedEnd;
+                if (_in.HasMessage && !IsStopped)
+                    return true;
+                if (EndReason is not null)
+                    return false;
+                Deadline next = Deadline.Earlier(deadline, _messageEnd);
+                if (_receiving)
+                {
+                    Sleep(next);
+                }
+                else
+                {
+                    _in.Compact();
+                    Receive(next);
+                }
+
+                if (!_in.HasMessage && next.HasPassed)
+                    EndLocked(_in.IsMidMessage ? "it stopped in the middle of a message" : "it was silent for too long");
+            }
+        }
+    }
+
+    /// <summary>Hands out the next command that <see cref="WaitForCommands"/> found.</summary>
+    internal bool TryTake(out MessageHeader header, out ReadOnlySpan<byte> body, out int position) =>
+        _in.TryTake(_limit, out header, out body, out position);
+
+    /// <summary>Takes the descriptors of the command just handed out.</summary>
+    /// <param name="position">Which command.</param>
+    /// <param name="into">Where they go; the caller owns them.</param>
+    /// <param name="lost">Whether some are missing.</param>
+    /// <returns>How many.</returns>
+    internal int Claim(int position, Span<FileDescriptor?> into, out bool lost)
+    {
+        lost = false;
+        // What belongs to a command that is whole arrived before it was, so no lock is needed to find that nothing did.
+        if (!_in.HoldsDescriptors)
+            return 0;
+        lock (_gate)
+            return _in.Claim(position, into, out lost);
+    }
+
+    /// <summary>Sends the replies that wait, and a descriptor with them.</summary>
+    internal void Flush()
+    {
+        ReadOnlySpan<byte> waiting = Replies.Waiting;
+        if (waiting.Length == 0)
+            return;
+        FileDescriptor? descriptor = Replies.Descriptor;
+        if (descriptor is null)
+            Send(waiting, default, default);
+        else
+            Send(waiting, default, [descriptor]);
+        Replies.Sent();
+    }
+
+    /// <summary>Asks the client to read or write its memory, and waits for the answer.</summary>
+    /// <param name="command"><see cref="Command.DmaRead"/> or <see cref="Command.DmaWrite"/>.</param>
+    /// <param name="transfer">Which memory; no more than the client takes in one message.</param>
+    /// <param name="source">For a write: the bytes.</param>
+    /// <param name="destination">For a read: where they go.</param>
+    /// <returns>What the client answered, or why it did not.</returns>
+    internal Errno Transfer(Command command, in DmaTransfer transfer, ReadOnlySpan<byte> source, Span<byte> destination)
+    {
+        bool isOwner = Environment.CurrentManagedThreadId == _owner;
+        // The client may wait for an earlier reply before it reads this request.
+        if (isOwner)
+            Flush();
+        Deadline deadline = new(_options.DmaTimeout);
+        Errno begun = Begin(command, transfer, deadline, out DmaRequest? request, out MessageHeader header);
+        if (request is null)
+            return begun;
+        Span<byte> head = stackalloc byte[MessageHeader.Length + Blittable.SizeOf<DmaTransfer>()];
+        Blittable.Write(head, header);
+        Blittable.Write(head[MessageHeader.Length..], transfer);
+        Send(head, source, default);
+        return Finish(request, deadline, isOwner, destination);
+    }
+
+    /// <summary>Ends the session from any thread: whoever waits returns.</summary>
+    internal void Stop(string reason)
+    {
+        lock (_gate)
+        {
+            IsStopped = true;
+            EndLocked(reason);
+        }
+
+        _socket.Shutdown();
+    }
+
+    /// <summary>Waits until no thread is in here any more; after <see cref="Stop"/>.</summary>
+    internal void Leave()
+    {
+        lock (_gate)
+        {
+            while (_receiving || _transfers > 0)
+                Sleep(Deadline.Never);
+        }
+    }
+
+    private Errno Begin(
+        Command command, in DmaTransfer transfer, Deadline deadline, out DmaRequest? request, out MessageHeader header)
+    {
+        lock (_gate)
+        {
+            while (true)
+            {
+                header = default;
+                request = null;
+                if (EndReason is not null)
+                    return Errno.NotConnected;
+                foreach (DmaRequest place in _requests)
+                {
+                    if (!place.IsFree)
+                        continue;
+                    request = place;
+                    header = place.Begin(command, transfer);
+                    _transfers++;
+                    return Errno.None;
+                }
+
+                if (deadline.HasPassed)
+                    return Errno.TimedOut;
+                Sleep(deadline);
+            }
+        }
+    }
+
+    private Errno Finish(DmaRequest request, Deadline deadline, bool isOwner, Span<byte> destination)
+    {
+        lock (_gate)
+        {
+            Errno result = WaitForAnswer(request, deadline, isOwner);
+            if (!request.IsAnswered)
+            {
+                request.Abandon();
+            }
+            else
+            {
+                result = request.Result;
+                if (result == Errno.None)
+                    request.CopyTo(destination);
+                request.Free();
+            }
+
+            _transfers--;
+            WakeOthers();
+            return result;
+        }
+    }
+
+    private Errno WaitForAnswer(DmaRequest request, Deadline deadline, bool isOwner)
+    {
+        while (!request.IsAnswered)
+        {
+            if (EndReason is not null)
+                return Errno.NotConnected;
+            if (deadline.HasPassed)
+                return Errno.TimedOut;
+            if (_receiving)
+                Sleep(deadline);
+            else if (_in.HasRoom)
+                Receive(deadline);
+            else if (isOwner)
+                return Errno.NoBuffers;
+            else
+                Sleep(deadline);
+        }
+
+        return Errno.None;
+    }
+
+    private void Send(ReadOnlySpan<byte> first, ReadOnlySpan<byte> second, ReadOnlySpan<FileDescriptor> descriptors)
+    {
+        Errno error;
+        lock (_sending)
+            error = IsStopped ? Errno.None : _sender.Send(first, second, descriptors);
+        if (error != Errno.None)
+            Stop(error == Errno.TimedOut ? "it did not read what it was sent" : "it went away");
+    }
+
+    /// <summary>Receives once, with the gate open meanwhile; held on entry and exit.</summary>
+    private void Receive(Deadline deadline)
+    {
+        int count;
+        Errno error;
+        _receiving = true;
+        Monitor.Exit(_gate);
+        try
+        {
+            count = WaitAndReceive(deadline, out error);
+        }
+        finally
+        {
+            Monitor.Enter(_gate);
+            _receiving = false;
+        }
+
+        Accept(count, error);
+        WakeOthers();
+    }
+
+    /// <summary>The one place where a session sleeps until bytes arrive: what should come before sleeping belongs here.</summary>
+    private int WaitAndReceive(Deadline deadline, out Errno error)
+    {
+        if (deadline.IsNever)
+            return _in.ReceiveBytes(_socket, wait: true, out error);
+        if (Poll.WaitReadable(_socket.Descriptor, deadline.Left))
+            return _in.ReceiveBytes(_socket, wait: false, out error);
+        error = Errno.TryAgain;
+        return -1;
+    }
+
+    private bool ReceiveWhileSending()
+    {
+        lock (_gate)
+        {
+            if (_receiving || !_in.HasRoom || EndReason is not null)
+                return false;
+            int count = _in.ReceiveBytes(_socket, wait: false, out Errno error);
+            Accept(count, error);
+            WakeOthers();
+            return count > 0;
+        }
+    }
+
+    private void Accept(int count, Errno error)
+    {
+        if (count > 0)
+        {
+            _in.Accept(count, error);
+            Scan();
+            _messageEnd = !_in.IsMidMessage ? Deadline.Never : _messageEnd.IsNever ? new Deadline(_options.MessageTimeout) : _messageEnd;
+        }
+        else if (count == 0)
+        {
+            EndLocked("it closed the connection");
+        }
+        else if (error != Errno.TryAgain)
+        {
+            EndLocked(VfioException.Describe(error));
+        }
+    }
+
+    private void Scan()
+    {
+        while (_in.TryScan(out MessageHeader header, out ReadOnlySpan<byte> body))
+        {
+            if (header.Type == MessageFlags.Command)
+                continue;
+            bool expected = _requests[DmaRequest.PlaceOf(header.Id)].Answer(header, body);
+            _in.DropScanned(header);
+            if (!expected)
+            {
+                EndLocked($"a reply to no request: {header.Command}, id {header.Id}");
+                return;
+            }
+        }
+
+        if (_in.Broken is string broken)
+            EndLocked(broken);
+    }
+
+    private void EndLocked(string reason)
+    {
+        EndReason ??= reason;
+        WakeOthers();
+    }
+
+    private void Sleep(Deadline deadline)
+    {
+        _sleepers++;
+        Monitor.Wait(_gate, deadline.Left);
+        _sleepers--;
+    }
+
+    private void WakeOthers()
+    {
+        if (_sleepers > 0)
+            Monitor.PulseAll(_gate);
+    }
+}

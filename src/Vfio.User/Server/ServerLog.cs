@@ -1,0 +1,25 @@
+using Microsoft.Extensions.Logging;
+
+namespace Vfio.User;
+
+/// <summary>What a server logs: sessions and refusals, nothing for a message that is right.</summary>
+internal static partial class ServerLog
+{
+    [LoggerMessage(1, LogLevel.Information, "{Device}: a client opened the device, minor version {Minor}")]
+    internal static partial void Opened(ILogger logger, string device, int minor);
+
+    [LoggerMessage(2, LogLevel.Information, "{Device}: the session ended after {Messages} messages: {Reason}")]
+    internal static partial void Ended(ILogger logger, string device, long messages, string reason);
+
+    [LoggerMessage(3, LogLevel.Warning, "A client was turned away: {Reason}")]
+    internal static partial void TurnedAway(ILogger logger, string reason);
+
+    [LoggerMessage(4, LogLevel.Debug, "{Device}: {Command} refused: {Error}")]
+    internal static partial void Refused(ILogger logger, string device, Command command, Errno error);
+
+    [LoggerMessage(5, LogLevel.Error, "{Device}: {Operation} failed in the device")]
+    internal static partial void DeviceFailed(ILogger logger, Exception exception, string device, string operation);
+
+    [LoggerMessage(6, LogLevel.Error, "No client can be accepted for now")]
+    internal static partial void AcceptFailed(ILogger logger, Exception exception);
+}

@@ -1,0 +1,236 @@
+using Microsoft.Extensions.Logging;
+using Vfio.Native;
+
+namespace Vfio.User;
+
+/// <summary>One client from its first byte to its last: negotiates, opens the device, answers commands, and leaves the device quiet.</summary>
+/// <remarks>One thread owns it: the one that makes it and calls <see cref="Run"/>. <see cref="Stop"/> may come from any thread.
+/// Commands are carried out one after the other, in the order in which they came.</remarks>
+internal sealed class ServerSession
+{
+    private readonly Func<IVfioDevice> _open;
+    private readonly VfioUserServerOptions _options;
+    private readonly ILogger _logger;
+    private readonly ServerChannel _channel;
+    private readonly FileDescriptor?[] _descriptors = new FileDescriptor?[UnixSocket.MaxDescriptors];
+    private IVfioDevice? _device;
+    private RegionCommands? _regions;
+    private InterruptCommands? _interrupts;
+    private DmaCommands? _dma;
+    private string? _turnedAway;
+    private long _messages;
+
+    /// <summary>Makes a session on a connection.</summary>
+    /// <param name="open">Opens the device.</param>
+    /// <param name="socket">The connection; lent until <see cref="Run"/> returns.</param>
+    /// <param name="buffers">Lent as well, and empty.</param>
+    /// <param name="options">Limits.</param>
+    internal ServerSession(Func<IVfioDevice> open, UnixSocket socket, SessionBuffers buffers, VfioUserServerOptions options)
+    {
+        _open = open;
+        _options = options;
+        _logger = options.Logger;
+        _channel = new ServerChannel(socket, buffers, options);
+    }
+
+    /// <summary>Ends the session: <see cref="Run"/> returns once the command under way is done.</summary>
+    internal void Stop(string reason) => _channel.Stop(reason);
+
+    /// <summary>Serves until the client or the server ends the session. Nothing a client does makes it throw.</summary>
+    internal void Run()
+    {
+        try
+        {
+            Deadline handshake = new(_options.HandshakeTimeout);
+            while (_channel.WaitForCommands(_device is null ? handshake : new Deadline(_options.IdleTimeout)))
+                AnswerAll();
+        }
+        finally
+        {
+            End();
+        }
+    }
+
+    private void AnswerAll()
+    {
+        while (!_channel.IsStopped && _channel.TryTake(out MessageHeader header, out ReadOnlySpan<byte> body, out int position))
+        {
+            int count = _channel.Claim(position, _descriptors, out bool lost);
+            try
+            {
+                Answer(header, body, _descriptors.AsSpan(0, count), lost);
+            }
+            finally
+            {
+                for (int i = 0; i < count; i++)
+                {
+                    _descriptors[i]!.Dispose();
+                    _descriptors[i] = null;
+                }
+            }
+        }
+
+        _channel.Flush();
+    }
+
+    private void Answer(in MessageHeader header, ReadOnlySpan<byte> body, ReadOnlySpan<FileDescriptor?> descriptors, bool lost)
+    {
+        ReplyBuffer reply = _channel.Replies;
+        _messages++;
+        reply.Open();
+        Errno error = lost ? Errno.TooManyOpenFiles : TryExecute(header.Command, body, descriptors, reply);
+        if (error != Errno.None && _logger.IsEnabled(LogLevel.Debug))
+            ServerLog.Refused(_logger, _device?.Name ?? "no device", header.Command, error);
+        if (header.WantsNoReply)
+            reply.Drop();
+        else
+            SendReply(header, error, reply);
+        if (_turnedAway is string reason)
+        {
+            _channel.Flush();
+            _channel.Stop(reason);
+        }
+    }
+
+    private void SendReply(in MessageHeader header, Errno error, ReplyBuffer reply)
+    {
+        // A descriptor must come with the first byte of its message, so what waits before it goes first.
+        if (reply.Descriptor is not null && error == Errno.None)
+        {
+            FileDescriptor descriptor = reply.Descriptor;
+            reply.Descriptor = null;
+            _channel.Flush();
+            reply.Descriptor = descriptor;
+            reply.Close(header, error);
+            _channel.Flush();
+            return;
+        }
+
+        reply.Close(header, error);
+        if (reply.HasEnough)
+            _channel.Flush();
+    }
+
+    private Errno TryExecute(Command command, ReadOnlySpan<byte> body, ReadOnlySpan<FileDescriptor?> descriptors, ReplyBuffer reply)
+    {
+        try
+        {
+            return _device is null ? Negotiate(command, body, reply) : Execute(command, body, descriptors, reply);
+        }
+        catch (VfioException refusal)
+        {
+            return refusal.Errno is > 0 and < (Errno)4096 ? refusal.Errno : Errno.InputOutput;
+        }
+        catch (Exception failure)
+        {
+            // A bug of the device is not the client's fault, and no reason to end this process.
+            ServerLog.DeviceFailed(_logger, failure, _device?.Name ?? "opening the device", command.ToString());
+            return Errno.InputOutput;
+        }
+    }
+
+    private Errno Execute(Command command, ReadOnlySpan<byte> body, ReadOnlySpan<FileDescriptor?> descriptors, ReplyBuffer reply)
+    {
+        switch (command)
+        {
+            case Command.RegionRead:
+                return _regions!.Read(body, reply);
+            case Command.RegionWrite:
+                return _regions!.Write(body, reply);
+            case Command.DmaMap:
+                return _dma!.Map(body, descriptors);
+            case Command.DmaUnmap:
+                return _dma!.Unmap(body, reply);
+            case Command.DeviceGetInfo:
+                return _regions!.DescribeDevice(body, reply);
+            case Command.DeviceGetRegionInfo:
+                return _regions!.DescribeRegion(body, reply);
+            case Command.DeviceGetIrqInfo:
+                return _interrupts!.Describe(body, reply);
+            case Command.DeviceSetIrqs:
+                return _interrupts!.Set(body, descriptors);
+            case Command.DeviceReset:
+                _device!.Reset();
+                return Errno.None;
+            case Command.DeviceGetRegionIoFds or Command.RegionWriteMulti or Command.DeviceFeature or Command.MigDataRead or Command.MigDataWrite:
+                return Errno.NotSupported;
+            default:
+                // VERSION a second time, the commands that only a server sends, and numbers that mean nothing.
+                return Errno.InvalidArgument;
+        }
+    }
+
+    private Errno Negotiate(Command command, ReadOnlySpan<byte> body, ReplyBuffer reply)
+    {
+        // Until VERSION succeeded there is no session: whatever fails here is answered and then ends it.
+        _turnedAway = "the version could not be agreed";
+        if (command != Command.Version)
+            return Errno.InvalidArgument;
+        Errno verdict = Judge.Version(body, out VersionMessage version, out Capabilities theirs);
+        if (verdict != Errno.None)
+            return verdict;
+        _turnedAway = "the device could not be opened";
+        OpenDevice(theirs);
+        _turnedAway = null;
+        version.Minor = Math.Min(version.Minor, Protocol.MinorVersion);
+        reply.Append(version);
+        byte[] ours = CapabilitiesJson.Write(Offer(theirs));
+        ours.CopyTo(reply.Append(ours.Length));
+        ServerLog.Opened(_logger, _device!.Name, version.Minor);
+        return Errno.None;
+    }
+
+    /// <summary>What this server can do, of what the client named: the reply may have nothing else.</summary>
+    private Capabilities Offer(in Capabilities theirs) => new()
+    {
+        MaxMessageDescriptors = theirs.MaxMessageDescriptors is null ? null : Protocol.MaxDescriptors,
+        MaxDataTransferBytes = theirs.MaxDataTransferBytes is null ? null : (ulong)_options.MaxDataTransferBytes,
+        MaxDmaMaps = theirs.MaxDmaMaps is ulong maps ? Math.Min(maps, (ulong)_options.MaxDmaMaps) : null,
+        PageSizes = theirs.PageSizes is null ? null : Protocol.PageBytes,
+    };
+
+    private void OpenDevice(in Capabilities theirs)
+    {
+        int maxTransfer = (int)Math.Min(theirs.MaxDataTransferBytes ?? Protocol.DefaultDataTransferBytes, (ulong)_options.MaxDataTransferBytes);
+        IVfioDevice device = _open();
+        try
+        {
+            _regions = new RegionCommands(device, _options.MaxDataTransferBytes, passesDescriptors: theirs.MaxMessageDescriptors is not 0);
+            _interrupts = new InterruptCommands(device);
+            _dma = new DmaCommands(device, _options.MaxDmaMaps, _options.MaxSharedFiles, new ClientMemory(_channel, maxTransfer));
+            _device = device;
+        }
+        finally
+        {
+            if (_device is null)
+                device.Dispose();
+        }
+    }
+
+    /// <summary>In this order: no more DMA requests, the device quiet and its references gone, then the memory.</summary>
+    private void End()
+    {
+        string reason = _channel.EndReason ?? "the server failed";
+        _channel.Stop(reason);
+        if (_device is null)
+        {
+            ServerLog.TurnedAway(_logger, reason);
+        }
+        else
+        {
+            try
+            {
+                _device.Dispose();
+            }
+            catch (Exception failure)
+            {
+                ServerLog.DeviceFailed(_logger, failure, _device.Name, "closing");
+            }
+
+            ServerLog.Ended(_logger, _device.Name, _messages, reason);
+        }
+
+        _channel.Leave();
+        _dma?.Dispose();
+    }
+}

@@ -1,0 +1,23 @@
+namespace Vfio.User;
+
+/// <summary>The large buffers of a session, kept from one session to the next.</summary>
+/// <remarks>Pages that no message reached cost no memory.</remarks>
+/// <param name="maxMessageBytes">Bytes of the largest message.</param>
+internal sealed class SessionBuffers(int maxMessageBytes) : IDisposable
+{
+    /// <summary>What arrived.</summary>
+    internal MessageBuffer Received { get; } = new(maxMessageBytes);
+
+    /// <summary>What is to be sent.</summary>
+    internal ReplyBuffer Replies { get; } = new(maxMessageBytes);
+
+    /// <summary>Forgets the last session and closes the descriptors that it left.</summary>
+    internal void Clear()
+    {
+        Received.Clear();
+        Replies.Clear();
+    }
+
+    /// <inheritdoc/>
+    public void Dispose() => Clear();
+}

@@ -1,0 +1,57 @@
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Logging.Abstractions;
+using Vfio.Native;
+
+namespace Vfio.User;
+
+/// <summary>Where a server listens and how much it bears.</summary>
+public sealed record VfioUserServerOptions
+{
+    /// <summary>The socket's file. Made with mode 0660; a stale one is replaced.</summary>
+    public string? Path { get; init; }
+
+    /// <summary>A socket that listens already, as a service manager passes it, instead of <see cref="Path"/>; owned by the server.</summary>
+    public FileDescriptor? Listener { get; init; }
+
+    /// <summary>Largest data part of one message in bytes, both ways: 4 KiB to 1 MiB. The bound of what a client can make the server keep.</summary>
+    public int MaxDataTransferBytes { get; init; } = Protocol.DefaultDataTransferBytes;
+
+    /// <summary>Live mappings of one client, at most 65535.</summary>
+    public int MaxDmaMaps { get; init; } = Protocol.DefaultDmaMaps;
+
+    /// <summary>Different files that one client's mappings may keep open at a time; each costs the process a descriptor.</summary>
+    public int MaxSharedFiles { get; init; } = 512;
+
+    /// <summary>How long a client may take from connecting to the end of its VERSION; 10 s.</summary>
+    public TimeSpan HandshakeTimeout { get; init; } = TimeSpan.FromSeconds(10);
+
+    /// <summary>How long a message may take from its first to its last byte; 30 s.</summary>
+    public TimeSpan MessageTimeout { get; init; } = TimeSpan.FromSeconds(30);
+
+    /// <summary>How long a client may take to read what is sent to it before it is dropped; 30 s.</summary>
+    public TimeSpan SendTimeout { get; init; } = TimeSpan.FromSeconds(30);
+
+    /// <summary>How long a client may take to answer DMA_READ or DMA_WRITE before the device's access fails with ETIMEDOUT; 10 s.</summary>
+    public TimeSpan DmaTimeout { get; init; } = TimeSpan.FromSeconds(10);
+
+    /// <summary>How long a client may be silent between messages; for ever, as the protocol has it. A finite time costs a system call a message.</summary>
+    public TimeSpan IdleTimeout { get; init; } = Timeout.InfiniteTimeSpan;
+
+    /// <summary>Where sessions (information), dropped clients (warning) and refused messages (debug) are logged.</summary>
+    public ILogger Logger { get; init; } = NullLogger.Instance;
+
+    /// <summary>Bytes of the largest message.</summary>
+    internal int MaxMessageBytes => MaxDataTransferBytes + Protocol.OverheadBytes;
+
+    /// <summary>Throws when a number is out of its range.</summary>
+    internal void Check()
+    {
+        ArgumentOutOfRangeException.ThrowIfLessThan(MaxDataTransferBytes, 4096, nameof(MaxDataTransferBytes));
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(MaxDataTransferBytes, Protocol.DefaultDataTransferBytes, nameof(MaxDataTransferBytes));
+        ArgumentOutOfRangeException.ThrowIfLessThan(MaxDmaMaps, 1, nameof(MaxDmaMaps));
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(MaxDmaMaps, Protocol.DefaultDmaMaps, nameof(MaxDmaMaps));
+        ArgumentOutOfRangeException.ThrowIfLessThan(MaxSharedFiles, 1, nameof(MaxSharedFiles));
+        if (Path is not null && Listener is not null)
+            throw new ArgumentException($"a server listens at {nameof(Path)} or at {nameof(Listener)}, not both");
+    }
+}

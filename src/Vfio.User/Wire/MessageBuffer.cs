@@ -1,0 +1,229 @@
+using Vfio.Native;
+
+namespace Vfio.User;
+
+/// <summary>Bytes and descriptors that arrived, cut into messages: any split and any number of messages in one receive.</summary>
+/// <remarks>
+/// <para>Bytes pass three marks: <c>_end</c>, received; <c>_scanned</c>, known to be whole messages; <c>_taken</c>, handed out.
+/// A handed-out body stays where it is until <see cref="Compact"/>.</para>
+/// <para>Descriptors belong to the last message that starts in the receive that brought them: the kernel ends a receive after the
+/// segment with descriptors, and a sender gives such a message a segment of its own.</para>
+/// <para>Not safe for two threads at once, except <see cref="ReceiveBytes"/>, which touches nothing that another method does.</para>
+/// </remarks>
+internal sealed class MessageBuffer : IDisposable
+{
+    /// <summary>Descriptors that may wait for their messages at a time.</summary>
+    internal const int MaxHeldDescriptors = 512;
+
+    private readonly byte[] _bytes;
+    private readonly int _maxMessageBytes;
+    private readonly DescriptorQueue _arrived = new();
+    private readonly List<HeldDescriptor> _held = [];
+    private int _taken;
+    private int _scanned;
+    private int _end;
+
+    /// <summary>Makes an empty buffer with room for three of the largest messages.</summary>
+    /// <param name="maxMessageBytes">Bytes of the largest message, header included; a larger one breaks the stream.</param>
+    internal MessageBuffer(int maxMessageBytes)
+    {
+        _maxMessageBytes = maxMessageBytes;
+        _bytes = GC.AllocateUninitializedArray<byte>(3 * maxMessageBytes, pinned: true);
+    }
+
+    /// <summary>Why the stream cannot be followed any further; null while it can.</summary>
+    internal string? Broken { get; private set; }
+
+    /// <summary>Whether more can be received.</summary>
+    internal bool HasRoom => _end < _bytes.Length;
+
+    /// <summary>Whether part of a message is there, and not all of it.</summary>
+    internal bool IsMidMessage => _scanned < _end;
+
+    /// <summary>Whether <see cref="TryTake"/> has something to hand out.</summary>
+    internal bool HasMessage => _taken < _scanned;
+
+    /// <summary>Up to where <see cref="TryTake"/> may go.</summary>
+    internal int ScannedEnd => _scanned;
+
+    /// <summary>Whether descriptors wait, for any message.</summary>
+    internal bool HoldsDescriptors => _held.Count > 0;
+
+    /// <summary>Forgets everything, for the next connection.</summary>
+    internal void Clear()
+    {
+        _taken = _scanned = _end = 0;
+        Broken = null;
+        _arrived.Clear();
+        foreach (HeldDescriptor held in _held)
+            held.Descriptor?.Dispose();
+        _held.Clear();
+    }
+
+    /// <inheritdoc/>
+    public void Dispose() => Clear();
+
+    /// <summary>Receives into the free room. Counts for nothing until <see cref="Accept"/>.</summary>
+    /// <returns>As <see cref="UnixSocket.Receive"/>.</returns>
+    internal int ReceiveBytes(UnixSocket socket, bool wait, out Errno error) =>
+        socket.Receive(_bytes.AsSpan(_end), _arrived, wait, out error);
+
+    /// <summary>Takes in what <see cref="ReceiveBytes"/> brought.</summary>
+    /// <param name="count">How many bytes, above 0.</param>
+    /// <param name="error">What came with them: <see cref="Errno.TooManyOpenFiles"/> when descriptors were lost.</param>
+    internal void Accept(int count, Errno error)
+    {
+        _end += count;
+        if (_arrived.Count == 0 && error == Errno.None)
+            return;
+        int owner = LastStart();
+        while (_arrived.Take() is FileDescriptor descriptor)
+            _held.Add(new HeldDescriptor(owner, descriptor));
+        if (error != Errno.None)
+            _held.Add(new HeldDescriptor(owner, null));
+        if (_held.Count > MaxHeldDescriptors)
+            Break($"{_held.Count} descriptors wait, at most {MaxHeldDescriptors} may");
+    }
+
+    /// <summary>Finds the next whole message that was not seen yet.</summary>
+    /// <returns>False when there is none, or the stream is broken.</returns>
+    internal bool TryScan(out MessageHeader header, out ReadOnlySpan<byte> body)
+    {
+        body = default;
+        header = default;
+        ReadOnlySpan<byte> rest = _bytes.AsSpan(_scanned, _end - _scanned);
+        if (Broken is not null || !Blittable.TryRead(rest, out header))
+            return false;
+        if (header.Size < MessageHeader.Length || header.Size > (uint)_maxMessageBytes)
+        {
+            Break($"a message of {header.Size} bytes, {MessageHeader.Length} to {_maxMessageBytes} are allowed");
+            return false;
+        }
+
+        if (header.Type > MessageFlags.Reply)
+        {
+            Break($"a message of type {(uint)header.Type}");
+            return false;
+        }
+
+        if (header.Size > (uint)rest.Length)
+            return false;
+        body = rest[MessageHeader.Length..(int)header.Size];
+        _scanned += (int)header.Size;
+        return true;
+    }
+
+    /// <summary>Removes the message that the last <see cref="TryScan"/> found, and closes its descriptors.</summary>
+    internal void DropScanned(in MessageHeader header)
+    {
+        int size = (int)header.Size;
+        int start = _scanned - size;
+        if (_scanned < _end)
+            _bytes.AsSpan(_scanned, _end - _scanned).CopyTo(_bytes.AsSpan(start));
+        _scanned = start;
+        _end -= size;
+        for (int i = _held.Count - 1; i >= 0; i--)
+        {
+            HeldDescriptor held = _held[i];
+            if (held.Owner > start)
+            {
+                _held[i] = held with { Owner = held.Owner - size };
+            }
+            else if (held.Owner == start)
+            {
+                held.Descriptor?.Dispose();
+                _held.RemoveAt(i);
+            }
+        }
+    }
+
+    /// <summary>Hands out the next message that was scanned.</summary>
+    /// <param name="limit">A <see cref="ScannedEnd"/> of earlier.</param>
+    /// <param name="header">Its header.</param>
+    /// <param name="body">What follows the header; stays valid until <see cref="Compact"/>.</param>
+    /// <param name="position">Names the message for <see cref="Claim"/>.</param>
+    /// <returns>False when all up to the limit are handed out.</returns>
+    internal bool TryTake(int limit, out MessageHeader header, out ReadOnlySpan<byte> body, out int position)
+    {
+        position = _taken;
+        body = default;
+        header = default;
+        if (_taken >= limit)
+            return false;
+        header = Blittable.Read<MessageHeader>(_bytes.AsSpan(_taken));
+        body = _bytes.AsSpan(_taken + MessageHeader.Length, (int)header.Size - MessageHeader.Length);
+        _taken += (int)header.Size;
+        return true;
+    }
+
+    /// <summary>Takes the descriptors of a message; the caller owns them.</summary>
+    /// <param name="position">Which message.</param>
+    /// <param name="into">Where they go; one that does not fit is closed.</param>
+    /// <param name="lost">Whether some are missing because this process, or <paramref name="into"/>, has no room.</param>
+    /// <returns>How many.</returns>
+    internal int Claim(int position, Span<FileDescriptor?> into, out bool lost)
+    {
+        int count = 0;
+        int kept = 0;
+        lost = false;
+        for (int i = 0; i < _held.Count; i++)
+        {
+            HeldDescriptor held = _held[i];
+            if (held.Owner > position)
+            {
+                _held[kept++] = held;
+            }
+            else if (held.Owner == position && held.Descriptor is not null && count < into.Length)
+            {
+                into[count++] = held.Descriptor;
+            }
+            else
+            {
+                lost |= held.Owner == position;
+                held.Descriptor?.Dispose();
+            }
+        }
+
+        _held.RemoveRange(kept, _held.Count - kept);
+        return count;
+    }
+
+    /// <summary>Makes room: what was handed out is gone.</summary>
+    internal void Compact()
+    {
+        if (_taken == _end)
+        {
+            // No message is left that a descriptor could belong to.
+            _taken = _scanned = _end = 0;
+            return;
+        }
+
+        if (_bytes.Length - _end >= _maxMessageBytes)
+            return;
+        _bytes.AsSpan(_taken, _end - _taken).CopyTo(_bytes);
+        for (int i = 0; i < _held.Count; i++)
+            _held[i] = _held[i] with { Owner = _held[i].Owner - _taken };
+        _scanned -= _taken;
+        _end -= _taken;
+        _taken = 0;
+    }
+
+    /// <summary>Where the last message starts of which at least a byte is there.</summary>
+    private int LastStart()
+    {
+        int start = _scanned;
+        while (Blittable.TryRead(_bytes.AsSpan(start, _end - start), out MessageHeader header)
+            && header.Size >= MessageHeader.Length
+            && header.Size < (uint)(_end - start))
+        {
+            start += (int)header.Size;
+        }
+
+        return start;
+    }
+
+    private void Break(string reason) => Broken ??= reason;
+
+    /// <summary>A descriptor and the message it belongs to; without a descriptor, that one was lost.</summary>
+    private readonly record struct HeldDescriptor(int Owner, FileDescriptor? Descriptor);
+}

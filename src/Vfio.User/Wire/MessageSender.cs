@@ -1,0 +1,65 @@
+using Vfio.Native;
+
+namespace Vfio.User;
+
+/// <summary>Sends whole messages, however slowly the peer takes them, up to a time.</summary>
+/// <remarks>Not safe for two threads at once: a message must not be cut by another.</remarks>
+/// <param name="socket">The connection; lent.</param>
+/// <param name="timeout">How long the peer may take to read one send; infinite for ever.</param>
+/// <param name="receive">Called when the peer's queue is full and bytes of the peer wait, so that two sides that both send do not
+/// wait for each other; returns false when it could take none.</param>
+internal sealed class MessageSender(UnixSocket socket, TimeSpan timeout, Func<bool> receive)
+{
+    /// <summary>Sends both parts, and the descriptors with the first byte.</summary>
+    /// <returns>Why not all of it was sent, which breaks the stream; or <see cref="Errno.None"/>.</returns>
+    internal Errno Send(ReadOnlySpan<byte> first, ReadOnlySpan<byte> second, ReadOnlySpan<FileDescriptor> descriptors)
+    {
+        Deadline deadline = default;
+        bool full = false;
+        while (true)
+        {
+            int count = socket.Send(first, second, descriptors, wait: false, out Errno error);
+            if (count >= 0)
+            {
+                descriptors = default;
+                int ofFirst = Math.Min(count, first.Length);
+                first = first[ofFirst..];
+                second = second[(count - ofFirst)..];
+                if (first.Length == 0 && second.Length == 0)
+                    return Errno.None;
+            }
+            else if (error != Errno.TryAgain)
+            {
+                return error;
+            }
+
+            if (!full)
+            {
+                full = true;
+                deadline = new Deadline(timeout);
+            }
+            else if (deadline.HasPassed)
+            {
+                return Errno.TimedOut;
+            }
+
+            if (count < 0)
+                WaitForRoom(deadline);
+        }
+    }
+
+    private void WaitForRoom(Deadline deadline)
+    {
+        while (!deadline.HasPassed)
+        {
+            (bool readable, bool writable) = Poll.WaitEither(socket.Descriptor, deadline.Left);
+            if (writable)
+                return;
+            if (readable && !receive())
+            {
+                Poll.WaitWritable(socket.Descriptor, deadline.Left);
+                return;
+            }
+        }
+    }
+}

@@ -1,0 +1,15 @@
+using System.Runtime.InteropServices;
+
+namespace Vfio.User;
+
+/// <summary>Body of VERSION and of its reply: 4 bytes, then capabilities as JSON, ended by a NUL.</summary>
+/// <remarks>vfio-user, section "VFIO_USER_VERSION". See <see cref="Capabilities"/>.</remarks>
+[StructLayout(LayoutKind.Sequential, Pack = 1)]
+public struct VersionMessage
+{
+    /// <summary>Version that changes when the format does; must be the same on both sides.</summary>
+    public ushort Major;
+
+    /// <summary>Version that changes when something is added; the lower one of both sides holds.</summary>
+    public ushort Minor;
+}

@@ -1,0 +1,268 @@
+using Vfio.Native;
+
+namespace Vfio;
+
+/// <summary>Registers and memory of a device: a BAR, or the ROM. Every access is exactly one bus access of the width in its name.</summary>
+/// <remarks>
+/// <para>Where the lender lets it be mapped an access is one load or store; elsewhere (the pages of an MSI-X table, a device
+/// behind a socket) it is one message. The caller sees no difference but the time it takes.</para>
+/// <para>Order. A write comes after every earlier write of this thread, to a <see cref="DmaBuffer"/> or a register: the device that
+/// sees the doorbell and then reads the descriptor sees the descriptor. On x86-64 stores stay in order by themselves, and
+/// BARs are mapped uncached; on arm64 a <c>dmb ishst</c> stands before a store with release (<c>stlr</c>). The other side is the
+/// device's own order: it reads memory after the doorbell arrived; a model takes the message, or loads with acquire, first.
+/// A read comes before every later read of this thread (<c>ldar</c> on arm64): descriptors that a status register
+/// announced are read after it.</para>
+/// <para>Any thread may use it; nothing is allocated. Offsets are <see cref="long"/>, as elsewhere in .NET, so that sums of
+/// <see cref="int"/> need no cast. A range that leaves the BAR or an offset that is no multiple of the width is an
+/// <see cref="ArgumentOutOfRangeException"/>; a device that does not answer is a <see cref="VfioException"/>.</para>
+/// </remarks>
+public sealed class Bar : IDisposable
+{
+    private readonly IVfioDevice _device;
+    private Window[] _windows;
+    private bool _disposed;
+
+    internal Bar(IVfioDevice device, RegionInfo region)
+    {
+        _device = device;
+        Index = region.Index;
+        Length = checked((long)region.Length);
+        _windows = MapAll(region);
+    }
+
+    /// <summary>Which one.</summary>
+    public RegionIndex Index { get; }
+
+    /// <summary>Size in bytes.</summary>
+    public long Length { get; }
+
+    /// <summary>Whether an access at this offset is a load or store, rather than a message.</summary>
+    public bool IsMapped(long offset) => Find(offset, 1, out _) is not null;
+
+    /// <summary>Reads 8 bits.</summary>
+    public byte Read8(long offset)
+    {
+        if (Find(offset, 1, out ulong inside) is { } memory)
+            return memory.Read8(inside);
+        byte value = 0;
+        _device.ReadRegion(Index, (ulong)offset, Blittable.AsBytes(ref value));
+        return value;
+    }
+
+    /// <summary>Reads 16 bits at a multiple of 2.</summary>
+    public ushort Read16(long offset)
+    {
+        if (Find(offset, 2, out ulong inside) is { } memory)
+            return memory.Read16(inside);
+        ushort value = 0;
+        _device.ReadRegion(Index, (ulong)offset, Blittable.AsBytes(ref value));
+        return value;
+    }
+
+    /// <summary>Reads 32 bits at a multiple of 4.</summary>
+    public uint Read32(long offset)
+    {
+        if (Find(offset, 4, out ulong inside) is { } memory)
+            return memory.Read32(inside);
+        uint value = 0;
+        _device.ReadRegion(Index, (ulong)offset, Blittable.AsBytes(ref value));
+        return value;
+    }
+
+    /// <summary>Reads 64 bits at a multiple of 8.</summary>
+    public ulong Read64(long offset)
+    {
+        if (Find(offset, 8, out ulong inside) is { } memory)
+            return memory.Read64(inside);
+        ulong value = 0;
+        _device.ReadRegion(Index, (ulong)offset, Blittable.AsBytes(ref value));
+        return value;
+    }
+
+    /// <summary>Writes 8 bits, after every earlier write of this thread.</summary>
+    public void Write8(long offset, byte value)
+    {
+        SharedMemory? memory = Find(offset, 1, out ulong inside);
+        Volatile.WriteBarrier();
+        if (memory is not null)
+            memory.Write8(inside, value);
+        else
+            _device.WriteRegion(Index, (ulong)offset, Blittable.AsBytes(ref value));
+    }
+
+    /// <summary>Writes 16 bits at a multiple of 2, after every earlier write of this thread.</summary>
+    public void Write16(long offset, ushort value)
+    {
+        SharedMemory? memory = Find(offset, 2, out ulong inside);
+        Volatile.WriteBarrier();
+        if (memory is not null)
+            memory.Write16(inside, value);
+        else
+            _device.WriteRegion(Index, (ulong)offset, Blittable.AsBytes(ref value));
+    }
+
+    /// <summary>Writes 32 bits at a multiple of 4, after every earlier write of this thread.</summary>
+    public void Write32(long offset, uint value)
+    {
+        SharedMemory? memory = Find(offset, 4, out ulong inside);
+        Volatile.WriteBarrier();
+        if (memory is not null)
+            memory.Write32(inside, value);
+        else
+            _device.WriteRegion(Index, (ulong)offset, Blittable.AsBytes(ref value));
+    }
+
+    /// <summary>Writes 64 bits at a multiple of 8, after every earlier write of this thread.</summary>
+    public void Write64(long offset, ulong value)
+    {
+        SharedMemory? memory = Find(offset, 8, out ulong inside);
+        Volatile.WriteBarrier();
+        if (memory is not null)
+            memory.Write64(inside, value);
+        else
+            _device.WriteRegion(Index, (ulong)offset, Blittable.AsBytes(ref value));
+    }
+
+    /// <summary>Copies out of device memory with the widest accesses that are aligned, in ascending order.</summary>
+    /// <param name="offset">Where it starts.</param>
+    /// <param name="destination">Where it goes.</param>
+    /// <param name="maxWidth">The widest access that the device takes: 1, 2, 4 or 8 bytes.</param>
+    public void Read(long offset, Span<byte> destination, int maxWidth = 8)
+    {
+        CheckRange(offset, destination.Length, maxWidth);
+        while (destination.Length > 0)
+        {
+            int width = NaturalWidth(offset, destination.Length, maxWidth);
+            switch (width)
+            {
+                case 1: destination[0] = Read8(offset); break;
+                case 2: Blittable.Write(destination, Read16(offset)); break;
+                case 4: Blittable.Write(destination, Read32(offset)); break;
+                default: Blittable.Write(destination, Read64(offset)); break;
+            }
+
+            offset += width;
+            destination = destination[width..];
+        }
+    }
+
+    /// <summary>Copies into device memory with the widest accesses that are aligned, in ascending order.</summary>
+    /// <param name="offset">Where it starts.</param>
+    /// <param name="source">The bytes.</param>
+    /// <param name="maxWidth">The widest access that the device takes: 1, 2, 4 or 8 bytes.</param>
+    public void Write(long offset, ReadOnlySpan<byte> source, int maxWidth = 8)
+    {
+        CheckRange(offset, source.Length, maxWidth);
+        while (source.Length > 0)
+        {
+            int width = NaturalWidth(offset, source.Length, maxWidth);
+            switch (width)
+            {
+                case 1: Write8(offset, source[0]); break;
+                case 2: Write16(offset, Blittable.Read<ushort>(source)); break;
+                case 4: Write32(offset, Blittable.Read<uint>(source)); break;
+                default: Write64(offset, Blittable.Read<ulong>(source)); break;
+            }
+
+            offset += width;
+            source = source[width..];
+        }
+    }
+
+    /// <summary>Reads a register until some of its bits have a value; gives the processor away in between.</summary>
+    /// <param name="offset">Where the 32-bit register is.</param>
+    /// <param name="mask">The bits.</param>
+    /// <param name="value">What they shall be.</param>
+    /// <param name="timeout">How long; <see cref="Timeout.InfiniteTimeSpan"/> for ever.</param>
+    /// <returns>False when the time ran out first.</returns>
+    public bool WaitFor32(long offset, uint mask, uint value, TimeSpan timeout)
+    {
+        long start = Environment.TickCount64;
+        SpinWait spin = default;
+        while ((Read32(offset) & mask) != value)
+        {
+            if (timeout >= TimeSpan.Zero && Environment.TickCount64 - start > timeout.TotalMilliseconds)
+                return false;
+            spin.SpinOnce();
+        }
+
+        return true;
+    }
+
+    /// <summary>Unmaps it. Nobody else may be using it then.</summary>
+    public void Dispose()
+    {
+        _disposed = true;
+        foreach (Window window in Interlocked.Exchange(ref _windows, []))
+            window.Memory.Dispose();
+    }
+
+    private static Window[] MapAll(RegionInfo region)
+    {
+        // A store to a read-only mapping would end the process; as a message it is an error.
+        if (!region.IsMappable || !region.Flags.HasFlag(RegionFlags.Write) || !IsSafe(region.File!))
+            return [];
+        IReadOnlyList<MappableArea> areas = region.MappableAreas.Count > 0 ? region.MappableAreas : [new(0, region.Length)];
+        List<Window> windows = [];
+        try
+        {
+            foreach (MappableArea area in areas)
+            {
+                SharedMemory memory = SharedMemory.Map(region.File!, region.FileOffset + area.Offset, area.Length, writable: true);
+                windows.Add(new Window(area.Offset, memory));
+            }
+        }
+        catch (VfioException)
+        {
+            windows.ForEach(window => window.Memory.Dispose());
+            throw;
+        }
+
+        return [.. windows];
+    }
+
+    // A server that truncates the file of its region would end this process with SIGBUS; the kernel's device files
+    // are no regular files and give pages for as long as they are mapped.
+    private static bool IsSafe(FileDescriptor file) => FileIdentity.Of(file) is { IsRegular: false } or { CannotShrink: true };
+
+    private static int NaturalWidth(long offset, int left, int maxWidth)
+    {
+        int width = maxWidth;
+        while (width > left || (offset & (width - 1)) != 0)
+            width >>= 1;
+        return width;
+    }
+
+    private SharedMemory? Find(long offset, int width, out ulong inside)
+    {
+        // Unsigned, so that a negative offset is far beyond the end.
+        if ((ulong)offset > (ulong)(Length - width) || Length < width || (offset & (width - 1)) != 0 || _disposed)
+            ThrowBadAccess(offset, width);
+        foreach (Window window in _windows)
+        {
+            inside = (ulong)offset - window.Start;
+            if (inside < window.Memory.Length && (ulong)width <= window.Memory.Length - inside)
+                return window.Memory;
+        }
+
+        inside = 0;
+        return null;
+    }
+
+    private void CheckRange(long offset, int count, int maxWidth)
+    {
+        if (maxWidth is not (1 or 2 or 4 or 8))
+            throw new ArgumentOutOfRangeException(nameof(maxWidth), maxWidth, "1, 2, 4 or 8");
+        if ((ulong)offset > (ulong)Length || count > Length - offset)
+            ThrowBadAccess(offset, count);
+    }
+
+    private void ThrowBadAccess(long offset, int width)
+    {
+        ObjectDisposedException.ThrowIf(_disposed, this);
+        throw new ArgumentOutOfRangeException(
+            nameof(offset), $"a {width}-byte access at {offset:#x} does not fit the {Length:#x} bytes of {Index} of {_device.Name}");
+    }
+
+    private readonly record struct Window(ulong Start, SharedMemory Memory);
+}

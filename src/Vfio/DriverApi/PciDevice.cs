@@ -1,0 +1,207 @@
+namespace Vfio;
+
+/// <summary>A PCI function in the hands of its driver: config space, BARs, interrupts, DMA memory, reset.</summary>
+/// <remarks>
+/// <para>Works the same on every <see cref="IVfioDevice"/>. Owns it, and all that is opened, allocated or enabled here: one
+/// <see cref="Dispose"/> stops the function as bus master, turns its interrupts off, takes its memory back and gives it back.</para>
+/// <para>The function starts as after power-on. Memory decoding goes on with the first BAR; the driver turns bus mastering on
+/// itself, once the addresses in its registers are right. Any thread may use it.</para>
+/// </remarks>
+public sealed class PciDevice : IDisposable
+{
+    private const int CommandRegister = 0x04;
+    private const ushort IoSpace = 1, MemorySpace = 2, BusMaster = 4;
+    private readonly IVfioDevice _device;
+    private readonly IovaAllocator _iovas;
+    private readonly Lock _gate = new();
+    private readonly Dictionary<RegionIndex, Bar> _bars = [];
+    private readonly HashSet<DmaBuffer> _buffers = [];
+    private ushort _decode;
+    private bool _disposed;
+
+    /// <summary>Takes a device over.</summary>
+    /// <param name="device">The device; owned from now on, also when this throws.</param>
+    /// <param name="iovas">Addresses for its memory; null for what the device says. Devices that share an address space share it.</param>
+    /// <exception cref="VfioException">ENODEV: it is no PCI function.</exception>
+    public PciDevice(IVfioDevice device, IovaAllocator? iovas = null)
+    {
+        ArgumentNullException.ThrowIfNull(device);
+        _device = device;
+        try
+        {
+            if (!device.Info.Flags.HasFlag(DeviceFlags.Pci))
+                throw new VfioException("use as a PCI function", device.Name, Errno.NoDevice, "it is another kind of device");
+            _iovas = iovas ?? new IovaAllocator(device.IovaRanges);
+            Config = new PciConfig(device);
+            Interrupts = new PciInterrupts(device);
+            VendorId = Config.Read16(0x00);
+            DeviceId = Config.Read16(0x02);
+        }
+        catch
+        {
+            device.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>The device's address, for messages.</summary>
+    public string Name => _device.Name;
+
+    /// <summary>The device below, for what this class does not have; lent.</summary>
+    public IVfioDevice Device => _device;
+
+    /// <summary>Who made it: Vendor ID, offset 0x00 of config space.</summary>
+    public ushort VendorId { get; }
+
+    /// <summary>What it is: Device ID, offset 0x02 of config space.</summary>
+    public ushort DeviceId { get; }
+
+    /// <summary>Config space as the lender shows it.</summary>
+    public PciConfig Config { get; }
+
+    /// <summary>Interrupts.</summary>
+    public PciInterrupts Interrupts { get; }
+
+    /// <summary>How wide the function's DMA addresses are, in bits; 64 unless its driver says less, before it allocates.</summary>
+    public int DmaAddressBits { get; set; } = 64;
+
+    /// <summary>Whether it may read and write memory by itself and send message signalled interrupts.</summary>
+    public bool IsBusMaster => (Config.Read16(CommandRegister) & BusMaster) != 0;
+
+    /// <summary>Lets it read and write memory by itself and send message signalled interrupts.</summary>
+    public void EnableBusMaster() => SetCommand(BusMaster, 0);
+
+    /// <summary>Stops it from that. What it does meanwhile is lost; a good driver quiets it first.</summary>
+    public void DisableBusMaster() => SetCommand(0, BusMaster);
+
+    /// <summary>Opens a BAR and turns on the decoding that it needs. A second call gives the same object.</summary>
+    /// <param name="number">0 to 5; the lower half of a 64-bit BAR.</param>
+    /// <exception cref="VfioException">ENOENT: the function has no such BAR.</exception>
+    public Bar OpenBar(int number)
+    {
+        RegionIndex index = RegionIndex.Bar(number);
+        lock (_gate)
+        {
+            ObjectDisposedException.ThrowIf(_disposed, this);
+            if (_bars.TryGetValue(index, out Bar? open))
+                return open;
+            RegionInfo region = _device.GetRegion(index);
+            if (region.Length == 0)
+                throw new VfioException($"opening of {index}", Name, Errno.NoEntry, "the function has no such BAR, or it is an upper half");
+            bool isIo = (Config.Read32(0x10 + (4 * number)) & 1) != 0;
+            _decode |= isIo ? IoSpace : MemorySpace;
+            SetCommand(_decode, 0);
+            Bar bar = new(_device, region);
+            _bars.Add(index, bar);
+            return bar;
+        }
+    }
+
+    /// <summary>Allocates zeroed memory and maps it for the device.</summary>
+    /// <param name="bytes">How much, above 0; rounded up to whole pages.</param>
+    /// <param name="access">What the device may do with it.</param>
+    /// <returns>Freed when it is disposed, or with this object.</returns>
+    /// <exception cref="VfioException">ENOSPC: no addresses left below <see cref="DmaAddressBits"/>; ENOMEM: a limit is reached.</exception>
+    public DmaBuffer AllocateDma(long bytes, DmaAccess access = DmaAccess.ReadWrite)
+    {
+        ArgumentOutOfRangeException.ThrowIfLessThan(bytes, 1);
+        ulong page = _iovas.PageBytes;
+        ulong length = ((ulong)bytes + (page - 1)) & ~(page - 1);
+        Iova start = _iovas.Allocate(length, DmaAddressBits);
+        SharedDmaMemory? memory = null;
+        try
+        {
+            memory = new SharedDmaMemory(Native.SharedMemory.Create("vfio-dma", length));
+            _device.MapDma(new DmaMapping(start, length, access, memory, 0));
+        }
+        catch
+        {
+            memory?.Release();
+            _iovas.Free(start, length);
+            throw;
+        }
+
+        DmaBuffer buffer = new(memory, start, access, Unmap);
+        lock (_gate)
+        {
+            if (!_disposed)
+            {
+                _buffers.Add(buffer);
+                return buffer;
+            }
+        }
+
+        buffer.Dispose();
+        throw new ObjectDisposedException(nameof(PciDevice));
+    }
+
+    /// <summary>Resets the function: its registers are as after power-on.</summary>
+    /// <remarks>BARs stay open and answer, DMA buffers stay mapped, interrupts stay bound, unmasked, and forget what was pending.
+    /// Bus mastering is off: the driver sets its registers up again and then calls <see cref="EnableBusMaster"/>.</remarks>
+    /// <exception cref="VfioException">The reset failed, or the function has none (ENOTTY).</exception>
+    public void Reset()
+    {
+        lock (_gate)
+        {
+            ObjectDisposedException.ThrowIf(_disposed, this);
+            _device.Reset();
+
+            // Lenders differ in whether the command register survives a reset.
+            SetCommand(_decode, BusMaster);
+            Interrupts.Refresh();
+        }
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        DmaBuffer[] buffers;
+        lock (_gate)
+        {
+            if (_disposed)
+                return;
+            _disposed = true;
+            buffers = [.. _buffers];
+        }
+
+        try
+        {
+            DisableBusMaster();
+        }
+        catch (VfioException)
+        {
+            // A device that is gone is quiet; the rest is this process's own to free.
+        }
+
+        Interrupts.Dispose();
+        foreach (DmaBuffer buffer in buffers)
+            buffer.Dispose();
+        foreach (Bar bar in _bars.Values)
+            bar.Dispose();
+        _device.Dispose();
+    }
+
+    private void SetCommand(ushort set, ushort clear)
+    {
+        lock (_gate)
+        {
+            ushort command = Config.Read16(CommandRegister);
+            Config.Write16(CommandRegister, (ushort)((command & ~clear) | set));
+        }
+    }
+
+    private void Unmap(DmaBuffer buffer)
+    {
+        lock (_gate)
+            _buffers.Remove(buffer);
+        try
+        {
+            _device.UnmapDma(buffer.Start, (ulong)buffer.Length);
+            _iovas.Free(buffer.Start, (ulong)buffer.Length);
+        }
+        catch (VfioException)
+        {
+            // The device is gone, and with it its address space: the addresses are not handed out again.
+        }
+    }
+}

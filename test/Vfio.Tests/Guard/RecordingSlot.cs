@@ -1,0 +1,38 @@
+namespace Vfio.Tests.Guard;
+
+/// <summary>A slot that writes down what the function does.</summary>
+internal sealed class RecordingSlot : IPciSlot
+{
+    private bool _pin;
+
+    public List<string> Seen { get; } = [];
+
+    public byte[] Memory { get; } = new byte[0x1000];
+
+    public Errno ReadMemory(Iova address, Span<byte> destination)
+    {
+        if (address.Value > (ulong)(Memory.Length - destination.Length))
+            return Errno.BadAddress;
+        Memory.AsSpan((int)address.Value, destination.Length).CopyTo(destination);
+        return Errno.None;
+    }
+
+    public Errno WriteMemory(Iova address, ReadOnlySpan<byte> source)
+    {
+        if (address.Value > (ulong)(Memory.Length - source.Length))
+            return Errno.BadAddress;
+        source.CopyTo(Memory.AsSpan((int)address.Value));
+        return Errno.None;
+    }
+
+    public void SetIntx(bool asserted)
+    {
+        if (asserted != _pin)
+            Seen.Add(asserted ? "pin up" : "pin down");
+        _pin = asserted;
+    }
+
+    public void SignalMsi(int vector) => Seen.Add($"MSI {vector}");
+
+    public void SignalMsix(int vector) => Seen.Add($"MSI-X {vector}");
+}

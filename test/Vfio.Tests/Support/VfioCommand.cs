@@ -1,0 +1,24 @@
+using System.Diagnostics;
+
+namespace Vfio.Tests;
+
+/// <summary>The vfio command as a process.</summary>
+internal static class VfioCommand
+{
+    /// <summary>The program, beside the tests.</summary>
+    public static string Path { get; } = System.IO.Path.Combine(AppContext.BaseDirectory, "Vfio.Cli.dll");
+
+    /// <summary>Runs it to its end.</summary>
+    public static Result Run(params string[] words)
+    {
+        ProcessStartInfo start = new("dotnet", [Path, .. words]) { RedirectStandardOutput = true, RedirectStandardError = true };
+        using Process process = Process.Start(start)!;
+        Task<string> errors = process.StandardError.ReadToEndAsync();
+        string output = process.StandardOutput.ReadToEnd();
+        process.WaitForExit();
+        return new Result(process.ExitCode, output, errors.Result);
+    }
+
+    /// <summary>What it printed, and how it ended.</summary>
+    internal readonly record struct Result(int ExitCode, string Output, string Errors);
+}
