@@ -30,6 +30,9 @@ internal sealed class CapabilityText
 
     internal bool Has(string register) => _text.Has(register);
 
+    /// <summary>Where a register is in config space, in bytes.</summary>
+    internal int OffsetOf(string register) => Capability.Offset + _text.OffsetOf(register);
+
     internal uint Value(string register) => _text.Value(register);
 
     internal uint Get(string register, string field) => _text.Get(register, field);
@@ -59,10 +62,13 @@ internal sealed class CapabilityText
     internal void Add(string text) => _lines.Add("\t\t" + text);
 
     /// <summary>Adds a line for each register after the header with all its fields: how kinds without a formatter read.</summary>
-    internal void AddAll()
+    /// <returns>Whether there were any.</returns>
+    internal bool AddAll()
     {
-        foreach (Register register in Capability.Registers.Where(register => register.Fields.Count > 0 && IsBody(register) && Has(register.Name)))
+        Register[] body = [.. Capability.Registers.Where(register => register.Fields.Count > 0 && IsBody(register) && Has(register.Name))];
+        foreach (Register register in body)
             Add($"{register.Name}: {string.Join(' ', register.Fields.Select(field => FieldWords(register, field)))}");
+        return body.Length > 0;
     }
 
     private bool IsBody(Register register) => register.Offset >= (Capability.IsExtended ? 4 : 2);

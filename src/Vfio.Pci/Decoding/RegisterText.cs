@@ -27,6 +27,8 @@ internal sealed class RegisterText
 
     internal bool Has(string register) => _registers.ContainsKey(register);
 
+    internal int OffsetOf(string register) => _registers[register].Offset;
+
     internal uint Value(string register) => Value(_registers[register]);
 
     internal uint Get(string register, string field)

@@ -31,9 +31,6 @@ internal sealed class DmaRequest
     /// <summary>What the client answered.</summary>
     internal Errno Result { get; private set; }
 
-    /// <summary>The bytes that it sent.</summary>
-    internal ReadOnlySpan<byte> Data => _data.AsSpan(0, (int)_transfer.Count);
-
     private ushort Id => (ushort)((_generation * Places) + _place);
 
     /// <summary>Which place an id names.</summary>
@@ -82,6 +79,10 @@ internal sealed class DmaRequest
 
     /// <summary>Nobody waits any more; the place becomes free with the answer.</summary>
     internal void Abandon() => _isAbandoned = true;
+
+    /// <summary>Copies out the bytes that the client sent.</summary>
+    /// <param name="destination">As long as was asked for; empty for a write.</param>
+    internal void CopyTo(Span<byte> destination) => _data.AsSpan(0, destination.Length).CopyTo(destination);
 
     /// <summary>Gives the place, and its memory, back.</summary>
     internal void Free()

@@ -203,7 +203,7 @@ internal sealed class ServerChannel
             {
                 result = request.Result;
                 if (result == Errno.None)
-                    request.Data[..destination.Length].CopyTo(destination);
+                    request.CopyTo(destination);
                 request.Free();
             }
 

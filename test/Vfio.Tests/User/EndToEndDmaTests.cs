@@ -59,11 +59,13 @@ public sealed class EndToEndDmaTests
         using VfioUserClient client = server.ConnectClient();
         ArrayMemory memory = new(1 << 20);
         client.MapDma(new DmaMapping(Start, 1 << 20, DmaAccess.ReadWrite, memory, 0));
-        Task device = Task.Run(() =>
+        Errno failure = Errno.None;
+        Thread device = new(() =>
         {
-            for (int i = 0; i < 200; i++)
-                Assert.Equal(Errno.None, server.Device.Transfer(Start.Value, 100_000, write: i % 2 == 0));
+            for (int i = 0; i < 200 && failure == Errno.None; i++)
+                failure = server.Device.Transfer(Start.Value, 100_000, write: i % 2 == 0);
         });
+        device.Start();
         Parallel.For(0, 3, _ =>
         {
             byte[] four = new byte[4];
@@ -73,7 +75,8 @@ public sealed class EndToEndDmaTests
                 client.ReadRegion(RegionIndex.Bar0, 0, four);
             }
         });
-        Assert.True(device.Wait(TimeSpan.FromSeconds(60)));
+        Assert.True(device.Join(TimeSpan.FromSeconds(60)));
+        Assert.Equal(Errno.None, failure);
         memory.Release();
     }
 
