@@ -76,11 +76,7 @@ public sealed class HostileClientTests(ServerProcess server) : IClassFixture<Ser
     {
         using RawClient deaf = new(server.SocketPath);
         deaf.Negotiate();
-        byte[] read = Message(RegionRead, AccessBody(0, 7, 256));
-        while (deaf.SendSome(read) > 0)
-        {
-        }
-
+        deaf.SendUntilDropped(Message(RegionRead, AccessBody(0, 7, 256)));
         ServeOneWell();
     }
 
@@ -203,6 +199,29 @@ public sealed class HostileClientTests(ServerProcess server) : IClassFixture<Ser
     }
 
     [Fact]
+    public void A_file_that_is_truncated_after_it_was_mapped_fails_the_access() => Attack(client =>
+    {
+        const ulong Bar0 = 0, Source = 0x80, Destination = 0x88, Count = 0x90, Command = 0x98;
+        const uint Buffer = 0x40000, FromMemory = 1;
+        client.Negotiate();
+        using FileDescriptor file = MemoryFile.CreateUnsealed("test-client", 4 * Page);
+        Assert.Equal(0, client.Ask(DmaMap, MapBody(0, 0x10000, 4 * Page), file));
+        Assert.Equal(0, client.Ask(RegionWrite, AccessBody(4, 7, 2, 6, 0)));
+        MemoryFile.Resize(file, 0);
+        foreach ((ulong register, ulong value) in new[] { (Source, 0x10000UL), (Destination, Buffer), (Count, 64UL), (Command, FromMemory) })
+            Assert.Equal(0, client.Ask(RegionWrite, AccessBody(register, (uint)Bar0, 8, Bytes(value))));
+
+        // The transfer ends, in whatever way, and with it the command's busy bit.
+        byte[]? reply;
+        do
+        {
+            client.Send(Message(RegionRead, AccessBody(Command, (uint)Bar0, 8)));
+            reply = client.Receive();
+        }
+        while (reply is not null && (reply[HeaderBytes + 16] & 1) != 0);
+    });
+
+    [Fact]
     public void State_of_one_client_does_not_reach_the_next() => Attack(client =>
     {
         client.Negotiate();
@@ -223,7 +242,7 @@ public sealed class HostileClientTests(ServerProcess server) : IClassFixture<Ser
         server.AssertComesBackTo(before);
     }
 
-    /// <summary>A good client: it finds bus master off and the interrupt line unset, and edu's ids.</summary>
+    /// <summary>A good client: it finds bus master off, nothing of another in the interrupt line, and edu's ids.</summary>
     private void ServeOneWell()
     {
         using RawClient client = new(server.SocketPath);
@@ -234,7 +253,7 @@ public sealed class HostileClientTests(ServerProcess server) : IClassFixture<Ser
         byte[] config = reply[(HeaderBytes + 16)..];
         Assert.Equal([0x34, 0x12, 0xe8, 0x11], config[..4]);
         Assert.Equal(0, config[4] & 4);
-        Assert.Equal(0, config[0x3c]);
+        Assert.NotEqual(0x55, config[0x3c]);
     }
 
     private static FileDescriptor OpenSocket()
