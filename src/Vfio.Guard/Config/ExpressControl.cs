@@ -38,6 +38,6 @@ internal sealed class ExpressControl(FunctionLayout layout, ConfigShadow shadow,
         uint now = layout.Function.ReadConfig(_control, 2);
         uint code = Math.Max(Math.Min(wished, LargestCode), now.Get(7, 5));
         if (code != now.Get(14, 12))
-            layout.Function.WriteConfig(_control, 2, now.With(14, 12, code).With(FlrBit, FlrBit, 0));
+            layout.Function.WriteConfig(_control, 2, now.With(14, 12, code));
     }
 }

@@ -44,6 +44,7 @@ internal sealed class GuardedDevice : IVfioDevice, IResetTarget
         if (layout.Function.VirtualIds is { } ids)
             _config.Add(new VirtualIds(ids, _config.Shadow));
         _config.Reset(byUser: false);
+        _messages.Program();
     }
 
     public string Name => _function.Name;

@@ -50,11 +50,11 @@ public sealed class ConfigRules
     /// <param name="bytes">1, 2 or 4.</param>
     public uint Mask(BitRule rule, int offset, int bytes) => Word(offset, rule) >> (8 * (offset & 3)) & Bits.Mask((8 * bytes) - 1, 0);
 
-    /// <summary>Whether a capability has all its bytes: it is inside config space, and no other structure came first in any of them.</summary>
+    /// <summary>Whether a capability has all its bytes: it does not run over the end of its part of config space, and no other structure came first in any of them.</summary>
     public bool IsWhole(Capability capability)
     {
         ArgumentNullException.ThrowIfNull(capability);
-        return capability.LengthBytes <= Length - capability.Offset
+        return capability.LengthBytes <= Math.Min(RuledStructure.Room(capability), Length - capability.Offset)
             && Array.TrueForAll(
                 _owners[capability.Offset..(capability.Offset + capability.LengthBytes)],
                 owner => owner is not null && owner.Offset == capability.Offset);

@@ -9,8 +9,13 @@ internal sealed record RuledStructure(string Name, int Offset, int Length, IRead
 {
     internal static IEnumerable<RuledStructure> Of(ConfigSpace space, CapabilityList capabilities) =>
         capabilities.Items
-            .Select(item => new RuledStructure($"{item.Heading} {item.Name}", item.Offset, item.LengthBytes, item.Registers))
+            .Select(item => new RuledStructure(
+                $"{item.Heading} {item.Name}", item.Offset, Math.Min(item.LengthBytes, Room(item)), item.Registers))
             .Prepend(new RuledStructure("Header", 0, ConfigSpace.HeaderLength, HeaderTable.Of(space)));
+
+    /// <summary>How many bytes there are for a capability: a standard one ends with conventional config space.</summary>
+    internal static int Room(Capability item) =>
+        (item.IsExtended ? ConfigSpace.ExtendedLength : ConfigSpace.ConventionalLength) - item.Offset;
 
     internal Register? Find(int offset) =>
         Registers.FirstOrDefault(register => offset >= Offset + register.Offset && offset < Offset + register.Offset + register.Bytes);
