@@ -18,6 +18,6 @@ internal static class OpaqueCapability
             text.Add($"{row:x2}: {Hex(text.Space, row, Math.Min(row + RowBytes, end))}");
     }
 
-    internal static string Hex(ConfigSpace space, int start, int end) =>
+    private static string Hex(ConfigSpace space, int start, int end) =>
         string.Join(' ', Enumerable.Range(start, end - start).Select(offset => $"{space.Read8(offset):x2}"));
 }

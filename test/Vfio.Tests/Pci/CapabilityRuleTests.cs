@@ -93,11 +93,12 @@ public sealed class CapabilityRuleTests
         Assert.Equal(0xffffffffu, list.Items[1].Registers[0].MaskOf(VirtualFixed));
     }
 
+    private static string Hex(uint[] masks) => string.Join(' ', masks.Select(mask => $"{mask:x8}"));
+
     private static void AssertRules(Capability capability, int offset, uint passed, uint shadowed, uint cleared, uint never)
     {
         Register register = Assert.Single(capability.Registers, register => register.Offset == offset);
-        Assert.Equal(
-            $"{passed:x8} {shadowed:x8} {cleared:x8} {never:x8}",
-            $"{register.MaskOf(PassedThrough):x8} {register.MaskOf(Virtual):x8} {register.MaskOf(WriteOneToClear):x8} {register.MaskOf(FixedStatus):x8}");
+        uint[] found = [.. new[] { PassedThrough, Virtual, WriteOneToClear, FixedStatus }.Select(register.MaskOf)];
+        Assert.Equal(Hex([passed, shadowed, cleared, never]), Hex(found));
     }
 }

@@ -6,7 +6,8 @@ namespace Vfio.Tests.Pci;
 
 public sealed class ConfigDecoderTests
 {
-    private static FunctionDocument Decode(MadeFunction function, FunctionFacts? facts = null) => ConfigDecoder.Decode(function.Space, facts);
+    private static FunctionDocument Decode(MadeFunction function, FunctionFacts? facts = null) =>
+        ConfigDecoder.Decode(function.Space, facts);
 
     [Fact]
     public void Any_bytes_decode_and_the_decoding_ends()

@@ -43,7 +43,7 @@ internal static class Lspci
         }
     }
 
-    /// <summary>The lines of <c>lspci</c> for one function that the decoder does not have; what only the decoder has is no difference.</summary>
+    /// <summary>The lines of <c>lspci</c> for one function that the decoder does not have. More than <c>lspci</c> may be told.</summary>
     public static IEnumerable<string> Missing(string theirs, FunctionDocument ours, ConfigSpace space)
     {
         HashSet<string> lines = [.. ours.Lines.Select(Normal)];
@@ -57,8 +57,8 @@ internal static class Lspci
         // The upper half of a 64-bit BAR, taken for a BAR of its own.
         IsUpperHalf(line, space)
         // A kind that this lspci does not know, and the decoder does.
-        || (line.Contains("Extended Capability ID", StringComparison.Ordinal) && line.StartsWith("\tCapabilities", StringComparison.Ordinal))
-        || (line.Contains("] Capability ID 0x", StringComparison.Ordinal) && line.StartsWith("\tCapabilities", StringComparison.Ordinal))
+        || line.Contains("] Extended Capability ID 0x", StringComparison.Ordinal)
+        || line.Contains("] Capability ID 0x", StringComparison.Ordinal)
         // How lists end that are broken; the decoder says it in its own words.
         || line.EndsWith("<access denied>", StringComparison.Ordinal)
         || line.EndsWith("<chain looped>", StringComparison.Ordinal)

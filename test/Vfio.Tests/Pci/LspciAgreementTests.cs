@@ -52,8 +52,7 @@ public sealed class LspciAgreementTests
         Assert.Equal(functions.Count, theirs.Length);
         foreach ((DumpedFunction function, string text) in functions.Zip(theirs))
         {
-            FunctionDocument ours = ConfigDecoder.Decode(function.Space, new FunctionFacts { Address = function.Address, Names = Lspci.Names });
-            Assert.Empty(Lspci.Missing(text, ours, function.Space));
+            Assert.Empty(Lspci.Missing(text, Decode(function), function.Space));
         }
     }
 
@@ -82,8 +81,12 @@ public sealed class LspciAgreementTests
     {
         // Over nonsense in DVSECs of CXL it reads past its own tables, over nonsense in Enhanced Allocation it gives up.
         TheoryData<ushort, bool> kinds = [];
-        foreach (CapabilityTable table in CapabilityCatalog.All.Where(table => (table.Id, table.IsExtended) is not ((0x23, true) or (0x14, false))))
-            kinds.Add(table.Id, table.IsExtended);
+        foreach (CapabilityTable table in CapabilityCatalog.All)
+        {
+            if ((table.Id, table.IsExtended) is not ((0x23, true) or (0x14, false)))
+                kinds.Add(table.Id, table.IsExtended);
+        }
+
         return kinds;
     }
 
@@ -129,11 +132,11 @@ public sealed class LspciAgreementTests
         }
     }
 
-    private static void AssertAgrees(DumpedFunction function)
-    {
-        FunctionDocument ours = ConfigDecoder.Decode(function.Space, new FunctionFacts { Address = function.Address, Names = Lspci.Names });
-        Assert.Empty(Lspci.Missing(Lspci.Decode([function]), ours, function.Space));
-    }
+    private static void AssertAgrees(DumpedFunction function) =>
+        Assert.Empty(Lspci.Missing(Lspci.Decode([function]), Decode(function), function.Space));
+
+    private static FunctionDocument Decode(DumpedFunction function) =>
+        ConfigDecoder.Decode(function.Space, new FunctionFacts { Address = function.Address, Names = Lspci.Names });
 
     private static FunctionFacts KernelFacts(PciAddress address)
     {

@@ -88,7 +88,11 @@ internal static class CxlRegisters
                 .Select(index => new Register(0x0c + (4 * index), 4, $"FuncMap{index}") { { "Functions", 31, 0, Fixed } }),
             PortId => Port,
             PortFlushId => [FlushTime(0x0c, "Phase1"), FlushTime(0x0e, "Phase2")],
-            DeviceFlushId => [FlushTime(0x0a, "Phase2"), new Register(0x0c, 4, "Phase2Power") { { "Power", 31, 0, Fixed, power => $"{power}mW" } }],
+            DeviceFlushId =>
+            [
+                FlushTime(0x0a, "Phase2"),
+                new Register(0x0c, 4, "Phase2Power") { { "Power", 31, 0, Fixed, power => $"{power}mW" } },
+            ],
             FlexBusId => FlexBus,
             LocatorId => Enumerable.Range(0, Math.Max(0, (length - 0x0c) / 8)).SelectMany(Block),
             MultiLogicalId => [new Register(0x0a, 2, "MLD") { { "NumLogDevs", 15, 0, Fixed, Words.Decimal } }],

@@ -36,7 +36,8 @@ internal static class DesignatedVendorTable
         if (!text.Has("Header2"))
             return;
         bool isCxl = text.Get("Header1", "Vendor") == CxlVendor && text.Get("Header1", "Len") >= 16;
-        text.SetTitle("Header1", "Designated Vendor-Specific: Vendor={Vendor} ID={Header2:ID} Rev={Rev} Len={Len}" + (isCxl ? ": CXL" : " <?>"));
+        text.SetTitle("Header1",
+            "Designated Vendor-Specific: Vendor={Vendor} ID={Header2:ID} Rev={Rev} Len={Len}" + (isCxl ? ": CXL" : " <?>"));
         if (isCxl)
             CxlText.Describe(text);
     }

@@ -74,7 +74,12 @@ internal static class EncryptionTable
         for (int block = 0; block < blocks; block++)
         {
             int at = offset + 20 + (12 * block);
-            yield return new(at, 4, $"{stream} Addr{block}") { { "Valid", 0, Fixed }, { "BaseLow", 19, 8, Fixed }, { "LimitLow", 31, 20, Fixed } };
+            yield return new(at, 4, $"{stream} Addr{block}")
+            {
+                { "Valid", 0, Fixed },
+                { "BaseLow", 19, 8, Fixed },
+                { "LimitLow", 31, 20, Fixed },
+            };
             yield return new(at + 4, 4, $"{stream} Limit{block}") { { "LimitHigh", 31, 0, Fixed } };
             yield return new(at + 8, 4, $"{stream} Base{block}") { { "BaseHigh", 31, 0, Fixed } };
         }

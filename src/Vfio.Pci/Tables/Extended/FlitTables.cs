@@ -58,7 +58,7 @@ internal static class FlitTables
         new Register(0x04, 4, "FlitPmCap") { { "Value", 31, 0, Fixed } },
         new Register(0x08, 4, "FlitPmCtl") { { "Value", 31, 0, Fixed } },
         new Register(0x0c, 4, "FlitPmSta") { { "Value", 31, 0, FixedStatus } },
-        .. Enumerable.Range(0, 5).Select(index => new Register(0x10 + (4 * index), 4, $"LtssmSta{index + 1}") { { "Value", 31, 0, Fixed } }),
+        .. Enumerable.Range(1, 5).Select(index => new Register(0x0c + (4 * index), 4, $"LtssmSta{index}") { { "Value", 31, 0, Fixed } }),
     ]);
 
     private static readonly CapabilityLayout ErrorInjectionLayout = new(0x24,

@@ -8,7 +8,8 @@ internal static class RootComplexTables
     private const int FirstLink = 0x10;
     private const int LinkBytes = 0x10;
 
-    internal static readonly CapabilityTable LinkDeclaration = new(0x05, true, "Root Complex Link", LinkLayout) { Describe = DescribeLinks };
+    internal static readonly CapabilityTable LinkDeclaration =
+        new(0x05, true, "Root Complex Link", LinkLayout) { Describe = DescribeLinks };
 
     internal static readonly CapabilityTable EventCollector =
         new(0x07, true, "Root Complex Event Collector Endpoint Association", EventCollectorLayout) { Describe = DescribeEventCollector };

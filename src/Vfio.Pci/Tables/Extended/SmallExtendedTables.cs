@@ -21,7 +21,12 @@ internal static class SmallExtendedTables
     /// <summary>LN Requester: PCI Express Base 5.0, section 7.9.14.</summary>
     internal static readonly CapabilityTable LightweightNotification = Make(0x1c, "LN Requester", 8,
         new Register(0x04, 2, "LNRCap") { { "64B", 0, Fixed }, { "128B", 1, Fixed }, { "RegistrationMax", 12, 8, Fixed, Words.Decimal } },
-        new Register(0x06, 2, "LNRCtl") { { "Enable", 0, Fixed }, { "CLS", 1, Fixed }, { "RegistrationLimit", 12, 8, Fixed, Words.Decimal } });
+        new Register(0x06, 2, "LNRCtl")
+        {
+            { "Enable", 0, Fixed },
+            { "CLS", 1, Fixed },
+            { "RegistrationLimit", 12, 8, Fixed, Words.Decimal },
+        });
 
     /// <summary>Data Link Feature: PCI Express Base 6.0, section 7.7.4.</summary>
     internal static readonly CapabilityTable DataLinkFeature = Make(0x25, "Data Link Feature", 0x0c,
@@ -107,7 +112,7 @@ internal static class SmallExtendedTables
         ]);
     });
 
-    /// <summary>Kinds with an assigned id whose registers no public specification of PCI Express describes: their bytes are shown.</summary>
+    /// <summary>Kinds with an assigned id whose registers the base specification does not describe: their bytes are shown.</summary>
     internal static readonly CapabilityTable[] Opaque =
     [
         new(0x11, true, "Multi-Root I/O Virtualization", _ => CapabilityLayout.Unknown),

@@ -28,7 +28,12 @@ internal static class StreamlinedChannelTable
         return
         [
             new Register(offset, 4, $"VC{number}Caps") { { "Value", 31, 0, Fixed } },
-            new Register(offset + 4, 4, $"VC{number}Ctrl") { { "TC/VC", 7, 0, Fixed }, { "ID", 26, 24, Fixed, Words.Decimal }, { "Enable", 31, Fixed } },
+            new Register(offset + 4, 4, $"VC{number}Ctrl")
+            {
+                { "TC/VC", 7, 0, Fixed },
+                { "ID", 26, 24, Fixed, Words.Decimal },
+                { "Enable", 31, Fixed },
+            },
             new Register(offset + 8, 4, $"VC{number}Status") { { "Value", 31, 0, Fixed } },
         ];
     }

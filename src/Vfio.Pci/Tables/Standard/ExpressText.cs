@@ -125,7 +125,8 @@ internal static class ExpressText
         }
 
         bool tellsPresence = speaks && text.IsSet("LnkCap2", "DRS") && type is RootPort or DownstreamPort or PciToExpressBridge;
-        text.Line("LnkSta2", "LnkSta2: Current De-emphasis Level: {Current De-emphasis Level}, {EqualizationComplete} {EqualizationPhase1}");
+        text.Line("LnkSta2",
+            "LnkSta2: Current De-emphasis Level: {Current De-emphasis Level}, {EqualizationComplete} {EqualizationPhase1}");
         text.More("LnkSta2", " {EqualizationPhase2} {EqualizationPhase3} {LinkEqualizationRequest}");
         text.More("LnkSta2", " {Retimer} {2Retimers} CrosslinkRes: {CrosslinkRes}" + (tellsPresence ? ", {DRS}" : ""));
         if (tellsPresence)
