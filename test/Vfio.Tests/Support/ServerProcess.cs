@@ -31,7 +31,7 @@ public sealed class ServerProcess : IDisposable
         _process.BeginErrorReadLine();
         string? ready = _process.StandardOutput.ReadLine();
         Assert.True(ready?.StartsWith("ready ", StringComparison.Ordinal), $"the server said '{ready}' {string.Join('\n', Errors)}");
-        _ = _process.StandardOutput.ReadToEndAsync();
+        _ = CollectOutputAsync();
         _socketsAtRest = SocketCount;
     }
 
@@ -41,6 +41,9 @@ public sealed class ServerProcess : IDisposable
     public string SocketPath { get; }
 
     public System.Collections.Concurrent.ConcurrentQueue<string> Errors { get; } = new();
+
+    /// <summary>What it printed after its first line.</summary>
+    public System.Collections.Concurrent.ConcurrentQueue<string> Output { get; } = new();
 
     public int Id => _process.Id;
 
@@ -53,6 +56,13 @@ public sealed class ServerProcess : IDisposable
     /// <summary>Waits until it has no client.</summary>
     public void WaitUntilIdle() => Assert.True(
         SpinWait.SpinUntil(() => SocketCount == _socketsAtRest, Fence), "a session does not end");
+
+    /// <summary>Waits for the lines that it prints to be pasted after <c>qemu-system-x86_64</c>.</summary>
+    public string WaitForQemuWords()
+    {
+        Assert.True(SpinWait.SpinUntil(() => QemuWords().Any(line => line.Contains("-device", StringComparison.Ordinal)), Fence));
+        return string.Join('\n', QemuWords());
+    }
 
     /// <summary>What its open descriptors are, but for those that the runtime opens and closes by itself.</summary>
     public IReadOnlyList<string> Descriptors() =>
@@ -92,6 +102,15 @@ public sealed class ServerProcess : IDisposable
         _process.WaitForExit();
         _process.Dispose();
         Directory.Delete(_folder, recursive: true);
+    }
+
+    private IEnumerable<string> QemuWords() => Output.Where(line =>
+        line.StartsWith("  -object", StringComparison.Ordinal) || line.StartsWith("  -device", StringComparison.Ordinal));
+
+    private async Task CollectOutputAsync()
+    {
+        while (await _process.StandardOutput.ReadLineAsync() is { } line)
+            Output.Enqueue(line);
     }
 
     private static string? LinkOf(string path)
