@@ -3,14 +3,24 @@ using Vfio.User;
 namespace Vfio.Tests.Guests;
 
 /// <summary>A guest with the model of edu attached over vfio-user, booted once for many tests.</summary>
-/// <remarks>The tests come one at a time, and each leaves the function bound to vfio-pci in the guest, closed and working.</remarks>
+/// <remarks>
+/// <para>The device is there twice: beside the chipset's functions, as the printed line attaches it, and in a slot of its own, whose
+/// bus Linux can reset. A second slot is empty.</para>
+/// <para>The tests come one at a time, and each leaves the functions bound to vfio-pci in the guest, closed and working.</para>
+/// </remarks>
 public sealed class EduGuest : IDisposable
 {
     private readonly Lock _gate = new();
     private ServerProcess? _server;
     private GuestMachine? _machine;
 
-    /// <summary>Where the device is in the guest.</summary>
+    /// <summary>Where what is put into the empty slot comes up in the guest.</summary>
+    internal const string Plugged = "0000:01:00.0";
+
+    /// <summary>Where the device in the slot is in the guest.</summary>
+    internal const string InSlot = "0000:02:00.0";
+
+    /// <summary>Where the device is that was attached with the printed line.</summary>
     internal string Function { get; private set; } = "";
 
     internal ServerProcess Server => _server!;
@@ -41,6 +51,13 @@ public sealed class EduGuest : IDisposable
         Machine.Agent.Do($"test -e /sys/bus/pci/devices/{function}/driver");
     }
 
+    /// <summary>Gives both functions to vfio-pci in the guest, as they are after a boot.</summary>
+    internal void Bind()
+    {
+        Bind(Function);
+        Bind(InSlot);
+    }
+
     /// <summary>Opens the function in the guest, as a driver that may use memory and be bus master.</summary>
     internal EduInGuest Open(string function)
     {
@@ -61,9 +78,11 @@ public sealed class EduGuest : IDisposable
 
     private GuestMachine Start(ServerProcess server)
     {
-        _machine = new GuestMachine(server.WaitForQemuWords(), "-machine", "q35", "-device", "pcie-root-port,id=port,chassis=1");
-        Function = Assert.Single(Find());
-        Bind(Function);
+        _machine = new GuestMachine(server.WaitForQemuWords(), "-machine", "q35",
+            "-device", "pcie-root-port,id=empty,chassis=1", "-device", "pcie-root-port,id=slot,chassis=2",
+            "-device", $$$"""{"driver":"vfio-user-pci","bus":"slot","socket":{"path":"{{{server.SocketPath}}}","type":"unix"}}""");
+        Function = Assert.Single(Find(), function => function != InSlot);
+        Bind();
         return _machine;
     }
 }

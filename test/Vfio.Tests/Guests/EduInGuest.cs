@@ -7,13 +7,16 @@ internal sealed class EduInGuest : IDisposable
     private readonly GuestAgent _agent;
     private readonly string _function;
 
-    /// <summary>Takes a function that the agent has opened, and turns memory decoding and bus mastering on.</summary>
+    /// <summary>Takes a function that the agent has opened.</summary>
     public EduInGuest(GuestAgent agent, string function)
     {
         _agent = agent;
         _function = function;
-        agent.Do("config 0x04 2 0x0006");
+        Enable();
     }
+
+    /// <summary>Turns memory decoding and bus mastering on: at the start, and after a reset.</summary>
+    public void Enable() => _agent.Do("config 0x04 2 0x0006");
 
     public ulong Read(uint offset, int bytes = 4) => _agent.Number($"read {_function} 0 {offset} {bytes}");
 
