@@ -17,7 +17,7 @@ internal static class InterruptJudge
             return Errno.None;
         if (request.Count == 0 || !Enum.IsDefined(request.Action) || !Enum.IsDefined(request.Data))
             return Errno.InvalidArgument;
-        if (request.Action != InterruptAction.Trigger && !info.Flags.HasFlag(InterruptFlags.Maskable))
+        if (request.Action != InterruptAction.Trigger && (info.Flags & InterruptFlags.Maskable) == 0)
             return Errno.NoSuchOperation;
         bool isExclusive = info.Index.Value <= InterruptIndex.Msix.Value;
         bool isOn = inUse == info.Index;
