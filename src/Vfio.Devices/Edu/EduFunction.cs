@@ -9,9 +9,10 @@ public sealed class EduFunction : SoftwareFunction, IThreadPoolWorkItem
 {
     private readonly EduCore _core;
     private readonly Lock _gate = new();
-    private readonly ManualResetEventSlim _workerGone = new(true);
+    private readonly ManualResetEventSlim _isIdle = new(true);
     private readonly byte[] _moving = new byte[EduCore.BufferLength];
     private EduEffects _work;
+    private bool _isQueued;
     private int _epoch;
 
     /// <summary>Makes the device.</summary>
@@ -54,7 +55,7 @@ public sealed class EduFunction : SoftwareFunction, IThreadPoolWorkItem
         }
 
         // What was under way may still be at the bus or at the interrupt.
-        _workerGone.Wait();
+        _isIdle.Wait();
         EndInterrupt();
     }
 
@@ -69,7 +70,7 @@ public sealed class EduFunction : SoftwareFunction, IThreadPoolWorkItem
                 _epoch++;
             }
 
-            _workerGone.Wait();
+            _isIdle.Wait();
         }
 
         base.Dispose(disposing);
@@ -109,9 +110,9 @@ public sealed class EduFunction : SoftwareFunction, IThreadPoolWorkItem
         lock (_gate)
         {
             _work |= work;
-            if (!_workerGone.IsSet)
+            if (_isQueued)
                 return;
-            _workerGone.Reset();
+            _isQueued = true;
         }
 
         ThreadPool.UnsafeQueueUserWorkItem(this, preferLocal: false);
@@ -124,9 +125,12 @@ public sealed class EduFunction : SoftwareFunction, IThreadPoolWorkItem
             work = (_work & EduEffects.ComputeFactorial) != 0 ? EduEffects.ComputeFactorial : _work;
             _work &= ~work;
             epoch = _epoch;
-            if (work == EduEffects.None)
-                _workerGone.Set();
-            return work != EduEffects.None;
+            _isQueued = work != EduEffects.None;
+            if (_isQueued)
+                _isIdle.Reset();
+            else
+                _isIdle.Set();
+            return _isQueued;
         }
     }
 

@@ -26,10 +26,13 @@ internal sealed class EduDma(PciDevice device, Bar registers, EduEvents events)
         registers.Write64(DmaDestination, toMemory ? memory.Value : buffer);
         registers.Write64(DmaCount, (ulong)count);
         registers.Write32(DmaCommand, DmaRun | InterruptAfterDma | (toMemory ? DmaToMemory : 0));
-        string operation = $"DMA of {count} bytes {(toMemory ? "to" : "from")} {memory}";
-        events.WaitFor(DmaCause, operation, Timeout);
+        if (events.WaitFor(DmaCause, Timeout) == 0)
+            throw events.NotInTime(Describe(memory, count, toMemory), Timeout);
         if ((registers.Read32(DmaCommand) & DmaRun) != 0)
-            throw new VfioException(operation, device.Name, Errno.InputOutput, "the device interrupted before it was done");
+        {
+            throw new VfioException(
+                Describe(memory, count, toMemory), device.Name, Errno.InputOutput, "the device interrupted before it was done");
+        }
     }
 
     /// <summary>Moves all of one buffer to another through the device, and compares each piece.</summary>
@@ -80,4 +83,7 @@ internal sealed class EduDma(PciDevice device, Bar registers, EduEvents events)
         _scratch.Read(0, destination);
         return !destination.SequenceEqual(mark) && destination.ContainsAnyExcept((byte)0) && destination.ContainsAnyExcept((byte)0xff);
     }
+
+    private static string Describe(Iova memory, int count, bool toMemory) =>
+        $"DMA of {count} bytes {(toMemory ? "to" : "from")} {memory}";
 }

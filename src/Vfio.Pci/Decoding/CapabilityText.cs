@@ -71,11 +71,22 @@ internal sealed class CapabilityText
         return body.Length > 0;
     }
 
+    /// <summary>Says nothing of fields that mean nothing here.</summary>
+    internal void Leave(string register, params ReadOnlySpan<string> fields)
+    {
+        foreach (string field in fields)
+            _ = Get(register, field);
+    }
+
+    /// <summary>Adds a line for what is set in fields that a formatter said nothing of.</summary>
+    internal void AddUntold()
+    {
+        string[] untold = [.. _text.Untold()];
+        if (untold.Length > 0)
+            Add($"Also: {string.Join(", ", untold)}");
+    }
+
     private bool IsBody(Register register) => register.Offset >= (Capability.IsExtended ? 4 : 2);
 
-    private string FieldWords(Register register, Field field)
-    {
-        string words = RegisterText.Words(field, Get(register.Name, field.Name));
-        return field.Format is null && field.High == field.Low ? field.Name + words : $"{field.Name}={words}";
-    }
+    private string FieldWords(Register register, Field field) => RegisterText.NameAndWords(field, Get(register.Name, field.Name));
 }

@@ -24,9 +24,15 @@ public static class ConfigDecoder
     {
         CapabilityText text = new(space, capability, facts);
         if (capability.Table?.Describe is { } describe)
+        {
             describe(text);
+            text.AddUntold();
+        }
         else if (!text.AddAll() && capability.LengthBytes > 4)
+        {
             OpaqueCapability.Describe(text);
+        }
+
         return new CapabilityDocument(
             capability, text.Title, text.Lines, RegisterValue.Read(space, capability.Offset, capability.Registers));
     }

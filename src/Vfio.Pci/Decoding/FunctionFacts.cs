@@ -9,6 +9,9 @@ public sealed record FunctionFacts
     /// <summary>Where the function is.</summary>
     public PciAddress? Address { get; init; }
 
+    /// <summary>Whether to show its domain even when that is 0: where other functions beside it have one.</summary>
+    public bool ShowDomain { get; init; }
+
     /// <summary>Names for ids.</summary>
     public PciIds Names { get; init; } = PciIds.Empty;
 

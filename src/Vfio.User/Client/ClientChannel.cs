@@ -60,7 +60,12 @@ internal sealed class ClientChannel : IDisposable
         ReadOnlySpan<byte> head,
         ReadOnlySpan<byte> data,
         ReadOnlySpan<FileDescriptor> descriptors,
-        out ReadOnlySpan<byte> reply) => Request(command, head, data, descriptors, out reply, out _);
+        out ReadOnlySpan<byte> reply)
+    {
+        Errno error = Request(command, head, data, descriptors, out reply, out FileDescriptor? unasked);
+        unasked?.Dispose();
+        return error;
+    }
 
     /// <summary>As the other, and takes a descriptor that comes with the reply.</summary>
     /// <param name="command">What is asked.</param>
@@ -203,9 +208,16 @@ internal sealed class ClientChannel : IDisposable
         Span<byte> first = stackalloc byte[MessageHeader.Length + head.Length];
         Blittable.Write(first, header);
         head.CopyTo(first[MessageHeader.Length..]);
-        Errno error = _sender.Send(first, data, descriptors);
+        SendAll(first, data, descriptors);
+    }
+
+    private void SendAll(ReadOnlySpan<byte> first, ReadOnlySpan<byte> second, ReadOnlySpan<FileDescriptor> descriptors)
+    {
+        Errno error = _sender.Send(first, second, descriptors);
+        if (error == Errno.TimedOut)
+            throw Break(error, "it did not read what it was sent");
         if (error != Errno.None)
-            throw Break(error, error == Errno.TimedOut ? "it did not read what it was sent" : "it went away");
+            throw Break(error == Errno.BrokenPipe ? Errno.ConnectionReset : error, "it went away");
     }
 
     private void Receive(bool wait)
@@ -272,8 +284,6 @@ internal sealed class ClientChannel : IDisposable
         Blittable.Write(_answer, header.Reply(length - MessageHeader.Length, error));
         if (error == Errno.None)
             Blittable.Write(_answer.AsSpan(MessageHeader.Length), transfer);
-        Errno sent = _sender.Send(_answer.AsSpan(0, length), default, default);
-        if (sent != Errno.None)
-            throw Break(sent, sent == Errno.TimedOut ? "it did not read what it was sent" : "it went away");
+        SendAll(_answer.AsSpan(0, length), default, default);
     }
 }

@@ -67,8 +67,8 @@ public abstract class EduDriverTests
     public void Bytes_go_through_the_device_and_come_back(uint kind)
     {
         using EduDriver edu = new(Open(), new InterruptIndex(kind));
-        using DmaBuffer source = edu.Device.AllocateDma(16 * 1024);
-        using DmaBuffer destination = edu.Device.AllocateDma(16 * 1024);
+        using DmaBuffer source = edu.Device.AllocateDma(1 << 20);
+        using DmaBuffer destination = edu.Device.AllocateDma(1 << 20);
         byte[] sent = RandomNumberGenerator.GetBytes((int)source.Length);
         source.Write(0, sent);
 

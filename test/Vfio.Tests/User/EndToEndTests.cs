@@ -134,9 +134,21 @@ public sealed class EndToEndTests
     }
 
     [Fact]
-    public void Posted_writes_arrive_in_order_when_nothing_can_be_mapped()
+    public void Posted_writes_are_not_answered_and_stay_in_order()
     {
-        // The fake device has a region that can be mapped, so the client must not post.
+        using TestServer server = new(() => new FakeDevice { IsMappable = false });
+        using VfioUserClient client = server.ConnectClient(new VfioUserClientOptions { PostedWrites = true });
+        for (int i = 0; i < 1000; i++)
+            client.WriteRegion(RegionIndex.Bar0, 8, BitConverter.GetBytes(i));
+        client.WriteRegion(RegionIndex.Rom, 0, [1]);
+        byte[] read = new byte[4];
+        client.ReadRegion(RegionIndex.Bar0, 8, read);
+        Assert.Equal(999, BitConverter.ToInt32(read));
+    }
+
+    [Fact]
+    public void Writes_are_not_posted_where_a_region_can_be_mapped()
+    {
         using TestServer server = new();
         using VfioUserClient client = server.ConnectClient(new VfioUserClientOptions { PostedWrites = true });
         VfioException refusal = Assert.Throws<VfioException>(() => client.WriteRegion(RegionIndex.Rom, 0, [1]));

@@ -37,6 +37,9 @@ internal sealed class FakeDevice : IVfioDevice
     /// <summary>Does the DMA by another thread, which the call waits for.</summary>
     internal bool UsesThread { get; init; }
 
+    /// <summary>Whether BAR2 is offered for mapping.</summary>
+    internal bool IsMappable { get; init; } = true;
+
     public string Name => "fake";
 
     public DeviceInfo Info => new(DeviceFlags.Reset | DeviceFlags.Pci, RegionIndex.PciCount, InterruptIndex.PciCount);
@@ -44,6 +47,7 @@ internal sealed class FakeDevice : IVfioDevice
     public RegionInfo GetRegion(RegionIndex region) => region.Value switch
     {
         0 => new(region, BarBytes, RegionFlags.Read | RegionFlags.Write),
+        2 when !IsMappable => new(region, SharedBytes, RegionFlags.Read | RegionFlags.Write),
         2 => new(region, SharedBytes, RegionFlags.Read | RegionFlags.Write | RegionFlags.Map)
         {
             File = _shared.File,

@@ -1,0 +1,73 @@
+using Vfio.User;
+
+namespace Vfio.Tests.User;
+
+/// <summary>Once warm, a small access allocates nothing on either side.</summary>
+public sealed class AllocationTests
+{
+    [Fact]
+    public void A_read_and_a_write_of_4_bytes_allocate_nothing_on_either_side()
+    {
+        MeasuredDevice device = new();
+        using VfioUserServer server = new(() => device, new VfioUserServerOptions());
+        (Vfio.Native.UnixSocket ours, Vfio.Native.UnixSocket theirs) = Vfio.Native.UnixSocket.CreatePair();
+        Thread session = new(() => server.Serve(theirs, CancellationToken.None));
+        session.Start();
+        VfioUserClient client = new(ours, "unix:test");
+        byte[] four = new byte[4];
+        for (int i = 0; i < 200; i++)
+            Touch(client, four);
+        long before = GC.GetAllocatedBytesForCurrentThread();
+        long serverBefore = device.AllocatedBytes;
+        for (int i = 0; i < 500; i++)
+            Touch(client, four);
+        Assert.Equal(0, GC.GetAllocatedBytesForCurrentThread() - before);
+        Assert.Equal(0, device.AllocatedBytes - serverBefore);
+        client.Dispose();
+        Assert.True(session.Join(TimeSpan.FromSeconds(30)));
+        theirs.Dispose();
+    }
+
+    private static void Touch(VfioUserClient client, byte[] four)
+    {
+        client.WriteRegion(RegionIndex.Bar0, 0, four);
+        client.ReadRegion(RegionIndex.Bar0, 0, four);
+    }
+
+    /// <summary>Notes what its caller's thread has allocated at each read.</summary>
+    private sealed class MeasuredDevice : IVfioDevice
+    {
+        private long _allocatedBytes;
+
+        internal long AllocatedBytes => Volatile.Read(ref _allocatedBytes);
+
+        public string Name => "measured";
+
+        public DeviceInfo Info => new(DeviceFlags.None, 1, 0);
+
+        public RegionInfo GetRegion(RegionIndex region) => new(region, 64, RegionFlags.Read | RegionFlags.Write);
+
+        public InterruptInfo GetInterrupt(InterruptIndex index) => throw new NotSupportedException();
+
+        public void ReadRegion(RegionIndex region, ulong offset, Span<byte> destination) =>
+            Volatile.Write(ref _allocatedBytes, GC.GetAllocatedBytesForCurrentThread());
+
+        public void WriteRegion(RegionIndex region, ulong offset, ReadOnlySpan<byte> source)
+        {
+        }
+
+        public void SetInterrupts(in InterruptRequest request) => throw new NotSupportedException();
+
+        public void MapDma(in DmaMapping mapping) => throw new NotSupportedException();
+
+        public ulong UnmapDma(Iova start, ulong length) => throw new NotSupportedException();
+
+        public void UnmapAllDma() => throw new NotSupportedException();
+
+        public void Reset() => throw new NotSupportedException();
+
+        public void Dispose()
+        {
+        }
+    }
+}
