@@ -110,8 +110,7 @@ public sealed class DmaTable
         _chunks = new DmaChunks();
         _gate.ExitWrite();
         _ownerAccesses.WaitOutside(0, ulong.MaxValue);
-        foreach (DmaMemory memory in old.Memories())
-            memory.Release();
+        old.ReleaseAll();
     }
 
     /// <summary>Reads memory as the device.</summary>
