@@ -87,7 +87,7 @@ public sealed class PciDevice : IDisposable
                 return open;
             RegionInfo region = _device.GetRegion(index);
             if (region.Length == 0)
-                throw new VfioException($"opening of {index}", Name, Errno.NoEntry, "the function has no such BAR, or it is an upper half");
+                throw new VfioException($"opening of {index}", Name, Errno.NoEntry, "the function has none, or it is an upper half");
             bool isIo = (Config.Read32(0x10 + (4 * number)) & 1) != 0;
             _decode |= isIo ? IoSpace : MemorySpace;
             SetCommand(_decode, 0);
