@@ -1,7 +1,8 @@
 namespace Vfio.Pci;
 
 /// <summary>The capabilities of a function, standard and extended, and what is wrong with their lists.</summary>
-/// <remarks>PCI Express Base 6.0, sections 7.5.1.1.11 and 7.6. A broken list ends where it breaks; no input makes the reading fail.</remarks>
+/// <remarks>PCI Express Base 6.0, sections 7.5.1.1.11 and 7.6. A broken list ends where it breaks; no input makes the reading fail.
+/// </remarks>
 public sealed class CapabilityList
 {
     private CapabilityList(IReadOnlyList<Capability> items, IReadOnlyList<string> problems)

@@ -48,9 +48,9 @@ internal sealed class CapabilityReader(ConfigSpace space, IReadOnlyList<int> sta
         int room = Math.Min(isExtended ? ConfigSpace.ExtendedLength : ConfigSpace.ConventionalLength, space.Length) - at;
         Register[] header = isExtended ? ExtendedHeader : StandardHeader;
         CapabilityTable? table = CapabilityCatalog.Find(id, isExtended);
-        if (table is null)
-            return new Capability(at, id, version, isExtended, null, Gap(at, room), header);
-        CapabilityLayout layout = table.Layout(new CapabilityView(space, at));
+        CapabilityLayout layout = table?.Layout(new CapabilityView(space, at)) ?? CapabilityLayout.Unknown;
+        if (layout == CapabilityLayout.Unknown)
+            return new Capability(at, id, version, isExtended, table, Gap(at, room), header);
         Capability item = new(at, id, version, isExtended, table, layout.LengthBytes,
             [.. header, .. layout.Registers.Where(register => register.Offset + register.Bytes <= room)]);
         if (layout.LengthBytes > room)

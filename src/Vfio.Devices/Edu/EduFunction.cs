@@ -3,15 +3,16 @@ using Vfio.Native;
 
 namespace Vfio.Devices.Edu;
 
-/// <summary>QEMU's educational device (1234:11e8) as a software function: <see cref="EduCore"/> with a lock, a bus and an interrupt.</summary>
-/// <remarks>Factorials and transfers are done by a thread of the pool, so that a driver has to wait for them as it has to in QEMU.</remarks>
+/// <summary>QEMU's educational device (1234:11e8): <see cref="EduCore"/> with a lock, a bus and an interrupt.</summary>
+/// <remarks>Factorials and transfers are done by a thread of the pool: a driver has to wait for them, as in QEMU.</remarks>
 public sealed class EduFunction : SoftwareFunction, IThreadPoolWorkItem
 {
     private readonly EduCore _core;
     private readonly Lock _gate = new();
-    private readonly ManualResetEventSlim _workerGone = new(true);
+    private readonly ManualResetEventSlim _isIdle = new(true);
     private readonly byte[] _moving = new byte[EduCore.BufferLength];
     private EduEffects _work;
+    private bool _isQueued;
     private int _epoch;
 
     /// <summary>Makes the device.</summary>
@@ -20,7 +21,7 @@ public sealed class EduFunction : SoftwareFunction, IThreadPoolWorkItem
         : base(new FunctionDescription("edu", VendorId: 0x1234, DeviceId: 0x11e8)
         {
             RevisionId = 0x10,
-            ClassCode = 0xff0000,
+            ClassCode = 0x00ff00,
             SubsystemVendorId = 0x1af4,
             SubsystemId = 0x1100,
             InterruptPin = 1,
@@ -54,7 +55,7 @@ public sealed class EduFunction : SoftwareFunction, IThreadPoolWorkItem
         }
 
         // What was under way may still be at the bus or at the interrupt.
-        _workerGone.Wait();
+        _isIdle.Wait();
         EndInterrupt();
     }
 
@@ -69,7 +70,7 @@ public sealed class EduFunction : SoftwareFunction, IThreadPoolWorkItem
                 _epoch++;
             }
 
-            _workerGone.Wait();
+            _isIdle.Wait();
         }
 
         base.Dispose(disposing);
@@ -80,9 +81,9 @@ public sealed class EduFunction : SoftwareFunction, IThreadPoolWorkItem
         EduEffects work = effects & (EduEffects.ComputeFactorial | EduEffects.DoTransfer);
         if (work != EduEffects.None)
             Start(work);
-        if (effects.HasFlag(EduEffects.RaiseInterrupt))
+        if ((effects & EduEffects.RaiseInterrupt) != 0)
             PublishInterrupt(true);
-        else if (effects.HasFlag(EduEffects.EndInterrupt))
+        else if ((effects & EduEffects.EndInterrupt) != 0)
             PublishInterrupt(false);
     }
 
@@ -109,9 +110,9 @@ public sealed class EduFunction : SoftwareFunction, IThreadPoolWorkItem
         lock (_gate)
         {
             _work |= work;
-            if (!_workerGone.IsSet)
+            if (_isQueued)
                 return;
-            _workerGone.Reset();
+            _isQueued = true;
         }
 
         ThreadPool.UnsafeQueueUserWorkItem(this, preferLocal: false);
@@ -121,12 +122,15 @@ public sealed class EduFunction : SoftwareFunction, IThreadPoolWorkItem
     {
         lock (_gate)
         {
-            work = _work.HasFlag(EduEffects.ComputeFactorial) ? EduEffects.ComputeFactorial : _work;
+            work = (_work & EduEffects.ComputeFactorial) != 0 ? EduEffects.ComputeFactorial : _work;
             _work &= ~work;
             epoch = _epoch;
-            if (work == EduEffects.None)
-                _workerGone.Set();
-            return work != EduEffects.None;
+            _isQueued = work != EduEffects.None;
+            if (_isQueued)
+                _isIdle.Reset();
+            else
+                _isIdle.Set();
+            return _isQueued;
         }
     }
 

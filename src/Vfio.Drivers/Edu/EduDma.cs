@@ -26,10 +26,13 @@ internal sealed class EduDma(PciDevice device, Bar registers, EduEvents events)
         registers.Write64(DmaDestination, toMemory ? memory.Value : buffer);
         registers.Write64(DmaCount, (ulong)count);
         registers.Write32(DmaCommand, DmaRun | InterruptAfterDma | (toMemory ? DmaToMemory : 0));
-        string operation = $"DMA of {count} bytes {(toMemory ? "to" : "from")} {memory}";
-        events.WaitFor(DmaCause, operation, Timeout);
+        if (events.WaitFor(DmaCause, Timeout) == 0)
+            throw events.NotInTime(Describe(memory, count, toMemory), Timeout);
         if ((registers.Read32(DmaCommand) & DmaRun) != 0)
-            throw new VfioException(operation, device.Name, Errno.InputOutput, "the device interrupted before it was done");
+        {
+            throw new VfioException(
+                Describe(memory, count, toMemory), device.Name, Errno.InputOutput, "the device interrupted before it was done");
+        }
     }
 
     /// <summary>Moves all of one buffer to another through the device, and compares each piece.</summary>
@@ -45,6 +48,11 @@ internal sealed class EduDma(PciDevice device, Bar registers, EduEvents events)
             int count = (int)Math.Min(BufferLength, source.Length - offset);
             source.Read(offset, sent[..count]);
             Move(source.AddressOf(offset), 0, count, toMemory: false);
+
+            // The destination may hold the right bytes by chance; after this only the device can have put them there.
+            for (int i = 0; i < count; i++)
+                received[i] = (byte)~sent[i];
+            destination.Write(offset, received[..count]);
             Move(destination.AddressOf(offset), 0, count, toMemory: true);
             destination.Read(offset, received[..count]);
             int wrong = sent[..count].CommonPrefixLength(received);
@@ -75,4 +83,7 @@ internal sealed class EduDma(PciDevice device, Bar registers, EduEvents events)
         _scratch.Read(0, destination);
         return !destination.SequenceEqual(mark) && destination.ContainsAnyExcept((byte)0) && destination.ContainsAnyExcept((byte)0xff);
     }
+
+    private static string Describe(Iova memory, int count, bool toMemory) =>
+        $"DMA of {count} bytes {(toMemory ? "to" : "from")} {memory}";
 }

@@ -77,7 +77,8 @@ public sealed class EduDriver : IDisposable
             _events.Clear();
             _registers.Write32(Status, InterruptAfterFactorial);
             _registers.Write32(EduRegisters.Factorial, number);
-            _events.WaitFor(FactorialCause, $"factorial of {number}", Timeout);
+            if (_events.WaitFor(FactorialCause, Timeout) == 0)
+                throw _events.NotInTime($"factorial of {number}", Timeout);
             return _registers.Read32(EduRegisters.Factorial);
         }
     }
@@ -99,6 +100,7 @@ public sealed class EduDriver : IDisposable
     /// <summary>Has the device raise its interrupt, and waits for it.</summary>
     /// <param name="causes">Bits for the interrupt status register; not 0.</param>
     /// <returns>The causes that came; they are acknowledged.</returns>
+    /// <exception cref="VfioException">ETIMEDOUT: it did not come.</exception>
     public uint RaiseInterrupt(uint causes)
     {
         ArgumentOutOfRangeException.ThrowIfZero(causes);
@@ -106,7 +108,8 @@ public sealed class EduDriver : IDisposable
         {
             _events.Clear();
             _registers.Write32(InterruptRaise, causes);
-            return _events.WaitFor(causes, $"interrupt with causes 0x{causes:x}", Timeout);
+            uint seen = _events.WaitFor(causes, Timeout);
+            return seen != 0 ? seen : throw _events.NotInTime($"interrupt with causes 0x{causes:x}", Timeout);
         }
     }
 

@@ -16,9 +16,8 @@ internal sealed class EduEvents(string name, Bar registers, Interrupt interrupt)
     }
 
     /// <summary>Waits until an interrupt brings a cause.</summary>
-    /// <returns>All causes that came up to then; they are acknowledged.</returns>
-    /// <exception cref="VfioException">ETIMEDOUT.</exception>
-    internal uint WaitFor(uint cause, string operation, TimeSpan timeout)
+    /// <returns>All causes that came up to then, acknowledged; 0 when the time ran out first.</returns>
+    internal uint WaitFor(uint cause, TimeSpan timeout)
     {
         long end = Environment.TickCount64 + (long)timeout.TotalMilliseconds;
         uint seen = 0;
@@ -26,10 +25,7 @@ internal sealed class EduEvents(string name, Bar registers, Interrupt interrupt)
         {
             long left = Math.Max(0, end - Environment.TickCount64);
             if (!interrupt.Wait(TimeSpan.FromMilliseconds(left)))
-            {
-                throw new VfioException(
-                    operation, name, Errno.TimedOut, $"no interrupt with cause 0x{cause:x} came within {timeout.TotalSeconds} s");
-            }
+                return 0;
 
             // Acknowledge first: a pin that is still asserted would fire again the moment it is unmasked.
             seen |= Acknowledge();
@@ -38,6 +34,10 @@ internal sealed class EduEvents(string name, Bar registers, Interrupt interrupt)
 
         return seen;
     }
+
+    /// <summary>The error of an operation whose interrupt did not come.</summary>
+    internal VfioException NotInTime(string operation, TimeSpan timeout) =>
+        new(operation, name, Errno.TimedOut, $"no {Kind} interrupt came within {timeout.TotalSeconds} s");
 
     private uint Acknowledge()
     {

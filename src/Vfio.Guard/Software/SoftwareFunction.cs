@@ -6,7 +6,7 @@ namespace Vfio.Guard;
 /// <summary>A PCI function made of software: derive from it, describe it, add BARs, and it behaves as hardware does on its bus.</summary>
 /// <remarks>
 /// <para>Config space has the bits that hardware has: BARs can be sized, read-only bits stay, status bits clear by 1, FLR and D3hot
-/// reset. What a user may do to it is not decided here: that is the guard's part.</para>
+/// reset. What a user may do to it is not decided here: lend it through <see cref="GuardedFunction"/>.</para>
 /// <para>Threads: all calls into the function (register handlers, <see cref="BarContent"/>, <see cref="OnReset"/>) come one at a time.
 /// A device with threads of its own protects what they share with its handlers, and holds no lock of its own when it calls
 /// <see cref="Slot"/>, <see cref="Interrupt"/> or <see cref="EndInterrupt"/>; those may be called from any thread, handlers included.</para>

@@ -30,6 +30,9 @@ internal sealed class CapabilityText
 
     internal bool Has(string register) => _text.Has(register);
 
+    /// <summary>Where a register is in config space, in bytes.</summary>
+    internal int OffsetOf(string register) => Capability.Offset + _text.OffsetOf(register);
+
     internal uint Value(string register) => _text.Value(register);
 
     internal uint Get(string register, string field) => _text.Get(register, field);
@@ -59,17 +62,31 @@ internal sealed class CapabilityText
     internal void Add(string text) => _lines.Add("\t\t" + text);
 
     /// <summary>Adds a line for each register after the header with all its fields: how kinds without a formatter read.</summary>
-    internal void AddAll()
+    /// <returns>Whether there were any.</returns>
+    internal bool AddAll()
     {
-        foreach (Register register in Capability.Registers.Where(register => register.Fields.Count > 0 && IsBody(register) && Has(register.Name)))
+        Register[] body = [.. Capability.Registers.Where(register => register.Fields.Count > 0 && IsBody(register) && Has(register.Name))];
+        foreach (Register register in body)
             Add($"{register.Name}: {string.Join(' ', register.Fields.Select(field => FieldWords(register, field)))}");
+        return body.Length > 0;
+    }
+
+    /// <summary>Says nothing of fields that mean nothing here.</summary>
+    internal void Leave(string register, params ReadOnlySpan<string> fields)
+    {
+        foreach (string field in fields)
+            _ = Get(register, field);
+    }
+
+    /// <summary>Adds a line for what is set in fields that a formatter said nothing of.</summary>
+    internal void AddUntold()
+    {
+        string[] untold = [.. _text.Untold()];
+        if (untold.Length > 0)
+            Add($"Also: {string.Join(", ", untold)}");
     }
 
     private bool IsBody(Register register) => register.Offset >= (Capability.IsExtended ? 4 : 2);
 
-    private string FieldWords(Register register, Field field)
-    {
-        string words = RegisterText.Words(field, Get(register.Name, field.Name));
-        return field.Format is null && field.High == field.Low ? field.Name + words : $"{field.Name}={words}";
-    }
+    private string FieldWords(Register register, Field field) => RegisterText.NameAndWords(field, Get(register.Name, field.Name));
 }

@@ -23,12 +23,16 @@ public static class ConfigDecoder
     private static CapabilityDocument Decode(ConfigSpace space, Capability capability, FunctionFacts facts)
     {
         CapabilityText text = new(space, capability, facts);
-        if (capability.Table is null)
-            UnknownCapability.Describe(text);
-        else if (capability.Table.Describe is { } describe)
+        if (capability.Table?.Describe is { } describe)
+        {
             describe(text);
-        else
-            text.AddAll();
+            text.AddUntold();
+        }
+        else if (!text.AddAll() && capability.LengthBytes > 4)
+        {
+            OpaqueCapability.Describe(text);
+        }
+
         return new CapabilityDocument(
             capability, text.Title, text.Lines, RegisterValue.Read(space, capability.Offset, capability.Registers));
     }

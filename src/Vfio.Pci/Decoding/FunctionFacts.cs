@@ -1,6 +1,6 @@
 namespace Vfio.Pci;
 
-/// <summary>What is known of a function beyond its config space; the kernel, or whoever lends it, tells. All of it may be left out.</summary>
+/// <summary>What is known of a function beyond its config space; the kernel, or whoever lends it, tells. All may be left out.</summary>
 public sealed record FunctionFacts
 {
     /// <summary>Nothing known.</summary>
@@ -8,6 +8,9 @@ public sealed record FunctionFacts
 
     /// <summary>Where the function is.</summary>
     public PciAddress? Address { get; init; }
+
+    /// <summary>Whether to show its domain even when that is 0: where other functions beside it have one.</summary>
+    public bool ShowDomain { get; init; }
 
     /// <summary>Names for ids.</summary>
     public PciIds Names { get; init; } = PciIds.Empty;

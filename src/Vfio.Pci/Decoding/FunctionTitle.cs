@@ -5,7 +5,7 @@ internal static class FunctionTitle
 {
     internal static string Of(ConfigSpace space, FunctionFacts facts)
     {
-        string address = facts.Address is { } at ? at.ToShortString() + " " : "";
+        string address = facts.Address is { } at ? (facts.ShowDomain ? $"{at} " : $"{at.ToShortString()} ") : "";
         ushort code = space.Read16(0x0a);
         byte revision = space.Read8(0x08);
         byte interfaceCode = space.Read8(0x09);

@@ -12,6 +12,7 @@ internal sealed class RegisterText
     private readonly ConfigSpace _space;
     private readonly int _start;
     private readonly Dictionary<string, Register> _registers = [];
+    private readonly HashSet<Field> _told = new(ReferenceEqualityComparer.Instance);
 
     /// <summary>Takes the registers of one structure.</summary>
     /// <param name="space">Where their values are.</param>
@@ -27,12 +28,32 @@ internal sealed class RegisterText
 
     internal bool Has(string register) => _registers.ContainsKey(register);
 
-    internal uint Value(string register) => Value(_registers[register]);
+    internal int OffsetOf(string register) => _registers[register].Offset;
+
+    internal uint Value(string register)
+    {
+        _told.UnionWith(_registers[register].Fields);
+        return Value(_registers[register]);
+    }
+
+    /// <summary>Fields that nothing asked for, of registers of which something did, where they are not 0.</summary>
+    internal IEnumerable<string> Untold() =>
+        from register in _registers.Values
+        where register.Fields.Any(_told.Contains)
+        from field in register.Fields
+        where !_told.Contains(field)
+        let value = Value(register).Get(field.High, field.Low)
+        where value != 0
+        select $"{register.Name} {NameAndWords(field, value)}";
+
+    /// <summary>A field as a list of all fields shows it: <c>Name+</c> for a bit, else <c>Name=words</c>.</summary>
+    internal static string NameAndWords(Field field, uint value) =>
+        field.Format is null && field.High == field.Low ? field.Name + Words(field, value) : $"{field.Name}={Words(field, value)}";
 
     internal uint Get(string register, string field)
     {
         Field found = FieldOf(_registers[register], field);
-        return Value(register).Get(found.High, found.Low);
+        return Value(_registers[register]).Get(found.High, found.Low);
     }
 
     internal bool IsSet(string register, string field) => Get(register, field) != 0;
@@ -71,7 +92,11 @@ internal sealed class RegisterText
 
     private uint Value(Register register) => _space.Read(_start + register.Offset, register.Bytes);
 
-    private static Field FieldOf(Register register, string name) =>
-        register.Fields.FirstOrDefault(field => field.Name == name)
-        ?? throw new ArgumentException($"{register.Name} has no field {name}");
+    private Field FieldOf(Register register, string name)
+    {
+        Field found = register.Fields.FirstOrDefault(field => field.Name == name)
+            ?? throw new ArgumentException($"{register.Name} has no field {name}");
+        _told.Add(found);
+        return found;
+    }
 }

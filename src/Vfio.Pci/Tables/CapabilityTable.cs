@@ -15,7 +15,11 @@ public sealed record CapabilityTable(ushort Id, bool IsExtended, string Name, Fu
 /// <summary>The registers of one instance of a capability.</summary>
 /// <param name="LengthBytes">Size of the structure with its header.</param>
 /// <param name="Registers">In ascending order, apart from each other, inside <paramref name="LengthBytes"/>.</param>
-public sealed record CapabilityLayout(int LengthBytes, IReadOnlyList<Register> Registers);
+public sealed record CapabilityLayout(int LengthBytes, IReadOnlyList<Register> Registers)
+{
+    /// <summary>Of a kind that has a name but no public description.</summary>
+    internal static readonly CapabilityLayout Unknown = new(0, []);
+}
 
 /// <summary>One instance of a capability in a config space: what a layout may look at.</summary>
 /// <param name="Space">The config space.</param>

@@ -41,6 +41,14 @@ public sealed class Register : IEnumerable<Field>
     /// <summary>Adds a field of one bit.</summary>
     public void Add(string name, int bit, BitRule rule) => Add(new Field(name, bit, bit, rule));
 
+    /// <summary>Adds fields that several registers share.</summary>
+    public void Add(IEnumerable<Field> fields)
+    {
+        ArgumentNullException.ThrowIfNull(fields);
+        foreach (Field field in fields)
+            Add(field);
+    }
+
     /// <summary>Adds a field.</summary>
     public void Add(Field field)
     {

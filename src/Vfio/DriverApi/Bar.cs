@@ -19,7 +19,7 @@ namespace Vfio;
 public sealed class Bar : IDisposable
 {
     private readonly IVfioDevice _device;
-    private Window[] _windows;
+    private readonly BarWindows _windows;
     private bool _disposed;
 
     internal Bar(IVfioDevice device, RegionInfo region)
@@ -27,7 +27,7 @@ public sealed class Bar : IDisposable
         _device = device;
         Index = region.Index;
         Length = checked((long)region.Length);
-        _windows = MapAll(region);
+        _windows = new BarWindows(region);
     }
 
     /// <summary>Which one.</summary>
@@ -193,37 +193,8 @@ public sealed class Bar : IDisposable
     public void Dispose()
     {
         _disposed = true;
-        foreach (Window window in Interlocked.Exchange(ref _windows, []))
-            window.Memory.Dispose();
+        _windows.Dispose();
     }
-
-    private static Window[] MapAll(RegionInfo region)
-    {
-        // A store to a read-only mapping would end the process; as a message it is an error.
-        if (!region.IsMappable || !region.Flags.HasFlag(RegionFlags.Write) || !IsSafe(region.File!))
-            return [];
-        IReadOnlyList<MappableArea> areas = region.MappableAreas.Count > 0 ? region.MappableAreas : [new(0, region.Length)];
-        List<Window> windows = [];
-        try
-        {
-            foreach (MappableArea area in areas)
-            {
-                SharedMemory memory = SharedMemory.Map(region.File!, region.FileOffset + area.Offset, area.Length, writable: true);
-                windows.Add(new Window(area.Offset, memory));
-            }
-        }
-        catch (VfioException)
-        {
-            windows.ForEach(window => window.Memory.Dispose());
-            throw;
-        }
-
-        return [.. windows];
-    }
-
-    // A server that truncates the file of its region would end this process with SIGBUS; the kernel's device files
-    // are no regular files and give pages for as long as they are mapped.
-    private static bool IsSafe(FileDescriptor file) => FileIdentity.Of(file) is { IsRegular: false } or { CannotShrink: true };
 
     private static int NaturalWidth(long offset, int left, int maxWidth)
     {
@@ -238,15 +209,7 @@ public sealed class Bar : IDisposable
         // Unsigned, so that a negative offset is far beyond the end.
         if ((ulong)offset > (ulong)(Length - width) || Length < width || (offset & (width - 1)) != 0 || _disposed)
             ThrowBadAccess(offset, width);
-        foreach (Window window in _windows)
-        {
-            inside = (ulong)offset - window.Start;
-            if (inside < window.Memory.Length && (ulong)width <= window.Memory.Length - inside)
-                return window.Memory;
-        }
-
-        inside = 0;
-        return null;
+        return _windows.Find((ulong)offset, width, out inside);
     }
 
     private void CheckRange(long offset, int count, int maxWidth)
@@ -263,6 +226,4 @@ public sealed class Bar : IDisposable
         throw new ArgumentOutOfRangeException(
             nameof(offset), $"a {width}-byte access at {offset:#x} does not fit the {Length:#x} bytes of {Index} of {_device.Name}");
     }
-
-    private readonly record struct Window(ulong Start, SharedMemory Memory);
 }

@@ -9,22 +9,22 @@ internal sealed class InterruptPoller
     private const int ReportsAtOnce = 64;
     private static readonly Lazy<InterruptPoller> Instance = new(() => new InterruptPoller());
     private readonly Epoll _epoll = new();
-    private readonly ConcurrentDictionary<ulong, Interrupt> _watched = new();
+    private readonly ConcurrentDictionary<ulong, InterruptWait> _watched = new();
     private ulong _lastToken;
 
     private InterruptPoller() => new Thread(Run) { IsBackground = true, Name = "vfio interrupts" }.Start();
 
     internal static InterruptPoller Shared => Instance.Value;
 
-    /// <summary>Watches an interrupt, armed for one call of <see cref="Interrupt.OnReadable"/>.</summary>
+    /// <summary>Watches the eventfd of a wait, armed for one call of <see cref="InterruptWait.OnReadable"/>.</summary>
     /// <returns>A number for <see cref="Arm"/> and <see cref="Remove"/>; never 0, never used twice.</returns>
-    internal ulong Add(Interrupt interrupt)
+    internal ulong Add(InterruptWait wait)
     {
         ulong token = Interlocked.Increment(ref _lastToken);
-        _watched[token] = interrupt;
+        _watched[token] = wait;
         try
         {
-            _epoll.Add(interrupt.Event.Descriptor, token);
+            _epoll.Add(wait.Descriptor, token);
         }
         catch (VfioException)
         {
@@ -35,13 +35,13 @@ internal sealed class InterruptPoller
         return token;
     }
 
-    internal void Arm(Interrupt interrupt, ulong token) => _epoll.Arm(interrupt.Event.Descriptor, token);
+    internal void Arm(InterruptWait wait, ulong token) => _epoll.Arm(wait.Descriptor, token);
 
     /// <summary>Stops watching; a report that is under way is dropped, because its number is not known any more.</summary>
-    internal void Remove(Interrupt interrupt, ulong token)
+    internal void Remove(InterruptWait wait, ulong token)
     {
         _watched.TryRemove(token, out _);
-        _epoll.Remove(interrupt.Event.Descriptor);
+        _epoll.Remove(wait.Descriptor);
     }
 
     private void Run()
@@ -52,8 +52,8 @@ internal sealed class InterruptPoller
             int count = _epoll.Wait(tokens, Timeout.InfiniteTimeSpan);
             foreach (ulong token in tokens.AsSpan(0, count))
             {
-                if (_watched.TryGetValue(token, out Interrupt? interrupt))
-                    interrupt.OnReadable();
+                if (_watched.TryGetValue(token, out InterruptWait? wait))
+                    wait.OnReadable();
             }
         }
     }

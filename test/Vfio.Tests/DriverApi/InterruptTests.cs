@@ -201,6 +201,22 @@ public sealed class InterruptTests : IDisposable
     }
 
     [Fact]
+    public async Task Giving_the_device_back_wakes_a_thread_that_waits()
+    {
+        Interrupt pin = _device.Interrupts.Enable(1)[0];
+        using ManualResetEventSlim started = new();
+        Task waiting = Task.Run(() =>
+        {
+            started.Set();
+            pin.Wait(Timeout.InfiniteTimeSpan);
+        });
+        Assert.True(started.Wait(Fence));
+        _device.Dispose();
+
+        await Assert.ThrowsAsync<ObjectDisposedException>(() => waiting.WaitAsync(Fence));
+    }
+
+    [Fact]
     public void Disposing_a_vector_unbinds_it_alone()
     {
         _fake.AddInterrupt(InterruptIndex.Msix, 2);
@@ -224,6 +240,22 @@ public sealed class InterruptTests : IDisposable
             _fake.Fire(InterruptIndex.Msix, i);
 
         await Task.WhenAll(waiting).WaitAsync(Fence);
+    }
+
+    [Fact]
+    public void Waiting_allocates_nothing_when_the_vector_fires_later()
+    {
+        Interrupt pin = _device.Interrupts.Enable(InterruptIndex.Intx, 1)[0];
+        EventFd device = pin.Event;
+        Assert.Equal(0, Measure.Allocations(() =>
+        {
+            ValueTask waiting = pin.WaitAsync();
+            device.Signal();
+            SpinWait spin = default;
+            while (!waiting.IsCompleted)
+                spin.SpinOnce();
+            waiting.GetAwaiter().GetResult();
+        }));
     }
 
     [Fact]

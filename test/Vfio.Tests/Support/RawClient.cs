@@ -69,6 +69,21 @@ internal sealed class RawClient : IDisposable
     /// <returns>How many bytes; -1 when the queue is full or the server has dropped this client.</returns>
     public int SendSome(ReadOnlySpan<byte> bytes) => _socket.Send(bytes, default, default, wait: false, out _);
 
+    /// <summary>Sends a message again and again, reading nothing, until the server drops this client.</summary>
+    public void SendUntilDropped(ReadOnlySpan<byte> message)
+    {
+        for (int at = 0; ;)
+        {
+            int sent = _socket.Send(message[at..], default, default, wait: false, out Errno error);
+            if (sent >= 0)
+                at = (at + sent) % message.Length;
+            else if (error != Errno.TryAgain)
+                return;
+            else
+                Assert.True(Poll.WaitWritable(_socket.Descriptor, Fence), "the server keeps a client that never reads");
+        }
+    }
+
     /// <summary>Receives one whole message.</summary>
     /// <returns>Null when the server closed.</returns>
     public byte[]? Receive()

@@ -69,7 +69,8 @@ internal static class AdvancedErrorReportingTable
         text.Line("RootSta", "RootSta: {CERcvd} {MultCERcvd} {UERcvd} {MultUERcvd}");
         text.More("RootSta", " {FirstFatal} {NonFatalMsg} {FatalMsg} IntMsg {IntMsg}");
         text.Line("ERR_FATAL/NONFATAL", "ErrorSrc: ERR_COR: {ERR_COR:Source} ERR_FATAL/NONFATAL: {Source}");
-        AddLog(text, "TLPPrefixLog");
+        if (text.Has("AERCap") && text.IsSet("AERCap", "TLPPfxPres"))
+            AddLog(text, "TLPPrefixLog");
     }
 
     private static void AddLog(CapabilityText text, string name)

@@ -15,7 +15,13 @@ internal static class ProcessAddressSpaceTable
             { "TranslatedReq", 3, Fixed },
             { "Max PASID Width", 12, 8, Fixed, width => $"{width:x2}" },
         },
-        new Register(0x06, 2, "PASIDCtl") { { "Enable", 0, Fixed }, { "Exec", 1, Fixed }, { "Priv", 2, Fixed }, { "TranslatedReq", 3, Fixed } },
+        new Register(0x06, 2, "PASIDCtl")
+        {
+            { "Enable", 0, Fixed },
+            { "Exec", 1, Fixed },
+            { "Priv", 2, Fixed },
+            { "TranslatedReq", 3, Fixed },
+        },
     ]);
 
     internal static readonly CapabilityTable Table = new(0x1b, true, "Process Address Space ID (PASID)", _ => Layout)

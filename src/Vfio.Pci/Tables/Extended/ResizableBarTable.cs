@@ -51,7 +51,8 @@ internal static class ResizableBarTable
             }
 
             ulong sizes = (ulong)text.Get(control, "MoreSizes") << 28 | text.Get($"RebarCap{index}", "Sizes");
-            string supported = string.Concat(Enumerable.Range(0, 44).Where(bit => (sizes >> bit & 1) != 0).Select(bit => $" {Size((uint)bit)}"));
+            IEnumerable<int> codes = Enumerable.Range(0, 44).Where(code => (sizes >> code & 1) != 0);
+            string supported = string.Concat(codes.Select(code => $" {Size((uint)code)}"));
             text.Line(control, "BAR {BAR}: current size: {current size}" + (sizes != 0 ? $", supported:{supported}" : ""));
         }
     }

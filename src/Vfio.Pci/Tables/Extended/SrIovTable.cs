@@ -35,10 +35,15 @@ internal static class SrIovTable
         new Register(0x1c, 4, "Supported Page Size") { { "Sizes", 31, 0, Fixed, sizes => $"{sizes:x8}" } },
         new Register(0x20, 4, "System Page Size") { { "Size", 31, 0, Fixed, size => $"{size:x8}" } },
         .. Enumerable.Range(0, 6).Select(index => new Register(0x24 + (4 * index), 4, $"VFBAR{index}") { { "Value", 31, 0, Fixed } }),
-        new Register(0x3c, 4, "VF Migration") { { "BIR", 2, 0, Fixed, Words.Decimal }, { "offset", 31, 3, Fixed, offset => $"{offset << 3:x8}" } },
+        new Register(0x3c, 4, "VF Migration")
+        {
+            { "BIR", 2, 0, Fixed, Words.Decimal },
+            { "offset", 31, 3, Fixed, offset => $"{offset << 3:x8}" },
+        },
     ]);
 
-    internal static readonly CapabilityTable Table = new(0x10, true, "Single Root I/O Virtualization (SR-IOV)", _ => Layout) { Describe = Describe };
+    internal static readonly CapabilityTable Table =
+        new(0x10, true, "Single Root I/O Virtualization (SR-IOV)", _ => Layout) { Describe = Describe };
 
     private static void Describe(CapabilityText text)
     {

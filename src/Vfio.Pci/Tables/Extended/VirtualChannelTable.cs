@@ -106,7 +106,11 @@ internal static class VirtualChannelTable
         text.Line("Status", "Status:\t{InProgress}");
         uint table = text.Get("Arb", "TableOffset") * 16;
         if (table != 0)
-            text.Add($"Port Arbitration Table [{text.Capability.Offset + table:x}]{Table(text, "VCArb")}");
+        {
+            text.Add($"Port Arbitration Table [{text.Capability.Offset + table:x}] <?>");
+            AddTable(text, "\t", "VCArb");
+        }
+
         for (int channel = 0; channel <= text.Get("Caps", "EVC"); channel++)
             DescribeChannel(text, channel);
     }
@@ -125,20 +129,23 @@ internal static class VirtualChannelTable
         text.More($"{name}Ctrl", "Ctrl:\t{Enable} ID={ID} ArbSelect={ArbSelect} TC/VC={TC/VC}");
         text.More($"{name}Status", "Status:\t{NegoPending} {InProgress}");
         if (text.IsSet($"{name}Caps", "PATOffset"))
-            text.More($"{name}Caps", $"Port Arbitration Table{Table(text, $"PortArb{channel}")}");
+        {
+            text.More($"{name}Caps", "Port Arbitration Table <?>");
+            AddTable(text, "\t\t", $"PortArb{channel}");
+        }
     }
 
     // Reserved bits are worth a word only when they are set.
     private static string Unnamed(uint supported, int from) =>
         string.Concat(Enumerable.Range(from, 8 - from).Where(bit => supported.Get(bit)).Select(bit => $" ??{bit}+"));
 
-    private static string Table(CapabilityText text, string name)
+    private static void AddTable(CapabilityText text, string indent, string name)
     {
         IEnumerable<string> words = Enumerable.Range(0, 64)
             .TakeWhile(index => text.Has($"{name}[{index}]"))
             .Select(index => $"{text.Value($"{name}[{index}]"):x8}");
-        string row = string.Join(' ', words);
-        return row.Length == 0 ? " <?>" : $" {row}";
+        foreach (string[] row in words.Chunk(8))
+            text.Add($"{indent}{string.Join(' ', row)}");
     }
 
     private static int PortPhases(uint supported) => supported.Get(3) ? 128 : supported.Get(2) ? 64 : supported.Get(1) ? 32 : 0;

@@ -7,7 +7,11 @@ internal static class AgpTable
 {
     private static readonly CapabilityLayout Layout = new(12,
     [
-        new Register(0x02, 1, "Version") { { "Minor", 3, 0, Fixed, digit => $"{digit:x}" }, { "Major", 7, 4, Fixed, digit => $"{digit:x}" } },
+        new Register(0x02, 1, "Version")
+        {
+            { "Minor", 3, 0, Fixed, digit => $"{digit:x}" },
+            { "Major", 7, 4, Fixed, digit => $"{digit:x}" },
+        },
         new Register(0x04, 4, "Status")
         {
             { "Rate", 2, 0, Fixed },

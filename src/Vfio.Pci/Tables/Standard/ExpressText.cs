@@ -29,6 +29,8 @@ internal static class ExpressText
         bool isEndpoint = type is Endpoint or LegacyEndpoint;
         bool canReset = isEndpoint || type == IntegratedEndpoint;
         bool hasPowerLimit = type is Endpoint or UpstreamPort or ExpressToPciBridge;
+        // Latencies and the limit of power are told by endpoints alone; elsewhere their bits are noise.
+        text.Leave("DevCap", "L0s", "L1", "PowerLimitValue", "PowerLimitScale");
         text.Line("DevCap", "DevCap:\tMaxPayload {MaxPayload} bytes, PhantFunc {PhantFunc}"
             + (isEndpoint ? ", Latency L0s {L0s}, L1 {L1}" : ""));
         text.More("DevCap", "{ExtTag}"
@@ -50,6 +52,7 @@ internal static class ExpressText
             return;
         uint aspm = text.Get("LnkCap", "ASPM");
         string[] latencies = [.. aspm.Get(0) ? ["L0s {L0s}"] : Array.Empty<string>(), .. aspm.Get(1) ? ["L1 {L1}"] : Array.Empty<string>()];
+        text.Leave("LnkCap", "L0s", "L1");
         text.Line("LnkCap", "LnkCap:\tPort #{Port}, Speed {Speed}, Width {Width}, ASPM {ASPM}"
             + (latencies.Length > 0 ? $", Exit Latency {string.Join(", ", latencies)}" : ""));
         text.More("LnkCap", "{ClockPM} {Surprise} {LLActRep} {BwNot} {ASPMOptComp}");
@@ -96,9 +99,7 @@ internal static class ExpressText
             + (forwards ? " {ARIFwd}" : ""));
         bool completes = type == RootPort || HasMemory(text.Space);
         if (isPort || HasMemory(text.Space))
-        {
             text.More("DevCap2", " AtomicOpsCap:" + (isPort ? " {Routing}" : "") + (completes ? " {32bit} {64bit} {128bitCAS}" : ""));
-        }
 
         text.Line("DevCtl2", "DevCtl2: Completion Timeout: {Completion Timeout}, {TimeoutDis} {LTR} {10BitTagReq} OBFF {OBFF},"
             + (forwards ? " {ARIFwd}" : ""));
@@ -124,7 +125,8 @@ internal static class ExpressText
         }
 
         bool tellsPresence = speaks && text.IsSet("LnkCap2", "DRS") && type is RootPort or DownstreamPort or PciToExpressBridge;
-        text.Line("LnkSta2", "LnkSta2: Current De-emphasis Level: {Current De-emphasis Level}, {EqualizationComplete} {EqualizationPhase1}");
+        text.Line("LnkSta2",
+            "LnkSta2: Current De-emphasis Level: {Current De-emphasis Level}, {EqualizationComplete} {EqualizationPhase1}");
         text.More("LnkSta2", " {EqualizationPhase2} {EqualizationPhase3} {LinkEqualizationRequest}");
         text.More("LnkSta2", " {Retimer} {2Retimers} CrosslinkRes: {CrosslinkRes}" + (tellsPresence ? ", {DRS}" : ""));
         if (tellsPresence)

@@ -2,7 +2,7 @@ using static Vfio.Pci.BitRule;
 
 namespace Vfio.Pci;
 
-/// <summary>Flattening Portal Bridge: PCI Express Base 6.0, section 7.8.10.</summary>
+/// <summary>Flattening Portal Bridge: PCI Express Base 6.0, section 7.8.11.</summary>
 internal static class FlatteningPortalTable
 {
     private static readonly CapabilityLayout Layout = new(0x24,

@@ -170,7 +170,8 @@ internal static class HyperTransportTable
     {
         string[] names =
         [
-            "PFlE", "OFlE", "PFE", "OFE", "EOCFE", "RFE", "CRCFE", "SERRFE", "CF", "RE", "PNFE", "ONFE", "EOCNFE", "RNFE", "CRCNFE", "SERRNFE",
+            "PFlE", "OFlE", "PFE", "OFE", "EOCFE", "RFE", "CRCFE", "SERRFE",
+            "CF", "RE", "PNFE", "ONFE", "EOCNFE", "RNFE", "CRCNFE", "SERRNFE",
         ];
         Register register = new(offset, 2, "Error Handling");
         for (int bit = 0; bit < names.Length; bit++)

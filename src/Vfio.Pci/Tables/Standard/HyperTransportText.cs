@@ -128,7 +128,8 @@ internal static class HyperTransportText
 
     private static void DescribeLink(CapabilityText text, string number, bool isFull)
     {
-        text.Line($"Link Control{number}", $"Link Control{number}: {{CFlE}} {{CST}} {{CFE}} {{<LkFail}} {{Init}} {{EOC}} {{TXO}} <CRCErr={{<CRCErr}}"
+        text.Line($"Link Control{number}",
+            $"Link Control{number}: {{CFlE}} {{CST}} {{CFE}} {{<LkFail}} {{Init}} {{EOC}} {{TXO}} <CRCErr={{<CRCErr}}"
             + (isFull ? " {IsocEn} {LSEn} {ExtCTL} {64b}" : ""));
         text.Line($"Link Config{number}", $"Link Config{number}: " + (isFull
             ? "MLWI={MLWI} {DwFcIn} MLWO={MLWO} {DwFcOut} LWI={LWI} {DwFcInEn} LWO={LWO} {DwFcOutEn}"

@@ -2,7 +2,7 @@ using static Vfio.Pci.BitRule;
 
 namespace Vfio.Pci;
 
-/// <summary>Vital Product Data: PCI Local Bus 3.0, appendix I; PCI Express Base 6.0, section 7.9.19.</summary>
+/// <summary>Vital Product Data: PCI Local Bus 3.0, appendix I; PCI Express Base 6.0, section 7.9.18.</summary>
 internal static class VitalProductDataTable
 {
     private static readonly CapabilityLayout Layout = new(8,

@@ -1,0 +1,75 @@
+using Vfio.Pci;
+
+namespace Vfio;
+
+/// <summary>The address of a device, as every verb and every program takes it.</summary>
+/// <remarks>
+/// <para><c>0000:01:00.0</c> or <c>pci:0000:01:00.0</c>: a function of this machine.</para>
+/// <para><c>unix:/run/x.sock</c>: a vfio-user server.</para>
+/// <para><c>model:edu</c>, <c>model:NAME?option=value&amp;option=value</c>: a guarded model in this process.</para>
+/// </remarks>
+public sealed record DeviceAddress
+{
+    private DeviceAddress(AddressScheme scheme, string text) => (Scheme, Text) = (scheme, text);
+
+    /// <summary>What kind of place it is.</summary>
+    public AddressScheme Scheme { get; }
+
+    /// <summary>The whole address with its scheme.</summary>
+    public string Text { get; }
+
+    /// <summary>With <see cref="AddressScheme.Pci"/>: where the function is.</summary>
+    public PciAddress Function { get; private init; }
+
+    /// <summary>With <see cref="AddressScheme.Unix"/>: the socket's file. With <see cref="AddressScheme.Model"/>: the model's name.</summary>
+    public string Place { get; private init; } = "";
+
+    /// <summary>With <see cref="AddressScheme.Model"/>: what follows the question mark.</summary>
+    public IReadOnlyDictionary<string, string> Options { get; private init; } = new Dictionary<string, string>();
+
+    /// <summary>Reads an address.</summary>
+    /// <exception cref="VfioException">EINVAL: the text is none.</exception>
+    public static DeviceAddress Parse(string text)
+    {
+        ArgumentNullException.ThrowIfNull(text);
+        if (text.StartsWith("unix:", StringComparison.Ordinal) && text.Length > 5)
+            return new DeviceAddress(AddressScheme.Unix, text) { Place = text[5..] };
+        if (text.StartsWith("model:", StringComparison.Ordinal) && text.Length > 6)
+            return Model(text);
+        string function = text.StartsWith("pci:", StringComparison.Ordinal) ? text[4..] : text;
+        return PciAddress.TryParse(function, out PciAddress address)
+            ? new DeviceAddress(AddressScheme.Pci, address.ToString()) { Function = address }
+            : throw new VfioException(
+                "address", text, Errno.InvalidArgument, "write 0000:01:00.0, unix:/run/x.sock or model:edu");
+    }
+
+    /// <summary>The address.</summary>
+    public override string ToString() => Text;
+
+    private static DeviceAddress Model(string text)
+    {
+        string[] parts = text[6..].Split('?', 2);
+        Dictionary<string, string> options = [];
+        foreach (string option in parts.Length == 2 ? parts[1].Split('&') : [])
+        {
+            string[] words = option.Split('=', 2);
+            if (words.Length != 2 || words[0].Length == 0 || !options.TryAdd(words[0], words[1]))
+                throw new VfioException("address", text, Errno.InvalidArgument, $"'{option}' is not one option=value, given once");
+        }
+
+        return new DeviceAddress(AddressScheme.Model, text) { Place = parts[0], Options = options };
+    }
+}
+
+/// <summary>Kinds of places where devices are.</summary>
+public enum AddressScheme
+{
+    /// <summary>A function of this machine.</summary>
+    Pci,
+
+    /// <summary>A vfio-user server.</summary>
+    Unix,
+
+    /// <summary>A guarded model in this process.</summary>
+    Model,
+}

@@ -1,0 +1,46 @@
+using Vfio.Devices;
+using Vfio.Guard;
+using Vfio.User;
+
+namespace Vfio;
+
+/// <summary>What an address names: something that can be opened, again and again, by one user at a time.</summary>
+/// <remarks>A model lives as long as its source; what is at the end of a socket lives on its own.</remarks>
+public sealed class DeviceSource : IDisposable
+{
+    private readonly Func<IVfioDevice> _open;
+
+    private DeviceSource(DeviceAddress address, Func<IVfioDevice> open) => (Address, _open) = (address, open);
+
+    /// <summary>The address.</summary>
+    public DeviceAddress Address { get; }
+
+    /// <summary>The guard when the device is a model of this process: its owner's side. Null otherwise.</summary>
+    public GuardedFunction? Guard { get; private init; }
+
+    /// <summary>Finds what an address names.</summary>
+    /// <exception cref="VfioException">EINVAL: the text is no address; ENOENT: there is no such model;
+    /// ENOSYS: functions of this machine cannot be lent by this version.</exception>
+    public static DeviceSource Find(string address)
+    {
+        DeviceAddress parsed = DeviceAddress.Parse(address);
+        switch (parsed.Scheme)
+        {
+            case AddressScheme.Unix:
+                return new DeviceSource(parsed, () => VfioUserClient.Connect(parsed.Place));
+            case AddressScheme.Model:
+                GuardedFunction guard = new(ModelCatalog.Create(parsed.Place, parsed.Options));
+                return new DeviceSource(parsed, guard.Open) { Guard = guard };
+            default:
+                throw new VfioException(
+                    "open", parsed.Text, Errno.NotImplemented, "this version shows functions of this machine but does not lend them");
+        }
+    }
+
+    /// <summary>Opens the device, reset and quiet.</summary>
+    /// <exception cref="VfioException">It is in use, cannot be reset, or its server refused.</exception>
+    public IVfioDevice Open() => _open();
+
+    /// <inheritdoc/>
+    public void Dispose() => Guard?.Dispose();
+}

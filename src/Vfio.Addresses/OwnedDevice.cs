@@ -1,0 +1,48 @@
+namespace Vfio;
+
+/// <summary>A device whose source ends with it.</summary>
+internal sealed class OwnedDevice(DeviceSource source, IVfioDevice device) : IVfioDevice
+{
+    /// <inheritdoc/>
+    public string Name => device.Name;
+
+    /// <inheritdoc/>
+    public DeviceInfo Info => device.Info;
+
+    /// <inheritdoc/>
+    public IReadOnlyList<IovaRange> IovaRanges => device.IovaRanges;
+
+    /// <inheritdoc/>
+    public RegionInfo GetRegion(RegionIndex region) => device.GetRegion(region);
+
+    /// <inheritdoc/>
+    public InterruptInfo GetInterrupt(InterruptIndex index) => device.GetInterrupt(index);
+
+    /// <inheritdoc/>
+    public void ReadRegion(RegionIndex region, ulong offset, Span<byte> destination) => device.ReadRegion(region, offset, destination);
+
+    /// <inheritdoc/>
+    public void WriteRegion(RegionIndex region, ulong offset, ReadOnlySpan<byte> source) => device.WriteRegion(region, offset, source);
+
+    /// <inheritdoc/>
+    public void SetInterrupts(in InterruptRequest request) => device.SetInterrupts(request);
+
+    /// <inheritdoc/>
+    public void MapDma(in DmaMapping mapping) => device.MapDma(mapping);
+
+    /// <inheritdoc/>
+    public ulong UnmapDma(Iova start, ulong length) => device.UnmapDma(start, length);
+
+    /// <inheritdoc/>
+    public void UnmapAllDma() => device.UnmapAllDma();
+
+    /// <inheritdoc/>
+    public void Reset() => device.Reset();
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        device.Dispose();
+        source.Dispose();
+    }
+}

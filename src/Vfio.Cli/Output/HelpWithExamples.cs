@@ -1,0 +1,31 @@
+using System.CommandLine;
+using System.CommandLine.Help;
+using System.CommandLine.Invocation;
+using Vfio.Cli.Verbs;
+
+namespace Vfio.Cli.Output;
+
+/// <summary>The usual help, and below it examples to copy.</summary>
+internal sealed class HelpWithExamples(HelpAction usual, IReadOnlyList<Verb> verbs) : SynchronousCommandLineAction
+{
+    private static readonly Example[] General =
+    [
+        new("vfio demo", "the whole of it, on a device made of software"),
+        new("vfio ls", "the PCI functions of this machine"),
+        new("vfio VERB --help", "one verb, with examples"),
+    ];
+
+    /// <inheritdoc/>
+    public override int Invoke(ParseResult parseResult)
+    {
+        int result = usual.Invoke(parseResult);
+        string name = parseResult.CommandResult.Command.Name;
+        IReadOnlyList<Example> examples = verbs.FirstOrDefault(verb => verb.Name == name)?.Examples ?? General;
+        TextWriter output = parseResult.InvocationConfiguration.Output;
+        int width = examples.Max(example => example.Command.Length);
+        output.WriteLine("Examples:");
+        foreach (Example example in examples)
+            output.WriteLine($"  {example.Command.PadRight(width)}  {example.Does}");
+        return result;
+    }
+}

@@ -1,0 +1,19 @@
+using System.Text.Encodings.Web;
+using System.Text.Json;
+
+namespace Vfio.Cli.Output;
+
+/// <summary>JSON for machines: one document on standard output.</summary>
+internal static class Json
+{
+    private static readonly JsonWriterOptions Options = new() { Indented = true, Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
+
+    /// <summary>Writes a document.</summary>
+    internal static void Print(TextWriter output, Action<Utf8JsonWriter> write)
+    {
+        using MemoryStream bytes = new();
+        using (Utf8JsonWriter writer = new(bytes, Options))
+            write(writer);
+        output.WriteLine(System.Text.Encoding.UTF8.GetString(bytes.ToArray()));
+    }
+}

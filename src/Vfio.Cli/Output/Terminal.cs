@@ -1,0 +1,24 @@
+using Spectre.Console;
+
+namespace Vfio.Cli.Output;
+
+/// <summary>Where text for people goes: coloured in a terminal, plain and never wrapped in a file or a pipe.</summary>
+internal static class Terminal
+{
+    private const int Unwrapped = 1000;
+
+    internal static IAnsiConsole For(TextWriter output)
+    {
+        bool terminal = ReferenceEquals(output, Console.Out) && !Console.IsOutputRedirected;
+        IAnsiConsole console = AnsiConsole.Create(new AnsiConsoleSettings
+        {
+            Out = new AnsiConsoleOutput(output),
+            Ansi = terminal ? AnsiSupport.Detect : AnsiSupport.No,
+            ColorSystem = terminal ? ColorSystemSupport.Detect : ColorSystemSupport.NoColors,
+            Interactive = InteractionSupport.No,
+        });
+        if (!terminal)
+            console.Profile.Width = Unwrapped;
+        return console;
+    }
+}

@@ -1,0 +1,47 @@
+using Vfio.Kernel;
+using Vfio.Pci;
+
+namespace Vfio.Cli.Show;
+
+/// <summary>A function to be shown: its config space, and what else is known of it.</summary>
+/// <param name="Name">Its address, as the user gave it.</param>
+/// <param name="Space">Config space, as much as can be read.</param>
+/// <param name="Facts">What its owner tells.</param>
+internal sealed record FunctionView(string Name, ConfigSpace Space, FunctionFacts Facts)
+{
+    private const string NamesFile = "/usr/share/misc/pci.ids";
+
+    /// <summary>Names for ids; without the file, ids stay numbers.</summary>
+    internal static PciIds Names { get; } = File.Exists(NamesFile) ? PciIds.From(() => File.OpenText(NamesFile)) : PciIds.Empty;
+
+    /// <summary>Regions and interrupts, when the device is open to be lent.</summary>
+    internal LentFacts? Lent { get; private init; }
+
+    /// <summary>A function of this machine.</summary>
+    internal static FunctionView Of(KernelFunction function) => new(function.Address.ToString(), function.ReadConfig(), new FunctionFacts
+    {
+        Address = function.Address,
+        Names = Names,
+        Regions = [.. function.Regions.Select(region => region.Length == 0 ? null : new RegionFact(region.Start, region.Length, region.Flags))],
+        Interrupt = (uint)function.Irq,
+        NumaNode = function.NumaNode,
+        IommuGroup = function.IommuGroup,
+        Driver = function.Driver,
+    });
+
+    /// <summary>A function of a dump.</summary>
+    internal static FunctionView Of(DumpedFunction function) =>
+        new(function.Address.ToString(), function.Space, new FunctionFacts { Address = function.Address, Names = Names });
+
+    /// <summary>What an address names, as its user sees it.</summary>
+    internal static FunctionView Open(string address)
+    {
+        DeviceAddress parsed = DeviceAddress.Parse(address);
+        if (parsed.Scheme == AddressScheme.Pci)
+            return Of(new PciTopology().Find(parsed.Function));
+        using IVfioDevice device = VfioDevice.Open(address);
+        byte[] bytes = new byte[device.GetRegion(RegionIndex.Config).Length];
+        device.ReadRegion(RegionIndex.Config, 0, bytes);
+        return new FunctionView(parsed.Text, new ConfigSpace(bytes), new FunctionFacts { Names = Names }) { Lent = LentFacts.Of(device) };
+    }
+}

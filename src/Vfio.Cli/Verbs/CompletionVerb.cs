@@ -1,0 +1,54 @@
+using System.CommandLine;
+
+namespace Vfio.Cli.Verbs;
+
+/// <summary>Prints a script that completes the words of the command.</summary>
+internal sealed class CompletionVerb() : Verb("completion", "Print a script that completes the words of vfio in your shell.")
+{
+    // Each asks the command itself, so that the words are never written down twice.
+    private const string Bash =
+        """
+        _vfio() {
+            local words
+            words=$("${COMP_WORDS[0]}" "[suggest:${COMP_POINT}]" "${COMP_LINE}" 2>/dev/null)
+            COMPREPLY=($(compgen -W "$words" -- "${COMP_WORDS[COMP_CWORD]}"))
+        }
+        complete -o default -F _vfio vfio ./vfio
+        """;
+
+    private const string Zsh =
+        """
+        _vfio() {
+            local -a words_found
+            words_found=(${(f)"$("${words[1]}" "[suggest:${#BUFFER}]" "$BUFFER" 2>/dev/null)"})
+            compadd -a words_found || _files
+        }
+        compdef _vfio vfio ./vfio
+        """;
+
+    private const string Fish =
+        """
+        complete -c vfio -a '(set -l line (commandline -cp); vfio "[suggest:"(string length -- $line)"]" $line 2>/dev/null)'
+        """;
+
+    /// <inheritdoc/>
+    internal override IReadOnlyList<Example> Examples =>
+    [
+        new("source <(./vfio completion bash)", "complete in this bash"),
+        new("vfio completion fish > ~/.config/fish/completions/vfio.fish", "complete in every fish"),
+    ];
+
+    /// <inheritdoc/>
+    protected override void Define(Command command)
+    {
+        Argument<string> shell = new("shell") { Description = "bash, zsh or fish." };
+        shell.AcceptOnlyFromAmong("bash", "zsh", "fish");
+        command.Arguments.Add(shell);
+        command.SetAction(parsed => parsed.InvocationConfiguration.Output.WriteLine(parsed.GetValue(shell) switch
+        {
+            "bash" => Bash,
+            "zsh" => Zsh,
+            _ => Fish,
+        }));
+    }
+}

@@ -1,0 +1,30 @@
+using System.CommandLine;
+using Vfio.Cli.Demo;
+
+namespace Vfio.Cli.Verbs;
+
+/// <summary>The process of the demo that has the device.</summary>
+internal sealed class DemoOwnerVerb() : Verb(Word, "The owner's side of the demo; the demo starts it.")
+{
+    internal const string Word = "demo-owner";
+
+    /// <inheritdoc/>
+    internal override IReadOnlyList<Example> Examples => [new("vfio demo", "starts it")];
+
+    /// <inheritdoc/>
+    internal override bool IsHidden => true;
+
+    /// <inheritdoc/>
+    protected override void Define(Command command)
+    {
+        Argument<string> socket = new("socket") { Description = "Where to serve." };
+        Argument<string?> user = new("user") { Description = "Who gets the socket.", Arity = ArgumentArity.ZeroOrOne };
+        command.Add(socket);
+        command.Add(user);
+        command.SetAction(parsed =>
+        {
+            using OwnerSteps steps = new(parsed.GetValue(socket)!, parsed.GetValue(user));
+            Actor.Perform(steps.Steps, Console.In, parsed.InvocationConfiguration.Output);
+        });
+    }
+}

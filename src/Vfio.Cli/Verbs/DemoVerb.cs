@@ -1,0 +1,115 @@
+using System.CommandLine;
+using System.Diagnostics;
+using System.Text.Json;
+using Vfio.Cli.Demo;
+using Vfio.Cli.Output;
+using Vfio.Native;
+
+namespace Vfio.Cli.Verbs;
+
+/// <summary>The main job from end to end, on a device made of software, told as a story.</summary>
+internal sealed class DemoVerb() : Verb("demo", "Lend a device from one process to another, unprivileged one, and show every step.")
+{
+    private const string Unprivileged = "nobody";
+
+    // Others may pass through to the socket and the program, and see nothing else.
+    private const UnixFileMode PassThrough =
+        UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute | UnixFileMode.GroupExecute | UnixFileMode.OtherExecute;
+
+    /// <inheritdoc/>
+    internal override IReadOnlyList<Example> Examples =>
+    [
+        new("vfio demo", "no hardware and no root needed; as root the driver runs as nobody"),
+        new("vfio demo --json", "the same as data"),
+    ];
+
+    /// <inheritdoc/>
+    protected override void Define(Command command)
+    {
+        Option<bool> json = Words.Json();
+        command.Add(json);
+        command.SetAction(parsed => Play(parsed.InvocationConfiguration.Output, parsed.GetValue(json)));
+    }
+
+    private static int Play(TextWriter output, bool json)
+    {
+        Stopwatch watch = Stopwatch.StartNew();
+        DirectoryInfo folder = Directory.CreateTempSubdirectory("vfio-demo-");
+        try
+        {
+            File.SetUnixFileMode(folder.FullName, PassThrough);
+            string? user = UserAccount.IsRoot ? Unprivileged : null;
+            string program = user is null ? AppContext.BaseDirectory : CopyProgram(folder);
+            string socket = Path.Combine(folder.FullName, "edu.sock");
+
+            string[] lend = user is null ? [DemoOwnerVerb.Word, socket] : [DemoOwnerVerb.Word, socket, user];
+            using Actor owner = Actor.Start(Story.Owner, program, null, lend);
+            List<(Chapter Chapter, string Role, StepResult Result)> told = [];
+            bool ok = Tell(owner, () => Actor.Start(Story.User, program, user, DemoUserVerb.Word, "unix:" + socket), json ? null : new StoryPrinter(output), told);
+            if (json)
+                Print(output, told, ok);
+            else
+                new StoryPrinter(output).End(ok, watch.Elapsed);
+            return ok ? 0 : CommandLine.Refused;
+        }
+        finally
+        {
+            folder.Delete(recursive: true);
+        }
+    }
+
+    private static bool Tell(
+        Actor owner, Func<Actor> startUser, StoryPrinter? printer, List<(Chapter Chapter, string Role, StepResult Result)> told)
+    {
+        Actor? user = null;
+        try
+        {
+            foreach (Chapter chapter in Story.Chapters)
+            {
+                printer?.Begin(chapter);
+                foreach ((string role, string step) in chapter.Steps)
+                {
+                    Actor actor = role == Story.Owner ? owner : user ??= startUser();
+                    StepResult result = actor.Do(step);
+                    printer?.Tell(role, result);
+                    told.Add((chapter, role, result));
+                }
+            }
+        }
+        finally
+        {
+            user?.Dispose();
+        }
+
+        return told.TrueForAll(step => step.Result.Ok);
+    }
+
+    /// <summary>The other user may not be able to read where this program is installed.</summary>
+    private static string CopyProgram(DirectoryInfo folder)
+    {
+        DirectoryInfo program = folder.CreateSubdirectory("program");
+        foreach (string file in Directory.EnumerateFiles(AppContext.BaseDirectory))
+            File.Copy(file, Path.Combine(program.FullName, Path.GetFileName(file)));
+        return program.FullName;
+    }
+
+    private static void Print(TextWriter output, List<(Chapter Chapter, string Role, StepResult Result)> told, bool ok) => Json.Print(output, writer =>
+    {
+        writer.WriteStartObject();
+        writer.WriteBoolean("ok", ok);
+        writer.WriteStartArray("steps");
+        foreach ((Chapter chapter, string role, StepResult result) in told)
+        {
+            writer.WriteStartObject();
+            writer.WriteString("title", chapter.Title);
+            writer.WriteString("role", role);
+            writer.WriteString("asked", result.Asked);
+            writer.WriteString("got", result.Got);
+            writer.WriteBoolean("ok", result.Ok);
+            writer.WriteEndObject();
+        }
+
+        writer.WriteEndArray();
+        writer.WriteEndObject();
+    });
+}

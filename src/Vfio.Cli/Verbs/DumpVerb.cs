@@ -1,0 +1,35 @@
+using System.CommandLine;
+using Vfio.Cli.Show;
+using Vfio.Kernel;
+using Vfio.Pci;
+
+namespace Vfio.Cli.Verbs;
+
+/// <summary>Writes config space as hex that lspci reads.</summary>
+internal sealed class DumpVerb() : Verb("dump", "Write config space as hex that lspci -F reads.")
+{
+    /// <inheritdoc/>
+    internal override IReadOnlyList<Example> Examples =>
+    [
+        new("vfio dump model:edu | lspci -F /dev/stdin -vvv", "decode with lspci"),
+        new("vfio dump > machine.txt", "all functions of this machine"),
+    ];
+
+    /// <inheritdoc/>
+    protected override void Define(Command command)
+    {
+        Argument<string?> address = new("address") { Description = "The device; without one, all functions of this machine.", Arity = ArgumentArity.ZeroOrOne };
+        command.Add(address);
+        command.SetAction(parsed =>
+        {
+            IEnumerable<FunctionView> views = parsed.GetValue(address) is { } one
+                ? [FunctionView.Open(one)]
+                : new PciTopology().Functions.Select(FunctionView.Of);
+            LspciDump.Write(parsed.InvocationConfiguration.Output, views.Select(Dump));
+        });
+    }
+
+    // Lent devices and models have no place on a bus of this machine; a dump needs one.
+    private static DumpedFunction Dump(FunctionView view) =>
+        new(view.Facts.Address ?? default, ConfigDecoder.Decode(view.Space, view.Facts with { Address = null }).Title, view.Space);
+}

@@ -1,0 +1,119 @@
+using System.CommandLine;
+using System.Runtime.InteropServices;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Logging.Console;
+using Vfio.Native;
+using Vfio.User;
+using Command = System.CommandLine.Command;
+
+namespace Vfio.Cli.Verbs;
+
+/// <summary>Lends any device as a vfio-user server.</summary>
+internal sealed class ServeVerb() : Verb("serve", "Lend a device to other programs and to virtual machines, as a vfio-user server.")
+{
+    /// <inheritdoc/>
+    internal override IReadOnlyList<Example> Examples =>
+    [
+        new("vfio serve model:edu --socket /run/edu.sock", "lend a model; prints the line to paste for QEMU"),
+        new("vfio serve model:edu --socket /run/edu.sock --user alice", "to one user only"),
+        new("vfio serve unix:/run/a.sock --socket /run/b.sock", "a proxy"),
+    ];
+
+    /// <inheritdoc/>
+    protected override void Define(Command command)
+    {
+        Argument<string> address = Words.Address();
+        Option<string?> socket = new("--socket", "--socket-path") { Description = "Where to listen." };
+        Option<int?> descriptor = new("--fd") { Description = "A descriptor that listens already, in place of --socket." };
+        Option<string?> user = new("--user") { Description = "Who may connect, for root to say; otherwise this user and its group." };
+        Option<double> patience = new("--patience")
+        {
+            Description = "Seconds that a client may take to negotiate, to finish a message or to read an answer.",
+            DefaultValueFactory = _ => 30,
+        };
+        Option<bool> verbose = new("--verbose") { Description = "Log every message that is refused." };
+        command.Add(address);
+        command.Add(socket);
+        command.Add(descriptor);
+        command.Add(user);
+        command.Add(patience);
+        command.Add(verbose);
+        command.Validators.Add(result =>
+        {
+            if (result.GetValue(socket) is null == result.GetValue(descriptor) is null)
+                result.AddError("Give either --socket PATH or --fd NUMBER.");
+        });
+        command.SetAction(async parsed =>
+        {
+            using ILoggerFactory logging = CreateLogging(parsed.GetValue(verbose));
+            TimeSpan wait = TimeSpan.FromSeconds(parsed.GetValue(patience));
+            VfioUserServerOptions options = new()
+            {
+                Path = parsed.GetValue(socket),
+                Listener = parsed.GetValue(descriptor) is { } number ? new FileDescriptor(number) : null,
+                HandshakeTimeout = wait,
+                MessageTimeout = wait,
+                SendTimeout = wait,
+                Logger = logging.CreateLogger("vfio"),
+            };
+            await ServeAsync(parsed.GetValue(address)!, options, parsed.GetValue(user), parsed.InvocationConfiguration.Output);
+        });
+    }
+
+    private static async Task ServeAsync(string address, VfioUserServerOptions options, string? user, TextWriter output)
+    {
+        using DeviceSource source = DeviceSource.Find(address);
+        using VfioUserServer server = new(source.Open, options);
+        if (user is not null && options.Path is not null)
+            UserAccount.Find(user).TakeOwnership(options.Path);
+
+        using CancellationTokenSource end = new();
+        using PosixSignalRegistration terminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, Stop);
+        using PosixSignalRegistration interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, Stop);
+        Invite(output, options.Path);
+        await server.RunAsync(end.Token);
+
+        void Stop(PosixSignalContext signal)
+        {
+            signal.Cancel = true;
+            end.Cancel();
+        }
+    }
+
+    private static void Invite(TextWriter output, string? socket)
+    {
+        if (socket is null)
+        {
+            output.WriteLine("ready on the passed descriptor");
+            return;
+        }
+
+        string path = Path.GetFullPath(socket);
+        output.WriteLine(
+            $$$"""
+            ready {{{path}}}
+            attach it to QEMU 10.1 or later with:
+              -object memory-backend-memfd,id=mem,size=1G,share=on -numa node,memdev=mem \
+              -device '{"driver":"vfio-user-pci","socket":{"path":"{{{path}}}","type":"unix"}}'
+            or to Cloud Hypervisor with:
+              --memory shared=on --user-device socket={{{path}}}
+            or look at it with:
+              vfio show unix:{{{path}}}
+            """);
+        output.Flush();
+    }
+
+    private static ILoggerFactory CreateLogging(bool verbose) => LoggerFactory.Create(builder =>
+    {
+        builder.SetMinimumLevel(verbose ? LogLevel.Debug : LogLevel.Information);
+        builder.AddSimpleConsole(options =>
+        {
+            options.SingleLine = true;
+            options.TimestampFormat = "HH:mm:ss ";
+        });
+
+        // Standard output is for what the user asked for; the log goes beside it.
+        builder.Services.Configure<ConsoleLoggerOptions>(options => options.LogToStandardErrorThreshold = LogLevel.Trace);
+    });
+}

@@ -1,0 +1,90 @@
+using System.CommandLine;
+using Vfio.Cli.Output;
+using Vfio.Cli.Show;
+using Vfio.Kernel;
+using Vfio.Pci;
+
+namespace Vfio.Cli.Verbs;
+
+/// <summary>Decodes config space, and says what a user of the function may change.</summary>
+internal sealed class ShowVerb() : Verb("show", "Decode a function: config space, capabilities, regions, interrupts.")
+{
+    /// <inheritdoc/>
+    internal override IReadOnlyList<Example> Examples =>
+    [
+        new("vfio show", "all functions of this machine, in the words of lspci -vvv"),
+        new("vfio show 0000:00:03.0", "one of them"),
+        new("vfio show model:edu --map", "and which of its bits a user may change"),
+        new("lspci -xxxx | vfio show --from -", "from a dump; a file's name works too"),
+    ];
+
+    /// <inheritdoc/>
+    protected override void Define(Command command)
+    {
+        Argument<string?> address = new("address") { Description = "The device; without one, all functions of this machine.", Arity = ArgumentArity.ZeroOrOne };
+        Option<string?> from = new("--from") { Description = "Read an lspci -xxxx dump from this file, or from standard input (-)." };
+        Option<bool> map = new("--map") { Description = "Draw which bits a user of the function may change." };
+        Option<bool> json = Words.Json();
+        command.Add(address);
+        command.Add(from);
+        command.Add(map);
+        command.Add(json);
+        command.Validators.Add(result =>
+        {
+            if (result.GetValue(address) is not null && result.GetValue(from) is not null)
+                result.AddError("Give either an address or --from FILE.");
+        });
+        command.SetAction(parsed =>
+        {
+            FunctionView[] views = [.. Find(parsed.GetValue(address), parsed.GetValue(from))];
+            TextWriter output = parsed.InvocationConfiguration.Output;
+            if (parsed.GetValue(json))
+                Json.Print(output, writer => DocumentJson.Write(writer, views.Select(view => (view, ConfigDecoder.Decode(view.Space, view.Facts)))));
+            else
+                Print(output, views, parsed.GetValue(map));
+        });
+    }
+
+    private static IEnumerable<FunctionView> Find(string? address, string? from)
+    {
+        if (from is not null)
+            return ReadDump(from);
+        return address is not null ? [FunctionView.Open(address)] : new PciTopology().Functions.Select(FunctionView.Of);
+    }
+
+    private static IEnumerable<FunctionView> ReadDump(string from)
+    {
+        using TextReader text = from == "-" ? Console.In : File.OpenText(from);
+        try
+        {
+            FunctionView[] views = [.. LspciDump.Parse(text).Select(FunctionView.Of)];
+            return views.Length > 0
+                ? views
+                : throw new VfioException("reading functions", from, Errno.InvalidArgument, "it has no hex; dump with 'lspci -xxxx'");
+        }
+        catch (FormatException mistake)
+        {
+            throw new VfioException("reading functions", from, Errno.InvalidArgument, mistake.Message);
+        }
+    }
+
+    private static void Print(TextWriter output, FunctionView[] views, bool map)
+    {
+        foreach (FunctionView view in views)
+        {
+            FunctionDocument document = ConfigDecoder.Decode(view.Space, view.Facts);
+            if (map)
+            {
+                foreach (string line in BitMap.Lines(document).Prepend(document.Title))
+                    output.WriteLine(line);
+            }
+            else
+            {
+                foreach (string line in document.Lines.Concat(view.Lent?.Lines ?? []))
+                    output.WriteLine(line);
+            }
+
+            output.WriteLine();
+        }
+    }
+}

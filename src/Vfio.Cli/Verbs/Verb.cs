@@ -1,0 +1,32 @@
+using System.CommandLine;
+
+namespace Vfio.Cli.Verbs;
+
+/// <summary>One verb of the command: its words, an example of each use, and what it does.</summary>
+internal abstract class Verb(string name, string summary)
+{
+    /// <summary>The word.</summary>
+    internal string Name => name;
+
+    /// <summary>Whole commands to copy, each with what it is for.</summary>
+    internal abstract IReadOnlyList<Example> Examples { get; }
+
+    /// <summary>Left out of the list of verbs: other verbs start it.</summary>
+    internal virtual bool IsHidden => false;
+
+    /// <summary>Makes the command with its arguments and options.</summary>
+    internal Command ToCommand()
+    {
+        Command command = new(name, summary) { Hidden = IsHidden };
+        Define(command);
+        return command;
+    }
+
+    /// <summary>Adds arguments, options and the action.</summary>
+    protected abstract void Define(Command command);
+}
+
+/// <summary>A command to copy.</summary>
+/// <param name="Command">The command.</param>
+/// <param name="Does">What it does.</param>
+internal readonly record struct Example(string Command, string Does);

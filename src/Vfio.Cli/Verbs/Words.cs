@@ -1,0 +1,68 @@
+using System.CommandLine;
+using System.CommandLine.Parsing;
+using System.Globalization;
+
+namespace Vfio.Cli.Verbs;
+
+/// <summary>Arguments and options that several verbs take.</summary>
+internal static class Words
+{
+    internal static Argument<string> Address() => new("address")
+    {
+        Description = "The device: 0000:01:00.0, unix:/run/x.sock or model:edu.",
+    };
+
+    internal static Option<bool> Json() => new("--json") { Description = "Print JSON for machines." };
+
+    internal static Argument<RegionIndex> Region() => new("region")
+    {
+        Description = "bar0 to bar5, rom or config.",
+        CustomParser = ParseRegion,
+    };
+
+    internal static Argument<ulong> Offset() => Number("offset", "Where in the region, in bytes; 0x for hex.");
+
+    internal static Argument<ulong> Number(string name, string description) => new(name)
+    {
+        Description = description,
+        CustomParser = result => ParseNumber(result),
+    };
+
+    internal static Option<int> Width()
+    {
+        Option<int> width = new("--width", "-w") { Description = "Bytes in one access: 1, 2, 4 or 8.", DefaultValueFactory = _ => 4 };
+        width.AcceptOnlyFromAmong("1", "2", "4", "8");
+        return width;
+    }
+
+    private static RegionIndex ParseRegion(ArgumentResult result)
+    {
+        string word = result.Tokens[0].Value.ToLowerInvariant();
+        switch (word)
+        {
+            case "config":
+                return RegionIndex.Config;
+            case "rom":
+                return RegionIndex.Rom;
+            case ['b', 'a', 'r', >= '0' and <= '5' and char number]:
+                return RegionIndex.Bar(number - '0');
+            default:
+                result.AddError($"'{word}' is no region: bar0 to bar5, rom or config.");
+                return default;
+        }
+    }
+
+    private static ulong ParseNumber(ArgumentResult result)
+    {
+        string word = result.Tokens[0].Value;
+        bool hex = word.StartsWith("0x", StringComparison.OrdinalIgnoreCase);
+        if (ulong.TryParse(
+            hex ? word.AsSpan(2) : word, hex ? NumberStyles.AllowHexSpecifier : NumberStyles.None, CultureInfo.InvariantCulture, out ulong value))
+        {
+            return value;
+        }
+
+        result.AddError($"'{word}' is no number: write 16 or 0x10.");
+        return 0;
+    }
+}

@@ -1,0 +1,92 @@
+using Vfio.Native;
+
+namespace Vfio.Guard;
+
+/// <summary>BARs and ROM as the user sees them: the device's own, but for the MSI-X table and pending bits, which are virtual.</summary>
+/// <remarks>Accesses are called in the function's turn.</remarks>
+internal sealed class GuardedBars
+{
+    private readonly IPciFunction _function;
+    private readonly VirtualMsixTable? _table;
+    private readonly RegionInfo[] _infos;
+
+    internal GuardedBars(FunctionLayout layout, GuardedInterrupts interrupts)
+    {
+        _function = layout.Function;
+        _table = layout.MsixTable is { } msix ? new VirtualMsixTable(msix, interrupts) : null;
+        _infos = [.. Enumerable.Range(0, (int)RegionIndex.Rom.Value + 1).Select(i => Describe(layout, new RegionIndex((uint)i)))];
+    }
+
+    internal RegionInfo GetInfo(RegionIndex region) => _infos[region.Value];
+
+    internal void Reset() => _table?.Reset();
+
+    internal void Read(RegionIndex region, ulong offset, Span<byte> destination)
+    {
+        if (!HasTable(region))
+        {
+            _function.ReadRegion(region, offset, destination);
+            return;
+        }
+
+        while (destination.Length > 0)
+        {
+            MsixPart part = MsixPart.At(_table!.Description, region, offset, destination.Length);
+            Span<byte> piece = destination[..part.Count];
+            if (part.Kind == MsixPartKind.Table)
+                _table.Read((int)part.Offset, piece);
+            else if (part.Kind == MsixPartKind.Pending)
+                _table.ReadPending((int)part.Offset, piece);
+            else
+                _function.ReadRegion(region, offset, piece);
+            destination = destination[part.Count..];
+            offset += (ulong)part.Count;
+        }
+    }
+
+    internal void Write(RegionIndex region, ulong offset, ReadOnlySpan<byte> source)
+    {
+        if (!HasTable(region))
+        {
+            _function.WriteRegion(region, offset, source);
+            return;
+        }
+
+        while (source.Length > 0)
+        {
+            MsixPart part = MsixPart.At(_table!.Description, region, offset, source.Length);
+            if (part.Kind == MsixPartKind.Table)
+                _table.Write((int)part.Offset, source[..part.Count]);
+            else if (part.Kind == MsixPartKind.Other)
+                _function.WriteRegion(region, offset, source[..part.Count]);
+            source = source[part.Count..];
+            offset += (ulong)part.Count;
+        }
+    }
+
+    private static RegionInfo Describe(FunctionLayout layout, RegionIndex region)
+    {
+        ulong length = layout.Function.GetLength(region);
+        if (length == 0)
+            return RegionInfo.Absent(region);
+        RegionFlags access = region == RegionIndex.Rom ? RegionFlags.Read : RegionFlags.Read | RegionFlags.Write;
+        RegionInfo info = new(region, length, access);
+        if (!region.IsBar || layout.Function.GetMemory(region) is not { } memory)
+            return info;
+        bool isWhole = length % MappableAreas.PageBytes == 0;
+        IReadOnlyList<MappableArea> areas = MappableAreas.Around(layout.MsixTable, region, length);
+        if (!isWhole || areas.Count == 0)
+            return info;
+        bool isAll = areas is [{ Offset: 0 } only] && only.Length == length;
+        return info with
+        {
+            Flags = access | RegionFlags.Map,
+            File = memory.File,
+            FileOffset = memory.FileOffset,
+            MappableAreas = isAll ? [] : areas,
+        };
+    }
+
+    private bool HasTable(RegionIndex region) =>
+        _table is { } table && (region.Value == (uint)table.Description.Bar || region.Value == (uint)table.Description.PendingBar);
+}

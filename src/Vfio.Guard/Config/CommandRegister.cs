@@ -1,0 +1,41 @@
+namespace Vfio.Guard;
+
+/// <summary>The Command register: decoding is the user's to switch for itself, INTx disable masks its interrupt, and bus
+/// mastering starts off.</summary>
+/// <remarks>PCI Local Bus 3.0, section 6.2.2. In the hardware decoding stays on, so that the owner's addresses keep working.</remarks>
+internal sealed class CommandRegister(
+    FunctionLayout layout, ConfigShadow shadow, OwnerState owner, GuardedInterrupts interrupts) : ConfigBehaviour
+{
+    private const int Offset = 0x04, IoBit = 0, MemoryBit = 1, IntxDisableBit = 10;
+    private const uint IoAndMemory = 3, BusMaster = 4;
+    private volatile bool _isBusMaster;
+
+    /// <summary>Whether the device may use memory and send messages; any thread may ask.</summary>
+    internal bool IsBusMaster => _isBusMaster;
+
+    internal override IEnumerable<int> Offsets => [Offset];
+
+    /// <summary>Whether a BAR, or the ROM, answers.</summary>
+    internal bool Decodes(RegionIndex region) =>
+        layout.IsIo(region) ? shadow.ReadBit(Offset, IoBit) : layout.IsVirtual || shadow.ReadBit(Offset, MemoryBit);
+
+    internal override void Reset(bool byUser)
+    {
+        shadow.Write(Offset, 2, byUser ? 0 : IoAndMemory);
+        _isBusMaster = false;
+        interrupts.SetIntxDisabled(false);
+    }
+
+    internal override void AfterWrite(int offset, int width)
+    {
+        // What became of the bit is the hardware's to say: it may be wired to 0, or have lost it in a reset of its own.
+        if (Covers(offset, width, Offset))
+            _isBusMaster = (layout.Function.ReadConfig(Offset, 2) & BusMaster) != 0;
+        interrupts.SetIntxDisabled(shadow.ReadBit(Offset, IntxDisableBit));
+        if ((shadow.Read(Offset, 2) & IoAndMemory) != 0)
+            owner.RestoreDecode();
+    }
+
+    /// <summary>Ends bus mastering at once; the hardware's bit is cleared by whoever calls.</summary>
+    internal void StopBusMaster() => _isBusMaster = false;
+}

@@ -1,0 +1,43 @@
+using Vfio.Pci;
+
+namespace Vfio.Guard;
+
+/// <summary>Device Control of the PCI Express capability: function level reset, and the size of read requests.</summary>
+/// <remarks>PCI Express Base 6.0, section 7.5.3.4.</remarks>
+internal sealed class ExpressControl(FunctionLayout layout, ConfigShadow shadow, IResetTarget target) : ConfigBehaviour
+{
+    private const int FlrBit = 15, FlrCapableBit = 28;
+    private const uint LargestCode = 5;
+    private readonly int _control = layout.Express + 8;
+
+    internal override IEnumerable<int> Offsets => [_control];
+
+    private bool CanReset =>
+        layout.Space.Read32(layout.Express + 4).Get(FlrCapableBit) && layout.Function.ResetMethods.Contains(ResetMethod.Flr);
+
+    internal override void Reset(bool byUser)
+    {
+    }
+
+    internal override void AfterWrite(int offset, int width)
+    {
+        if (!Covers(offset, width, _control + 1))
+            return;
+        uint control = shadow.Read(_control, 2);
+        bool asksReset = control.Get(FlrBit);
+        shadow.Write(_control, 2, control.With(FlrBit, FlrBit, 0));
+        PassReadRequestSize(control.Get(14, 12));
+        if (asksReset && CanReset)
+            target.ResetByUser(ResetMethod.Flr);
+    }
+
+    /// <remarks>Read requests smaller than the payload size of the path are legal, but completers in the field do badly with them;
+    /// codes above 5 (4096 bytes) are reserved.</remarks>
+    private void PassReadRequestSize(uint wished)
+    {
+        uint now = layout.Function.ReadConfig(_control, 2);
+        uint code = Math.Max(Math.Min(wished, LargestCode), now.Get(7, 5));
+        if (code != now.Get(14, 12))
+            layout.Function.WriteConfig(_control, 2, now.With(14, 12, code));
+    }
+}

@@ -1,0 +1,131 @@
+using System.Numerics;
+using Vfio.Pci;
+
+namespace Vfio.Guard;
+
+/// <summary>Config space as the user sees it: every access goes by the rules of its bits.</summary>
+/// <remarks>
+/// <para>1, 2 and 4 bytes, naturally aligned, are at most one access of that width to the hardware, and a write at most a read
+/// before it: when there are bits in it that must stay. Others are split at natural boundaries. No access is made for
+/// bits that do not reach the hardware, but one read to find out what a dropped write would have changed.</para>
+/// <para>Called in the function's turn.</para>
+/// </remarks>
+internal sealed class GuardedConfig
+{
+    private readonly IPciFunction _function;
+    private readonly ConfigRules _rules;
+    private readonly RefusalCounter _refusals;
+    private readonly ConfigBehaviour?[] _behaviours;
+    private readonly List<ConfigBehaviour> _all = [];
+
+    internal GuardedConfig(FunctionLayout layout, RefusalCounter refusals)
+    {
+        _function = layout.Function;
+        _rules = layout.Rules;
+        _refusals = refusals;
+        _behaviours = new ConfigBehaviour?[Length / 4];
+        Shadow = new ConfigShadow(Length);
+    }
+
+    internal int Length => _rules.Length;
+
+    internal ConfigShadow Shadow { get; }
+
+    internal void Add(ConfigBehaviour behaviour)
+    {
+        _all.Add(behaviour);
+        foreach (int offset in behaviour.Offsets)
+            _behaviours[offset / 4] = behaviour;
+    }
+
+    /// <summary>Gives all virtual bits their values after a reset.</summary>
+    internal void Reset(bool byUser)
+    {
+        for (int offset = 0; offset < Length; offset += 4)
+        {
+            if (VirtualMask(offset, 4) != 0)
+                Shadow.Write(offset, 4, _function.ReadConfig(offset, 4));
+        }
+
+        foreach (ConfigBehaviour behaviour in _all)
+            behaviour.Reset(byUser);
+    }
+
+    internal void Read(int offset, Span<byte> destination)
+    {
+        while (destination.Length > 0)
+        {
+            int width = NaturalWidth(offset, destination.Length);
+            uint value = ReadOne(offset, width);
+            for (int i = 0; i < width; i++)
+                destination[i] = (byte)(value >> (8 * i));
+            destination = destination[width..];
+            offset += width;
+        }
+    }
+
+    internal void Write(int offset, ReadOnlySpan<byte> source)
+    {
+        while (source.Length > 0)
+        {
+            int width = NaturalWidth(offset, source.Length);
+            uint value = 0;
+            for (int i = 0; i < width; i++)
+                value |= (uint)source[i] << (8 * i);
+            WriteOne(offset, width, value);
+            source = source[width..];
+            offset += width;
+        }
+    }
+
+    private static int NaturalWidth(int offset, int left)
+    {
+        int width = (offset & 1) != 0 ? 1 : (offset & 2) != 0 ? 2 : 4;
+        return Math.Min(width, left >= 4 ? 4 : left >= 2 ? 2 : 1);
+    }
+
+    private uint VirtualMask(int offset, int width) =>
+        _rules.Mask(BitRule.Virtual, offset, width) | _rules.Mask(BitRule.VirtualFixed, offset, width);
+
+    private uint ReadOne(int offset, int width)
+    {
+        _behaviours[offset / 4]?.BeforeRead();
+        uint shadowed = VirtualMask(offset, width);
+        uint real = Bits.Mask((8 * width) - 1, 0) & ~shadowed & ~_rules.Mask(BitRule.Hidden, offset, width);
+        uint hardware = real == 0 ? 0 : _function.ReadConfig(offset, width);
+        return (hardware & real) | (Shadow.Read(offset, width) & shadowed);
+    }
+
+    private void WriteOne(int offset, int width, uint value)
+    {
+        uint all = Bits.Mask((8 * width) - 1, 0);
+        uint passed = _rules.Mask(BitRule.PassedThrough, offset, width);
+        uint clearing = _rules.Mask(BitRule.WriteOneToClear, offset, width) & value;
+        uint status = _rules.Mask(BitRule.FixedStatus, offset, width);
+        uint writable = _rules.Mask(BitRule.Virtual, offset, width);
+        uint free = passed | writable | _rules.Mask(BitRule.WriteOneToClear, offset, width);
+        uint kept = all & ~passed & ~status & ~_rules.Mask(BitRule.WriteOneToClear, offset, width);
+        bool reaches = (passed | clearing) != 0;
+        uint refusable = all & ~free;
+        uint hardware = (reaches && kept != 0) || refusable != 0 ? _function.ReadConfig(offset, width) : 0;
+        CountRefused(offset, width, value, hardware, refusable, status);
+        if (reaches)
+            _function.WriteConfig(offset, width, (hardware & kept) | (value & passed) | clearing);
+        if (writable != 0)
+            Shadow.Write(offset, width, (Shadow.Read(offset, width) & ~writable) | (value & writable));
+        _behaviours[offset / 4]?.AfterWrite(offset, width);
+    }
+
+    /// <summary>Counts the bits that the write tried to change and may not. Writing 0 to a status bit tries nothing.</summary>
+    private void CountRefused(int offset, int width, uint value, uint hardware, uint refusable, uint status)
+    {
+        if (refusable == 0)
+            return;
+        uint shadowed = _rules.Mask(BitRule.VirtualFixed, offset, width);
+        uint hidden = _rules.Mask(BitRule.Hidden, offset, width);
+        uint seen = ((hardware & ~shadowed) | (Shadow.Read(offset, width) & shadowed)) & ~hidden;
+        uint refused = ((value ^ seen) & refusable & ~status) | (value & hardware & status);
+        if (refused != 0)
+            _refusals.AddConfigBits(BitOperations.PopCount(refused));
+    }
+}

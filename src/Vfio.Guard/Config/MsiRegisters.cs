@@ -1,0 +1,51 @@
+using System.Numerics;
+using Vfio.Pci;
+
+namespace Vfio.Guard;
+
+/// <summary>The user's MSI capability: address, data and enable are its own to write and mean nothing; vectors fire by the eventfds
+/// that are bound. The mask bits do hold vectors back, and the pending bits are true.</summary>
+/// <remarks>PCI Local Bus 3.0, section 6.8.1. Enable and the number of messages show what is bound, until the user writes them.</remarks>
+internal sealed class MsiRegisters(FunctionLayout layout, ConfigShadow shadow, GuardedInterrupts interrupts) : ConfigBehaviour
+{
+    private const int EnableBit = 0;
+    private readonly int _control = layout.Msi + 2;
+    private readonly int _masks = layout.MsiMasks;
+    private readonly uint _all = Bits.Mask(layout.MsiVectors - 1, 0);
+
+    internal override IEnumerable<int> Offsets => _masks == 0 ? [layout.Msi] : [layout.Msi, _masks, _masks + 4];
+
+    internal override void Reset(bool byUser)
+    {
+        int end = _masks == 0 ? layout.MsiData + 2 : _masks;
+        for (int offset = layout.Msi + 4; offset < end; offset += 2)
+            shadow.Write(offset, 2, 0);
+        Show(byUser ? 0 : interrupts.BoundCount(InterruptIndex.Msi));
+        if (_masks != 0)
+            BeforeRead();
+    }
+
+    internal override void BeforeRead()
+    {
+        if (_masks == 0)
+            return;
+        shadow.Write(_masks, 4, (uint)interrupts.Masked(InterruptIndex.Msi, 0) & _all);
+        shadow.Write(_masks + 4, 4, (uint)interrupts.Pending(InterruptIndex.Msi, 0) & _all);
+    }
+
+    internal override void AfterWrite(int offset, int width)
+    {
+        if (_masks == 0 || (offset & ~3) != _masks)
+            return;
+        uint masks = shadow.Read(_masks, 4);
+        for (int vector = 0; vector < layout.MsiVectors; vector++)
+            interrupts.SetMasked(InterruptIndex.Msi, vector, masks.Get(vector));
+    }
+
+    /// <summary>Shows how many vectors are bound.</summary>
+    internal void Show(int bound)
+    {
+        uint log = bound == 0 ? 0 : (uint)BitOperations.Log2(BitOperations.RoundUpToPowerOf2((uint)bound));
+        shadow.Write(_control, 2, shadow.Read(_control, 2).With(EnableBit, EnableBit, bound == 0 ? 0u : 1).With(6, 4, log));
+    }
+}

@@ -1,0 +1,27 @@
+using Vfio.Pci;
+
+namespace Vfio.Guard;
+
+/// <summary>The user's MSI-X Message Control: Function Mask holds all vectors back; Enable shows whether eventfds are bound, until the
+/// user writes it, and means nothing: vectors fire by the eventfds.</summary>
+/// <remarks>PCI Local Bus 3.0, section 6.8.2.3.</remarks>
+internal sealed class MsixRegisters(FunctionLayout layout, ConfigShadow shadow, GuardedInterrupts interrupts) : ConfigBehaviour
+{
+    private const int MaskBit = 14, EnableBit = 15;
+    private readonly int _control = layout.Msix + 2;
+
+    internal override IEnumerable<int> Offsets => [layout.Msix];
+
+    internal override void Reset(bool byUser)
+    {
+        shadow.Write(_control, 2, shadow.Read(_control, 2).With(MaskBit, MaskBit, 0));
+        Show(byUser ? 0 : interrupts.BoundCount(InterruptIndex.Msix));
+        interrupts.SetMsixFunctionMask(false);
+    }
+
+    internal override void AfterWrite(int offset, int width) => interrupts.SetMsixFunctionMask(shadow.ReadBit(_control, MaskBit));
+
+    /// <summary>Shows whether any vector is bound.</summary>
+    internal void Show(int bound) =>
+        shadow.Write(_control, 2, shadow.Read(_control, 2).With(EnableBit, EnableBit, bound == 0 ? 0u : 1));
+}

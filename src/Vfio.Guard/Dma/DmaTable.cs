@@ -1,0 +1,272 @@
+namespace Vfio.Guard;
+
+/// <summary>The memory that a device may use, by address: what an IOMMU is to hardware.</summary>
+/// <remarks>
+/// <para>Made for tens of thousands of live mappings: a look-up is two short binary searches, or none where the last access of the
+/// thread was; accesses of several threads do not hold each other up, and allocate nothing.</para>
+/// <para>When an unmap returns, no access to that memory is under way. Only memory that its owner alone can reach is an exception:
+/// see <see cref="Unmap"/>.</para>
+/// </remarks>
+public sealed class DmaTable
+{
+    /// <summary>Size of a page: what addresses and lengths are multiples of, in bytes.</summary>
+    public const ulong PageBytes = 4096;
+
+    /// <summary>Most mappings unless told otherwise.</summary>
+    public const int DefaultMaxMappings = 65_535;
+
+    /// <summary>Longest copy in one go; an unmap waits for at most this.</summary>
+    private const int MaxCopyBytes = 64 << 10;
+
+    /// <summary>Each lane's hint has its cache lines to itself.</summary>
+    private const int HintSpacing = 16;
+
+    private readonly ReaderGate _gate = new();
+    private readonly OwnerAccesses _ownerAccesses = new();
+    private readonly long[] _hints = new long[ReaderGate.Lanes * HintSpacing];
+    private readonly int _maxMappings;
+    private DmaChunks _chunks = new();
+
+    /// <summary>Makes an empty table.</summary>
+    /// <param name="maxMappings">How many mappings it takes.</param>
+    public DmaTable(int maxMappings = DefaultMaxMappings)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(maxMappings);
+        _maxMappings = maxMappings;
+    }
+
+    /// <summary>How many mappings there are now.</summary>
+    public int Count => _chunks.Count;
+
+    /// <summary>Adds a mapping and takes a reference to its memory.</summary>
+    /// <returns>EEXIST: part of the range is mapped already. EINVAL: start or length is no multiple of <see cref="PageBytes"/>, the
+    /// length is 0, the range or its place in the memory wraps or leaves the memory, or no access is allowed. ENOMEM: the table is full.</returns>
+    public Errno Map(in DmaMapping mapping)
+    {
+        ArgumentNullException.ThrowIfNull(mapping.Memory);
+        if (!IsRange(mapping.Start.Value, mapping.Length) || mapping.Access is DmaAccess.None or > DmaAccess.ReadWrite)
+            return Errno.InvalidArgument;
+        ulong end = mapping.Memory.Shared?.Length ?? ulong.MaxValue;
+        if (mapping.MemoryOffset > end || mapping.Length > end - mapping.MemoryOffset)
+            return Errno.InvalidArgument;
+        DmaEntry entry = new(mapping);
+        _gate.EnterWrite();
+        try
+        {
+            if (_chunks.Overlaps(mapping.Start.Value, mapping.Start.Value + (mapping.Length - 1)))
+                return Errno.Exists;
+            if (_chunks.Count >= _maxMappings)
+                return Errno.NoMemory;
+            mapping.Memory.AddReference();
+            _chunks.Add(mapping.Start.Value, entry);
+            return Errno.None;
+        }
+        finally
+        {
+            _gate.ExitWrite();
+        }
+    }
+
+    /// <summary>Removes the mappings in a range and lets go of their memory.</summary>
+    /// <remarks>Accesses to memory that only its owner can reach are waited for as long as that is sensible: a quarter of a second,
+    /// and not at all from inside such an access.</remarks>
+    /// <param name="start">First address.</param>
+    /// <param name="length">Size of the range in bytes.</param>
+    /// <param name="unmapped">How many bytes were mapped.</param>
+    /// <returns>EINVAL: the range would cut a mapping, is not made of pages, or wraps; nothing is removed. ENOENT: nothing is mapped in it.</returns>
+    public Errno Unmap(Iova start, ulong length, out ulong unmapped)
+    {
+        unmapped = 0;
+        if (!IsRange(start.Value, length))
+            return Errno.InvalidArgument;
+        ulong last = start.Value + (length - 1);
+        List<DmaMemory>? others = null;
+        DmaMemory? first;
+        _gate.EnterWrite();
+        try
+        {
+            if (Cuts(start.Value, last))
+                return Errno.InvalidArgument;
+            first = _chunks.Remove(start.Value, last, ref others, out unmapped);
+        }
+        finally
+        {
+            _gate.ExitWrite();
+        }
+
+        if (first is null)
+            return Errno.NoEntry;
+        _ownerAccesses.WaitOutside(start.Value, last);
+        first.Release();
+        others?.ForEach(memory => memory.Release());
+        return Errno.None;
+    }
+
+    /// <summary>Removes every mapping.</summary>
+    public void Clear()
+    {
+        _gate.EnterWrite();
+        DmaChunks old = _chunks;
+        _chunks = new DmaChunks();
+        _gate.ExitWrite();
+        _ownerAccesses.WaitOutside(0, ulong.MaxValue);
+        old.ReleaseAll();
+    }
+
+    /// <summary>Reads memory as the device.</summary>
+    /// <returns>EFAULT: part of the range is not mapped, or wraps; EACCES: it may not be read; else what the memory said. The bytes
+    /// before the one at fault are filled.</returns>
+    public Errno Read(Iova address, Span<byte> destination)
+    {
+        ulong at = address.Value;
+        while (destination.Length > 0)
+        {
+            int lane = _gate.EnterRead();
+            int count = destination.Length;
+            Errno error = Find(lane, at, DmaAccess.Read, ref count, out DmaMemory? memory, out ulong offset);
+            if (error == Errno.None && memory!.Shared is not null)
+                error = ReadInside(lane, memory, offset, destination[..count]);
+            else
+                error = Leave(lane, error, memory, at, count) ?? ReadOutside(memory!, at, offset, destination[..count]);
+            if (error != Errno.None)
+                return error;
+            destination = destination[count..];
+            at = unchecked(at + (ulong)count);
+            if (at == 0 && destination.Length > 0)
+                return Errno.BadAddress;
+        }
+
+        return Errno.None;
+    }
+
+    /// <summary>Writes memory as the device.</summary>
+    /// <returns>As for <see cref="Read"/>, EACCES when it may not be written. The bytes before the one at fault are written.</returns>
+    public Errno Write(Iova address, ReadOnlySpan<byte> source)
+    {
+        ulong at = address.Value;
+        while (source.Length > 0)
+        {
+            int lane = _gate.EnterRead();
+            int count = source.Length;
+            Errno error = Find(lane, at, DmaAccess.Write, ref count, out DmaMemory? memory, out ulong offset);
+            if (error == Errno.None && memory!.Shared is not null)
+                error = WriteInside(lane, memory, offset, source[..count]);
+            else
+                error = Leave(lane, error, memory, at, count) ?? WriteOutside(memory!, at, offset, source[..count]);
+            if (error != Errno.None)
+                return error;
+            source = source[count..];
+            at = unchecked(at + (ulong)count);
+            if (at == 0 && source.Length > 0)
+                return Errno.BadAddress;
+        }
+
+        return Errno.None;
+    }
+
+    private static bool IsRange(ulong start, ulong length) =>
+        length != 0 && ((start | length) & (PageBytes - 1)) == 0 && length - 1 <= ulong.MaxValue - start;
+
+    private bool Cuts(ulong start, ulong last) =>
+        (start > 0 && _chunks.TryFindUpTo(start - 1, out DmaPosition below) && start - _chunks.StartOf(below) < _chunks.EntryAt(below).Length)
+        || (_chunks.TryFindUpTo(last, out DmaPosition final) && last - _chunks.StartOf(final) + 1 < _chunks.EntryAt(final).Length);
+
+    /// <summary>Finds the memory behind an address; inside the gate.</summary>
+    /// <param name="lane">The reader's lane.</param>
+    /// <param name="address">The address.</param>
+    /// <param name="access">What is to be done there.</param>
+    /// <param name="count">How many bytes are wanted; becomes how many can be had at once.</param>
+    /// <param name="memory">The memory.</param>
+    /// <param name="offset">Where in it.</param>
+    private Errno Find(int lane, ulong address, DmaAccess access, ref int count, out DmaMemory? memory, out ulong offset)
+    {
+        memory = null;
+        offset = 0;
+        ref long hint = ref _hints[lane * HintSpacing];
+        long remembered = Volatile.Read(ref hint);
+        DmaPosition position = new((int)(remembered >> 32), (int)remembered);
+        if (!_chunks.Holds(position, address))
+        {
+            if (!_chunks.TryFindUpTo(address, out position) || !_chunks.Holds(position, address))
+                return Errno.BadAddress;
+            Volatile.Write(ref hint, (long)position.Chunk << 32 | (uint)position.Index);
+        }
+
+        ref readonly DmaEntry entry = ref _chunks.EntryAt(position);
+        if ((entry.Access & access) == 0)
+            return Errno.AccessDenied;
+        ulong into = address - _chunks.StartOf(position);
+        memory = entry.Memory;
+        int most = memory.Shared is null ? count : Math.Min(count, MaxCopyBytes);
+        count = (int)Math.Min((ulong)most, entry.Length - into);
+        offset = entry.MemoryOffset + into;
+        return Errno.None;
+    }
+
+    private Errno ReadInside(int lane, DmaMemory memory, ulong offset, Span<byte> destination)
+    {
+        try
+        {
+            return memory.Read(offset, destination);
+        }
+        finally
+        {
+            _gate.ExitRead(lane);
+        }
+    }
+
+    private Errno WriteInside(int lane, DmaMemory memory, ulong offset, ReadOnlySpan<byte> source)
+    {
+        try
+        {
+            return memory.Write(offset, source);
+        }
+        finally
+        {
+            _gate.ExitRead(lane);
+        }
+    }
+
+    /// <summary>Leaves the gate with the memory held, because its owner is asked outside; or with the error.</summary>
+    private Errno? Leave(int lane, Errno error, DmaMemory? memory, ulong at, int count)
+    {
+        if (error == Errno.None)
+        {
+            memory!.AddReference();
+            _ownerAccesses.Enter(at, at + (ulong)(count - 1));
+        }
+
+        _gate.ExitRead(lane);
+        return error == Errno.None ? null : error;
+    }
+
+    private Errno ReadOutside(DmaMemory memory, ulong at, ulong offset, Span<byte> destination)
+    {
+        try
+        {
+            return memory.Read(offset, destination);
+        }
+        finally
+        {
+            LetGo(memory, at, destination.Length);
+        }
+    }
+
+    private Errno WriteOutside(DmaMemory memory, ulong at, ulong offset, ReadOnlySpan<byte> source)
+    {
+        try
+        {
+            return memory.Write(offset, source);
+        }
+        finally
+        {
+            LetGo(memory, at, source.Length);
+        }
+    }
+
+    private void LetGo(DmaMemory memory, ulong at, int count)
+    {
+        _ownerAccesses.Exit(at, at + (ulong)(count - 1));
+        memory.Release();
+    }
+}

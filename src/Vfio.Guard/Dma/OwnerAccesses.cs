@@ -1,0 +1,61 @@
+namespace Vfio.Guard;
+
+/// <summary>Accesses under way to memory that only its owner can reach, so that an unmap can wait for them.</summary>
+/// <remarks>The wait has an end: an owner may send its unmap before it answers, and the thread that unmaps may be the one that
+/// would receive the answer. Such an access is carried out by the owner itself, so it is the owner's to time.</remarks>
+internal sealed class OwnerAccesses
+{
+    private static readonly TimeSpan Patience = TimeSpan.FromMilliseconds(250);
+
+    /// <summary>How many accesses this thread is inside of: it must not wait for itself.</summary>
+    [ThreadStatic]
+    private static int t_depth;
+
+    private readonly object _gate = new();
+    private readonly List<(ulong Start, ulong Last)> _underWay = [];
+
+    internal void Enter(ulong start, ulong last)
+    {
+        lock (_gate)
+            _underWay.Add((start, last));
+        t_depth++;
+    }
+
+    internal void Exit(ulong start, ulong last)
+    {
+        t_depth--;
+        lock (_gate)
+        {
+            _underWay.Remove((start, last));
+            Monitor.PulseAll(_gate);
+        }
+    }
+
+    /// <summary>Waits until no access to a range is under way, or patience ends.</summary>
+    internal void WaitOutside(ulong start, ulong last)
+    {
+        if (t_depth > 0)
+            return;
+        long end = Environment.TickCount64 + (long)Patience.TotalMilliseconds;
+        lock (_gate)
+        {
+            while (IsBusy(start, last))
+            {
+                long left = end - Environment.TickCount64;
+                if (left <= 0 || !Monitor.Wait(_gate, TimeSpan.FromMilliseconds(left)))
+                    return;
+            }
+        }
+    }
+
+    private bool IsBusy(ulong start, ulong last)
+    {
+        foreach ((ulong otherStart, ulong otherLast) in _underWay)
+        {
+            if (otherStart <= last && start <= otherLast)
+                return true;
+        }
+
+        return false;
+    }
+}

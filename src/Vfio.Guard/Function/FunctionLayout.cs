@@ -1,0 +1,102 @@
+using Vfio.Pci;
+
+namespace Vfio.Guard;
+
+/// <summary>What the guard needs to know of a function's config space: read once, when it is plugged in.</summary>
+internal sealed class FunctionLayout
+{
+    private const ushort PowerManagementId = 0x01, MsiId = 0x05, ExpressId = 0x10, MsixId = 0x11, AdvancedFeaturesId = 0x13;
+
+    internal FunctionLayout(IPciFunction function)
+    {
+        Function = function;
+        Space = Read(function);
+        if (Space.HeaderType != 0)
+            throw new VfioException("lending", function.Name, Errno.InvalidArgument, $"header type {Space.HeaderType}: bridges are not lent");
+        Capabilities = CapabilityList.Read(Space);
+        Rules = new ConfigRules(Space, Capabilities);
+        IsVirtual = function.VirtualIds is not null;
+        PowerManagement = OffsetOf(PowerManagementId);
+        Msi = OffsetOf(MsiId);
+        Express = OffsetOf(ExpressId);
+        AdvancedFeatures = OffsetOf(AdvancedFeaturesId);
+        Msix = OffsetOf(MsixId);
+        MsixTable = FindMsixTable();
+    }
+
+    internal IPciFunction Function { get; }
+
+    /// <summary>Config space as its owner left it.</summary>
+    internal ConfigSpace Space { get; }
+
+    internal CapabilityList Capabilities { get; }
+
+    internal ConfigRules Rules { get; }
+
+    /// <summary>A virtual function: no ids of its own, and memory decoding that cannot be turned off.</summary>
+    internal bool IsVirtual { get; }
+
+    /// <summary>Where each capability starts; 0 when it is absent.</summary>
+    internal int PowerManagement { get; }
+
+    internal int Msi { get; }
+
+    internal int Express { get; }
+
+    internal int AdvancedFeatures { get; }
+
+    internal int Msix { get; }
+
+    /// <summary>Where the MSI-X table and pending bits are; null when there are none, or they are not inside their BARs.</summary>
+    internal MsixDescription? MsixTable { get; }
+
+    internal bool HasPin => Space.Read8(0x3d) is >= 1 and <= 4;
+
+    /// <summary>How many MSI vectors the function has.</summary>
+    internal int MsiVectors => Msi == 0 ? 0 : 1 << (int)Math.Min(5, ((uint)Space.Read16(Msi + 2)).Get(3, 1));
+
+    /// <summary>Where the MSI data register is, by whether addresses have 64 bits.</summary>
+    internal int MsiData => Msi + ((Space.Read16(Msi + 2) & 0x80) != 0 ? 0x0c : 0x08);
+
+    /// <summary>Where the MSI mask bits are; 0 when there are none. The pending bits follow them.</summary>
+    internal int MsiMasks => Msi != 0 && (Space.Read16(Msi + 2) & 0x100) != 0 ? MsiData + 4 : 0;
+
+    /// <summary>Whether coming back from D3hot resets the function, and that is a reset that it can do.</summary>
+    internal bool ResetsInD3Hot =>
+        PowerManagement != 0 && (Space.Read16(PowerManagement + 4) & 8) == 0 && Function.ResetMethods.Contains(ResetMethod.PowerManagement);
+
+    /// <summary>Whether the type bits of a BAR say I/O.</summary>
+    internal bool IsIo(RegionIndex region) => region.IsBar && (Space.Read32(0x10 + (4 * (int)region.Value)) & 1) != 0;
+
+    /// <summary>Whether a BAR is the lower half of one of 64 bits.</summary>
+    internal bool IsWide(int bar) => (Space.Read32(0x10 + (4 * bar)) & 7) == 4;
+
+    private static ConfigSpace Read(IPciFunction function)
+    {
+        byte[] bytes = new byte[function.ConfigLength];
+        for (int offset = 0; offset < bytes.Length; offset += 4)
+            System.Buffers.Binary.BinaryPrimitives.WriteUInt32LittleEndian(bytes.AsSpan(offset), function.ReadConfig(offset, 4));
+        return new ConfigSpace(bytes);
+    }
+
+    /// <remarks>A capability that overlaps another is not acted on: a write could mean either.</remarks>
+    private int OffsetOf(ushort id) =>
+        Capabilities.Find(id, isExtended: false) is { } found && Rules.IsWhole(found) ? found.Offset : 0;
+
+    private MsixDescription? FindMsixTable()
+    {
+        if (Msix == 0)
+            return null;
+        uint table = Space.Read32(Msix + 4);
+        uint pending = Space.Read32(Msix + 8);
+        MsixDescription found = new((int)((uint)Space.Read16(Msix + 2)).Get(10, 0) + 1, (int)(table & 7), table & ~7u, pending & ~7u)
+        {
+            PendingBar = (int)(pending & 7),
+        };
+        bool fits = Fits(found.Bar, found.TableOffset, found.TableLength) && Fits(found.PendingBar, found.PendingOffset, found.PendingLength);
+        return fits ? found : null;
+    }
+
+    private bool Fits(int bar, ulong offset, ulong length) =>
+        bar < 6 && Function.GetLength(RegionIndex.Bar(bar)) is ulong bytes && offset < bytes && length <= bytes - offset;
+}

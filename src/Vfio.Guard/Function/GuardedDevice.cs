@@ -1,0 +1,236 @@
+using Vfio.Native;
+
+namespace Vfio.Guard;
+
+/// <summary>One lease of a guarded function: what its user holds.</summary>
+internal sealed class GuardedDevice : IVfioDevice, IResetTarget
+{
+    private readonly GuardedFunction _function;
+    private readonly Turn _turn;
+    private readonly RefusalCounter _refusals;
+    private readonly GuardedConfig _config;
+    private readonly CommandRegister _command;
+    private readonly PowerState? _power;
+    private readonly MsiRegisters? _msi;
+    private readonly MsixRegisters? _msix;
+    private readonly GuardedBars _bars;
+    private readonly GuardedInterrupts _interrupts;
+    private readonly MessageHardware _messages;
+    private readonly DmaTable _dma;
+    private bool _isClosed;
+
+    internal GuardedDevice(GuardedFunction function, FunctionLayout layout, OwnerState owner, Turn turn, RefusalCounter refusals)
+    {
+        _function = function;
+        _turn = turn;
+        _refusals = refusals;
+        _dma = new DmaTable(function.Policy.MaxDmaMappings);
+        _interrupts = new GuardedInterrupts(layout, turn);
+        _messages = new MessageHardware(layout, _interrupts);
+        _bars = new GuardedBars(layout, _interrupts);
+        _config = new GuardedConfig(layout, refusals);
+        _config.Add(new VirtualBars(layout, _config.Shadow));
+        _config.Add(_command = new CommandRegister(layout, _config.Shadow, owner, _interrupts));
+        if (layout.PowerManagement != 0)
+            _config.Add(_power = new PowerState(layout, _config.Shadow, this));
+        if (layout.Msi != 0)
+            _config.Add(_msi = new MsiRegisters(layout, _config.Shadow, _interrupts));
+        if (layout.Msix != 0)
+            _config.Add(_msix = new MsixRegisters(layout, _config.Shadow, _interrupts));
+        if (layout.Express != 0)
+            _config.Add(new ExpressControl(layout, _config.Shadow, this));
+        if (layout.AdvancedFeatures != 0)
+            _config.Add(new AdvancedFeaturesControl(layout, _config.Shadow, this));
+        if (layout.Function.VirtualIds is { } ids)
+            _config.Add(new VirtualIds(ids, _config.Shadow));
+        _config.Reset(byUser: false);
+        _messages.Program();
+    }
+
+    public string Name => _function.Name;
+
+    public DeviceInfo Info => new(
+        DeviceFlags.Pci | (_function.CanReset ? DeviceFlags.Reset : DeviceFlags.None), RegionIndex.PciCount, InterruptIndex.PciCount);
+
+    internal GuardRefusals Refusals => _refusals.Value;
+
+    public RegionInfo GetRegion(RegionIndex region)
+    {
+        if (region.Value >= RegionIndex.PciCount)
+            throw new VfioException($"information on {region}", Name, Errno.InvalidArgument);
+        if (region.Value <= RegionIndex.Rom.Value)
+            return _bars.GetInfo(region);
+        return region == RegionIndex.Config
+            ? new RegionInfo(region, (ulong)_config.Length, RegionFlags.Read | RegionFlags.Write)
+            : RegionInfo.Absent(region);
+    }
+
+    public InterruptInfo GetInterrupt(InterruptIndex index) => index.Value < InterruptIndex.PciCount
+        ? _interrupts.GetInfo(index)
+        : throw new VfioException($"information on {index}", Name, Errno.InvalidArgument);
+
+    public void ReadRegion(RegionIndex region, ulong offset, Span<byte> destination)
+    {
+        using Turn.Scope turn = _turn.Take();
+        Check("read", region, offset, destination.Length);
+        if (region == RegionIndex.Config)
+            _config.Read((int)offset, destination);
+        else
+            _bars.Read(region, offset, destination);
+    }
+
+    public void WriteRegion(RegionIndex region, ulong offset, ReadOnlySpan<byte> source)
+    {
+        using Turn.Scope turn = _turn.Take();
+        Check("write", region, offset, source.Length);
+        if (region == RegionIndex.Config)
+            _config.Write((int)offset, source);
+        else if (region == RegionIndex.Rom)
+            throw new VfioException($"write of {region}", Name, Errno.InvalidArgument, "it can only be read");
+        else
+            _bars.Write(region, offset, source);
+    }
+
+    public void SetInterrupts(in InterruptRequest request)
+    {
+        using Turn.Scope turn = _turn.Take();
+        CheckOpen();
+        Errno error = request.Index.Value < InterruptIndex.PciCount ? _interrupts.Set(request) : Errno.InvalidArgument;
+        if (error != Errno.None)
+            ThrowRefused(request, error);
+        if (request.Action != InterruptAction.Trigger || (request.Data != InterruptData.Events && !request.IsDisable))
+            return;
+        if (request.IsDisable)
+            _messages.Program();
+        else
+            _messages.Program(request.Start, request.Count);
+        if (request.Index == InterruptIndex.Msi)
+            _msi?.Show(_interrupts.BoundCount(request.Index));
+        if (request.Index == InterruptIndex.Msix)
+            _msix?.Show(_interrupts.BoundCount(request.Index));
+    }
+
+    public void MapDma(in DmaMapping mapping)
+    {
+        CheckOpen();
+        Errno error = _dma.Map(mapping);
+        if (error != Errno.None)
+            throw new VfioException($"mapping of 0x{mapping.Length:x} bytes at {mapping.Start}", Name, error);
+    }
+
+    public ulong UnmapDma(Iova start, ulong length)
+    {
+        CheckOpen();
+        Errno error = _dma.Unmap(start, length, out ulong unmapped);
+        return error == Errno.None ? unmapped : throw new VfioException($"unmapping of 0x{length:x} bytes at {start}", Name, error);
+    }
+
+    public void UnmapAllDma()
+    {
+        CheckOpen();
+        _dma.Clear();
+    }
+
+    public void Reset()
+    {
+        using Turn.Scope turn = _turn.Take();
+        CheckOpen();
+        if (!_function.CanReset)
+            throw new VfioException("reset", Name, Errno.NoSuchOperation, "the function has no way to be reset");
+        Quiet();
+        Errno error = _function.ResetHardware(isLent: true);
+        Settle(error, byUser: false);
+    }
+
+    /// <summary>Closes: the user's hold on the system ends first, then the device is made quiet.</summary>
+    public void Dispose()
+    {
+        using (Turn.Scope turn = _turn.Take())
+        {
+            if (_isClosed)
+                return;
+            _isClosed = true;
+            _command.StopBusMaster();
+            _interrupts.Dispose();
+            _messages.Program();
+            _dma.Clear();
+            _function.TakeBack();
+        }
+    }
+
+    void IResetTarget.ResetByUser(ResetMethod method)
+    {
+        Quiet();
+        Errno error = _function.ResetHardware(method, isLent: true);
+        Settle(error, byUser: true);
+    }
+
+    internal Errno ReadMemory(Iova address, Span<byte> destination)
+    {
+        Errno error = MayMaster ? _dma.Read(address, destination) : Errno.OperationNotPermitted;
+        if (error != Errno.None)
+            _refusals.AddDmaAccess();
+        return error;
+    }
+
+    internal Errno WriteMemory(Iova address, ReadOnlySpan<byte> source)
+    {
+        Errno error = MayMaster ? _dma.Write(address, source) : Errno.OperationNotPermitted;
+        if (error != Errno.None)
+            _refusals.AddDmaAccess();
+        return error;
+    }
+
+    /// <summary>A message is a write to memory, so it needs bus mastering as every other.</summary>
+    internal void Message(InterruptIndex kind, int vector)
+    {
+        if (MayMaster)
+            _interrupts.Fire(kind, vector);
+    }
+
+    internal void SetPin(bool asserted) => _interrupts.SetPin(asserted);
+
+    internal void Notify(InterruptIndex kind) => _interrupts.Fire(kind, 0);
+
+    internal void Flush() => _interrupts.Flush();
+
+    private bool MayMaster => _command.IsBusMaster && _power is not { IsAsleep: true };
+
+    private void Quiet()
+    {
+        _command.StopBusMaster();
+        _interrupts.Reset();
+    }
+
+    /// <summary>After a reset: the owner's and the guard's programming is back, or the failure is told.</summary>
+    private void Settle(Errno error, bool byUser)
+    {
+        _bars.Reset();
+        _config.Reset(byUser);
+        if (error != Errno.None)
+            throw new VfioException("reset", Name, error);
+        _messages.Program();
+    }
+
+    private void CheckOpen() => ObjectDisposedException.ThrowIf(_isClosed, this);
+
+    private void Check(string verb, RegionIndex region, ulong offset, int count)
+    {
+        CheckOpen();
+        ulong length = region.Value < RegionIndex.PciCount ? GetRegion(region).Length : 0;
+        if (offset > length || (ulong)count > length - offset || length == 0)
+            ThrowOutside(verb, region, offset, count, length);
+        if (region != RegionIndex.Config && (!_command.Decodes(region) || _power is { IsAsleep: true }))
+            ThrowDecodeOff(verb, region, offset);
+    }
+
+    private void ThrowOutside(string verb, RegionIndex region, ulong offset, int count, ulong length) => throw new VfioException(
+        $"{verb} of {count} bytes of {region} at 0x{offset:x}", Name, Errno.InvalidArgument, $"it has 0x{length:x} bytes");
+
+    private void ThrowDecodeOff(string verb, RegionIndex region, ulong offset) => throw new VfioException(
+        $"{verb} of {region} at 0x{offset:x}", Name, Errno.InputOutput,
+        _power is { IsAsleep: true } ? "the function is not in D0" : "decoding is off in the Command register");
+
+    private void ThrowRefused(in InterruptRequest request, Errno error) => throw new VfioException(
+        $"{request.Action} by {request.Data} of {request.Index} vectors {request.Start} to {request.Start + (long)request.Count - 1}", Name, error);
+}

@@ -1,0 +1,192 @@
+using Vfio.Pci;
+
+namespace Vfio.Guard;
+
+/// <summary>Lends a PCI function: the mediator between the hardware, as its owner has it, and one user at a time.</summary>
+/// <remarks>
+/// <para>This is the owner's object; it lives as long as the function. <see cref="Open"/> hands out what a user may have.</para>
+/// <para>The user's config space goes by the rules of <see cref="Rules"/>. BARs, decoding, interrupt vectors and the power state are
+/// virtual; bus mastering starts off; DMA goes only where it was mapped. Vectors fire by the eventfds that are bound to them: the
+/// enable, address and data registers of MSI and MSI-X are the user's own and mean nothing, their mask bits hold vectors back.</para>
+/// <para>Any thread may use it. The function below is called by one thread at a time.</para>
+/// </remarks>
+public sealed class GuardedFunction : IDisposable
+{
+    private readonly IPciFunction _function;
+    private readonly FunctionLayout _layout;
+    private readonly OwnerState _owner;
+    private readonly GuardSlot _slot = new();
+    private readonly Turn _turn = new();
+    private readonly RefusalCounter _refusals = new();
+    private volatile GuardedDevice? _device;
+    private bool _isDisposed;
+
+    /// <summary>Plugs a function in.</summary>
+    /// <param name="function">The function; owned from now on, also when this throws.</param>
+    /// <param name="name">Its address for messages; <c>model:</c> and its name when null.</param>
+    /// <param name="policy">What the lender decides; null for the safe choices.</param>
+    /// <exception cref="VfioException">EINVAL: it is a bridge.</exception>
+    public GuardedFunction(IPciFunction function, string? name = null, GuardPolicy? policy = null)
+    {
+        ArgumentNullException.ThrowIfNull(function);
+        _function = function;
+        Name = name ?? $"model:{function.Name}";
+        Policy = policy ?? new GuardPolicy();
+        try
+        {
+            function.Connect(_slot);
+            _layout = new FunctionLayout(function);
+            _owner = new OwnerState(_layout);
+            HasIntxDisable = ProbeIntxDisable();
+        }
+        catch
+        {
+            function.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>Its address, for messages.</summary>
+    public string Name { get; }
+
+    /// <summary>What the lender decides.</summary>
+    public GuardPolicy Policy { get; }
+
+    /// <summary>Whether it can be reset; asked without doing one.</summary>
+    public bool CanReset => _function.ResetMethods.Count > 0;
+
+    /// <summary>Whether a user has it.</summary>
+    public bool IsOpen => _device is not null;
+
+    /// <summary>Whether the last reset failed: nobody gets the function until one succeeds.</summary>
+    public bool NeedsReset { get; private set; }
+
+    /// <summary>What every bit of config space is to a user.</summary>
+    public ConfigRules Rules => _layout.Rules;
+
+    /// <summary>What was refused since the function was plugged in.</summary>
+    public GuardRefusals Refusals => _refusals.Value;
+
+    /// <summary>What was refused to the user who has it now; zeros when nobody has.</summary>
+    public GuardRefusals RefusalsOfUser => _device?.Refusals ?? default;
+
+    /// <summary>Whether INTx can be masked in the function itself (PCI 2.3, Command, bit 10), found out by trying.</summary>
+    internal bool HasIntxDisable { get; }
+
+    internal FunctionLayout Layout => _layout;
+
+    /// <summary>Lends it: reset, with its owner's settings, bus master off.</summary>
+    /// <returns>The lent device. Disposing it gives the function back: interrupts and memory are taken away, and it is reset.</returns>
+    /// <exception cref="VfioException">EBUSY: a user has it; ENOTTY: it cannot be reset; else why the reset failed.</exception>
+    public IVfioDevice Open()
+    {
+        using Turn.Scope turn = _turn.Take();
+        ObjectDisposedException.ThrowIf(_isDisposed, this);
+        if (_device is not null)
+            throw new VfioException("open", Name, Errno.Busy, "another user has it");
+        Errno error = ResetHardware(isLent: true);
+        if (error == Errno.NoSuchOperation && Policy.LendWithoutReset && !NeedsReset)
+            error = _owner.Restore(isLent: true);
+        if (error != Errno.None)
+        {
+            string why = error == Errno.NoSuchOperation ? "it cannot be reset, so nobody knows what state it is in" : "the reset failed";
+            throw new VfioException("open", Name, error, why);
+        }
+
+        GuardedDevice device = new(this, _layout, _owner, _turn, new RefusalCounter(_refusals));
+        _turn.SetAfterwards(device.Flush);
+        _device = device;
+        _slot.Lend(device);
+        return device;
+    }
+
+    /// <summary>Extends the table for a function with registers where no table has them; see <see cref="ConfigRules.Permit"/>.
+    /// Whether the caller may is the caller's matter.</summary>
+    /// <exception cref="ArgumentException">No such dword, or bits that are the guard's own.</exception>
+    public void Permit(int offset, uint readBits, uint writeBits)
+    {
+        using Turn.Scope turn = _turn.Take();
+        Rules.Permit(offset, readBits, writeBits);
+    }
+
+    /// <summary>Judges how well it can be lent.</summary>
+    public WellBehavedReport Judge() => WellBehavedReport.Of(this);
+
+    /// <summary>Asks the user to give it back: the REQ interrupt. Does nothing when nobody has it.</summary>
+    public void RequestBack() => _device?.Notify(InterruptIndex.Request);
+
+    /// <summary>Tells the user that the device met an error it could not correct: the ERR interrupt.</summary>
+    public void ReportError() => _device?.Notify(InterruptIndex.Error);
+
+    /// <summary>Takes it back from its user, if there is one, and unplugs it.</summary>
+    public void Dispose()
+    {
+        _device?.Dispose();
+        using (Turn.Scope turn = _turn.Take())
+        {
+            if (_isDisposed)
+                return;
+            _isDisposed = true;
+        }
+
+        _function.Dispose();
+    }
+
+    /// <summary>Resets it by the first method that works, in its turn.</summary>
+    /// <returns>ENOTTY: it has none; else why the last one failed.</returns>
+    internal Errno ResetHardware(bool isLent)
+    {
+        Errno error = Errno.NoSuchOperation;
+        foreach (ResetMethod method in _function.ResetMethods)
+        {
+            error = ResetHardware(method, isLent);
+            if (error == Errno.None)
+                break;
+        }
+
+        return error;
+    }
+
+    /// <summary>Resets it by one method, in its turn, and puts back what its owner had set.</summary>
+    internal Errno ResetHardware(ResetMethod method, bool isLent)
+    {
+        _owner.StopBusMaster();
+        Errno error = _function.Reset(method);
+        if (error == Errno.None)
+            error = _owner.Restore(isLent);
+        NeedsReset = error != Errno.None;
+        return error;
+    }
+
+    /// <summary>The user gave it back; in its turn.</summary>
+    internal void TakeBack()
+    {
+        _slot.Lend(null);
+        _turn.SetAfterwards(null);
+        NeedsReset = CanReset;
+        try
+        {
+            _owner.StopBusMaster();
+            if (!CanReset)
+                _owner.Restore(isLent: false);
+            else
+                ResetHardware(isLent: false);
+        }
+        finally
+        {
+            _device = null;
+        }
+    }
+
+    /// <summary>Flips INTx disable and looks whether the flip holds; PCI Local Bus 3.0, section 6.2.2.</summary>
+    private bool ProbeIntxDisable()
+    {
+        const int Command = 4;
+        const uint IntxDisable = 0x400;
+        uint before = _function.ReadConfig(Command, 2);
+        _function.WriteConfig(Command, 2, before ^ IntxDisable);
+        uint after = _function.ReadConfig(Command, 2);
+        _function.WriteConfig(Command, 2, before);
+        return ((before ^ after) & IntxDisable) != 0;
+    }
+}

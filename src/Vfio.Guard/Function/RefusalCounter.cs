@@ -1,0 +1,23 @@
+namespace Vfio.Guard;
+
+/// <summary>Counts what is refused; any thread may add.</summary>
+/// <param name="total">Counts along; null for the total itself.</param>
+internal sealed class RefusalCounter(RefusalCounter? total = null)
+{
+    private long _configBits;
+    private long _dmaAccesses;
+
+    internal GuardRefusals Value => new(Interlocked.Read(ref _configBits), Interlocked.Read(ref _dmaAccesses));
+
+    internal void AddConfigBits(int count)
+    {
+        Interlocked.Add(ref _configBits, count);
+        total?.AddConfigBits(count);
+    }
+
+    internal void AddDmaAccess()
+    {
+        Interlocked.Increment(ref _dmaAccesses);
+        total?.AddDmaAccess();
+    }
+}

@@ -1,0 +1,20 @@
+namespace Vfio.Guard;
+
+/// <summary>One verdict of a <see cref="WellBehavedReport"/>.</summary>
+/// <param name="Question">What is judged.</param>
+/// <param name="Answer">The verdict.</param>
+/// <param name="Reason">Why.</param>
+public sealed record Verdict(string Question, Answer Answer, string Reason);
+
+/// <summary>Answers of a <see cref="Verdict"/>.</summary>
+public enum Answer
+{
+    /// <summary>It is so.</summary>
+    Yes,
+
+    /// <summary>It is not.</summary>
+    No,
+
+    /// <summary>It cannot be told from here.</summary>
+    Unknown,
+}

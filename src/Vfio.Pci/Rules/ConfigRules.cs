@@ -1,0 +1,143 @@
+namespace Vfio.Pci;
+
+/// <summary>What every bit of a function's config space is to its user: the tables of its header and its capabilities, laid out flat.</summary>
+/// <remarks>
+/// <para>Bits that no table lists are <see cref="BitRule.Fixed"/>. Where structures overlap, the one that comes first in the
+/// function's lists has the bytes.</para>
+/// <para>Reading is safe from any thread; <see cref="Permit"/> and <see cref="Set"/> are not, while others read.</para>
+/// </remarks>
+public sealed class ConfigRules
+{
+    private static readonly BitRule[] AllRules = Enum.GetValues<BitRule>();
+
+    // A dword for each rule, side by side: the masks of one access are one cache line.
+    private readonly uint[] _masks;
+    private readonly RuledStructure?[] _owners;
+    private readonly List<string> _conflicts = [];
+
+    /// <summary>Lays out the rules.</summary>
+    /// <param name="space">What the function shows; its capabilities decide which tables apply.</param>
+    public ConfigRules(ConfigSpace space)
+        : this(space, CapabilityList.Read(space))
+    {
+    }
+
+    /// <summary>Lays out the rules.</summary>
+    /// <param name="space">What the function shows.</param>
+    /// <param name="capabilities">Its capabilities.</param>
+    public ConfigRules(ConfigSpace space, CapabilityList capabilities)
+    {
+        ArgumentNullException.ThrowIfNull(space);
+        ArgumentNullException.ThrowIfNull(capabilities);
+        Length = space.Length <= ConfigSpace.ConventionalLength ? ConfigSpace.ConventionalLength : ConfigSpace.ExtendedLength;
+        _masks = new uint[Length / 4 * AllRules.Length];
+        _owners = new RuledStructure?[Length];
+        for (int offset = 0; offset < Length; offset += 4)
+            Word(offset, BitRule.Fixed) = uint.MaxValue;
+        foreach (RuledStructure structure in RuledStructure.Of(space, capabilities))
+            Lay(structure);
+    }
+
+    /// <summary>Size of config space in bytes: 256 or 4096.</summary>
+    public int Length { get; }
+
+    /// <summary>Structures that overlap, one line each; empty for a sound function.</summary>
+    public IReadOnlyList<string> Conflicts => _conflicts;
+
+    /// <summary>The bits of an access that follow a rule.</summary>
+    /// <param name="rule">The rule.</param>
+    /// <param name="offset">A multiple of <paramref name="bytes"/>, inside <see cref="Length"/>.</param>
+    /// <param name="bytes">1, 2 or 4.</param>
+    public uint Mask(BitRule rule, int offset, int bytes) => Word(offset, rule) >> (8 * (offset & 3)) & Bits.Mask((8 * bytes) - 1, 0);
+
+    /// <summary>Whether a capability has all its bytes: it does not run over the end of its part of config space, and no other structure came first in any of them.</summary>
+    public bool IsWhole(Capability capability)
+    {
+        ArgumentNullException.ThrowIfNull(capability);
+        return capability.LengthBytes <= Math.Min(RuledStructure.Room(capability), Length - capability.Offset)
+            && Array.TrueForAll(
+                _owners[capability.Offset..(capability.Offset + capability.LengthBytes)],
+                owner => owner is not null && owner.Offset == capability.Offset);
+    }
+
+    /// <summary>One bit, with its names.</summary>
+    /// <param name="offset">The byte.</param>
+    /// <param name="bit">0 to 7, in that byte.</param>
+    public RuledBit At(int offset, int bit)
+    {
+        ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual((uint)offset, (uint)Length, nameof(offset));
+        ArgumentOutOfRangeException.ThrowIfGreaterThan((uint)bit, 7u, nameof(bit));
+        RuledStructure? owner = _owners[offset];
+        Register? register = owner?.Find(offset);
+        int registerBit = register is null ? 0 : (8 * (offset - owner!.Offset - register.Offset)) + bit;
+        Field? field = register?.Fields.FirstOrDefault(field => registerBit >= field.Low && registerBit <= field.High);
+        return new RuledBit(RuleOf(offset, bit), owner?.Name, register, field);
+    }
+
+    /// <summary>Extends the tables for a function that has registers where no table has them; who may do that is the caller's matter.</summary>
+    /// <param name="offset">A multiple of 4.</param>
+    /// <param name="readBits">Bits that may be read: cleared ones become <see cref="BitRule.Hidden"/>.</param>
+    /// <param name="writeBits">Bits that may be written: set ones become <see cref="BitRule.PassedThrough"/>. The others stay as they
+    /// are; hidden ones that may be read again become <see cref="BitRule.Fixed"/>.</param>
+    /// <exception cref="ArgumentException">No such dword; a bit may be written but not read; or it is one that the guard itself keeps.</exception>
+    public void Permit(int offset, uint readBits, uint writeBits)
+    {
+        if (offset < 0 || offset > Length - 4 || (offset & 3) != 0)
+            throw new ArgumentException($"0x{offset:x} is not a multiple of 4 below 0x{Length:x}", nameof(offset));
+        if ((writeBits & ~readBits) != 0)
+            throw new ArgumentException($"bits 0x{writeBits & ~readBits:x8} at 0x{offset:x} may be written but not read", nameof(writeBits));
+        uint kept = Word(offset, BitRule.Virtual) | Word(offset, BitRule.VirtualFixed);
+        if ((kept & (writeBits | ~readBits)) is not 0 and uint refused)
+            throw new ArgumentException($"bits 0x{refused:x8} at 0x{offset:x} are the guard's own ({_owners[offset]?.Name})", nameof(writeBits));
+        Set(BitRule.Fixed, offset, Word(offset, BitRule.Hidden) & readBits);
+        Set(BitRule.Hidden, offset, ~readBits);
+        Set(BitRule.PassedThrough, offset, writeBits);
+    }
+
+    /// <summary>Gives bits another rule.</summary>
+    /// <param name="rule">The new rule.</param>
+    /// <param name="offset">A multiple of 4.</param>
+    /// <param name="bits">The bits of the dword there.</param>
+    public void Set(BitRule rule, int offset, uint bits)
+    {
+        foreach (BitRule other in AllRules)
+            Word(offset, other) &= ~bits;
+        Word(offset, rule) |= bits;
+    }
+
+    private ref uint Word(int offset, BitRule rule) => ref _masks[((offset >> 2) * AllRules.Length) + (int)rule];
+
+    private BitRule RuleOf(int offset, int bit) =>
+        Array.Find(AllRules, rule => (Mask(rule, offset, 1) >> bit & 1) != 0);
+
+    private void Lay(RuledStructure structure)
+    {
+        int end = Math.Min(structure.Offset + structure.Length, Length);
+        HashSet<string> before = [];
+        for (int offset = structure.Offset; offset < end; offset++)
+        {
+            if (_owners[offset] is { } owner)
+                before.Add(owner.Name);
+            else
+                _owners[offset] = structure;
+        }
+
+        _conflicts.AddRange(before.Select(owner => $"{structure.Name} overlaps {owner}, which comes first and has the bytes"));
+        foreach (Register register in structure.Registers)
+        {
+            foreach (Field field in register)
+                Lay(structure, register, field);
+        }
+    }
+
+    private void Lay(RuledStructure structure, Register register, Field field)
+    {
+        for (int i = 0; i < register.Bytes; i++)
+        {
+            int offset = structure.Offset + register.Offset + i;
+            uint bits = field.Mask >> (8 * i) & 0xff;
+            if (offset < Length && _owners[offset] == structure)
+                Set(field.Rule, offset & ~3, bits << (8 * (offset & 3)));
+        }
+    }
+}

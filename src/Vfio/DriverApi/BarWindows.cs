@@ -1,0 +1,65 @@
+using Vfio.Native;
+
+namespace Vfio;
+
+/// <summary>The parts of a region that are mapped into this process.</summary>
+internal sealed class BarWindows : IDisposable
+{
+    private Window[] _windows;
+
+    /// <summary>Maps all that the device offers and that is safe to touch.</summary>
+    /// <exception cref="VfioException">The kernel refused.</exception>
+    internal BarWindows(RegionInfo region)
+    {
+        _windows = [];
+
+        // A store to a read-only mapping would end the process; as a message it is an error.
+        if (!region.IsMappable || !region.Flags.HasFlag(RegionFlags.Write) || !IsSafe(region.File!))
+            return;
+        IReadOnlyList<MappableArea> areas = region.MappableAreas.Count > 0 ? region.MappableAreas : [new(0, region.Length)];
+        try
+        {
+            foreach (MappableArea area in areas)
+            {
+                SharedMemory memory = SharedMemory.Map(region.File!, region.FileOffset + area.Offset, area.Length, writable: true);
+                _windows = [.. _windows, new Window(area.Offset, memory)];
+            }
+        }
+        catch (VfioException)
+        {
+            Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>The window that holds an access whole.</summary>
+    /// <param name="offset">Where in the region.</param>
+    /// <param name="width">How many bytes.</param>
+    /// <param name="inside">Where in the window.</param>
+    /// <returns>Null when none does.</returns>
+    internal SharedMemory? Find(ulong offset, int width, out ulong inside)
+    {
+        foreach (Window window in _windows)
+        {
+            inside = offset - window.Start;
+            if (inside < window.Memory.Length && (ulong)width <= window.Memory.Length - inside)
+                return window.Memory;
+        }
+
+        inside = 0;
+        return null;
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        foreach (Window window in Interlocked.Exchange(ref _windows, []))
+            window.Memory.Dispose();
+    }
+
+    // A server that truncates the file of its region would end this process with SIGBUS; the kernel's device files
+    // are no regular files and give pages for as long as they are mapped.
+    private static bool IsSafe(FileDescriptor file) => FileIdentity.Of(file) is { IsRegular: false } or { CannotShrink: true };
+
+    private readonly record struct Window(ulong Start, SharedMemory Memory);
+}

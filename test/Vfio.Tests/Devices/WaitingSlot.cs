@@ -1,0 +1,65 @@
+using System.Collections.Concurrent;
+using System.Diagnostics;
+
+namespace Vfio.Tests.Devices;
+
+/// <summary>A slot with memory from address 0, for devices with threads: what they do can be waited for.</summary>
+internal sealed class WaitingSlot : IPciSlot
+{
+    internal static readonly TimeSpan Fence = TimeSpan.FromSeconds(30);
+    private readonly ConcurrentQueue<string> _seen = [];
+    private volatile bool _pin;
+
+    internal byte[] Memory { get; } = new byte[0x4000];
+
+    internal bool Pin => _pin;
+
+    internal IReadOnlyCollection<string> Seen => _seen;
+
+    internal bool IsRecording { get; set; } = true;
+
+    /// <summary>Called in the middle of a read by the device.</summary>
+    internal Action? OnRead { get; set; }
+
+    internal void WaitFor(string what) => WaitUntil(() => _seen.Contains(what));
+
+    internal void WaitUntil(Func<bool> condition)
+    {
+        long start = Stopwatch.GetTimestamp();
+        SpinWait spin = default;
+        while (!condition())
+        {
+            if (Stopwatch.GetElapsedTime(start) > Fence)
+                throw new TimeoutException("it did not come");
+            spin.SpinOnce();
+        }
+    }
+
+    public Errno ReadMemory(Iova address, Span<byte> destination)
+    {
+        OnRead?.Invoke();
+        if (address.Value > (ulong)(Memory.Length - destination.Length))
+            return Errno.BadAddress;
+        Memory.AsSpan((int)address.Value, destination.Length).CopyTo(destination);
+        return Errno.None;
+    }
+
+    public Errno WriteMemory(Iova address, ReadOnlySpan<byte> source)
+    {
+        if (address.Value > (ulong)(Memory.Length - source.Length))
+            return Errno.BadAddress;
+        source.CopyTo(Memory.AsSpan((int)address.Value));
+        return Errno.None;
+    }
+
+    public void SetIntx(bool asserted)
+    {
+        if (asserted && !_pin && IsRecording)
+            _seen.Enqueue("pin up");
+        _pin = asserted;
+    }
+
+    public void SignalMsi(int vector) => _seen.Enqueue($"MSI {vector}");
+
+    public void SignalMsix(int vector) => _seen.Enqueue($"MSI-X {vector}");
+}

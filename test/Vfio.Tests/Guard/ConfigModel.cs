@@ -1,0 +1,229 @@
+using Vfio.Pci;
+
+namespace Vfio.Tests.Guard;
+
+/// <summary>What a user's config space must do, said a second time and bit by bit: what the hardware may become, and what is read.</summary>
+internal sealed class ConfigModel
+{
+    private readonly BitRule[] _rules;
+    private readonly byte[] _hardware;
+    private readonly byte[] _shadow;
+    private readonly byte[] _lent;
+    private readonly byte[] _firstShadow;
+    private readonly ulong[] _lengths;
+    private readonly ConfigSpace _space;
+    private readonly Dictionary<int, Capability> _whole = [];
+
+    public ConfigModel(ConfigSpace space, ulong[] lengths)
+    {
+        _space = space;
+        _lengths = lengths;
+        _rules = new BitRule[8 * space.Length];
+        int[] owners = new int[space.Length];
+        Array.Fill(owners, -1);
+        Lay(owners, 0, 0x40, HeaderTable.Of(space));
+        CapabilityList list = CapabilityList.Read(space);
+        foreach (Capability item in list.Items)
+            Lay(owners, item.Offset, Math.Min(item.LengthBytes, (item.IsExtended ? 4096 : 256) - item.Offset), item.Registers);
+        foreach (ushort id in new ushort[] { 0x01, 0x05, 0x10, 0x11, 0x13 })
+        {
+            Capability? found = list.Find(id, isExtended: false);
+            if (found is not null && found.Offset + found.LengthBytes <= 256
+                && Enumerable.Range(found.Offset, found.LengthBytes).All(at => owners[at] == found.Offset))
+            {
+                _whole[id] = found;
+            }
+        }
+
+        _hardware = [];
+        _shadow = [];
+        _lent = [];
+        _firstShadow = [];
+        StatusBits = new byte[space.Length];
+        for (int bit = 0; bit < _rules.Length; bit++)
+        {
+            if (_rules[bit] is BitRule.WriteOneToClear or BitRule.FixedStatus)
+                StatusBits[bit / 8] |= (byte)(1 << (bit & 7));
+        }
+    }
+
+    private ConfigModel(ConfigModel other, ReadOnlySpan<byte> lent)
+    {
+        (_rules, _lengths, _space, _whole, StatusBits) = (other._rules, other._lengths, other._space, other._whole, other.StatusBits);
+        _lent = lent.ToArray();
+        _hardware = lent.ToArray();
+        _firstShadow = lent.ToArray();
+        Put(_firstShadow, 0x04, 2, 0);
+        for (int i = 0; i < 6; i++)
+            Put(_firstShadow, 0x10 + (4 * i), 4, FixBar(i, 0));
+        Put(_firstShadow, 0x30, 4, 0);
+        if (_whole.TryGetValue(0x01, out Capability? power))
+            _firstShadow[power.Offset + 4] &= 0xfc;
+        if (_whole.TryGetValue(0x05, out Capability? msi))
+        {
+            for (int at = msi.Offset + 4; at < msi.Offset + msi.LengthBytes; at++)
+                _firstShadow[at] = 0;
+            _firstShadow[msi.Offset + 2] &= 0x8e;
+        }
+
+        if (_whole.TryGetValue(0x11, out Capability? msix))
+            _firstShadow[msix.Offset + 3] &= 0x3f;
+        _shadow = [.. _firstShadow];
+
+        // At open decoding is on; only a reset by the user turns it off.
+        _shadow[0x04] = 3;
+    }
+
+    /// <summary>The bits of the hardware that a written 1 clears.</summary>
+    public byte[] StatusBits { get; }
+
+    /// <summary>What the hardware must be now.</summary>
+    public ReadOnlySpan<byte> Hardware => _hardware;
+
+    /// <summary>How many resets the user has asked for.</summary>
+    public int Resets { get; private set; }
+
+    /// <summary>A model of the function as it was lent.</summary>
+    public ConfigModel Lend(ReadOnlySpan<byte> config) => new(this, config);
+
+    /// <summary>What a byte reads as.</summary>
+    public byte Read(int offset)
+    {
+        int value = 0;
+        for (int bit = 0; bit < 8; bit++)
+        {
+            BitRule rule = _rules[(8 * offset) + bit];
+            int source = rule is BitRule.Virtual or BitRule.VirtualFixed ? _shadow[offset] : rule == BitRule.Hidden ? 0 : _hardware[offset];
+            value |= source & 1 << bit;
+        }
+
+        return (byte)value;
+    }
+
+    /// <summary>A user's write of 1, 2 or 4 aligned bytes.</summary>
+    public void Write(int offset, ReadOnlySpan<byte> source)
+    {
+        for (int i = 0; i < 8 * source.Length; i++)
+            WriteBit(offset + (i / 8), i & 7, (source[i / 8] >> (i & 7) & 1) != 0);
+        Settle(offset, source.Length);
+    }
+
+    public BitRule RuleOf(int offset, int bit) => _rules[(8 * offset) + bit];
+
+    private void WriteBit(int offset, int bit, bool value)
+    {
+        byte mask = (byte)(1 << bit);
+        BitRule rule = _rules[(8 * offset) + bit];
+        if (rule == BitRule.PassedThrough)
+            _hardware[offset] = (byte)((_hardware[offset] & ~mask) | (value ? mask : 0));
+        if (rule == BitRule.WriteOneToClear && value)
+            _hardware[offset] &= (byte)~mask;
+        if (rule == BitRule.Virtual)
+            _shadow[offset] = (byte)((_shadow[offset] & ~mask) | (value ? mask : 0));
+    }
+
+    private void Settle(int offset, int width)
+    {
+        int dword = offset & ~3;
+        if (dword is >= 0x10 and < 0x28)
+            Put(_shadow, dword, 4, FixBar((dword - 0x10) / 4, Get(_shadow, dword, 4)));
+        if (dword == 0x30)
+            Put(_shadow, dword, 4, _lengths[6] == 0 ? 0 : Get(_shadow, dword, 4) & ((uint)~(_lengths[6] - 1) & 0xfffff800 | 1));
+        if (_whole.TryGetValue(0x01, out Capability? power) && Touches(power.Offset + 4))
+            SettlePower(power.Offset);
+        if (_whole.TryGetValue(0x10, out Capability? express) && Touches(express.Offset + 9))
+            SettleExpress(express.Offset);
+        if (_whole.TryGetValue(0x13, out Capability? features) && Touches(features.Offset + 4))
+            SettleFeatures(features.Offset);
+        if (_whole.TryGetValue(0x05, out Capability? msi) && msi.LengthBytes >= 20)
+        {
+            int vectors = 1 << Math.Min(5, _space.Read8(msi.Offset + 2) >> 1 & 7);
+            int masks = msi.Offset + msi.LengthBytes - 8;
+            Put(_shadow, masks, 4, Get(_shadow, masks, 4) & Bits.Mask(vectors - 1, 0));
+        }
+
+        bool Touches(int at) => at >= offset && at < offset + width;
+    }
+
+    private void SettlePower(int at)
+    {
+        // D1 and D2 exist by bits 9 and 10 of the capabilities; the only ways are down, and up to D0.
+        uint before = _powerState;
+        uint wished = _shadow[at + 4] & 3u;
+        bool has = wished is 0 or 3 || (_space.Read8(at + 3) >> (int)wished & 1) != 0;
+        if (has && (wished == 0 || wished >= before))
+            _powerState = wished;
+        _shadow[at + 4] = (byte)((_shadow[at + 4] & 0xfcu) | _powerState);
+        if (before == 3 && _powerState == 0 && (_space.Read8(at + 4) & 8) == 0)
+            Reset();
+    }
+
+    private uint _powerState;
+
+    private void SettleExpress(int at)
+    {
+        bool asks = (_shadow[at + 9] & 0x80) != 0;
+        _shadow[at + 9] &= 0x7f;
+        int payload = _hardware[at + 8] >> 5;
+        int size = Math.Max(Math.Min(_shadow[at + 9] >> 4 & 7, 5), payload);
+        _hardware[at + 9] = (byte)((_hardware[at + 9] & 0x8fu) | ((uint)size << 4));
+        if (asks && (_space.Read8(at + 7) & 0x10) != 0)
+            Reset();
+    }
+
+    private void SettleFeatures(int at)
+    {
+        bool asks = (_shadow[at + 4] & 1) != 0;
+        _shadow[at + 4] &= 0xfe;
+        if (asks && (_space.Read8(at + 3) & 2) != 0)
+            Reset();
+    }
+
+    private void Reset()
+    {
+        Resets++;
+        _powerState = 0;
+        _lent.CopyTo(_hardware, 0);
+        _firstShadow.CopyTo(_shadow, 0);
+    }
+
+    private uint FixBar(int bar, uint value)
+    {
+        bool isUpper = false;
+        for (int i = 0; i < bar; i++)
+            isUpper = !isUpper && (_space.Read32(0x10 + (4 * i)) & 7) == 4;
+        if (isUpper)
+            return _lengths[bar - 1] == 0 ? 0 : value & (uint)(~(_lengths[bar - 1] - 1) >> 32);
+        if (_lengths[bar] == 0)
+            return 0;
+        uint real = _space.Read32(0x10 + (4 * bar));
+        uint type = (real & 1) != 0 ? 3u : 0xfu;
+        return (value & (uint)~(_lengths[bar] - 1) & ~type) | (real & type);
+    }
+
+    private void Lay(int[] owners, int start, int length, IReadOnlyList<Register> registers)
+    {
+        for (int at = start; at < Math.Min(start + length, owners.Length); at++)
+            owners[at] = owners[at] < 0 ? start : owners[at];
+        foreach (Register register in registers)
+        {
+            foreach (Field field in register)
+            {
+                for (int bit = field.Low; bit <= field.High; bit++)
+                {
+                    int at = start + register.Offset + (bit / 8);
+                    if (at < owners.Length && owners[at] == start && at < start + length)
+                        _rules[(8 * at) + (bit & 7)] = field.Rule;
+                }
+            }
+        }
+    }
+
+    private static uint Get(byte[] bytes, int offset, int width) => new ConfigSpace(bytes).Read(offset, width);
+
+    private static void Put(byte[] bytes, int offset, int width, uint value)
+    {
+        for (int i = 0; i < width; i++)
+            bytes[offset + i] = (byte)(value >> (8 * i));
+    }
+}

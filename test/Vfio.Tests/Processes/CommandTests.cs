@@ -1,0 +1,139 @@
+using System.Text.Json;
+
+namespace Vfio.Tests.Processes;
+
+/// <summary>The verbs as a user runs them.</summary>
+public sealed class CommandTests
+{
+    public static TheoryData<string> Verbs => ["demo", "ls", "show", "dump", "peek", "poke", "serve", "completion"];
+
+    [Theory]
+    [MemberData(nameof(Verbs))]
+    public void Help_shows_an_example_of_each_verb(string verb)
+    {
+        VfioCommand.Result help = VfioCommand.Run(verb, "--help");
+        Assert.Equal(0, help.ExitCode);
+        string examples = help.Output[help.Output.IndexOf("Examples:", StringComparison.Ordinal)..];
+        Assert.Contains("vfio", examples);
+        Assert.Contains(verb, examples);
+    }
+
+    [Fact]
+    public void Help_of_the_command_names_every_verb_that_people_use()
+    {
+        string help = VfioCommand.Run("--help").Output;
+        Assert.All(Verbs, verb => Assert.Contains($"  {verb.Data}", help));
+        Assert.DoesNotContain("demo-owner", help);
+    }
+
+    [Theory]
+    [InlineData("show", "0000:ff:1f.7")]
+    [InlineData("show", "nonsense")]
+    [InlineData("show", "model:nonsense")]
+    [InlineData("show", "model:edu?nonsense=1")]
+    [InlineData("show", "unix:/nowhere/at/all")]
+    [InlineData("show", "--from", "/nowhere/at/all")]
+    [InlineData("peek", "model:edu", "bar1", "0")]
+    [InlineData("peek", "model:edu", "bar0", "0x100000")]
+    [InlineData("poke", "model:edu", "config", "0x3c", "0x100", "-w", "1")]
+    [InlineData("serve", "model:edu", "--socket", "/nowhere/at/all")]
+    public void A_refusal_is_one_line_that_names_the_device(params string[] words)
+    {
+        VfioCommand.Result refused = VfioCommand.Run(words);
+        Assert.Equal(1, refused.ExitCode);
+        Assert.Equal("", refused.Output);
+        string line = Assert.Single(refused.Errors.TrimEnd('\n').Split('\n'));
+        Assert.StartsWith("vfio: ", line);
+        string device = words.LastOrDefault(word => word.Contains('/', StringComparison.Ordinal)) ?? words[1];
+        Assert.Contains(device.Split('?')[0].Replace("unix:", "", StringComparison.Ordinal), line);
+    }
+
+    [Theory]
+    [InlineData("peek", "model:edu", "bar9", "0")]
+    [InlineData("peek", "model:edu")]
+    [InlineData("nonsense")]
+    [InlineData("serve", "model:edu")]
+    [InlineData("show", "model:edu", "--from", "x")]
+    public void Wrong_words_are_one_line_and_exit_2(params string[] words)
+    {
+        VfioCommand.Result misused = VfioCommand.Run(words);
+        Assert.Equal(2, misused.ExitCode);
+        Assert.StartsWith("vfio: ", Assert.Single(misused.Errors.TrimEnd('\n').Split('\n')));
+    }
+
+    [Fact]
+    public void Peek_reads_a_register_and_poke_writes_one()
+    {
+        Assert.Equal("0x010000ed\n", VfioCommand.Run("peek", "model:edu", "bar0", "0").Output);
+        Assert.Equal("0x11e81234\n", VfioCommand.Run("peek", "model:edu", "config", "0").Output);
+        Assert.Equal("0xedcba987\n", VfioCommand.Run("poke", "model:edu", "bar0", "4", "0x12345678").Output);
+        Assert.Equal("0x0b\n", VfioCommand.Run("poke", "model:edu", "config", "0x3c", "0x0b", "-w", "1").Output);
+    }
+
+    [Fact]
+    public void A_served_device_is_shown_as_the_model_is()
+    {
+        using ServerProcess server = new();
+        string served = VfioCommand.Run("show", "unix:" + server.SocketPath).Output;
+        Assert.Contains("Capabilities:", served);
+        Assert.Equal(VfioCommand.Run("show", "model:edu").Output, served);
+    }
+
+    [Fact]
+    public void A_dump_can_be_shown_again()
+    {
+        string file = Path.GetTempFileName();
+        try
+        {
+            File.WriteAllText(file, VfioCommand.Run("dump", "model:edu").Output);
+            string fromDump = VfioCommand.Run("show", "--from", file).Output;
+            Assert.Contains("[40]", fromDump);
+            Assert.Contains("MSI", fromDump);
+        }
+        finally
+        {
+            File.Delete(file);
+        }
+    }
+
+    [Fact]
+    public void The_map_says_what_each_bit_is()
+    {
+        string map = VfioCommand.Run("show", "model:edu", "--map").Output;
+        // COMMAND, PCI 3.0 section 6.2.2: bit 2 is bus master, passed through; bits 1, 0 and 10 are virtual.
+        string command = map.Split('\n').First(line => line.Contains(" Control ", StringComparison.Ordinal) || line.Contains(" Command ", StringComparison.Ordinal));
+        Assert.Matches("p", command);
+        Assert.Matches("v", command);
+    }
+
+    [Fact]
+    public void Json_is_one_document()
+    {
+        foreach (string[] words in new string[][] { ["ls", "--json"], ["show", "model:edu", "--json"], ["peek", "model:edu", "config", "0", "--json"] })
+        {
+            using JsonDocument document = JsonDocument.Parse(VfioCommand.Run(words).Output);
+            Assert.Equal(JsonValueKind.Array, document.RootElement.ValueKind);
+        }
+    }
+
+    [Theory]
+    [InlineData("bash")]
+    [InlineData("zsh")]
+    [InlineData("fish")]
+    public void Completion_prints_a_script(string shell)
+    {
+        Assert.Contains("[suggest:", VfioCommand.Run("completion", shell).Output);
+    }
+
+    [Fact]
+    public void Completion_completes_verbs() => Assert.Contains("serve", VfioCommand.Run("[suggest:6]", "vfio s").Output);
+
+    [Fact]
+    public void Sigterm_ends_a_server_cleanly()
+    {
+        using ServerProcess server = new();
+        server.Terminate();
+        Assert.Equal(0, server.ExitCode);
+        Assert.False(File.Exists(server.SocketPath));
+    }
+}

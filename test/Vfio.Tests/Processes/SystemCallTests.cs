@@ -1,0 +1,85 @@
+using System.Diagnostics;
+using System.Globalization;
+
+namespace Vfio.Tests.Processes;
+
+/// <summary>How many system calls a 4-byte read over the socket costs, as strace counts them on each side.</summary>
+public sealed class SystemCallTests
+{
+    private const int Few = 1000, Many = 3000;
+
+    [Fact]
+    public void A_read_is_two_system_calls_on_the_client()
+    {
+        SkipWithoutStrace();
+        using ServerProcess server = new();
+        Assert.Equal(2.0, CallsPerRead(reads => CountClient(server, reads)), 0.05);
+    }
+
+    [Fact]
+    public void A_read_is_two_system_calls_on_the_server()
+    {
+        SkipWithoutStrace();
+        Assert.Equal(2.0, CallsPerRead(CountServer), 0.05);
+    }
+
+    // What start-up and shutdown cost is the same in both runs and falls out of the difference.
+    private static double CallsPerRead(Func<int, int> count) => (count(Many) - count(Few)) / (double)(Many - Few);
+
+    private static int CountClient(ServerProcess server, int reads)
+    {
+        string summary = Path.GetTempFileName();
+        try
+        {
+            Run("strace", ["-f", "-c", "-o", summary, .. PeekCommand(server.SocketPath, reads)]);
+            return SocketCalls(summary);
+        }
+        finally
+        {
+            File.Delete(summary);
+        }
+    }
+
+    private static int CountServer(int reads)
+    {
+        string summary = Path.GetTempFileName();
+        try
+        {
+            using (ServerProcess server = ServerProcess.Under(["strace", "-f", "-c", "-o", summary]))
+            {
+                Run("dotnet", PeekCommand(server.SocketPath, reads)[1..]);
+                server.WaitUntilIdle();
+                server.Terminate();
+            }
+
+            return SocketCalls(summary);
+        }
+        finally
+        {
+            File.Delete(summary);
+        }
+    }
+
+    private static string[] PeekCommand(string socket, int reads) =>
+        ["dotnet", VfioCommand.Path, "peek", "unix:" + socket, "config", "0", "--width", "4", "--repeat", reads.ToString(CultureInfo.InvariantCulture)];
+
+    // Lines of strace -c: % time, seconds, usecs/call, calls, [errors,] syscall.
+    private static int SocketCalls(string summary) => File.ReadLines(summary)
+        .Select(line => line.Split(' ', StringSplitOptions.RemoveEmptyEntries))
+        .Where(words => words.Length >= 5 && words[^1] is "recvmsg" or "sendmsg" or "recvfrom" or "sendto" or "read" or "write" or "poll" or "ppoll"
+            or "epoll_wait" or "futex")
+        .Sum(words => int.Parse(words[3], CultureInfo.InvariantCulture));
+
+    private static void Run(string program, string[] words)
+    {
+        ProcessStartInfo start = new(program, words) { RedirectStandardOutput = true };
+        using Process process = Process.Start(start)!;
+        process.StandardOutput.ReadToEnd();
+        process.WaitForExit();
+        Assert.Equal(0, process.ExitCode);
+    }
+
+    private static void SkipWithoutStrace() =>
+        Assert.SkipUnless(Environment.GetEnvironmentVariable("PATH")!.Split(':').Any(folder => File.Exists(Path.Combine(folder, "strace"))),
+            "strace is not installed");
+}

@@ -1,0 +1,108 @@
+using System.Diagnostics;
+using System.Globalization;
+
+namespace Vfio.Tests;
+
+/// <summary>A real server in a process of its own: <c>vfio serve ADDRESS --socket PATH</c>. Ended, and its socket gone, when disposed.</summary>
+public sealed class ServerProcess : IDisposable
+{
+    private static readonly TimeSpan Fence = TimeSpan.FromSeconds(60);
+    private readonly Process _process;
+    private readonly string _folder;
+    private readonly int _socketsAtRest;
+
+    public ServerProcess()
+        : this("model:edu", [])
+    {
+    }
+
+    private ServerProcess(string address, string[] wrapper)
+    {
+        _folder = Directory.CreateTempSubdirectory("vfio-test-").FullName;
+        SocketPath = Path.Combine(_folder, "s");
+        string[] words = [.. wrapper, "dotnet", VfioCommand.Path, "serve", address, "--socket", SocketPath, "--patience", "1"];
+        ProcessStartInfo start = new(words[0], words[1..])
+        {
+            RedirectStandardOutput = true,
+            RedirectStandardError = true,
+        };
+        _process = Process.Start(start)!;
+        _process.ErrorDataReceived += (_, line) => Errors.Enqueue(line.Data ?? "");
+        _process.BeginErrorReadLine();
+        string? ready = _process.StandardOutput.ReadLine();
+        Assert.True(ready?.StartsWith("ready ", StringComparison.Ordinal), $"the server said '{ready}' {string.Join('\n', Errors)}");
+        _ = _process.StandardOutput.ReadToEndAsync();
+        _socketsAtRest = SocketCount;
+    }
+
+    /// <summary>Starts one under another program, such as strace.</summary>
+    public static ServerProcess Under(string[] wrapper) => new("model:edu", wrapper);
+
+    public string SocketPath { get; }
+
+    public System.Collections.Concurrent.ConcurrentQueue<string> Errors { get; } = new();
+
+    public int Id => _process.Id;
+
+    public bool IsAlive => !_process.HasExited;
+
+    public int ExitCode => _process.ExitCode;
+
+    private int SocketCount => Descriptors().Count(target => target == "socket");
+
+    /// <summary>Waits until it has no client.</summary>
+    public void WaitUntilIdle() => Assert.True(
+        SpinWait.SpinUntil(() => SocketCount == _socketsAtRest, Fence), "a session does not end");
+
+    /// <summary>What its open descriptors are, but for those that the runtime opens and closes by itself.</summary>
+    public IReadOnlyList<string> Descriptors() =>
+    [
+        .. Directory.EnumerateFiles($"/proc/{Id}/fd").Select(LinkOf).OfType<string>()
+            .Where(target => !target.Contains("/proc/", StringComparison.Ordinal) && !target.Contains("/sys/", StringComparison.Ordinal)
+                && !target.EndsWith(".dll", StringComparison.Ordinal))
+            .Select(target => target.Split(':')[0]).Order(StringComparer.Ordinal),
+    ];
+
+    /// <summary>Its mappings of memory that clients share.</summary>
+    public IReadOnlyList<string> SharedMappings() =>
+        [.. File.ReadLines($"/proc/{Id}/maps").Where(line => line.Contains("test-client", StringComparison.Ordinal))];
+
+    /// <summary>Waits until the server holds just what it held before a client came.</summary>
+    public void AssertComesBackTo(IReadOnlyList<string> descriptors)
+    {
+        SpinWait.SpinUntil(() => !IsAlive || (descriptors.SequenceEqual(Descriptors()) && SharedMappings().Count == 0), Fence);
+        Assert.True(IsAlive, $"the server ended: {string.Join('\n', Errors)}");
+        Assert.Equal(descriptors, Descriptors());
+        Assert.Empty(SharedMappings());
+    }
+
+    /// <summary>Asks it to end, and waits until it has.</summary>
+    public void Terminate()
+    {
+        // A wrapper passes no signals on: the server is its child.
+        string children = File.ReadAllText($"/proc/{Id}/task/{Id}/children").Trim();
+        using Process kill = Process.Start("kill", ["-TERM", children.Length > 0 ? children : Id.ToString(CultureInfo.InvariantCulture)]);
+        Assert.True(_process.WaitForExit(Fence), "it does not end on SIGTERM");
+    }
+
+    public void Dispose()
+    {
+        if (!_process.HasExited)
+            _process.Kill();
+        _process.WaitForExit();
+        _process.Dispose();
+        Directory.Delete(_folder, recursive: true);
+    }
+
+    private static string? LinkOf(string path)
+    {
+        try
+        {
+            return new FileInfo(path).LinkTarget;
+        }
+        catch (IOException)
+        {
+            return null;
+        }
+    }
+}
