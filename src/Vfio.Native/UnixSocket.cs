@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 
 namespace Vfio.Native;
@@ -68,6 +69,7 @@ public sealed unsafe class UnixSocket : IDisposable
     /// <param name="error">Why the result is negative: <see cref="Errno.TryAgain"/> when nothing was there. With a result of 0 or more,
     /// <see cref="Errno.TooManyOpenFiles"/> when descriptors were dropped because this process has no room for them.</param>
     /// <returns>How many bytes; 0 when the peer closed; -1 with <paramref name="error"/>.</returns>
+    [SkipLocalsInit] // The kernel writes what is read of the control buffer.
     public int Receive(Span<byte> buffer, DescriptorQueue descriptors, bool wait, out Errno error)
     {
         ArgumentNullException.ThrowIfNull(descriptors);
@@ -104,6 +106,7 @@ public sealed unsafe class UnixSocket : IDisposable
     /// <param name="wait">Whether to wait while the peer's queue is full.</param>
     /// <param name="error">Why the result is negative: <see cref="Errno.TryAgain"/> when the queue is full.</param>
     /// <returns>How many bytes were taken, perhaps fewer than given; -1 with <paramref name="error"/>.</returns>
+    [SkipLocalsInit] // What the kernel reads of the control buffer is written first.
     public int Send(
         ReadOnlySpan<byte> first, ReadOnlySpan<byte> second, ReadOnlySpan<FileDescriptor> descriptors, bool wait, out Errno error)
     {

@@ -45,6 +45,11 @@ internal sealed class ServerSession
             while (_channel.WaitForCommands(_device is null ? handshake : new Deadline(_options.IdleTimeout)))
                 AnswerAll();
         }
+        catch (Exception failure)
+        {
+            // A fault of this library, or of the process: out of memory, say. The next client may fare better.
+            ServerLog.SessionFailed(_logger, failure);
+        }
         finally
         {
             End();
