@@ -171,7 +171,7 @@ public sealed unsafe class SharedMemory : IDisposable
     }
 
     private void ThrowBadAccess(ulong offset, int width) => throw new ArgumentOutOfRangeException(
-        nameof(offset), $"a {width}-byte access at {offset:#x} does not fit the {(_base is null ? "unmapped" : "")} memory of {_length:#x} bytes");
+        nameof(offset), $"a {width}-byte access at 0x{offset:x} does not fit the {(_base is null ? "unmapped" : "")} memory of 0x{_length:x} bytes");
 
     private bool ReadFile(ulong offset, Span<byte> destination)
     {

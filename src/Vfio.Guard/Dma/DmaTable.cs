@@ -266,7 +266,8 @@ public sealed class DmaTable
 
     private void LetGo(DmaMemory memory, ulong at, int count)
     {
-        _ownerAccesses.Exit(at, at + (ulong)(count - 1));
+        // In this order the memory is free when an unmap that waited returns.
         memory.Release();
+        _ownerAccesses.Exit(at, at + (ulong)(count - 1));
     }
 }

@@ -106,9 +106,55 @@ public sealed class GuardedFunctionTests
         Assert.True(memory.IsFreed);
         Assert.Equal(before, Config(function));
         Assert.Equal(Errno.OperationNotPermitted, function.Slot.WriteMemory(new Iova(0x1000), [1]));
+        Assert.Equal(1, guarded.Refusals.DmaAccesses);
         function.Interrupt(0);
         Assert.Equal(0ul, fired.Drain());
         Assert.Throws<ObjectDisposedException>(() => device.ReadRegion(RegionIndex.Config, 0, new byte[1]));
+    }
+
+    [Fact]
+    public void A_device_that_never_stops_does_not_trouble_its_users()
+    {
+        FunctionDescription description = Plain with { MsiVectors = 2, Msix = new MsixDescription(4, Bar: 2) };
+        PlainFunction function = new(description, (0, new MemoryBar("m", 0x1000), BarType.Memory32));
+        using GuardedFunction guarded = new(function);
+        bool stop = false;
+        Thread[] busy = [.. Enumerable.Range(0, 2).Select(vector => new Thread(() =>
+        {
+            byte[] bytes = new byte[256];
+            while (!Volatile.Read(ref stop))
+            {
+                function.Interrupt(vector);
+                function.Slot.WriteMemory(new Iova(0x1000), bytes);
+                function.EndInterrupt();
+            }
+        })
+        { IsBackground = true })];
+        foreach (Thread thread in busy)
+            thread.Start();
+        for (int i = 0; i < 300; i++)
+        {
+            using IVfioDevice device = guarded.Open();
+            FakeMemory memory = new(0x1000);
+            device.MapDma(new DmaMapping(new Iova(0x1000), 0x1000, DmaAccess.ReadWrite, memory, 0));
+            memory.Release();
+            using EventFd first = EventFd.Create();
+            using EventFd second = EventFd.Create();
+            InterruptIndex kind = new((uint)(i % 3));
+            FileDescriptor[] events = kind == InterruptIndex.Intx ? [first.Descriptor] : [first.Descriptor, second.Descriptor];
+            device.WriteRegion(RegionIndex.Config, 4, [6, 0]);
+            device.SetInterrupts(InterruptRequest.Bind(kind, InterruptAction.Trigger, 0, events));
+            Assert.True(first.Wait(TimeSpan.FromSeconds(30)));
+            device.Reset();
+            device.SetInterrupts(InterruptRequest.Disable(kind));
+            device.Dispose();
+            Assert.True(memory.IsFreed);
+            Assert.False(guarded.NeedsReset);
+        }
+
+        Volatile.Write(ref stop, true);
+        foreach (Thread thread in busy)
+            thread.Join();
     }
 
     [Fact]
