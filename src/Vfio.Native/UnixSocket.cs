@@ -148,6 +148,22 @@ public sealed unsafe class UnixSocket : IDisposable
         }
     }
 
+    /// <summary>Sends bytes, and after them part of shared memory without a copy on the way.</summary>
+    /// <param name="first">Sent first; may be empty.</param>
+    /// <param name="memory">Mapped memory; what the other holders write meanwhile may or may not be sent.</param>
+    /// <param name="offset">Where in the memory the part starts, in bytes.</param>
+    /// <param name="count">Bytes of the part.</param>
+    /// <param name="wait">Whether to wait while the peer's queue is full.</param>
+    /// <param name="error">Why the result is negative: <see cref="Errno.TryAgain"/> when the queue is full.</param>
+    /// <returns>How many bytes were taken, perhaps fewer than given; -1 with <paramref name="error"/>.</returns>
+    /// <exception cref="ArgumentOutOfRangeException">The part leaves the memory, or that is not mapped.</exception>
+    public int Send(ReadOnlySpan<byte> first, SharedMemory memory, ulong offset, int count, bool wait, out Errno error)
+    {
+        ArgumentNullException.ThrowIfNull(memory);
+        // SAFETY: AddressOf checked the range; the kernel only reads it, and answers EFAULT where the file was cut off.
+        return Send(first, new ReadOnlySpan<byte>(memory.AddressOf(offset, count), count), default, wait, out error);
+    }
+
     /// <summary>Ends the connection both ways; a receive or send that waits in another thread returns.</summary>
     public void Shutdown() => _ = LibC.shutdown(_descriptor.Number, LibC.SHUT_RDWR);
 
