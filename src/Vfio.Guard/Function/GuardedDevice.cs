@@ -239,5 +239,6 @@ internal sealed class GuardedDevice : IVfioDevice, IResetTarget
         _power is { IsAsleep: true } ? "the function is not in D0" : "decoding is off in the Command register");
 
     private void ThrowRefused(in InterruptRequest request, Errno error) => throw new VfioException(
-        $"{request.Action} by {request.Data} of {request.Index} vectors {request.Start} to {request.Start + (long)request.Count - 1}", Name, error);
+        $"{request.Action} by {request.Data} of {request.Index} vectors {request.Start} to {request.Start + (long)request.Count - 1}",
+            Name, error);
 }

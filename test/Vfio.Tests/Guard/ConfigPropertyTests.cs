@@ -77,7 +77,8 @@ public sealed class ConfigPropertyTests
             if (!hardware.Config.SequenceEqual(model.Hardware))
             {
                 int at = hardware.Config.CommonPrefixLength(model.Hardware);
-                string log = string.Join(", ", hardware.Log.Select(entry => $"{(entry.IsWrite ? 'W' : 'R')}{entry.Width}@{entry.Offset:x}={entry.Value:x}"));
+                string log = string.Join(", ", hardware.Log.Select(
+                    entry => $"{(entry.IsWrite ? 'W' : 'R')}{entry.Width}@{entry.Offset:x}={entry.Value:x}"));
                 Assert.Fail($"{where}: 0x{at:x} of the hardware is {hardware.Config[at]:x2}, not {model.Hardware[at]:x2}; {log}");
             }
 

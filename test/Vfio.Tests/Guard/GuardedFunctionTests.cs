@@ -52,7 +52,11 @@ public sealed class GuardedFunctionTests
     [Fact]
     public void A_failing_reset_fails_the_open()
     {
-        RamFunction function = new(Config(), new ulong[7], new byte[256]) { ResetResult = Errno.TimedOut, ResetMethods = [ResetMethod.Flr] };
+        RamFunction function = new(Config(), new ulong[7], new byte[256])
+        {
+            ResetResult = Errno.TimedOut,
+            ResetMethods = [ResetMethod.Flr],
+        };
         using GuardedFunction guarded = new(function);
         Assert.Equal(Errno.TimedOut, Assert.Throws<VfioException>(guarded.Open).Errno);
         Assert.True(guarded.NeedsReset);
@@ -90,8 +94,8 @@ public sealed class GuardedFunctionTests
     [Fact]
     public void Close_takes_everything_away()
     {
-        using GuardedFunction guarded = new(new PlainFunction(Plain with { MsiVectors = 1 }, (0, new MemoryBar("m", 0x1000), BarType.Memory32)));
-        PlainFunction function = (PlainFunction)guarded.Layout.Function;
+        PlainFunction function = new(Plain with { MsiVectors = 1 }, (0, new MemoryBar("m", 0x1000), BarType.Memory32));
+        using GuardedFunction guarded = new(function);
         IVfioDevice device = guarded.Open();
         byte[] before = Config(function);
         FakeMemory memory = new(0x1000);
@@ -226,7 +230,8 @@ public sealed class GuardedFunctionTests
         WellBehavedReport report = guarded.Judge();
         Assert.True(report.IsWellBehaved, string.Join("\n", report.Verdicts));
         Assert.Equal(6, report.Verdicts.Count);
-        Assert.Equal([Answer.Unknown], report.Verdicts.Where(verdict => verdict.Question.Contains("group")).Select(verdict => verdict.Answer));
+        Assert.Equal([Answer.Unknown],
+            report.Verdicts.Where(verdict => verdict.Question.Contains("group")).Select(verdict => verdict.Answer));
     }
 
     [Theory]
@@ -264,7 +269,8 @@ public sealed class GuardedFunctionTests
     {
         byte[] config = Config();
         config[0x0e] = 1;
-        VfioException refused = Assert.Throws<VfioException>(() => new GuardedFunction(new RamFunction(config, new ulong[7], new byte[256])));
+        RamFunction bridge = new(config, new ulong[7], new byte[256]);
+        VfioException refused = Assert.Throws<VfioException>(() => new GuardedFunction(bridge));
         Assert.Equal(Errno.InvalidArgument, refused.Errno);
     }
 
@@ -281,6 +287,7 @@ public sealed class GuardedFunctionTests
     /// <summary>A function from before PCI 2.3: INTx disable does not exist.</summary>
     private sealed class FixedCommandFunction() : PlainFunction(Plain), IPciFunction
     {
-        void IPciFunction.WriteConfig(int offset, int width, uint value) => WriteConfig(offset, width, offset == 4 ? value & ~0x400u : value);
+        void IPciFunction.WriteConfig(int offset, int width, uint value) =>
+            WriteConfig(offset, width, offset == 4 ? value & ~0x400u : value);
     }
 }

@@ -9,7 +9,13 @@ public sealed class GuardedInterruptTests : IDisposable
     private static readonly TimeSpan Fence = TimeSpan.FromSeconds(30);
 
     private readonly Lease _lease = new(
-        new FunctionDescription("x", 1, 2) { InterruptPin = 1, MsiVectors = 4, MsiHasMasks = true, Msix = new MsixDescription(70, Bar: 2, 0x1000, 0x2000) },
+        new FunctionDescription("x", 1, 2)
+        {
+            InterruptPin = 1,
+            MsiVectors = 4,
+            MsiHasMasks = true,
+            Msix = new MsixDescription(70, Bar: 2, 0x1000, 0x2000),
+        },
         (2, new MemoryBar("msix", 0x4000), BarType.Memory32));
 
     private readonly EventFd _event = EventFd.Create();
