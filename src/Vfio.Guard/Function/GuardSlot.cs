@@ -1,21 +1,28 @@
 namespace Vfio.Guard;
 
 /// <summary>The slot that a guarded function is plugged into: what it does reaches the user who has it open, or nobody.</summary>
-internal sealed class GuardSlot : IPciSlot
+/// <param name="refusals">Counts what reaches nobody.</param>
+internal sealed class GuardSlot(RefusalCounter refusals) : IPciSlot
 {
     private volatile GuardedDevice? _device;
 
     internal void Lend(GuardedDevice? device) => _device = device;
 
     public Errno ReadMemory(Iova address, Span<byte> destination) =>
-        _device is { } device ? device.ReadMemory(address, destination) : Errno.OperationNotPermitted;
+        _device is { } device ? device.ReadMemory(address, destination) : Refuse();
 
     public Errno WriteMemory(Iova address, ReadOnlySpan<byte> source) =>
-        _device is { } device ? device.WriteMemory(address, source) : Errno.OperationNotPermitted;
+        _device is { } device ? device.WriteMemory(address, source) : Refuse();
 
     public void SetIntx(bool asserted) => _device?.SetPin(asserted);
 
     public void SignalMsi(int vector) => _device?.Message(InterruptIndex.Msi, vector);
 
     public void SignalMsix(int vector) => _device?.Message(InterruptIndex.Msix, vector);
+
+    private Errno Refuse()
+    {
+        refusals.AddDmaAccess();
+        return Errno.OperationNotPermitted;
+    }
 }
