@@ -30,7 +30,7 @@ internal sealed class GuestMachine : IDisposable
             "-kernel", parts.Kernel, "-initrd", parts.Initramfs, "-append", CommandLine,
             "-chardev", $"file,id=console,path={PathOf("console")}", "-serial", "chardev:console",
             "-chardev", $"socket,id=agent,path={PathOf("agent")}", "-serial", "chardev:agent",
-            "-chardev", $"socket,id=monitor,path={PathOf("monitor")}", "-mon", "chardev=monitor,mode=control",
+            "-chardev", $"socket,id=monitor,path={PathOf("monitor")}", "-object", "monitor-qmp,id=qmp,chardev=monitor",
             .. words,
         ];
         ProcessStartInfo start = new("bash", ["-c", $"exec \"$0\" \"$@\" {attachment}", GuestParts.Qemu, .. all])

@@ -35,6 +35,9 @@ public sealed class ServerProcess : IDisposable
         _socketsAtRest = SocketCount;
     }
 
+    /// <summary>Starts one that lends another device.</summary>
+    public static ServerProcess Of(string address) => new(address, []);
+
     /// <summary>Starts one under another program, such as strace.</summary>
     public static ServerProcess Under(string[] wrapper) => new("model:edu", wrapper);
 
@@ -57,12 +60,14 @@ public sealed class ServerProcess : IDisposable
     public void WaitUntilIdle() => Assert.True(
         SpinWait.SpinUntil(() => SocketCount == _socketsAtRest, Fence), "a session does not end");
 
-    /// <summary>Waits for the lines that it prints to be pasted after <c>qemu-system-x86_64</c>.</summary>
-    public string WaitForQemuWords()
-    {
-        Assert.True(SpinWait.SpinUntil(() => QemuWords().Any(line => line.Contains("-device", StringComparison.Ordinal)), Fence));
-        return string.Join('\n', QemuWords());
-    }
+    /// <summary>The words for QEMU's shared memory that it prints to be pasted into a shell's line.</summary>
+    public string QemuMemory => Printed("  -object").TrimEnd('\\');
+
+    /// <summary>The words for QEMU's device that it prints to be pasted into a shell's line.</summary>
+    public string QemuDevice => Printed("  -device");
+
+    /// <summary>What it would print if it listened elsewhere.</summary>
+    public string QemuDeviceAt(string path) => QemuDevice.Replace(SocketPath, path, StringComparison.Ordinal);
 
     /// <summary>What its open descriptors are, but for those that the runtime opens and closes by itself.</summary>
     public IReadOnlyList<string> Descriptors() =>
@@ -103,8 +108,12 @@ public sealed class ServerProcess : IDisposable
         Directory.Delete(_folder, recursive: true);
     }
 
-    private IEnumerable<string> QemuWords() => Output.Where(line =>
-        line.StartsWith("  -object", StringComparison.Ordinal) || line.StartsWith("  -device", StringComparison.Ordinal));
+    private string Printed(string start)
+    {
+        string? Find() => Output.FirstOrDefault(line => line.StartsWith(start, StringComparison.Ordinal));
+        Assert.True(SpinWait.SpinUntil(() => Find() is not null, Fence), $"it does not print '{start}'");
+        return Find()!;
+    }
 
     private async Task CollectOutputAsync()
     {
