@@ -33,10 +33,12 @@ internal sealed class ServeVerb() : Verb("serve", "Lend a device to other progra
             DefaultValueFactory = _ => 30,
         };
         Option<bool> verbose = new("--verbose") { Description = "Log every message that is refused." };
+        Option<bool> libvirt = new("--libvirt") { Description = "Print XML for libvirt too." };
         command.Add(address);
         command.Add(socket);
         command.Add(descriptor);
         command.Add(user);
+        command.Add(libvirt);
         command.Add(patience);
         command.Add(verbose);
         command.Validators.Add(result =>
@@ -57,11 +59,12 @@ internal sealed class ServeVerb() : Verb("serve", "Lend a device to other progra
                 SendTimeout = wait,
                 Logger = logging.CreateLogger("vfio"),
             };
-            await ServeAsync(parsed.GetValue(address)!, options, parsed.GetValue(user), parsed.InvocationConfiguration.Output);
+            await ServeAsync(
+                parsed.GetValue(address)!, options, parsed.GetValue(user), parsed.GetValue(libvirt), parsed.InvocationConfiguration.Output);
         });
     }
 
-    private static async Task ServeAsync(string address, VfioUserServerOptions options, string? user, TextWriter output)
+    private static async Task ServeAsync(string address, VfioUserServerOptions options, string? user, bool libvirt, TextWriter output)
     {
         using CancellationTokenSource end = new();
         using PosixSignalRegistration terminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, Stop);
@@ -71,7 +74,7 @@ internal sealed class ServeVerb() : Verb("serve", "Lend a device to other progra
         if (user is not null && options.Path is not null)
             UserAccount.Find(user).TakeOwnership(options.Path);
 
-        Invite(output, options.Path);
+        Invitation.Write(output, options.Path, libvirt);
         await server.RunAsync(end.Token);
 
         void Stop(PosixSignalContext signal)
@@ -79,29 +82,6 @@ internal sealed class ServeVerb() : Verb("serve", "Lend a device to other progra
             signal.Cancel = true;
             end.Cancel();
         }
-    }
-
-    private static void Invite(TextWriter output, string? socket)
-    {
-        if (socket is null)
-        {
-            output.WriteLine("ready on the passed descriptor");
-            return;
-        }
-
-        string path = Path.GetFullPath(socket);
-        output.WriteLine(
-            $$$"""
-            ready {{{path}}}
-            attach it to QEMU 10.1 or later with:
-              -object memory-backend-memfd,id=mem,size=1G,share=on -numa node,memdev=mem \
-              -device '{"driver":"vfio-user-pci","socket":{"path":"{{{path}}}","type":"unix"}}'
-            or to Cloud Hypervisor with:
-              --memory shared=on --user-device socket={{{path}}}
-            or look at it with:
-              vfio show unix:{{{path}}}
-            """);
-        output.Flush();
     }
 
     private static ILoggerFactory CreateLogging(bool verbose) => LoggerFactory.Create(builder =>

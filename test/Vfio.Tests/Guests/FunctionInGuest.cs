@@ -1,5 +1,3 @@
-using System.Globalization;
-
 namespace Vfio.Tests.Guests;
 
 /// <summary>A function that vfio-pci lends inside the guest, open. Closed when disposed.</summary>
@@ -28,9 +26,18 @@ internal sealed class FunctionInGuest : IDisposable
 
     public void WriteConfig(uint offset, uint value, int bytes) => _agent.Do($"config {offset} {bytes} {value}");
 
+    /// <summary>Writes 2 bytes of config space past what vfio-pci in the guest lets its users write.</summary>
+    public void WriteConfigBeside(uint offset, int value)
+    {
+        string bytes = $"\\x{value & 0xff:x2}\\x{value >> 8:x2}";
+        string config = $"/sys/bus/pci/devices/{_address}/config";
+        _agent.Do($"printf '{bytes}' | dd of={config} bs=2 count=1 seek={offset / 2} conv=notrunc 2>&1");
+    }
+
     public ulong Read(uint offset, int bytes = 4, int bar = 0) => _agent.Number($"read {_address} {bar} {offset} {bytes}");
 
-    public void Write(uint offset, ulong value, int bytes = 4, int bar = 0) => _agent.Do($"write {_address} {bar} {offset} {bytes} {value}");
+    public void Write(uint offset, ulong value, int bytes = 4, int bar = 0) =>
+        _agent.Do($"write {_address} {bar} {offset} {bytes} {value}");
 
     /// <summary>Reads until bits are clear.</summary>
     public void WaitWhile(uint offset, ulong bits) =>
@@ -67,7 +74,7 @@ internal sealed class FunctionInGuest : IDisposable
     public void Put(int offset, byte[] bytes) => _agent.Do($"put {offset} {Convert.ToHexString(bytes)}");
 
     /// <summary>Reads from that page.</summary>
-    public byte[] Get(int offset, int count) => Convert.FromHexString(_agent.Do($"get {offset.ToString(CultureInfo.InvariantCulture)} {count}"));
+    public byte[] Get(int offset, int count) => Convert.FromHexString(_agent.Do($"get {offset} {count}"));
 
     public void Dispose() => _agent.Do("close");
 }

@@ -1,3 +1,4 @@
+using System.Text.Json;
 using Vfio.Devices.Edu;
 
 namespace Vfio.Tests.Guests;
@@ -37,6 +38,9 @@ public sealed class GuestFixture : IDisposable
     /// <summary>The same function as this process has it.</summary>
     internal ExpressFunction ExpressHere { get; } = new();
 
+    /// <summary>What QEMU is told to put into the slot.</summary>
+    internal object SlotDevice { get; private set; } = "";
+
     internal GuestMachine Machine => _machine!;
 
     private string[] AllFunctions => [Edu, Bench, Counter, Express, InSlot];
@@ -57,9 +61,6 @@ public sealed class GuestFixture : IDisposable
 
     /// <summary>Opens a function in the guest.</summary>
     internal FunctionInGuest Open(string function) => new(Need(), function);
-
-    /// <summary>What QEMU is told to attach what is in the slot.</summary>
-    internal object SlotDevice { get; private set; } = "";
 
     /// <summary>Gives a function to vfio-pci in the guest.</summary>
     internal void Bind(string function)
@@ -88,11 +89,12 @@ public sealed class GuestFixture : IDisposable
             LentDevice counter = Keep(LentDevice.OfReadme());
             LentDevice express = Keep(LentDevice.Of(ExpressHere));
             LentDevice slot = Keep(LentDevice.Of(new EduFunction()));
-            SlotDevice = new { driver = "vfio-user-pci", id = SlotName, bus = "slot1", socket = new { path = slot.SocketPath, type = "unix" } };
+            var socket = new { path = slot.SocketPath, type = "unix" };
+            SlotDevice = new { driver = "vfio-user-pci", id = SlotName, bus = "slot1", socket };
             string words = $"{edu.QemuMemory} {edu.QemuDevice} {bench.QemuDevice} {edu.QemuDeviceAt(counter.SocketPath)} "
                 + edu.QemuDeviceAt(express.SocketPath);
             _machine = new GuestMachine(words, "-machine", "q35", "-device", "pcie-root-port,id=slot1,chassis=1",
-                "-device", System.Text.Json.JsonSerializer.Serialize(SlotDevice));
+                "-device", JsonSerializer.Serialize(SlotDevice));
             Edu = Find("0x1234", "0x11e8");
             Bench = Find("0x5646", "0x5542");
             Counter = Find("0x1234", "0x0001");
@@ -116,8 +118,8 @@ public sealed class GuestFixture : IDisposable
     private string Find(string vendor, string device)
     {
         string[] found = Machine.Agent
-            .Do($"cd /sys/bus/pci/devices; for f in *; do echo $f $(cat $f/vendor $f/device); done").Split('\n');
-        return Assert.Single(found, line => line.EndsWith($" {vendor} {device}", StringComparison.Ordinal) && !line.StartsWith(InSlot, StringComparison.Ordinal))
-            .Split(' ')[0];
+            .Do("cd /sys/bus/pci/devices; for f in *; do echo $f $(cat $f/vendor $f/device); done").Split('\n');
+        string[][] words = [.. found.Select(line => line.Split(' '))];
+        return Assert.Single(words, word => word[0] != InSlot && word[1] == vendor && word[2] == device)[0];
     }
 }

@@ -16,11 +16,11 @@ public sealed class ServerProcess : IDisposable
     {
     }
 
-    private ServerProcess(string address, string[] wrapper)
+    private ServerProcess(string address, string[] wrapper, params string[] more)
     {
         _folder = Directory.CreateTempSubdirectory("vfio-test-").FullName;
         SocketPath = Path.Combine(_folder, "s");
-        string[] words = [.. wrapper, "dotnet", VfioCommand.Path, "serve", address, "--socket", SocketPath, "--patience", "1"];
+        string[] words = [.. wrapper, "dotnet", VfioCommand.Path, "serve", address, "--socket", SocketPath, "--patience", "1", .. more];
         ProcessStartInfo start = new(words[0], words[1..])
         {
             RedirectStandardOutput = true,
@@ -35,8 +35,8 @@ public sealed class ServerProcess : IDisposable
         _socketsAtRest = SocketCount;
     }
 
-    /// <summary>Starts one that lends another device.</summary>
-    public static ServerProcess Of(string address) => new(address, []);
+    /// <summary>Starts one that lends another device, or with more words.</summary>
+    public static ServerProcess Of(string address, params string[] words) => new(address, [], words);
 
     /// <summary>Starts one under another program, such as strace.</summary>
     public static ServerProcess Under(string[] wrapper) => new("model:edu", wrapper);
@@ -68,6 +68,14 @@ public sealed class ServerProcess : IDisposable
 
     /// <summary>What it would print if it listened elsewhere.</summary>
     public string QemuDeviceAt(string path) => QemuDevice.Replace(SocketPath, path, StringComparison.Ordinal);
+
+    /// <summary>Waits for a line that it prints.</summary>
+    public string Printed(string start)
+    {
+        string? Find() => Output.FirstOrDefault(line => line.StartsWith(start, StringComparison.Ordinal));
+        Assert.True(SpinWait.SpinUntil(() => Find() is not null, Fence), $"it does not print '{start}'");
+        return Find()!;
+    }
 
     /// <summary>What its open descriptors are, but for those that the runtime opens and closes by itself.</summary>
     public IReadOnlyList<string> Descriptors() =>
@@ -106,13 +114,6 @@ public sealed class ServerProcess : IDisposable
         _process.WaitForExit();
         _process.Dispose();
         Directory.Delete(_folder, recursive: true);
-    }
-
-    private string Printed(string start)
-    {
-        string? Find() => Output.FirstOrDefault(line => line.StartsWith(start, StringComparison.Ordinal));
-        Assert.True(SpinWait.SpinUntil(() => Find() is not null, Fence), $"it does not print '{start}'");
-        return Find()!;
     }
 
     private async Task CollectOutputAsync()
