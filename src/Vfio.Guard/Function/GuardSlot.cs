@@ -20,6 +20,10 @@ internal sealed class GuardSlot(RefusalCounter refusals) : IPciSlot
 
     public void SignalMsix(int vector) => _device?.Message(InterruptIndex.Msix, vector);
 
+    public void ReportError() => _device?.Notify(InterruptIndex.Error);
+
+    public void RequestReturn() => _device?.Notify(InterruptIndex.Request);
+
     private Errno Refuse()
     {
         refusals.AddDmaAccess();

@@ -23,4 +23,14 @@ public interface IPciSlot
     /// <summary>Sends an MSI-X message.</summary>
     /// <param name="vector">From 0, below the size of the function's MSI-X table.</param>
     void SignalMsix(int vector);
+
+    /// <summary>Tells the user that the function met an error which it could not correct: the ERR interrupt.</summary>
+    void ReportError()
+    {
+    }
+
+    /// <summary>Asks the user to give the function back: the REQ interrupt.</summary>
+    void RequestReturn()
+    {
+    }
 }
