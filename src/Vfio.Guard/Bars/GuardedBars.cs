@@ -6,6 +6,9 @@ namespace Vfio.Guard;
 /// <remarks>Accesses are called in the function's turn.</remarks>
 internal sealed class GuardedBars
 {
+    // A bit for each of 2048 vectors.
+    private const int MaxPendingBytes = 256;
+
     private readonly IPciFunction _function;
     private readonly VirtualMsixTable? _table;
     private readonly RegionInfo[] _infos;
@@ -36,7 +39,7 @@ internal sealed class GuardedBars
             if (part.Kind == MsixPartKind.Table)
                 _table.Read((int)part.Offset, piece);
             else if (part.Kind == MsixPartKind.Pending)
-                _table.ReadPending((int)part.Offset, piece);
+                ReadPending(region, offset, (int)part.Offset, piece);
             else
                 _function.ReadRegion(region, offset, piece);
             destination = destination[part.Count..];
@@ -62,6 +65,16 @@ internal sealed class GuardedBars
             source = source[part.Count..];
             offset += (ulong)part.Count;
         }
+    }
+
+    /// <summary>What is pending here, and in the function: a vector without an eventfd is masked there.</summary>
+    private void ReadPending(RegionIndex region, ulong offset, int offsetInPart, Span<byte> destination)
+    {
+        Span<byte> ours = stackalloc byte[MaxPendingBytes];
+        _function.ReadRegion(region, offset, destination);
+        _table!.ReadPending(offsetInPart, ours[..destination.Length]);
+        for (int i = 0; i < destination.Length; i++)
+            destination[i] |= ours[i];
     }
 
     private static RegionInfo Describe(FunctionLayout layout, RegionIndex region)

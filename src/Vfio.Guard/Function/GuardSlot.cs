@@ -30,6 +30,10 @@ internal sealed class GuardSlot(RefusalCounter refusals) : IPciSlot
 
     public bool IsHeard(InterruptIndex kind, int vector) => _device is { } device && device.IsHeard(kind, vector);
 
+    public void ReportError() => _device?.Notify(InterruptIndex.Error);
+
+    public void RequestReturn() => _device?.Notify(InterruptIndex.Request);
+
     private Errno Refuse()
     {
         refusals.AddDmaAccess();

@@ -17,6 +17,7 @@ internal sealed class GuardedDevice : IVfioDevice, IResetTarget
     private readonly GuardedInterrupts _interrupts;
     private readonly MessageHardware _messages;
     private readonly DmaTable _dma;
+    private readonly Lazy<GuardedDoorbells> _doorbells;
     private volatile bool _isClosed;
 
     internal GuardedDevice(GuardedFunction function, FunctionLayout layout, OwnerState owner, Turn turn, RefusalCounter refusals)
@@ -44,6 +45,7 @@ internal sealed class GuardedDevice : IVfioDevice, IResetTarget
             _config.Add(new AdvancedFeaturesControl(layout, _config.Shadow, this));
         if (layout.Function.VirtualIds is { } ids)
             _config.Add(new VirtualIds(ids, _config.Shadow));
+        _doorbells = new(() => new GuardedDoorbells(Name, turn, Ring));
         _config.Reset(byUser: false);
         _messages.Program();
     }
@@ -83,13 +85,16 @@ internal sealed class GuardedDevice : IVfioDevice, IResetTarget
     public void WriteRegion(RegionIndex region, ulong offset, ReadOnlySpan<byte> source)
     {
         using Turn.Scope turn = _turn.Take();
-        Check("write", region, offset, source.Length);
-        if (region == RegionIndex.Config)
-            _config.Write((int)offset, source);
-        else if (region == RegionIndex.Rom)
-            throw new VfioException($"write of {region}", Name, Errno.InvalidArgument, "it can only be read");
-        else
-            _bars.Write(region, offset, source);
+        Write(region, offset, source);
+    }
+
+    public IReadOnlyList<Doorbell> GetDoorbells(RegionIndex region)
+    {
+        using Turn.Scope turn = _turn.Take();
+        CheckOpen();
+        bool isThere = region.IsBar && GetRegion(region).Length > 0;
+        IReadOnlyList<Doorbell> offered = isThere ? _function.Layout.Function.GetDoorbells(region) : [];
+        return offered.Count == 0 ? [] : _doorbells.Value.Get(region, offered);
     }
 
     public void SetInterrupts(in InterruptRequest request)
@@ -162,8 +167,13 @@ internal sealed class GuardedDevice : IVfioDevice, IResetTarget
             _interrupts.Dispose();
             _messages.Program();
             _dma.Clear();
+            if (_doorbells.IsValueCreated)
+                _doorbells.Value.Stop();
             _function.TakeBack();
         }
+
+        if (_doorbells.IsValueCreated)
+            _doorbells.Value.Close();
     }
 
     void IResetTarget.ResetByUser(ResetMethod method)
@@ -219,6 +229,27 @@ internal sealed class GuardedDevice : IVfioDevice, IResetTarget
     {
         _command.StopBusMaster();
         _interrupts.Reset();
+        if (_doorbells.IsValueCreated)
+            _doorbells.Value.Forget();
+    }
+
+    /// <summary>A ring is the write that it stands for; nobody can be told that it failed, but of a fault of the function.</summary>
+    private void Ring(RegionIndex region, Doorbell bell)
+    {
+        ulong value = bell.Match ?? 0;
+        try
+        {
+            Write(region, bell.Offset, Blittable.AsBytes(ref value)[..bell.Width]);
+        }
+        catch (VfioException)
+        {
+            // Rung while decoding is off: on a bus it would reach nobody either.
+        }
+        catch (Exception)
+        {
+            // A fault of the function's code. It has no caller to hear of it, and must not end this process.
+            _interrupts.Fire(InterruptIndex.Error, 0);
+        }
     }
 
     /// <summary>After a reset: the owner's and the guard's programming is back, or the failure is told.</summary>
@@ -229,6 +260,17 @@ internal sealed class GuardedDevice : IVfioDevice, IResetTarget
         if (error != Errno.None)
             throw new VfioException("reset", Name, error);
         _messages.Program();
+    }
+
+    private void Write(RegionIndex region, ulong offset, ReadOnlySpan<byte> source)
+    {
+        Check("write", region, offset, source.Length);
+        if (region == RegionIndex.Config)
+            _config.Write((int)offset, source);
+        else if (region == RegionIndex.Rom)
+            throw new VfioException($"write of {region}", Name, Errno.InvalidArgument, "it can only be read");
+        else
+            _bars.Write(region, offset, source);
     }
 
     private void CheckOpen() => ObjectDisposedException.ThrowIf(_isClosed, this);

@@ -6,7 +6,8 @@ namespace Vfio.Guard;
 /// <remarks>
 /// <para>Any thread may use it. Eventfds are signalled when no lock is held: those that fire in the function's turn, after it.</para>
 /// <para>INTx is a level: when it fires it is masked until somebody unmasks it, and fires again if the pin is still asserted.
-/// A message that comes while its vector is held back is pending, and is signalled when the vector is let go.</para>
+/// A message that comes while its vector is held back is pending, and is signalled when the vector is let go. What the lender has to
+/// say (ERR, REQ) waits for an eventfd.</para>
 /// </remarks>
 internal sealed class GuardedInterrupts : IDisposable
 {
@@ -153,7 +154,8 @@ internal sealed class GuardedInterrupts : IDisposable
             {
                 foreach (ref InterruptVector vector in _kinds[kind].AsSpan())
                 {
-                    vector.IsPending = false;
+                    // What the lender has to say is true after a reset too.
+                    vector.IsPending &= kind > Msix;
                     vector.IsMasked = kind == Msix && vector.Trigger is null;
                 }
             }
@@ -288,7 +290,8 @@ internal sealed class GuardedInterrupts : IDisposable
         }
 
         ref InterruptVector state = ref _kinds[kind][vector];
-        if (!state.IsPending || state.IsMasked || (kind == Msix && _isMsixMasked))
+        bool isHeld = state.IsMasked || (kind == Msix && _isMsixMasked) || (kind > Msix && state.Trigger is null);
+        if (!state.IsPending || isHeld)
             return;
         state.IsPending = false;
         Enqueue(kind, vector);

@@ -89,6 +89,9 @@ public abstract class SoftwareFunction : IPciFunction
     public SharedMemory? GetMemory(RegionIndex region) => _bars.GetMemory(region);
 
     /// <inheritdoc/>
+    public IReadOnlyList<Doorbell> GetDoorbells(RegionIndex region) => _bars.GetDoorbells(region);
+
+    /// <inheritdoc/>
     public void ReadRegion(RegionIndex region, ulong offset, Span<byte> destination) => _bars.Read(region, offset, destination);
 
     /// <inheritdoc/>
@@ -117,6 +120,17 @@ public abstract class SoftwareFunction : IPciFunction
     /// <param name="type">What address space it asks for.</param>
     /// <exception cref="ArgumentException">The number is taken, or the size is not possible.</exception>
     protected void AddBar(int number, BarContent content, BarType type = BarType.Memory32) => _bars.Add(number, content, type);
+
+    /// <summary>Lets a register of a memory BAR be rung by an eventfd instead of written, with no message and nobody who waits.</summary>
+    /// <remarks>A ring reaches the register's write handler as a write of <paramref name="match"/>, or of 0; several rings may be one
+    /// write. So it fits registers of which only the write counts, not the value. Writes of them arrive as ever.</remarks>
+    /// <param name="number">The BAR, added before.</param>
+    /// <param name="offset">Where the register is, in bytes; a multiple of <paramref name="width"/>.</param>
+    /// <param name="width">How wide: 1, 2, 4 or 8 bytes.</param>
+    /// <param name="match">The only value that counts; null when every value means the same.</param>
+    /// <exception cref="ArgumentException">No such register can be, or the BAR is one of I/O ports.</exception>
+    protected void AddDoorbell(int number, ulong offset, int width, ulong? match = null) =>
+        _bars.AddDoorbell(number, new Doorbell(offset, width, match));
 
     /// <summary>Adds an expansion ROM.</summary>
     /// <param name="content">Its bytes; a power of two of at least 2048. Writes never reach it. Disposed with the function.</param>

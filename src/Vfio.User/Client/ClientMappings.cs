@@ -1,10 +1,14 @@
 namespace Vfio.User;
 
 /// <summary>What a client has mapped, by address.</summary>
-/// <remarks>Guarded by the client's gate. Holds a reference on the memory of each mapping.</remarks>
+/// <remarks>Guarded by the client's gate, but for <see cref="Read"/> and <see cref="Write"/>, which any thread may call: a mapping that
+/// is removed is not being used any more. Holds a reference on the memory of each mapping.</remarks>
 internal sealed class ClientMappings
 {
     private readonly List<DmaMapping> _sorted = [];
+
+    // Held by who changes the list and by who reads it without the client's gate.
+    private readonly Lock _lock = new();
 
     /// <summary>How many.</summary>
     internal int Count => _sorted.Count;
@@ -27,7 +31,8 @@ internal sealed class ClientMappings
     internal void Add(in DmaMapping mapping)
     {
         mapping.Memory.AddReference();
-        _sorted.Insert(FirstFrom(mapping.Start.Value), mapping);
+        lock (_lock)
+            _sorted.Insert(FirstFrom(mapping.Start.Value), mapping);
         if (mapping.Memory.Shared is null)
             ByMessage++;
     }
@@ -61,7 +66,8 @@ internal sealed class ClientMappings
     internal void RemoveAt(int place)
     {
         DmaMapping mapping = _sorted[place];
-        _sorted.RemoveAt(place);
+        lock (_lock)
+            _sorted.RemoveAt(place);
         if (mapping.Memory.Shared is null)
             ByMessage--;
         mapping.Memory.Release();
@@ -70,44 +76,56 @@ internal sealed class ClientMappings
     /// <summary>Removes all.</summary>
     internal void Clear()
     {
-        foreach (DmaMapping mapping in _sorted)
+        DmaMapping[] removed;
+        lock (_lock)
+        {
+            removed = [.. _sorted];
+            _sorted.Clear();
+        }
+
+        foreach (DmaMapping mapping in removed)
             mapping.Memory.Release();
-        _sorted.Clear();
         ByMessage = 0;
     }
 
     /// <summary>Copies mapped memory out, for a server that asks; adjacent mappings count as one.</summary>
     internal Errno Read(ulong address, Span<byte> destination)
     {
-        while (destination.Length > 0)
+        lock (_lock)
         {
-            Errno error = Locate(address, destination.Length, DmaAccess.Read, out DmaMapping mapping, out int count);
-            if (error == Errno.None)
-                error = mapping.Memory.Read(mapping.MemoryOffset + (address - mapping.Start.Value), destination[..count]);
-            if (error != Errno.None)
-                return error;
-            destination = destination[count..];
-            address += (ulong)count;
-        }
+            while (destination.Length > 0)
+            {
+                Errno error = Locate(address, destination.Length, DmaAccess.Read, out DmaMapping mapping, out int count);
+                if (error == Errno.None)
+                    error = mapping.Memory.Read(mapping.MemoryOffset + (address - mapping.Start.Value), destination[..count]);
+                if (error != Errno.None)
+                    return error;
+                destination = destination[count..];
+                address += (ulong)count;
+            }
 
-        return Errno.None;
+            return Errno.None;
+        }
     }
 
     /// <summary>Copies into mapped memory, for a server that asks; adjacent mappings count as one.</summary>
     internal Errno Write(ulong address, ReadOnlySpan<byte> source)
     {
-        while (source.Length > 0)
+        lock (_lock)
         {
-            Errno error = Locate(address, source.Length, DmaAccess.Write, out DmaMapping mapping, out int count);
-            if (error == Errno.None)
-                error = mapping.Memory.Write(mapping.MemoryOffset + (address - mapping.Start.Value), source[..count]);
-            if (error != Errno.None)
-                return error;
-            source = source[count..];
-            address += (ulong)count;
-        }
+            while (source.Length > 0)
+            {
+                Errno error = Locate(address, source.Length, DmaAccess.Write, out DmaMapping mapping, out int count);
+                if (error == Errno.None)
+                    error = mapping.Memory.Write(mapping.MemoryOffset + (address - mapping.Start.Value), source[..count]);
+                if (error != Errno.None)
+                    return error;
+                source = source[count..];
+                address += (ulong)count;
+            }
 
-        return Errno.None;
+            return Errno.None;
+        }
     }
 
     private Errno Locate(ulong address, int wanted, DmaAccess access, out DmaMapping mapping, out int count)

@@ -23,6 +23,9 @@ public sealed class VfioUserClient : IVfioDevice
     private readonly RegionInfo?[] _regions;
     private readonly InterruptInfo?[] _interrupts;
     private readonly List<DmaPump> _retired = [];
+    private readonly ClientDoorbells _doorbells;
+    private readonly TwinPump? _twin;
+    private readonly MultiWrites? _multiWrites;
     private readonly int _maxTransferBytes;
     private readonly bool _postsWrites;
     private DmaPump? _pump;
@@ -44,7 +47,9 @@ public sealed class VfioUserClient : IVfioDevice
             _options.Check();
             _channel = new ClientChannel(socket, name, _mappings, _options);
             _facts = new ServerFacts(_channel, name, _options);
-            Capabilities server = _facts.Negotiate();
+            Capabilities server = _facts.Negotiate(out UnixSocket? twin);
+            _twin = twin is null ? null : new TwinPump(twin, _channel, _mappings, _options);
+            _doorbells = new ClientDoorbells(_channel, name);
             _maxTransferBytes = (int)Math.Min(server.MaxDataTransferBytes ?? Protocol.DefaultDataTransferBytes, (ulong)_options.MaxDataTransferBytes);
             int maxDescriptors = (int)Math.Min(server.MaxMessageDescriptors ?? 1, UnixSocket.MaxDescriptors);
             _interruptRequests = new InterruptRequests(_channel, name, maxDescriptors, _maxTransferBytes);
@@ -52,12 +57,15 @@ public sealed class VfioUserClient : IVfioDevice
             _regions = new RegionInfo?[Info.RegionCount];
             _interrupts = new InterruptInfo?[Info.InterruptCount];
             _postsWrites = _options.PostedWrites && !HasMappableRegion();
-            if (_options.AlwaysAnswer)
-                _pump = new DmaPump(_gate, _channel);
+            if (server.WriteMultiple is true)
+                _multiWrites = new MultiWrites(_channel, name, _postsWrites);
+            KeepPump();
         }
         catch
         {
             CloseRegions();
+            _doorbells?.Dispose();
+            _twin?.Dispose();
             _channel?.Dispose();
             socket.Dispose();
             throw;
@@ -122,6 +130,8 @@ public sealed class VfioUserClient : IVfioDevice
         CheckRange(region, offset, source.Length);
         lock (_gate)
         {
+            if (_options.RingDoorbells && TryRing(region, offset, source))
+                return;
             while (source.Length > 0)
             {
                 RegionAccess access = Access(region, offset, source.Length);
@@ -131,6 +141,40 @@ public sealed class VfioUserClient : IVfioDevice
                 offset += (ulong)count;
             }
         }
+    }
+
+    /// <inheritdoc/>
+    public void WriteRegions(ReadOnlySpan<SmallWrite> writes)
+    {
+        foreach (SmallWrite write in writes)
+        {
+            ArgumentOutOfRangeException.ThrowIfNegativeOrZero(write.Width);
+            ArgumentOutOfRangeException.ThrowIfGreaterThan(write.Width, sizeof(ulong));
+            CheckRange(write.Region, write.Offset, write.Width);
+        }
+
+        lock (_gate)
+        {
+            if (_multiWrites is not null && writes.Length > 1)
+            {
+                _multiWrites.Send(writes);
+                return;
+            }
+
+            foreach (SmallWrite write in writes)
+            {
+                ulong value = write.Value;
+                WriteRegion(write.Region, write.Offset, Blittable.AsBytes(ref value)[..write.Width]);
+            }
+        }
+    }
+
+    /// <inheritdoc/>
+    public IReadOnlyList<Doorbell> GetDoorbells(RegionIndex region)
+    {
+        RegionInfo info = GetRegion(region);
+        lock (_gate)
+            return _doorbells.Get(info);
     }
 
     /// <inheritdoc/>
@@ -163,6 +207,7 @@ public sealed class VfioUserClient : IVfioDevice
             ReadOnlySpan<FileDescriptor> descriptors = shared is null ? default : [shared.File];
             // The server may ask for the memory as soon as it has the message.
             _mappings.Add(mapping);
+            _twin?.Start();
             bool mapped = false;
             try
             {
@@ -254,10 +299,12 @@ public sealed class VfioUserClient : IVfioDevice
         pump?.Join();
         foreach (DmaPump retired in _retired)
             retired.Join();
+        _twin?.Dispose();
         lock (_gate)
         {
             _channel.Dispose();
             _mappings.Clear();
+            _doorbells.Dispose();
             CloseRegions();
         }
     }
@@ -268,6 +315,24 @@ public sealed class VfioUserClient : IVfioDevice
         {
             if (GetRegion(new RegionIndex(i)).IsMappable)
                 return true;
+        }
+
+        return false;
+    }
+
+    private bool TryRing(RegionIndex region, ulong offset, ReadOnlySpan<byte> source)
+    {
+        if (source.Length > sizeof(ulong) || region.Value >= (uint)_regions.Length)
+            return false;
+        ulong value = 0;
+        source.CopyTo(Blittable.AsBytes(ref value));
+        foreach (Doorbell bell in _doorbells.Get(GetRegion(region)))
+        {
+            if (bell.IsRungBy(offset, source.Length, value))
+            {
+                bell.Event!.Signal();
+                return true;
+            }
         }
 
         return false;
@@ -321,6 +386,13 @@ public sealed class VfioUserClient : IVfioDevice
     /// <summary>Starts or ends the thread that answers, by whether the server may ask.</summary>
     private void KeepPump()
     {
+        if (_twin is not null)
+        {
+            if (_options.AlwaysAnswer || _mappings.Count > 0)
+                _twin.Start();
+            return;
+        }
+
         _retired.RemoveAll(pump => !pump.IsAlive);
         bool needed = _options.AlwaysAnswer || _mappings.ByMessage > 0;
         if (needed && _pump is null)

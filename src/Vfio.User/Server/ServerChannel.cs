@@ -47,6 +47,9 @@ internal sealed class ServerChannel
     /// <summary>The replies; the session's thread writes them.</summary>
     internal ReplyBuffer Replies { get; }
 
+    /// <summary>The socket for this server's own commands, when the client agreed to one; owned.</summary>
+    internal TwinChannel? Twin { get; set; }
+
     /// <summary>Whether nothing can be sent any more.</summary>
     internal bool IsStopped { get; private set; }
 
@@ -111,8 +114,8 @@ internal sealed class ServerChannel
             return;
         if (Replies.Tail is (SharedMemory memory, ulong offset, int length))
             SendTail(waiting, memory, offset, length);
-        else if (Replies.Descriptor is FileDescriptor descriptor)
-            Send(waiting, default, [descriptor]);
+        else if (Replies.Descriptors is FileDescriptor[] descriptors)
+            Send(waiting, default, descriptors);
         else
             Send(waiting, default, default);
         Replies.Sent();
@@ -130,6 +133,8 @@ internal sealed class ServerChannel
         // The client may wait for an earlier reply before it reads this request.
         if (isOwner)
             Flush();
+        if (Twin is TwinChannel twin)
+            return twin.Transfer(command, transfer, source, destination);
         Deadline deadline = new(_options.DmaTimeout);
         Errno begun = Begin(command, transfer, deadline, out DmaRequest? request, out MessageHeader header);
         if (request is null)
@@ -151,6 +156,7 @@ internal sealed class ServerChannel
         }
 
         _socket.Shutdown();
+        Twin?.Stop();
     }
 
     /// <summary>Waits until no thread is in here any more; after <see cref="Stop"/>.</summary>
@@ -161,6 +167,8 @@ internal sealed class ServerChannel
             while (_receiving || _transfers > 0)
                 Sleep(Deadline.Never);
         }
+
+        Twin?.Dispose();
     }
 
     private Errno Begin(

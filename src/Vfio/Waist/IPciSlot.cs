@@ -39,4 +39,14 @@ public interface IPciSlot
     /// <param name="kind">The pin, MSI or MSI-X.</param>
     /// <param name="vector">From 0; one that does not exist has no listener.</param>
     bool IsHeard(InterruptIndex kind, int vector);
+
+    /// <summary>Tells the user that the function met an error which it could not correct: the ERR interrupt.</summary>
+    void ReportError()
+    {
+    }
+
+    /// <summary>Asks the user to give the function back: the REQ interrupt.</summary>
+    void RequestReturn()
+    {
+    }
 }

@@ -8,7 +8,7 @@ namespace Vfio.Tests.User;
 public sealed class AllocationTests
 {
     [Fact]
-    public void A_read_and_a_write_of_4_bytes_allocate_nothing_on_either_side()
+    public void A_read_a_write_and_a_batch_of_writes_allocate_nothing_on_either_side()
     {
         MeasuredDevice device = new();
         using VfioUserServer server = new(() => device, new VfioUserServerOptions());
@@ -26,6 +26,7 @@ public sealed class AllocationTests
 
     private static void Touch(VfioUserClient client, byte[] four)
     {
+        client.WriteRegions([new(RegionIndex.Bar0, 0, 4, 1), new(RegionIndex.Bar0, 4, 4, 2)]);
         client.WriteRegion(RegionIndex.Bar0, 0, four);
         client.ReadRegion(RegionIndex.Bar0, 0, four);
     }
