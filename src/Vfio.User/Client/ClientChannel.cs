@@ -57,9 +57,9 @@ internal sealed class ClientChannel : IDisposable
     /// <exception cref="VfioException">The connection is broken.</exception>
     internal Errno Request(
         Command command,
-        ReadOnlySpan<byte> head,
-        ReadOnlySpan<byte> data,
-        ReadOnlySpan<FileDescriptor> descriptors,
+        scoped ReadOnlySpan<byte> head,
+        scoped ReadOnlySpan<byte> data,
+        scoped ReadOnlySpan<FileDescriptor> descriptors,
         out ReadOnlySpan<byte> reply)
     {
         Errno error = Request(command, head, data, descriptors, out reply, out FileDescriptor? unasked);
@@ -78,9 +78,9 @@ internal sealed class ClientChannel : IDisposable
     /// <exception cref="VfioException">The connection is broken.</exception>
     internal Errno Request(
         Command command,
-        ReadOnlySpan<byte> head,
-        ReadOnlySpan<byte> data,
-        ReadOnlySpan<FileDescriptor> descriptors,
+        scoped ReadOnlySpan<byte> head,
+        scoped ReadOnlySpan<byte> data,
+        scoped ReadOnlySpan<FileDescriptor> descriptors,
         out ReadOnlySpan<byte> reply,
         out FileDescriptor? descriptor)
     {

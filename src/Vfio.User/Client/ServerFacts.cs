@@ -20,6 +20,7 @@ internal sealed class ServerFacts(ClientChannel channel, string name, VfioUserCl
             MaxDataTransferBytes = (ulong)options.MaxDataTransferBytes,
             MaxDmaMaps = Protocol.DefaultDmaMaps,
             PageSizes = Protocol.PageBytes,
+            MigrationPageBytes = Protocol.PageBytes,
         });
         Errno error = channel.Request(Command.Version, Blittable.AsBytes(ref version), capabilities, default, out ReadOnlySpan<byte> reply);
         if (error != Errno.None)

@@ -17,6 +17,7 @@ internal sealed class ServerSession
     private RegionCommands? _regions;
     private InterruptCommands? _interrupts;
     private DmaCommands? _dma;
+    private MigrationCommands? _migration;
     private string? _turnedAway;
     private long _messages;
 
@@ -153,7 +154,13 @@ internal sealed class ServerSession
             case Command.DeviceReset:
                 _device!.Reset();
                 return Errno.None;
-            case Command.DeviceGetRegionIoFds or Command.RegionWriteMulti or Command.DeviceFeature or Command.MigDataRead or Command.MigDataWrite:
+            case Command.DeviceFeature:
+                return _migration!.Feature(body, reply);
+            case Command.MigDataRead:
+                return _migration!.ReadData(body, reply);
+            case Command.MigDataWrite:
+                return _migration!.WriteData(body);
+            case Command.DeviceGetRegionIoFds or Command.RegionWriteMulti:
                 return Errno.NotSupported;
             default:
                 // VERSION a second time, the commands that only a server sends, and numbers that mean nothing.
@@ -188,6 +195,7 @@ internal sealed class ServerSession
         MaxDataTransferBytes = theirs.MaxDataTransferBytes is null ? null : (ulong)_options.MaxDataTransferBytes,
         MaxDmaMaps = theirs.MaxDmaMaps is ulong maps ? Math.Min(maps, (ulong)_options.MaxDmaMaps) : null,
         PageSizes = theirs.PageSizes is null ? null : Protocol.PageBytes,
+        MigrationPageBytes = theirs.MigrationPageBytes is not null && _migration!.HasAny ? Protocol.PageBytes : null,
     };
 
     private void OpenDevice(in Capabilities theirs)
@@ -198,7 +206,8 @@ internal sealed class ServerSession
         {
             _regions = new RegionCommands(device, _options.MaxDataTransferBytes, passesDescriptors: theirs.MaxMessageDescriptors is not 0);
             _interrupts = new InterruptCommands(device);
-            _dma = new DmaCommands(device, _options.MaxDmaMaps, _options.MaxSharedFiles, new ClientMemory(_channel, maxTransfer));
+            _dma = new DmaCommands(device, _options, new ClientMemory(_channel, maxTransfer));
+            _migration = new MigrationCommands(device, _options.MaxDataTransferBytes);
             _device = device;
         }
         finally
