@@ -25,7 +25,7 @@ public static class MigrationPath
             (MigrationState.Running or MigrationState.StopCopy or MigrationState.Resuming, _) => MigrationState.Stop,
             _ => MigrationState.Error,
         };
-        return from != to && Has(features, to) && next != MigrationState.Error;
+        return from != to && Has(features, from) && Has(features, to) && next != MigrationState.Error;
     }
 
     private static bool Has(MigrationFeatures features, MigrationState state) => state switch

@@ -10,7 +10,8 @@ public sealed class CapabilitiesJsonTests
     {
         const string Json = """
             {"capabilities":{"max_msg_fds":8,"max_data_xfer_size":1048576,"max_dma_maps":65535,"pgsizes":4096,
-            "twin_socket":{"supported":true,"fd_index":0},"write_multiple":true}}
+            "twin_socket":{"supported":true,"fd_index":0},"write_multiple":true,
+            "migration":{"extra":[],"pgsize":65536}}}
             """;
         Assert.True(TryRead(Json + "\0", out Capabilities read));
         Capabilities expected = new()
@@ -22,6 +23,7 @@ public sealed class CapabilitiesJsonTests
             TwinSocket = true,
             TwinSocketDescriptor = 0,
             WriteMultiple = true,
+            MigrationPageBytes = 65536,
         };
         Assert.Equal(expected, read);
     }
@@ -30,7 +32,7 @@ public sealed class CapabilitiesJsonTests
     [InlineData("{}\0")]
     [InlineData(" { } \0")]
     [InlineData("{\"capabilities\":{}}\0")]
-    [InlineData("{\"vendor\":{\"x\":[1,{\"capabilities\":3}]},\"capabilities\":{\"migration\":{\"pgsize\":4096},\"new\":null}}\0")]
+    [InlineData("{\"vendor\":{\"x\":[1,{\"capabilities\":3}]},\"capabilities\":{\"mirroring\":{\"pgsize\":4096},\"new\":null}}\0")]
     [InlineData("\n{\t\"capabilities\" : {\r\n } }\0\0\0")]
     [InlineData("")]
     public void What_is_unknown_or_missing_says_nothing(string data)

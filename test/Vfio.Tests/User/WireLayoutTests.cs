@@ -25,6 +25,13 @@ public sealed class WireLayoutTests
         { typeof(SetIrqsMessage), 20, [("ArgSize", 0), ("Flags", 4), ("Index", 8), ("Start", 12), ("Count", 16)] },
         { typeof(RegionAccess), 16, [("Offset", 0), ("Region", 8), ("Count", 12)] },
         { typeof(DmaTransfer), 16, [("Address", 0), ("Count", 8)] },
+        { typeof(DeviceFeatureMessage), 8, [("ArgSize", 0), ("Flags", 4)] },
+        { typeof(MigrationStateMessage), 8, [("DeviceState", 0), ("DataDescriptor", 4)] },
+        { typeof(MigrationDataMessage), 8, [("ArgSize", 0), ("Size", 4)] },
+        { typeof(DmaLoggingControl), 16, [("PageSize", 0), ("RangeCount", 8), ("Reserved", 12)] },
+        { typeof(DmaLoggingRange), 16, [("Address", 0), ("Length", 8)] },
+        { typeof(DmaLoggingReport), 24, [("Address", 0), ("Length", 8), ("PageSize", 16)] },
+        { typeof(DirtyBitmapMessage), 16, [("PageSize", 0), ("Size", 8)] },
     };
 
     [Theory]
