@@ -51,6 +51,8 @@ public sealed class CapabilitiesJsonTests
     [InlineData("{\"capabilities\":{\"write_multiple\":1}}\0")]
     [InlineData("{\"capabilities\":{\"twin_socket\":true}}\0")]
     [InlineData("{\"capabilities\":{\"twin_socket\":{\"supported\":\"yes\"}}}\0")]
+    [InlineData("{\"capabilities\":{\"migration\":4096}}\0")]
+    [InlineData("{\"capabilities\":{\"migration\":{\"pgsize\":\"4096\"}}}\0")]
     [InlineData("{\"capabilities\":[]}\0")]
     [InlineData("{\"capabilities\":{}}")]
     [InlineData("{\"capabilities\":{}\0")]
@@ -68,8 +70,10 @@ public sealed class CapabilitiesJsonTests
     [Fact]
     public void Only_what_is_said_is_written()
     {
-        byte[] written = CapabilitiesJson.Write(new Capabilities { MaxMessageDescriptors = 16, MaxDataTransferBytes = 1 << 20 });
-        Assert.Equal("{\"capabilities\":{\"max_msg_fds\":16,\"max_data_xfer_size\":1048576}}\0", Encoding.UTF8.GetString(written));
+        byte[] written = CapabilitiesJson.Write(
+            new Capabilities { MaxMessageDescriptors = 16, MaxDataTransferBytes = 1 << 20, MigrationPageBytes = 4096 });
+        Assert.Equal(
+            "{\"capabilities\":{\"max_msg_fds\":16,\"max_data_xfer_size\":1048576,\"migration\":{\"pgsize\":4096}}}\0", Encoding.UTF8.GetString(written));
     }
 
     private static bool TryRead(string data, out Capabilities read) => CapabilitiesJson.TryRead(Encoding.UTF8.GetBytes(data), out read);
