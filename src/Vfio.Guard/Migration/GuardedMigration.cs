@@ -82,8 +82,15 @@ internal sealed class GuardedMigration
             case (MigrationState.Running, MigrationState.PreCopy):
                 _source = new StateSource(_guard);
                 break;
-            case (MigrationState.Running or MigrationState.PreCopy, not MigrationState.Running):
-                Stop(function, next);
+            case (MigrationState.Running, _):
+                Stop(function);
+                break;
+            case (MigrationState.PreCopy, MigrationState.StopCopy):
+                StateSource begun = _source!;
+                EndSessions();
+                Stop(function);
+                State = MigrationState.Stop; // where it is, should saving fail
+                Save(function, begun);
                 break;
             case (MigrationState.Stop, MigrationState.StopCopy):
                 Save(function, new StateSource(_guard));
@@ -105,13 +112,11 @@ internal sealed class GuardedMigration
         State = next;
     }
 
-    private void Stop(IMigratableFunction function, MigrationState next)
+    private void Stop(IMigratableFunction function)
     {
         function.Stop();
         _isStopped = true;
         _interrupts.SetHeld(true);
-        if (next == MigrationState.StopCopy)
-            Save(function, _source!);
     }
 
     private void Start()

@@ -49,7 +49,7 @@ internal sealed class StateSink(GuardState guard)
         return true;
     }
 
-    /// <summary>How many bytes the header, or after it the section, still lacks. A header without bytes after it is taken at once.</summary>
+    /// <summary>How many bytes the header, or after it the section, still lacks.</summary>
     private int Missing()
     {
         int have = _partial.Written.Length;

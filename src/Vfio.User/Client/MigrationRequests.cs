@@ -21,7 +21,8 @@ internal sealed class MigrationRequests(ClientChannel channel, string name, int 
     /// <summary>The state of the device.</summary>
     internal MigrationState GetState()
     {
-        Errno error = Ask(DeviceFeature.MigrationDeviceState, DeviceFeatureFlags.Get, default, Blittable.SizeOf<MigrationStateMessage>(), out ReadOnlySpan<byte> data);
+        int bytes = Blittable.SizeOf<MigrationStateMessage>();
+        Errno error = Ask(DeviceFeature.MigrationDeviceState, DeviceFeatureFlags.Get, default, bytes, out ReadOnlySpan<byte> data);
         if (error != Errno.None)
             throw new VfioException("the state of migration", name, error);
         return Blittable.TryRead(data, out MigrationStateMessage state) && state.DeviceState <= (uint)MigrationState.PreCopyPeerToPeer
@@ -45,16 +46,9 @@ internal sealed class MigrationRequests(ClientChannel channel, string name, int 
         while (done < destination.Length)
         {
             int wanted = Math.Min(destination.Length - done, maxTransferBytes);
-            int head = Blittable.SizeOf<MigrationDataMessage>();
-            MigrationDataMessage message = new() { ArgSize = (uint)(head + wanted), Size = (uint)wanted };
-            Errno error = channel.Request(Command.MigDataRead, Blittable.AsBytes(ref message), default, default, out ReadOnlySpan<byte> reply);
-            if (error != Errno.None)
-                throw new VfioException("MIG_DATA_READ", name, error);
-            if (!Blittable.TryRead(reply, out MigrationDataMessage answer) || answer.Size > (uint)wanted || answer.Size > (uint)(reply.Length - head))
-                throw channel.Break(Errno.Protocol, $"its reply to MIG_DATA_READ of {wanted} bytes has {reply.Length} bytes");
-            reply.Slice(head, (int)answer.Size).CopyTo(destination[done..]);
-            done += (int)answer.Size;
-            if (answer.Size < (uint)wanted)
+            int count = ReadOnce(destination.Slice(done, wanted));
+            done += count;
+            if (count < wanted)
                 break;
         }
 
@@ -108,13 +102,15 @@ internal sealed class MigrationRequests(ClientChannel channel, string name, int 
     internal void Report(Iova start, ulong length, ulong pageBytes, Span<byte> bitmap)
     {
         CheckBitmap("report of DMA logging", start, length, pageBytes, bitmap.Length);
-        ulong most = WordsOf(maxTransferBytes) * 64 <= ulong.MaxValue / pageBytes ? WordsOf(maxTransferBytes) * 64 * pageBytes : length;
+        ulong mostPages = WordsOf(maxTransferBytes) * 64;
+        ulong most = mostPages <= ulong.MaxValue / pageBytes ? mostPages * pageBytes : length;
         while (length > 0)
         {
             DmaLoggingReport report = new() { Address = start.Value, Length = Math.Min(length, most), PageSize = pageBytes };
             int bytes = (int)DirtyBitmap.LengthOf(report.Length, pageBytes);
             int head = Blittable.SizeOf<DmaLoggingReport>();
-            Errno error = Ask(DeviceFeature.DmaLoggingReport, DeviceFeatureFlags.Get, Blittable.AsBytes(ref report), bytes, out ReadOnlySpan<byte> data);
+            Errno error = Ask(
+                DeviceFeature.DmaLoggingReport, DeviceFeatureFlags.Get, Blittable.AsBytes(ref report), bytes, out ReadOnlySpan<byte> data);
             if (error != Errno.None)
                 throw new VfioException("report of DMA logging", name, error, $"{report.Length} bytes at {start}");
             if (data.Length != head + bytes)
@@ -156,8 +152,10 @@ internal sealed class MigrationRequests(ClientChannel channel, string name, int 
     {
         bool isRight = length != 0 && length - 1 <= ulong.MaxValue - start.Value && ulong.IsPow2(pageBytes)
             && DirtyBitmap.LengthOf(length, pageBytes) <= (ulong)bitmapBytes;
-        if (!isRight)
-            throw new VfioException(operation, name, Errno.InvalidArgument, $"{length} bytes at {start}, pages of {pageBytes} bytes, {bitmapBytes} bytes for the bits");
+        if (isRight)
+            return;
+        string what = $"{length} bytes at {start}, pages of {pageBytes} bytes, {bitmapBytes} bytes for the bits";
+        throw new VfioException(operation, name, Errno.InvalidArgument, what);
     }
 
     /// <summary>Whether the bitmap of a range fits a message.</summary>
@@ -184,7 +182,29 @@ internal sealed class MigrationRequests(ClientChannel channel, string name, int 
     private bool AskTracking() =>
         Ask(DeviceFeature.DmaLoggingStart, DeviceFeatureFlags.Probe | DeviceFeatureFlags.Set, default, 0, out _) == Errno.None;
 
-    private Errno Ask(DeviceFeature feature, DeviceFeatureFlags flags, scoped ReadOnlySpan<byte> data, int moreBytes, out ReadOnlySpan<byte> answer)
+    private int ReadOnce(Span<byte> destination)
+    {
+        int head = Blittable.SizeOf<MigrationDataMessage>();
+        MigrationDataMessage message = new() { ArgSize = (uint)(head + destination.Length), Size = (uint)destination.Length };
+        Errno error = channel.Request(Command.MigDataRead, Blittable.AsBytes(ref message), default, default, out ReadOnlySpan<byte> reply);
+        if (error != Errno.None)
+            throw new VfioException("MIG_DATA_READ", name, error);
+        bool isRight = Blittable.TryRead(reply, out MigrationDataMessage answer)
+            && answer.Size <= message.Size && answer.Size <= (uint)(reply.Length - head);
+        if (!isRight)
+            throw channel.Break(Errno.Protocol, $"its reply to MIG_DATA_READ of {message.Size} bytes has {reply.Length} bytes");
+        reply.Slice(head, (int)answer.Size).CopyTo(destination);
+        return (int)answer.Size;
+    }
+
+    /// <summary>Sends a DEVICE_FEATURE.</summary>
+    /// <param name="feature">Which.</param>
+    /// <param name="flags">What to do.</param>
+    /// <param name="data">What follows the fixed part.</param>
+    /// <param name="moreBytes">How much longer than the request the reply may be.</param>
+    /// <param name="answer">What follows the fixed part of the reply; valid until the next request.</param>
+    private Errno Ask(
+        DeviceFeature feature, DeviceFeatureFlags flags, scoped ReadOnlySpan<byte> data, int moreBytes, out ReadOnlySpan<byte> answer)
     {
         int head = Blittable.SizeOf<DeviceFeatureMessage>();
         DeviceFeatureMessage message = new()

@@ -86,7 +86,8 @@ public sealed partial class VfioUserClient : IMigratableDevice, IDirtyTracker
         {
             _migration.CheckBitmap(Operation, start, length, pageBytes, bitmap.Length);
             Errno error = _mappings.Find(start, length, out int place, out int count);
-            bool isWhole = error == Errno.None && count == 1 && _mappings.All[place].Start == start && _mappings.All[place].Length == length;
+            bool isWhole = error == Errno.None && count == 1
+                && _mappings.All[place].Start == start && _mappings.All[place].Length == length;
             if (error == Errno.None && (!isWhole || !_migration.FitsMessage(length, pageBytes)))
                 error = Errno.InvalidArgument;
             if (error == Errno.None)

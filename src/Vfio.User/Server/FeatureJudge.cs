@@ -69,15 +69,20 @@ internal static class FeatureJudge
         ReadOnlySpan<byte> data, uint argSize, int maxTransferBytes, out DmaLoggingReport report, out int bitmapBytes)
     {
         bitmapBytes = 0;
-        if (!Blittable.TryRead(data, out report) || !IsBitmap(report.Address, report.Length, report.PageSize, maxTransferBytes, out ulong bytes))
+        if (!Blittable.TryRead(data, out report)
+            || !IsBitmap(report.Address, report.Length, report.PageSize, maxTransferBytes, out ulong bytes))
+        {
             return Errno.InvalidArgument;
+        }
+
         bitmapBytes = (int)bytes;
         ulong needed = bytes + (ulong)(Blittable.SizeOf<DeviceFeatureMessage>() + Blittable.SizeOf<DmaLoggingReport>());
         return argSize >= needed ? Errno.None : Errno.InvalidArgument;
     }
 
     /// <summary>The bitmap of an unmap: long enough for the range, in whole words, and room for it in the reply.</summary>
-    internal static Errno DirtyBitmapOfUnmap(ReadOnlySpan<byte> body, in DmaUnmapMessage unmap, int maxTransferBytes, out DirtyBitmapMessage bitmap)
+    internal static Errno DirtyBitmapOfUnmap(
+        ReadOnlySpan<byte> body, in DmaUnmapMessage unmap, int maxTransferBytes, out DirtyBitmapMessage bitmap)
     {
         int fixedBytes = Blittable.SizeOf<DmaUnmapMessage>();
         if (!Blittable.TryRead(body[fixedBytes..], out bitmap))

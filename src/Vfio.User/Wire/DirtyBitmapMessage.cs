@@ -4,7 +4,8 @@ namespace Vfio.User;
 
 /// <summary>What follows <see cref="DmaUnmapMessage"/> with <see cref="DmaUnmapFlags.GetDirtyBitmap"/>: 16 bytes; in the reply the bitmap
 /// follows.</summary>
-/// <remarks><c>struct vfio_bitmap</c>, with the bitmap in place of its address, as libvfio-user has it. The specification has none.</remarks>
+/// <remarks><c>struct vfio_bitmap</c> with the bitmap in place of its address, as libvfio-user has it; the specification has
+/// none.</remarks>
 [StructLayout(LayoutKind.Sequential, Pack = 1)]
 public struct DirtyBitmapMessage
 {

@@ -205,7 +205,8 @@ public sealed class GuardedMigrationTests : IDisposable
         byte[] ahead = new byte[4096];
         int count = _from.Device.ReadMigrationData(ahead);
         other.Device.SetMigrationState(MigrationState.Resuming);
-        Assert.Equal(Errno.InvalidArgument, Assert.Throws<VfioException>(() => other.Device.WriteMigrationData(ahead.AsSpan(0, count))).Errno);
+        VfioException refusal = Assert.Throws<VfioException>(() => other.Device.WriteMigrationData(ahead.AsSpan(0, count)));
+        Assert.Equal(Errno.InvalidArgument, refusal.Errno);
         Assert.Throws<VfioException>(() => other.Device.SetMigrationState(MigrationState.Running));
         Assert.Equal(MigrationState.Error, other.Device.MigrationState);
     }

@@ -2,7 +2,7 @@ using Xunit;
 
 namespace Vfio.Tests.Guard;
 
-/// <summary>The steps between migration states beside linux/vfio.h: every pair, against a search that knows only the arcs and the rules.</summary>
+/// <summary>The steps between migration states: every pair, against a search that knows only the arcs of linux/vfio.h and the rules.</summary>
 public sealed class MigrationPathTests
 {
     // vfio-user, "Direct State Transitions".

@@ -15,8 +15,11 @@ internal sealed class MovableFunction : PlainFunction
         { 0x08, 8, Register.ReadOnly, 5 },
     };
 
-    internal MovableFunction(bool isExpress = true, MemoryBar? memory = null)
-        : base(Describe(isExpress), (0, new RegisterFile<Register>(Map), BarType.Memory32), (2, memory ?? new MemoryBar("movable", MemoryBytes), BarType.Memory32))
+    internal MovableFunction(bool isExpress = true)
+        : base(
+            Describe(isExpress),
+            (0, new RegisterFile<Register>(Map), BarType.Memory32),
+            (2, new MemoryBar("movable", MemoryBytes), BarType.Memory32))
     {
     }
 

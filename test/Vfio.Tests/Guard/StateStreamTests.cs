@@ -111,7 +111,8 @@ public sealed class StateStreamTests : IDisposable
             ConfigRules rules = guarded.Rules;
             for (int offset = 0; offset < after.Length; offset += 4)
             {
-                uint changed = BinaryPrimitives.ReadUInt32LittleEndian(before.AsSpan(offset)) ^ BinaryPrimitives.ReadUInt32LittleEndian(after.AsSpan(offset));
+                uint changed = BinaryPrimitives.ReadUInt32LittleEndian(before.AsSpan(offset))
+                    ^ BinaryPrimitives.ReadUInt32LittleEndian(after.AsSpan(offset));
                 uint allowed = rules.Mask(BitRule.PassedThrough, offset, 4);
 
                 // The size of read requests is virtual, and the guard brings it to the hardware.

@@ -73,7 +73,8 @@ public sealed class CapabilitiesJsonTests
         byte[] written = CapabilitiesJson.Write(
             new Capabilities { MaxMessageDescriptors = 16, MaxDataTransferBytes = 1 << 20, MigrationPageBytes = 4096 });
         Assert.Equal(
-            "{\"capabilities\":{\"max_msg_fds\":16,\"max_data_xfer_size\":1048576,\"migration\":{\"pgsize\":4096}}}\0", Encoding.UTF8.GetString(written));
+            "{\"capabilities\":{\"max_msg_fds\":16,\"max_data_xfer_size\":1048576,\"migration\":{\"pgsize\":4096}}}\0",
+            Encoding.UTF8.GetString(written));
     }
 
     private static bool TryRead(string data, out Capabilities read) => CapabilitiesJson.TryRead(Encoding.UTF8.GetBytes(data), out read);

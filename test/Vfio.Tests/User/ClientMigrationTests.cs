@@ -30,7 +30,8 @@ public sealed class ClientMigrationTests
         using VfioUserClient client = server.Connect();
         Assert.Equal(MigrationFeatures.StopCopy | MigrationFeatures.PreCopy, client.Migration);
         Assert.True(client.TracksDirtyPages);
-        foreach (MigrationState state in new[] { MigrationState.PreCopy, MigrationState.StopCopy, MigrationState.Stop, MigrationState.Running })
+        MigrationState[] states = [MigrationState.PreCopy, MigrationState.StopCopy, MigrationState.Stop, MigrationState.Running];
+        foreach (MigrationState state in states)
         {
             client.SetMigrationState(state);
             Assert.Equal(state, client.MigrationState);
