@@ -24,6 +24,9 @@ internal sealed class GuardedBars
 
     internal void Reset() => _table?.Reset();
 
+    /// <summary>The user's MSI-X table; null when the function has none.</summary>
+    internal VirtualMsixTable? Table => _table;
+
     internal void Read(RegionIndex region, ulong offset, Span<byte> destination)
     {
         if (!HasTable(region))

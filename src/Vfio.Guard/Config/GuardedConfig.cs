@@ -78,6 +78,21 @@ internal sealed class GuardedConfig
         }
     }
 
+    /// <summary>Takes config space over as another lease's user saw it: as if the user had written it, but for the status bits, which
+    /// a write would clear. Bits that are not the user's stay as they are.</summary>
+    internal void Restore(ReadOnlySpan<byte> from)
+    {
+        for (int offset = 0; offset < Length; offset += 4)
+        {
+            uint free = _rules.Mask(BitRule.PassedThrough, offset, 4) | _rules.Mask(BitRule.Virtual, offset, 4);
+            if (free == 0)
+                continue;
+            uint status = _rules.Mask(BitRule.WriteOneToClear, offset, 4) | _rules.Mask(BitRule.FixedStatus, offset, 4);
+            uint saved = System.Buffers.Binary.BinaryPrimitives.ReadUInt32LittleEndian(from[offset..]);
+            WriteOne(offset, 4, (ReadOne(offset, 4) & ~free & ~status) | (saved & free));
+        }
+    }
+
     private static int NaturalWidth(int offset, int left)
     {
         int width = (offset & 1) != 0 ? 1 : (offset & 2) != 0 ? 2 : 4;

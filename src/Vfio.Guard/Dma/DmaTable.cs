@@ -5,7 +5,7 @@ namespace Vfio.Guard;
 /// <para>Made for tens of thousands of live mappings: a look-up is two short binary searches, or none where the last access of the
 /// thread was; accesses of several threads do not hold each other up, and allocate nothing.</para>
 /// <para>When an unmap returns, no access to that memory is under way. Only memory that its owner alone can reach is an exception:
-/// see <see cref="Unmap"/>.</para>
+/// see <see cref="Unmap(Iova, ulong, out ulong)"/>.</para>
 /// </remarks>
 public sealed class DmaTable
 {
@@ -26,6 +26,7 @@ public sealed class DmaTable
     private readonly long[] _hints = new long[ReaderGate.Lanes * HintSpacing];
     private readonly int _maxMappings;
     private DmaChunks _chunks = new();
+    private volatile DirtyLog? _log;
 
     /// <summary>Makes an empty table.</summary>
     /// <param name="maxMappings">How many mappings it takes.</param>
@@ -152,7 +153,7 @@ public sealed class DmaTable
             int count = source.Length;
             Errno error = Find(lane, at, DmaAccess.Write, ref count, out DmaMemory? memory, out ulong offset);
             if (error == Errno.None && memory!.Shared is not null)
-                error = WriteInside(lane, memory, offset, source[..count]);
+                error = WriteInside(lane, memory, at, offset, source[..count]);
             else
                 error = Leave(lane, error, memory, at, count) ?? WriteOutside(memory!, at, offset, source[..count]);
             if (error != Errno.None)
@@ -198,6 +199,51 @@ public sealed class DmaTable
         {
             _gate.ExitRead(lane);
         }
+
+    /// <summary>Starts to record which pages are written; they are of <see cref="PageBytes"/>.</summary>
+    /// <returns>EINVAL: it has been started.</returns>
+    public Errno StartLog() =>
+        Interlocked.CompareExchange(ref _log, new DirtyLog(), null) is null ? Errno.None : Errno.InvalidArgument;
+
+    /// <summary>Stops recording, and forgets.</summary>
+    public void StopLog() => _log = null;
+
+    /// <summary>Reports what was written in a range since the last report, whether it is still mapped or not, and forgets it.</summary>
+    /// <param name="start">First address.</param>
+    /// <param name="length">Size of the range in bytes.</param>
+    /// <param name="pageBytes">Bytes that a bit stands for.</param>
+    /// <param name="bitmap">Bits are set where something was written; none is cleared.</param>
+    /// <returns>EINVAL: not started, the length is 0, the range wraps, the page size is no power of two, or the bitmap is too
+    /// short.</returns>
+    public Errno ReportLog(Iova start, ulong length, ulong pageBytes, Span<byte> bitmap)
+    {
+        if (CheckReport(start, length, pageBytes, bitmap.Length) is { } log)
+        {
+            log.Report(start.Value, start.Value + (length - 1), pageBytes, bitmap);
+            return Errno.None;
+        }
+
+        return Errno.InvalidArgument;
+    }
+
+    /// <summary>As <see cref="Unmap(Iova, ulong, out ulong)"/>, with a last report on the range.</summary>
+    /// <returns>As for both; nothing is removed then.</returns>
+    public Errno Unmap(Iova start, ulong length, ulong pageBytes, Span<byte> bitmap, out ulong unmapped)
+    {
+        unmapped = 0;
+        if (CheckReport(start, length, pageBytes, bitmap.Length) is not { } log)
+            return Errno.InvalidArgument;
+        Errno error = Unmap(start, length, out unmapped);
+        if (error == Errno.None)
+            log.Report(start.Value, start.Value + (length - 1), pageBytes, bitmap);
+        return error;
+    }
+
+    private DirtyLog? CheckReport(Iova start, ulong length, ulong pageBytes, int bitmapBytes)
+    {
+        bool isRight = length != 0 && length - 1 <= ulong.MaxValue - start.Value && System.Numerics.BitOperations.IsPow2(pageBytes)
+            && DirtyBitmap.LengthOf(length, pageBytes) <= (ulong)bitmapBytes;
+        return isRight ? _log : null;
     }
 
     private static bool IsRange(ulong start, ulong length) =>
@@ -259,7 +305,7 @@ public sealed class DmaTable
         }
     }
 
-    private Errno WriteInside(int lane, DmaMemory memory, ulong offset, ReadOnlySpan<byte> source)
+    private Errno WriteInside(int lane, DmaMemory memory, ulong at, ulong offset, ReadOnlySpan<byte> source)
     {
         try
         {
@@ -267,6 +313,8 @@ public sealed class DmaTable
         }
         finally
         {
+            // After the write: whoever reads the report and then the page must find the bytes.
+            _log?.Mark(at, source.Length);
             _gate.ExitRead(lane);
         }
     }
@@ -304,6 +352,7 @@ public sealed class DmaTable
         }
         finally
         {
+            _log?.Mark(at, source.Length);
             LetGo(memory, at, source.Length);
         }
     }

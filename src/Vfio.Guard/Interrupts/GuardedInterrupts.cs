@@ -21,6 +21,7 @@ internal sealed class GuardedInterrupts : IDisposable
     private bool _pin;
     private bool _isIntxDisabled;
     private bool _isMsixMasked;
+    private bool _isHeld;
 
     internal GuardedInterrupts(FunctionLayout layout, Turn turn)
     {
@@ -162,6 +163,59 @@ internal sealed class GuardedInterrupts : IDisposable
         }
     }
 
+    /// <summary>Holds everything back that the function fires, as pending, or lets it go. What nobody is bound to waits on.</summary>
+    internal void SetHeld(bool isHeld)
+    {
+        lock (_gate)
+        {
+            _isHeld = isHeld;
+            FirePin();
+            for (int kind = Msi; kind < _kinds.Length; kind++)
+            {
+                for (int vector = 0; vector < _kinds[kind].Length; vector++)
+                {
+                    if (_kinds[kind][vector].Trigger is not null)
+                        Release(kind, vector);
+                }
+            }
+        }
+
+        FlushUnlessInTurn();
+    }
+
+    /// <summary>How long <see cref="Save"/> is, in bytes.</summary>
+    internal int StateLength => _kinds[Intx].Length + _kinds[Msi].Length + _kinds[Msix].Length;
+
+    /// <summary>Writes down which vectors are masked and pending: a byte each, of INTx, MSI and MSI-X.</summary>
+    internal void Save(Span<byte> to)
+    {
+        lock (_gate)
+        {
+            for (int kind = Intx, at = 0; kind <= Msix; kind++)
+            {
+                foreach (ref InterruptVector vector in _kinds[kind].AsSpan())
+                    to[at++] = vector.State;
+            }
+        }
+    }
+
+    /// <summary>Takes over what <see cref="Save"/> wrote, beside what is pending here; while everything is held back.</summary>
+    internal void Restore(ReadOnlySpan<byte> from)
+    {
+        lock (_gate)
+        {
+            for (int kind = Intx, at = 0; kind <= Msix; kind++)
+            {
+                foreach (ref InterruptVector vector in _kinds[kind].AsSpan())
+                {
+                    bool wasPending = vector.IsPending;
+                    vector.State = from[at++];
+                    vector.IsPending |= wasPending;
+                }
+            }
+        }
+    }
+
     /// <summary>Signals what is ready; called when no lock is held.</summary>
     internal void Flush()
     {
@@ -290,7 +344,7 @@ internal sealed class GuardedInterrupts : IDisposable
         }
 
         ref InterruptVector state = ref _kinds[kind][vector];
-        bool isHeld = state.IsMasked || (kind == Msix && _isMsixMasked) || (kind > Msix && state.Trigger is null);
+        bool isHeld = state.IsMasked || _isHeld || (kind == Msix && _isMsixMasked) || (kind > Msix && state.Trigger is null);
         if (!state.IsPending || isHeld)
             return;
         state.IsPending = false;
@@ -300,7 +354,7 @@ internal sealed class GuardedInterrupts : IDisposable
     /// <summary>Signals INTx if the pin is asserted and nothing holds it, and masks it; inside the lock.</summary>
     private void FirePin()
     {
-        if (!_pin || _isIntxDisabled || _kinds[Intx].Length == 0 || _kinds[Intx][0] is { IsMasked: true } or { Trigger: null })
+        if (!_pin || _isIntxDisabled || _isHeld || _kinds[Intx].Length == 0 || _kinds[Intx][0] is { IsMasked: true } or { Trigger: null })
             return;
         _kinds[Intx][0].IsMasked = true;
         Enqueue(Intx, 0);

@@ -53,9 +53,9 @@ internal sealed class ClientChannel : IDisposable
     /// <exception cref="VfioException">The connection is broken.</exception>
     internal Errno Request(
         Command command,
-        ReadOnlySpan<byte> head,
-        ReadOnlySpan<byte> data,
-        ReadOnlySpan<FileDescriptor> descriptors,
+        scoped ReadOnlySpan<byte> head,
+        scoped ReadOnlySpan<byte> data,
+        scoped ReadOnlySpan<FileDescriptor> descriptors,
         out ReadOnlySpan<byte> reply) => Request(command, head, data, descriptors, null, out reply);
 
     /// <summary>As the other, and takes the descriptors that come with the reply.</summary>
@@ -69,9 +69,9 @@ internal sealed class ClientChannel : IDisposable
     /// <exception cref="VfioException">The connection is broken.</exception>
     internal Errno Request(
         Command command,
-        ReadOnlySpan<byte> head,
-        ReadOnlySpan<byte> data,
-        ReadOnlySpan<FileDescriptor> descriptors,
+        scoped ReadOnlySpan<byte> head,
+        scoped ReadOnlySpan<byte> data,
+        scoped ReadOnlySpan<FileDescriptor> descriptors,
         DescriptorQueue? kept,
         out ReadOnlySpan<byte> reply)
     {

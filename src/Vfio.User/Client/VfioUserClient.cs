@@ -12,7 +12,7 @@ namespace Vfio.User;
 /// <para>A server that breaks the protocol, or does not answer in time, loses the connection: that call and every later one fail with
 /// the reason. Disposing closes the connection, and so gives the device back.</para>
 /// </remarks>
-public sealed class VfioUserClient : IVfioDevice
+public sealed partial class VfioUserClient : IVfioDevice
 {
     private readonly object _gate = new();
     private readonly VfioUserClientOptions _options;
@@ -20,6 +20,7 @@ public sealed class VfioUserClient : IVfioDevice
     private readonly ClientChannel _channel;
     private readonly ServerFacts _facts;
     private readonly InterruptRequests _interruptRequests;
+    private readonly MigrationRequests _migration;
     private readonly RegionInfo?[] _regions;
     private readonly InterruptInfo?[] _interrupts;
     private readonly List<DmaPump> _retired = [];
@@ -53,6 +54,7 @@ public sealed class VfioUserClient : IVfioDevice
             _maxTransferBytes = (int)Math.Min(server.MaxDataTransferBytes ?? Protocol.DefaultDataTransferBytes, (ulong)_options.MaxDataTransferBytes);
             int maxDescriptors = (int)Math.Min(server.MaxMessageDescriptors ?? 1, UnixSocket.MaxDescriptors);
             _interruptRequests = new InterruptRequests(_channel, name, maxDescriptors, _maxTransferBytes);
+            _migration = new MigrationRequests(_channel, name, _maxTransferBytes);
             Info = _facts.AskDevice();
             _regions = new RegionInfo?[Info.RegionCount];
             _interrupts = new InterruptInfo?[Info.InterruptCount];

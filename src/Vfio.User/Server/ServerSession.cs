@@ -19,6 +19,7 @@ internal sealed class ServerSession
     private InterruptCommands? _interrupts;
     private DmaCommands? _dma;
     private UnixSocket? _twin;
+    private MigrationCommands? _migration;
     private string? _turnedAway;
     private long _messages;
 
@@ -166,8 +167,12 @@ internal sealed class ServerSession
                 return _regions!.WriteMulti(body, reply);
             case Command.DeviceGetRegionIoFds:
                 return _regions!.DescribeDoorbells(body, reply);
-            case Command.DeviceFeature or Command.MigDataRead or Command.MigDataWrite:
-                return Errno.NotSupported;
+            case Command.DeviceFeature:
+                return _migration!.Feature(body, reply);
+            case Command.MigDataRead:
+                return _migration!.ReadData(body, reply);
+            case Command.MigDataWrite:
+                return _migration!.WriteData(body);
             default:
                 // VERSION a second time, the commands that only a server sends, and numbers that mean nothing.
                 return Errno.InvalidArgument;
@@ -206,6 +211,7 @@ internal sealed class ServerSession
         WriteMultiple = theirs.WriteMultiple is null ? null : true,
         TwinSocket = theirs.TwinSocket is null ? null : _twin is not null,
         TwinSocketDescriptor = _twin is null ? null : 0,
+        MigrationPageBytes = theirs.MigrationPageBytes is not null && _migration!.HasAny ? Protocol.PageBytes : null,
     };
 
     /// <summary>Makes the twin socket; the client's end goes with the reply.</summary>
@@ -235,7 +241,8 @@ internal sealed class ServerSession
             _regions = new RegionCommands(device, _options.MaxDataTransferBytes, (int)Math.Min(theirs.MaxMessageDescriptors ?? 1, UnixSocket.MaxDescriptors));
             _interrupts = new InterruptCommands(device);
             int maxMaps = (int)Math.Min(theirs.MaxDmaMaps ?? Protocol.DefaultDmaMaps, (ulong)_options.MaxDmaMaps);
-            _dma = new DmaCommands(device, maxMaps, _options.MaxSharedFiles, new ClientMemory(_channel, maxTransfer));
+            _dma = new DmaCommands(device, maxMaps, _options, new ClientMemory(_channel, maxTransfer));
+            _migration = new MigrationCommands(device, _options.MaxDataTransferBytes);
             _device = device;
         }
         finally
