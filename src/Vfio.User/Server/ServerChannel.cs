@@ -21,6 +21,7 @@ internal sealed class ServerChannel
     private readonly VfioUserServerOptions _options;
     private readonly MessageBuffer _in;
     private readonly MessageSender _sender;
+    private readonly Spinner _spinner;
     private readonly DmaRequest[] _requests = new DmaRequest[DmaRequest.Places];
     private readonly int _owner = Environment.CurrentManagedThreadId;
     private Deadline _messageEnd = Deadline.Never;
@@ -40,6 +41,7 @@ internal sealed class ServerChannel
         _in = buffers.Received;
         Replies = buffers.Replies;
         _sender = new MessageSender(socket, options.SendTimeout, ReceiveWhileSending);
+        _spinner = new Spinner(options.SpinTime);
         for (int i = 0; i < _requests.Length; i++)
             _requests[i] = new DmaRequest(i);
     }
@@ -264,15 +266,19 @@ internal sealed class ServerChannel
         WakeOthers();
     }
 
-    /// <summary>The one place where a session sleeps until bytes arrive: what should come before sleeping belongs here.</summary>
+    /// <summary>The one place where a session waits for bytes: it looks for a while where that is worth it, and sleeps then.</summary>
     private int WaitAndReceive(Deadline deadline, out Errno error)
     {
+        if (_spinner.TryReceive(_socket, _in, deadline, out int count, out error))
+            return count;
+        long begin = _spinner.BeginSleep();
         if (deadline.IsNever)
-            return _in.ReceiveBytes(_socket, wait: true, out error);
-        if (Poll.WaitReadable(_socket.Descriptor, deadline.Left))
-            return _in.ReceiveBytes(_socket, wait: false, out error);
-        error = Errno.TryAgain;
-        return -1;
+            count = _in.ReceiveBytes(_socket, wait: true, out error);
+        else if (Poll.WaitReadable(_socket.Descriptor, deadline.Left))
+            count = _in.ReceiveBytes(_socket, wait: false, out error);
+        if (count > 0)
+            _spinner.EndSleep(begin);
+        return count;
     }
 
     private bool ReceiveWhileSending()
