@@ -46,7 +46,11 @@ internal static class CommandLine
 
         try
         {
-            return await parsed.InvokeAsync(new InvocationConfiguration { EnableDefaultExceptionHandler = false });
+            return await parsed.InvokeAsync(new InvocationConfiguration
+            {
+                EnableDefaultExceptionHandler = false,
+                ProcessTerminationTimeout = null, // a verb that has something to end takes the signal itself
+            });
         }
         catch (Exception refusal) when (refusal is IOException or UnauthorizedAccessException or FormatException)
         {

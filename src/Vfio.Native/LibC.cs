@@ -107,6 +107,12 @@ internal static unsafe partial class LibC
     internal static partial int chmod(string path, uint mode);
 
     [LibraryImport("libc", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
+    internal static partial int link(string existing, string path);
+
+    [LibraryImport("libc", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
+    internal static partial int unlink(string path);
+
+    [LibraryImport("libc", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
     internal static partial int chown(string path, uint user, uint group);
 
     [LibraryImport("libc", StringMarshalling = StringMarshalling.Utf8)]

@@ -158,6 +158,15 @@ public sealed unsafe class SharedMemory : IDisposable
         _file.DangerousRelease();
     }
 
+    /// <summary>Where part of the memory lies in this process, for a system call that copies it.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">The part leaves the memory, or that is not mapped.</exception>
+    internal byte* AddressOf(ulong offset, int count)
+    {
+        if (_base is null || count < 0 || !Contains(offset, (ulong)count))
+            ThrowBadAccess(offset, count);
+        return _base + offset;
+    }
+
     private bool Contains(ulong offset, ulong count) => offset <= _length && count <= _length - offset;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -171,7 +180,7 @@ public sealed unsafe class SharedMemory : IDisposable
     }
 
     private void ThrowBadAccess(ulong offset, int width) => throw new ArgumentOutOfRangeException(
-        nameof(offset), $"a {width}-byte access at {offset:#x} does not fit the {(_base is null ? "unmapped" : "")} memory of {_length:#x} bytes");
+        nameof(offset), $"a {width}-byte access at 0x{offset:x} does not fit the {(_base is null ? "unmapped" : "")} memory of 0x{_length:x} bytes");
 
     private bool ReadFile(ulong offset, Span<byte> destination)
     {

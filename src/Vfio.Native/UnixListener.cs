@@ -6,6 +6,7 @@ namespace Vfio.Native;
 public sealed unsafe class UnixListener : IDisposable
 {
     private const int Backlog = 16;
+    private static int _count;
     private readonly string? _path;
 
     private UnixListener(FileDescriptor descriptor, string? path)
@@ -18,25 +19,41 @@ public sealed unsafe class UnixListener : IDisposable
     public FileDescriptor Descriptor { get; }
 
     /// <summary>Listens at a path. A socket file that nobody listens at any more is replaced; anything else there is left alone.</summary>
+    /// <remarks>Once the file is there, clients can connect.</remarks>
     /// <param name="path">The socket's file.</param>
     /// <param name="mode">Who may connect: permission bits of the file, 0660 by convention.</param>
     /// <exception cref="VfioException">EADDRINUSE: a server listens there, or a file that is no socket is in the way.</exception>
     public static UnixListener Bind(string path, UnixFileMode mode)
     {
+        ArgumentNullException.ThrowIfNull(path);
+        _ = new UnixAddress(path); // refuses a path that clients could not name
         RemoveStale(path);
         FileDescriptor descriptor = UnixAddress.NewSocket();
-        UnixAddress address = new(path);
-        // The mode is set before listen(), so nobody can connect under a looser one.
-        if (LibC.bind(descriptor.Number, &address, UnixAddress.Length) == 0
-            && LibC.chmod(path, (uint)mode) == 0
-            && LibC.listen(descriptor.Number, Backlog) == 0)
+        string unready = Path.Combine(Path.GetDirectoryName(path) ?? "", $".{Environment.ProcessId:x}.{Interlocked.Increment(ref _count):x}");
+        try
         {
+            UnixAddress address = new(unready);
+            // Under another name until it listens, so that whoever finds the file is not refused; and linked rather than
+            // renamed, so that of two servers that start at once only one succeeds.
+            if (LibC.bind(descriptor.Number, &address, UnixAddress.Length) != 0
+                || LibC.chmod(unready, (uint)mode) != 0
+                || LibC.listen(descriptor.Number, Backlog) != 0
+                || LibC.link(unready, path) != 0)
+            {
+                throw Marshal.GetLastPInvokeError() == (int)Errno.Exists ? InUse(path) : VfioException.FromLastError("listen", path);
+            }
+
             return new UnixListener(descriptor, path);
         }
-
-        VfioException refusal = VfioException.FromLastError("listen", path);
-        descriptor.Dispose();
-        throw refusal;
+        catch (VfioException)
+        {
+            descriptor.Dispose();
+            throw;
+        }
+        finally
+        {
+            _ = LibC.unlink(unready);
+        }
     }
 
     /// <summary>Takes a socket that already listens, as a service manager passes it.</summary>
@@ -90,8 +107,11 @@ public sealed unsafe class UnixListener : IDisposable
             return;
         }
 
-        throw new VfioException("listen", path, Errno.AddressInUse, "a server listens there, or the file is no socket; choose another path");
+        throw InUse(path);
     }
+
+    private static VfioException InUse(string path) =>
+        new("listen", path, Errno.AddressInUse, "a server listens there, or the file is no socket; choose another path");
 
     private static bool IsSocket(string path)
     {

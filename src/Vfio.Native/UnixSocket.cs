@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 
 namespace Vfio.Native;
@@ -68,6 +69,7 @@ public sealed unsafe class UnixSocket : IDisposable
     /// <param name="error">Why the result is negative: <see cref="Errno.TryAgain"/> when nothing was there. With a result of 0 or more,
     /// <see cref="Errno.TooManyOpenFiles"/> when descriptors were dropped because this process has no room for them.</param>
     /// <returns>How many bytes; 0 when the peer closed; -1 with <paramref name="error"/>.</returns>
+    [SkipLocalsInit] // The kernel writes what is read of the control buffer.
     public int Receive(Span<byte> buffer, DescriptorQueue descriptors, bool wait, out Errno error)
     {
         ArgumentNullException.ThrowIfNull(descriptors);
@@ -104,6 +106,7 @@ public sealed unsafe class UnixSocket : IDisposable
     /// <param name="wait">Whether to wait while the peer's queue is full.</param>
     /// <param name="error">Why the result is negative: <see cref="Errno.TryAgain"/> when the queue is full.</param>
     /// <returns>How many bytes were taken, perhaps fewer than given; -1 with <paramref name="error"/>.</returns>
+    [SkipLocalsInit] // What the kernel reads of the control buffer is written first.
     public int Send(
         ReadOnlySpan<byte> first, ReadOnlySpan<byte> second, ReadOnlySpan<FileDescriptor> descriptors, bool wait, out Errno error)
     {
@@ -143,6 +146,22 @@ public sealed unsafe class UnixSocket : IDisposable
             error = count < 0 ? (Errno)Marshal.GetLastPInvokeError() : Errno.None;
             return (int)count;
         }
+    }
+
+    /// <summary>Sends bytes, and after them part of shared memory without a copy on the way.</summary>
+    /// <param name="first">Sent first; may be empty.</param>
+    /// <param name="memory">Mapped memory; what the other holders write meanwhile may or may not be sent.</param>
+    /// <param name="offset">Where in the memory the part starts, in bytes.</param>
+    /// <param name="count">Bytes of the part.</param>
+    /// <param name="wait">Whether to wait while the peer's queue is full.</param>
+    /// <param name="error">Why the result is negative: <see cref="Errno.TryAgain"/> when the queue is full.</param>
+    /// <returns>How many bytes were taken, perhaps fewer than given; -1 with <paramref name="error"/>.</returns>
+    /// <exception cref="ArgumentOutOfRangeException">The part leaves the memory, or that is not mapped.</exception>
+    public int Send(ReadOnlySpan<byte> first, SharedMemory memory, ulong offset, int count, bool wait, out Errno error)
+    {
+        ArgumentNullException.ThrowIfNull(memory);
+        // SAFETY: AddressOf checked the range; the kernel only reads it, and answers EFAULT where the file was cut off.
+        return Send(first, new ReadOnlySpan<byte>(memory.AddressOf(offset, count), count), default, wait, out error);
     }
 
     /// <summary>Ends the connection both ways; a receive or send that waits in another thread returns.</summary>

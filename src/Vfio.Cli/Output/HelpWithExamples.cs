@@ -18,14 +18,25 @@ internal sealed class HelpWithExamples(HelpAction usual, IReadOnlyList<Verb> ver
     /// <inheritdoc/>
     public override int Invoke(ParseResult parseResult)
     {
-        int result = usual.Invoke(parseResult);
+        TextWriter output = parseResult.InvocationConfiguration.Output;
+        int result = InvokeUsual(parseResult, output);
         string name = parseResult.CommandResult.Command.Name;
         IReadOnlyList<Example> examples = verbs.FirstOrDefault(verb => verb.Name == name)?.Examples ?? General;
-        TextWriter output = parseResult.InvocationConfiguration.Output;
         int width = examples.Max(example => example.Command.Length);
         output.WriteLine("Examples:");
         foreach (Example example in examples)
             output.WriteLine($"  {example.Command.PadRight(width)}  {example.Does}");
+        return result;
+    }
+
+    // The usual help names the program after its file; users know it by another name.
+    private int InvokeUsual(ParseResult parseResult, TextWriter output)
+    {
+        using StringWriter text = new();
+        parseResult.InvocationConfiguration.Output = text;
+        int result = usual.Invoke(parseResult);
+        parseResult.InvocationConfiguration.Output = output;
+        output.Write(text.ToString().Replace(RootCommand.ExecutableName, "vfio", StringComparison.Ordinal));
         return result;
     }
 }

@@ -1,4 +1,5 @@
 using System.Text.Json;
+using Vfio.Guard;
 using Vfio.Pci;
 
 namespace Vfio.Cli.Show;
@@ -81,6 +82,8 @@ internal static class DocumentJson
     {
         writer.WriteStartObject("lent");
         writer.WriteBoolean("canReset", lent.Info.CanReset);
+        if (lent.Report is { } report)
+            WriteReport(writer, report);
         writer.WriteStartArray("regions");
         foreach (RegionInfo region in lent.Regions)
         {
@@ -104,5 +107,21 @@ internal static class DocumentJson
 
         writer.WriteEndArray();
         writer.WriteEndObject();
+    }
+
+    private static void WriteReport(Utf8JsonWriter writer, WellBehavedReport report)
+    {
+        writer.WriteBoolean("wellBehaved", report.IsWellBehaved);
+        writer.WriteStartArray("verdicts");
+        foreach (Verdict verdict in report.Verdicts)
+        {
+            writer.WriteStartObject();
+            writer.WriteString("question", verdict.Question);
+            writer.WriteString("answer", JsonNamingPolicy.CamelCase.ConvertName(verdict.Answer.ToString()));
+            writer.WriteString("reason", verdict.Reason);
+            writer.WriteEndObject();
+        }
+
+        writer.WriteEndArray();
     }
 }

@@ -39,9 +39,13 @@ internal sealed record FunctionView(string Name, ConfigSpace Space, FunctionFact
         DeviceAddress parsed = DeviceAddress.Parse(address);
         if (parsed.Scheme == AddressScheme.Pci)
             return Of(new PciTopology().Find(parsed.Function));
-        using IVfioDevice device = VfioDevice.Open(address);
+        using DeviceSource source = DeviceSource.Find(address);
+        using IVfioDevice device = source.Open();
         byte[] bytes = new byte[device.GetRegion(RegionIndex.Config).Length];
         device.ReadRegion(RegionIndex.Config, 0, bytes);
-        return new FunctionView(parsed.Text, new ConfigSpace(bytes), new FunctionFacts { Names = Names }) { Lent = LentFacts.Of(device) };
+        return new FunctionView(parsed.Text, new ConfigSpace(bytes), new FunctionFacts { Names = Names })
+        {
+            Lent = LentFacts.Of(device, source.Guard?.Judge()),
+        };
     }
 }

@@ -1,15 +1,20 @@
+using Vfio.Guard;
+
 namespace Vfio.Cli.Show;
 
 /// <summary>What a lent device says of itself.</summary>
 /// <param name="Info">Flags and counts.</param>
 /// <param name="Regions">The regions that are there.</param>
 /// <param name="Interrupts">The kinds of interrupt that are there.</param>
-internal sealed record LentFacts(DeviceInfo Info, IReadOnlyList<RegionInfo> Regions, IReadOnlyList<InterruptInfo> Interrupts)
+/// <param name="Report">How well it can be lent, when its owner is here to tell.</param>
+internal sealed record LentFacts(
+    DeviceInfo Info, IReadOnlyList<RegionInfo> Regions, IReadOnlyList<InterruptInfo> Interrupts, WellBehavedReport? Report)
 {
-    internal static LentFacts Of(IVfioDevice device) => new(
+    internal static LentFacts Of(IVfioDevice device, WellBehavedReport? report) => new(
         device.Info,
         [.. Enumerable.Range(0, device.Info.RegionCount).Select(i => device.GetRegion(new RegionIndex((uint)i))).Where(region => region.Length > 0)],
-        [.. Enumerable.Range(0, device.Info.InterruptCount).Select(i => device.GetInterrupt(new InterruptIndex((uint)i))).Where(kind => kind.Count > 0)]);
+        [.. Enumerable.Range(0, device.Info.InterruptCount).Select(i => device.GetInterrupt(new InterruptIndex((uint)i))).Where(kind => kind.Count > 0)],
+        report);
 
     /// <summary>The same in lines, one tab before each.</summary>
     internal IEnumerable<string> Lines =>
@@ -17,6 +22,13 @@ internal sealed record LentFacts(DeviceInfo Info, IReadOnlyList<RegionInfo> Regi
         .. Regions.Select(region => $"\tLent {region.Index}: {Size(region.Length)}, {Access(region)}"),
         .. Interrupts.Select(kind => $"\tLent {kind.Index}: {kind.Count} {(kind.Count == 1 ? "vector" : "vectors")}{Behaviour(kind.Flags)}"),
         $"\tLent reset: {(Info.CanReset ? "possible" : "impossible")}",
+        .. Report is null ? [] : Judgement(Report),
+    ];
+
+    private static IEnumerable<string> Judgement(WellBehavedReport report) =>
+    [
+        $"\tWell-behaved: {(report.IsWellBehaved ? "yes" : "no")}",
+        .. report.Verdicts.Select(verdict => $"\t\t{verdict.Question}: {verdict.Answer.ToString().ToLowerInvariant()}, {verdict.Reason}"),
     ];
 
     private static string Access(RegionInfo region)

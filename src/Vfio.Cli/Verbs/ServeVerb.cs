@@ -77,14 +77,14 @@ internal sealed class ServeVerb() : Verb("serve", "Lend a device to other progra
 
     private static async Task ServeAsync(string address, VfioUserServerOptions options, string? user, TextWriter output)
     {
+        using CancellationTokenSource end = new();
+        using PosixSignalRegistration terminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, Stop);
+        using PosixSignalRegistration interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, Stop);
         using DeviceSource source = DeviceSource.Find(address);
         using VfioUserServer server = new(source.Open, options);
         if (user is not null && options.Path is not null)
             UserAccount.Find(user).TakeOwnership(options.Path);
 
-        using CancellationTokenSource end = new();
-        using PosixSignalRegistration terminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, Stop);
-        using PosixSignalRegistration interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, Stop);
         Invite(output, options.Path);
         await server.RunAsync(end.Token);
 

@@ -127,7 +127,8 @@ public sealed class EduCore
     }
 
     /// <summary>Copies the bytes of a transfer to memory out of the buffer.</summary>
-    public void ReadBuffer(in EduTransfer transfer, Span<byte> destination) => _buffer.AsSpan(transfer.At, transfer.Count).CopyTo(destination);
+    public void ReadBuffer(in EduTransfer transfer, Span<byte> destination) =>
+        _buffer.AsSpan(transfer.At, transfer.Count).CopyTo(destination);
 
     /// <summary>The transfer is over.</summary>
     /// <param name="transfer">Which.</param>

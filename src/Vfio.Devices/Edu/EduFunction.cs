@@ -3,8 +3,8 @@ using Vfio.Native;
 
 namespace Vfio.Devices.Edu;
 
-/// <summary>QEMU's educational device (1234:11e8) as a software function: <see cref="EduCore"/> with a lock, a bus and an interrupt.</summary>
-/// <remarks>Factorials and transfers are done by a thread of the pool, so that a driver has to wait for them as it has to in QEMU.</remarks>
+/// <summary>QEMU's educational device (1234:11e8): <see cref="EduCore"/> with a lock, a bus and an interrupt.</summary>
+/// <remarks>Factorials and transfers are done by a thread of the pool: a driver has to wait for them, as in QEMU.</remarks>
 public sealed class EduFunction : SoftwareFunction, IThreadPoolWorkItem
 {
     private readonly EduCore _core;

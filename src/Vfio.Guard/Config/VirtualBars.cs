@@ -50,5 +50,6 @@ internal sealed class VirtualBars(FunctionLayout layout, ConfigShadow shadow) : 
 
     private uint TypeBits(int bar) => layout.Space.Read32(OffsetOf(bar)) & TypeMask(bar);
 
-    private uint RomMask() => layout.Function.GetLength(RegionIndex.Rom) is not 0 and ulong length ? ((uint)~(length - 1) & 0xffff_f800) | 1 : 0;
+    private uint RomMask() =>
+        layout.Function.GetLength(RegionIndex.Rom) is not 0 and ulong length ? ((uint)~(length - 1) & 0xffff_f800) | 1 : 0;
 }

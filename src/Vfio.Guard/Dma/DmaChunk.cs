@@ -1,6 +1,7 @@
 namespace Vfio.Guard;
 
-/// <summary>Up to <see cref="Capacity"/> mappings in ascending order. The starts stand by themselves: a search touches nothing else.</summary>
+/// <summary>Up to <see cref="Capacity"/> mappings in ascending order. The starts stand by themselves: a search touches nothing
+/// else.</summary>
 internal sealed class DmaChunk
 {
     internal const int Capacity = 256;

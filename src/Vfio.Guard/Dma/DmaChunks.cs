@@ -85,13 +85,13 @@ internal sealed class DmaChunks
         return first;
     }
 
-    /// <summary>The memory of every mapping, in order.</summary>
-    internal IEnumerable<DmaMemory> Memories()
+    /// <summary>Lets go of the memory of every mapping; the table is not used after that.</summary>
+    internal void ReleaseAll()
     {
         for (int chunk = 0; chunk < _chunkCount; chunk++)
         {
             for (int i = 0; i < _chunks[chunk].Count; i++)
-                yield return _chunks[chunk][i].Memory;
+                _chunks[chunk][i].Memory.Release();
         }
     }
 

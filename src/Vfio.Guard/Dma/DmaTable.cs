@@ -40,7 +40,8 @@ public sealed class DmaTable
 
     /// <summary>Adds a mapping and takes a reference to its memory.</summary>
     /// <returns>EEXIST: part of the range is mapped already. EINVAL: start or length is no multiple of <see cref="PageBytes"/>, the
-    /// length is 0, the range or its place in the memory wraps or leaves the memory, or no access is allowed. ENOMEM: the table is full.</returns>
+    /// length is 0, the range or its place in the memory wraps or leaves the memory, or no access is allowed. ENOMEM: the table is
+    /// full.</returns>
     public Errno Map(in DmaMapping mapping)
     {
         ArgumentNullException.ThrowIfNull(mapping.Memory);
@@ -73,7 +74,8 @@ public sealed class DmaTable
     /// <param name="start">First address.</param>
     /// <param name="length">Size of the range in bytes.</param>
     /// <param name="unmapped">How many bytes were mapped.</param>
-    /// <returns>EINVAL: the range would cut a mapping, is not made of pages, or wraps; nothing is removed. ENOENT: nothing is mapped in it.</returns>
+    /// <returns>EINVAL: the range would cut a mapping, is not made of pages, or wraps; nothing is removed. ENOENT: nothing is mapped in
+    /// it.</returns>
     public Errno Unmap(Iova start, ulong length, out ulong unmapped)
     {
         unmapped = 0;
@@ -110,8 +112,7 @@ public sealed class DmaTable
         _chunks = new DmaChunks();
         _gate.ExitWrite();
         _ownerAccesses.WaitOutside(0, ulong.MaxValue);
-        foreach (DmaMemory memory in old.Memories())
-            memory.Release();
+        old.ReleaseAll();
     }
 
     /// <summary>Reads memory as the device.</summary>
@@ -203,7 +204,8 @@ public sealed class DmaTable
         length != 0 && ((start | length) & (PageBytes - 1)) == 0 && length - 1 <= ulong.MaxValue - start;
 
     private bool Cuts(ulong start, ulong last) =>
-        (start > 0 && _chunks.TryFindUpTo(start - 1, out DmaPosition below) && start - _chunks.StartOf(below) < _chunks.EntryAt(below).Length)
+        (start > 0 && _chunks.TryFindUpTo(start - 1, out DmaPosition below)
+            && start - _chunks.StartOf(below) < _chunks.EntryAt(below).Length)
         || (_chunks.TryFindUpTo(last, out DmaPosition final) && last - _chunks.StartOf(final) + 1 < _chunks.EntryAt(final).Length);
 
     /// <summary>Finds the memory behind an address; inside the gate.</summary>
@@ -308,7 +310,8 @@ public sealed class DmaTable
 
     private void LetGo(DmaMemory memory, ulong at, int count)
     {
-        _ownerAccesses.Exit(at, at + (ulong)(count - 1));
+        // In this order the memory is free when an unmap that waited returns.
         memory.Release();
+        _ownerAccesses.Exit(at, at + (ulong)(count - 1));
     }
 }

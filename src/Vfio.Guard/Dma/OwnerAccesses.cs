@@ -9,7 +9,7 @@ internal sealed class OwnerAccesses
 
     /// <summary>How many accesses this thread is inside of: it must not wait for itself.</summary>
     [ThreadStatic]
-    private static int t_depth;
+    private static int _depth;
 
     private readonly object _gate = new();
     private readonly List<(ulong Start, ulong Last)> _underWay = [];
@@ -18,12 +18,12 @@ internal sealed class OwnerAccesses
     {
         lock (_gate)
             _underWay.Add((start, last));
-        t_depth++;
+        _depth++;
     }
 
     internal void Exit(ulong start, ulong last)
     {
-        t_depth--;
+        _depth--;
         lock (_gate)
         {
             _underWay.Remove((start, last));
@@ -34,7 +34,7 @@ internal sealed class OwnerAccesses
     /// <summary>Waits until no access to a range is under way, or patience ends.</summary>
     internal void WaitOutside(ulong start, ulong last)
     {
-        if (t_depth > 0)
+        if (_depth > 0)
             return;
         long end = Environment.TickCount64 + (long)Patience.TotalMilliseconds;
         lock (_gate)

@@ -12,7 +12,8 @@ internal sealed class FunctionLayout
         Function = function;
         Space = Read(function);
         if (Space.HeaderType != 0)
-            throw new VfioException("lending", function.Name, Errno.InvalidArgument, $"header type {Space.HeaderType}: bridges are not lent");
+            throw new VfioException("lending", function.Name, Errno.InvalidArgument,
+                $"header type {Space.HeaderType}: bridges are not lent");
         Capabilities = CapabilityList.Read(Space);
         Rules = new ConfigRules(Space, Capabilities);
         IsVirtual = function.VirtualIds is not null;
@@ -93,7 +94,8 @@ internal sealed class FunctionLayout
         {
             PendingBar = (int)(pending & 7),
         };
-        bool fits = Fits(found.Bar, found.TableOffset, found.TableLength) && Fits(found.PendingBar, found.PendingOffset, found.PendingLength);
+        bool fits = Fits(found.Bar, found.TableOffset, found.TableLength)
+            && Fits(found.PendingBar, found.PendingOffset, found.PendingLength);
         return fits ? found : null;
     }
 

@@ -1,22 +1,23 @@
 namespace Vfio.Guard;
 
 /// <summary>The slot that a guarded function is plugged into: what it does reaches the user who has it open, or nobody.</summary>
-internal sealed class GuardSlot : IPciSlot
+/// <param name="refusals">Counts what reaches nobody.</param>
+internal sealed class GuardSlot(RefusalCounter refusals) : IPciSlot
 {
     private volatile GuardedDevice? _device;
 
     internal void Lend(GuardedDevice? device) => _device = device;
 
     public Errno ReadMemory(Iova address, Span<byte> destination) =>
-        _device is { } device ? device.ReadMemory(address, destination) : Errno.OperationNotPermitted;
+        _device is { } device ? device.ReadMemory(address, destination) : Refuse();
 
     public Errno WriteMemory(Iova address, ReadOnlySpan<byte> source) =>
-        _device is { } device ? device.WriteMemory(address, source) : Errno.OperationNotPermitted;
+        _device is { } device ? device.WriteMemory(address, source) : Refuse();
 
     public Errno TranslateMemory(Iova address, ulong length, DmaAccess access, out int segments)
     {
         segments = 0;
-        return _device is { } device ? device.TranslateMemory(address, length, access, out segments) : Errno.OperationNotPermitted;
+        return _device is { } device ? device.TranslateMemory(address, length, access, out segments) : Refuse();
     }
 
     public int MappingCount => _device?.MappingCount ?? 0;
@@ -28,4 +29,10 @@ internal sealed class GuardSlot : IPciSlot
     public void SignalMsix(int vector) => _device?.Message(InterruptIndex.Msix, vector);
 
     public bool IsHeard(InterruptIndex kind, int vector) => _device is { } device && device.IsHeard(kind, vector);
+
+    private Errno Refuse()
+    {
+        refusals.AddDmaAccess();
+        return Errno.OperationNotPermitted;
+    }
 }

@@ -17,7 +17,7 @@ internal sealed class GuardedDevice : IVfioDevice, IResetTarget
     private readonly GuardedInterrupts _interrupts;
     private readonly MessageHardware _messages;
     private readonly DmaTable _dma;
-    private bool _isClosed;
+    private volatile bool _isClosed;
 
     internal GuardedDevice(GuardedFunction function, FunctionLayout layout, OwnerState owner, Turn turn, RefusalCounter refusals)
     {
@@ -115,6 +115,13 @@ internal sealed class GuardedDevice : IVfioDevice, IResetTarget
     {
         CheckOpen();
         Errno error = _dma.Map(mapping);
+        if (_isClosed)
+        {
+            // Closed meanwhile, perhaps after its memory was let go: this mapping would hold on to its memory for ever.
+            _dma.Clear();
+            CheckOpen();
+        }
+
         if (error != Errno.None)
             throw new VfioException($"mapping of 0x{mapping.Length:x} bytes at {mapping.Start}", Name, error);
     }
@@ -244,5 +251,6 @@ internal sealed class GuardedDevice : IVfioDevice, IResetTarget
         _power is { IsAsleep: true } ? "the function is not in D0" : "decoding is off in the Command register");
 
     private void ThrowRefused(in InterruptRequest request, Errno error) => throw new VfioException(
-        $"{request.Action} by {request.Data} of {request.Index} vectors {request.Start} to {request.Start + (long)request.Count - 1}", Name, error);
+        $"{request.Action} by {request.Data} of {request.Index} vectors {request.Start} to {request.Start + (long)request.Count - 1}",
+            Name, error);
 }

@@ -15,9 +15,9 @@ public sealed class GuardedFunction : IDisposable
     private readonly IPciFunction _function;
     private readonly FunctionLayout _layout;
     private readonly OwnerState _owner;
-    private readonly GuardSlot _slot = new();
-    private readonly Turn _turn = new();
     private readonly RefusalCounter _refusals = new();
+    private readonly GuardSlot _slot;
+    private readonly Turn _turn = new();
     private volatile GuardedDevice? _device;
     private bool _isDisposed;
 
@@ -32,6 +32,7 @@ public sealed class GuardedFunction : IDisposable
         _function = function;
         Name = name ?? $"model:{function.Name}";
         Policy = policy ?? new GuardPolicy();
+        _slot = new GuardSlot(_refusals);
         try
         {
             function.Connect(_slot);

@@ -2,7 +2,8 @@ using Vfio.Pci;
 
 namespace Vfio.Guard;
 
-/// <summary>The state that a function's owner (firmware, the system) left in its config space, and how it comes back after a reset.</summary>
+/// <summary>The state that a function's owner (firmware, the system) left in its config space, and how it comes back after a
+/// reset.</summary>
 internal sealed class OwnerState(FunctionLayout layout)
 {
     private const int Command = 0x04, FirstBar = 0x10, Rom = 0x30;

@@ -72,7 +72,9 @@ public sealed record WellBehavedReport(IReadOnlyList<Verdict> Verdicts)
     {
         const string Question = "nothing strange in config space";
         List<string> strange = [.. layout.Capabilities.Problems, .. layout.Rules.Conflicts];
-        strange.AddRange(layout.Capabilities.Items.Where(item => item.Table is null).Select(item => $"{item.Heading} is no known capability"));
+        strange.AddRange(layout.Capabilities.Items
+            .Where(item => item.Table is null)
+            .Select(item => $"{item.Heading} is no known capability"));
         strange.AddRange(UnlistedData(layout));
         return strange.Count == 0
             ? new Verdict(Question, Answer.Yes, $"{layout.Capabilities.Items.Count} capabilities, all known")

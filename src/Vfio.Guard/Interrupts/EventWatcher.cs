@@ -14,7 +14,8 @@ internal sealed class EventWatcher(string name, Action<InterruptIndex, int, bool
     private Thread? _thread;
     private bool _isDisposed;
 
-    /// <summary>Watches an eventfd for each vector from <paramref name="start"/> on, in place of the one before; null just takes that away.</summary>
+    /// <summary>Watches an eventfd for each vector from <paramref name="start"/> on, in place of the one before; null just takes that
+    /// away.</summary>
     /// <param name="index">The kind of interrupt.</param>
     /// <param name="start">The first vector.</param>
     /// <param name="events">The eventfds; owned by this object when it takes them.</param>

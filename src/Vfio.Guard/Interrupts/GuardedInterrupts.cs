@@ -128,7 +128,8 @@ internal sealed class GuardedInterrupts : IDisposable
         FlushUnlessInTurn();
     }
 
-    /// <summary>The function sends a message, or the lender has something to say. A vector that the kind does not have is dropped.</summary>
+    /// <summary>The function sends a message, or the lender has something to say. A vector that the kind does not have is
+    /// dropped.</summary>
     internal void Fire(InterruptIndex index, int vector)
     {
         lock (_gate)

@@ -48,7 +48,8 @@ public sealed record FunctionDescription(string Name, ushort VendorId, ushort De
     /// cannot says false.</summary>
     public bool HasOwnReset { get; init; } = true;
 
-    /// <summary>Its ids when it is a virtual function: its config space then has none, and no memory enable bit (SR-IOV 1.1, section 3.4.1).</summary>
+    /// <summary>Its ids when it is a virtual function: its config space then has none, and no memory enable bit (SR-IOV 1.1, section
+    /// 3.4.1).</summary>
     public VirtualFunctionIds? VirtualIds { get; init; }
 
     /// <summary>Further capabilities, standard ones before extended ones.</summary>

@@ -9,7 +9,8 @@ namespace Vfio.Guard;
 /// reset. What a user may do to it is not decided here: lend it through <see cref="GuardedFunction"/>.</para>
 /// <para>Threads: all calls into the function (register handlers, <see cref="BarContent"/>, <see cref="OnReset"/>) come one at a time.
 /// A device with threads of its own protects what they share with its handlers, and holds no lock of its own when it calls
-/// <see cref="Slot"/>, <see cref="Interrupt"/> or <see cref="EndInterrupt"/>; those may be called from any thread, handlers included.</para>
+/// <see cref="Slot"/>, <see cref="Interrupt"/> or <see cref="EndInterrupt"/>; those may be called from any thread, handlers
+/// included.</para>
 /// </remarks>
 public abstract class SoftwareFunction : IPciFunction
 {

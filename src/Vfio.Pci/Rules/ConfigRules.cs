@@ -1,6 +1,7 @@
 namespace Vfio.Pci;
 
-/// <summary>What every bit of a function's config space is to its user: the tables of its header and its capabilities, laid out flat.</summary>
+/// <summary>What every bit of a function's config space is to its user: the tables of its header and its capabilities, laid out
+/// flat.</summary>
 /// <remarks>
 /// <para>Bits that no table lists are <see cref="BitRule.Fixed"/>. Where structures overlap, the one that comes first in the
 /// function's lists has the bytes.</para>
@@ -50,7 +51,8 @@ public sealed class ConfigRules
     /// <param name="bytes">1, 2 or 4.</param>
     public uint Mask(BitRule rule, int offset, int bytes) => Word(offset, rule) >> (8 * (offset & 3)) & Bits.Mask((8 * bytes) - 1, 0);
 
-    /// <summary>Whether a capability has all its bytes: it does not run over the end of its part of config space, and no other structure came first in any of them.</summary>
+    /// <summary>Whether a capability has all its bytes: it does not run over the end of its part of config space, and no other structure
+    /// came first in any of them.</summary>
     public bool IsWhole(Capability capability)
     {
         ArgumentNullException.ThrowIfNull(capability);
@@ -74,21 +76,25 @@ public sealed class ConfigRules
         return new RuledBit(RuleOf(offset, bit), owner?.Name, register, field);
     }
 
-    /// <summary>Extends the tables for a function that has registers where no table has them; who may do that is the caller's matter.</summary>
+    /// <summary>Extends the tables for a function that has registers where no table has them; who may do that is the caller's
+    /// matter.</summary>
     /// <param name="offset">A multiple of 4.</param>
     /// <param name="readBits">Bits that may be read: cleared ones become <see cref="BitRule.Hidden"/>.</param>
     /// <param name="writeBits">Bits that may be written: set ones become <see cref="BitRule.PassedThrough"/>. The others stay as they
     /// are; hidden ones that may be read again become <see cref="BitRule.Fixed"/>.</param>
-    /// <exception cref="ArgumentException">No such dword; a bit may be written but not read; or it is one that the guard itself keeps.</exception>
+    /// <exception cref="ArgumentException">No such dword; a bit may be written but not read; or it is one that the guard itself
+    /// keeps.</exception>
     public void Permit(int offset, uint readBits, uint writeBits)
     {
         if (offset < 0 || offset > Length - 4 || (offset & 3) != 0)
             throw new ArgumentException($"0x{offset:x} is not a multiple of 4 below 0x{Length:x}", nameof(offset));
         if ((writeBits & ~readBits) != 0)
-            throw new ArgumentException($"bits 0x{writeBits & ~readBits:x8} at 0x{offset:x} may be written but not read", nameof(writeBits));
+            throw new ArgumentException($"bits 0x{writeBits & ~readBits:x8} at 0x{offset:x} may be written but not read",
+                nameof(writeBits));
         uint kept = Word(offset, BitRule.Virtual) | Word(offset, BitRule.VirtualFixed);
         if ((kept & (writeBits | ~readBits)) is not 0 and uint refused)
-            throw new ArgumentException($"bits 0x{refused:x8} at 0x{offset:x} are the guard's own ({_owners[offset]?.Name})", nameof(writeBits));
+            throw new ArgumentException($"bits 0x{refused:x8} at 0x{offset:x} are the guard's own ({_owners[offset]?.Name})",
+                nameof(writeBits));
         Set(BitRule.Fixed, offset, Word(offset, BitRule.Hidden) & readBits);
         Set(BitRule.Hidden, offset, ~readBits);
         Set(BitRule.PassedThrough, offset, writeBits);

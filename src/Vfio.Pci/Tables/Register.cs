@@ -16,7 +16,7 @@ public sealed class Register : IEnumerable<Field>
     public Register(int offset, int bytes, string name)
     {
         if (bytes is not (1 or 2 or 4) || offset < 0 || offset % bytes != 0)
-            throw new ArgumentException($"{name}: {bytes} bytes at {offset:#x} is no register");
+            throw new ArgumentException($"{name}: {bytes} bytes at 0x{offset:x} is no register");
         Offset = offset;
         Bytes = bytes;
         Name = name;

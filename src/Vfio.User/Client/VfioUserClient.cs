@@ -18,14 +18,15 @@ public sealed class VfioUserClient : IVfioDevice
     private readonly VfioUserClientOptions _options;
     private readonly ClientMappings _mappings = new();
     private readonly ClientChannel _channel;
+    private readonly ServerFacts _facts;
+    private readonly InterruptRequests _interruptRequests;
     private readonly RegionInfo?[] _regions;
     private readonly InterruptInfo?[] _interrupts;
     private readonly List<DmaPump> _retired = [];
     private readonly int _maxTransferBytes;
-    private readonly int _maxDescriptors;
     private readonly bool _postsWrites;
     private DmaPump? _pump;
-    private bool _disposed;
+    private int _disposed;
 
     /// <summary>Negotiates over a connected socket and asks what the device is.</summary>
     /// <param name="socket">The connection; owned from here on, also when this throws.</param>
@@ -42,10 +43,12 @@ public sealed class VfioUserClient : IVfioDevice
         {
             _options.Check();
             _channel = new ClientChannel(socket, name, _mappings, _options);
-            Capabilities server = Negotiate();
+            _facts = new ServerFacts(_channel, name, _options);
+            Capabilities server = _facts.Negotiate();
             _maxTransferBytes = (int)Math.Min(server.MaxDataTransferBytes ?? Protocol.DefaultDataTransferBytes, (ulong)_options.MaxDataTransferBytes);
-            _maxDescriptors = (int)Math.Min(server.MaxMessageDescriptors ?? 1, UnixSocket.MaxDescriptors);
-            Info = AskInfo();
+            int maxDescriptors = (int)Math.Min(server.MaxMessageDescriptors ?? 1, UnixSocket.MaxDescriptors);
+            _interruptRequests = new InterruptRequests(_channel, name, maxDescriptors, _maxTransferBytes);
+            Info = _facts.AskDevice();
             _regions = new RegionInfo?[Info.RegionCount];
             _interrupts = new InterruptInfo?[Info.InterruptCount];
             _postsWrites = _options.PostedWrites && !HasMappableRegion();
@@ -80,7 +83,7 @@ public sealed class VfioUserClient : IVfioDevice
         if (region.Value >= (uint)_regions.Length)
             throw new VfioException($"info of {region}", Name, Errno.InvalidArgument, $"the device has {_regions.Length} regions");
         lock (_gate)
-            return _regions[region.Value] ??= AskRegion(region);
+            return _regions[region.Value] ??= _facts.AskRegion(region);
     }
 
     /// <inheritdoc/>
@@ -89,7 +92,7 @@ public sealed class VfioUserClient : IVfioDevice
         if (index.Value >= (uint)_interrupts.Length)
             throw new VfioException($"info of {index}", Name, Errno.InvalidArgument, $"the device has {_interrupts.Length} kinds of interrupt");
         lock (_gate)
-            return _interrupts[index.Value] ??= AskInterrupt(index);
+            return _interrupts[index.Value] ??= _facts.AskInterrupt(index);
     }
 
     /// <inheritdoc/>
@@ -134,12 +137,7 @@ public sealed class VfioUserClient : IVfioDevice
     public void SetInterrupts(in InterruptRequest request)
     {
         lock (_gate)
-        {
-            if (request.Data == InterruptData.Events && request.Count > 0)
-                BindInChunks(request);
-            else
-                SetOnce(request, request.Start, request.Count, request.Bools, default);
-        }
+            _interruptRequests.Send(request);
     }
 
     /// <inheritdoc/>
@@ -240,14 +238,13 @@ public sealed class VfioUserClient : IVfioDevice
     /// <inheritdoc/>
     public void Dispose()
     {
+        if (Interlocked.Exchange(ref _disposed, 1) != 0)
+            return;
         // A call that is under way in another thread fails, and lets go of the gate.
         _channel.Shutdown();
         DmaPump? pump;
         lock (_gate)
         {
-            if (_disposed)
-                return;
-            _disposed = true;
             _channel.Break(Errno.Shutdown, "it was closed by this side");
             pump = _pump;
             _pump = null;
@@ -263,90 +260,6 @@ public sealed class VfioUserClient : IVfioDevice
             _mappings.Clear();
             CloseRegions();
         }
-    }
-
-    private Capabilities Negotiate()
-    {
-        VersionMessage version = new() { Major = Protocol.MajorVersion, Minor = Protocol.MinorVersion };
-        byte[] capabilities = CapabilitiesJson.Write(new Capabilities
-        {
-            MaxMessageDescriptors = Protocol.MaxDescriptors,
-            MaxDataTransferBytes = (ulong)_options.MaxDataTransferBytes,
-            MaxDmaMaps = Protocol.DefaultDmaMaps,
-            PageSizes = Protocol.PageBytes,
-        });
-        Errno error = _channel.Request(Command.Version, Blittable.AsBytes(ref version), capabilities, default, out ReadOnlySpan<byte> reply);
-        if (error != Errno.None)
-            throw new VfioException("VERSION", Name, error, "the server does not accept this client");
-        if (!Blittable.TryRead(reply, out VersionMessage agreed)
-            || !CapabilitiesJson.TryRead(reply[Blittable.SizeOf<VersionMessage>()..], out Capabilities server))
-        {
-            throw _channel.Break(Errno.Protocol, "its VERSION cannot be read");
-        }
-
-        if (agreed.Major != version.Major || agreed.Minor > version.Minor)
-            throw _channel.Break(Errno.Protocol, $"it speaks version {agreed.Major}.{agreed.Minor}, {version.Major}.{version.Minor} was offered");
-        return server.MaxDataTransferBytes is 0
-            ? throw _channel.Break(Errno.Protocol, "it takes no data at all (max_data_xfer_size 0)")
-            : server;
-    }
-
-    private DeviceInfo AskInfo()
-    {
-        DeviceInfoMessage message = new() { ArgSize = (uint)Blittable.SizeOf<DeviceInfoMessage>() };
-        Errno error = _channel.Request(Command.DeviceGetInfo, Blittable.AsBytes(ref message), default, default, out ReadOnlySpan<byte> reply);
-        if (error != Errno.None)
-            throw new VfioException("DEVICE_GET_INFO", Name, error);
-        if (!Blittable.TryRead(reply, out DeviceInfoMessage info))
-            throw _channel.Break(Errno.Protocol, "its DEVICE_GET_INFO is too short");
-        return info.RegionCount > Protocol.MaxIndexes || info.InterruptCount > Protocol.MaxIndexes
-            ? throw _channel.Break(Errno.Protocol, $"it claims {info.RegionCount} regions and {info.InterruptCount} kinds of interrupt")
-            : new DeviceInfo(info.Flags, (int)info.RegionCount, (int)info.InterruptCount);
-    }
-
-    private RegionInfo AskRegion(RegionIndex region)
-    {
-        // With room for a few areas one question is enough; a server with more says how much it needs.
-        uint room = 256;
-        while (true)
-        {
-            RegionInfoMessage request = new() { ArgSize = room, Index = region.Value };
-            Errno error = _channel.Request(
-                Command.DeviceGetRegionInfo, Blittable.AsBytes(ref request), default, default, out ReadOnlySpan<byte> reply, out FileDescriptor? file);
-            if (error != Errno.None || !RegionInfoReply.TryRead(reply, region.Value, out RegionInfoMessage message, out MappableArea[] areas))
-            {
-                file?.Dispose();
-                throw error != Errno.None
-                    ? new VfioException($"info of {region}", Name, error)
-                    : _channel.Break(Errno.Protocol, $"its info of {region} contradicts itself");
-            }
-
-            if (message.ArgSize > room && message.ArgSize <= RegionInfoReply.MaxBytes)
-            {
-                room = message.ArgSize;
-                file?.Dispose();
-                continue;
-            }
-
-            RegionFlags flags = (RegionFlags)message.Flags & (RegionFlags.Read | RegionFlags.Write | RegionFlags.Map);
-            if (file is null)
-                return new RegionInfo(region, message.Size, flags & ~RegionFlags.Map);
-            if ((flags & RegionFlags.Map) != 0)
-                return new RegionInfo(region, message.Size, flags) { File = file, FileOffset = message.Offset, MappableAreas = areas };
-            file.Dispose();
-            return new RegionInfo(region, message.Size, flags);
-        }
-    }
-
-    private InterruptInfo AskInterrupt(InterruptIndex index)
-    {
-        IrqInfoMessage message = new() { ArgSize = (uint)Blittable.SizeOf<IrqInfoMessage>(), Index = index.Value };
-        Errno error = _channel.Request(Command.DeviceGetIrqInfo, Blittable.AsBytes(ref message), default, default, out ReadOnlySpan<byte> reply);
-        if (error != Errno.None)
-            throw new VfioException($"info of {index}", Name, error);
-        return !Blittable.TryRead(reply, out IrqInfoMessage info) || info.Index != index.Value || info.Count > int.MaxValue
-            ? throw _channel.Break(Errno.Protocol, $"its info of {index} contradicts itself")
-            : new InterruptInfo(index, (int)info.Count, info.Flags);
     }
 
     private bool HasMappableRegion()
@@ -384,57 +297,6 @@ public sealed class VfioUserClient : IVfioDevice
         if (reply.Length != length + dataBytes || Blittable.Read<RegionAccess>(reply).Count != access.Count)
             throw _channel.Break(Errno.Protocol, $"its reply to {command} of {access.Count} bytes has {reply.Length} bytes");
         return reply[length..];
-    }
-
-    private void BindInChunks(in InterruptRequest request)
-    {
-        FileDescriptor[] chunk = new FileDescriptor[Math.Min(_maxDescriptors, request.Count)];
-        int done = 0;
-        while (done < request.Count)
-        {
-            // A message has a descriptor for each of its vectors, or none at all.
-            bool bind = request.Events[done] is not null;
-            int most = bind ? chunk.Length : request.Count;
-            int count = 0;
-            while (done + count < request.Count && count < most && request.Events[done + count] is { } == bind)
-            {
-                if (bind)
-                    chunk[count] = request.Events[done + count]!;
-                count++;
-            }
-
-            if (count == 0)
-                throw new VfioException("DEVICE_SET_IRQS", Name, Errno.NotSupported, "the server takes no descriptors");
-            SetOnce(request, request.Start + done, count, default, bind ? chunk.AsSpan(0, count) : default);
-            done += count;
-        }
-    }
-
-    private void SetOnce(in InterruptRequest request, int start, int count, ReadOnlySpan<byte> bools, ReadOnlySpan<FileDescriptor> events)
-    {
-        IrqSetFlags data = request.Data switch
-        {
-            InterruptData.None => IrqSetFlags.DataNone,
-            InterruptData.Bools => IrqSetFlags.DataBool,
-            _ => IrqSetFlags.DataEventFd,
-        };
-        IrqSetFlags action = request.Action switch
-        {
-            InterruptAction.Mask => IrqSetFlags.ActionMask,
-            InterruptAction.Unmask => IrqSetFlags.ActionUnmask,
-            _ => IrqSetFlags.ActionTrigger,
-        };
-        SetIrqsMessage message = new()
-        {
-            ArgSize = (uint)(Blittable.SizeOf<SetIrqsMessage>() + bools.Length),
-            Flags = data | action,
-            Index = request.Index.Value,
-            Start = (uint)start,
-            Count = (uint)count,
-        };
-        Errno error = _channel.Request(Command.DeviceSetIrqs, Blittable.AsBytes(ref message), bools, events, out _);
-        if (error != Errno.None)
-            throw new VfioException("DEVICE_SET_IRQS", Name, error, $"{request.Action} of {request.Index}, {count} from {start}");
     }
 
     private void Unmap(Iova start, ulong length, DmaUnmapFlags flags)

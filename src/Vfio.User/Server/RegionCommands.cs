@@ -3,10 +3,14 @@ using Vfio.Native;
 namespace Vfio.User;
 
 /// <summary>DEVICE_GET_INFO, DEVICE_GET_REGION_INFO, REGION_READ and REGION_WRITE of one session.</summary>
-internal sealed class RegionCommands
+internal sealed class RegionCommands : IDisposable
 {
+    /// <summary>Reads of this size and more are sent from the region's own memory, where it has some.</summary>
+    private const int LargeBytes = 16 << 10;
+
     private readonly IVfioDevice _device;
     private readonly RegionInfo[] _regions;
+    private readonly SharedMemory?[] _memory;
     private readonly int _maxTransferBytes;
     private readonly bool _passesDescriptors;
 
@@ -20,6 +24,7 @@ internal sealed class RegionCommands
         _maxTransferBytes = maxTransferBytes;
         _passesDescriptors = passesDescriptors;
         _regions = new RegionInfo[device.Info.RegionCount];
+        _memory = new SharedMemory?[_regions.Length];
         for (int i = 0; i < _regions.Length; i++)
             _regions[i] = device.GetRegion(new RegionIndex((uint)i));
     }
@@ -71,15 +76,18 @@ internal sealed class RegionCommands
         return Errno.None;
     }
 
-    /// <summary>REGION_READ: straight into the reply.</summary>
+    /// <summary>REGION_READ: straight into the reply, or past it where the region could be mapped as well.</summary>
     internal Errno Read(ReadOnlySpan<byte> body, ReplyBuffer reply)
     {
         Errno verdict = Judge.RegionRead(body, _regions, _maxTransferBytes, out RegionAccess access);
         if (verdict != Errno.None)
             return verdict;
         reply.Append(access);
-        if (access.Count > 0)
-            _device.ReadRegion(new RegionIndex(access.Region), access.Offset, reply.Append((int)access.Count));
+        int count = (int)access.Count;
+        if (count >= LargeBytes && FindMemory(access) is SharedMemory memory)
+            reply.Tail = (memory, access.Offset, count);
+        else if (count > 0)
+            _device.ReadRegion(new RegionIndex(access.Region), access.Offset, reply.Append(count));
         return Errno.None;
     }
 
@@ -93,6 +101,39 @@ internal sealed class RegionCommands
             _device.WriteRegion(new RegionIndex(access.Region), access.Offset, body[Blittable.SizeOf<RegionAccess>()..]);
         reply.Append(access);
         return Errno.None;
+    }
+
+    /// <summary>Unmaps what was mapped here.</summary>
+    public void Dispose()
+    {
+        foreach (SharedMemory? memory in _memory)
+            memory?.Dispose();
+    }
+
+    /// <summary>The memory of a region, mapped when it is first wanted; null where the range cannot be mapped as a whole.</summary>
+    private SharedMemory? FindMemory(in RegionAccess access)
+    {
+        ref readonly RegionInfo region = ref _regions[(int)access.Region];
+        if (!region.IsMappable || !IsInArea(region.MappableAreas, access))
+            return null;
+        return _memory[access.Region] ??= SharedMemory.Map(region.File!, region.FileOffset, region.Length, writable: false);
+    }
+
+    private static bool IsInArea(IReadOnlyList<MappableArea> areas, in RegionAccess access)
+    {
+        if (areas.Count == 0)
+            return true;
+        for (int i = 0; i < areas.Count; i++)
+        {
+            MappableArea area = areas[i];
+            if (access.Offset >= area.Offset && access.Offset - area.Offset <= area.Length
+                && access.Count <= area.Length - (access.Offset - area.Offset))
+            {
+                return true;
+            }
+        }
+
+        return false;
     }
 
     private static void AppendAreas(IReadOnlyList<MappableArea> areas, ReplyBuffer reply)

@@ -23,21 +23,30 @@ internal sealed class ReplyBuffer
     /// <summary>Whole replies that were not sent.</summary>
     internal ReadOnlySpan<byte> Waiting => _bytes.AsSpan(_sent, _closed - _sent);
 
-    /// <summary>Whether enough of them wait to send them now.</summary>
-    internal bool HasEnough => _closed - _sent >= EnoughBytes;
-
     /// <summary>A descriptor to send with the last reply; lent by the device.</summary>
     internal FileDescriptor? Descriptor { get; set; }
+
+    /// <summary>Mapped memory that follows the last reply, and belongs to it, instead of bytes in here.</summary>
+    internal (SharedMemory Memory, ulong Offset, int Length)? Tail { get; set; }
+
+    /// <summary>Whether the last reply must be sent before another is opened.</summary>
+    internal bool IsUrgent => Descriptor is not null || Tail is not null || _closed - _sent >= EnoughBytes;
 
     /// <summary>Forgets everything, for the next connection.</summary>
     internal void Clear()
     {
         _sent = _closed = _end = 0;
         Descriptor = null;
+        Tail = null;
     }
 
     /// <summary>All that waited was sent.</summary>
-    internal void Sent() => _sent = _closed;
+    internal void Sent()
+    {
+        _sent = _closed;
+        Tail = null;
+        Descriptor = null;
+    }
 
     /// <summary>Starts a reply; the header's place is kept.</summary>
     internal void Open()
@@ -68,9 +77,11 @@ internal sealed class ReplyBuffer
         {
             _end = _closed + MessageHeader.Length;
             Descriptor = null;
+            Tail = null;
         }
 
-        Blittable.Write(_bytes.AsSpan(_closed), request.Reply(_end - _closed - MessageHeader.Length, error));
+        int body = _end - _closed - MessageHeader.Length + (Tail?.Length ?? 0);
+        Blittable.Write(_bytes.AsSpan(_closed), request.Reply(body, error));
         _closed = _end;
     }
 
@@ -79,5 +90,6 @@ internal sealed class ReplyBuffer
     {
         _end = _closed;
         Descriptor = null;
+        Tail = null;
     }
 }

@@ -105,17 +105,18 @@ internal sealed class ServerChannel
             return _in.Claim(position, into, out lost);
     }
 
-    /// <summary>Sends the replies that wait, and a descriptor with them.</summary>
+    /// <summary>Sends the replies that wait, and what goes with the last of them.</summary>
     internal void Flush()
     {
         ReadOnlySpan<byte> waiting = Replies.Waiting;
         if (waiting.Length == 0)
             return;
-        FileDescriptor? descriptor = Replies.Descriptor;
-        if (descriptor is null)
-            Send(waiting, default, default);
-        else
+        if (Replies.Tail is (SharedMemory memory, ulong offset, int length))
+            SendTail(waiting, memory, offset, length);
+        else if (Replies.Descriptor is FileDescriptor descriptor)
             Send(waiting, default, [descriptor]);
+        else
+            Send(waiting, default, default);
         Replies.Sent();
     }
 
@@ -241,8 +242,21 @@ internal sealed class ServerChannel
         Errno error;
         lock (_sending)
             error = IsStopped ? Errno.None : _sender.Send(first, second, descriptors);
+        CheckSent(error);
+    }
+
+    private void SendTail(ReadOnlySpan<byte> first, SharedMemory memory, ulong offset, int length)
+    {
+        Errno error;
+        lock (_sending)
+            error = IsStopped ? Errno.None : _sender.Send(first, memory, offset, length);
+        CheckSent(error);
+    }
+
+    private void CheckSent(Errno error)
+    {
         if (error != Errno.None)
-            Stop(error == Errno.TimedOut ? "it did not read what it was sent" : "it went away");
+            Stop(error == Errno.TimedOut ? "it did not read what it was sent" : $"sending failed: {VfioException.Describe(error)}");
     }
 
     /// <summary>Receives once, with the gate open meanwhile; held on entry and exit.</summary>

@@ -22,4 +22,7 @@ internal static partial class ServerLog
 
     [LoggerMessage(6, LogLevel.Error, "No client can be accepted for now")]
     internal static partial void AcceptFailed(ILogger logger, Exception exception);
+
+    [LoggerMessage(7, LogLevel.Error, "A session failed")]
+    internal static partial void SessionFailed(ILogger logger, Exception exception);
 }

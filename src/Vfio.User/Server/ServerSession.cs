@@ -45,6 +45,11 @@ internal sealed class ServerSession
             while (_channel.WaitForCommands(_device is null ? handshake : new Deadline(_options.IdleTimeout)))
                 AnswerAll();
         }
+        catch (Exception failure)
+        {
+            // A fault of this library, or of the process: out of memory, say. The next client may fare better.
+            ServerLog.SessionFailed(_logger, failure);
+        }
         finally
         {
             End();
@@ -94,20 +99,16 @@ internal sealed class ServerSession
 
     private void SendReply(in MessageHeader header, Errno error, ReplyBuffer reply)
     {
-        // A descriptor must come with the first byte of its message, so what waits before it goes first.
-        if (reply.Descriptor is not null && error == Errno.None)
+        if (error == Errno.None && reply.Descriptor is FileDescriptor descriptor)
         {
-            FileDescriptor descriptor = reply.Descriptor;
+            // A descriptor comes with the first byte of its message, so what waits before it goes first, without it.
             reply.Descriptor = null;
             _channel.Flush();
             reply.Descriptor = descriptor;
-            reply.Close(header, error);
-            _channel.Flush();
-            return;
         }
 
         reply.Close(header, error);
-        if (reply.HasEnough)
+        if (reply.IsUrgent)
             _channel.Flush();
     }
 
@@ -232,5 +233,6 @@ internal sealed class ServerSession
 
         _channel.Leave();
         _dma?.Dispose();
+        _regions?.Dispose();
     }
 }

@@ -14,8 +14,7 @@ internal sealed class MessageSender(UnixSocket socket, TimeSpan timeout, Func<bo
     /// <returns>Why not all of it was sent, which breaks the stream; or <see cref="Errno.None"/>.</returns>
     internal Errno Send(ReadOnlySpan<byte> first, ReadOnlySpan<byte> second, ReadOnlySpan<FileDescriptor> descriptors)
     {
-        Deadline deadline = default;
-        bool full = false;
+        Patience patience = default;
         while (true)
         {
             int count = socket.Send(first, second, descriptors, wait: false, out Errno error);
@@ -28,24 +27,53 @@ internal sealed class MessageSender(UnixSocket socket, TimeSpan timeout, Func<bo
                 if (first.Length == 0 && second.Length == 0)
                     return Errno.None;
             }
-            else if (error != Errno.TryAgain)
-            {
+
+            if (!IsWorthAnotherTry(count, ref patience, ref error))
                 return error;
-            }
-
-            if (!full)
-            {
-                full = true;
-                deadline = new Deadline(timeout);
-            }
-            else if (deadline.HasPassed)
-            {
-                return Errno.TimedOut;
-            }
-
-            if (count < 0)
-                WaitForRoom(deadline);
         }
+    }
+
+    /// <summary>Sends bytes, and after them part of mapped memory without a copy.</summary>
+    /// <returns>As the other.</returns>
+    internal Errno Send(ReadOnlySpan<byte> first, SharedMemory memory, ulong offset, int length)
+    {
+        Patience patience = default;
+        while (true)
+        {
+            int count = socket.Send(first, memory, offset, length, wait: false, out Errno error);
+            if (count >= 0)
+            {
+                int ofFirst = Math.Min(count, first.Length);
+                first = first[ofFirst..];
+                offset += (ulong)(count - ofFirst);
+                length -= count - ofFirst;
+                if (first.Length == 0 && length == 0)
+                    return Errno.None;
+            }
+
+            if (!IsWorthAnotherTry(count, ref patience, ref error))
+                return error;
+        }
+    }
+
+    /// <summary>After a send that was not all: waits for room where there is none.</summary>
+    private bool IsWorthAnotherTry(int count, ref Patience patience, ref Errno error)
+    {
+        if (count < 0 && error != Errno.TryAgain)
+            return false;
+        if (!patience.HasBegun)
+        {
+            patience = new Patience(true, new Deadline(timeout));
+        }
+        else if (patience.End.HasPassed)
+        {
+            error = Errno.TimedOut;
+            return false;
+        }
+
+        if (count < 0)
+            WaitForRoom(patience.End);
+        return true;
     }
 
     private void WaitForRoom(Deadline deadline)
@@ -62,4 +90,7 @@ internal sealed class MessageSender(UnixSocket socket, TimeSpan timeout, Func<bo
             }
         }
     }
+
+    /// <summary>How long one send may still take; begins when it did not go out at once.</summary>
+    private readonly record struct Patience(bool HasBegun, Deadline End);
 }

@@ -224,6 +224,6 @@ public sealed class Bar : IDisposable
     {
         ObjectDisposedException.ThrowIf(_disposed, this);
         throw new ArgumentOutOfRangeException(
-            nameof(offset), $"a {width}-byte access at {offset:#x} does not fit the {Length:#x} bytes of {Index} of {_device.Name}");
+            nameof(offset), $"a {width}-byte access at 0x{offset:x} does not fit the 0x{Length:x} bytes of {Index} of {_device.Name}");
     }
 }

@@ -133,6 +133,6 @@ public sealed class DmaBuffer : IDisposable
     {
         ObjectDisposedException.ThrowIf(_disposed != 0, this);
         throw new ArgumentOutOfRangeException(
-            nameof(offset), $"{count} bytes at {offset:#x} do not fit the {Length:#x} bytes of the DMA buffer at {Start}");
+            nameof(offset), $"{count} bytes at 0x{offset:x} do not fit the 0x{Length:x} bytes of the DMA buffer at {Start}");
     }
 }

@@ -90,5 +90,5 @@ public sealed class PciConfig
     }
 
     private void ThrowBadAccess(int offset, int width) => throw new ArgumentOutOfRangeException(
-        nameof(offset), $"a {width}-byte access at {offset:#x} does not fit the {Length:#x} bytes of config space of {_device.Name}");
+        nameof(offset), $"a {width}-byte access at 0x{offset:x} does not fit the 0x{Length:x} bytes of config space of {_device.Name}");
 }

@@ -87,7 +87,7 @@ public sealed class PciDevice : IDisposable
                 return open;
             RegionInfo region = _device.GetRegion(index);
             if (region.Length == 0)
-                throw new VfioException($"opening of {index}", Name, Errno.NoEntry, "the function has no such BAR, or it is an upper half");
+                throw new VfioException($"opening of {index}", Name, Errno.NoEntry, "there is none, or it is an upper half");
             bool isIo = (Config.Read32(0x10 + (4 * number)) & 1) != 0;
             _decode |= isIo ? IoSpace : MemorySpace;
             SetCommand(_decode, 0);
@@ -101,7 +101,7 @@ public sealed class PciDevice : IDisposable
     /// <param name="bytes">How much, above 0; rounded up to whole pages.</param>
     /// <param name="access">What the device may do with it.</param>
     /// <returns>Freed when it is disposed, or with this object.</returns>
-    /// <exception cref="VfioException">ENOSPC: no addresses left below <see cref="DmaAddressBits"/>; ENOMEM: a limit is reached.</exception>
+    /// <exception cref="VfioException">ENOSPC: no addresses left that fit <see cref="DmaAddressBits"/>; ENOMEM: a limit.</exception>
     public DmaBuffer AllocateDma(long bytes, DmaAccess access = DmaAccess.ReadWrite)
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(bytes, 1);

@@ -2,7 +2,8 @@ using Vfio.Pci;
 
 namespace Vfio.Tests.Guard;
 
-/// <summary>What a user's config space must do, said a second time and bit by bit: what the hardware may become, and what is read.</summary>
+/// <summary>What a user's config space must do, said a second time and bit by bit: what the hardware may become, and what is
+/// read.</summary>
 internal sealed class ConfigModel
 {
     private readonly BitRule[] _rules;

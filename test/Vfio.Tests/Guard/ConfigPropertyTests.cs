@@ -31,7 +31,27 @@ public sealed class ConfigPropertyTests
         }
     }
 
-    internal static void Check(Random random, byte[] config, ulong[] lengths, string what)
+    [Fact]
+    public void Of_real_functions()
+    {
+        Random random = new(1);
+        int functions = 0;
+        foreach (string file in Directory.EnumerateFiles(Repository.PathOf("test", "Vfio.Tests", "data"), "*.lspci"))
+        {
+            using StreamReader text = File.OpenText(file);
+            foreach (DumpedFunction function in LspciDump.Parse(text))
+            {
+                if (function.Space.HeaderType != 0)
+                    continue;
+                Check(random, function.Space.Bytes.ToArray(), RandomConfig.GuessLengths(function.Space), $"{file} {function.Address}");
+                functions++;
+            }
+        }
+
+        Assert.NotEqual(0, functions);
+    }
+
+    private static void Check(Random random, byte[] config, ulong[] lengths, string what)
     {
         ConfigModel rules = new(new ConfigSpace(config), lengths);
         RamFunction hardware = new([.. config], lengths, rules.StatusBits);
@@ -57,7 +77,8 @@ public sealed class ConfigPropertyTests
             if (!hardware.Config.SequenceEqual(model.Hardware))
             {
                 int at = hardware.Config.CommonPrefixLength(model.Hardware);
-                string log = string.Join(", ", hardware.Log.Select(entry => $"{(entry.IsWrite ? 'W' : 'R')}{entry.Width}@{entry.Offset:x}={entry.Value:x}"));
+                string log = string.Join(", ", hardware.Log.Select(
+                    entry => $"{(entry.IsWrite ? 'W' : 'R')}{entry.Width}@{entry.Offset:x}={entry.Value:x}"));
                 Assert.Fail($"{where}: 0x{at:x} of the hardware is {hardware.Config[at]:x2}, not {model.Hardware[at]:x2}; {log}");
             }
 

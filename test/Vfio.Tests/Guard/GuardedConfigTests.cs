@@ -195,7 +195,12 @@ public sealed class GuardedConfigTests
     [Fact]
     public void A_virtual_function_shows_its_ids_and_decodes_always()
     {
-        FunctionDescription description = new("vf", 1, 2) { VirtualIds = new VirtualFunctionIds(0x8086, 0x10ca), HasFlr = true, IsExpress = true };
+        FunctionDescription description = new("vf", 1, 2)
+        {
+            VirtualIds = new VirtualFunctionIds(0x8086, 0x10ca),
+            HasFlr = true,
+            IsExpress = true,
+        };
         using Lease lease = new(description, (0, new MemoryBar("a", 0x1000), BarType.Memory64));
         Assert.Equal(0x10ca8086u, lease.Read(0, 4));
         lease.Write(0, 4, 0);
@@ -226,7 +231,9 @@ public sealed class GuardedConfigTests
 
         // A read-only register is read to count what is refused, and never written; the same for virtual bits alone.
         Assert.Equal(["R4@2c"], Log(() => device.WriteRegion(RegionIndex.Config, 0x2c, [1, 2, 3, 4])));
-        Assert.Empty(Log(() => device.WriteRegion(RegionIndex.Config, 0x10, [1, 2, 3, 4]), () => device.ReadRegion(RegionIndex.Config, 0x10, new byte[4])));
+        Assert.Empty(Log(
+            () => device.WriteRegion(RegionIndex.Config, 0x10, [1, 2, 3, 4]),
+            () => device.ReadRegion(RegionIndex.Config, 0x10, new byte[4])));
 
         IEnumerable<string> Log(params Action[] actions)
         {

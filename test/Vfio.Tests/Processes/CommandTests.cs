@@ -76,7 +76,11 @@ public sealed class CommandTests
         using ServerProcess server = new();
         string served = VfioCommand.Run("show", "unix:" + server.SocketPath).Output;
         Assert.Contains("Capabilities:", served);
-        Assert.Equal(VfioCommand.Run("show", "model:edu").Output, served);
+
+        // Only the owner can tell how well a device can be lent.
+        string model = VfioCommand.Run("show", "model:edu").Output;
+        int judgement = model.IndexOf("\tWell-behaved: ", StringComparison.Ordinal);
+        Assert.Equal(model[..judgement].TrimEnd(), served.TrimEnd());
     }
 
     [Fact]

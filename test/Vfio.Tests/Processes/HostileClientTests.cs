@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using Vfio.Native;
 using static Vfio.Tests.RawClient;
 
@@ -220,6 +221,28 @@ public sealed class HostileClientTests(ServerProcess server) : IClassFixture<Ser
         }
         while (reply is not null && (reply[HeaderBytes + 16] & 1) != 0);
     });
+
+    [Fact]
+    public void A_process_that_is_killed_while_it_drives_the_device_leaves_nothing()
+    {
+        ServeOneWell();
+        server.WaitUntilIdle();
+        IReadOnlyList<string> before = server.Descriptors();
+        using (Process driver = VfioCommand.Start("demo-user", "unix:" + server.SocketPath))
+        {
+            driver.StandardInput.WriteLine("open");
+            Assert.Contains("1234:11e8", driver.StandardOutput.ReadLine());
+            driver.StandardInput.WriteLine("copy");
+            driver.StandardInput.Flush();
+            Assert.True(SpinWait.SpinUntil(() => server.IsHolding("memfd:vfio-dma"), TimeSpan.FromSeconds(60)), "no DMA began");
+            driver.Kill();
+            driver.WaitForExit();
+        }
+
+        ServeOneWell();
+        server.AssertComesBackTo(before);
+        Assert.False(server.IsHolding("memfd:vfio-dma"));
+    }
 
     [Fact]
     public void State_of_one_client_does_not_reach_the_next() => Attack(client =>

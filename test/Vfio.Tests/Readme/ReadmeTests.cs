@@ -8,6 +8,7 @@ public sealed class ReadmeTests
     [Theory]
     [InlineData("FactorialDriver.cs")]
     [InlineData("CounterDevice.cs")]
+    [InlineData("CounterServer.cs")]
     public void An_example_is_in_the_readme_as_it_is_compiled(string file)
     {
         string source = File.ReadAllText(Repository.PathOf("test", "Vfio.Tests", "Readme", file));
@@ -29,7 +30,26 @@ public sealed class ReadmeTests
     public void The_device_counts_and_interrupts()
     {
         using GuardedFunction guard = new(new CounterDevice());
-        using PciDevice counter = new(guard.Open());
+        CountTo11(guard.Open());
+    }
+
+    [Fact]
+    public async Task The_server_lends_the_device()
+    {
+        DirectoryInfo folder = Directory.CreateTempSubdirectory("vfio-test-");
+        string socket = Path.Combine(folder.FullName, "s");
+        using CancellationTokenSource stop = new();
+        Task serving = Task.Run(() => CounterServer.Serve(socket, stop.Token));
+        Assert.True(SpinWait.SpinUntil(() => File.Exists(socket) || serving.IsCompleted, TimeSpan.FromSeconds(60)));
+        CountTo11(VfioDevice.Open("unix:" + socket));
+        await stop.CancelAsync();
+        await serving;
+        folder.Delete();
+    }
+
+    private static void CountTo11(IVfioDevice device)
+    {
+        using PciDevice counter = new(device);
         Bar registers = counter.OpenBar(0);
         using InterruptSet interrupts = counter.Interrupts.Enable(1);
         counter.EnableBusMaster();

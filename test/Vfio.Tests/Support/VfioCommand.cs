@@ -19,6 +19,10 @@ internal static class VfioCommand
         return new Result(process.ExitCode, output, errors.Result);
     }
 
+    /// <summary>Starts it, with its input and output in the caller's hands.</summary>
+    public static Process Start(params string[] words) =>
+        Process.Start(new ProcessStartInfo("dotnet", [Path, .. words]) { RedirectStandardInput = true, RedirectStandardOutput = true })!;
+
     /// <summary>What it printed, and how it ended.</summary>
     internal readonly record struct Result(int ExitCode, string Output, string Errors);
 }

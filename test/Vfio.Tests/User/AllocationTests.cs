@@ -1,3 +1,4 @@
+using Vfio.Native;
 using Vfio.User;
 
 namespace Vfio.Tests.User;
@@ -10,7 +11,7 @@ public sealed class AllocationTests
     {
         MeasuredDevice device = new();
         using VfioUserServer server = new(() => device, new VfioUserServerOptions());
-        (Vfio.Native.UnixSocket ours, Vfio.Native.UnixSocket theirs) = Vfio.Native.UnixSocket.CreatePair();
+        (UnixSocket ours, UnixSocket theirs) = UnixSocket.CreatePair();
         Thread session = new(() => server.Serve(theirs, CancellationToken.None));
         session.Start();
         VfioUserClient client = new(ours, "unix:test");

@@ -32,6 +32,9 @@ internal sealed class FakeDevice : IVfioDevice
 
     internal byte[] DmaBuffer { get; } = new byte[4 << 20];
 
+    /// <summary>How often BAR2 was read by message.</summary>
+    internal int SharedReads { get; private set; }
+
     internal bool Disposed { get; private set; }
 
     /// <summary>Does the DMA by another thread, which the call waits for.</summary>
@@ -51,7 +54,7 @@ internal sealed class FakeDevice : IVfioDevice
         2 => new(region, SharedBytes, RegionFlags.Read | RegionFlags.Write | RegionFlags.Map)
         {
             File = _shared.File,
-            MappableAreas = [new(0, 0x1000), new(0x3000, 0x2000)],
+            MappableAreas = [new(0, 0x1000), new(0x3000, 0x2000), new(0x10000, 0x80000)],
         },
         6 => new(region, 512, RegionFlags.Read),
         7 => new(region, 256, RegionFlags.Read | RegionFlags.Write),
@@ -74,11 +77,18 @@ internal sealed class FakeDevice : IVfioDevice
         lock (_lock)
         {
             if (region.Value == 2)
+            {
+                SharedReads++;
                 Assert.True(_shared.TryRead(offset, destination));
+            }
             else if (region.Value == 6)
+            {
                 destination.Fill(0x55);
+            }
             else
+            {
                 Bytes(region).AsSpan((int)offset, destination.Length).CopyTo(destination);
+            }
         }
     }
 

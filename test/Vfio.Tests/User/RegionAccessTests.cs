@@ -103,6 +103,31 @@ public sealed class RegionAccessTests
         Assert.Equal(20, peer.Ask(9, [0ul, 0, 4]).Success.Length);
     }
 
+    [Theory]
+    [InlineData(0x10000ul, 16384, 0)]
+    [InlineData(0x10001ul, 16385, 0)]
+    [InlineData(0x10000ul, 0x80000, 0)]
+    [InlineData(0x8f000ul, 4096, 1)]
+    [InlineData(0x10000ul, 16383, 1)]
+    [InlineData(0x10000ul, 0x80001, 1)]
+    [InlineData(0xf000ul, 16384, 1)]
+    public void A_large_read_of_what_can_be_mapped_does_not_bother_the_device(ulong offset, int count, int reads)
+    {
+        using TestServer server = new();
+        using RawPeer peer = server.ConnectRaw();
+        byte[] data = new byte[1 << 20];
+        new Random(6).NextBytes(data);
+        _ = peer.Ask(10, [0ul, 2, 1 << 20, data]).Success;
+        byte[] small = RawPeer.Message(1, 9, 0, 0ul, 2, 4);
+        peer.Send([.. small, .. RawPeer.Message(2, 9, 0, offset, 2, count), .. small]);
+        Assert.Equal(20, peer.Receive().Success.Length);
+        byte[] read = peer.Receive().Success;
+        Assert.Equal(RawPeer.Bytes(offset, 2, count), read.AsSpan(0, 16));
+        Assert.True(read.AsSpan(16).SequenceEqual(data.AsSpan((int)offset, count)));
+        Assert.Equal(20, peer.Receive().Success.Length);
+        Assert.Equal(2 + reads, server.Device.SharedReads);
+    }
+
     [Fact]
     public void Five_hundred_reads_in_one_send_are_answered_in_order()
     {

@@ -27,20 +27,20 @@ public sealed class RegionInfoTests
     {
         using TestServer server = new();
         using RawPeer peer = server.ConnectRaw();
-        // 32 bytes, a capability header of 8, 8 more, and two areas of 16.
-        Assert.Equal(RawPeer.Bytes(80, 7, 2, 0, 1048576ul, 0ul), Ask(peer, 79, 2));
+        // 32 bytes, a capability header of 8, 8 more, and three areas of 16.
+        Assert.Equal(RawPeer.Bytes(96, 7, 2, 0, 1048576ul, 0ul), Ask(peer, 95, 2));
         Assert.Equal(1, peer.Descriptors.Count);
     }
 
     [Theory]
-    [InlineData(80u)]
+    [InlineData(96u)]
     [InlineData(4096u)]
     public void With_room_the_areas_follow_as_a_capability(uint argsz)
     {
         using TestServer server = new();
         using RawPeer peer = server.ConnectRaw();
         byte[] expected = RawPeer.Bytes(
-            80, 15, 2, 32, 1048576ul, 0ul, (ushort)1, (ushort)1, 0, 2, 0, 0ul, 0x1000ul, 0x3000ul, 0x2000ul);
+            96, 15, 2, 32, 1048576ul, 0ul, (ushort)1, (ushort)1, 0, 3, 0, 0ul, 0x1000ul, 0x3000ul, 0x2000ul, 0x10000ul, 0x80000ul);
         Assert.Equal(expected, Ask(peer, argsz, 2));
         using FileDescriptor file = peer.Descriptors.Take()!;
         Assert.Equal(1048576ul, FileIdentity.Of(file).LengthBytes);
@@ -52,11 +52,11 @@ public sealed class RegionInfoTests
         using TestServer server = new();
         using RawPeer peer = server.ConnectRaw();
         byte[] info = RawPeer.Message(1, 4, 0, 16, 0, 0, 0);
-        byte[] region = RawPeer.Message(2, 5, 0, 80, 0, 2, 0, 0ul, 0ul);
+        byte[] region = RawPeer.Message(2, 5, 0, 96, 0, 2, 0, 0ul, 0ul);
         peer.Send([.. info, .. region, .. info]);
         Assert.Equal(16, peer.Receive().Success.Length);
         Assert.Equal(0, peer.Descriptors.Count);
-        Assert.Equal(80, peer.Receive().Success.Length);
+        Assert.Equal(96, peer.Receive().Success.Length);
         Assert.Equal(1, peer.Descriptors.Count);
         Assert.Equal(16, peer.Receive().Success.Length);
     }

@@ -1,0 +1,16 @@
+// README: a server
+using Vfio.Guard;
+using Vfio.User;
+
+namespace Vfio.Tests.Readme;
+
+/// <summary>Lends the counter until it is told to stop; each client finds it reset and quiet.</summary>
+public static class CounterServer
+{
+    public static void Serve(string socket, CancellationToken stop)
+    {
+        using GuardedFunction guard = new(new CounterDevice());
+        using VfioUserServer server = new(guard.Open, new VfioUserServerOptions { Path = socket });
+        server.Run(stop);
+    }
+}
