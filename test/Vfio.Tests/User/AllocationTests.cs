@@ -1,4 +1,5 @@
 using Vfio.Native;
+using Vfio.Tests.DriverApi;
 using Vfio.User;
 
 namespace Vfio.Tests.User;
@@ -16,14 +17,8 @@ public sealed class AllocationTests
         session.Start();
         VfioUserClient client = new(ours, "unix:test");
         byte[] four = new byte[4];
-        for (int i = 0; i < 200; i++)
-            Touch(client, four);
-        long before = GC.GetAllocatedBytesForCurrentThread();
-        long serverBefore = device.AllocatedBytes;
-        for (int i = 0; i < 500; i++)
-            Touch(client, four);
-        Assert.Equal(0, GC.GetAllocatedBytesForCurrentThread() - before);
-        Assert.Equal(0, device.AllocatedBytes - serverBefore);
+        Assert.Equal(0, Measure.Allocations(() => Touch(client, four)));
+        Assert.Equal(0, Measure.Allocations(() => Touch(client, four), () => device.AllocatedBytes));
         client.Dispose();
         Assert.True(session.Join(TimeSpan.FromSeconds(30)));
         theirs.Dispose();
