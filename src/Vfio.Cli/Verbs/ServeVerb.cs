@@ -37,7 +37,7 @@ internal sealed class ServeVerb() : Verb("serve", "Lend a device to other progra
             Description = "Microseconds to look for the next message before sleeping, while that is of use; 0 for never. 100 unless said.",
         };
         Option<bool> poll = new("--poll") { Description = "Never sleep: one core is taken, and answers come soonest." };
-        Option<bool> verbose = new("--verbose") { Description = "Log every message that is refused." };
+        Option<bool> verbose = new("--verbose") { Description = "Log every session, and every message that is refused." };
         command.Add(address);
         command.Add(socket);
         command.Add(descriptor);

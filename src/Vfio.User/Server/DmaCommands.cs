@@ -10,8 +10,8 @@ internal sealed class DmaCommands : IDisposable
     private readonly SharedFiles _files;
     private readonly ClientMemory _clientMemory;
 
-    // Start and size. The device checks for overlap; this is for what the protocol adds: exact ranges, and a limit.
-    private readonly Dictionary<ulong, ulong> _mappings = [];
+    // The device checks for overlap; this is for what the protocol adds: exact ranges, and a limit.
+    private readonly MappingSizes _mappings = new();
 
     /// <summary>Starts with nothing mapped.</summary>
     /// <param name="device">The device.</param>
@@ -63,7 +63,7 @@ internal sealed class DmaCommands : IDisposable
         }
         else
         {
-            if (!_mappings.TryGetValue(message.Address, out ulong size))
+            if (!_mappings.TryGet(message.Address, out ulong size))
                 return Errno.NoEntry;
             if (size != message.Size)
                 return Errno.InvalidArgument;

@@ -28,6 +28,7 @@ internal sealed class ServerChannel
     private int _limit;
     private int _sleepers;
     private bool _receiving;
+    private bool _peerClosed;
     private int _transfers;
 
     /// <summary>Makes the channel of a connection, for the thread that calls this.</summary>
@@ -146,13 +147,17 @@ internal sealed class ServerChannel
     /// <summary>Ends the session from any thread: whoever waits returns.</summary>
     internal void Stop(string reason)
     {
+        bool isAlone;
         lock (_gate)
         {
             IsStopped = true;
             EndLocked(reason);
+            isAlone = _peerClosed && _transfers == 0;
         }
 
-        _socket.Shutdown();
+        // Nobody waits in the socket when the peer has closed it and no thread of the device is in here.
+        if (!isAlone)
+            _socket.Shutdown();
     }
 
     /// <summary>Waits until no thread is in here any more; after <see cref="Stop"/>.</summary>
@@ -286,9 +291,8 @@ internal sealed class ServerChannel
         if (_spinner.TryReceive(_socket, _in, deadline, out int count, out error))
             return count;
         long begin = _spinner.BeginSleep();
-        if (deadline.IsNever)
-            count = _in.ReceiveBytes(_socket, wait: true, out error);
-        else if (Poll.WaitReadable(_socket.Descriptor, deadline.Left))
+        count = _in.ReceiveBytes(_socket, wait: deadline.IsNever, out error);
+        if (count < 0 && error == Errno.TryAgain && Poll.WaitReadable(_socket.Descriptor, deadline.Left))
             count = _in.ReceiveBytes(_socket, wait: false, out error);
         if (count > 0)
             _spinner.EndSleep(begin);
@@ -318,6 +322,7 @@ internal sealed class ServerChannel
         }
         else if (count == 0)
         {
+            _peerClosed = true;
             EndLocked("it closed the connection");
         }
         else if (error != Errno.TryAgain)

@@ -43,7 +43,7 @@ public sealed record VfioUserServerOptions
     /// session watches whether that is so: with a client that is slow, or shares its core, it soon sleeps at once.</remarks>
     public TimeSpan SpinTime { get; init; } = Spinner.DefaultTime;
 
-    /// <summary>Where sessions (information), dropped clients (warning) and refused messages (debug) are logged.</summary>
+    /// <summary>Where turned away clients (warning), faults (error), and sessions and refused messages (debug) are logged.</summary>
     public ILogger Logger { get; init; } = NullLogger.Instance;
 
     /// <summary>Bytes of the largest message.</summary>
