@@ -23,6 +23,7 @@ internal sealed class FunctionLayout
         AdvancedFeatures = OffsetOf(AdvancedFeaturesId);
         Msix = OffsetOf(MsixId);
         MsixTable = FindMsixTable();
+        Bars = GuardedBars.Describe(this);
         VirtualOffsets = [.. Enumerable.Range(0, Rules.Length / 4).Select(i => 4 * i).Where(HasVirtualBits)];
     }
 
@@ -51,6 +52,9 @@ internal sealed class FunctionLayout
 
     /// <summary>Where the MSI-X table and pending bits are; null when there are none, or they are not inside their BARs.</summary>
     internal MsixDescription? MsixTable { get; }
+
+    /// <summary>The BARs and the ROM as users see them, by index.</summary>
+    internal RegionInfo[] Bars { get; }
 
     /// <summary>The dwords of config space with bits that a shadow keeps; no permit changes them.</summary>
     internal int[] VirtualOffsets { get; }

@@ -22,7 +22,7 @@ internal sealed class ServerChannel
     private readonly MessageBuffer _in;
     private readonly MessageSender _sender;
     private readonly Spinner _spinner;
-    private readonly DmaRequest[] _requests = new DmaRequest[DmaRequest.Places];
+    private readonly DmaRequest?[] _requests = new DmaRequest?[DmaRequest.Places];
     private readonly int _owner = Environment.CurrentManagedThreadId;
     private Deadline _messageEnd = Deadline.Never;
     private int _limit;
@@ -43,8 +43,6 @@ internal sealed class ServerChannel
         Replies = buffers.Replies;
         _sender = new MessageSender(socket, options.SendTimeout, ReceiveWhileSending);
         _spinner = new Spinner(options.SpinTime);
-        for (int i = 0; i < _requests.Length; i++)
-            _requests[i] = new DmaRequest(i);
     }
 
     /// <summary>The replies; the session's thread writes them.</summary>
@@ -181,8 +179,9 @@ internal sealed class ServerChannel
                 request = null;
                 if (EndReason is not null)
                     return Errno.NotConnected;
-                foreach (DmaRequest place in _requests)
+                for (int i = 0; i < _requests.Length; i++)
                 {
+                    DmaRequest place = _requests[i] ??= new DmaRequest(i);
                     if (!place.IsFree)
                         continue;
                     request = place;
@@ -337,7 +336,7 @@ internal sealed class ServerChannel
         {
             if (header.Type == MessageFlags.Command)
                 continue;
-            bool expected = _requests[DmaRequest.PlaceOf(header.Id)].Answer(header, body);
+            bool expected = _requests[DmaRequest.PlaceOf(header.Id)] is { } request && request.Answer(header, body);
             _in.DropScanned(header);
             if (!expected)
             {
