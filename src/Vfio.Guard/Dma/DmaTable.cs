@@ -18,12 +18,8 @@ public sealed class DmaTable
     /// <summary>Longest copy in one go; an unmap waits for at most this.</summary>
     private const int MaxCopyBytes = 64 << 10;
 
-    /// <summary>Each lane's hint has its cache lines to itself.</summary>
-    private const int HintSpacing = 16;
-
     private readonly ReaderGate _gate = new();
     private readonly OwnerAccesses _ownerAccesses = new();
-    private readonly long[] _hints = new long[ReaderGate.Lanes * HintSpacing];
     private readonly int _maxMappings;
     private DmaChunks _chunks = new();
     private volatile DirtyLog? _log;
@@ -280,7 +276,7 @@ public sealed class DmaTable
     /// <summary>Finds the mapping that holds an address and allows an access; inside the gate.</summary>
     private Errno Locate(int lane, ulong address, DmaAccess access, out DmaPosition position)
     {
-        ref long hint = ref _hints[lane * HintSpacing];
+        ref long hint = ref _gate.NoteOf(lane);
         long remembered = Volatile.Read(ref hint);
         position = new((int)(remembered >> 32), (int)remembered);
         if (!_chunks.Holds(position, address))

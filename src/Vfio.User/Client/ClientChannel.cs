@@ -12,6 +12,7 @@ internal sealed class ClientChannel : IDisposable
     private readonly TimeSpan _timeout;
     private readonly MessageBuffer _in;
     private readonly MessageSender _sender;
+    private readonly Spinner _spinner;
     private readonly FileDescriptor?[] _descriptors = new FileDescriptor?[UnixSocket.MaxDescriptors];
     private readonly DmaAnswers _answers;
     private ushort _id;
@@ -33,6 +34,7 @@ internal sealed class ClientChannel : IDisposable
         _in = new MessageBuffer(maxMessageBytes);
         _answers = new DmaAnswers(mappings, options.MaxDataTransferBytes);
         _sender = new MessageSender(socket, options.Timeout, ReceiveWhileSending);
+        _spinner = new Spinner(options.SpinTime);
         if (_timeout >= TimeSpan.Zero)
             socket.SetReceiveTimeout(_timeout);
     }
@@ -110,7 +112,7 @@ internal sealed class ClientChannel : IDisposable
                 if (deadline.HasPassed)
                     throw Break(Errno.TimedOut, "it did not answer");
                 _in.Compact();
-                Receive(wait: true);
+                Accept(WaitAndReceive(deadline, out Errno error), error, waited: true);
             }
         }
         finally
@@ -141,7 +143,7 @@ internal sealed class ClientChannel : IDisposable
         Enter(Command.DmaRead);
         try
         {
-            Receive(wait: false);
+            Accept(_in.ReceiveBytes(_socket, wait: false, out Errno error), error, waited: false);
             while (_in.TryScan(out MessageHeader header, out ReadOnlySpan<byte> body))
             {
                 _in.TryTake(_in.ScannedEnd, out _, out _, out int position);
@@ -211,16 +213,27 @@ internal sealed class ClientChannel : IDisposable
             throw Break(error == Errno.BrokenPipe ? Errno.ConnectionReset : error, "it went away");
     }
 
-    private void Receive(bool wait)
+    /// <summary>Looks for a while where that is worth it, and sleeps then, at most for the socket's receive timeout.</summary>
+    private int WaitAndReceive(Deadline deadline, out Errno error)
     {
-        int count = _in.ReceiveBytes(_socket, wait, out Errno error);
+        if (_spinner.TryReceive(_socket, _in, deadline, out int count, out error))
+            return count;
+        long begin = _spinner.BeginSleep();
+        count = _in.ReceiveBytes(_socket, wait: true, out error);
+        if (count > 0)
+            _spinner.EndSleep(begin);
+        return count;
+    }
+
+    private void Accept(int count, Errno error, bool waited)
+    {
         if (count > 0)
             _in.Accept(count, error);
         else if (count == 0)
             throw Break(Errno.ConnectionReset, "it closed the connection");
         else if (error != Errno.TryAgain)
             throw Break(error, "receiving failed");
-        else if (wait)
+        else if (waited)
             throw Break(Errno.TimedOut, "it did not answer");
     }
 

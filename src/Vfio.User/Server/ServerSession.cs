@@ -13,7 +13,7 @@ internal sealed class ServerSession
     private readonly ILogger _logger;
     private readonly ServerChannel _channel;
     private readonly SessionBuffers _buffers;
-    private readonly FileDescriptor?[] _descriptors = new FileDescriptor?[UnixSocket.MaxDescriptors];
+    private readonly FileDescriptor?[] _descriptors;
     private IVfioDevice? _device;
     private RegionCommands? _regions;
     private InterruptCommands? _interrupts;
@@ -34,6 +34,7 @@ internal sealed class ServerSession
         _options = options;
         _logger = options.Logger;
         _buffers = buffers;
+        _descriptors = buffers.Descriptors;
         _channel = new ServerChannel(socket, buffers, options);
     }
 

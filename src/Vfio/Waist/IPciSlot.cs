@@ -21,7 +21,7 @@ public interface IPciSlot
     /// <returns>As for <see cref="ReadMemory"/>. The next moment it may be otherwise.</returns>
     Errno TranslateMemory(Iova address, ulong length, DmaAccess access, out int segments);
 
-    /// <summary>How many ranges of memory are mapped now.</summary>
+    /// <summary>How many ranges of memory are mapped now; for a device that reports it. A card in a real slot cannot know.</summary>
     int MappingCount { get; }
 
     /// <summary>Sets the level of the interrupt pin.</summary>
@@ -35,7 +35,8 @@ public interface IPciSlot
     /// <param name="vector">From 0, below the size of the function's MSI-X table.</param>
     void SignalMsix(int vector);
 
-    /// <summary>Whether somebody listens to an interrupt: what is sent to nobody is lost without a word, as on a bus.</summary>
+    /// <summary>Whether somebody listens to an interrupt. What is sent to nobody is lost without a word, as on a bus, and a device may
+    /// want to report that.</summary>
     /// <param name="kind">The pin, MSI or MSI-X.</param>
     /// <param name="vector">From 0; one that does not exist has no listener.</param>
     bool IsHeard(InterruptIndex kind, int vector);

@@ -12,7 +12,7 @@ public sealed class ServerProcess : IDisposable
     private readonly int _socketsAtRest;
 
     public ServerProcess()
-        : this("model:edu", [])
+        : this("model:edu", [], [])
     {
     }
 
