@@ -45,7 +45,8 @@ internal static class DescriptorChecks
             }
 
             peer.Dispose();
-            return before.IsReachedAgain(out int now) ? Outcome.Pass() : Outcome.Violation($"{before.Count} open descriptors before, {now} after");
+            return before.IsReachedAgain(out int now) ? Outcome.Pass()
+                : Outcome.Violation($"{before.Count} open descriptors before, {now} after");
         }),
     ];
 

@@ -8,7 +8,8 @@ internal static class DisconnectChecks
 {
     internal static IEnumerable<Check> All =>
     [
-        new("disconnect.unmaps", Sections.Disconnection, "All memory of a client that left is unmapped: the next one can map there.", trial =>
+        new("disconnect.unmaps", Sections.Disconnection, "All memory of a client that left is unmapped: the next one can map there.",
+            trial =>
         {
             Peer first = trial.Open();
             first.Need(Requests.DmaMap(0x10000, 0x1000).With(trial.MemoryFile(0x1000)));
@@ -36,7 +37,8 @@ internal static class DisconnectChecks
             trial.Open().MustGoOn();
             return Outcome.Pass();
         }),
-        new("disconnect.half-version", Sections.Disconnection, "A client that leaves in the middle of VERSION does not end the server.", trial =>
+        new("disconnect.half-version", Sections.Disconnection, "A client that leaves in the middle of VERSION does not end the server.",
+            trial =>
         {
             Peer peer = trial.Connect();
             peer.Send(Requests.Version().ToMessage(1).AsSpan(0, 30));
@@ -55,7 +57,8 @@ internal static class DisconnectChecks
             trial.Open().MustGoOn();
             return Outcome.Pass();
         }),
-        new("disconnect.many-mappings", Sections.Disconnection, "A client that leaves a thousand mappings leaves them to be cleaned up, in bounded time.", trial =>
+        new("disconnect.many-mappings", Sections.Disconnection,
+            "A client that leaves a thousand mappings leaves them to be cleaned up, in bounded time.", trial =>
         {
             Peer peer = trial.Open();
             FileDescriptor file = trial.MemoryFile(0x1000);

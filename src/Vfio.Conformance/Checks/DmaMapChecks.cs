@@ -36,7 +36,8 @@ internal static class DmaMapChecks
             peer => Requests.DmaMap(Base, Size).With(peer.Trial.Own(MemoryFile.CreateUnsealed("vfio-check", Size)))),
         Expect.Answered("dma-map.to-the-top", Section, "The last page of the address space can be mapped or is refused.",
             _ => Requests.DmaMap(ulong.MaxValue - Page + 1, Page)),
-        Expect.Answered("dma-map.one-tebibyte", Section, "A range is as long as the client says: no work or memory of the server grows with it.",
+        Expect.Answered("dma-map.one-tebibyte", Section,
+            "A range is as long as the client says: no work or memory of the server grows with it.",
             _ => Requests.DmaMap(1ul << 40, 1ul << 40)),
         new("dma-map.no-payload", Section, "The reply has no payload.", trial =>
         {
@@ -67,20 +68,24 @@ internal static class DmaMapChecks
         Bad("wraps-far", "A range does not go over the end of the address space.", _ => Requests.DmaMap(Base, ulong.MaxValue - Page + 1)),
         Better("address-unaligned", "Ranges are made of the pages that were agreed on.", _ => Requests.DmaMap(Base + 1, Page)),
         Better("size-unaligned", "Ranges are made of the pages that were agreed on.", _ => Requests.DmaMap(Base, Page + 1)),
-        Better("offset-unaligned", "A file is mapped by pages.", peer => Requests.DmaMap(Base, Page, offset: 1).With(peer.Trial.MemoryFile(Size))),
+        Better("offset-unaligned", "A file is mapped by pages.", peer =>
+            Requests.DmaMap(Base, Page, offset: 1).With(peer.Trial.MemoryFile(Size))),
         Better("offset-without-file", "offset is zero where no descriptor comes.", _ => Requests.DmaMap(Base, Page, offset: Page)),
         Better("past-the-file", "A range lies inside its file.", peer => Requests.DmaMap(Base, 2 * Size).With(peer.Trial.MemoryFile(Size))),
-        Better("offset-past-the-file", "A range lies inside its file.", peer => Requests.DmaMap(Base, Page, offset: Size).With(peer.Trial.MemoryFile(Size))),
+        Better("offset-past-the-file", "A range lies inside its file.", peer =>
+            Requests.DmaMap(Base, Page, offset: Size).With(peer.Trial.MemoryFile(Size))),
         Better("offset-wraps", "A range lies inside its file.",
             peer => Requests.DmaMap(Base, 2 * Page, offset: ulong.MaxValue - Page + 1).With(peer.Trial.MemoryFile(Size))),
         Better("flags-0", "A range is readable, writeable or both.", _ => Requests.DmaMap(Base, Page, DmaAccess.None)),
         Better("flags-unknown", "Bits 2 and up of the flags mean nothing.", _ => Requests.DmaMap(Base, Page, (DmaAccess)0x13)),
-        Better("two-files", "One descriptor is sent.", peer => Requests.DmaMap(Base, Page).With(peer.Trial.MemoryFile(Page), peer.Trial.MemoryFile(Page))),
+        Better("two-files", "One descriptor is sent.", peer =>
+            Requests.DmaMap(Base, Page).With(peer.Trial.MemoryFile(Page), peer.Trial.MemoryFile(Page))),
         Better("eventfd", "The descriptor can be mapped.", peer => Requests.DmaMap(Base, Page).With(peer.Trial.Event().Descriptor)),
         Better("argsz-0", "argsz is the size of the request's payload, 32.", _ => Requests.DmaMap(Base, Page, argSize: 0)),
         Better("argsz-31", "argsz is the size of the request's payload, 32.", _ => Requests.DmaMap(Base, Page, argSize: 31)),
         .. new[] { 0, 8, 31 }.Select(bytes => Bad(
-            $"body-of-{bytes}", "The request has 32 bytes; a shorter one is not read past its end.", _ => Requests.DmaMap(Base, Page).Cut(bytes))),
+            $"body-of-{bytes}", "The request has 32 bytes; a shorter one is not read past its end.", _ =>
+                Requests.DmaMap(Base, Page).Cut(bytes))),
         new("dma-map.refused-is-not-there", Section, "A range that was refused can be mapped rightly afterwards.", trial =>
         {
             Peer peer = trial.Open();
@@ -104,10 +109,12 @@ internal static class DmaMapChecks
         peer.MustGoOn();
         if (!reply.IsRefusal)
             return accepted("it was accepted");
-        return reply.Header.Error == (uint)Errno.Exists ? Outcome.Pass() : Outcome.Violation($"refused, but not with EEXIST: {reply.Refusal}");
+        return reply.Header.Error == (uint)Errno.Exists ? Outcome.Pass()
+            : Outcome.Violation($"refused, but not with EEXIST: {reply.Refusal}");
     }
 
     private static Check Bad(string name, string rule, Func<Peer, Request> make) => Expect.Refused($"dma-map.{name}", Section, rule, make);
 
-    private static Check Better(string name, string rule, Func<Peer, Request> make) => Expect.RefusedBetter($"dma-map.{name}", Section, rule, make);
+    private static Check Better(string name, string rule, Func<Peer, Request> make) =>
+        Expect.RefusedBetter($"dma-map.{name}", Section, rule, make);
 }

@@ -37,7 +37,8 @@ internal sealed class DmaPeer
         if (command is not (Command.DmaRead or Command.DmaWrite))
         {
             Fault ??= $"the server sent {MessageText.NameOf(command)}";
-            peer.Send(new Request(command, []).ToMessage(request.Header.Id, MessageFlags.Reply | MessageFlags.Error, error: (uint)Errno.InvalidArgument));
+            peer.Send(new Request(command, []).ToMessage(request.Header.Id, MessageFlags.Reply | MessageFlags.Error,
+                error: (uint)Errno.InvalidArgument));
             return;
         }
 
@@ -47,7 +48,8 @@ internal sealed class DmaPeer
         if (at > (ulong)_memory.Length || transfer.Count > (ulong)_memory.Length - at)
         {
             Fault ??= $"{transfer.Count} bytes at 0x{transfer.Address:x} are not mapped";
-            peer.Send(new Request(command, []).ToMessage(request.Header.Id, MessageFlags.Reply | MessageFlags.Error, error: (uint)Errno.BadAddress));
+            peer.Send(new Request(command, []).ToMessage(request.Header.Id, MessageFlags.Reply | MessageFlags.Error,
+                error: (uint)Errno.BadAddress));
             return;
         }
 

@@ -31,7 +31,8 @@ internal static class DmaTransferChecks
             driver.Fetch(peer, Start, 0x800);
             driver.Store(peer, Start + 0x1000, 0x800);
             ulong most = memory.Asked.Count == 0 ? 0 : memory.Asked.Max(asked => asked.Transfer.Count);
-            return most <= 512 ? Outcome.Pass($"{memory.Asked.Count} requests") : Outcome.Violation($"{most} bytes were asked for where the client takes 512");
+            return most <= 512 ? Outcome.Pass($"{memory.Asked.Count} requests")
+                : Outcome.Violation($"{most} bytes were asked for where the client takes 512");
         }),
         new("dma-transfer.read-only", "VFIO_USER_DMA_MAP", "A range that is only readable is not written.",
             trial => NotAsked(trial, DmaAccess.Read, Command.DmaWrite, Start, unmap: false)),
@@ -44,7 +45,8 @@ internal static class DmaTransferChecks
         new("dma-transfer.after-unmap", "VFIO_USER_DMA_UNMAP", "A range that was taken away is not used any more.",
             trial => NotAsked(trial, DmaAccess.ReadWrite, Command.DmaRead, Start, unmap: true)),
         Spoilt("refused", Read, "A refusal of the client ends the transfer, not the server.",
-            (reply, request) => new Request(reply.Command, []).ToMessage(request.Header.Id, MessageFlags.Reply | MessageFlags.Error, error: 14)),
+            (reply, request) =>
+                new Request(reply.Command, []).ToMessage(request.Header.Id, MessageFlags.Reply | MessageFlags.Error, error: 14)),
         Spoilt("short-data", Sections.Security, "An answer with less data than asked for does not end the server.",
             (reply, request) => reply.Cut(reply.Body.Length - 1).ToMessage(request.Header.Id, MessageFlags.Reply)),
         Spoilt("long-data", Sections.Security, "An answer with more data than asked for does not end the server.",
@@ -60,7 +62,8 @@ internal static class DmaTransferChecks
             return new Request(reply.Command, body).ToMessage(request.Header.Id, MessageFlags.Reply);
         }),
         Spoilt("silence", Sections.Security, "A client that leaves instead of answering does not end the server.", (_, _) => null),
-        new("dma-transfer.short-count", Write, "The reply to a write has a count of 4 bytes in the specification's table; clients send 8.", trial =>
+        new("dma-transfer.short-count", Write, "The reply to a write has a count of 4 bytes in the specification's table; clients send 8.",
+            trial =>
         {
             Peer peer = trial.Open();
             DmaDriver driver = DmaDriver.For(peer);

@@ -17,7 +17,8 @@ internal static class DmaUnmapChecks
             if (reply.Body.Length < 24)
                 return Outcome.Violation($"the reply has {reply.Body.Length} bytes of payload");
             (ulong address, ulong size) = (reply.At<ulong>(8), reply.At<ulong>(16));
-            return (address, size) == (Base, Size) ? Outcome.Pass() : Outcome.Violation($"the reply has address 0x{address:x} and size 0x{size:x}");
+            return (address, size) == (Base, Size) ? Outcome.Pass()
+                : Outcome.Violation($"the reply has address 0x{address:x} and size 0x{size:x}");
         }),
         Expect.Done("dma-unmap.with-file", Section, "A range that came with a descriptor can be taken away.", peer =>
         {
@@ -66,7 +67,8 @@ internal static class DmaUnmapChecks
             bool left = !peer.Ask(Requests.DmaUnmap(Base, Size)).IsRefusal || !peer.Ask(Requests.DmaUnmap(0x100000, Size)).IsRefusal;
             return left ? Outcome.Violation("accepted, but a range is still there") : Outcome.Pass();
         }),
-        Better("all-with-range", "Flag 2 takes all ranges: an address and a size beside it contradict that.", peer => With(peer, Base, Size, 2)),
+        Better("all-with-range", "Flag 2 takes all ranges: an address and a size beside it contradict that.", peer =>
+            With(peer, Base, Size, 2)),
         Better("dirty-bitmap-without-room", "Flag 1 asks for a bitmap, which argsz must have room for.", peer => With(peer, Base, Size, 1)),
         Better("flags-unknown", "The flags are unused in this version.", peer => With(peer, Base, Size, 0x80)),
         Better("argsz-0", "argsz is the most that the reply's payload may have, 24 at least.", peer =>
@@ -80,7 +82,8 @@ internal static class DmaUnmapChecks
             return Requests.DmaUnmap(Base, Size, argSize: uint.MaxValue);
         }),
         .. new[] { 0, 8, 23 }.Select(bytes => Bad(
-            $"body-of-{bytes}", "The request has 24 bytes; a shorter one is not read past its end.", peer => After(peer, Base, Size).Cut(bytes))),
+            $"body-of-{bytes}", "The request has 24 bytes; a shorter one is not read past its end.", peer =>
+                After(peer, Base, Size).Cut(bytes))),
     ];
 
     private static Peer Mapped(Peer peer)
@@ -101,7 +104,8 @@ internal static class DmaUnmapChecks
         return Requests.DmaUnmap(address, size, flags);
     }
 
-    private static Check Bad(string name, string rule, Func<Peer, Request> make) => Expect.Refused($"dma-unmap.{name}", Section, rule, make);
+    private static Check Bad(string name, string rule, Func<Peer, Request> make) =>
+        Expect.Refused($"dma-unmap.{name}", Section, rule, make);
 
     private static Check Better(string name, string rule, Func<Peer, Request> make) =>
         Expect.RefusedBetter($"dma-unmap.{name}", Section, rule, make);

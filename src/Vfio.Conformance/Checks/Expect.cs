@@ -35,7 +35,8 @@ internal static class Expect
 
     /// <summary>A request whose argsz has no room for the fixed reply: refused, or answered by no more than it has room for.</summary>
     internal static Check Fits(string name, string section, uint argSize, Func<Peer, uint, Request> make) =>
-        new(name, section, $"argsz {argSize} is the most that the reply's payload may have: the request is refused or the reply fits.", trial =>
+        new(name, section, $"argsz {argSize} is the most that the reply's payload may have: the request is refused or the reply fits.",
+            trial =>
         {
             Peer peer = trial.Open();
             Received reply = peer.Ask(make(peer, argSize));

@@ -12,20 +12,30 @@ internal static class FeatureChecks
     [
         .. new[] { (Migration, Get), (State, Get | Set), (LoggingStart, Set), (LoggingStop, Set), (LoggingReport, Get) }.Select(Probed),
         Expect.Refused("feature.none", Section, "Get, set or probe says what to do.", _ => Requests.Feature(Migration)),
-        Expect.Refused("feature.get-and-set", Section, "Get and set exclude each other, but for a probe.", _ => Requests.Feature(State | Get | Set, new byte[8])),
-        Expect.Refused("feature.unknown", Sections.Features, "The features are those of migration and of DMA logging.", _ => Requests.Feature(1000 | Get)),
-        Expect.Refused("feature.unknown-probe", Section, "A probe succeeds only for what is supported.", _ => Requests.Feature(1000 | Probe | Get)),
-        Expect.Refused("feature.index-0", Sections.Features, "The features are those of migration and of DMA logging.", _ => Requests.Feature(Probe | Get | Set)),
-        Expect.Refused("feature.set-migration", "VFIO_DEVICE_FEATURE_MIGRATION", "What a device can do is not set.", _ => Requests.Feature(Migration | Set, new byte[8])),
-        Expect.RefusedBetter("feature.flags-unknown", Section, "Bits 19 and up of the flags mean nothing.", _ => Requests.Feature(Migration | Probe | Get | (1 << 20))),
-        .. new uint[] { 0, 7 }.Select(size => Expect.Fits($"feature.argsz-{size}", Sections.Sizes, size, (_, argSize) => Requests.Feature(Migration | Get, argSize: argSize))),
+        Expect.Refused("feature.get-and-set", Section, "Get and set exclude each other, but for a probe.", _ =>
+            Requests.Feature(State | Get | Set, new byte[8])),
+        Expect.Refused("feature.unknown", Sections.Features, "The features are those of migration and of DMA logging.", _ =>
+            Requests.Feature(1000 | Get)),
+        Expect.Refused("feature.unknown-probe", Section, "A probe succeeds only for what is supported.", _ =>
+            Requests.Feature(1000 | Probe | Get)),
+        Expect.Refused("feature.index-0", Sections.Features, "The features are those of migration and of DMA logging.", _ =>
+            Requests.Feature(Probe | Get | Set)),
+        Expect.Refused("feature.set-migration", "VFIO_DEVICE_FEATURE_MIGRATION", "What a device can do is not set.", _ =>
+            Requests.Feature(Migration | Set, new byte[8])),
+        Expect.RefusedBetter("feature.flags-unknown", Section, "Bits 19 and up of the flags mean nothing.", _ =>
+            Requests.Feature(Migration | Probe | Get | (1 << 20))),
+        .. new uint[] { 0, 7 }.Select(size =>
+            Expect.Fits($"feature.argsz-{size}", Sections.Sizes, size, (_, argSize) =>
+            Requests.Feature(Migration | Get, argSize: argSize))),
         Expect.Fits("feature.argsz-without-data", Sections.Sizes, 8, (_, argSize) => Requests.Feature(Migration | Get, argSize: argSize)),
         .. new[] { 0, 4, 7 }.Select(bytes => Expect.Refused(
             $"feature.body-of-{bytes}", Section, "The request has 8 bytes at least; a shorter one is not read past its end.",
             _ => Requests.Feature(Migration | Get).Cut(bytes))),
         Expect.Refused("feature.set-without-data", Section, "To set a feature takes its data.", _ => Requests.Feature(State | Set)),
-        Expect.Refused("feature.logging-without-data", Logging, "To start takes a page size and ranges.", _ => Requests.Feature(LoggingStart | Set)),
-        Expect.Refused("feature.logging-fewer-ranges", Logging, "num_ranges is how many ranges follow.", _ => Requests.Feature(LoggingStart | Set, Start(4096, 2, (0, 4096)))),
+        Expect.Refused("feature.logging-without-data", Logging, "To start takes a page size and ranges.", _ =>
+            Requests.Feature(LoggingStart | Set)),
+        Expect.Refused("feature.logging-fewer-ranges", Logging, "num_ranges is how many ranges follow.", _ =>
+            Requests.Feature(LoggingStart | Set, Start(4096, 2, (0, 4096)))),
         Expect.Refused("feature.logging-many-ranges", Logging, "num_ranges is how many ranges follow, however large a number it is.",
             _ => Requests.Feature(LoggingStart | Set, Start(4096, 0x10000001, (0, 4096)))),
         Expect.Refused("feature.report-before-start", Logging, "A report is valid only after logging was started.",
@@ -38,14 +48,19 @@ internal static class FeatureChecks
             ulong bitmap = reply.At<ulong>(32);
             return (bitmap & ~0xful) == 0 ? Outcome.Pass() : Outcome.Violation($"bits beyond the range are set: 0x{bitmap:x}");
         }),
-        Logged("report-page-size-3", "The page size of a report is a power of two.", peer => Refused(peer, Requests.Feature(LoggingReport | Get, Range(0x10000, 0x4000, 3)))),
-        Logged("report-page-size-0", "The page size of a report is a power of two.", peer => Refused(peer, Requests.Feature(LoggingReport | Get, Range(0x10000, 0x4000, 0)))),
-        Logged("report-everything", "A bitmap that no message can hold is refused.", peer => Refused(peer, Requests.Feature(LoggingReport | Get, Range(0, ulong.MaxValue - 4095, 1), uint.MaxValue))),
-        Logged("report-wraps", "A range does not go over the end of the address space.", peer => Refused(peer, Requests.Feature(LoggingReport | Get, Range(ulong.MaxValue - 4095, 0x4000, 4096)))),
+        Logged("report-page-size-3", "The page size of a report is a power of two.", peer =>
+            Refused(peer, Requests.Feature(LoggingReport | Get, Range(0x10000, 0x4000, 3)))),
+        Logged("report-page-size-0", "The page size of a report is a power of two.", peer =>
+            Refused(peer, Requests.Feature(LoggingReport | Get, Range(0x10000, 0x4000, 0)))),
+        Logged("report-everything", "A bitmap that no message can hold is refused.", peer =>
+            Refused(peer, Requests.Feature(LoggingReport | Get, Range(0, ulong.MaxValue - 4095, 1), uint.MaxValue))),
+        Logged("report-wraps", "A range does not go over the end of the address space.", peer =>
+            Refused(peer, Requests.Feature(LoggingReport | Get, Range(ulong.MaxValue - 4095, 0x4000, 4096)))),
         Logged("report-argsz", "The reply fits argsz, or the request is refused.", peer =>
         {
             Received reply = peer.Ask(Requests.Feature(LoggingReport | Get, Range(0x10000, 0x4000, 4096), argSize: 32));
-            return reply.IsRefusal || reply.Body.Length <= 32 ? Outcome.Pass() : Outcome.Violation($"{reply.Body.Length} bytes where argsz had room for 32");
+            return reply.IsRefusal || reply.Body.Length <= 32 ? Outcome.Pass()
+                : Outcome.Violation($"{reply.Body.Length} bytes where argsz had room for 32");
         }),
         Logged("stop", "Logging that was started can be stopped; then there is nothing to report.", peer =>
         {
@@ -71,7 +86,8 @@ internal static class FeatureChecks
         [.. Requests.Bytes(iova), .. Requests.Bytes(length), .. Requests.Bytes(pageSize)];
 
     private static Check Probed((uint Feature, uint Methods) row) => new(
-        $"feature.probe-{row.Feature}", Section, "A probe is answered by repeating the request, or refused where the feature is not supported.", trial =>
+        $"feature.probe-{row.Feature}", Section,
+            "A probe is answered by repeating the request, or refused where the feature is not supported.", trial =>
         {
             Peer peer = trial.Open();
             Received reply = peer.Ask(Requests.Feature(row.Feature | row.Methods | Probe));
@@ -79,10 +95,12 @@ internal static class FeatureChecks
             if (reply.IsRefusal)
                 return Outcome.Skipped($"not offered: {reply.Refusal}");
             uint flags = reply.At<uint>(4);
-            return flags == (row.Feature | row.Methods | Probe) ? Outcome.Pass("offered") : Outcome.Violation($"the reply has flags 0x{flags:x}");
+            return flags == (row.Feature | row.Methods | Probe) ? Outcome.Pass("offered")
+                : Outcome.Violation($"the reply has flags 0x{flags:x}");
         });
 
-    private static Check Logged(string name, string rule, Func<Peer, Outcome> attempt) => new($"feature.logging-{name}", Logging, rule, trial =>
+    private static Check Logged(string name, string rule, Func<Peer, Outcome> attempt) =>
+        new($"feature.logging-{name}", Logging, rule, trial =>
     {
         Peer peer = trial.Open();
         peer.Need(Requests.Feature(LoggingStart | Set | Probe));

@@ -30,7 +30,8 @@ internal static class HeaderChecks
         .. new[] { Command.DmaRead, Command.DmaWrite }.Select(FromServer),
         .. new uint[] { 0, 1, 8, 15 }.Select(TooSmall),
         .. new[] { 16u + (64 << 20), 0x7fffffffu, 0x80000000u, uint.MaxValue }.Select(TooLarge),
-        new("header.unasked-reply", Sections.Header, "A reply acknowledges a command: one that nobody waits for is not carried out as a command.", trial =>
+        new("header.unasked-reply", Sections.Header,
+            "A reply acknowledges a command: one that nobody waits for is not carried out as a command.", trial =>
         {
             Peer peer = trial.Open();
             peer.Send(Requests.DeviceInfo().ToMessage(9, MessageFlags.Reply));

@@ -3,7 +3,8 @@ namespace Vfio.Conformance;
 /// <summary>Migration: the states, and the data that goes from one server to another.</summary>
 internal static class MigrationChecks
 {
-    private const string States = "VFIO_DEVICE_FEATURE_MIG_DEVICE_STATE", Read = "VFIO_USER_MIG_DATA_READ", Write = "VFIO_USER_MIG_DATA_WRITE";
+    private const string States = "VFIO_DEVICE_FEATURE_MIG_DEVICE_STATE", Read = "VFIO_USER_MIG_DATA_READ",
+        Write = "VFIO_USER_MIG_DATA_WRITE";
     private const uint Error = 0, Stop = 1, Running = 2, StopCopy = 3, Resuming = 4, PreCopy = 6;
     private const int MaxReads = 4096;
 
@@ -12,7 +13,8 @@ internal static class MigrationChecks
         new("migration.flags", "VFIO_DEVICE_FEATURE_MIGRATION", "A device that can migrate can at least STOP_COPY.", trial =>
         {
             Received reply = trial.Open().Need(Requests.Feature(FeatureChecks.Migration | FeatureChecks.Get));
-            return (reply.At<ulong>(8) & 1) != 0 ? Outcome.Pass($"flags 0x{reply.At<ulong>(8):x}") : Outcome.Violation($"flags 0x{reply.At<ulong>(8):x}");
+            return (reply.At<ulong>(8) & 1) != 0 ? Outcome.Pass($"flags 0x{reply.At<ulong>(8):x}")
+                : Outcome.Violation($"flags 0x{reply.At<ulong>(8):x}");
         }),
         Go("starts-running", "A device runs at first.", peer =>
         {
@@ -76,15 +78,20 @@ internal static class MigrationChecks
         }),
         Expect.Refused("migration.read-while-running", Read, "Data is read in PRE_COPY and STOP_COPY.", _ => Requests.MigrationRead(4096)),
         Expect.Refused("migration.write-while-running", Write, "Data is written in RESUMING.", _ => Requests.MigrationWrite(new byte[16])),
-        Expect.Refused("migration.read-4g", Read, "A read of 4 GiB is not allocated.", _ => Requests.MigrationRead(uint.MaxValue, uint.MaxValue)),
-        Expect.Refused("migration.read-body-of-7", Read, "The request has 8 bytes; a shorter one is not read past its end.", _ => Requests.MigrationRead(16).Cut(7)),
-        Expect.Refused("migration.read-body-of-0", Read, "The request has 8 bytes; a shorter one is not read past its end.", _ => Requests.MigrationRead(16).Cut(0)),
-        Expect.Refused("migration.write-body-of-7", Write, "The request has 8 bytes at least; a shorter one is not read past its end.", _ => Requests.MigrationWrite([]).Cut(7)),
+        Expect.Refused("migration.read-4g", Read, "A read of 4 GiB is not allocated.", _ =>
+            Requests.MigrationRead(uint.MaxValue, uint.MaxValue)),
+        Expect.Refused("migration.read-body-of-7", Read, "The request has 8 bytes; a shorter one is not read past its end.", _ =>
+            Requests.MigrationRead(16).Cut(7)),
+        Expect.Refused("migration.read-body-of-0", Read, "The request has 8 bytes; a shorter one is not read past its end.", _ =>
+            Requests.MigrationRead(16).Cut(0)),
+        Expect.Refused("migration.write-body-of-7", Write, "The request has 8 bytes at least; a shorter one is not read past its end.", _ =>
+            Requests.MigrationWrite([]).Cut(7)),
         Go("read-more-than-argsz", "The reply's payload fits argsz, or the request is refused.", peer =>
         {
             Move(peer, StopCopy);
             Received reply = peer.Ask(Requests.MigrationRead(4096, argSize: 12));
-            return reply.IsRefusal || reply.Body.Length <= 12 ? Outcome.Pass() : Outcome.Violation($"{reply.Body.Length} bytes where argsz had room for 12");
+            return reply.IsRefusal || reply.Body.Length <= 12 ? Outcome.Pass()
+                : Outcome.Violation($"{reply.Body.Length} bytes where argsz had room for 12");
         }),
         Go("read-4g-when-saving", "A read of 4 GiB is refused, or gives what there is.", peer =>
         {
@@ -107,7 +114,8 @@ internal static class MigrationChecks
 
     private static byte[] StateData(uint state) => [.. Requests.Bytes(state), 0, 0, 0, 0];
 
-    private static void Move(Peer peer, uint state) => peer.MustDo(Requests.Feature(FeatureChecks.State | FeatureChecks.Set, StateData(state)));
+    private static void Move(Peer peer, uint state) =>
+        peer.MustDo(Requests.Feature(FeatureChecks.State | FeatureChecks.Set, StateData(state)));
 
     private static uint Current(Peer peer) => peer.MustDo(Requests.Feature(FeatureChecks.State | FeatureChecks.Get)).At<uint>(8);
 
@@ -118,7 +126,8 @@ internal static class MigrationChecks
         return attempt(peer);
     });
 
-    private static Check Path(string name, params uint[] states) => Go(name, "The transitions between the states are done, or made of those that are.", peer =>
+    private static Check Path(string name, params uint[] states) =>
+        Go(name, "The transitions between the states are done, or made of those that are.", peer =>
     {
         foreach (uint state in states)
         {

@@ -29,7 +29,8 @@ internal static class NoReplyChecks
         Silent("failing-unmap", _ => Requests.DmaUnmap(0x5000, 0x1000)),
         Silent("short-body", _ => Requests.RegionInfo(0).Cut(7)),
         Silent("unknown-command", _ => new Request((Command)99, [])),
-        new("no-reply.is-carried-out", Sections.Concurrency, "A command with No_reply is carried out before the reply to the next one.", trial =>
+        new("no-reply.is-carried-out", Sections.Concurrency, "A command with No_reply is carried out before the reply to the next one.",
+            trial =>
         {
             Peer peer = trial.Open();
             peer.Send(Requests.DmaMap(0x10000, 0x1000), MessageFlags.NoReply);

@@ -10,7 +10,8 @@ internal static class RegionInfoChecks
 
     internal static IEnumerable<Check> All =>
     [
-        new("region-info.every-index", Section, "Every index below num_regions is answered, with its own index and a payload of 32 bytes or more.", trial =>
+        new("region-info.every-index", Section,
+            "Every index below num_regions is answered, with its own index and a payload of 32 bytes or more.", trial =>
         {
             Peer peer = trial.Open();
             for (uint i = 0; i < trial.Device.Info.RegionCount; i++)
@@ -22,18 +23,25 @@ internal static class RegionInfoChecks
 
             return Outcome.Pass();
         }),
-        new("region-info.config", Section, "A PCI device has its config space at index 7: 256 or 4096 bytes, readable and writable.", trial =>
+        new("region-info.config", Section, "A PCI device has its config space at index 7: 256 or 4096 bytes, readable and writable.",
+            trial =>
         {
             RegionInfoMessage config = trial.Device.Config;
-            bool right = config.Size is 256 or 4096 && ((RegionFlags)config.Flags & (RegionFlags.Read | RegionFlags.Write)) == (RegionFlags.Read | RegionFlags.Write);
+            bool right = config.Size is 256 or 4096
+                && ((RegionFlags)config.Flags & (RegionFlags.Read | RegionFlags.Write)) == (RegionFlags.Read | RegionFlags.Write);
             return right ? Outcome.Pass() : Outcome.Violation($"{config.Size} bytes, flags 0x{config.Flags:x}");
         }),
-        new("region-info.capabilities", Capabilities, "A capability list lies inside the payload, goes forward, and ends.", trial => ForEach(trial, Walk)),
-        new("region-info.sparse-areas", "VFIO region info cap sparse mmap", "Areas that can be mapped are whole pages inside the region, apart from each other.",
+        new("region-info.capabilities", Capabilities, "A capability list lies inside the payload, goes forward, and ends.", trial =>
+            ForEach(trial, Walk)),
+        new("region-info.sparse-areas", "VFIO region info cap sparse mmap",
+            "Areas that can be mapped are whole pages inside the region, apart from each other.",
             trial => ForEach(trial, CheckAreas)),
-        new("region-info.descriptor", Section, "With the MMAP flag comes a descriptor; it can be mapped at the offset given.", trial => ForEach(trial, CheckFile)),
-        new("region-info.no-descriptor", Section, "Without the MMAP flag there is nothing that a descriptor could be for.", trial => ForEach(trial, (region, reply) =>
-            ((RegionFlags)region.Flags & RegionFlags.Map) == 0 && reply.Descriptors.Count > 0 ? Outcome.Differs($"{reply.Descriptors.Count} came") : Outcome.Pass())),
+        new("region-info.descriptor", Section, "With the MMAP flag comes a descriptor; it can be mapped at the offset given.", trial =>
+            ForEach(trial, CheckFile)),
+        new("region-info.no-descriptor", Section, "Without the MMAP flag there is nothing that a descriptor could be for.", trial =>
+            ForEach(trial, (region, reply) =>
+            ((RegionFlags)region.Flags & RegionFlags.Map) == 0 && reply.Descriptors.Count > 0
+                ? Outcome.Differs($"{reply.Descriptors.Count} came") : Outcome.Pass())),
         new("region-info.no-descriptors-taken", Sections.Version, "A client that takes no descriptors in a message gets none.", trial =>
         {
             Peer peer = trial.Open("""{"capabilities":{"max_msg_fds":0}}""");
@@ -45,7 +53,8 @@ internal static class RegionInfoChecks
 
             return Outcome.Pass();
         }),
-        new("region-info.argsz-grows", Sections.Sizes, "argsz in the reply is the size needed; a request with that much room gets all of it.", trial =>
+        new("region-info.argsz-grows", Sections.Sizes,
+            "argsz in the reply is the size needed; a request with that much room gets all of it.", trial =>
         {
             Peer peer = trial.Open();
             for (uint i = 0; i < trial.Device.Info.RegionCount; i++)
@@ -63,19 +72,24 @@ internal static class RegionInfoChecks
 
             return Outcome.Pass();
         }),
-        .. new uint[] { 0, 16, 31 }.Select(size => Expect.Fits($"region-info.argsz-{size}", Sections.Sizes, size, (_, argSize) => Requests.RegionInfo(0, argSize))),
-        Expect.Answered("region-info.argsz-4g", Sections.Sizes, "An argsz of 4 GiB is only a bound.", _ => Requests.RegionInfo(0, uint.MaxValue)),
+        .. new uint[] { 0, 16, 31 }.Select(size =>
+            Expect.Fits($"region-info.argsz-{size}", Sections.Sizes, size, (_, argSize) => Requests.RegionInfo(0, argSize))),
+        Expect.Answered("region-info.argsz-4g", Sections.Sizes, "An argsz of 4 GiB is only a bound.", _ =>
+            Requests.RegionInfo(0, uint.MaxValue)),
         Outside("past-the-last", peer => peer.Device.Info.RegionCount),
         Outside("2g", _ => 0x80000000),
         Outside("4g", _ => uint.MaxValue),
         .. new[] { 0, 8, 12, 31 }.Select(bytes => Expect.Refused(
-            $"region-info.body-of-{bytes}", Section, "The request has 32 bytes; a shorter one is not read past its end.", _ => Requests.RegionInfo(0).Cut(bytes))),
+            $"region-info.body-of-{bytes}", Section, "The request has 32 bytes; a shorter one is not read past its end.", _ =>
+                Requests.RegionInfo(0).Cut(bytes))),
         Expect.Answered("region-info.fields-set", Section, "All fields but argsz and index are zero: others are refused or passed over.",
-            _ => new Request(Command.DeviceGetRegionInfo, [32, 0, 0, 0, 255, 255, 255, 255, 0, 0, 0, 0, .. Enumerable.Repeat((byte)0xff, 20)])),
+            _ => new Request(Command.DeviceGetRegionInfo,
+                [32, 0, 0, 0, 255, 255, 255, 255, 0, 0, 0, 0, .. Enumerable.Repeat((byte)0xff, 20)])),
     ];
 
     private static Check Outside(string name, Func<Peer, uint> index) => Expect.Refused(
-        $"region-info.index-{name}", Section, "Indexes go up to num_regions; another one is refused.", peer => Requests.RegionInfo(index(peer)));
+        $"region-info.index-{name}", Section, "Indexes go up to num_regions; another one is refused.", peer =>
+            Requests.RegionInfo(index(peer)));
 
     private static Outcome ForEach(Trial trial, Func<RegionInfoMessage, Received, Outcome> look)
     {

@@ -7,7 +7,8 @@ internal static class RegionIoFdsChecks
 
     internal static IEnumerable<Check> All =>
     [
-        new("region-io-fds.every-region", Section, "Sub-regions lie inside the region, and each names one of the descriptors that came.", trial =>
+        new("region-io-fds.every-region", Section, "Sub-regions lie inside the region, and each names one of the descriptors that came.",
+            trial =>
         {
             Peer peer = trial.Open();
             Outcome outcome = Outcome.Skipped("the server refuses it for every region");
@@ -37,13 +38,17 @@ internal static class RegionIoFdsChecks
 
             return Outcome.Pass();
         }),
-        .. new uint[] { 0, 15 }.Select(size => Expect.Fits($"region-io-fds.argsz-{size}", Sections.Sizes, size, (_, argSize) => Requests.RegionIoFds(0, argSize))),
-        Expect.Refused("region-io-fds.index-past-the-last", Section, "index is that of a region.", peer => Requests.RegionIoFds(peer.Device.Info.RegionCount, 4096)),
+        .. new uint[] { 0, 15 }.Select(size =>
+            Expect.Fits($"region-io-fds.argsz-{size}", Sections.Sizes, size, (_, argSize) => Requests.RegionIoFds(0, argSize))),
+        Expect.Refused("region-io-fds.index-past-the-last", Section, "index is that of a region.", peer =>
+            Requests.RegionIoFds(peer.Device.Info.RegionCount, 4096)),
         Expect.Refused("region-io-fds.index-4g", Section, "index is that of a region.", _ => Requests.RegionIoFds(uint.MaxValue, 4096)),
         Expect.RefusedBetter("region-io-fds.flags-set", Section, "flags are zero.", _ => Requests.RegionIoFds(0, 4096, flags: 1)),
-        Expect.RefusedBetter("region-io-fds.count-set", Section, "count is zero in the request.", _ => Requests.RegionIoFds(0, 4096, count: 0x10000000)),
+        Expect.RefusedBetter("region-io-fds.count-set", Section, "count is zero in the request.", _ =>
+            Requests.RegionIoFds(0, 4096, count: 0x10000000)),
         .. new[] { 0, 8, 15 }.Select(bytes => Expect.Refused(
-            $"region-io-fds.body-of-{bytes}", Section, "The request has 16 bytes; a shorter one is not read past its end.", _ => Requests.RegionIoFds(0).Cut(bytes))),
+            $"region-io-fds.body-of-{bytes}", Section, "The request has 16 bytes; a shorter one is not read past its end.", _ =>
+                Requests.RegionIoFds(0).Cut(bytes))),
     ];
 
     private static string? FindFault(ulong regionBytes, uint region, Received reply)

@@ -10,7 +10,8 @@ internal static class RegionReadChecks
     internal static IEnumerable<Check> All =>
     [
         .. new uint[] { 1, 2, 4, 8, 64 }.Select(Right),
-        new("region-read.every-region", Sections.ReadWrite, "Every readable region can be read by message, also where it can be mapped.", trial =>
+        new("region-read.every-region", Sections.ReadWrite, "Every readable region can be read by message, also where it can be mapped.",
+            trial =>
         {
             Peer peer = trial.Open();
             foreach (RegionInfoMessage region in trial.Device.Regions)
@@ -27,7 +28,8 @@ internal static class RegionReadChecks
         new("region-read.identity", Section, "Config space starts with the vendor and the device.", trial =>
         {
             uint identity = trial.Device.Config.Size > 0 ? trial.Device.Identity : 0;
-            return (identity & 0xffff) is not 0 and not 0xffff ? Outcome.Pass($"{identity & 0xffff:x4}:{identity >> 16:x4}") : Outcome.Differs($"0x{identity:x8}");
+            return (identity & 0xffff) is not 0 and not 0xffff ? Outcome.Pass($"{identity & 0xffff:x4}:{identity >> 16:x4}")
+                : Outcome.Differs($"0x{identity:x8}");
         }),
         new("region-read.last-byte", Section, "The last byte of a region belongs to it.", trial =>
         {
@@ -35,16 +37,19 @@ internal static class RegionReadChecks
             trial.Open().MustDo(Requests.Read(config.Index, config.Size - 1, 1));
             return Outcome.Pass();
         }),
-        new("region-read.mapped-agrees", Sections.ReadWrite, "A region that can be mapped can be read by message as well, whatever was mapped of it.", trial =>
+        new("region-read.mapped-agrees", Sections.ReadWrite,
+            "A region that can be mapped can be read by message as well, whatever was mapped of it.", trial =>
         {
             RegionInfoMessage region = trial.Device.RegionWith(RegionFlags.Read | RegionFlags.Map, "no region can be mapped");
             uint count = (uint)Math.Min(region.Size, Math.Min(trial.Device.MaxTransferBytes, 65536));
             Received reply = trial.Open().Ask(Requests.Read(region.Index, 0, count));
             if (reply.IsRefusal)
                 return Outcome.Differs($"{count} bytes at once were refused: {reply.Refusal}");
-            return reply.Body.Length == 16 + count ? Outcome.Pass($"{count} bytes") : Outcome.Violation($"{reply.Body.Length - 16} of {count} bytes");
+            return reply.Body.Length == 16 + count ? Outcome.Pass($"{count} bytes")
+                : Outcome.Violation($"{reply.Body.Length - 16} of {count} bytes");
         }),
-        Expect.Answered("region-read.count-0", Section, "A read of nothing is answered.", peer => Requests.Read(peer.Device.Config.Index, 0, 0)),
+        Expect.Answered("region-read.count-0", Section, "A read of nothing is answered.", peer =>
+            Requests.Read(peer.Device.Config.Index, 0, 0)),
         Bad("at-the-end", Inside, config => Requests.Read(config.Index, config.Size, 1)),
         Bad("over-the-end", Inside, config => Requests.Read(config.Index, config.Size - 2, 4)),
         Bad("far", Inside, config => Requests.Read(config.Index, 1ul << 40, 4)),
@@ -59,7 +64,8 @@ internal static class RegionReadChecks
             peer => Requests.Read(peer.Device.Info.RegionCount, 0, 4)),
         Expect.Refused("region-read.region-4g", Section, "region is the index of a region.", _ => Requests.Read(uint.MaxValue, 0, 4)),
         Expect.Refused("region-read.region-2g", Section, "region is the index of a region.", _ => Requests.Read(0x80000000, 0, 4)),
-        Expect.Refused("region-read.absent", Section, "A region of size 0 has no bytes.", peer => Requests.Read(peer.Device.AbsentRegion, 0, 4)),
+        Expect.Refused("region-read.absent", Section, "A region of size 0 has no bytes.", peer =>
+            Requests.Read(peer.Device.AbsentRegion, 0, 4)),
         .. new[] { 0, 8, 15 }.Select(bytes => Expect.Refused(
             $"region-read.body-of-{bytes}", Section, "The request has 16 bytes; a shorter one is not read past its end.",
             peer => Requests.Read(peer.Device.Config.Index, 0, 4).Cut(bytes))),

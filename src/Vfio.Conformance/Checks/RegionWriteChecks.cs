@@ -33,7 +33,8 @@ internal static class RegionWriteChecks
             ushort vendor = peer.MustDo(Requests.Read(trial.Device.Config.Index, 0, 2)).At<ushort>(16);
             return vendor == (ushort)trial.Device.Identity ? Outcome.Pass() : Outcome.Differs($"it became 0x{vendor:x4}");
         }),
-        Expect.Answered("region-write.count-0", Section, "A write of nothing is answered.", peer => Requests.Write(peer.Device.Config.Index, InterruptLine, [])),
+        Expect.Answered("region-write.count-0", Section, "A write of nothing is answered.", peer =>
+            Requests.Write(peer.Device.Config.Index, InterruptLine, [])),
         Bad("at-the-end", Inside, config => Requests.Write(config.Index, config.Size, [0])),
         Bad("over-the-end", Inside, config => Requests.Write(config.Index, config.Size - 2, [0, 0, 0, 0])),
         Bad("far", Inside, config => Requests.Write(config.Index, 1ul << 40, [0])),
@@ -42,13 +43,16 @@ internal static class RegionWriteChecks
         Bad("count-4g", AsMany, config => Requests.Write(config.Index, InterruptLine, [0], uint.MaxValue)),
         Bad("data-short", AsMany, config => Requests.Write(config.Index, InterruptLine, [0], 4)),
         Bad("data-missing", AsMany, config => Requests.Write(config.Index, InterruptLine, [], 1)),
-        Expect.RefusedBetter("region-write.data-long", Section, AsMany, peer => Requests.Write(peer.Device.Config.Index, InterruptLine, [0, 0, 0, 0], 1)),
+        Expect.RefusedBetter("region-write.data-long", Section, AsMany, peer =>
+            Requests.Write(peer.Device.Config.Index, InterruptLine, [0, 0, 0, 0], 1)),
         Expect.Refused("region-write.count-above-max", Sections.ReadWrite, "count is at most the server's max_data_xfer_size.",
-            peer => Requests.Write(peer.Device.Config.Index, 0, new byte[16], (uint)Math.Min(uint.MaxValue, peer.Device.MaxTransferBytes + 1))),
+            peer => Requests.Write(peer.Device.Config.Index, 0, new byte[16],
+                (uint)Math.Min(uint.MaxValue, peer.Device.MaxTransferBytes + 1))),
         Expect.Refused("region-write.region-past-the-last", Section, "region is the index of a region.",
             peer => Requests.Write(peer.Device.Info.RegionCount, 0, [0])),
         Expect.Refused("region-write.region-4g", Section, "region is the index of a region.", _ => Requests.Write(uint.MaxValue, 0, [0])),
-        Expect.Refused("region-write.absent", Section, "A region of size 0 has no bytes.", peer => Requests.Write(peer.Device.AbsentRegion, 0, [0])),
+        Expect.Refused("region-write.absent", Section, "A region of size 0 has no bytes.", peer =>
+            Requests.Write(peer.Device.AbsentRegion, 0, [0])),
         .. new[] { 0, 8, 15 }.Select(bytes => Expect.Refused(
             $"region-write.body-of-{bytes}", Section, "The request has 16 bytes at least; a shorter one is not read past its end.",
             peer => Requests.Write(peer.Device.Config.Index, InterruptLine, []).Cut(bytes))),

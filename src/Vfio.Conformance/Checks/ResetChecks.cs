@@ -41,7 +41,8 @@ internal static class ResetChecks
             Received reply = peer.Ask(Requests.DmaUnmap(0x10000, 0x1000));
             return reply.IsRefusal ? Outcome.Differs($"the mapping is gone: {reply.Refusal}") : Outcome.Pass();
         }),
-        Expect.Answered("reset.with-body", Section, "The request has no payload: one is refused or passed over.", _ => Requests.Reset().Add(new byte[32])),
+        Expect.Answered("reset.with-body", Section, "The request has no payload: one is refused or passed over.", _ =>
+            Requests.Reset().Add(new byte[32])),
         Expect.Answered("reset.pipelined", Sections.Concurrency, "Commands behind a reset wait for it.", peer =>
         {
             peer.Send(Requests.Reset(), MessageFlags.NoReply);

@@ -110,6 +110,9 @@ internal static class SetIrqsChecks
             {
                 Peer peer = trial.Open();
                 IrqInfoMessage interrupt = trial.Device.Interrupt;
+                // As in the kernel, only an interrupt that is in use can be masked.
+                if (action != IrqSetFlags.ActionTrigger)
+                    Bind(peer);
                 Request request = Requests.SetIrqs(interrupt.Index, data | action, 0, 1, data == IrqSetFlags.DataBool ? [1] : null);
                 Received reply = peer.Ask(data == IrqSetFlags.DataEventFd ? request.With(trial.Event().Descriptor) : request);
                 peer.MustGoOn();

@@ -27,19 +27,22 @@ internal static class StreamChecks
             peer.Reply(2, Command.DeviceGetIrqInfo);
             return Did(peer.Reply(3, Command.DeviceGetInfo));
         }),
-        new("stream.version-and-more", Sections.Concurrency, "A client may send commands without waiting for the replies to earlier ones.", trial =>
+        new("stream.version-and-more", Sections.Concurrency, "A client may send commands without waiting for the replies to earlier ones.",
+            trial =>
         {
             Peer peer = trial.Connect();
             peer.Send([.. Requests.Version().ToMessage(1), .. Requests.DeviceInfo().ToMessage(2)]);
             peer.Reply(1, Command.Version);
             return Did(peer.Reply(2, Command.DeviceGetInfo));
         }),
-        new("stream.order", Sections.Concurrency, "Commands are processed in the order in which they are received: a read sees the write before it.", trial =>
+        new("stream.order", Sections.Concurrency,
+            "Commands are processed in the order in which they are received: a read sees the write before it.", trial =>
         {
             Peer peer = trial.Open();
             uint config = trial.Device.Config.Index;
             byte before = peer.MustDo(Requests.Read(config, 0x3c, 1)).At<byte>(16);
-            byte[] writes = [.. Requests.Write(config, 0x3c, [0x11]).ToMessage(1), .. Requests.Write(config, 0x3c, [(byte)~before]).ToMessage(2)];
+            byte[] writes = [.. Requests.Write(config, 0x3c, [0x11]).ToMessage(1),
+                .. Requests.Write(config, 0x3c, [(byte)~before]).ToMessage(2)];
             peer.Send([.. writes, .. Requests.Read(config, 0x3c, 1).ToMessage(3), .. Requests.Write(config, 0x3c, [before]).ToMessage(4)]);
             if (peer.Reply(1, Command.RegionWrite).IsRefusal || peer.Reply(2, Command.RegionWrite).IsRefusal)
                 return Outcome.Skipped("the interrupt line of config space cannot be written");

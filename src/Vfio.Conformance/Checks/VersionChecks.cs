@@ -55,7 +55,8 @@ internal static class VersionChecks
     ];
 
     private static Check Minor(ushort proposed) => new(
-        $"version.minor-{proposed}", Sections.Version, $"The minor version in the reply is at most the {proposed} that was proposed.", trial =>
+        $"version.minor-{proposed}", Sections.Version, $"The minor version in the reply is at most the {proposed} that was proposed.",
+            trial =>
         {
             Received reply = trial.Connect().MustDo(Requests.Version(minor: proposed));
             ushort minor = reply.At<ushort>(2);

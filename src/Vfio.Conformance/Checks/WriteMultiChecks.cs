@@ -21,7 +21,8 @@ internal static class WriteMultiChecks
         {
             Peer peer = Offered(trial.Open());
             uint config = trial.Device.Config.Index;
-            Received reply = peer.MustDo(Requests.WriteMulti(3, (InterruptLine, config, 1, 1), (InterruptLine, config, 1, 2), (InterruptLine, config, 1, 3)));
+            Received reply = peer.MustDo(Requests.WriteMulti(3, (InterruptLine, config, 1, 1), (InterruptLine, config, 1, 2),
+                (InterruptLine, config, 1, 3)));
             byte read = peer.MustDo(Requests.Read(config, InterruptLine, 1)).At<byte>(16);
             if (reply.At<ulong>(0) != 3)
                 return Outcome.Violation($"wr_cnt is {reply.At<ulong>(0)}");
@@ -29,7 +30,8 @@ internal static class WriteMultiChecks
         }),
         Expect.Answered("write-multi.none", Section, "No writes at all are answered.", peer => Made(peer, 0)),
         Bad("count-above-8", "A write has 8 bytes of data at most.", (config, _) => Requests.WriteMulti(1, (InterruptLine, config, 9, 0))),
-        Bad("count-4g", "A write has 8 bytes of data at most.", (config, _) => Requests.WriteMulti(1, (InterruptLine, config, uint.MaxValue, 0))),
+        Bad("count-4g", "A write has 8 bytes of data at most.", (config, _) =>
+            Requests.WriteMulti(1, (InterruptLine, config, uint.MaxValue, 0))),
         Bad("fewer-than-said", "wr_cnt is how many writes follow.", (config, _) => Requests.WriteMulti(2, (InterruptLine, config, 1, 0))),
         Bad("count-overflows", "wr_cnt is how many writes follow, however large a number it is.",
             (config, _) => Requests.WriteMulti((ulong.MaxValue / 24) + 2, (InterruptLine, config, 1, 0))),

@@ -32,12 +32,12 @@ internal sealed class ServerUnderTest : IDisposable
             try
             {
                 Start();
-                return UnixSocket.Connect(_options.Path);
+                return UnixSocket.Connect(_options.Path, _options.Timeout);
             }
             catch (VfioException refusal)
             {
                 if (Stopwatch.GetElapsedTime(start) > _options.Timeout)
-                    throw CheckEndedException.Violation(refusal.Message);
+                    throw CheckEndedException.Violation(refusal.Message + HowItEnded());
             }
 
             Thread.Sleep(Pause);
@@ -67,6 +67,8 @@ internal sealed class ServerUnderTest : IDisposable
             _process.Kill(entireProcessTree: true);
         _process?.Dispose();
     }
+
+    private string HowItEnded() => _process is { HasExited: true } ? $"; its command ended with code {_process.ExitCode}" : "";
 
     private void Start()
     {
