@@ -85,7 +85,7 @@ public sealed partial class VfioUserClient : IVfioDevice
     /// <param name="options">Limits and habits; null for the defaults.</param>
     /// <exception cref="VfioException">Nobody listens there, this user may not, or the server refused.</exception>
     public static VfioUserClient Connect(string path, VfioUserClientOptions? options = null) =>
-        new(UnixSocket.Connect(path), $"unix:{path}", options);
+        new(UnixSocket.Connect(path, options?.Timeout ?? Timeout.InfiniteTimeSpan), $"unix:{path}", options);
 
     /// <inheritdoc/>
     public RegionInfo GetRegion(RegionIndex region)
