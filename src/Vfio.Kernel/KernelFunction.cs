@@ -30,6 +30,31 @@ public sealed class KernelFunction
     /// <summary>The driver that has it; null when none has.</summary>
     public string? Driver => LinkName("driver");
 
+    /// <summary>The vfio driver that lends it; null when it is not lent.</summary>
+    /// <remarks>All of the kernel's have it in their name: vfio-pci, mlx5_vfio_pci.</remarks>
+    public string? LentBy => Driver is { } driver && driver.Contains("vfio", StringComparison.Ordinal) ? driver : null;
+
+    /// <summary>Its own file, below <c>/dev/vfio</c>: <c>devices/vfio0</c>; null when it is not lent, or the kernel is older than 6.6.</summary>
+    public string? VfioDevice
+    {
+        get
+        {
+            string nodes = Path.Combine(_folder, "vfio-dev");
+            string? node = Directory.Exists(nodes) ? Directory.EnumerateDirectories(nodes).Select(Path.GetFileName).FirstOrDefault() : null;
+            return node is not null && Exists(Path.Combine("vfio-dev", node, "dev")) ? $"devices/{node}" : null;
+        }
+    }
+
+    /// <summary>Whether it is in a group without an IOMMU, which protects nothing.</summary>
+    public bool IsUntranslated => Directory.Exists(Path.Combine(_folder, "iommu_group"))
+        && Text(Path.Combine("iommu_group", "name")) is "vfio-noiommu";
+
+    /// <summary>Class code: class in bits 23:16, subclass in 15:8, programming interface in 7:0.</summary>
+    public uint ClassCode => Text("class") is { } text ? (uint)Hex(text) : 0;
+
+    /// <summary>Whether it is a bridge, whose driver does not keep its group from being lent.</summary>
+    public bool IsBridge => ClassCode >> 16 == 0x06;
+
     /// <summary>Number of its IOMMU group; null when no IOMMU is in use.</summary>
     public string? IommuGroup => LinkName("iommu_group");
 

@@ -12,7 +12,7 @@ internal sealed class ClientChannel : IDisposable
     private readonly TimeSpan _timeout;
     private readonly MessageBuffer _in;
     private readonly MessageSender _sender;
-    private readonly ClientMappings _mappings;
+    private readonly DmaMappings _mappings;
     private readonly int _maxTransferBytes;
     private readonly FileDescriptor?[] _descriptors = new FileDescriptor?[UnixSocket.MaxDescriptors];
     private readonly byte[] _answer;
@@ -26,7 +26,7 @@ internal sealed class ClientChannel : IDisposable
     /// <param name="name">The server's address, for messages.</param>
     /// <param name="mappings">What the server may ask for.</param>
     /// <param name="options">Limits.</param>
-    internal ClientChannel(UnixSocket socket, string name, ClientMappings mappings, VfioUserClientOptions options)
+    internal ClientChannel(UnixSocket socket, string name, DmaMappings mappings, VfioUserClientOptions options)
     {
         _socket = socket;
         _name = name;

@@ -1,0 +1,60 @@
+using System.Runtime.InteropServices;
+
+namespace Vfio.Native;
+
+/// <summary>A file of the kernel's VFIO or iommufd that is asked with ioctl(2).</summary>
+/// <param name="descriptor">The open file; owned by this object.</param>
+/// <param name="name">Its name, for messages.</param>
+internal abstract unsafe class KernelFile(FileDescriptor descriptor, string name) : IDisposable
+{
+    private const uint Type = ';' << 8;
+    private const uint VfioBase = 100, IommuBase = 0x80;
+
+    /// <summary>The open file.</summary>
+    internal FileDescriptor Descriptor { get; } = descriptor;
+
+    /// <summary>Its name, for messages.</summary>
+    internal string Name { get; } = name;
+
+    /// <inheritdoc/>
+    public void Dispose() => Descriptor.Dispose();
+
+    /// <summary>Opens a file under <c>/dev</c> for reading and writing.</summary>
+    /// <exception cref="VfioException">The kernel refused; <paramref name="advice"/> says what to do where the errno is known.</exception>
+    internal static FileDescriptor Open(string path, Func<Errno, string?> advice)
+    {
+        int number = LibC.open(path, LibC.O_RDWR | LibC.O_CLOEXEC);
+        return number >= 0
+            ? new FileDescriptor(number)
+            : throw VfioException.FromLastError("open", path, advice((Errno)Marshal.GetLastPInvokeError()));
+    }
+
+    /// <summary>VFIO_TYPE with VFIO_BASE + <paramref name="number"/>.</summary>
+    private protected static uint VfioRequest(uint number) => Type | (VfioBase + number);
+
+    /// <summary>IOMMUFD_TYPE with IOMMUFD_CMD_BASE + <paramref name="number"/>.</summary>
+    private protected static uint IommuRequest(uint number) => Type | (IommuBase + number);
+
+    /// <summary>Asks, again as long as a signal comes first.</summary>
+    /// <returns>What the kernel returned; -1 with the errno set when it refused.</returns>
+    private protected int TryCall(uint request, void* argument)
+    {
+        int result;
+        do
+            result = LibC.ioctl(Descriptor.Number, request, argument);
+        while (result < 0 && Marshal.GetLastPInvokeError() == (int)Errno.Interrupted);
+        return result;
+    }
+
+    /// <summary>Asks.</summary>
+    /// <param name="request">The number of the request.</param>
+    /// <param name="argument">Its argument, which outlives the call.</param>
+    /// <param name="operation">The request's name.</param>
+    /// <returns>What the kernel returned, 0 or above.</returns>
+    /// <exception cref="VfioException">The kernel refused.</exception>
+    private protected int Call(uint request, void* argument, string operation)
+    {
+        int result = TryCall(request, argument);
+        return result >= 0 ? result : throw VfioException.FromLastError(operation, Name);
+    }
+}
