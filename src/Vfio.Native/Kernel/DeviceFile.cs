@@ -15,12 +15,16 @@ internal sealed unsafe class DeviceFile(FileDescriptor descriptor, string name) 
     }
 
     /// <summary>VFIO_DEVICE_GET_REGION_INFO: the struct, and the capabilities that follow it.</summary>
+    /// <returns>Size 0 when the device has no such region: the kernel then answers so, or EINVAL for a VGA region.</returns>
     internal byte[] GetRegionInfo(uint index) => InfoBuffer.Ask(
         bytes =>
         {
             // SAFETY: the kernel writes at most argsz bytes, which is the length of the pinned buffer.
             fixed (byte* info = bytes)
-                Call(VfioRequest(8), info, "VFIO_DEVICE_GET_REGION_INFO");
+            {
+                if (TryCall(VfioRequest(8), info) < 0 && (Errno)Marshal.GetLastPInvokeError() != Errno.InvalidArgument)
+                    throw VfioException.FromLastError("VFIO_DEVICE_GET_REGION_INFO", Name);
+            }
         },
         new vfio_region_info { index = index });
 

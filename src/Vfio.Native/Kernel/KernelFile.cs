@@ -29,6 +29,9 @@ internal abstract unsafe class KernelFile(FileDescriptor descriptor, string name
             : throw VfioException.FromLastError("open", path, advice((Errno)Marshal.GetLastPInvokeError()));
     }
 
+    /// <summary>Whether this process may open a file for reading and writing.</summary>
+    internal static bool MayOpen(string path) => LibC.access(path, LibC.R_OK | LibC.W_OK) == 0;
+
     /// <summary>VFIO_TYPE with VFIO_BASE + <paramref name="number"/>.</summary>
     private protected static uint VfioRequest(uint number) => Type | (VfioBase + number);
 
