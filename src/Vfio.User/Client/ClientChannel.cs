@@ -25,7 +25,7 @@ internal sealed class ClientChannel : IDisposable
     /// <param name="name">The server's address, for messages.</param>
     /// <param name="mappings">What the server may ask for.</param>
     /// <param name="options">Limits.</param>
-    internal ClientChannel(UnixSocket socket, string name, ClientMappings mappings, VfioUserClientOptions options)
+    internal ClientChannel(UnixSocket socket, string name, DmaMappings mappings, VfioUserClientOptions options)
     {
         _socket = socket;
         _name = name;

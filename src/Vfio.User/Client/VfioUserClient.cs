@@ -16,7 +16,7 @@ public sealed partial class VfioUserClient : IVfioDevice
 {
     private readonly object _gate = new();
     private readonly VfioUserClientOptions _options;
-    private readonly ClientMappings _mappings = new();
+    private readonly DmaMappings _mappings = new();
     private readonly ClientChannel _channel;
     private readonly ServerFacts _facts;
     private readonly InterruptRequests _interruptRequests;
