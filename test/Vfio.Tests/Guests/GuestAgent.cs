@@ -23,7 +23,7 @@ internal sealed class GuestAgent(GuestLine line)
         {
             string answer = line.Read();
             if (answer.StartsWith(Mark, StringComparison.Ordinal))
-                return (int.Parse(answer[Mark.Length..], CultureInfo.InvariantCulture), string.Join('\n', output));
+                return (int.Parse(answer[Mark.Length..], CultureInfo.InvariantCulture), string.Join('\n', output).TrimEnd('\n'));
             output.Add(answer);
         }
     }

@@ -93,8 +93,8 @@ public sealed class GuestFixture : IDisposable
             SlotDevice = new { driver = "vfio-user-pci", id = SlotName, bus = "slot1", socket };
             string words = $"{edu.QemuMemory} {edu.QemuDevice} {bench.QemuDevice} {edu.QemuDeviceAt(counter.SocketPath)} "
                 + edu.QemuDeviceAt(express.SocketPath);
-            _machine = new GuestMachine(words, "-machine", "q35", "-device", "pcie-root-port,id=slot1,chassis=1",
-                "-device", JsonSerializer.Serialize(SlotDevice));
+            _machine = new GuestMachine(words, ["-machine", "q35", "-device", "pcie-root-port,id=slot1,chassis=1",
+                "-device", JsonSerializer.Serialize(SlotDevice), .. GuestMachine.HostFiles]);
             Edu = Find("0x1234", "0x11e8");
             Bench = Find("0x5646", "0x5542");
             Counter = Find("0x1234", "0x0001");

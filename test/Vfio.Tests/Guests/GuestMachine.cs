@@ -13,6 +13,14 @@ internal sealed class GuestMachine : IDisposable
     private readonly ConcurrentQueue<string> _errors = new();
     private readonly Process _process;
 
+    /// <summary>QEMU's arguments that share the files of this machine with the guest, to be read: in the guest, <c>chroot /host</c>
+    /// runs a program of this machine.</summary>
+    public static IReadOnlyList<string> HostFiles { get; } =
+    [
+        "-fsdev", "local,id=host,path=/,security_model=none,readonly=on,multidevs=remap",
+        "-device", "virtio-9p-pci,fsdev=host,mount_tag=host",
+    ];
+
     /// <summary>Boots.</summary>
     /// <param name="attachment">What to paste into a shell's line for QEMU; has a memory backend of 1 GiB, <c>mem</c>.</param>
     /// <param name="words">More of QEMU's arguments.</param>

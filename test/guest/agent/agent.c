@@ -1,4 +1,5 @@
-// Reads a request a line, runs it, prints its output, and ends with a line "= STATUS": 0, an errno, or a shell's exit code.
+// Reads a request a line, runs it, prints its output, and ends with a line end, which the output may lack, and a line "= STATUS": 0,
+// an errno, or a shell's exit code.
 #include "agent.h"
 #include <errno.h>
 #include <stdio.h>
@@ -56,7 +57,7 @@ int main(void) {
         if (strcmp(line, "stop") == 0)
             return 0;
         int status = run(line);
-        printf("= %d\n", status);
+        printf("\n= %d\n", status);
     }
 
     return 0;
