@@ -195,6 +195,7 @@ public sealed class DmaTable
         {
             _gate.ExitRead(lane);
         }
+    }
 
     /// <summary>Starts to record which pages are written; they are of <see cref="PageBytes"/>.</summary>
     /// <returns>EINVAL: it has been started.</returns>
