@@ -32,17 +32,28 @@ internal sealed class ServeVerb() : Verb("serve", "Lend a device to other progra
             Description = "Seconds that a client may take to negotiate, to finish a message or to read an answer.",
             DefaultValueFactory = _ => 30,
         };
-        Option<bool> verbose = new("--verbose") { Description = "Log every message that is refused." };
+        Option<double?> spin = new("--spin")
+        {
+            Description = "Microseconds to look for the next message before sleeping, while that is of use; 0 for never. 100 unless said.",
+        };
+        Option<bool> poll = new("--poll") { Description = "Never sleep: one core is taken, and answers come soonest." };
+        Option<bool> verbose = new("--verbose") { Description = "Log every session, and every message that is refused." };
         command.Add(address);
         command.Add(socket);
         command.Add(descriptor);
         command.Add(user);
         command.Add(patience);
+        command.Add(spin);
+        command.Add(poll);
         command.Add(verbose);
         command.Validators.Add(result =>
         {
             if (result.GetValue(socket) is null == result.GetValue(descriptor) is null)
                 result.AddError("Give either --socket PATH or --fd NUMBER.");
+            if (result.GetValue(spin) is not null && result.GetValue(poll))
+                result.AddError("Give either --spin MICROSECONDS or --poll.");
+            if (result.GetValue(spin) is not (null or (>= 0 and <= 1_000_000)))
+                result.AddError("--spin takes 0 to 1000000 microseconds.");
         });
         command.SetAction(async parsed =>
         {
@@ -55,6 +66,9 @@ internal sealed class ServeVerb() : Verb("serve", "Lend a device to other progra
                 HandshakeTimeout = wait,
                 MessageTimeout = wait,
                 SendTimeout = wait,
+                SpinTime = parsed.GetValue(poll) ? Timeout.InfiniteTimeSpan
+                    : parsed.GetValue(spin) is { } microseconds ? TimeSpan.FromMicroseconds(microseconds)
+                    : new VfioUserServerOptions().SpinTime,
                 Logger = logging.CreateLogger("vfio"),
             };
             await ServeAsync(parsed.GetValue(address)!, options, parsed.GetValue(user), parsed.InvocationConfiguration.Output);

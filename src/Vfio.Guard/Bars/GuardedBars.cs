@@ -14,8 +14,12 @@ internal sealed class GuardedBars
     {
         _function = layout.Function;
         _table = layout.MsixTable is { } msix ? new VirtualMsixTable(msix, interrupts) : null;
-        _infos = [.. Enumerable.Range(0, (int)RegionIndex.Rom.Value + 1).Select(i => Describe(layout, new RegionIndex((uint)i)))];
+        _infos = layout.Bars;
     }
+
+    /// <summary>What the user is told of each BAR and the ROM, by index.</summary>
+    internal static RegionInfo[] Describe(FunctionLayout layout) =>
+        [.. Enumerable.Range(0, (int)RegionIndex.Rom.Value + 1).Select(i => Describe(layout, new RegionIndex((uint)i)))];
 
     internal RegionInfo GetInfo(RegionIndex region) => _infos[region.Value];
 

@@ -15,6 +15,7 @@ internal sealed class GuardedConfig
     private readonly IPciFunction _function;
     private readonly ConfigRules _rules;
     private readonly RefusalCounter _refusals;
+    private readonly int[] _virtual;
     private readonly ConfigBehaviour?[] _behaviours;
     private readonly List<ConfigBehaviour> _all = [];
 
@@ -23,6 +24,7 @@ internal sealed class GuardedConfig
         _function = layout.Function;
         _rules = layout.Rules;
         _refusals = refusals;
+        _virtual = layout.VirtualOffsets;
         _behaviours = new ConfigBehaviour?[Length / 4];
         Shadow = new ConfigShadow(Length);
     }
@@ -41,12 +43,8 @@ internal sealed class GuardedConfig
     /// <summary>Gives all virtual bits their values after a reset.</summary>
     internal void Reset(bool byUser)
     {
-        for (int offset = 0; offset < Length; offset += 4)
-        {
-            if (VirtualMask(offset, 4) != 0)
-                Shadow.Write(offset, 4, _function.ReadConfig(offset, 4));
-        }
-
+        foreach (int offset in _virtual)
+            Shadow.Write(offset, 4, _function.ReadConfig(offset, 4));
         foreach (ConfigBehaviour behaviour in _all)
             behaviour.Reset(byUser);
     }

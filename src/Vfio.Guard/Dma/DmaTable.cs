@@ -18,12 +18,8 @@ public sealed class DmaTable
     /// <summary>Longest copy in one go; an unmap waits for at most this.</summary>
     private const int MaxCopyBytes = 64 << 10;
 
-    /// <summary>Each lane's hint has its cache lines to itself.</summary>
-    private const int HintSpacing = 16;
-
     private readonly ReaderGate _gate = new();
     private readonly OwnerAccesses _ownerAccesses = new();
-    private readonly long[] _hints = new long[ReaderGate.Lanes * HintSpacing];
     private readonly int _maxMappings;
     private DmaChunks _chunks = new();
     private volatile DirtyLog? _log;
@@ -213,6 +209,40 @@ public sealed class DmaTable
         return isRight ? _log : null;
     }
 
+    /// <summary>Looks a range up as the device, and touches none of it.</summary>
+    /// <param name="address">First address.</param>
+    /// <param name="length">Size of the range in bytes.</param>
+    /// <param name="access">What must be allowed there; <see cref="DmaAccess.None"/> for nothing in particular.</param>
+    /// <param name="segments">How many mappings it lies in; on an error, those before the byte at fault.</param>
+    /// <returns>EFAULT: part of the range is not mapped, or wraps; EACCES: part of it does not allow that.</returns>
+    public Errno Translate(Iova address, ulong length, DmaAccess access, out int segments)
+    {
+        ulong at = address.Value;
+        segments = 0;
+        int lane = _gate.EnterRead();
+        try
+        {
+            while (length > 0)
+            {
+                Errno error = Locate(lane, at, access, out DmaPosition position);
+                if (error != Errno.None)
+                    return error;
+                ulong count = Math.Min(length, _chunks.EntryAt(position).Length - (at - _chunks.StartOf(position)));
+                segments++;
+                length -= count;
+                at = unchecked(at + count);
+                if (at == 0 && length > 0)
+                    return Errno.BadAddress;
+            }
+
+            return Errno.None;
+        }
+        finally
+        {
+            _gate.ExitRead(lane);
+        }
+    }
+
     private static bool IsRange(ulong start, ulong length) =>
         length != 0 && ((start | length) & (PageBytes - 1)) == 0 && length - 1 <= ulong.MaxValue - start;
 
@@ -232,9 +262,24 @@ public sealed class DmaTable
     {
         memory = null;
         offset = 0;
-        ref long hint = ref _hints[lane * HintSpacing];
+        Errno error = Locate(lane, address, access, out DmaPosition position);
+        if (error != Errno.None)
+            return error;
+        ref readonly DmaEntry entry = ref _chunks.EntryAt(position);
+        ulong into = address - _chunks.StartOf(position);
+        memory = entry.Memory;
+        int most = memory.Shared is null ? count : Math.Min(count, MaxCopyBytes);
+        count = (int)Math.Min((ulong)most, entry.Length - into);
+        offset = entry.MemoryOffset + into;
+        return Errno.None;
+    }
+
+    /// <summary>Finds the mapping that holds an address and allows an access; inside the gate.</summary>
+    private Errno Locate(int lane, ulong address, DmaAccess access, out DmaPosition position)
+    {
+        ref long hint = ref _gate.NoteOf(lane);
         long remembered = Volatile.Read(ref hint);
-        DmaPosition position = new((int)(remembered >> 32), (int)remembered);
+        position = new((int)(remembered >> 32), (int)remembered);
         if (!_chunks.Holds(position, address))
         {
             if (!_chunks.TryFindUpTo(address, out position) || !_chunks.Holds(position, address))
@@ -242,15 +287,7 @@ public sealed class DmaTable
             Volatile.Write(ref hint, (long)position.Chunk << 32 | (uint)position.Index);
         }
 
-        ref readonly DmaEntry entry = ref _chunks.EntryAt(position);
-        if ((entry.Access & access) == 0)
-            return Errno.AccessDenied;
-        ulong into = address - _chunks.StartOf(position);
-        memory = entry.Memory;
-        int most = memory.Shared is null ? count : Math.Min(count, MaxCopyBytes);
-        count = (int)Math.Min((ulong)most, entry.Length - into);
-        offset = entry.MemoryOffset + into;
-        return Errno.None;
+        return (_chunks.EntryAt(position).Access & access) == access ? Errno.None : Errno.AccessDenied;
     }
 
     private Errno ReadInside(int lane, DmaMemory memory, ulong offset, Span<byte> destination)

@@ -32,7 +32,8 @@ internal sealed class GuardedDevice : IMigratableDevice, IDirtyTracker, IResetTa
         _bars = new GuardedBars(layout, _interrupts);
         _config = new GuardedConfig(layout, refusals);
         _config.Add(new VirtualBars(layout, _config.Shadow));
-        _config.Add(_command = new CommandRegister(layout, _config.Shadow, owner, _interrupts));
+        _config.Add(_command = new CommandRegister(
+            layout, _config.Shadow, owner, _interrupts, function.Policy.StartAsBusMaster));
         if (layout.PowerManagement != 0)
             _config.Add(_power = new PowerState(layout, _config.Shadow, this));
         if (layout.Msi != 0)
@@ -268,6 +269,17 @@ internal sealed class GuardedDevice : IMigratableDevice, IDirtyTracker, IResetTa
             _refusals.AddDmaAccess();
         return error;
     }
+
+    internal Errno TranslateMemory(Iova address, ulong length, DmaAccess access, out int segments)
+    {
+        segments = 0;
+        return MayMaster ? _dma.Translate(address, length, access, out segments) : Errno.OperationNotPermitted;
+    }
+
+    internal int MappingCount => _dma.Count;
+
+    internal bool IsHeard(InterruptIndex kind, int vector) =>
+        (kind == InterruptIndex.Intx || MayMaster) && _interrupts.IsBound(kind, vector);
 
     /// <summary>A message is a write to memory, so it needs bus mastering as every other.</summary>
     internal void Message(InterruptIndex kind, int vector)

@@ -65,11 +65,15 @@ internal sealed class GuardedInterrupts : IDisposable
             return Array.FindLastIndex(_kinds[index.Value], vector => vector.Trigger is not null) + 1;
     }
 
-    /// <summary>Whether a vector has an eventfd.</summary>
+    /// <summary>Whether a vector has an eventfd; one that does not exist has none.</summary>
     internal bool IsBound(InterruptIndex index, int vector)
     {
         lock (_gate)
-            return _kinds[index.Value][vector].Trigger is not null;
+        {
+            return index.Value < (uint)_kinds.Length
+                && (uint)vector < (uint)_kinds[index.Value].Length
+                && _kinds[index.Value][vector].Trigger is not null;
+        }
     }
 
     /// <summary>The masks of 64 vectors, from <paramref name="first"/> on.</summary>

@@ -12,6 +12,7 @@ internal sealed class ClientChannel : IDisposable
     private readonly TimeSpan _timeout;
     private readonly MessageBuffer _in;
     private readonly MessageSender _sender;
+    private readonly Spinner _spinner;
     private readonly ClientMappings _mappings;
     private readonly int _maxTransferBytes;
     private readonly FileDescriptor?[] _descriptors = new FileDescriptor?[UnixSocket.MaxDescriptors];
@@ -37,6 +38,7 @@ internal sealed class ClientChannel : IDisposable
         _in = new MessageBuffer(maxMessageBytes);
         _answer = GC.AllocateUninitializedArray<byte>(maxMessageBytes, pinned: true);
         _sender = new MessageSender(socket, options.Timeout, ReceiveWhileSending);
+        _spinner = new Spinner(options.SpinTime);
         if (_timeout >= TimeSpan.Zero)
             socket.SetReceiveTimeout(_timeout);
     }
@@ -119,7 +121,7 @@ internal sealed class ClientChannel : IDisposable
                 if (deadline.HasPassed)
                     throw Break(Errno.TimedOut, "it did not answer");
                 _in.Compact();
-                Receive(wait: true);
+                Accept(WaitAndReceive(deadline, out Errno error), error, waited: true);
             }
         }
         finally
@@ -150,7 +152,7 @@ internal sealed class ClientChannel : IDisposable
         Enter(Command.DmaRead);
         try
         {
-            Receive(wait: false);
+            Accept(_in.ReceiveBytes(_socket, wait: false, out Errno error), error, waited: false);
             while (_in.TryScan(out MessageHeader header, out ReadOnlySpan<byte> body))
             {
                 _in.TryTake(_in.ScannedEnd, out _, out _, out int position);
@@ -220,16 +222,27 @@ internal sealed class ClientChannel : IDisposable
             throw Break(error == Errno.BrokenPipe ? Errno.ConnectionReset : error, "it went away");
     }
 
-    private void Receive(bool wait)
+    /// <summary>Looks for a while where that is worth it, and sleeps then, at most for the socket's receive timeout.</summary>
+    private int WaitAndReceive(Deadline deadline, out Errno error)
     {
-        int count = _in.ReceiveBytes(_socket, wait, out Errno error);
+        if (_spinner.TryReceive(_socket, _in, deadline, out int count, out error))
+            return count;
+        long begin = _spinner.BeginSleep();
+        count = _in.ReceiveBytes(_socket, wait: true, out error);
+        if (count > 0)
+            _spinner.EndSleep(begin);
+        return count;
+    }
+
+    private void Accept(int count, Errno error, bool waited)
+    {
         if (count > 0)
             _in.Accept(count, error);
         else if (count == 0)
             throw Break(Errno.ConnectionReset, "it closed the connection");
         else if (error != Errno.TryAgain)
             throw Break(error, "receiving failed");
-        else if (wait)
+        else if (waited)
             throw Break(Errno.TimedOut, "it did not answer");
     }
 

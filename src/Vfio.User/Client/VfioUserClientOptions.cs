@@ -15,6 +15,10 @@ public sealed record VfioUserClientOptions
     /// by descriptor. The thread exists anyway while memory is mapped that was not.</summary>
     public bool AlwaysAnswer { get; init; }
 
+    /// <summary>How long to look for a reply before sleeping; 100 µs. Zero: never; infinite: until it is there. As on the server's side,
+    /// see <see cref="VfioUserServerOptions.SpinTime"/>, it is done only while it turns out to be of use.</summary>
+    public TimeSpan SpinTime { get; init; } = Spinner.DefaultTime;
+
     /// <summary>Largest data part of one message that this side takes, in bytes: 4 KiB to 1 MiB.</summary>
     public int MaxDataTransferBytes { get; init; } = Protocol.DefaultDataTransferBytes;
 

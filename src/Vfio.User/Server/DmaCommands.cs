@@ -11,8 +11,8 @@ internal sealed class DmaCommands : IDisposable
     private readonly ClientMemory _clientMemory;
     private readonly int _maxTransferBytes;
 
-    // Start and size. The device checks for overlap; this is for what the protocol adds: exact ranges, and a limit.
-    private readonly Dictionary<ulong, ulong> _mappings = [];
+    // The device checks for overlap; this is for what the protocol adds: exact ranges, and a limit.
+    private readonly MappingSizes _mappings = new();
 
     /// <summary>Starts with nothing mapped.</summary>
     /// <param name="device">The device.</param>
@@ -98,7 +98,7 @@ internal sealed class DmaCommands : IDisposable
     }
 
     private Errno CheckMapped(in DmaUnmapMessage message) =>
-        !_mappings.TryGetValue(message.Address, out ulong size) ? Errno.NoEntry
+        !_mappings.TryGet(message.Address, out ulong size) ? Errno.NoEntry
         : size != message.Size ? Errno.InvalidArgument
         : Errno.None;
 

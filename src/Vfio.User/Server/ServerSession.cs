@@ -12,7 +12,7 @@ internal sealed class ServerSession
     private readonly VfioUserServerOptions _options;
     private readonly ILogger _logger;
     private readonly ServerChannel _channel;
-    private readonly FileDescriptor?[] _descriptors = new FileDescriptor?[UnixSocket.MaxDescriptors];
+    private readonly FileDescriptor?[] _descriptors;
     private IVfioDevice? _device;
     private RegionCommands? _regions;
     private InterruptCommands? _interrupts;
@@ -31,6 +31,7 @@ internal sealed class ServerSession
         _open = open;
         _options = options;
         _logger = options.Logger;
+        _descriptors = buffers.Descriptors;
         _channel = new ServerChannel(socket, buffers, options);
     }
 

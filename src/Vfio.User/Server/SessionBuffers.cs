@@ -1,3 +1,5 @@
+using Vfio.Native;
+
 namespace Vfio.User;
 
 /// <summary>The large buffers of a session, kept from one session to the next.</summary>
@@ -10,6 +12,9 @@ internal sealed class SessionBuffers(int maxMessageBytes) : IDisposable
 
     /// <summary>What is to be sent.</summary>
     internal ReplyBuffer Replies { get; } = new(maxMessageBytes);
+
+    /// <summary>The descriptors of the command under way, which empties it.</summary>
+    internal FileDescriptor?[] Descriptors { get; } = new FileDescriptor?[UnixSocket.MaxDescriptors];
 
     /// <summary>Forgets the last session and closes the descriptors that it left.</summary>
     internal void Clear()

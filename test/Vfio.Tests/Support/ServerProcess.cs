@@ -12,15 +12,15 @@ public sealed class ServerProcess : IDisposable
     private readonly int _socketsAtRest;
 
     public ServerProcess()
-        : this("model:edu", [])
+        : this("model:edu", [], [])
     {
     }
 
-    private ServerProcess(string address, string[] wrapper)
+    private ServerProcess(string address, string[] wrapper, string[] options)
     {
         _folder = Directory.CreateTempSubdirectory("vfio-test-").FullName;
         SocketPath = Path.Combine(_folder, "s");
-        string[] words = [.. wrapper, "dotnet", VfioCommand.Path, "serve", address, "--socket", SocketPath, "--patience", "1"];
+        string[] words = [.. wrapper, "dotnet", VfioCommand.Path, "serve", address, "--socket", SocketPath, "--patience", "1", .. options];
         ProcessStartInfo start = new(words[0], words[1..])
         {
             RedirectStandardOutput = true,
@@ -36,7 +36,10 @@ public sealed class ServerProcess : IDisposable
     }
 
     /// <summary>Starts one under another program, such as strace.</summary>
-    public static ServerProcess Under(string[] wrapper) => new("model:edu", wrapper);
+    public static ServerProcess Under(string[] wrapper) => new("model:edu", wrapper, []);
+
+    /// <summary>Starts one that serves another device, or in another way.</summary>
+    public static ServerProcess With(string address, string[] options) => new(address, [], options);
 
     public string SocketPath { get; }
 
