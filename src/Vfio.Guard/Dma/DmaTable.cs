@@ -149,9 +149,16 @@ public sealed class DmaTable
             int count = source.Length;
             Errno error = Find(lane, at, DmaAccess.Write, ref count, out DmaMemory? memory, out ulong offset);
             if (error == Errno.None && memory!.Shared is not null)
-                error = WriteInside(lane, memory, at, offset, source[..count]);
+            {
+                error = _log is { } log
+                    ? WriteAndLog(lane, memory, log, at, offset, source[..count])
+                    : WriteInside(lane, memory, offset, source[..count]);
+            }
             else
+            {
                 error = Leave(lane, error, memory, at, count) ?? WriteOutside(memory!, at, offset, source[..count]);
+            }
+
             if (error != Errno.None)
                 return error;
             source = source[count..];
@@ -163,44 +170,18 @@ public sealed class DmaTable
         return Errno.None;
     }
 
-    /// <summary>Looks a range up as the device, and touches none of it.</summary>
-    /// <param name="address">First address.</param>
-    /// <param name="length">Size of the range in bytes.</param>
-    /// <param name="access">What must be allowed there; <see cref="DmaAccess.None"/> for nothing in particular.</param>
-    /// <param name="segments">How many mappings it lies in; on an error, those before the byte at fault.</param>
-    /// <returns>EFAULT: part of the range is not mapped, or wraps; EACCES: part of it does not allow that.</returns>
-    public Errno Translate(Iova address, ulong length, DmaAccess access, out int segments)
-    {
-        ulong at = address.Value;
-        segments = 0;
-        int lane = _gate.EnterRead();
-        try
-        {
-            while (length > 0)
-            {
-                Errno error = Locate(lane, at, access, out DmaPosition position);
-                if (error != Errno.None)
-                    return error;
-                ulong count = Math.Min(length, _chunks.EntryAt(position).Length - (at - _chunks.StartOf(position)));
-                segments++;
-                length -= count;
-                at = unchecked(at + count);
-                if (at == 0 && length > 0)
-                    return Errno.BadAddress;
-            }
-
-            return Errno.None;
-        }
-        finally
-        {
-            _gate.ExitRead(lane);
-        }
-    }
-
     /// <summary>Starts to record which pages are written; they are of <see cref="PageBytes"/>.</summary>
     /// <returns>EINVAL: it has been started.</returns>
-    public Errno StartLog() =>
-        Interlocked.CompareExchange(ref _log, new DirtyLog(), null) is null ? Errno.None : Errno.InvalidArgument;
+    public Errno StartLog()
+    {
+        if (Interlocked.CompareExchange(ref _log, new DirtyLog(), null) is not null)
+            return Errno.InvalidArgument;
+
+        // Whoever writes without knowing of the log is done when this returns.
+        _gate.EnterWrite();
+        _gate.ExitWrite();
+        return Errno.None;
+    }
 
     /// <summary>Stops recording, and forgets.</summary>
     public void StopLog() => _log = null;
@@ -241,6 +222,40 @@ public sealed class DmaTable
         bool isRight = length != 0 && length - 1 <= ulong.MaxValue - start.Value && System.Numerics.BitOperations.IsPow2(pageBytes)
             && DirtyBitmap.LengthOf(length, pageBytes) <= (ulong)bitmapBytes;
         return isRight ? _log : null;
+    }
+
+    /// <summary>Looks a range up as the device, and touches none of it.</summary>
+    /// <param name="address">First address.</param>
+    /// <param name="length">Size of the range in bytes.</param>
+    /// <param name="access">What must be allowed there; <see cref="DmaAccess.None"/> for nothing in particular.</param>
+    /// <param name="segments">How many mappings it lies in; on an error, those before the byte at fault.</param>
+    /// <returns>EFAULT: part of the range is not mapped, or wraps; EACCES: part of it does not allow that.</returns>
+    public Errno Translate(Iova address, ulong length, DmaAccess access, out int segments)
+    {
+        ulong at = address.Value;
+        segments = 0;
+        int lane = _gate.EnterRead();
+        try
+        {
+            while (length > 0)
+            {
+                Errno error = Locate(lane, at, access, out DmaPosition position);
+                if (error != Errno.None)
+                    return error;
+                ulong count = Math.Min(length, _chunks.EntryAt(position).Length - (at - _chunks.StartOf(position)));
+                segments++;
+                length -= count;
+                at = unchecked(at + count);
+                if (at == 0 && length > 0)
+                    return Errno.BadAddress;
+            }
+
+            return Errno.None;
+        }
+        finally
+        {
+            _gate.ExitRead(lane);
+        }
     }
 
     private static bool IsRange(ulong start, ulong length) =>
@@ -302,7 +317,19 @@ public sealed class DmaTable
         }
     }
 
-    private Errno WriteInside(int lane, DmaMemory memory, ulong at, ulong offset, ReadOnlySpan<byte> source)
+    private Errno WriteInside(int lane, DmaMemory memory, ulong offset, ReadOnlySpan<byte> source)
+    {
+        try
+        {
+            return memory.Write(offset, source);
+        }
+        finally
+        {
+            _gate.ExitRead(lane);
+        }
+    }
+
+    private Errno WriteAndLog(int lane, DmaMemory memory, DirtyLog log, ulong at, ulong offset, ReadOnlySpan<byte> source)
     {
         try
         {
@@ -311,7 +338,7 @@ public sealed class DmaTable
         finally
         {
             // After the write: whoever reads the report and then the page must find the bytes.
-            _log?.Mark(at, source.Length);
+            log.Mark(at, source.Length);
             _gate.ExitRead(lane);
         }
     }
