@@ -23,6 +23,7 @@ internal static class CommandLine
         new PeekVerb(),
         new PokeVerb(),
         new ServeVerb(),
+        new BenchVerb(),
         new CompletionVerb(),
         new DemoOwnerVerb(),
         new DemoUserVerb(),

@@ -24,7 +24,7 @@ public sealed class VfioUserClient : IVfioDevice
     private readonly InterruptInfo?[] _interrupts;
     private readonly List<DmaPump> _retired = [];
     private readonly int _maxTransferBytes;
-    private readonly bool _postsWrites;
+    private bool _postsWrites;
     private DmaPump? _pump;
     private int _disposed;
 
@@ -51,7 +51,7 @@ public sealed class VfioUserClient : IVfioDevice
             Info = _facts.AskDevice();
             _regions = new RegionInfo?[Info.RegionCount];
             _interrupts = new InterruptInfo?[Info.InterruptCount];
-            _postsWrites = _options.PostedWrites && !HasMappableRegion();
+            _postsWrites = _options.PostedWrites;
             if (_options.AlwaysAnswer)
                 _pump = new DmaPump(_gate, _channel);
         }
@@ -83,7 +83,12 @@ public sealed class VfioUserClient : IVfioDevice
         if (region.Value >= (uint)_regions.Length)
             throw new VfioException($"info of {region}", Name, Errno.InvalidArgument, $"the device has {_regions.Length} regions");
         lock (_gate)
-            return _regions[region.Value] ??= _facts.AskRegion(region);
+        {
+            // The answer to the first question comes after all that was posted before; from then on stores may go beside the socket.
+            RegionInfo info = _regions[region.Value] ??= _facts.AskRegion(region);
+            _postsWrites &= !info.IsMappable;
+            return info;
+        }
     }
 
     /// <inheritdoc/>
@@ -260,17 +265,6 @@ public sealed class VfioUserClient : IVfioDevice
             _mappings.Clear();
             CloseRegions();
         }
-    }
-
-    private bool HasMappableRegion()
-    {
-        for (uint i = 0; i < (uint)_regions.Length; i++)
-        {
-            if (GetRegion(new RegionIndex(i)).IsMappable)
-                return true;
-        }
-
-        return false;
     }
 
     private RegionAccess Access(RegionIndex region, ulong offset, int length) =>
