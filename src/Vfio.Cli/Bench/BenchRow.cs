@@ -17,7 +17,7 @@ internal sealed record BenchRow(string Name)
     internal int Bytes { get; init; }
 
     /// <summary>Operations in a second, one after the other.</summary>
-    internal double Rate => Times.Count * Operations / Math.Max(Times.Total.TotalSeconds, 1e-9);
+    internal double Rate => Times.Count * Operations / Math.Max(Times.Total / 1e9, 1e-9);
 
     /// <summary>Nanoseconds that one operation took in a part of the runs.</summary>
     internal double Percentile(double part) => Times.Percentile(part) / Operations;

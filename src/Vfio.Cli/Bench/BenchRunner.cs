@@ -8,6 +8,7 @@ namespace Vfio.Cli.Bench;
 internal sealed class BenchRunner(TimeSpan time, Action<string> progress)
 {
     private const int FewestRuns = 5;
+    private static readonly double NanosecondsPerTick = 1e9 / Stopwatch.Frequency;
 
     /// <summary>Times a workload; one that the device refuses becomes a row that says so.</summary>
     internal BenchRow Run(Workload workload, CancellationToken cancellation)
@@ -35,9 +36,9 @@ internal sealed class BenchRunner(TimeSpan time, Action<string> progress)
             workload.Before?.Invoke();
             long start = Stopwatch.GetTimestamp();
             workload.Run();
-            TimeSpan took = Stopwatch.GetElapsedTime(start);
+            long took = Stopwatch.GetTimestamp() - start;
             workload.After?.Invoke();
-            times?.Add(took);
+            times?.Add((ulong)(took * NanosecondsPerTick));
         }
     }
 }

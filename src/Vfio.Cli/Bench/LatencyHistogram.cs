@@ -12,15 +12,15 @@ internal sealed class LatencyHistogram
     /// <summary>How many runs there are.</summary>
     internal long Count { get; private set; }
 
-    /// <summary>The time of all runs together.</summary>
-    internal TimeSpan Total { get; private set; }
+    /// <summary>The time of all runs together, in nanoseconds.</summary>
+    internal ulong Total { get; private set; }
 
     /// <summary>Adds a run.</summary>
-    internal void Add(TimeSpan time)
+    internal void Add(ulong nanoseconds)
     {
-        _counts[PlaceOf((ulong)Math.Max(0, time.TotalNanoseconds))]++;
+        _counts[PlaceOf(nanoseconds)]++;
         Count++;
-        Total += time;
+        Total += nanoseconds;
     }
 
     /// <summary>The time, in nanoseconds, that a part of the runs did not exceed.</summary>
