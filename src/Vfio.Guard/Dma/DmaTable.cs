@@ -239,10 +239,10 @@ public sealed class DmaTable
         {
             while (length > 0)
             {
-                Errno error = Locate(lane, at, access, out DmaPosition position);
+                Errno error = Locate(lane, at, access, out ulong into, out DmaEntry entry);
                 if (error != Errno.None)
                     return error;
-                ulong count = Math.Min(length, _chunks.EntryAt(position).Length - (at - _chunks.StartOf(position)));
+                ulong count = Math.Min(length, entry.Length - into);
                 segments++;
                 length -= count;
                 at = unchecked(at + count);
@@ -277,11 +277,9 @@ public sealed class DmaTable
     {
         memory = null;
         offset = 0;
-        Errno error = Locate(lane, address, access, out DmaPosition position);
+        Errno error = Locate(lane, address, access, out ulong into, out DmaEntry entry);
         if (error != Errno.None)
             return error;
-        ref readonly DmaEntry entry = ref _chunks.EntryAt(position);
-        ulong into = address - _chunks.StartOf(position);
         memory = entry.Memory;
         int most = memory.Shared is null ? count : Math.Min(count, MaxCopyBytes);
         count = (int)Math.Min((ulong)most, entry.Length - into);
@@ -290,19 +288,18 @@ public sealed class DmaTable
     }
 
     /// <summary>Finds the mapping that holds an address and allows an access; inside the gate.</summary>
-    private Errno Locate(int lane, ulong address, DmaAccess access, out DmaPosition position)
+    private Errno Locate(int lane, ulong address, DmaAccess access, out ulong into, out DmaEntry entry)
     {
         ref long hint = ref _gate.NoteOf(lane);
         long remembered = Volatile.Read(ref hint);
-        position = new((int)(remembered >> 32), (int)remembered);
-        if (!_chunks.Holds(position, address))
+        if (!_chunks.TryGet(new DmaPosition((int)(remembered >> 32), (int)remembered), address, out into, out entry))
         {
-            if (!_chunks.TryFindUpTo(address, out position) || !_chunks.Holds(position, address))
+            if (!_chunks.TryFindUpTo(address, out DmaPosition position) || !_chunks.TryGet(position, address, out into, out entry))
                 return Errno.BadAddress;
             Volatile.Write(ref hint, (long)position.Chunk << 32 | (uint)position.Index);
         }
 
-        return (_chunks.EntryAt(position).Access & access) == access ? Errno.None : Errno.AccessDenied;
+        return (entry.Access & access) == access ? Errno.None : Errno.AccessDenied;
     }
 
     private Errno ReadInside(int lane, DmaMemory memory, ulong offset, Span<byte> destination)
