@@ -9,14 +9,17 @@ using Vfio.User;
 namespace Vfio.Tests.Fuzz;
 
 /// <summary>Whole sessions against the server: mutations of well-formed ones, and messages made at random.</summary>
-/// <remarks>Two seconds each by default; VFIO_FUZZ_SECONDS makes it longer, VFIO_FUZZ_SEED starts elsewhere, and the number of
+/// <remarks>Two seconds each by default; VFIO_FUZZ_SECONDS says how long all of them together, VFIO_FUZZ_SEED starts elsewhere, and the number of
 /// sessions is printed then. A failure names the session's own seed.</remarks>
 public sealed class SessionFuzzTests
 {
     private const int LeastSessions = 20;
     private const int PagesOfFile = 16;
+    private const int Lanes = 3;
     private static readonly string? Seconds = Environment.GetEnvironmentVariable("VFIO_FUZZ_SECONDS");
-    private static readonly TimeSpan Length = TimeSpan.FromSeconds(Seconds is null ? 2 : double.Parse(Seconds, CultureInfo.InvariantCulture));
+
+    private static readonly TimeSpan Length =
+        TimeSpan.FromSeconds(Seconds is null ? 2 : double.Parse(Seconds, CultureInfo.InvariantCulture) / Lanes);
 
     private static readonly int FirstSeed =
         int.Parse(Environment.GetEnvironmentVariable("VFIO_FUZZ_SEED") ?? "1", CultureInfo.InvariantCulture);
