@@ -24,7 +24,7 @@ internal static class MigrationChecks
         Path("stop-and-run", Stop, Running),
         Path("save", Stop, StopCopy, Stop, Running),
         Path("save-at-once", StopCopy, Running),
-        Path("resume", Stop, Resuming, Stop),
+        Path("resume", Stop, Resuming),
         NoArc("to-error", "ERROR cannot be asked for.", Error),
         NoArc("to-99", "A state is one of those that are listed.", 99),
         NoArc("to-4g", "A state is one of those that are listed.", uint.MaxValue),

@@ -1,22 +1,28 @@
-namespace Vfio.User;
+using Vfio.Native;
 
-/// <summary>What a client has mapped, by address.</summary>
-/// <remarks>Guarded by the client's gate. Holds a reference on the memory of each mapping.</remarks>
-internal sealed class ClientMappings
+namespace Vfio;
+
+/// <summary>What the user of a device has mapped, by address: for whoever passes mappings on, to a server or to the kernel.</summary>
+/// <remarks>Holds a reference on the memory of each mapping. Used by one thread at a time, but for <see cref="Read"/> and
+/// <see cref="Write"/>, which any thread may call: a mapping that is removed is not being used any more.</remarks>
+public sealed class DmaMappings
 {
     private readonly List<DmaMapping> _sorted = [];
 
-    /// <summary>How many.</summary>
-    internal int Count => _sorted.Count;
+    // Held by who changes the list and by who reads it without the owner's lock.
+    private readonly Lock _lock = new();
 
-    /// <summary>How many of them the server can reach only by asking.</summary>
-    internal int ByMessage { get; private set; }
+    /// <summary>How many.</summary>
+    public int Count => _sorted.Count;
+
+    /// <summary>How many of them are of memory that this process does not share.</summary>
+    public int ByMessage { get; private set; }
 
     /// <summary>All of them, by address.</summary>
-    internal IReadOnlyList<DmaMapping> All => _sorted;
+    public IReadOnlyList<DmaMapping> All => _sorted;
 
     /// <summary>Whether any address of the range is mapped. The range does not wrap and is not empty.</summary>
-    internal bool Overlaps(Iova start, ulong length)
+    public bool Overlaps(Iova start, ulong length)
     {
         int next = FirstFrom(start.Value);
         return (next < _sorted.Count && _sorted[next].Start.Value - start.Value < length)
@@ -24,10 +30,11 @@ internal sealed class ClientMappings
     }
 
     /// <summary>Adds one that overlaps with none.</summary>
-    internal void Add(in DmaMapping mapping)
+    public void Add(in DmaMapping mapping)
     {
         mapping.Memory.AddReference();
-        _sorted.Insert(FirstFrom(mapping.Start.Value), mapping);
+        lock (_lock)
+            _sorted.Insert(FirstFrom(mapping.Start.Value), mapping);
         if (mapping.Memory.Shared is null)
             ByMessage++;
     }
@@ -38,7 +45,7 @@ internal sealed class ClientMappings
     /// <param name="first">Place of the first one in <see cref="All"/>.</param>
     /// <param name="count">How many.</param>
     /// <returns>ENOENT: none; EINVAL: one would be cut.</returns>
-    internal Errno Find(Iova start, ulong length, out int first, out int count)
+    public Errno Find(Iova start, ulong length, out int first, out int count)
     {
         first = FirstFrom(start.Value);
         count = 0;
@@ -58,56 +65,69 @@ internal sealed class ClientMappings
     }
 
     /// <summary>Removes one.</summary>
-    internal void RemoveAt(int place)
+    public void RemoveAt(int place)
     {
         DmaMapping mapping = _sorted[place];
-        _sorted.RemoveAt(place);
+        lock (_lock)
+            _sorted.RemoveAt(place);
         if (mapping.Memory.Shared is null)
             ByMessage--;
         mapping.Memory.Release();
     }
 
     /// <summary>Removes all.</summary>
-    internal void Clear()
+    public void Clear()
     {
-        foreach (DmaMapping mapping in _sorted)
+        DmaMapping[] removed;
+        lock (_lock)
+        {
+            removed = [.. _sorted];
+            _sorted.Clear();
+        }
+
+        foreach (DmaMapping mapping in removed)
             mapping.Memory.Release();
-        _sorted.Clear();
         ByMessage = 0;
     }
 
-    /// <summary>Copies mapped memory out, for a server that asks; adjacent mappings count as one.</summary>
-    internal Errno Read(ulong address, Span<byte> destination)
+    /// <summary>Copies mapped memory out; adjacent mappings count as one.</summary>
+    public Errno Read(ulong address, Span<byte> destination)
     {
-        while (destination.Length > 0)
+        lock (_lock)
         {
-            Errno error = Locate(address, destination.Length, DmaAccess.Read, out DmaMapping mapping, out int count);
-            if (error == Errno.None)
-                error = mapping.Memory.Read(mapping.MemoryOffset + (address - mapping.Start.Value), destination[..count]);
-            if (error != Errno.None)
-                return error;
-            destination = destination[count..];
-            address += (ulong)count;
-        }
+            while (destination.Length > 0)
+            {
+                Errno error = Locate(address, destination.Length, DmaAccess.Read, out DmaMapping mapping, out int count);
+                if (error == Errno.None)
+                    error = mapping.Memory.Read(mapping.MemoryOffset + (address - mapping.Start.Value), destination[..count]);
+                if (error != Errno.None)
+                    return error;
+                destination = destination[count..];
+                address += (ulong)count;
+            }
 
-        return Errno.None;
+            return Errno.None;
+        }
     }
 
-    /// <summary>Copies into mapped memory, for a server that asks; adjacent mappings count as one.</summary>
-    internal Errno Write(ulong address, ReadOnlySpan<byte> source)
+    /// <summary>Copies into mapped memory; adjacent mappings count as one.</summary>
+    public Errno Write(ulong address, ReadOnlySpan<byte> source)
     {
-        while (source.Length > 0)
+        lock (_lock)
         {
-            Errno error = Locate(address, source.Length, DmaAccess.Write, out DmaMapping mapping, out int count);
-            if (error == Errno.None)
-                error = mapping.Memory.Write(mapping.MemoryOffset + (address - mapping.Start.Value), source[..count]);
-            if (error != Errno.None)
-                return error;
-            source = source[count..];
-            address += (ulong)count;
-        }
+            while (source.Length > 0)
+            {
+                Errno error = Locate(address, source.Length, DmaAccess.Write, out DmaMapping mapping, out int count);
+                if (error == Errno.None)
+                    error = mapping.Memory.Write(mapping.MemoryOffset + (address - mapping.Start.Value), source[..count]);
+                if (error != Errno.None)
+                    return error;
+                source = source[count..];
+                address += (ulong)count;
+            }
 
-        return Errno.None;
+            return Errno.None;
+        }
     }
 
     private Errno Locate(ulong address, int wanted, DmaAccess access, out DmaMapping mapping, out int count)
