@@ -19,7 +19,7 @@ public sealed class BenchTests
     [Fact]
     public void A_server_is_measured_in_all_rows()
     {
-        using ServerProcess server = ServerProcess.With("model:bench", []);
+        using ServerProcess server = ServerProcess.Of("model:bench", []);
         Dictionary<string, JsonElement> rows = Rows("unix:" + server.SocketPath);
         Assert.All([.. Everywhere, "posted write", "read of 1 MiB", "write of 1 MiB"], name => AssertSane(rows[name]));
     }
