@@ -8,27 +8,15 @@ namespace Vfio.User;
 /// nothing.</para>
 /// <para>Memory that this process shares is passed by descriptor. Other memory stays here, and the server asks for it: a thread
 /// answers as long as such memory is mapped. <see cref="DmaMemory.Read"/> and <see cref="DmaMemory.Write"/> of that memory are then
-/// called with the client's lock held, and must not call the client.</para>
+/// called with a lock of the client held, and must not call the client.</para>
 /// <para>A server that breaks the protocol, or does not answer in time, loses the connection: that call and every later one fail with
 /// the reason. Disposing closes the connection, and so gives the device back.</para>
 /// </remarks>
 public sealed class VfioUserClient : IVfioDevice
 {
     private readonly object _gate = new();
-    private readonly VfioUserClientOptions _options;
     private readonly ClientMappings _mappings = new();
-    private readonly ClientChannel _channel;
-    private readonly ServerFacts _facts;
-    private readonly InterruptRequests _interruptRequests;
-    private readonly RegionInfo?[] _regions;
-    private readonly InterruptInfo?[] _interrupts;
-    private readonly List<DmaPump> _retired = [];
-    private readonly ClientDoorbells _doorbells;
-    private readonly TwinPump? _twin;
-    private readonly MultiWrites? _multiWrites;
-    private readonly int _maxTransferBytes;
-    private readonly bool _postsWrites;
-    private DmaPump? _pump;
+    private readonly ServerConnection _connection;
     private int _disposed;
 
     /// <summary>Negotiates over a connected socket and asks what the device is.</summary>
@@ -41,42 +29,25 @@ public sealed class VfioUserClient : IVfioDevice
         ArgumentNullException.ThrowIfNull(socket);
         ArgumentNullException.ThrowIfNull(name);
         Name = name;
-        _options = options ?? new VfioUserClientOptions();
+        options ??= new VfioUserClientOptions();
         try
         {
-            _options.Check();
-            _channel = new ClientChannel(socket, name, _mappings, _options);
-            _facts = new ServerFacts(_channel, name, _options);
-            Capabilities server = _facts.Negotiate(out UnixSocket? twin);
-            _twin = twin is null ? null : new TwinPump(twin, _channel, _mappings, _options);
-            _doorbells = new ClientDoorbells(_channel, name);
-            _maxTransferBytes = (int)Math.Min(server.MaxDataTransferBytes ?? Protocol.DefaultDataTransferBytes, (ulong)_options.MaxDataTransferBytes);
-            int maxDescriptors = (int)Math.Min(server.MaxMessageDescriptors ?? 1, UnixSocket.MaxDescriptors);
-            _interruptRequests = new InterruptRequests(_channel, name, maxDescriptors, _maxTransferBytes);
-            Info = _facts.AskDevice();
-            _regions = new RegionInfo?[Info.RegionCount];
-            _interrupts = new InterruptInfo?[Info.InterruptCount];
-            _postsWrites = _options.PostedWrites && !HasMappableRegion();
-            if (server.WriteMultiple is true)
-                _multiWrites = new MultiWrites(_channel, name, _postsWrites);
-            KeepPump();
+            options.Check();
         }
         catch
         {
-            CloseRegions();
-            _doorbells?.Dispose();
-            _twin?.Dispose();
-            _channel?.Dispose();
             socket.Dispose();
             throw;
         }
+
+        _connection = new ServerConnection(socket, name, _gate, _mappings, options);
     }
 
     /// <inheritdoc/>
     public string Name { get; }
 
     /// <inheritdoc/>
-    public DeviceInfo Info { get; }
+    public DeviceInfo Info => _connection.Info;
 
     /// <summary>Connects to a server.</summary>
     /// <param name="path">The socket's file.</param>
@@ -88,19 +59,15 @@ public sealed class VfioUserClient : IVfioDevice
     /// <inheritdoc/>
     public RegionInfo GetRegion(RegionIndex region)
     {
-        if (region.Value >= (uint)_regions.Length)
-            throw new VfioException($"info of {region}", Name, Errno.InvalidArgument, $"the device has {_regions.Length} regions");
         lock (_gate)
-            return _regions[region.Value] ??= _facts.AskRegion(region);
+            return _connection.GetRegion(region);
     }
 
     /// <inheritdoc/>
     public InterruptInfo GetInterrupt(InterruptIndex index)
     {
-        if (index.Value >= (uint)_interrupts.Length)
-            throw new VfioException($"info of {index}", Name, Errno.InvalidArgument, $"the device has {_interrupts.Length} kinds of interrupt");
         lock (_gate)
-            return _interrupts[index.Value] ??= _facts.AskInterrupt(index);
+            return _connection.GetInterrupt(index);
     }
 
     /// <inheritdoc/>
@@ -108,20 +75,7 @@ public sealed class VfioUserClient : IVfioDevice
     {
         CheckRange(region, offset, destination.Length);
         lock (_gate)
-        {
-            while (destination.Length > 0)
-            {
-                RegionAccess access = Access(region, offset, destination.Length);
-                Errno error = _channel.Request(Command.RegionRead, Blittable.AsBytes(ref access), default, default, out ReadOnlySpan<byte> reply);
-                if (error != Errno.None)
-                    throw Refused("read", region, offset, error);
-                int count = (int)access.Count;
-                ReadOnlySpan<byte> data = Echo(Command.RegionRead, access, reply, count);
-                data.CopyTo(destination);
-                destination = destination[count..];
-                offset += (ulong)count;
-            }
-        }
+            _connection.ReadRegion(region, offset, destination);
     }
 
     /// <inheritdoc/>
@@ -129,18 +83,7 @@ public sealed class VfioUserClient : IVfioDevice
     {
         CheckRange(region, offset, source.Length);
         lock (_gate)
-        {
-            if (_options.RingDoorbells && TryRing(region, offset, source))
-                return;
-            while (source.Length > 0)
-            {
-                RegionAccess access = Access(region, offset, source.Length);
-                int count = (int)access.Count;
-                WriteOnce(region, offset, ref access, source[..count]);
-                source = source[count..];
-                offset += (ulong)count;
-            }
-        }
+            _connection.WriteRegion(region, offset, source);
     }
 
     /// <inheritdoc/>
@@ -154,66 +97,39 @@ public sealed class VfioUserClient : IVfioDevice
         }
 
         lock (_gate)
-        {
-            if (_multiWrites is not null && writes.Length > 1)
-            {
-                _multiWrites.Send(writes);
-                return;
-            }
-
-            foreach (SmallWrite write in writes)
-            {
-                ulong value = write.Value;
-                WriteRegion(write.Region, write.Offset, Blittable.AsBytes(ref value)[..write.Width]);
-            }
-        }
+            _connection.WriteRegions(writes);
     }
 
     /// <inheritdoc/>
     public IReadOnlyList<Doorbell> GetDoorbells(RegionIndex region)
     {
-        RegionInfo info = GetRegion(region);
         lock (_gate)
-            return _doorbells.Get(info);
+            return _connection.GetDoorbells(region);
     }
 
     /// <inheritdoc/>
     public void SetInterrupts(in InterruptRequest request)
     {
         lock (_gate)
-            _interruptRequests.Send(request);
+            _connection.SetInterrupts(request);
     }
 
     /// <inheritdoc/>
     public void MapDma(in DmaMapping mapping)
     {
         ArgumentNullException.ThrowIfNull(mapping.Memory);
-        string operation = "DMA_MAP";
+        const string Operation = "DMA_MAP";
         if (mapping.Length == 0 || mapping.Length - 1 > ulong.MaxValue - mapping.Start.Value || mapping.Length > ulong.MaxValue - mapping.MemoryOffset)
-            throw new VfioException(operation, Name, Errno.InvalidArgument, $"{mapping.Length} bytes at {mapping.Start} are no range");
+            throw new VfioException(Operation, Name, Errno.InvalidArgument, $"{mapping.Length} bytes at {mapping.Start} are no range");
         lock (_gate)
         {
             if (_mappings.Overlaps(mapping.Start, mapping.Length))
-                throw new VfioException(operation, Name, Errno.Exists, $"part of {mapping.Length} bytes at {mapping.Start} is mapped already");
-            SharedMemory? shared = mapping.Memory.Shared;
-            DmaMapMessage message = new()
-            {
-                ArgSize = (uint)Blittable.SizeOf<DmaMapMessage>(),
-                Flags = mapping.Access,
-                Offset = shared is null ? 0 : shared.FileOffset + mapping.MemoryOffset,
-                Address = mapping.Start.Value,
-                Size = mapping.Length,
-            };
-            ReadOnlySpan<FileDescriptor> descriptors = shared is null ? default : [shared.File];
-            // The server may ask for the memory as soon as it has the message.
+                throw new VfioException(Operation, Name, Errno.Exists, $"part of {mapping.Length} bytes at {mapping.Start} is mapped already");
             _mappings.Add(mapping);
-            _twin?.Start();
             bool mapped = false;
             try
             {
-                Errno error = _channel.Request(Command.DmaMap, Blittable.AsBytes(ref message), default, descriptors, out _);
-                if (error != Errno.None)
-                    throw new VfioException(operation, Name, error, $"{mapping.Length} bytes at {mapping.Start}");
+                _connection.Map(mapping);
                 mapped = true;
             }
             finally
@@ -222,7 +138,7 @@ public sealed class VfioUserClient : IVfioDevice
                     _mappings.RemoveAt(place);
             }
 
-            KeepPump();
+            _connection.KeepAnswering();
         }
     }
 
@@ -231,21 +147,21 @@ public sealed class VfioUserClient : IVfioDevice
     {
         lock (_gate)
         {
+            int first = 0;
+            int count = 0;
             Errno found = length == 0 || length - 1 > ulong.MaxValue - start.Value
                 ? Errno.InvalidArgument
-                : _mappings.Find(start, length, out int _, out int _);
+                : _mappings.Find(start, length, out first, out count);
             if (found != Errno.None)
                 throw new VfioException("DMA_UNMAP", Name, found, $"{length} bytes at {start}");
-            _mappings.Find(start, length, out int first, out int count);
             ulong bytes = 0;
             for (int i = 0; i < count; i++)
             {
                 bytes += _mappings.All[first].Length;
-                Unmap(_mappings.All[first].Start, _mappings.All[first].Length, DmaUnmapFlags.None);
-                _mappings.RemoveAt(first);
+                UnmapAt(first);
             }
 
-            KeepPump();
+            _connection.KeepAnswering();
             return bytes;
         }
     }
@@ -255,17 +171,11 @@ public sealed class VfioUserClient : IVfioDevice
     {
         lock (_gate)
         {
-            // The flag is QEMU's and libvfio-user's; a server of the bare specification refuses it.
-            if (_mappings.Count > 1 && TryUnmap(default, 0, DmaUnmapFlags.All) == Errno.None)
+            if (_mappings.Count > 1 && _connection.TryUnmapAll())
                 _mappings.Clear();
             while (_mappings.Count > 0)
-            {
-                DmaMapping last = _mappings.All[^1];
-                Unmap(last.Start, last.Length, DmaUnmapFlags.None);
-                _mappings.RemoveAt(_mappings.Count - 1);
-            }
-
-            KeepPump();
+                UnmapAt(_mappings.Count - 1);
+            _connection.KeepAnswering();
         }
     }
 
@@ -273,11 +183,7 @@ public sealed class VfioUserClient : IVfioDevice
     public void Reset()
     {
         lock (_gate)
-        {
-            Errno error = _channel.Request(Command.DeviceReset, default, default, default, out _);
-            if (error != Errno.None)
-                throw new VfioException("DEVICE_RESET", Name, error);
-        }
+            _connection.Reset();
     }
 
     /// <inheritdoc/>
@@ -286,139 +192,27 @@ public sealed class VfioUserClient : IVfioDevice
         if (Interlocked.Exchange(ref _disposed, 1) != 0)
             return;
         // A call that is under way in another thread fails, and lets go of the gate.
-        _channel.Shutdown();
-        DmaPump? pump;
+        _connection.Shutdown();
+        lock (_gate)
+            _connection.Break(Errno.Shutdown, "it was closed by this side");
+        _connection.StopAnswering();
         lock (_gate)
         {
-            _channel.Break(Errno.Shutdown, "it was closed by this side");
-            pump = _pump;
-            _pump = null;
-        }
-
-        pump?.Stop();
-        pump?.Join();
-        foreach (DmaPump retired in _retired)
-            retired.Join();
-        _twin?.Dispose();
-        lock (_gate)
-        {
-            _channel.Dispose();
+            _connection.Dispose();
             _mappings.Clear();
-            _doorbells.Dispose();
-            CloseRegions();
         }
     }
 
-    private bool HasMappableRegion()
+    private void UnmapAt(int place)
     {
-        for (uint i = 0; i < (uint)_regions.Length; i++)
-        {
-            if (GetRegion(new RegionIndex(i)).IsMappable)
-                return true;
-        }
-
-        return false;
-    }
-
-    private bool TryRing(RegionIndex region, ulong offset, ReadOnlySpan<byte> source)
-    {
-        if (source.Length > sizeof(ulong) || region.Value >= (uint)_regions.Length)
-            return false;
-        ulong value = 0;
-        source.CopyTo(Blittable.AsBytes(ref value));
-        foreach (Doorbell bell in _doorbells.Get(GetRegion(region)))
-        {
-            if (bell.IsRungBy(offset, source.Length, value))
-            {
-                bell.Event!.Signal();
-                return true;
-            }
-        }
-
-        return false;
-    }
-
-    private RegionAccess Access(RegionIndex region, ulong offset, int length) =>
-        new() { Offset = offset, Region = region.Value, Count = (uint)Math.Min(length, _maxTransferBytes) };
-
-    private void WriteOnce(RegionIndex region, ulong offset, ref RegionAccess access, ReadOnlySpan<byte> source)
-    {
-        if (_postsWrites)
-        {
-            _channel.Post(Command.RegionWrite, Blittable.AsBytes(ref access), source);
-            return;
-        }
-
-        Errno error = _channel.Request(Command.RegionWrite, Blittable.AsBytes(ref access), source, default, out ReadOnlySpan<byte> reply);
-        if (error != Errno.None)
-            throw Refused("write", region, offset, error);
-        Echo(Command.RegionWrite, access, reply, 0);
-    }
-
-    /// <summary>Checks that a reply repeats the request and has as much data as was asked for.</summary>
-    private ReadOnlySpan<byte> Echo(Command command, in RegionAccess access, ReadOnlySpan<byte> reply, int dataBytes)
-    {
-        int length = Blittable.SizeOf<RegionAccess>();
-        if (reply.Length != length + dataBytes || Blittable.Read<RegionAccess>(reply).Count != access.Count)
-            throw _channel.Break(Errno.Protocol, $"its reply to {command} of {access.Count} bytes has {reply.Length} bytes");
-        return reply[length..];
-    }
-
-    private void Unmap(Iova start, ulong length, DmaUnmapFlags flags)
-    {
-        Errno error = TryUnmap(start, length, flags);
-        if (error != Errno.None)
-            throw new VfioException("DMA_UNMAP", Name, error, $"{length} bytes at {start}");
-    }
-
-    private Errno TryUnmap(Iova start, ulong length, DmaUnmapFlags flags)
-    {
-        DmaUnmapMessage message = new()
-        {
-            ArgSize = (uint)Blittable.SizeOf<DmaUnmapMessage>(),
-            Flags = flags,
-            Address = start.Value,
-            Size = length,
-        };
-        return _channel.Request(Command.DmaUnmap, Blittable.AsBytes(ref message), default, default, out _);
-    }
-
-    /// <summary>Starts or ends the thread that answers, by whether the server may ask.</summary>
-    private void KeepPump()
-    {
-        if (_twin is not null)
-        {
-            if (_options.AlwaysAnswer || _mappings.Count > 0)
-                _twin.Start();
-            return;
-        }
-
-        _retired.RemoveAll(pump => !pump.IsAlive);
-        bool needed = _options.AlwaysAnswer || _mappings.ByMessage > 0;
-        if (needed && _pump is null)
-        {
-            _pump = new DmaPump(_gate, _channel);
-        }
-        else if (!needed && _pump is not null)
-        {
-            _pump.Stop();
-            _retired.Add(_pump);
-            _pump = null;
-        }
+        DmaMapping mapping = _mappings.All[place];
+        _connection.Unmap(mapping.Start, mapping.Length);
+        _mappings.RemoveAt(place);
     }
 
     private void CheckRange(RegionIndex region, ulong offset, int length)
     {
         if ((ulong)length > ulong.MaxValue - offset)
             throw new VfioException($"access of {region} at 0x{offset:x}", Name, Errno.InvalidArgument, "the range wraps");
-    }
-
-    private VfioException Refused(string access, RegionIndex region, ulong offset, Errno error) =>
-        new($"{access} of {region} at 0x{offset:x}", Name, error);
-
-    private void CloseRegions()
-    {
-        foreach (RegionInfo? region in _regions ?? [])
-            region?.File?.Dispose();
     }
 }
