@@ -29,8 +29,10 @@ internal sealed class ServerConnection : IDisposable
     /// <param name="gate">The client's gate.</param>
     /// <param name="mappings">What the server may ask for.</param>
     /// <param name="options">Limits and habits.</param>
+    /// <param name="handshake">When to give up, until <see cref="SetTimeout"/>; never for as the options say.</param>
     /// <exception cref="VfioException">The server refused, or does not speak the protocol.</exception>
-    internal ServerConnection(UnixSocket socket, string name, object gate, ClientMappings mappings, VfioUserClientOptions options)
+    internal ServerConnection(
+        UnixSocket socket, string name, object gate, ClientMappings mappings, VfioUserClientOptions options, Deadline handshake)
     {
         _name = name;
         _gate = gate;
@@ -41,6 +43,8 @@ internal sealed class ServerConnection : IDisposable
         _doorbells = new ClientDoorbells(_channel, name);
         try
         {
+            if (!handshake.IsNever)
+                _channel.SetTimeout(handshake.Left);
             Capabilities server = _facts.Negotiate(out UnixSocket? twin);
             _twin = twin is null ? null : new TwinPump(twin, _channel, mappings, options);
             _maxTransferBytes = (int)Math.Min(server.MaxDataTransferBytes ?? Protocol.DefaultDataTransferBytes, (ulong)options.MaxDataTransferBytes);
@@ -63,6 +67,9 @@ internal sealed class ServerConnection : IDisposable
 
     /// <summary>What the device is.</summary>
     internal DeviceInfo Info { get; }
+
+    /// <summary>Whether the server went away, rather than broke the protocol.</summary>
+    internal bool IsLost => _channel.IsLost;
 
     /// <summary>Describes a region; asked once.</summary>
     internal RegionInfo GetRegion(RegionIndex region)
@@ -201,6 +208,27 @@ internal sealed class ServerConnection : IDisposable
 
     /// <summary>Gives the connection up: every later request fails.</summary>
     internal void Break(Errno errno, string reason) => _channel.Break(errno, reason);
+
+    /// <summary>Changes how long the server may take to answer.</summary>
+    internal void SetTimeout(TimeSpan timeout) => _channel.SetTimeout(timeout);
+
+    /// <summary>Waits until the server closes; without the gate.</summary>
+    /// <param name="end">Ends the wait when it is readable.</param>
+    /// <returns>False when that came first.</returns>
+    internal bool WaitUntilClosed(FileDescriptor end) => Poll.WaitClosed(_channel.Descriptor, end);
+
+    /// <summary>What callers may still use when the connection is over: the descriptors of regions and doorbells. They own it now.</summary>
+    internal IEnumerable<IDisposable> TakeLent()
+    {
+        for (int i = 0; i < _regions.Length; i++)
+        {
+            if (_regions[i]?.File is FileDescriptor file)
+                yield return file;
+            _regions[i] = null;
+        }
+
+        yield return _doorbells.Take();
+    }
 
     /// <summary>Ends the threads that answer; with the gate open, after <see cref="Shutdown"/>.</summary>
     internal void StopAnswering()

@@ -11,12 +11,14 @@ namespace Vfio.User;
 /// called with a lock of the client held, and must not call the client.</para>
 /// <para>A server that breaks the protocol, or does not answer in time, loses the connection: that call and every later one fail with
 /// the reason. Disposing closes the connection, and so gives the device back.</para>
+/// <para>A server that goes away is waited for where <see cref="VfioUserClientOptions.ReconnectTimeout"/> says so.</para>
 /// </remarks>
 public sealed class VfioUserClient : IVfioDevice
 {
     private readonly object _gate = new();
     private readonly ClientMappings _mappings = new();
-    private readonly ServerConnection _connection;
+    private readonly ServerConnection _first;
+    private readonly Reconnector? _reconnector;
     private int _disposed;
 
     /// <summary>Negotiates over a connected socket and asks what the device is.</summary>
@@ -25,6 +27,11 @@ public sealed class VfioUserClient : IVfioDevice
     /// <param name="options">Limits and habits; null for the defaults.</param>
     /// <exception cref="VfioException">The server refused, or does not speak the protocol.</exception>
     public VfioUserClient(UnixSocket socket, string name, VfioUserClientOptions? options = null)
+        : this(socket, name, null, options)
+    {
+    }
+
+    private VfioUserClient(UnixSocket socket, string name, string? path, VfioUserClientOptions? options)
     {
         ArgumentNullException.ThrowIfNull(socket);
         ArgumentNullException.ThrowIfNull(name);
@@ -40,42 +47,72 @@ public sealed class VfioUserClient : IVfioDevice
             throw;
         }
 
-        _connection = new ServerConnection(socket, name, _gate, _mappings, options);
+        _first = new ServerConnection(socket, name, _gate, _mappings, options, Deadline.Never);
+        if (path is null || options.ReconnectTimeout == TimeSpan.Zero)
+            return;
+        try
+        {
+            lock (_gate)
+                _reconnector = new Reconnector(path, _gate, _first, _mappings, options, () => Restarted?.Invoke());
+        }
+        catch
+        {
+            _first.Shutdown();
+            _first.StopAnswering();
+            _first.Dispose();
+            throw;
+        }
     }
+
+    /// <inheritdoc/>
+    public event Action? Restarted;
+
+    /// <summary>How often the server was lost and found again.</summary>
+    public int Restarts => _reconnector?.Restarts ?? 0;
 
     /// <inheritdoc/>
     public string Name { get; }
 
     /// <inheritdoc/>
-    public DeviceInfo Info => _connection.Info;
+    public DeviceInfo Info => _first.Info;
+
+    private ServerConnection Connection => _reconnector?.Connection ?? _first;
+
+    private bool IsLost => _reconnector is { IsLost: true };
 
     /// <summary>Connects to a server.</summary>
     /// <param name="path">The socket's file.</param>
     /// <param name="options">Limits and habits; null for the defaults.</param>
     /// <exception cref="VfioException">Nobody listens there, this user may not, or the server refused.</exception>
     public static VfioUserClient Connect(string path, VfioUserClientOptions? options = null) =>
-        new(UnixSocket.Connect(path), $"unix:{path}", options);
+        new(UnixSocket.Connect(path), $"unix:{path}", path, options);
 
     /// <inheritdoc/>
-    public RegionInfo GetRegion(RegionIndex region)
-    {
-        lock (_gate)
-            return _connection.GetRegion(region);
-    }
+    public RegionInfo GetRegion(RegionIndex region) => Ask(connection => connection.GetRegion(region));
 
     /// <inheritdoc/>
-    public InterruptInfo GetInterrupt(InterruptIndex index)
-    {
-        lock (_gate)
-            return _connection.GetInterrupt(index);
-    }
+    public InterruptInfo GetInterrupt(InterruptIndex index) => Ask(connection => connection.GetInterrupt(index));
+
+    /// <inheritdoc/>
+    public IReadOnlyList<Doorbell> GetDoorbells(RegionIndex region) => Ask(connection => connection.GetDoorbells(region));
 
     /// <inheritdoc/>
     public void ReadRegion(RegionIndex region, ulong offset, Span<byte> destination)
     {
         CheckRange(region, offset, destination.Length);
         lock (_gate)
-            _connection.ReadRegion(region, offset, destination);
+        {
+            try
+            {
+                Connection.ReadRegion(region, offset, destination);
+            }
+            catch (VfioException) when (IsLost)
+            {
+                // Nothing was done to a device that is there no more, so nothing is done twice.
+                _reconnector!.Reconnect();
+                Connection.ReadRegion(region, offset, destination);
+            }
+        }
     }
 
     /// <inheritdoc/>
@@ -83,7 +120,18 @@ public sealed class VfioUserClient : IVfioDevice
     {
         CheckRange(region, offset, source.Length);
         lock (_gate)
-            _connection.WriteRegion(region, offset, source);
+        {
+            try
+            {
+                Connection.WriteRegion(region, offset, source);
+                _reconnector?.State.Note(region, offset, source);
+            }
+            catch (VfioException) when (IsLost)
+            {
+                _reconnector!.Reconnect();
+                throw LostWrite(region, offset);
+            }
+        }
     }
 
     /// <inheritdoc/>
@@ -97,21 +145,37 @@ public sealed class VfioUserClient : IVfioDevice
         }
 
         lock (_gate)
-            _connection.WriteRegions(writes);
-    }
-
-    /// <inheritdoc/>
-    public IReadOnlyList<Doorbell> GetDoorbells(RegionIndex region)
-    {
-        lock (_gate)
-            return _connection.GetDoorbells(region);
+        {
+            try
+            {
+                Connection.WriteRegions(writes);
+                _reconnector?.State.Note(writes);
+            }
+            catch (VfioException) when (IsLost)
+            {
+                _reconnector!.Reconnect();
+                throw LostWrite(writes[0].Region, writes[0].Offset);
+            }
+        }
     }
 
     /// <inheritdoc/>
     public void SetInterrupts(in InterruptRequest request)
     {
         lock (_gate)
-            _connection.SetInterrupts(request);
+        {
+            try
+            {
+                Connection.SetInterrupts(request);
+            }
+            catch (VfioException) when (IsLost)
+            {
+                _reconnector!.Reconnect();
+                Connection.SetInterrupts(request);
+            }
+
+            _reconnector?.State.Note(request);
+        }
     }
 
     /// <inheritdoc/>
@@ -129,7 +193,7 @@ public sealed class VfioUserClient : IVfioDevice
             bool mapped = false;
             try
             {
-                _connection.Map(mapping);
+                Map(mapping);
                 mapped = true;
             }
             finally
@@ -138,7 +202,7 @@ public sealed class VfioUserClient : IVfioDevice
                     _mappings.RemoveAt(place);
             }
 
-            _connection.KeepAnswering();
+            Connection.KeepAnswering();
         }
     }
 
@@ -161,7 +225,7 @@ public sealed class VfioUserClient : IVfioDevice
                 UnmapAt(first);
             }
 
-            _connection.KeepAnswering();
+            Connection.KeepAnswering();
             return bytes;
         }
     }
@@ -171,11 +235,20 @@ public sealed class VfioUserClient : IVfioDevice
     {
         lock (_gate)
         {
-            if (_mappings.Count > 1 && _connection.TryUnmapAll())
+            try
+            {
+                if (_mappings.Count > 1 && Connection.TryUnmapAll())
+                    _mappings.Clear();
+            }
+            catch (VfioException) when (IsLost)
+            {
                 _mappings.Clear();
+                _reconnector!.Reconnect();
+            }
+
             while (_mappings.Count > 0)
                 UnmapAt(_mappings.Count - 1);
-            _connection.KeepAnswering();
+            Connection.KeepAnswering();
         }
     }
 
@@ -183,7 +256,17 @@ public sealed class VfioUserClient : IVfioDevice
     public void Reset()
     {
         lock (_gate)
-            _connection.Reset();
+        {
+            try
+            {
+                Connection.Reset();
+            }
+            catch (VfioException) when (IsLost)
+            {
+                // A device that was just opened is as after a reset.
+                _reconnector!.Reconnect();
+            }
+        }
     }
 
     /// <inheritdoc/>
@@ -192,23 +275,74 @@ public sealed class VfioUserClient : IVfioDevice
         if (Interlocked.Exchange(ref _disposed, 1) != 0)
             return;
         // A call that is under way in another thread fails, and lets go of the gate.
-        _connection.Shutdown();
-        lock (_gate)
-            _connection.Break(Errno.Shutdown, "it was closed by this side");
-        _connection.StopAnswering();
+        _reconnector?.Stop();
+        Connection.Shutdown();
+        ServerConnection last;
         lock (_gate)
         {
-            _connection.Dispose();
+            last = Connection;
+            last.Shutdown();
+            last.Break(Errno.Shutdown, "it was closed by this side");
+        }
+
+        last.StopAnswering();
+        _reconnector?.Dispose();
+        lock (_gate)
+        {
+            last.Dispose();
             _mappings.Clear();
+        }
+    }
+
+    private T Ask<T>(Func<ServerConnection, T> question)
+    {
+        lock (_gate)
+        {
+            try
+            {
+                return question(Connection);
+            }
+            catch (VfioException) when (IsLost)
+            {
+                _reconnector!.Reconnect();
+                return question(Connection);
+            }
+        }
+    }
+
+    private void Map(in DmaMapping mapping)
+    {
+        try
+        {
+            Connection.Map(mapping);
+        }
+        catch (VfioException) when (IsLost)
+        {
+            // It is among the mappings already, so it is mapped with them.
+            _reconnector!.Reconnect();
         }
     }
 
     private void UnmapAt(int place)
     {
         DmaMapping mapping = _mappings.All[place];
-        _connection.Unmap(mapping.Start, mapping.Length);
+        try
+        {
+            Connection.Unmap(mapping.Start, mapping.Length);
+        }
+        catch (VfioException) when (IsLost)
+        {
+            _mappings.RemoveAt(place);
+            _reconnector!.Reconnect();
+            return;
+        }
+
         _mappings.RemoveAt(place);
     }
+
+    private VfioException LostWrite(RegionIndex region, ulong offset) => new(
+        $"write of {region} at 0x{offset:x}", Name, Errno.ConnectionReset,
+        "the server was restarted: the device is as after a reset, and the write may have been done before it or not");
 
     private void CheckRange(RegionIndex region, ulong offset, int length)
     {

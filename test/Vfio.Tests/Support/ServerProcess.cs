@@ -7,9 +7,10 @@ namespace Vfio.Tests;
 public sealed class ServerProcess : IDisposable
 {
     private static readonly TimeSpan Fence = TimeSpan.FromSeconds(60);
-    private readonly Process _process;
+    private readonly string[] _words;
     private readonly string _folder;
-    private readonly int _socketsAtRest;
+    private Process _process;
+    private int _socketsAtRest;
 
     public ServerProcess()
         : this("model:edu", [])
@@ -20,8 +21,13 @@ public sealed class ServerProcess : IDisposable
     {
         _folder = Directory.CreateTempSubdirectory("vfio-test-").FullName;
         SocketPath = Path.Combine(_folder, "s");
-        string[] words = [.. wrapper, "dotnet", VfioCommand.Path, "serve", address, "--socket", SocketPath, "--patience", "1"];
-        ProcessStartInfo start = new(words[0], words[1..])
+        _words = [.. wrapper, "dotnet", VfioCommand.Path, "serve", address, "--socket", SocketPath, "--patience", "1"];
+        _process = Start();
+    }
+
+    private Process Start()
+    {
+        ProcessStartInfo start = new(_words[0], _words[1..])
         {
             RedirectStandardOutput = true,
             RedirectStandardError = true,
@@ -33,6 +39,7 @@ public sealed class ServerProcess : IDisposable
         Assert.True(ready?.StartsWith("ready ", StringComparison.Ordinal), $"the server said '{ready}' {string.Join('\n', Errors)}");
         _ = _process.StandardOutput.ReadToEndAsync();
         _socketsAtRest = SocketCount;
+        return _process;
     }
 
     /// <summary>Starts one under another program, such as strace.</summary>
@@ -73,6 +80,20 @@ public sealed class ServerProcess : IDisposable
         Assert.True(IsAlive, $"the server ended: {string.Join('\n', Errors)}");
         Assert.Equal(descriptors, Descriptors());
         Assert.False(IsHolding("memfd:test-client"), "client memory stays mapped");
+    }
+
+    /// <summary>Ends it as a crash does: nothing is cleaned up, and the socket's file stays.</summary>
+    public void Kill()
+    {
+        _process.Kill();
+        _process.WaitForExit();
+    }
+
+    /// <summary>Starts another in its place, at the same path.</summary>
+    public void StartAgain()
+    {
+        _process.Dispose();
+        Start();
     }
 
     /// <summary>Asks it to end, and waits until it has.</summary>
