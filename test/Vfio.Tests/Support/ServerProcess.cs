@@ -17,11 +17,11 @@ public sealed class ServerProcess : IDisposable
     {
     }
 
-    private ServerProcess(string address, string[] wrapper)
+    private ServerProcess(string address, string[] wrapper, string[]? where = null)
     {
         _folder = Directory.CreateTempSubdirectory("vfio-test-").FullName;
         SocketPath = Path.Combine(_folder, "s");
-        _words = [.. wrapper, "dotnet", VfioCommand.Path, "serve", address, "--socket", SocketPath, "--patience", "1"];
+        _words = [.. wrapper, "dotnet", VfioCommand.Path, "serve", address, .. where ?? ["--socket", SocketPath], "--patience", "1"];
         _process = Start();
     }
 
@@ -44,6 +44,14 @@ public sealed class ServerProcess : IDisposable
 
     /// <summary>Starts one under another program, such as strace.</summary>
     public static ServerProcess Under(string[] wrapper) => new("model:edu", wrapper);
+
+    /// <summary>Starts one that listens where its options say.</summary>
+    /// <param name="wrapper">The program that starts it, and its words; empty for none.</param>
+    /// <param name="where">The options.</param>
+    public static ServerProcess At(string[] wrapper, params string[] where) => new("model:edu", wrapper, where);
+
+    /// <summary>Waits until it ends by itself.</summary>
+    public void WaitForExit() => Assert.True(_process.WaitForExit(Fence), "it does not end");
 
     public string SocketPath { get; }
 
