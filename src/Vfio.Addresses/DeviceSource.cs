@@ -1,5 +1,6 @@
 using Vfio.Devices;
 using Vfio.Guard;
+using Vfio.Kernel;
 using Vfio.User;
 
 namespace Vfio;
@@ -19,8 +20,7 @@ public sealed class DeviceSource : IDisposable
     public GuardedFunction? Guard { get; private init; }
 
     /// <summary>Finds what an address names.</summary>
-    /// <exception cref="VfioException">EINVAL: the text is no address; ENOENT: there is no such model;
-    /// ENOSYS: functions of this machine cannot be lent by this version.</exception>
+    /// <exception cref="VfioException">EINVAL: the text is no address; ENOENT: there is no such model.</exception>
     public static DeviceSource Find(string address)
     {
         DeviceAddress parsed = DeviceAddress.Parse(address);
@@ -29,11 +29,10 @@ public sealed class DeviceSource : IDisposable
             case AddressScheme.Unix:
                 return new DeviceSource(parsed, () => VfioUserClient.Connect(parsed.Place));
             case AddressScheme.Model:
-                GuardedFunction guard = new(ModelCatalog.Create(parsed.Place, parsed.Options));
+                GuardedFunction guard = ModelCatalog.Lend(parsed.Place, parsed.Options);
                 return new DeviceSource(parsed, guard.Open) { Guard = guard };
             default:
-                throw new VfioException(
-                    "open", parsed.Text, Errno.NotImplemented, "this version shows functions of this machine but does not lend them");
+                return new DeviceSource(parsed, () => KernelDevice.Open(parsed.Function));
         }
     }
 

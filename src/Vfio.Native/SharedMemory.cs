@@ -167,6 +167,10 @@ public sealed unsafe class SharedMemory : IDisposable
         return _base + offset;
     }
 
+    /// <summary>Where part of the memory lies in this process, for a system call that keeps it while this object is there.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">The part starts behind the memory, or that is not mapped.</exception>
+    internal ulong AddressOf(ulong offset) => (ulong)AddressOf(offset, 0);
+
     private bool Contains(ulong offset, ulong count) => offset <= _length && count <= _length - offset;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

@@ -17,12 +17,19 @@ internal sealed class GuardedBars
     {
         _function = layout.Function;
         _table = layout.MsixTable is { } msix ? new VirtualMsixTable(msix, interrupts) : null;
-        _infos = [.. Enumerable.Range(0, (int)RegionIndex.Rom.Value + 1).Select(i => Describe(layout, new RegionIndex((uint)i)))];
+        _infos = layout.Bars;
     }
+
+    /// <summary>What the user is told of each BAR and the ROM, by index.</summary>
+    internal static RegionInfo[] Describe(FunctionLayout layout) =>
+        [.. Enumerable.Range(0, (int)RegionIndex.Rom.Value + 1).Select(i => Describe(layout, new RegionIndex((uint)i)))];
 
     internal RegionInfo GetInfo(RegionIndex region) => _infos[region.Value];
 
     internal void Reset() => _table?.Reset();
+
+    /// <summary>The user's MSI-X table; null when the function has none.</summary>
+    internal VirtualMsixTable? Table => _table;
 
     internal void Read(RegionIndex region, ulong offset, Span<byte> destination)
     {

@@ -149,6 +149,23 @@ internal sealed class SoftwareBars(FunctionDescription description, SoftwareConf
             content?.Reset();
     }
 
+    internal void Save(StateWriter state)
+    {
+        foreach (BarContent? content in _contents)
+            content?.Save(state);
+    }
+
+    internal bool TryRestore(ref StateReader state)
+    {
+        foreach (BarContent? content in _contents)
+        {
+            if (content is not null && !content.TryRestore(ref state))
+                return false;
+        }
+
+        return true;
+    }
+
     public void Dispose()
     {
         foreach (BarContent? content in _contents)

@@ -1,3 +1,4 @@
+using System.Buffers;
 using Vfio.Native;
 using Vfio.Pci;
 
@@ -12,7 +13,7 @@ namespace Vfio.Guard;
 /// <see cref="Slot"/>, <see cref="Interrupt"/> or <see cref="EndInterrupt"/>; those may be called from any thread, handlers
 /// included.</para>
 /// </remarks>
-public abstract class SoftwareFunction : IPciFunction
+public abstract class SoftwareFunction : IPciFunction, IMigratableFunction
 {
     private readonly ConfigBuilder _layout;
     private readonly SoftwareConfig _config;
@@ -52,6 +53,11 @@ public abstract class SoftwareFunction : IPciFunction
     /// <summary>Where it is plugged in: memory as bus master.</summary>
     /// <exception cref="InvalidOperationException">It is not plugged in yet.</exception>
     protected IPciSlot Slot => _slot ?? throw new InvalidOperationException($"{Name} is not plugged in");
+
+    /// <summary>Whether a server may carry it to another process. Config space, registers, memory and interrupts go by themselves; a
+    /// device that keeps more, or has threads, overrides <see cref="OnSave"/>, <see cref="OnRestore"/>, <see cref="OnStop"/> and <see
+    /// cref="OnStart"/>. Unless it says so, it cannot.</summary>
+    public virtual bool CanMigrate => false;
 
     /// <inheritdoc/>
     public void Connect(IPciSlot slot)
@@ -108,6 +114,35 @@ public abstract class SoftwareFunction : IPciFunction
     }
 
     /// <inheritdoc/>
+    void IMigratableFunction.Stop() => OnStop();
+
+    /// <inheritdoc/>
+    void IMigratableFunction.Start()
+    {
+        _interrupts.Recheck();
+        OnStart();
+    }
+
+    /// <inheritdoc/>
+    void IMigratableFunction.Save(IBufferWriter<byte> to)
+    {
+        StateWriter state = new();
+        _config.Save(state);
+        _interrupts.Save(state);
+        _bars.Save(state);
+        OnSave(state);
+        to.Write(state.Written);
+    }
+
+    /// <inheritdoc/>
+    bool IMigratableFunction.TryRestore(ReadOnlySpan<byte> state)
+    {
+        StateReader from = new(state);
+        return _config.TryRestore(ref from) && _interrupts.TryRestore(ref from) && _bars.TryRestore(ref from)
+            && OnRestore(ref from) && from.Left == 0;
+    }
+
+    /// <inheritdoc/>
     public void Dispose()
     {
         Dispose(disposing: true);
@@ -150,6 +185,27 @@ public abstract class SoftwareFunction : IPciFunction
     protected virtual void OnReset()
     {
     }
+
+    /// <summary>Called when it is to stand still, for a migration: as <see cref="OnReset"/>, but nothing may be lost. Work under way
+    /// is finished, or kept for <see cref="OnStart"/>; what a driver starts meanwhile is kept too.</summary>
+    protected virtual void OnStop()
+    {
+    }
+
+    /// <summary>Called when it may work again: here, or where its state was taken to.</summary>
+    protected virtual void OnStart()
+    {
+    }
+
+    /// <summary>Writes down what the device keeps beside its registers; it is stopped.</summary>
+    protected virtual void OnSave(StateWriter state)
+    {
+    }
+
+    /// <summary>Takes over what <see cref="OnSave"/> wrote. It may have been made up by a hostile user, and the registers with it: look
+    /// at everything that the device relies on.</summary>
+    /// <returns>False when it cannot be; the device is reset then.</returns>
+    protected virtual bool OnRestore(ref StateReader state) => true;
 
     /// <summary>Ends it: the device's own threads end here.</summary>
     /// <param name="disposing">False from a finalizer.</param>

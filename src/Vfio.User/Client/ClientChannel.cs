@@ -12,6 +12,7 @@ internal sealed class ClientChannel : IDisposable
     private TimeSpan _timeout;
     private readonly MessageBuffer _in;
     private readonly MessageSender _sender;
+    private readonly Spinner _spinner;
     private readonly FileDescriptor?[] _descriptors = new FileDescriptor?[UnixSocket.MaxDescriptors];
     private readonly DmaAnswers _answers;
     private ushort _id;
@@ -24,7 +25,7 @@ internal sealed class ClientChannel : IDisposable
     /// <param name="name">The server's address, for messages.</param>
     /// <param name="mappings">What the server may ask for.</param>
     /// <param name="options">Limits.</param>
-    internal ClientChannel(UnixSocket socket, string name, ClientMappings mappings, VfioUserClientOptions options)
+    internal ClientChannel(UnixSocket socket, string name, DmaMappings mappings, VfioUserClientOptions options)
     {
         _socket = socket;
         _name = name;
@@ -33,6 +34,7 @@ internal sealed class ClientChannel : IDisposable
         _in = new MessageBuffer(maxMessageBytes);
         _answers = new DmaAnswers(mappings, options.MaxDataTransferBytes);
         _sender = new MessageSender(socket, options.Timeout, ReceiveWhileSending);
+        _spinner = new Spinner(options.SpinTime);
         if (_timeout >= TimeSpan.Zero)
             socket.SetReceiveTimeout(_timeout);
     }
@@ -56,9 +58,9 @@ internal sealed class ClientChannel : IDisposable
     /// <exception cref="VfioException">The connection is broken.</exception>
     internal Errno Request(
         Command command,
-        ReadOnlySpan<byte> head,
-        ReadOnlySpan<byte> data,
-        ReadOnlySpan<FileDescriptor> descriptors,
+        scoped ReadOnlySpan<byte> head,
+        scoped ReadOnlySpan<byte> data,
+        scoped ReadOnlySpan<FileDescriptor> descriptors,
         out ReadOnlySpan<byte> reply) => Request(command, head, data, descriptors, null, out reply);
 
     /// <summary>As the other, and takes the descriptors that come with the reply.</summary>
@@ -72,9 +74,9 @@ internal sealed class ClientChannel : IDisposable
     /// <exception cref="VfioException">The connection is broken.</exception>
     internal Errno Request(
         Command command,
-        ReadOnlySpan<byte> head,
-        ReadOnlySpan<byte> data,
-        ReadOnlySpan<FileDescriptor> descriptors,
+        scoped ReadOnlySpan<byte> head,
+        scoped ReadOnlySpan<byte> data,
+        scoped ReadOnlySpan<FileDescriptor> descriptors,
         DescriptorQueue? kept,
         out ReadOnlySpan<byte> reply)
     {
@@ -113,7 +115,7 @@ internal sealed class ClientChannel : IDisposable
                 if (deadline.HasPassed)
                     throw Break(Errno.TimedOut, "it did not answer");
                 _in.Compact();
-                Receive(wait: true);
+                Accept(WaitAndReceive(deadline, out Errno error), error, waited: true);
             }
         }
         finally
@@ -144,7 +146,7 @@ internal sealed class ClientChannel : IDisposable
         Enter(Command.DmaRead);
         try
         {
-            Receive(wait: false);
+            Accept(_in.ReceiveBytes(_socket, wait: false, out Errno error), error, waited: false);
             while (_in.TryScan(out MessageHeader header, out ReadOnlySpan<byte> body))
             {
                 _in.TryTake(_in.ScannedEnd, out _, out _, out int position);
@@ -221,16 +223,27 @@ internal sealed class ClientChannel : IDisposable
             throw Break(error == Errno.BrokenPipe ? Errno.ConnectionReset : error, "it went away");
     }
 
-    private void Receive(bool wait)
+    /// <summary>Looks for a while where that is worth it, and sleeps then, at most for the socket's receive timeout.</summary>
+    private int WaitAndReceive(Deadline deadline, out Errno error)
     {
-        int count = _in.ReceiveBytes(_socket, wait, out Errno error);
+        if (_spinner.TryReceive(_socket, _in, deadline, out int count, out error))
+            return count;
+        long begin = _spinner.BeginSleep();
+        count = _in.ReceiveBytes(_socket, wait: true, out error);
+        if (count > 0)
+            _spinner.EndSleep(begin);
+        return count;
+    }
+
+    private void Accept(int count, Errno error, bool waited)
+    {
         if (count > 0)
             _in.Accept(count, error);
         else if (count == 0)
             throw Break(Errno.ConnectionReset, "it closed the connection");
         else if (error != Errno.TryAgain)
             throw Break(error, "receiving failed");
-        else if (wait)
+        else if (waited)
             throw Break(Errno.TimedOut, "it did not answer");
     }
 

@@ -6,7 +6,7 @@ namespace Vfio.User;
 /// <remarks>Not safe for two threads at once.</remarks>
 /// <param name="mappings">What the server may ask for.</param>
 /// <param name="maxTransferBytes">Data bytes that this side takes in one message.</param>
-internal sealed class DmaAnswers(ClientMappings mappings, int maxTransferBytes)
+internal sealed class DmaAnswers(DmaMappings mappings, int maxTransferBytes)
 {
     private readonly byte[] _answer = GC.AllocateUninitializedArray<byte>(maxTransferBytes + Protocol.OverheadBytes, pinned: true);
 

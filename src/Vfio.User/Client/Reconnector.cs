@@ -16,7 +16,7 @@ internal sealed class Reconnector : IDisposable
     private readonly string _path;
     private readonly string _name;
     private readonly VfioUserClientOptions _options;
-    private readonly ClientMappings _mappings;
+    private readonly DmaMappings _mappings;
     private readonly DeviceIdentity _identity;
     private readonly Action _tell;
     private readonly EventFd _end = EventFd.Create();
@@ -35,7 +35,7 @@ internal sealed class Reconnector : IDisposable
     /// <param name="options">Limits and habits.</param>
     /// <param name="tell">Called after the server was found again, with no lock held.</param>
     internal Reconnector(
-        string path, object gate, ServerConnection first, ClientMappings mappings, VfioUserClientOptions options, Action tell)
+        string path, object gate, ServerConnection first, DmaMappings mappings, VfioUserClientOptions options, Action tell)
     {
         _path = path;
         _name = $"unix:{path}";
@@ -111,7 +111,7 @@ internal sealed class Reconnector : IDisposable
 
     private void Connect(Deadline deadline)
     {
-        UnixSocket socket = UnixSocket.Connect(_path);
+        UnixSocket socket = UnixSocket.Connect(_path, deadline.Left);
         _attempt = socket;
         ServerConnection? made = null;
         try

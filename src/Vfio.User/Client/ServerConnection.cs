@@ -9,7 +9,7 @@ internal sealed class ServerConnection : IDisposable
     private readonly object _gate;
     private readonly string _name;
     private readonly VfioUserClientOptions _options;
-    private readonly ClientMappings _mappings;
+    private readonly DmaMappings _mappings;
     private readonly ClientChannel _channel;
     private readonly ServerFacts _facts;
     private readonly ClientDoorbells _doorbells;
@@ -32,7 +32,7 @@ internal sealed class ServerConnection : IDisposable
     /// <param name="handshake">When to give up, until <see cref="SetTimeout"/>; never for as the options say.</param>
     /// <exception cref="VfioException">The server refused, or does not speak the protocol.</exception>
     internal ServerConnection(
-        UnixSocket socket, string name, object gate, ClientMappings mappings, VfioUserClientOptions options, Deadline handshake)
+        UnixSocket socket, string name, object gate, DmaMappings mappings, VfioUserClientOptions options, Deadline handshake)
     {
         _name = name;
         _gate = gate;
@@ -50,6 +50,7 @@ internal sealed class ServerConnection : IDisposable
             _maxTransferBytes = (int)Math.Min(server.MaxDataTransferBytes ?? Protocol.DefaultDataTransferBytes, (ulong)options.MaxDataTransferBytes);
             int maxDescriptors = (int)Math.Min(server.MaxMessageDescriptors ?? 1, UnixSocket.MaxDescriptors);
             _interruptRequests = new InterruptRequests(_channel, name, maxDescriptors, _maxTransferBytes);
+            Migration = new MigrationRequests(_channel, name, _maxTransferBytes);
             Info = _facts.AskDevice();
             _regions = new RegionInfo?[Info.RegionCount];
             _interrupts = new InterruptInfo?[Info.InterruptCount];
@@ -67,6 +68,9 @@ internal sealed class ServerConnection : IDisposable
 
     /// <summary>What the device is.</summary>
     internal DeviceInfo Info { get; }
+
+    /// <summary>Migration, and the record of what the device wrote.</summary>
+    internal MigrationRequests Migration { get; }
 
     /// <summary>Whether the server went away, rather than broke the protocol.</summary>
     internal bool IsLost => _channel.IsLost;

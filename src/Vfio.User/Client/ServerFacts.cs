@@ -23,6 +23,7 @@ internal sealed class ServerFacts(ClientChannel channel, string name, VfioUserCl
             PageSizes = Protocol.PageBytes,
             WriteMultiple = true,
             TwinSocket = options.TwinSocket ? true : null,
+            MigrationPageBytes = Protocol.PageBytes,
         });
         using DescriptorQueue kept = new();
         Errno error = channel.Request(

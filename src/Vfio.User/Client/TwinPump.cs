@@ -9,7 +9,7 @@ internal sealed class TwinPump : IDisposable
 {
     private readonly UnixSocket _socket;
     private readonly ClientChannel _channel;
-    private readonly ClientMappings _mappings;
+    private readonly DmaMappings _mappings;
     private readonly VfioUserClientOptions _options;
     private Thread? _thread;
     private bool _isDisposed;
@@ -19,7 +19,7 @@ internal sealed class TwinPump : IDisposable
     /// <param name="channel">The connection; must outlive the thread.</param>
     /// <param name="mappings">What the server may ask for.</param>
     /// <param name="options">Limits.</param>
-    internal TwinPump(UnixSocket socket, ClientChannel channel, ClientMappings mappings, VfioUserClientOptions options)
+    internal TwinPump(UnixSocket socket, ClientChannel channel, DmaMappings mappings, VfioUserClientOptions options)
     {
         _socket = socket;
         _channel = channel;

@@ -40,6 +40,10 @@ public sealed record VfioUserClientOptions
     /// ordered with messages: a read that follows may be answered before the device has seen it. Off unless said otherwise.</summary>
     public bool RingDoorbells { get; init; }
 
+    /// <summary>How long to look for a reply before sleeping; 100 µs. Zero: never; infinite: until it is there. As on the server's side,
+    /// see <see cref="VfioUserServerOptions.SpinTime"/>, it is done only while it turns out to be of use.</summary>
+    public TimeSpan SpinTime { get; init; } = Spinner.DefaultTime;
+
     /// <summary>Largest data part of one message that this side takes, in bytes: 4 KiB to 1 MiB.</summary>
     public int MaxDataTransferBytes { get; init; } = Protocol.DefaultDataTransferBytes;
 

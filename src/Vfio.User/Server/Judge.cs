@@ -96,7 +96,8 @@ internal static class Judge
         return mappings < maxMappings ? Errno.None : Errno.NoSpace;
     }
 
-    /// <summary>DMA_UNMAP: room for the reply; one range, or all of them with address and size 0.</summary>
+    /// <summary>DMA_UNMAP: room for the reply; one range, or all of them with address and size 0. For what comes with a bitmap see
+    /// <see cref="FeatureJudge.DirtyBitmapOfUnmap"/>.</summary>
     internal static Errno DmaUnmap(ReadOnlySpan<byte> body, out DmaUnmapMessage message)
     {
         if (!Blittable.TryRead(body, out message) || message.ArgSize < Blittable.SizeOf<DmaUnmapMessage>())
@@ -104,7 +105,7 @@ internal static class Judge
         return message.Flags switch
         {
             DmaUnmapFlags.None => Errno.None,
-            DmaUnmapFlags.GetDirtyBitmap => Errno.NotSupported,
+            DmaUnmapFlags.GetDirtyBitmap => Errno.None,
             DmaUnmapFlags.All => message is { Address: 0, Size: 0 } ? Errno.None : Errno.InvalidArgument,
             _ => Errno.InvalidArgument,
         };

@@ -64,6 +64,9 @@ internal sealed class ReplyBuffer
         return place;
     }
 
+    /// <summary>Takes the last bytes of the open reply back: they were not needed.</summary>
+    internal void TakeBack(int count) => _end -= count;
+
     /// <summary>Adds a struct to the open reply.</summary>
     internal void Append<T>(in T value)
         where T : unmanaged => Blittable.Write(Append(Blittable.SizeOf<T>()), value);

@@ -14,12 +14,13 @@ internal sealed class ServerSession
     private readonly ILogger _logger;
     private readonly ServerChannel _channel;
     private readonly SessionBuffers _buffers;
-    private readonly FileDescriptor?[] _descriptors = new FileDescriptor?[UnixSocket.MaxDescriptors];
+    private readonly FileDescriptor?[] _descriptors;
     private IVfioDevice? _device;
     private RegionCommands? _regions;
     private InterruptCommands? _interrupts;
     private DmaCommands? _dma;
     private UnixSocket? _twin;
+    private MigrationCommands? _migration;
     private string? _turnedAway;
     private long _messages;
 
@@ -34,6 +35,7 @@ internal sealed class ServerSession
         _options = options;
         _logger = options.Logger;
         _buffers = buffers;
+        _descriptors = buffers.Descriptors;
         _channel = new ServerChannel(socket, buffers, options);
     }
 
@@ -171,8 +173,12 @@ internal sealed class ServerSession
                 return _regions!.WriteMulti(body, reply);
             case Command.DeviceGetRegionIoFds:
                 return _regions!.DescribeDoorbells(body, reply);
-            case Command.DeviceFeature or Command.MigDataRead or Command.MigDataWrite:
-                return Errno.NotSupported;
+            case Command.DeviceFeature:
+                return _migration!.Feature(body, reply);
+            case Command.MigDataRead:
+                return _migration!.ReadData(body, reply);
+            case Command.MigDataWrite:
+                return _migration!.WriteData(body);
             default:
                 // VERSION a second time, the commands that only a server sends, and numbers that mean nothing.
                 return Errno.InvalidArgument;
@@ -211,6 +217,7 @@ internal sealed class ServerSession
         WriteMultiple = theirs.WriteMultiple is null ? null : true,
         TwinSocket = theirs.TwinSocket is null ? null : _twin is not null,
         TwinSocketDescriptor = _twin is null ? null : 0,
+        MigrationPageBytes = theirs.MigrationPageBytes is not null && _migration!.HasAny ? Protocol.PageBytes : null,
     };
 
     /// <summary>Makes the twin socket; the client's end goes with the reply.</summary>
@@ -240,7 +247,8 @@ internal sealed class ServerSession
             _regions = new RegionCommands(device, _options.MaxDataTransferBytes, (int)Math.Min(theirs.MaxMessageDescriptors ?? 1, UnixSocket.MaxDescriptors));
             _interrupts = new InterruptCommands(device);
             int maxMaps = (int)Math.Min(theirs.MaxDmaMaps ?? Protocol.DefaultDmaMaps, (ulong)_options.MaxDmaMaps);
-            _dma = new DmaCommands(device, maxMaps, _options.MaxSharedFiles, new ClientMemory(_channel, maxTransfer));
+            _dma = new DmaCommands(device, maxMaps, _options, new ClientMemory(_channel, maxTransfer));
+            _migration = new MigrationCommands(device, _options.MaxDataTransferBytes);
             _device = device;
         }
         finally

@@ -1,3 +1,5 @@
+using Vfio.Native;
+
 namespace Vfio.User;
 
 /// <summary>The large buffers of a session, kept from one session to the next.</summary>
@@ -15,6 +17,9 @@ internal sealed class SessionBuffers(int maxMessageBytes) : IDisposable
 
     /// <summary>What arrived on the twin socket; made for the first session that has one.</summary>
     internal MessageBuffer Twin => _twin ??= new(maxMessageBytes);
+
+    /// <summary>The descriptors of the command under way, which empties it.</summary>
+    internal FileDescriptor?[] Descriptors { get; } = new FileDescriptor?[UnixSocket.MaxDescriptors];
 
     /// <summary>Forgets the last session and closes the descriptors that it left.</summary>
     internal void Clear()

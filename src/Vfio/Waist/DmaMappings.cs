@@ -1,26 +1,28 @@
-namespace Vfio.User;
+using Vfio.Native;
 
-/// <summary>What a client has mapped, by address.</summary>
-/// <remarks>Guarded by the client's gate, but for <see cref="Read"/> and <see cref="Write"/>, which any thread may call: a mapping that
-/// is removed is not being used any more. Holds a reference on the memory of each mapping.</remarks>
-internal sealed class ClientMappings
+namespace Vfio;
+
+/// <summary>What the user of a device has mapped, by address: for whoever passes mappings on, to a server or to the kernel.</summary>
+/// <remarks>Holds a reference on the memory of each mapping. Used by one thread at a time, but for <see cref="Read"/> and
+/// <see cref="Write"/>, which any thread may call: a mapping that is removed is not being used any more.</remarks>
+public sealed class DmaMappings
 {
     private readonly List<DmaMapping> _sorted = [];
 
-    // Held by who changes the list and by who reads it without the client's gate.
+    // Held by who changes the list and by who reads it without the owner's lock.
     private readonly Lock _lock = new();
 
     /// <summary>How many.</summary>
-    internal int Count => _sorted.Count;
+    public int Count => _sorted.Count;
 
-    /// <summary>How many of them the server can reach only by asking.</summary>
-    internal int ByMessage { get; private set; }
+    /// <summary>How many of them are of memory that this process does not share.</summary>
+    public int ByMessage { get; private set; }
 
     /// <summary>All of them, by address.</summary>
-    internal IReadOnlyList<DmaMapping> All => _sorted;
+    public IReadOnlyList<DmaMapping> All => _sorted;
 
     /// <summary>Whether any address of the range is mapped. The range does not wrap and is not empty.</summary>
-    internal bool Overlaps(Iova start, ulong length)
+    public bool Overlaps(Iova start, ulong length)
     {
         int next = FirstFrom(start.Value);
         return (next < _sorted.Count && _sorted[next].Start.Value - start.Value < length)
@@ -28,7 +30,7 @@ internal sealed class ClientMappings
     }
 
     /// <summary>Adds one that overlaps with none.</summary>
-    internal void Add(in DmaMapping mapping)
+    public void Add(in DmaMapping mapping)
     {
         mapping.Memory.AddReference();
         lock (_lock)
@@ -43,7 +45,7 @@ internal sealed class ClientMappings
     /// <param name="first">Place of the first one in <see cref="All"/>.</param>
     /// <param name="count">How many.</param>
     /// <returns>ENOENT: none; EINVAL: one would be cut.</returns>
-    internal Errno Find(Iova start, ulong length, out int first, out int count)
+    public Errno Find(Iova start, ulong length, out int first, out int count)
     {
         first = FirstFrom(start.Value);
         count = 0;
@@ -63,7 +65,7 @@ internal sealed class ClientMappings
     }
 
     /// <summary>Removes one.</summary>
-    internal void RemoveAt(int place)
+    public void RemoveAt(int place)
     {
         DmaMapping mapping = _sorted[place];
         lock (_lock)
@@ -74,7 +76,7 @@ internal sealed class ClientMappings
     }
 
     /// <summary>Removes all.</summary>
-    internal void Clear()
+    public void Clear()
     {
         DmaMapping[] removed;
         lock (_lock)
@@ -88,8 +90,8 @@ internal sealed class ClientMappings
         ByMessage = 0;
     }
 
-    /// <summary>Copies mapped memory out, for a server that asks; adjacent mappings count as one.</summary>
-    internal Errno Read(ulong address, Span<byte> destination)
+    /// <summary>Copies mapped memory out; adjacent mappings count as one.</summary>
+    public Errno Read(ulong address, Span<byte> destination)
     {
         lock (_lock)
         {
@@ -108,8 +110,8 @@ internal sealed class ClientMappings
         }
     }
 
-    /// <summary>Copies into mapped memory, for a server that asks; adjacent mappings count as one.</summary>
-    internal Errno Write(ulong address, ReadOnlySpan<byte> source)
+    /// <summary>Copies into mapped memory; adjacent mappings count as one.</summary>
+    public Errno Write(ulong address, ReadOnlySpan<byte> source)
     {
         lock (_lock)
         {

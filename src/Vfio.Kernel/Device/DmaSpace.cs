@@ -1,0 +1,179 @@
+using Vfio.Native;
+
+namespace Vfio.Kernel;
+
+/// <summary>An I/O address space of the kernel: what the devices that are in it can reach.</summary>
+/// <remarks>
+/// <para>A device opened alone has one of its own, and ends it. Several devices can share one, made beforehand: what is mapped for one
+/// is then mapped for all, and their drivers share an <see cref="IovaAllocator"/>.</para>
+/// <para>Any thread may use it. The pages of a mapping are pinned, and count against RLIMIT_MEMLOCK.</para>
+/// </remarks>
+public abstract class DmaSpace : IDisposable
+{
+    private readonly Lock _gate = new();
+    private readonly DmaMappings _mappings = new();
+    private IReadOnlyList<IovaRange> _ranges = IovaRange.Default;
+
+    private protected DmaSpace(string name) => Name = name;
+
+    /// <summary>What it is, for messages.</summary>
+    public string Name { get; }
+
+    /// <summary>What may be mapped; narrower with each device that is put into it.</summary>
+    public IReadOnlyList<IovaRange> Ranges => Volatile.Read(ref _ranges);
+
+    /// <summary>How many mappings there are.</summary>
+    public int Count
+    {
+        get
+        {
+            lock (_gate)
+                return _mappings.Count;
+        }
+    }
+
+    /// <summary>Lets the devices use memory.</summary>
+    /// <exception cref="VfioException">EEXIST: part of the range is mapped already; EINVAL: outside of <see cref="Ranges"/>, or not of
+    /// whole pages; ENOMEM: the limit on locked memory, or on mappings; EOPNOTSUPP: this process cannot reach the memory.</exception>
+    public void Map(in DmaMapping mapping)
+    {
+        Check(mapping);
+        lock (_gate)
+        {
+            if (_mappings.Overlaps(mapping.Start, mapping.Length))
+                throw Refusal(mapping, Errno.Exists, "part of the range is mapped already; unmap it first");
+            DmaMapping reachable = MakeReachable(mapping);
+            try
+            {
+                Pin(reachable.Memory.Shared!, reachable);
+                _mappings.Add(reachable);
+            }
+            catch (VfioException refusal) when (refusal.Errno == Errno.NoMemory)
+            {
+                throw Refusal(mapping, Errno.NoMemory, MemoryLimit.Explain());
+            }
+            finally
+            {
+                reachable.Memory.Release();
+            }
+        }
+    }
+
+    /// <summary>Takes a range away. Mappings go whole or not at all.</summary>
+    /// <returns>How many bytes were mapped in it.</returns>
+    /// <exception cref="VfioException">ENOENT: nothing is mapped there; EINVAL: the range would cut a mapping.</exception>
+    public ulong Unmap(Iova start, ulong length)
+    {
+        lock (_gate)
+        {
+            Errno error = _mappings.Find(start, length, out int first, out int count);
+            if (error != Errno.None)
+            {
+                throw new VfioException($"unmap of {length} bytes at {start}", Name, error,
+                    error == Errno.NoEntry ? "nothing is mapped there" : "it would cut a mapping in two");
+            }
+
+            ulong bytes = 0;
+            for (; count > 0; count--)
+            {
+                DmaMapping mapping = _mappings.All[first + count - 1];
+                Unpin(mapping.Start.Value, mapping.Length);
+                _mappings.RemoveAt(first + count - 1);
+                bytes += mapping.Length;
+            }
+
+            return bytes;
+        }
+    }
+
+    /// <summary>Takes all ranges away.</summary>
+    public void UnmapAll()
+    {
+        lock (_gate)
+        {
+            if (_mappings.Count == 0)
+                return;
+            UnpinAll();
+            _mappings.Clear();
+        }
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        lock (_gate)
+        {
+            // The kernel takes the mappings away with the address space; the memory may only go then.
+            Close();
+            _mappings.Clear();
+        }
+
+        GC.SuppressFinalize(this);
+    }
+
+    /// <summary>Puts a device into it.</summary>
+    internal void Admit(DeviceFile device)
+    {
+        lock (_gate)
+        {
+            Attach(device);
+            Volatile.Write(ref _ranges, ReadRanges());
+        }
+    }
+
+    private protected abstract void Attach(DeviceFile device);
+
+    private protected abstract IReadOnlyList<IovaRange> ReadRanges();
+
+    /// <summary>Hands the memory, which is mapped into this process, to the kernel.</summary>
+    private protected abstract void Pin(SharedMemory memory, in DmaMapping mapping);
+
+    private protected abstract void Unpin(ulong start, ulong length);
+
+    private protected abstract void UnpinAll();
+
+    private protected abstract void Close();
+
+    /// <summary>A range as the kernel tells it. One of all 2^64 addresses loses the last, so that its length fits.</summary>
+    private protected static IovaRange Usable(ulong first, ulong last) =>
+        IovaRange.Between(first, first == 0 && last == ulong.MaxValue ? last - 1 : last);
+
+    private static VfioException Refusal(in DmaMapping mapping, Errno errno, string advice) =>
+        new($"map of {mapping.Length} bytes at {mapping.Start}", "the I/O address space", errno, advice);
+
+    /// <summary>The mapping with memory that is mapped into this process, and a reference on it.</summary>
+    private static DmaMapping MakeReachable(in DmaMapping mapping)
+    {
+        SharedMemory? shared = mapping.Memory.Shared;
+        if (shared is null)
+            throw Refusal(mapping, Errno.NotSupported, "the kernel needs memory that this process shares by a descriptor");
+        if (mapping.MemoryOffset > shared.Length || mapping.Length > shared.Length - mapping.MemoryOffset)
+            throw Refusal(mapping, Errno.InvalidArgument, $"the memory has {shared.Length} bytes");
+        if (shared.IsMapped)
+        {
+            mapping.Memory.AddReference();
+            return mapping;
+        }
+
+        // A file that could be truncated. It can be mapped for this, because only the kernel, which pins the pages now, uses it.
+        SharedMemory pages = SharedMemory.Map(
+            shared.File, shared.FileOffset + mapping.MemoryOffset, mapping.Length, (mapping.Access & DmaAccess.Write) != 0);
+        return mapping with { Memory = new SharedDmaMemory(pages), MemoryOffset = 0 };
+    }
+
+    private void Check(in DmaMapping mapping)
+    {
+        ulong page = (ulong)Environment.SystemPageSize;
+        if (mapping.Length == 0 || ((mapping.Start.Value | mapping.Length | mapping.MemoryOffset) & (page - 1)) != 0)
+            throw Refusal(mapping, Errno.InvalidArgument, $"address, size and place in the memory are multiples of {page}");
+        ulong start = mapping.Start.Value, length = mapping.Length;
+        if (Ranges.Any(range => start >= range.Start.Value && start - range.Start.Value < range.Length
+            && length <= range.Length - (start - range.Start.Value)))
+        {
+            return;
+        }
+
+        string ranges = string.Join(", ", Ranges.Select(range => $"{range.Start} to {range.Last}"));
+        throw Refusal(mapping, Errno.InvalidArgument, $"the IOMMU translates {ranges}");
+    }
+}

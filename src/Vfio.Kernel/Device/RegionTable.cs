@@ -1,0 +1,112 @@
+using Vfio.Native;
+
+namespace Vfio.Kernel;
+
+/// <summary>The regions of a device of the kernel, each asked for once.</summary>
+internal sealed class RegionTable(DeviceFile file, int count)
+{
+    private const uint MapFlag = 4;
+    private const ushort SparseCapability = 1, MsixMappableCapability = 3;
+    private const byte MsixId = 0x11;
+    private readonly Region?[] _regions = new Region?[count];
+
+    /// <summary>Describes a region.</summary>
+    internal RegionInfo Get(RegionIndex index) => Find(index).Info;
+
+    /// <summary>Where bytes of a region are in the device's file.</summary>
+    internal ulong Locate(RegionIndex index, ulong offset, int bytes)
+    {
+        RegionInfo info = Find(index).Info;
+        if (offset > info.Length || (ulong)bytes > info.Length - offset)
+        {
+            throw new VfioException($"{bytes} bytes of {index} at 0x{offset:x}", file.Name, Errno.InvalidArgument,
+                info.Length == 0 ? "the device has no such region" : $"the region has 0x{info.Length:x} bytes");
+        }
+
+        return info.FileOffset + offset;
+    }
+
+    private Region Find(RegionIndex index)
+    {
+        if (index.Value >= (uint)_regions.Length)
+            throw new VfioException($"info of {index}", file.Name, Errno.InvalidArgument, $"the device has {_regions.Length} regions");
+
+        // Two threads that ask at once get equal answers.
+        return _regions[index.Value] ??= new Region(Ask(index));
+    }
+
+    private RegionInfo Ask(RegionIndex index)
+    {
+        byte[] answer = file.GetRegionInfo(index.Value);
+        vfio_region_info info = Blittable.Read<vfio_region_info>(answer);
+        if (info.size == 0)
+            return RegionInfo.Absent(index);
+        return new RegionInfo(index, info.size, (RegionFlags)(info.flags & 7))
+        {
+            FileOffset = info.offset,
+            File = (info.flags & MapFlag) != 0 ? file.Descriptor : null,
+            MappableAreas = (info.flags & MapFlag) != 0 ? AreasOf(index, info, answer) : [],
+        };
+    }
+
+    /// <summary>What may be mapped: what the kernel says; and where it does not say that the MSI-X table may be, around its pages.</summary>
+    private List<MappableArea> AreasOf(RegionIndex index, in vfio_region_info info, ReadOnlySpan<byte> answer)
+    {
+        ReadOnlySpan<byte> found = InfoBuffer.FindCapability(answer, info.cap_offset, SparseCapability);
+        List<MappableArea> areas = [];
+        if (Blittable.TryRead(found, out vfio_region_info_cap_sparse_mmap head))
+        {
+            found = found[Blittable.SizeOf<vfio_region_info_cap_sparse_mmap>()..];
+            int areaBytes = Blittable.SizeOf<vfio_region_sparse_mmap_area>();
+            for (int i = 0; i < head.nr_areas && found.Length >= areaBytes; i++, found = found[areaBytes..])
+            {
+                vfio_region_sparse_mmap_area area = Blittable.Read<vfio_region_sparse_mmap_area>(found);
+                areas.Add(new MappableArea(area.offset, area.size));
+            }
+
+            return areas;
+        }
+
+        areas.Add(new MappableArea(0, info.size));
+        if (index.IsBar && InfoBuffer.FindCapability(answer, info.cap_offset, MsixMappableCapability).IsEmpty && FindMsixTable(index) is { } table)
+            areas = Around(table, info.size);
+        return areas;
+    }
+
+    private static List<MappableArea> Around((ulong Offset, ulong Length) table, ulong regionLength)
+    {
+        ulong page = (ulong)Environment.SystemPageSize;
+        ulong start = table.Offset & ~(page - 1);
+        ulong end = (table.Offset + table.Length + page - 1) & ~(page - 1);
+        List<MappableArea> areas = [];
+        if (start > 0)
+            areas.Add(new MappableArea(0, start));
+        if (end < regionLength)
+            areas.Add(new MappableArea(end, regionLength - end));
+        return areas;
+    }
+
+    /// <summary>Where in a BAR the MSI-X table is; null when it is in none or another.</summary>
+    private (ulong Offset, ulong Length)? FindMsixTable(RegionIndex index)
+    {
+        Span<byte> config = stackalloc byte[256];
+        if (file.Read(Find(RegionIndex.Config).Info.FileOffset, config) != config.Length)
+            return null;
+
+        // Each capability is visited once: a list that loops ends after as many as there is room for.
+        int at = config[0x34] & 0xfc;
+        for (int left = 48; left > 0 && at >= 0x40; left--, at = config[at + 1] & 0xfc)
+        {
+            if (config[at] != MsixId)
+                continue;
+            int vectors = (Blittable.Read<ushort>(config[(at + 2)..]) & 0x7ff) + 1;
+            uint table = Blittable.Read<uint>(config[(at + 4)..]);
+            return (table & 7) == index.Value ? (table & ~7u, (ulong)vectors * 16) : null;
+        }
+
+        return null;
+    }
+
+    /// <summary>An answer, in an object so that it is published whole.</summary>
+    private sealed record Region(RegionInfo Info);
+}

@@ -1,0 +1,85 @@
+using Vfio.Native;
+
+namespace Vfio.Kernel;
+
+/// <summary>A container of type 1: <c>/dev/vfio/vfio</c>, for devices that come from their group.</summary>
+public sealed class TypeOneSpace : DmaSpace
+{
+    private const uint FlagRead = 1, FlagWrite = 2, FlagUnmapAll = 2;
+    private const ushort RangeCapability = 1;
+    private readonly ContainerFile _container;
+    private bool _hasIommu;
+
+    /// <summary>Makes an empty one.</summary>
+    /// <param name="container">A descriptor of <c>/dev/vfio/vfio</c> that somebody passed; null to open it. Owned by this object.</param>
+    /// <exception cref="VfioException">The machine has no VFIO, or it speaks another version.</exception>
+    public TypeOneSpace(FileDescriptor? container = null)
+        : base("/dev/vfio/vfio")
+    {
+        _container = new ContainerFile(container ?? KernelFile.Open("/dev/vfio/vfio", Advice.Container));
+        int version = _container.GetApiVersion();
+        if (version == 0)
+            return;
+        _container.Dispose();
+        throw new VfioException("VFIO_GET_API_VERSION", Name, Errno.NotSupported, $"it speaks version {version}, not 0");
+    }
+
+    /// <summary>Whether an IOMMU translates; without one, devices reach all memory, and nothing can be mapped.</summary>
+    public bool IsTranslated => _hasIommu;
+
+    /// <summary>Takes a group in, and chooses the kind of address space with the first.</summary>
+    internal void Take(GroupFile group, bool isTranslated)
+    {
+        group.SetContainer(_container);
+        ContainerExtension type = isTranslated ? ContainerExtension.Type1V2 : ContainerExtension.NoIommu;
+        if (!_container.HasExtension(type))
+            throw new VfioException("VFIO_CHECK_EXTENSION", Name, Errno.NotSupported, $"the kernel has no {type}; load vfio_iommu_type1");
+        _container.SetIommu(type);
+        _hasIommu = isTranslated;
+    }
+
+    private protected override void Attach(DeviceFile device)
+    {
+        // A device that its group gave is in the group's container already.
+    }
+
+    private protected override IReadOnlyList<IovaRange> ReadRanges()
+    {
+        if (!_hasIommu)
+            return IovaRange.Default;
+        byte[] info = _container.GetInfo();
+        ReadOnlySpan<byte> found = InfoBuffer.FindCapability(info, Blittable.Read<vfio_iommu_type1_info>(info).cap_offset, RangeCapability);
+        if (!Blittable.TryRead(found, out vfio_iommu_type1_info_cap_iova_range head))
+            return IovaRange.Default;
+        found = found[Blittable.SizeOf<vfio_iommu_type1_info_cap_iova_range>()..];
+        IovaRange[] ranges = new IovaRange[Math.Min(head.nr_iovas, (uint)(found.Length / Blittable.SizeOf<vfio_iova_range>()))];
+        for (int i = 0; i < ranges.Length; i++)
+        {
+            vfio_iova_range range = Blittable.Read<vfio_iova_range>(found[(i * Blittable.SizeOf<vfio_iova_range>())..]);
+            ranges[i] = Usable(range.start, range.end);
+        }
+
+        return ranges;
+    }
+
+    private protected override void Pin(SharedMemory memory, in DmaMapping mapping)
+    {
+        if (!_hasIommu)
+            throw new VfioException($"map at {mapping.Start}", Name, Errno.NotSupported, "there is no IOMMU: the device reaches physical memory only");
+        _container.MapDma(new vfio_iommu_type1_dma_map
+        {
+            flags = ((mapping.Access & DmaAccess.Read) != 0 ? FlagRead : 0) | ((mapping.Access & DmaAccess.Write) != 0 ? FlagWrite : 0),
+            vaddr = memory.AddressOf(mapping.MemoryOffset),
+            iova = mapping.Start.Value,
+            size = mapping.Length,
+        });
+    }
+
+    private protected override void Unpin(ulong start, ulong length) =>
+        _container.UnmapDma(new vfio_iommu_type1_dma_unmap { iova = start, size = length });
+
+    private protected override void UnpinAll() =>
+        _container.UnmapDma(new vfio_iommu_type1_dma_unmap { flags = FlagUnmapAll });
+
+    private protected override void Close() => _container.Dispose();
+}

@@ -1,0 +1,53 @@
+namespace Vfio.Native;
+
+/// <summary><c>/dev/vfio/vfio</c>: an I/O address space that groups are put into. One method for each ioctl.</summary>
+internal sealed unsafe class ContainerFile(FileDescriptor descriptor) : KernelFile(descriptor, "/dev/vfio/vfio")
+{
+    /// <summary>VFIO_GET_API_VERSION.</summary>
+    internal int GetApiVersion() => Call(KernelRequest.VFIO_GET_API_VERSION, null);
+
+    /// <summary>VFIO_CHECK_EXTENSION.</summary>
+    internal bool HasExtension(ContainerExtension extension) => Call(KernelRequest.VFIO_CHECK_EXTENSION, (void*)(nint)extension) > 0;
+
+    /// <summary>VFIO_SET_IOMMU: chooses the kind of I/O address space, once a group is in it.</summary>
+    internal void SetIommu(ContainerExtension type) => Call(KernelRequest.VFIO_SET_IOMMU, (void*)(nint)type);
+
+    /// <summary>VFIO_IOMMU_GET_INFO: the struct, and the capabilities that follow it.</summary>
+    internal byte[] GetInfo() => InfoBuffer.Ask<vfio_iommu_type1_info>(bytes =>
+    {
+        // SAFETY: the kernel writes at most argsz bytes, which is the length of the pinned buffer.
+        fixed (byte* info = bytes)
+            Call(KernelRequest.VFIO_IOMMU_GET_INFO, info);
+    });
+
+    /// <summary>VFIO_IOMMU_MAP_DMA.</summary>
+    internal void MapDma(in vfio_iommu_type1_dma_map map)
+    {
+        // SAFETY: the kernel reads the copy, which outlives the call, and pins the pages at vaddr.
+        vfio_iommu_type1_dma_map copy = map with { argsz = (uint)sizeof(vfio_iommu_type1_dma_map) };
+        Call(KernelRequest.VFIO_IOMMU_MAP_DMA, &copy);
+    }
+
+    /// <summary>VFIO_IOMMU_UNMAP_DMA.</summary>
+    /// <returns>How many bytes were mapped.</returns>
+    internal ulong UnmapDma(in vfio_iommu_type1_dma_unmap unmap)
+    {
+        // SAFETY: the kernel reads and writes the copy, which outlives the call; no bitmap follows it.
+        vfio_iommu_type1_dma_unmap copy = unmap with { argsz = (uint)sizeof(vfio_iommu_type1_dma_unmap) };
+        Call(KernelRequest.VFIO_IOMMU_UNMAP_DMA, &copy);
+        return copy.size;
+    }
+}
+
+/// <summary>Extensions of a container: what kinds of I/O address space it can be, and what they can do.</summary>
+internal enum ContainerExtension
+{
+    /// <summary>VFIO_TYPE1v2_IOMMU: page tables; mappings are unmapped whole.</summary>
+    Type1V2 = 3,
+
+    /// <summary>VFIO_NOIOMMU_IOMMU: no translation and no protection.</summary>
+    NoIommu = 8,
+
+    /// <summary>VFIO_UNMAP_ALL: one request unmaps everything.</summary>
+    UnmapAll = 9,
+}
