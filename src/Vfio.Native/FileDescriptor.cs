@@ -30,6 +30,20 @@ public sealed class FileDescriptor : SafeHandle
         return copy >= 0 ? new FileDescriptor(copy) : throw VfioException.FromLastError("dup", $"descriptor {Number}");
     }
 
+    /// <summary>Takes ownership of a descriptor that this process was started with; its own children will not have it.</summary>
+    /// <exception cref="VfioException">EBADF: there is no such descriptor.</exception>
+    public static FileDescriptor Inherited(int number) => LibC.fcntl(number, LibC.F_SETFD, LibC.FD_CLOEXEC) == 0
+        ? new FileDescriptor(number)
+        : throw VfioException.FromLastError("use of a passed descriptor", $"descriptor {number}", "whoever starts this process opens it");
+
+    /// <summary>A new descriptor of the same open file, which processes that this one starts will have.</summary>
+    /// <exception cref="VfioException">The process has no descriptors left (EMFILE).</exception>
+    public FileDescriptor DuplicateForChildren()
+    {
+        int copy = LibC.fcntl(Number, LibC.F_DUPFD, 0);
+        return copy >= 0 ? new FileDescriptor(copy) : throw VfioException.FromLastError("dup", $"descriptor {Number}");
+    }
+
     /// <inheritdoc/>
     protected override bool ReleaseHandle() => LibC.close((int)handle) == 0;
 }

@@ -62,6 +62,29 @@ public static class Poll
         return Math.Max(0, count);
     }
 
+    /// <summary>Waits until a socket's peer has closed it, whatever may be read from it.</summary>
+    /// <param name="socket">A connected socket.</param>
+    /// <param name="end">Ends the wait when it is readable.</param>
+    /// <returns>False when <paramref name="end"/> was readable.</returns>
+    public static unsafe bool WaitClosed(FileDescriptor socket, FileDescriptor end)
+    {
+        ArgumentNullException.ThrowIfNull(socket);
+        ArgumentNullException.ThrowIfNull(end);
+        LibC.PollEntry* entries = stackalloc LibC.PollEntry[2];
+        while (true)
+        {
+            // A hangup is reported without being asked for.
+            entries[0] = new() { Descriptor = socket.Number };
+            entries[1] = new() { Descriptor = end.Number, Events = LibC.POLLIN };
+            if (LibC.poll(entries, 2, -1) <= 0)
+                continue;
+            if (entries[1].Returned != 0)
+                return false;
+            if (entries[0].Returned != 0)
+                return true;
+        }
+    }
+
     internal static int Milliseconds(TimeSpan timeout) =>
         timeout < TimeSpan.Zero ? -1 : (int)Math.Min(int.MaxValue, Math.Ceiling(timeout.TotalMilliseconds));
 }

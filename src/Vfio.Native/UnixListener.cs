@@ -8,7 +8,7 @@ public sealed unsafe class UnixListener : IDisposable
     private const int Backlog = 16;
     private static readonly TimeSpan LongestAnswer = TimeSpan.FromSeconds(1);
     private static int _count;
-    private readonly string? _path;
+    private string? _path;
 
     private UnixListener(FileDescriptor descriptor, string? path)
     {
@@ -57,8 +57,27 @@ public sealed unsafe class UnixListener : IDisposable
         }
     }
 
-    /// <summary>Takes a socket that already listens, as a service manager passes it.</summary>
-    public static UnixListener FromDescriptor(FileDescriptor descriptor) => new(descriptor, null);
+    /// <summary>Takes a socket that already listens, as a service manager or a predecessor passes it.</summary>
+    /// <param name="descriptor">The socket; owned.</param>
+    /// <param name="path">Its file, to be removed at the end; null when that is somebody else's matter.</param>
+    /// <exception cref="VfioException">EINVAL: it does not listen; ENOTSOCK: it is no socket. It is closed then.</exception>
+    public static UnixListener FromDescriptor(FileDescriptor descriptor, string? path = null)
+    {
+        ArgumentNullException.ThrowIfNull(descriptor);
+        int listens = 0;
+        uint length = sizeof(int);
+        bool isSocket = LibC.getsockopt(descriptor.Number, LibC.SOL_SOCKET, LibC.SO_ACCEPTCONN, &listens, &length) == 0;
+        if (isSocket && listens != 0)
+            return new UnixListener(descriptor, path);
+        VfioException refusal = isSocket
+            ? new VfioException("listen", $"descriptor {descriptor.Number}", Errno.InvalidArgument, "it is a socket that does not listen")
+            : VfioException.FromLastError("listen", $"descriptor {descriptor.Number}", "pass a UNIX socket that listens");
+        descriptor.Dispose();
+        throw refusal;
+    }
+
+    /// <summary>Leaves the socket's file to somebody else: it stays when this object is disposed.</summary>
+    public void LeaveFile() => _path = null;
 
     /// <summary>Waits for a client.</summary>
     /// <returns>Null once <see cref="Shutdown"/> was called.</returns>
@@ -90,8 +109,10 @@ public sealed unsafe class UnixListener : IDisposable
     public void Dispose()
     {
         Descriptor.Dispose();
-        if (_path is not null)
-            File.Delete(_path);
+
+        // Once: another may listen there by the second time.
+        if (Interlocked.Exchange(ref _path, null) is string path)
+            File.Delete(path);
     }
 
     private static void RemoveStale(string path)

@@ -18,6 +18,8 @@ internal sealed class ServeVerb() : Verb("serve", "Lend a device to other progra
         new("vfio serve model:edu --socket /run/edu.sock", "lend a model; prints the line to paste for QEMU"),
         new("vfio serve model:edu --socket /run/edu.sock --user alice", "to one user only"),
         new("vfio serve unix:/run/a.sock --socket /run/b.sock", "a proxy"),
+        new("vfio serve model:edu --socket /run/edu.sock --handover /run/edu.next", "ready for a successor"),
+        new("vfio serve model:edu --take-over /run/edu.next --handover /run/edu.next", "which takes its socket over, and waits for the next one"),
     ];
 
     /// <inheritdoc/>
@@ -26,6 +28,8 @@ internal sealed class ServeVerb() : Verb("serve", "Lend a device to other progra
         Argument<string> address = Words.Address();
         Option<string?> socket = new("--socket", "--socket-path") { Description = "Where to listen." };
         Option<int?> descriptor = new("--fd") { Description = "A descriptor that listens already, in place of --socket." };
+        Option<string?> takeOver = new("--take-over") { Description = "Where a server waits with --handover: go on with its socket." };
+        Option<string?> handover = new("--handover") { Description = "Where a successor may ask for the socket, of the same user or root." };
         Option<string?> user = new("--user") { Description = "Who may connect, for root to say; otherwise this user and its group." };
         Option<double> patience = new("--patience")
         {
@@ -42,6 +46,8 @@ internal sealed class ServeVerb() : Verb("serve", "Lend a device to other progra
         command.Add(address);
         command.Add(socket);
         command.Add(descriptor);
+        command.Add(takeOver);
+        command.Add(handover);
         command.Add(user);
         command.Add(libvirt);
         command.Add(patience);
@@ -50,8 +56,9 @@ internal sealed class ServeVerb() : Verb("serve", "Lend a device to other progra
         command.Add(verbose);
         command.Validators.Add(result =>
         {
-            if (result.GetValue(socket) is null == result.GetValue(descriptor) is null)
-                result.AddError("Give either --socket PATH or --fd NUMBER.");
+            int given = new object?[] { result.GetValue(socket), result.GetValue(descriptor), result.GetValue(takeOver) }.Count(value => value is not null);
+            if (given > 1 || (given == 0 && !SocketActivation.IsActivated))
+                result.AddError("Give one of --socket PATH, --fd NUMBER and --take-over PATH, or be started by a socket unit.");
             if (result.GetValue(spin) is not null && result.GetValue(poll))
                 result.AddError("Give either --spin MICROSECONDS or --poll.");
             if (result.GetValue(spin) is not (null or (>= 0 and <= 1_000_000)))
@@ -61,10 +68,8 @@ internal sealed class ServeVerb() : Verb("serve", "Lend a device to other progra
         {
             using ILoggerFactory logging = CreateLogging(parsed.GetValue(verbose));
             TimeSpan wait = TimeSpan.FromSeconds(parsed.GetValue(patience));
-            VfioUserServerOptions options = new()
+            VfioUserServerOptions options = WhereToListen(parsed.GetValue(socket), parsed.GetValue(descriptor), parsed.GetValue(takeOver)) with
             {
-                Path = parsed.GetValue(socket),
-                Listener = parsed.GetValue(descriptor) is { } number ? new FileDescriptor(number) : null,
                 HandshakeTimeout = wait,
                 MessageTimeout = wait,
                 SendTimeout = wait,
@@ -74,11 +79,21 @@ internal sealed class ServeVerb() : Verb("serve", "Lend a device to other progra
                 Logger = logging.CreateLogger("vfio"),
             };
             await ServeAsync(
-                parsed.GetValue(address)!, options, parsed.GetValue(user), parsed.GetValue(libvirt), parsed.InvocationConfiguration.Output);
+                parsed.GetValue(address)!, options, parsed.GetValue(user), parsed.GetValue(libvirt), parsed.GetValue(handover),
+                parsed.InvocationConfiguration.Output);
         });
     }
 
-    private static async Task ServeAsync(string address, VfioUserServerOptions options, string? user, bool libvirt, TextWriter output)
+    private static VfioUserServerOptions WhereToListen(string? path, int? descriptor, string? predecessor)
+    {
+        if (predecessor is not null)
+            return HandoverPoint.TakeOver(predecessor, TimeSpan.FromMinutes(1));
+        FileDescriptor? listener = descriptor is { } number ? FileDescriptor.Inherited(number) : path is null ? SocketActivation.TakeListener() : null;
+        return new VfioUserServerOptions { Path = path, Listener = listener };
+    }
+
+    private static async Task ServeAsync(
+        string address, VfioUserServerOptions options, string? user, bool libvirt, string? handover, TextWriter output)
     {
         using CancellationTokenSource end = new();
         using PosixSignalRegistration terminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, Stop);
@@ -88,7 +103,19 @@ internal sealed class ServeVerb() : Verb("serve", "Lend a device to other progra
         if (user is not null && options.Path is not null)
             UserAccount.Find(user).TakeOwnership(options.Path);
 
+        using HandoverPoint? point = handover is null ? null : new HandoverPoint(handover);
         Invitation.Write(output, options.Path, libvirt);
+        if (point is not null)
+        {
+            using CancellationTokenSource pause = CancellationTokenSource.CreateLinkedTokenSource(end.Token);
+            Task serving = server.RunAsync(pause.Token);
+            bool isAsked = await point.WaitAsync(end.Token);
+            await pause.CancelAsync();
+            await serving;
+            if (isAsked && server.HandOver(point))
+                return;
+        }
+
         await server.RunAsync(end.Token);
 
         void Stop(PosixSignalContext signal)

@@ -9,7 +9,7 @@ internal sealed class ClientChannel : IDisposable
 {
     private readonly UnixSocket _socket;
     private readonly string _name;
-    private readonly TimeSpan _timeout;
+    private TimeSpan _timeout;
     private readonly MessageBuffer _in;
     private readonly MessageSender _sender;
     private readonly Spinner _spinner;
@@ -44,6 +44,9 @@ internal sealed class ClientChannel : IDisposable
 
     /// <summary>Whether nothing can be asked any more.</summary>
     internal bool IsBroken => _broken is not null;
+
+    /// <summary>Whether the server went away, rather than broke the protocol.</summary>
+    internal bool IsLost => _broken is not null && _brokenErrno == Errno.ConnectionReset;
 
     /// <summary>Sends a command and waits for its reply.</summary>
     /// <param name="command">What is asked.</param>
@@ -175,6 +178,13 @@ internal sealed class ClientChannel : IDisposable
         }
 
         return new VfioException("the connection", _name, errno, reason);
+    }
+
+    /// <summary>Changes how long the server may take to answer.</summary>
+    internal void SetTimeout(TimeSpan timeout)
+    {
+        _timeout = timeout;
+        _socket.SetReceiveTimeout(timeout);
     }
 
     /// <summary>Makes a request that is under way in another thread fail.</summary>

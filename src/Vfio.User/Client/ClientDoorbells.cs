@@ -13,7 +13,7 @@ internal sealed class ClientDoorbells(ClientChannel channel, string name) : IDis
     private const int MaxBytes = 4096;
     private const uint IsPio = 2;
     private readonly Dictionary<RegionIndex, Doorbell[]> _known = [];
-    private readonly List<EventFd> _events = [];
+    private List<EventFd> _events = [];
 
     /// <summary>The doorbells of a region; none when the server does not know the command.</summary>
     /// <param name="region">Its number and length.</param>
@@ -24,6 +24,15 @@ internal sealed class ClientDoorbells(ClientChannel channel, string name) : IDis
         Doorbell[] asked = region.Length == 0 ? [] : Ask(region);
         _known.Add(region.Index, asked);
         return asked;
+    }
+
+    /// <summary>Hands out what is to be disposed; there are no doorbells any more.</summary>
+    internal IDisposable Take()
+    {
+        ClientDoorbells taken = new(channel, name) { _events = _events };
+        _events = [];
+        _known.Clear();
+        return taken;
     }
 
     /// <inheritdoc/>

@@ -12,6 +12,7 @@ internal sealed class TwinPump : IDisposable
     private readonly DmaMappings _mappings;
     private readonly VfioUserClientOptions _options;
     private Thread? _thread;
+    private bool _isDisposed;
 
     /// <summary>Takes the socket; no thread yet.</summary>
     /// <param name="socket">The twin socket; owned.</param>
@@ -29,7 +30,7 @@ internal sealed class TwinPump : IDisposable
     /// <summary>Starts the thread, when it has not been yet; with the client's gate held.</summary>
     internal void Start()
     {
-        if (_thread is not null)
+        if (_thread is not null || _isDisposed)
             return;
         _thread = new Thread(Run) { IsBackground = true, Name = "vfio-user twin socket" };
         _thread.Start();
@@ -38,6 +39,9 @@ internal sealed class TwinPump : IDisposable
     /// <summary>Ends the thread; from any other.</summary>
     public void Dispose()
     {
+        if (_isDisposed)
+            return;
+        _isDisposed = true;
         _socket.Shutdown();
         if (_thread != Thread.CurrentThread)
             _thread?.Join();

@@ -1,5 +1,3 @@
-using Vfio.Native;
-
 namespace Vfio.User;
 
 /// <content>DMA.</content>
@@ -9,32 +7,18 @@ public sealed partial class VfioUserClient
     public void MapDma(in DmaMapping mapping)
     {
         ArgumentNullException.ThrowIfNull(mapping.Memory);
-        string operation = "DMA_MAP";
+        const string Operation = "DMA_MAP";
         if (mapping.Length == 0 || mapping.Length - 1 > ulong.MaxValue - mapping.Start.Value || mapping.Length > ulong.MaxValue - mapping.MemoryOffset)
-            throw new VfioException(operation, Name, Errno.InvalidArgument, $"{mapping.Length} bytes at {mapping.Start} are no range");
+            throw new VfioException(Operation, Name, Errno.InvalidArgument, $"{mapping.Length} bytes at {mapping.Start} are no range");
         lock (_gate)
         {
             if (_mappings.Overlaps(mapping.Start, mapping.Length))
-                throw new VfioException(operation, Name, Errno.Exists, $"part of {mapping.Length} bytes at {mapping.Start} is mapped already");
-            SharedMemory? shared = mapping.Memory.Shared;
-            DmaMapMessage message = new()
-            {
-                ArgSize = (uint)Blittable.SizeOf<DmaMapMessage>(),
-                Flags = mapping.Access,
-                Offset = shared is null ? 0 : shared.FileOffset + mapping.MemoryOffset,
-                Address = mapping.Start.Value,
-                Size = mapping.Length,
-            };
-            ReadOnlySpan<FileDescriptor> descriptors = shared is null ? default : [shared.File];
-            // The server may ask for the memory as soon as it has the message.
+                throw new VfioException(Operation, Name, Errno.Exists, $"part of {mapping.Length} bytes at {mapping.Start} is mapped already");
             _mappings.Add(mapping);
-            _twin?.Start();
             bool mapped = false;
             try
             {
-                Errno error = _channel.Request(Command.DmaMap, Blittable.AsBytes(ref message), default, descriptors, out _);
-                if (error != Errno.None)
-                    throw new VfioException(operation, Name, error, $"{mapping.Length} bytes at {mapping.Start}");
+                Map(mapping);
                 mapped = true;
             }
             finally
@@ -43,7 +27,7 @@ public sealed partial class VfioUserClient
                     _mappings.RemoveAt(place);
             }
 
-            KeepPump();
+            Connection.KeepAnswering();
         }
     }
 
@@ -52,21 +36,21 @@ public sealed partial class VfioUserClient
     {
         lock (_gate)
         {
+            int first = 0;
+            int count = 0;
             Errno found = length == 0 || length - 1 > ulong.MaxValue - start.Value
                 ? Errno.InvalidArgument
-                : _mappings.Find(start, length, out int _, out int _);
+                : _mappings.Find(start, length, out first, out count);
             if (found != Errno.None)
                 throw new VfioException("DMA_UNMAP", Name, found, $"{length} bytes at {start}");
-            _mappings.Find(start, length, out int first, out int count);
             ulong bytes = 0;
             for (int i = 0; i < count; i++)
             {
                 bytes += _mappings.All[first].Length;
-                Unmap(_mappings.All[first].Start, _mappings.All[first].Length, DmaUnmapFlags.None);
-                _mappings.RemoveAt(first);
+                UnmapAt(first);
             }
 
-            KeepPump();
+            Connection.KeepAnswering();
             return bytes;
         }
     }
@@ -76,60 +60,50 @@ public sealed partial class VfioUserClient
     {
         lock (_gate)
         {
-            // The flag is QEMU's and libvfio-user's; a server of the bare specification refuses it.
-            if (_mappings.Count > 1 && TryUnmap(default, 0, DmaUnmapFlags.All) == Errno.None)
-                _mappings.Clear();
-            while (_mappings.Count > 0)
+            try
             {
-                DmaMapping last = _mappings.All[^1];
-                Unmap(last.Start, last.Length, DmaUnmapFlags.None);
-                _mappings.RemoveAt(_mappings.Count - 1);
+                if (_mappings.Count > 1 && Connection.TryUnmapAll())
+                    _mappings.Clear();
+            }
+            catch (VfioException) when (IsLost)
+            {
+                _mappings.Clear();
+                _reconnector!.Reconnect();
             }
 
-            KeepPump();
+            while (_mappings.Count > 0)
+                UnmapAt(_mappings.Count - 1);
+            Connection.KeepAnswering();
         }
     }
 
-    private void Unmap(Iova start, ulong length, DmaUnmapFlags flags)
+    private void Map(in DmaMapping mapping)
     {
-        Errno error = TryUnmap(start, length, flags);
-        if (error != Errno.None)
-            throw new VfioException("DMA_UNMAP", Name, error, $"{length} bytes at {start}");
+        try
+        {
+            Connection.Map(mapping);
+        }
+        catch (VfioException) when (IsLost)
+        {
+            // It is among the mappings already, so it is mapped with them.
+            _reconnector!.Reconnect();
+        }
     }
 
-    private Errno TryUnmap(Iova start, ulong length, DmaUnmapFlags flags)
+    private void UnmapAt(int place)
     {
-        DmaUnmapMessage message = new()
+        DmaMapping mapping = _mappings.All[place];
+        try
         {
-            ArgSize = (uint)Blittable.SizeOf<DmaUnmapMessage>(),
-            Flags = flags,
-            Address = start.Value,
-            Size = length,
-        };
-        return _channel.Request(Command.DmaUnmap, Blittable.AsBytes(ref message), default, default, out _);
-    }
-
-    /// <summary>Starts or ends the thread that answers, by whether the server may ask.</summary>
-    private void KeepPump()
-    {
-        if (_twin is not null)
+            Connection.Unmap(mapping.Start, mapping.Length);
+        }
+        catch (VfioException) when (IsLost)
         {
-            if (_options.AlwaysAnswer || _mappings.Count > 0)
-                _twin.Start();
+            _mappings.RemoveAt(place);
+            _reconnector!.Reconnect();
             return;
         }
 
-        _retired.RemoveAll(pump => !pump.IsAlive);
-        bool needed = _options.AlwaysAnswer || _mappings.ByMessage > 0;
-        if (needed && _pump is null)
-        {
-            _pump = new DmaPump(_gate, _channel);
-        }
-        else if (!needed && _pump is not null)
-        {
-            _pump.Stop();
-            _retired.Add(_pump);
-            _pump = null;
-        }
+        _mappings.RemoveAt(place);
     }
 }

@@ -6,75 +6,54 @@ namespace Vfio.User;
 public sealed partial class VfioUserClient : IMigratableDevice, IDirtyTracker
 {
     /// <inheritdoc/>
-    public MigrationFeatures Migration
-    {
-        get
-        {
-            lock (_gate)
-                return _migration.Features;
-        }
-    }
+    public MigrationFeatures Migration => Ask(static connection => connection.Migration.Features);
 
     /// <inheritdoc/>
-    public MigrationState MigrationState
-    {
-        get
-        {
-            lock (_gate)
-                return _migration.GetState();
-        }
-    }
+    public MigrationState MigrationState => Ask(static connection => connection.Migration.GetState());
 
     /// <inheritdoc/>
-    public bool TracksDirtyPages
-    {
-        get
-        {
-            lock (_gate)
-                return _migration.TracksDirtyPages;
-        }
-    }
+    public bool TracksDirtyPages => Ask(static connection => connection.Migration.TracksDirtyPages);
 
     /// <inheritdoc/>
     public void SetMigrationState(MigrationState target)
     {
         lock (_gate)
-            _migration.SetState(target);
+            Connection.Migration.SetState(target);
     }
 
     /// <inheritdoc/>
     public int ReadMigrationData(Span<byte> destination)
     {
         lock (_gate)
-            return _migration.Read(destination);
+            return Connection.Migration.Read(destination);
     }
 
     /// <inheritdoc/>
     public void WriteMigrationData(ReadOnlySpan<byte> source)
     {
         lock (_gate)
-            _migration.Write(source);
+            Connection.Migration.Write(source);
     }
 
     /// <inheritdoc/>
     public ulong StartDirtyTracking(ulong pageBytes, ReadOnlySpan<IovaRange> ranges)
     {
         lock (_gate)
-            return _migration.StartTracking(pageBytes, ranges);
+            return Connection.Migration.StartTracking(pageBytes, ranges);
     }
 
     /// <inheritdoc/>
     public void StopDirtyTracking()
     {
         lock (_gate)
-            _migration.StopTracking();
+            Connection.Migration.StopTracking();
     }
 
     /// <inheritdoc/>
     public void ReportDirtyPages(Iova start, ulong length, ulong pageBytes, Span<byte> bitmap)
     {
         lock (_gate)
-            _migration.Report(start, length, pageBytes, bitmap);
+            Connection.Migration.Report(start, length, pageBytes, bitmap);
     }
 
     /// <inheritdoc/>
@@ -84,18 +63,18 @@ public sealed partial class VfioUserClient : IMigratableDevice, IDirtyTracker
         const string Operation = "DMA_UNMAP";
         lock (_gate)
         {
-            _migration.CheckBitmap(Operation, start, length, pageBytes, bitmap.Length);
+            Connection.Migration.CheckBitmap(Operation, start, length, pageBytes, bitmap.Length);
             Errno error = _mappings.Find(start, length, out int place, out int count);
             bool isWhole = error == Errno.None && count == 1
                 && _mappings.All[place].Start == start && _mappings.All[place].Length == length;
-            if (error == Errno.None && (!isWhole || !_migration.FitsMessage(length, pageBytes)))
+            if (error == Errno.None && (!isWhole || !Connection.Migration.FitsMessage(length, pageBytes)))
                 error = Errno.InvalidArgument;
             if (error == Errno.None)
-                error = _migration.Unmap(start, length, pageBytes, bitmap);
+                error = Connection.Migration.Unmap(start, length, pageBytes, bitmap);
             if (error != Errno.None)
                 throw new VfioException(Operation, Name, error, $"{length} bytes at {start}, with a report");
             _mappings.RemoveAt(place);
-            KeepPump();
+            Connection.KeepAnswering();
             return length;
         }
     }

@@ -8,28 +8,17 @@ namespace Vfio.User;
 /// nothing.</para>
 /// <para>Memory that this process shares is passed by descriptor. Other memory stays here, and the server asks for it: a thread
 /// answers as long as such memory is mapped. <see cref="DmaMemory.Read"/> and <see cref="DmaMemory.Write"/> of that memory are then
-/// called with the client's lock held, and must not call the client.</para>
+/// called with a lock of the client held, and must not call the client.</para>
 /// <para>A server that breaks the protocol, or does not answer in time, loses the connection: that call and every later one fail with
 /// the reason. Disposing closes the connection, and so gives the device back.</para>
+/// <para>A server that goes away is waited for where <see cref="VfioUserClientOptions.ReconnectTimeout"/> says so.</para>
 /// </remarks>
 public sealed partial class VfioUserClient : IVfioDevice
 {
     private readonly object _gate = new();
-    private readonly VfioUserClientOptions _options;
     private readonly DmaMappings _mappings = new();
-    private readonly ClientChannel _channel;
-    private readonly ServerFacts _facts;
-    private readonly InterruptRequests _interruptRequests;
-    private readonly MigrationRequests _migration;
-    private readonly RegionInfo?[] _regions;
-    private readonly InterruptInfo?[] _interrupts;
-    private readonly List<DmaPump> _retired = [];
-    private readonly ClientDoorbells _doorbells;
-    private readonly TwinPump? _twin;
-    private readonly MultiWrites? _multiWrites;
-    private readonly int _maxTransferBytes;
-    private bool _postsWrites;
-    private DmaPump? _pump;
+    private readonly ServerConnection _first;
+    private readonly Reconnector? _reconnector;
     private int _disposed;
 
     /// <summary>Negotiates over a connected socket and asks what the device is.</summary>
@@ -38,77 +27,74 @@ public sealed partial class VfioUserClient : IVfioDevice
     /// <param name="options">Limits and habits; null for the defaults.</param>
     /// <exception cref="VfioException">The server refused, or does not speak the protocol.</exception>
     public VfioUserClient(UnixSocket socket, string name, VfioUserClientOptions? options = null)
+        : this(socket, name, null, options)
+    {
+    }
+
+    private VfioUserClient(UnixSocket socket, string name, string? path, VfioUserClientOptions? options)
     {
         ArgumentNullException.ThrowIfNull(socket);
         ArgumentNullException.ThrowIfNull(name);
         Name = name;
-        _options = options ?? new VfioUserClientOptions();
+        options ??= new VfioUserClientOptions();
         try
         {
-            _options.Check();
-            _channel = new ClientChannel(socket, name, _mappings, _options);
-            _facts = new ServerFacts(_channel, name, _options);
-            Capabilities server = _facts.Negotiate(out UnixSocket? twin);
-            _twin = twin is null ? null : new TwinPump(twin, _channel, _mappings, _options);
-            _doorbells = new ClientDoorbells(_channel, name);
-            _maxTransferBytes = (int)Math.Min(server.MaxDataTransferBytes ?? Protocol.DefaultDataTransferBytes, (ulong)_options.MaxDataTransferBytes);
-            int maxDescriptors = (int)Math.Min(server.MaxMessageDescriptors ?? 1, UnixSocket.MaxDescriptors);
-            _interruptRequests = new InterruptRequests(_channel, name, maxDescriptors, _maxTransferBytes);
-            _migration = new MigrationRequests(_channel, name, _maxTransferBytes);
-            Info = _facts.AskDevice();
-            _regions = new RegionInfo?[Info.RegionCount];
-            _interrupts = new InterruptInfo?[Info.InterruptCount];
-            _postsWrites = _options.PostedWrites;
-            if (server.WriteMultiple is true)
-                _multiWrites = new MultiWrites(_channel, name);
-            KeepPump();
+            options.Check();
         }
         catch
         {
-            CloseRegions();
-            _doorbells?.Dispose();
-            _twin?.Dispose();
-            _channel?.Dispose();
             socket.Dispose();
+            throw;
+        }
+
+        _first = new ServerConnection(socket, name, _gate, _mappings, options, Deadline.Never);
+        if (path is null || options.ReconnectTimeout == TimeSpan.Zero)
+            return;
+        try
+        {
+            lock (_gate)
+                _reconnector = new Reconnector(path, _gate, _first, _mappings, options, () => Restarted?.Invoke());
+        }
+        catch
+        {
+            _first.Shutdown();
+            _first.StopAnswering();
+            _first.Dispose();
             throw;
         }
     }
 
     /// <inheritdoc/>
+    public event Action? Restarted;
+
+    /// <summary>How often the server was lost and found again.</summary>
+    public int Restarts => _reconnector?.Restarts ?? 0;
+
+    /// <inheritdoc/>
     public string Name { get; }
 
     /// <inheritdoc/>
-    public DeviceInfo Info { get; }
+    public DeviceInfo Info => _first.Info;
+
+    private ServerConnection Connection => _reconnector?.Connection ?? _first;
+
+    private bool IsLost => _reconnector is { IsLost: true };
 
     /// <summary>Connects to a server.</summary>
     /// <param name="path">The socket's file.</param>
     /// <param name="options">Limits and habits; null for the defaults.</param>
     /// <exception cref="VfioException">Nobody listens there, this user may not, or the server refused.</exception>
     public static VfioUserClient Connect(string path, VfioUserClientOptions? options = null) =>
-        new(UnixSocket.Connect(path, options?.Timeout ?? Timeout.InfiniteTimeSpan), $"unix:{path}", options);
+        new(UnixSocket.Connect(path, options?.Timeout ?? Timeout.InfiniteTimeSpan), $"unix:{path}", path, options);
 
     /// <inheritdoc/>
-    public RegionInfo GetRegion(RegionIndex region)
-    {
-        if (region.Value >= (uint)_regions.Length)
-            throw new VfioException($"info of {region}", Name, Errno.InvalidArgument, $"the device has {_regions.Length} regions");
-        lock (_gate)
-        {
-            // The answer to the first question comes after all that was posted before; from then on stores may go beside the socket.
-            RegionInfo info = _regions[region.Value] ??= _facts.AskRegion(region);
-            _postsWrites &= !info.IsMappable;
-            return info;
-        }
-    }
+    public RegionInfo GetRegion(RegionIndex region) => Ask(connection => connection.GetRegion(region));
 
     /// <inheritdoc/>
-    public InterruptInfo GetInterrupt(InterruptIndex index)
-    {
-        if (index.Value >= (uint)_interrupts.Length)
-            throw new VfioException($"info of {index}", Name, Errno.InvalidArgument, $"the device has {_interrupts.Length} kinds of interrupt");
-        lock (_gate)
-            return _interrupts[index.Value] ??= _facts.AskInterrupt(index);
-    }
+    public InterruptInfo GetInterrupt(InterruptIndex index) => Ask(connection => connection.GetInterrupt(index));
+
+    /// <inheritdoc/>
+    public IReadOnlyList<Doorbell> GetDoorbells(RegionIndex region) => Ask(connection => connection.GetDoorbells(region));
 
     /// <inheritdoc/>
     public void ReadRegion(RegionIndex region, ulong offset, Span<byte> destination)
@@ -116,17 +102,15 @@ public sealed partial class VfioUserClient : IVfioDevice
         CheckRange(region, offset, destination.Length);
         lock (_gate)
         {
-            while (destination.Length > 0)
+            try
             {
-                RegionAccess access = Access(region, offset, destination.Length);
-                Errno error = _channel.Request(Command.RegionRead, Blittable.AsBytes(ref access), default, default, out ReadOnlySpan<byte> reply);
-                if (error != Errno.None)
-                    throw Refused("read", region, offset, error);
-                int count = (int)access.Count;
-                ReadOnlySpan<byte> data = Echo(Command.RegionRead, access, reply, count);
-                data.CopyTo(destination);
-                destination = destination[count..];
-                offset += (ulong)count;
+                Connection.ReadRegion(region, offset, destination);
+            }
+            catch (VfioException) when (IsLost)
+            {
+                // Nothing was done to a device that is there no more, so nothing is done twice.
+                _reconnector!.Reconnect();
+                Connection.ReadRegion(region, offset, destination);
             }
         }
     }
@@ -137,15 +121,15 @@ public sealed partial class VfioUserClient : IVfioDevice
         CheckRange(region, offset, source.Length);
         lock (_gate)
         {
-            if (_options.RingDoorbells && TryRing(region, offset, source))
-                return;
-            while (source.Length > 0)
+            try
             {
-                RegionAccess access = Access(region, offset, source.Length);
-                int count = (int)access.Count;
-                WriteOnce(region, offset, ref access, source[..count]);
-                source = source[count..];
-                offset += (ulong)count;
+                Connection.WriteRegion(region, offset, source);
+                _reconnector?.State.Note(region, offset, source);
+            }
+            catch (VfioException) when (IsLost)
+            {
+                _reconnector!.Reconnect();
+                throw LostWrite(region, offset);
             }
         }
     }
@@ -162,33 +146,36 @@ public sealed partial class VfioUserClient : IVfioDevice
 
         lock (_gate)
         {
-            if (_multiWrites is not null && writes.Length > 1)
+            try
             {
-                _multiWrites.Send(writes, _postsWrites);
-                return;
+                Connection.WriteRegions(writes);
+                _reconnector?.State.Note(writes);
             }
-
-            foreach (SmallWrite write in writes)
+            catch (VfioException) when (IsLost)
             {
-                ulong value = write.Value;
-                WriteRegion(write.Region, write.Offset, Blittable.AsBytes(ref value)[..write.Width]);
+                _reconnector!.Reconnect();
+                throw LostWrite(writes[0].Region, writes[0].Offset);
             }
         }
-    }
-
-    /// <inheritdoc/>
-    public IReadOnlyList<Doorbell> GetDoorbells(RegionIndex region)
-    {
-        RegionInfo info = GetRegion(region);
-        lock (_gate)
-            return _doorbells.Get(info);
     }
 
     /// <inheritdoc/>
     public void SetInterrupts(in InterruptRequest request)
     {
         lock (_gate)
-            _interruptRequests.Send(request);
+        {
+            try
+            {
+                Connection.SetInterrupts(request);
+            }
+            catch (VfioException) when (IsLost)
+            {
+                _reconnector!.Reconnect();
+                Connection.SetInterrupts(request);
+            }
+
+            _reconnector?.State.Note(request);
+        }
     }
 
     /// <inheritdoc/>
@@ -196,9 +183,15 @@ public sealed partial class VfioUserClient : IVfioDevice
     {
         lock (_gate)
         {
-            Errno error = _channel.Request(Command.DeviceReset, default, default, default, out _);
-            if (error != Errno.None)
-                throw new VfioException("DEVICE_RESET", Name, error);
+            try
+            {
+                Connection.Reset();
+            }
+            catch (VfioException) when (IsLost)
+            {
+                // A device that was just opened is as after a reset.
+                _reconnector!.Reconnect();
+            }
         }
     }
 
@@ -208,85 +201,48 @@ public sealed partial class VfioUserClient : IVfioDevice
         if (Interlocked.Exchange(ref _disposed, 1) != 0)
             return;
         // A call that is under way in another thread fails, and lets go of the gate.
-        _channel.Shutdown();
-        DmaPump? pump;
+        _reconnector?.Stop();
+        Connection.Shutdown();
+        ServerConnection last;
         lock (_gate)
         {
-            _channel.Break(Errno.Shutdown, "it was closed by this side");
-            pump = _pump;
-            _pump = null;
+            last = Connection;
+            last.Shutdown();
+            last.Break(Errno.Shutdown, "it was closed by this side");
         }
 
-        pump?.Stop();
-        pump?.Join();
-        foreach (DmaPump retired in _retired)
-            retired.Join();
-        _twin?.Dispose();
+        last.StopAnswering();
+        _reconnector?.Dispose();
         lock (_gate)
         {
-            _channel.Dispose();
+            last.Dispose();
             _mappings.Clear();
-            _doorbells.Dispose();
-            CloseRegions();
         }
     }
 
-    private bool TryRing(RegionIndex region, ulong offset, ReadOnlySpan<byte> source)
+    private T Ask<T>(Func<ServerConnection, T> question)
     {
-        if (source.Length > sizeof(ulong) || region.Value >= (uint)_regions.Length)
-            return false;
-        ulong value = 0;
-        source.CopyTo(Blittable.AsBytes(ref value));
-        foreach (Doorbell bell in _doorbells.Get(GetRegion(region)))
+        lock (_gate)
         {
-            if (bell.IsRungBy(offset, source.Length, value))
+            try
             {
-                bell.Event!.Signal();
-                return true;
+                return question(Connection);
+            }
+            catch (VfioException) when (IsLost)
+            {
+                _reconnector!.Reconnect();
+                return question(Connection);
             }
         }
-
-        return false;
     }
 
-    private RegionAccess Access(RegionIndex region, ulong offset, int length) =>
-        new() { Offset = offset, Region = region.Value, Count = (uint)Math.Min(length, _maxTransferBytes) };
-
-    private void WriteOnce(RegionIndex region, ulong offset, ref RegionAccess access, ReadOnlySpan<byte> source)
-    {
-        if (_postsWrites)
-        {
-            _channel.Post(Command.RegionWrite, Blittable.AsBytes(ref access), source);
-            return;
-        }
-
-        Errno error = _channel.Request(Command.RegionWrite, Blittable.AsBytes(ref access), source, default, out ReadOnlySpan<byte> reply);
-        if (error != Errno.None)
-            throw Refused("write", region, offset, error);
-        Echo(Command.RegionWrite, access, reply, 0);
-    }
-
-    /// <summary>Checks that a reply repeats the request and has as much data as was asked for.</summary>
-    private ReadOnlySpan<byte> Echo(Command command, in RegionAccess access, ReadOnlySpan<byte> reply, int dataBytes)
-    {
-        int length = Blittable.SizeOf<RegionAccess>();
-        if (reply.Length != length + dataBytes || Blittable.Read<RegionAccess>(reply).Count != access.Count)
-            throw _channel.Break(Errno.Protocol, $"its reply to {command} of {access.Count} bytes has {reply.Length} bytes");
-        return reply[length..];
-    }
+    private VfioException LostWrite(RegionIndex region, ulong offset) => new(
+        $"write of {region} at 0x{offset:x}", Name, Errno.ConnectionReset,
+        "the server was restarted: the device is as after a reset, and the write may have been done before it or not");
 
     private void CheckRange(RegionIndex region, ulong offset, int length)
     {
         if ((ulong)length > ulong.MaxValue - offset)
             throw new VfioException($"access of {region} at 0x{offset:x}", Name, Errno.InvalidArgument, "the range wraps");
-    }
-
-    private VfioException Refused(string access, RegionIndex region, ulong offset, Errno error) =>
-        new($"{access} of {region} at 0x{offset:x}", Name, error);
-
-    private void CloseRegions()
-    {
-        foreach (RegionInfo? region in _regions ?? [])
-            region?.File?.Dispose();
     }
 }

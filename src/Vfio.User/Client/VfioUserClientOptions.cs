@@ -1,3 +1,6 @@
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Logging.Abstractions;
+
 namespace Vfio.User;
 
 /// <summary>How a client behaves towards its server.</summary>
@@ -6,6 +9,20 @@ public sealed record VfioUserClientOptions
     /// <summary>How long the server may take to answer, or to read what it is sent, before the connection is given up; for ever
     /// unless said otherwise, because a reset may take any time.</summary>
     public TimeSpan Timeout { get; init; } = System.Threading.Timeout.InfiniteTimeSpan;
+
+    /// <summary>How long a server that went away is waited for, when the client was made by <see cref="VfioUserClient.Connect"/>; not at
+    /// all unless said otherwise.</summary>
+    /// <remarks>
+    /// <para>A server that comes back in time, with the same device, is told all that is mapped and bound. The device is as after a
+    /// reset: <see cref="IVfioDevice.Restarted"/> says so, and every vector that is bound, ERR too, fires once, for what fired
+    /// meanwhile is lost. Memory and I/O decoding are turned on again, bus mastering is not.</para>
+    /// <para>Calls wait meanwhile. A read, a request of interrupts and a mapping are carried out by the new server; a write that was
+    /// under way fails with ECONNRESET, for it may have been done or not.</para>
+    /// </remarks>
+    public TimeSpan ReconnectTimeout { get; init; }
+
+    /// <summary>Where a server that is lost or found again is logged (warning), or given up (error).</summary>
+    public ILogger Logger { get; init; } = NullLogger.Instance;
 
     /// <summary>Send region writes without asking for a reply: they cost one system call, stay in order with all other messages, and
     /// their errors are lost. Ends when the caller asks for a region that can be mapped, for its stores could overtake messages.</summary>

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using Microsoft.Extensions.Logging;
 using Vfio.Native;
 
@@ -44,6 +45,7 @@ internal sealed class ServerSession
     /// <summary>Serves until the client or the server ends the session. Nothing a client does makes it throw.</summary>
     internal void Run()
     {
+        using Activity? span = ServerTelemetry.StartSession();
         try
         {
             Deadline handshake = new(_options.HandshakeTimeout);
@@ -54,10 +56,12 @@ internal sealed class ServerSession
         {
             // A fault of this library, or of the process: out of memory, say. The next client may fare better.
             ServerLog.SessionFailed(_logger, failure);
+            span?.SetStatus(ActivityStatusCode.Error, failure.Message);
         }
         finally
         {
             End();
+            ServerTelemetry.EndSession(span, _device?.Name, _messages, _channel.EndReason);
         }
     }
 
@@ -89,6 +93,7 @@ internal sealed class ServerSession
         _messages++;
         reply.Open();
         Errno error = lost ? Errno.TooManyOpenFiles : TryExecute(header.Command, body, descriptors, reply);
+        ServerTelemetry.CountMessage(isRefused: error != Errno.None);
         if (error != Errno.None && _logger.IsEnabled(LogLevel.Debug))
             ServerLog.Refused(_logger, _device?.Name ?? "no device", header.Command, error);
         if (header.WantsNoReply)

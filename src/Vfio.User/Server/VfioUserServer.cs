@@ -37,10 +37,10 @@ public sealed class VfioUserServer : IDisposable
         _options = options;
         try
         {
-            if (options.Path is string path)
+            if (options.Listener is FileDescriptor listener)
+                _listener = UnixListener.FromDescriptor(listener, options.Path);
+            else if (options.Path is string path)
                 _listener = UnixListener.Bind(path, Mode);
-            else if (options.Listener is FileDescriptor listener)
-                _listener = UnixListener.FromDescriptor(listener);
         }
         catch
         {
@@ -89,6 +89,22 @@ public sealed class VfioUserServer : IDisposable
             buffers.Clear();
             _buffers = buffers;
         }
+    }
+
+    /// <summary>Gives the listening socket to a successor that waits for it; its clients find the socket there all the time.</summary>
+    /// <remarks>After <see cref="Run"/> has ended, and once a point. When the successor is gone by now <see cref="Run"/> may be called
+    /// again.</remarks>
+    /// <param name="successor">The connection of <see cref="HandoverPoint"/>.</param>
+    /// <returns>Whether the successor has it; this server is of no use any more then, and its socket's file stays.</returns>
+    /// <exception cref="InvalidOperationException">The server has nowhere to listen.</exception>
+    public bool HandOver(HandoverPoint successor)
+    {
+        ArgumentNullException.ThrowIfNull(successor);
+        UnixListener listener = _listener ?? throw new InvalidOperationException("the server has neither a path nor a listener");
+        if (!successor.Give(listener.Descriptor, _options.Path))
+            return false;
+        listener.LeaveFile();
+        return true;
     }
 
     /// <summary>Stops listening and removes the socket's file. Cancel and await <see cref="Run"/> first.</summary>

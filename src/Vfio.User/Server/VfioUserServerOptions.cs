@@ -10,7 +10,8 @@ public sealed record VfioUserServerOptions
     /// <summary>The socket's file. Made with mode 0660; a stale one is replaced.</summary>
     public string? Path { get; init; }
 
-    /// <summary>A socket that listens already, as a service manager passes it, instead of <see cref="Path"/>; owned by the server.</summary>
+    /// <summary>A socket that listens already, as a service manager or a predecessor passes it; owned by the server. With
+    /// <see cref="Path"/> too, that is the socket's file, to be removed at the end.</summary>
     public FileDescriptor? Listener { get; init; }
 
     /// <summary>Largest data part of one message in bytes, both ways: 4 KiB to 1 MiB. The bound of what a client can make the server keep.</summary>
@@ -57,7 +58,5 @@ public sealed record VfioUserServerOptions
         ArgumentOutOfRangeException.ThrowIfLessThan(MaxDmaMaps, 1, nameof(MaxDmaMaps));
         ArgumentOutOfRangeException.ThrowIfGreaterThan(MaxDmaMaps, Protocol.DefaultDmaMaps, nameof(MaxDmaMaps));
         ArgumentOutOfRangeException.ThrowIfLessThan(MaxSharedFiles, 1, nameof(MaxSharedFiles));
-        if (Path is not null && Listener is not null)
-            throw new ArgumentException($"a server listens at {nameof(Path)} or at {nameof(Listener)}, not both");
     }
 }

@@ -19,7 +19,8 @@ namespace Vfio;
 public sealed class Bar : IDisposable
 {
     private readonly IVfioDevice _device;
-    private readonly BarWindows _windows;
+    private readonly List<BarWindows> _stale = [];
+    private volatile BarWindows _windows;
     private bool _disposed;
 
     internal Bar(IVfioDevice device, RegionInfo region)
@@ -223,6 +224,22 @@ public sealed class Bar : IDisposable
     {
         _disposed = true;
         _windows.Dispose();
+        _stale.ForEach(windows => windows.Dispose());
+    }
+
+    /// <summary>Maps the region of a device that was restarted; by messages alone where it cannot be mapped any more.</summary>
+    internal void MapAnew(in RegionInfo region)
+    {
+        // An access may be under way in the old windows: they stay until the end.
+        _stale.Add(_windows);
+        try
+        {
+            _windows = new BarWindows(region);
+        }
+        catch (VfioException)
+        {
+            _windows = new BarWindows(region with { File = null });
+        }
     }
 
     private void Flush(ReadOnlySpan<SmallWrite> messages, ref int count)

@@ -34,6 +34,7 @@ public sealed class PciDevice : IDisposable
             _iovas = iovas ?? new IovaAllocator(device.IovaRanges);
             Config = new PciConfig(device);
             Interrupts = new PciInterrupts(device);
+            device.Restarted += OnRestarted;
             VendorId = Config.Read16(0x00);
             DeviceId = Config.Read16(0x02);
         }
@@ -43,6 +44,12 @@ public sealed class PciDevice : IDisposable
             throw;
         }
     }
+
+    /// <summary>Raised when the lender lost the device and has it again, as after a reset: BARs, memory and interrupts stay usable, bus
+    /// mastering is off, and the driver sets its registers again.</summary>
+    /// <remarks>On a thread of the lender's. Whether it can happen is the lender's matter: a vfio-user client does it where it was
+    /// told to wait for its server.</remarks>
+    public event Action? Restarted;
 
     /// <summary>The device's address, for messages.</summary>
     public string Name => _device.Name;
@@ -173,12 +180,26 @@ public sealed class PciDevice : IDisposable
             // A device that is gone is quiet; the rest is this process's own to free.
         }
 
+        _device.Restarted -= OnRestarted;
         Interrupts.Dispose();
         foreach (DmaBuffer buffer in buffers)
             buffer.Dispose();
         foreach (Bar bar in _bars.Values)
             bar.Dispose();
         _device.Dispose();
+    }
+
+    private void OnRestarted()
+    {
+        lock (_gate)
+        {
+            if (_disposed)
+                return;
+            foreach ((RegionIndex index, Bar bar) in _bars)
+                bar.MapAnew(_device.GetRegion(index));
+        }
+
+        Restarted?.Invoke();
     }
 
     private void SetCommand(ushort set, ushort clear)

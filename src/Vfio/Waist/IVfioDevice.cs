@@ -14,6 +14,15 @@ public interface IVfioDevice : IDisposable
     /// <summary>The device's address, for messages: <c>model:edu</c>, <c>unix:/run/edu.sock</c>.</summary>
     string Name { get; }
 
+    /// <summary>Raised when the lender lost the device and has it again, as after a reset: mappings and eventfds stay, registers are lost,
+    /// and regions have to be mapped anew.</summary>
+    /// <remarks>On a thread of the lender's, with no lock held. Most lenders never do.</remarks>
+    event Action? Restarted
+    {
+        add { }
+        remove { }
+    }
+
     /// <summary>What the device is; fixed while it is open.</summary>
     DeviceInfo Info { get; }
 

@@ -7,21 +7,27 @@ namespace Vfio.Tests;
 public sealed class ServerProcess : IDisposable
 {
     private static readonly TimeSpan Fence = TimeSpan.FromSeconds(60);
-    private readonly Process _process;
+    private readonly string[] _words;
     private readonly string _folder;
-    private readonly int _socketsAtRest;
+    private Process _process;
+    private int _socketsAtRest;
 
     public ServerProcess()
         : this("model:edu", [], [])
     {
     }
 
-    private ServerProcess(string address, string[] wrapper, params string[] more)
+    private ServerProcess(string address, string[] wrapper, string[] more, string[]? where = null)
     {
         _folder = Directory.CreateTempSubdirectory("vfio-test-").FullName;
         SocketPath = Path.Combine(_folder, "s");
-        string[] words = [.. wrapper, "dotnet", VfioCommand.Path, "serve", address, "--socket", SocketPath, "--patience", "1", .. more];
-        ProcessStartInfo start = new(words[0], words[1..])
+        _words = [.. wrapper, "dotnet", VfioCommand.Path, "serve", address, .. where ?? ["--socket", SocketPath], "--patience", "1", .. more];
+        _process = Start();
+    }
+
+    private Process Start()
+    {
+        ProcessStartInfo start = new(_words[0], _words[1..])
         {
             RedirectStandardOutput = true,
             RedirectStandardError = true,
@@ -33,13 +39,22 @@ public sealed class ServerProcess : IDisposable
         Assert.True(ready?.StartsWith("ready ", StringComparison.Ordinal), $"the server said '{ready}' {string.Join('\n', Errors)}");
         _ = CollectOutputAsync();
         _socketsAtRest = SocketCount;
+        return _process;
     }
 
     /// <summary>Starts one that lends another device, or with more words.</summary>
     public static ServerProcess Of(string address, params string[] words) => new(address, [], words);
 
     /// <summary>Starts one under another program, such as strace.</summary>
-    public static ServerProcess Under(string[] wrapper) => new("model:edu", wrapper);
+    public static ServerProcess Under(string[] wrapper) => new("model:edu", wrapper, []);
+
+    /// <summary>Starts one that listens where its options say.</summary>
+    /// <param name="wrapper">The program that starts it, and its words; empty for none.</param>
+    /// <param name="where">The options.</param>
+    public static ServerProcess At(string[] wrapper, params string[] where) => new("model:edu", wrapper, [], where);
+
+    /// <summary>Waits until it ends by itself.</summary>
+    public void WaitForExit() => Assert.True(_process.WaitForExit(Fence), "it does not end");
 
     public string SocketPath { get; }
 
@@ -96,6 +111,20 @@ public sealed class ServerProcess : IDisposable
         Assert.True(IsAlive, $"the server ended: {string.Join('\n', Errors)}");
         Assert.Equal(descriptors, Descriptors());
         Assert.False(IsHolding("memfd:test-client"), "client memory stays mapped");
+    }
+
+    /// <summary>Ends it as a crash does: nothing is cleaned up, and the socket's file stays.</summary>
+    public void Kill()
+    {
+        _process.Kill();
+        _process.WaitForExit();
+    }
+
+    /// <summary>Starts another in its place, at the same path.</summary>
+    public void StartAgain()
+    {
+        _process.Dispose();
+        Start();
     }
 
     /// <summary>Asks it to end, and waits until it has.</summary>

@@ -98,10 +98,10 @@ public sealed class ListeningTests : IDisposable
     public void A_passed_socket_that_does_not_listen_is_an_error()
     {
         (UnixSocket one, UnixSocket other) = UnixSocket.CreatePair();
-        using VfioUserServer server = new(
-            () => new FakeDevice(), new VfioUserServerOptions { Listener = one.Descriptor.Duplicate() });
+        VfioUserServerOptions options = new() { Listener = one.Descriptor.Duplicate() };
         other.Dispose();
-        Assert.Equal(Errno.InvalidArgument, Assert.Throws<VfioException>(() => server.Run(_stop.Token)).Errno);
+        Assert.Equal(Errno.InvalidArgument, Assert.Throws<VfioException>(() => new VfioUserServer(() => new FakeDevice(), options)).Errno);
+        Assert.True(options.Listener.IsClosed);
         one.Dispose();
     }
 

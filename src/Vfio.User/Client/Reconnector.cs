@@ -1,0 +1,226 @@
+using Microsoft.Extensions.Logging;
+using Vfio.Native;
+
+namespace Vfio.User;
+
+/// <summary>Finds a lost server again: connects, checks that the device is the same, tells it all that the old one knew.</summary>
+/// <remarks>
+/// <para>Guarded by the client's gate: whoever finds the connection lost calls <see cref="Reconnect"/>, and other callers wait. A thread
+/// watches the connection meanwhile, so that a driver which only waits for interrupts is told too; it raises the event, with no lock
+/// held, and frees what the old connection had.</para>
+/// </remarks>
+internal sealed class Reconnector : IDisposable
+{
+    private static readonly TimeSpan RetryAfter = TimeSpan.FromMilliseconds(10);
+    private readonly object _gate;
+    private readonly string _path;
+    private readonly string _name;
+    private readonly VfioUserClientOptions _options;
+    private readonly DmaMappings _mappings;
+    private readonly DeviceIdentity _identity;
+    private readonly Action _tell;
+    private readonly EventFd _end = EventFd.Create();
+    private readonly ManualResetEventSlim _ending = new();
+    private readonly List<ServerConnection> _lost = [];
+    private readonly List<IDisposable> _lent = [];
+    private readonly Thread _watcher;
+    private volatile UnixSocket? _attempt;
+    private string? _givenUp;
+
+    /// <summary>Starts to watch a connection.</summary>
+    /// <param name="path">The server's socket.</param>
+    /// <param name="gate">The client's gate, held now.</param>
+    /// <param name="first">The connection.</param>
+    /// <param name="mappings">What is mapped.</param>
+    /// <param name="options">Limits and habits.</param>
+    /// <param name="tell">Called after the server was found again, with no lock held.</param>
+    internal Reconnector(
+        string path, object gate, ServerConnection first, DmaMappings mappings, VfioUserClientOptions options, Action tell)
+    {
+        _path = path;
+        _name = $"unix:{path}";
+        _gate = gate;
+        _mappings = mappings;
+        _options = options;
+        _tell = tell;
+        Connection = first;
+        _identity = new DeviceIdentity(first);
+        _watcher = new Thread(Watch) { IsBackground = true, Name = "vfio-user reconnect" };
+        _watcher.Start();
+    }
+
+    /// <summary>What to tell a server that was restarted.</summary>
+    internal ClientState State { get; } = new();
+
+    /// <summary>The connection of now.</summary>
+    internal ServerConnection Connection { get; private set; }
+
+    /// <summary>How often the server was found again.</summary>
+    internal int Restarts { get; private set; }
+
+    /// <summary>Whether the server went away, rather than broke the protocol, and is worth waiting for.</summary>
+    internal bool IsLost => Connection.IsLost && !_ending.IsSet;
+
+    /// <summary>Waits for the server and makes it as it was, but for the device, which was reset.</summary>
+    /// <exception cref="VfioException">ETIMEDOUT: it did not come back in time; ENODEV: another device did.</exception>
+    internal void Reconnect()
+    {
+        if (_givenUp is not null)
+            throw new VfioException("the connection", _name, Errno.ConnectionReset, _givenUp);
+        ClientLog.Lost(_options.Logger, _name);
+        Deadline deadline = new(_options.ReconnectTimeout);
+        while (true)
+        {
+            try
+            {
+                Connect(deadline);
+                ClientLog.Found(_options.Logger, _name, _mappings.Count);
+                return;
+            }
+            catch (VfioException refusal) when (refusal.Errno != Errno.NoDevice && !deadline.HasPassed && !_ending.IsSet)
+            {
+                _ending.Wait(RetryAfter);
+            }
+            catch (VfioException refusal)
+            {
+                throw GiveUp(refusal);
+            }
+        }
+    }
+
+    /// <summary>Ends an attempt that is under way; from any thread.</summary>
+    internal void Stop()
+    {
+        _ending.Set();
+        _end.Signal();
+        _attempt?.Shutdown();
+    }
+
+    /// <summary>Waits for the thread and frees all but <see cref="Connection"/>; with the gate open, after <see cref="Stop"/>.</summary>
+    public void Dispose()
+    {
+        if (_watcher != Thread.CurrentThread)
+            _watcher.Join();
+        FreeLost();
+        foreach (IDisposable lent in _lent)
+            lent.Dispose();
+        State.Dispose();
+        _end.Dispose();
+        _ending.Dispose();
+    }
+
+    private void Connect(Deadline deadline)
+    {
+        UnixSocket socket = UnixSocket.Connect(_path, deadline.Left);
+        _attempt = socket;
+        ServerConnection? made = null;
+        try
+        {
+            if (_ending.IsSet)
+                throw new VfioException("the connection", _name, Errno.Shutdown, "it was closed by this side");
+            made = new ServerConnection(socket, _name, _gate, _mappings, _options, deadline);
+            if (_identity.FindDifference(new DeviceIdentity(made)) is string difference)
+                throw new VfioException("reconnecting", _name, Errno.NoDevice, $"another device answers there: {difference}");
+            foreach (DmaMapping mapping in _mappings.All)
+                made.Map(mapping);
+            State.Replay(made);
+            made.SetTimeout(_options.Timeout);
+        }
+        catch
+        {
+            if (made is null)
+                socket.Dispose();
+            else
+                Retire(made);
+            throw;
+        }
+        finally
+        {
+            _attempt = null;
+        }
+
+        Retire(Connection);
+        Connection = made;
+        Restarts++;
+        State.Fire();
+    }
+
+    /// <summary>Its threads want the gate before they end, so they are waited for later.</summary>
+    private void Retire(ServerConnection connection)
+    {
+        connection.Shutdown();
+        connection.Break(Errno.ConnectionReset, "it was given up");
+        _lost.Add(connection);
+    }
+
+    private VfioException GiveUp(VfioException refusal)
+    {
+        _givenUp = refusal.Errno == Errno.NoDevice
+            ? refusal.Message
+            : $"it did not come back within {_options.ReconnectTimeout.TotalSeconds} s: {refusal.Message}";
+        ClientLog.GivenUp(_options.Logger, _name, _givenUp);
+        return new VfioException("reconnecting", _name, refusal.Errno == Errno.NoDevice ? Errno.NoDevice : Errno.TimedOut, _givenUp);
+    }
+
+    private void Watch()
+    {
+        int told = 0;
+        while (!_ending.IsSet)
+        {
+            ServerConnection watched;
+            lock (_gate)
+                watched = Connection;
+            if (!watched.WaitUntilClosed(_end.Descriptor))
+                return;
+            bool goesOn;
+            lock (_gate)
+                goesOn = TryReconnect(watched);
+            FreeLost();
+            if (!goesOn)
+                return;
+            if (told < Restarts)
+            {
+                told = Restarts;
+                _tell();
+            }
+        }
+    }
+
+    private bool TryReconnect(ServerConnection watched)
+    {
+        if (_ending.IsSet || _givenUp is not null)
+            return false;
+        if (Connection != watched)
+            return true;
+        watched.Break(Errno.ConnectionReset, "it closed the connection");
+        if (!watched.IsLost)
+            return false;
+        try
+        {
+            Reconnect();
+            return true;
+        }
+        catch (VfioException)
+        {
+            // The next call says why.
+            return false;
+        }
+    }
+
+    private void FreeLost()
+    {
+        ServerConnection[] lost;
+        lock (_gate)
+        {
+            lost = [.. _lost];
+            _lost.Clear();
+        }
+
+        foreach (ServerConnection connection in lost)
+        {
+            connection.StopAnswering();
+            _lent.AddRange(connection.TakeLent());
+            connection.Dispose();
+        }
+    }
+}

@@ -1,0 +1,326 @@
+using Vfio.Native;
+
+namespace Vfio.User;
+
+/// <summary>One connection to a server, negotiated: what was agreed, and the commands of a device in those terms.</summary>
+/// <remarks>Guarded by the client's gate, but for <see cref="Shutdown"/>. Large accesses are cut to what the server takes.</remarks>
+internal sealed class ServerConnection : IDisposable
+{
+    private readonly object _gate;
+    private readonly string _name;
+    private readonly VfioUserClientOptions _options;
+    private readonly DmaMappings _mappings;
+    private readonly ClientChannel _channel;
+    private readonly ServerFacts _facts;
+    private readonly ClientDoorbells _doorbells;
+    private readonly InterruptRequests _interruptRequests;
+    private readonly MultiWrites? _multiWrites;
+    private readonly TwinPump? _twin;
+    private readonly List<DmaPump> _retired = [];
+    private readonly RegionInfo?[] _regions = [];
+    private readonly InterruptInfo?[] _interrupts = [];
+    private readonly int _maxTransferBytes;
+    private bool _postsWrites;
+    private DmaPump? _pump;
+
+    /// <summary>Negotiates over a connected socket and asks what the device is.</summary>
+    /// <param name="socket">The connection; owned from here on, also when this throws.</param>
+    /// <param name="name">The server's address, for messages.</param>
+    /// <param name="gate">The client's gate.</param>
+    /// <param name="mappings">What the server may ask for.</param>
+    /// <param name="options">Limits and habits.</param>
+    /// <param name="handshake">When to give up, until <see cref="SetTimeout"/>; never for as the options say.</param>
+    /// <exception cref="VfioException">The server refused, or does not speak the protocol.</exception>
+    internal ServerConnection(
+        UnixSocket socket, string name, object gate, DmaMappings mappings, VfioUserClientOptions options, Deadline handshake)
+    {
+        _name = name;
+        _gate = gate;
+        _mappings = mappings;
+        _options = options;
+        _channel = new ClientChannel(socket, name, mappings, options);
+        _facts = new ServerFacts(_channel, name, options);
+        _doorbells = new ClientDoorbells(_channel, name);
+        try
+        {
+            if (!handshake.IsNever)
+                _channel.SetTimeout(handshake.Left);
+            Capabilities server = _facts.Negotiate(out UnixSocket? twin);
+            _twin = twin is null ? null : new TwinPump(twin, _channel, mappings, options);
+            _maxTransferBytes = (int)Math.Min(server.MaxDataTransferBytes ?? Protocol.DefaultDataTransferBytes, (ulong)options.MaxDataTransferBytes);
+            int maxDescriptors = (int)Math.Min(server.MaxMessageDescriptors ?? 1, UnixSocket.MaxDescriptors);
+            _interruptRequests = new InterruptRequests(_channel, name, maxDescriptors, _maxTransferBytes);
+            Migration = new MigrationRequests(_channel, name, _maxTransferBytes);
+            Info = _facts.AskDevice();
+            _regions = new RegionInfo?[Info.RegionCount];
+            _interrupts = new InterruptInfo?[Info.InterruptCount];
+            _postsWrites = options.PostedWrites;
+            if (server.WriteMultiple is true)
+                _multiWrites = new MultiWrites(_channel, name);
+            KeepAnswering();
+        }
+        catch
+        {
+            Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>What the device is.</summary>
+    internal DeviceInfo Info { get; }
+
+    /// <summary>Migration, and the record of what the device wrote.</summary>
+    internal MigrationRequests Migration { get; }
+
+    /// <summary>Whether the server went away, rather than broke the protocol.</summary>
+    internal bool IsLost => _channel.IsLost;
+
+    /// <summary>Describes a region; asked once.</summary>
+    internal RegionInfo GetRegion(RegionIndex region)
+    {
+        if (region.Value >= (uint)_regions.Length)
+            throw new VfioException($"info of {region}", _name, Errno.InvalidArgument, $"the device has {_regions.Length} regions");
+
+        // The answer to the first question comes after all that was posted before; from then on stores may go beside the socket.
+        RegionInfo info = _regions[region.Value] ??= _facts.AskRegion(region);
+        _postsWrites &= !info.IsMappable;
+        return info;
+    }
+
+    /// <summary>Describes a kind of interrupt; asked once.</summary>
+    internal InterruptInfo GetInterrupt(InterruptIndex index)
+    {
+        if (index.Value >= (uint)_interrupts.Length)
+            throw new VfioException($"info of {index}", _name, Errno.InvalidArgument, $"the device has {_interrupts.Length} kinds of interrupt");
+        return _interrupts[index.Value] ??= _facts.AskInterrupt(index);
+    }
+
+    /// <summary>The doorbells of a region; asked once.</summary>
+    internal IReadOnlyList<Doorbell> GetDoorbells(RegionIndex region) => _doorbells.Get(GetRegion(region));
+
+    /// <summary>REGION_READ.</summary>
+    internal void ReadRegion(RegionIndex region, ulong offset, Span<byte> destination)
+    {
+        while (destination.Length > 0)
+        {
+            RegionAccess access = Access(region, offset, destination.Length);
+            Errno error = _channel.Request(Command.RegionRead, Blittable.AsBytes(ref access), default, default, out ReadOnlySpan<byte> reply);
+            if (error != Errno.None)
+                throw Refused("read", region, offset, error);
+            int count = (int)access.Count;
+            ReadOnlySpan<byte> data = Echo(Command.RegionRead, access, reply, count);
+            data.CopyTo(destination);
+            destination = destination[count..];
+            offset += (ulong)count;
+        }
+    }
+
+    /// <summary>REGION_WRITE, or a ring of a doorbell.</summary>
+    internal void WriteRegion(RegionIndex region, ulong offset, ReadOnlySpan<byte> source)
+    {
+        if (_options.RingDoorbells && TryRing(region, offset, source))
+            return;
+        while (source.Length > 0)
+        {
+            RegionAccess access = Access(region, offset, source.Length);
+            int count = (int)access.Count;
+            WriteOnce(region, offset, ref access, source[..count]);
+            source = source[count..];
+            offset += (ulong)count;
+        }
+    }
+
+    /// <summary>REGION_WRITE_MULTI where the server takes it.</summary>
+    internal void WriteRegions(ReadOnlySpan<SmallWrite> writes)
+    {
+        if (_multiWrites is not null && writes.Length > 1)
+        {
+            _multiWrites.Send(writes, _postsWrites);
+            return;
+        }
+
+        foreach (SmallWrite write in writes)
+        {
+            ulong value = write.Value;
+            WriteRegion(write.Region, write.Offset, Blittable.AsBytes(ref value)[..write.Width]);
+        }
+    }
+
+    /// <summary>DEVICE_SET_IRQS.</summary>
+    internal void SetInterrupts(in InterruptRequest request) => _interruptRequests.Send(request);
+
+    /// <summary>DMA_MAP of what is among the mappings already: the server may ask for the memory as soon as it has the message.</summary>
+    internal void Map(in DmaMapping mapping)
+    {
+        SharedMemory? shared = mapping.Memory.Shared;
+        DmaMapMessage message = new()
+        {
+            ArgSize = (uint)Blittable.SizeOf<DmaMapMessage>(),
+            Flags = mapping.Access,
+            Offset = shared is null ? 0 : shared.FileOffset + mapping.MemoryOffset,
+            Address = mapping.Start.Value,
+            Size = mapping.Length,
+        };
+        ReadOnlySpan<FileDescriptor> descriptors = shared is null ? default : [shared.File];
+        _twin?.Start();
+        Errno error = _channel.Request(Command.DmaMap, Blittable.AsBytes(ref message), default, descriptors, out _);
+        if (error != Errno.None)
+            throw new VfioException("DMA_MAP", _name, error, $"{mapping.Length} bytes at {mapping.Start}");
+    }
+
+    /// <summary>DMA_UNMAP of one mapping.</summary>
+    internal void Unmap(Iova start, ulong length)
+    {
+        Errno error = TryUnmap(start, length, DmaUnmapFlags.None);
+        if (error != Errno.None)
+            throw new VfioException("DMA_UNMAP", _name, error, $"{length} bytes at {start}");
+    }
+
+    /// <summary>DMA_UNMAP of all; the flag is QEMU's and libvfio-user's, and a server of the bare specification refuses it.</summary>
+    internal bool TryUnmapAll() => TryUnmap(default, 0, DmaUnmapFlags.All) == Errno.None;
+
+    /// <summary>DEVICE_RESET.</summary>
+    internal void Reset()
+    {
+        Errno error = _channel.Request(Command.DeviceReset, default, default, default, out _);
+        if (error != Errno.None)
+            throw new VfioException("DEVICE_RESET", _name, error);
+    }
+
+    /// <summary>Starts or ends the thread that answers, by whether the server may ask.</summary>
+    internal void KeepAnswering()
+    {
+        if (_twin is not null)
+        {
+            if (_options.AlwaysAnswer || _mappings.Count > 0)
+                _twin.Start();
+            return;
+        }
+
+        _retired.RemoveAll(pump => !pump.IsAlive);
+        bool needed = _options.AlwaysAnswer || _mappings.ByMessage > 0;
+        if (needed && _pump is null)
+        {
+            _pump = new DmaPump(_gate, _channel);
+        }
+        else if (!needed && _pump is not null)
+        {
+            _pump.Stop();
+            _retired.Add(_pump);
+            _pump = null;
+        }
+    }
+
+    /// <summary>Makes a request that is under way in another thread fail.</summary>
+    internal void Shutdown() => _channel.Shutdown();
+
+    /// <summary>Gives the connection up: every later request fails.</summary>
+    internal void Break(Errno errno, string reason) => _channel.Break(errno, reason);
+
+    /// <summary>Changes how long the server may take to answer.</summary>
+    internal void SetTimeout(TimeSpan timeout) => _channel.SetTimeout(timeout);
+
+    /// <summary>Waits until the server closes; without the gate.</summary>
+    /// <param name="end">Ends the wait when it is readable.</param>
+    /// <returns>False when that came first.</returns>
+    internal bool WaitUntilClosed(FileDescriptor end) => Poll.WaitClosed(_channel.Descriptor, end);
+
+    /// <summary>What callers may still use when the connection is over: the descriptors of regions and doorbells. They own it now.</summary>
+    internal IEnumerable<IDisposable> TakeLent()
+    {
+        for (int i = 0; i < _regions.Length; i++)
+        {
+            if (_regions[i]?.File is FileDescriptor file)
+                yield return file;
+            _regions[i] = null;
+        }
+
+        yield return _doorbells.Take();
+    }
+
+    /// <summary>Ends the threads that answer; with the gate open, after <see cref="Shutdown"/>.</summary>
+    internal void StopAnswering()
+    {
+        DmaPump? pump;
+        lock (_gate)
+        {
+            pump = _pump;
+            _pump = null;
+        }
+
+        pump?.Stop();
+        pump?.Join();
+        foreach (DmaPump retired in _retired)
+            retired.Join();
+        _twin?.Dispose();
+    }
+
+    /// <summary>Closes it and what came with it: the descriptors of regions and doorbells.</summary>
+    public void Dispose()
+    {
+        _twin?.Dispose();
+        _channel.Dispose();
+        _doorbells.Dispose();
+        foreach (RegionInfo? region in _regions)
+            region?.File?.Dispose();
+    }
+
+    private bool TryRing(RegionIndex region, ulong offset, ReadOnlySpan<byte> source)
+    {
+        if (source.Length > sizeof(ulong) || region.Value >= (uint)_regions.Length)
+            return false;
+        ulong value = 0;
+        source.CopyTo(Blittable.AsBytes(ref value));
+        foreach (Doorbell bell in _doorbells.Get(GetRegion(region)))
+        {
+            if (bell.IsRungBy(offset, source.Length, value))
+            {
+                bell.Event!.Signal();
+                return true;
+            }
+        }
+
+        return false;
+    }
+
+    private RegionAccess Access(RegionIndex region, ulong offset, int length) =>
+        new() { Offset = offset, Region = region.Value, Count = (uint)Math.Min(length, _maxTransferBytes) };
+
+    private void WriteOnce(RegionIndex region, ulong offset, ref RegionAccess access, ReadOnlySpan<byte> source)
+    {
+        if (_postsWrites)
+        {
+            _channel.Post(Command.RegionWrite, Blittable.AsBytes(ref access), source);
+            return;
+        }
+
+        Errno error = _channel.Request(Command.RegionWrite, Blittable.AsBytes(ref access), source, default, out ReadOnlySpan<byte> reply);
+        if (error != Errno.None)
+            throw Refused("write", region, offset, error);
+        Echo(Command.RegionWrite, access, reply, 0);
+    }
+
+    /// <summary>Checks that a reply repeats the request and has as much data as was asked for.</summary>
+    private ReadOnlySpan<byte> Echo(Command command, in RegionAccess access, ReadOnlySpan<byte> reply, int dataBytes)
+    {
+        int length = Blittable.SizeOf<RegionAccess>();
+        if (reply.Length != length + dataBytes || Blittable.Read<RegionAccess>(reply).Count != access.Count)
+            throw _channel.Break(Errno.Protocol, $"its reply to {command} of {access.Count} bytes has {reply.Length} bytes");
+        return reply[length..];
+    }
+
+    private Errno TryUnmap(Iova start, ulong length, DmaUnmapFlags flags)
+    {
+        DmaUnmapMessage message = new()
+        {
+            ArgSize = (uint)Blittable.SizeOf<DmaUnmapMessage>(),
+            Flags = flags,
+            Address = start.Value,
+            Size = length,
+        };
+        return _channel.Request(Command.DmaUnmap, Blittable.AsBytes(ref message), default, default, out _);
+    }
+
+    private VfioException Refused(string access, RegionIndex region, ulong offset, Errno error) =>
+        new($"{access} of {region} at 0x{offset:x}", _name, error);
+}

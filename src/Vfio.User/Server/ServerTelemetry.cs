@@ -1,0 +1,45 @@
+using System.Diagnostics;
+using System.Diagnostics.Metrics;
+
+namespace Vfio.User;
+
+/// <summary>What servers of this process count and trace, under the name <see cref="Name"/>.</summary>
+/// <remarks>Nothing is allocated for a message, and next to nothing done while nobody listens.
+/// <list type="table">
+/// <item><term><c>vfio.user.sessions</c></term><description>sessions of now</description></item>
+/// <item><term><c>vfio.user.messages</c></term><description>commands that were carried out or refused</description></item>
+/// <item><term><c>vfio.user.refusals</c></term><description>commands that were refused</description></item>
+/// <item><term>activity <c>vfio-user session</c></term><description>one a session, with <c>vfio.device</c>, <c>vfio.messages</c> and
+/// <c>vfio.end</c>: the device, how many messages, why it ended</description></item>
+/// </list></remarks>
+public static class ServerTelemetry
+{
+    /// <summary>Name of the meter and of the activity source.</summary>
+    public const string Name = "Vfio.User";
+
+    private static readonly ActivitySource Source = new(Name);
+    private static readonly Meter Meter = new(Name);
+    private static readonly UpDownCounter<int> Sessions = Meter.CreateUpDownCounter<int>("vfio.user.sessions", "{session}", "Sessions of now");
+    private static readonly Counter<long> Messages = Meter.CreateCounter<long>("vfio.user.messages", "{message}", "Commands carried out or refused");
+    private static readonly Counter<long> Refusals = Meter.CreateCounter<long>("vfio.user.refusals", "{message}", "Commands refused");
+
+    internal static Activity? StartSession()
+    {
+        Sessions.Add(1);
+        return Source.StartActivity("vfio-user session", ActivityKind.Server);
+    }
+
+    internal static void CountMessage(bool isRefused)
+    {
+        if (Messages.Enabled)
+            Messages.Add(1);
+        if (isRefused && Refusals.Enabled)
+            Refusals.Add(1);
+    }
+
+    internal static void EndSession(Activity? span, string? device, long messages, string? reason)
+    {
+        Sessions.Add(-1);
+        span?.SetTag("vfio.device", device).SetTag("vfio.messages", messages).SetTag("vfio.end", reason);
+    }
+}
