@@ -1,4 +1,5 @@
 using Vfio.Devices.Edu;
+using Vfio.Devices.Nvme;
 
 namespace Vfio.Devices;
 
@@ -8,6 +9,7 @@ public static class ModelCatalog
     private static readonly Dictionary<string, Func<ModelOptions, IPciFunction>> Makers = new(StringComparer.Ordinal)
     {
         ["edu"] = _ => new EduFunction(),
+        ["nvme"] = NvmeModel.Create,
     };
 
     /// <summary>The names, in alphabetical order.</summary>
