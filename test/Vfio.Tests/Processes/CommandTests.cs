@@ -5,7 +5,7 @@ namespace Vfio.Tests.Processes;
 /// <summary>The verbs as a user runs them.</summary>
 public sealed class CommandTests
 {
-    public static TheoryData<string> Verbs => ["demo", "ls", "show", "dump", "peek", "poke", "serve", "completion"];
+    public static TheoryData<string> Verbs => ["demo", "ls", "show", "dump", "peek", "poke", "serve", "nvme", "completion"];
 
     [Theory]
     [MemberData(nameof(Verbs))]
@@ -37,6 +37,7 @@ public sealed class CommandTests
     [InlineData("peek", "model:edu", "bar0", "0x100000")]
     [InlineData("poke", "model:edu", "config", "0x3c", "0x100", "-w", "1")]
     [InlineData("serve", "model:edu", "--socket", "/nowhere/at/all")]
+    [InlineData("nvme", "model:edu", "identify")]
     public void A_refusal_is_one_line_that_names_the_device(params string[] words)
     {
         VfioCommand.Result refused = VfioCommand.Run(words);
@@ -53,6 +54,9 @@ public sealed class CommandTests
     [InlineData("peek", "model:edu")]
     [InlineData("nonsense")]
     [InlineData("serve", "model:edu")]
+    [InlineData("nvme", "model:nvme")]
+    [InlineData("nvme", "model:nvme", "write", "/dev/null")]
+    [InlineData("nvme", "model:nvme", "bench", "--depth", "0")]
     [InlineData("show", "model:edu", "--from", "x")]
     public void Wrong_words_are_one_line_and_exit_2(params string[] words)
     {
