@@ -39,7 +39,8 @@ internal static class BenchCommand
             if (wanted > controller.MaxDepth)
             {
                 throw new VfioException(
-                    $"bench with {wanted} reads in flight", controller.Name, Errno.InvalidArgument, $"its queues hold {controller.MaxDepth}");
+                    $"bench with {wanted} reads in flight", controller.Name, Errno.InvalidArgument,
+                    $"its queues hold {controller.MaxDepth}");
             }
 
             TimeSpan duration = TimeSpan.FromSeconds(parsed.GetValue(seconds));
@@ -76,8 +77,9 @@ internal static class BenchCommand
             return;
         }
 
-        output.WriteLine($"{times.Count} random reads of {RandomReads.ReadBytes} bytes in {Number(reads.Elapsed.TotalSeconds)} s, {depth} in flight, " +
-            (interrupts ? "by interrupt" : "polled"));
+        output.WriteLine(
+            $"{times.Count} random reads of {RandomReads.ReadBytes} bytes in {Number(reads.Elapsed.TotalSeconds)} s, " +
+            $"{depth} in flight, {(interrupts ? "by interrupt" : "polled")}");
         output.WriteLine($"{Number(rate)} reads/s, {Number(rate * RandomReads.ReadBytes / 1e6)} MB/s, {Number(cpu)} us of CPU time a read");
         output.WriteLine("latency in us: " +
             string.Join(", ", Percentiles.Select(one => $"{one.Name} {Number(times.Percentile(one.Share) / 1e3)}")));

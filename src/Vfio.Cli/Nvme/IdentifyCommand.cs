@@ -31,10 +31,13 @@ internal static class IdentifyCommand
     {
         NvmeControllerInfo info = controller.Info;
         output.WriteLine($"{controller.Name}: {info.ModelNumber}, serial {info.SerialNumber}, firmware {info.FirmwareRevision}");
-        output.WriteLine($"NVM Express {info.Version}, controller {info.ControllerId}, PCI {controller.Device.VendorId:x4}:{controller.Device.DeviceId:x4}");
         output.WriteLine(
-            $"queues of {controller.Capabilities.MaxQueueEntries} entries, {info.MaxTransferBytes >> 10} KiB a command, ready within " +
-            $"{controller.Capabilities.ReadyTimeout.TotalSeconds} s, {(info.HasVolatileWriteCache ? "a volatile" : "no volatile")} write cache");
+            $"NVM Express {info.Version}, controller {info.ControllerId}, " +
+            $"PCI {controller.Device.VendorId:x4}:{controller.Device.DeviceId:x4}");
+        output.WriteLine(
+            $"queues of {controller.Capabilities.MaxQueueEntries} entries, {info.MaxTransferBytes >> 10} KiB a command, " +
+            $"ready within {controller.Capabilities.ReadyTimeout.TotalSeconds} s, " +
+            $"{(info.HasVolatileWriteCache ? "a volatile" : "no volatile")} write cache");
         TextTable.Print(output, Headings, controller.Namespaces.Select(Row));
     }
 

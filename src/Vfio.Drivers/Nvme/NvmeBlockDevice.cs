@@ -45,7 +45,8 @@ public sealed class NvmeBlockDevice : IDisposable
     public ValueTask ReadAsync(long offset, Memory<byte> destination, CancellationToken cancellationToken = default) =>
         MoveAsync(NvmeOpcode.Read, offset, destination.Length, destination, default, cancellationToken);
 
-    /// <summary>Writes bytes; completes when the controller has all, which <see cref="FlushAsync"/> makes safe from loss of power.</summary>
+    /// <summary>Writes bytes; completes when the controller has all, which <see cref="FlushAsync"/> makes safe
+    /// from loss of power.</summary>
     /// <exception cref="OperationCanceledException">It was cancelled between two commands; part may have been written.</exception>
     public ValueTask WriteAsync(long offset, ReadOnlyMemory<byte> source, CancellationToken cancellationToken = default) =>
         MoveAsync(NvmeOpcode.Write, offset, source.Length, default, source, cancellationToken);
@@ -87,7 +88,7 @@ public sealed class NvmeBlockDevice : IDisposable
         }
     }
 
-    /// <summary>Takes its queues away from the controller. Calls that are under way end with an <see cref="ObjectDisposedException"/>.</summary>
+    /// <summary>Takes its queues away from the controller. Calls under way end with an <see cref="ObjectDisposedException"/>.</summary>
     public void Dispose()
     {
         if (_disposed)

@@ -20,7 +20,8 @@ internal sealed class NvmeControl
         if (Capabilities.MinPageBytes > PageBytes)
         {
             throw new VfioException(
-                "use as a disk", name, Errno.NotSupported, $"its smallest memory page is {Capabilities.MinPageBytes} bytes, not {PageBytes}");
+                "use as a disk", name, Errno.NotSupported,
+                $"its smallest memory page is {Capabilities.MinPageBytes} bytes, not {PageBytes}");
         }
     }
 
@@ -57,7 +58,8 @@ internal sealed class NvmeControl
         WriteAddress(AdminCompletionQueue, completions);
         Registers.Write32(Configuration, EntrySizes | Enable);
         WaitUntil(
-            status => status.IsFatal ? throw Fatal("enabling") : status.IsReady, Capabilities.ReadyTimeout, "enabling", "it does not become ready");
+            status => status.IsFatal ? throw Fatal("enabling") : status.IsReady,
+            Capabilities.ReadyTimeout, "enabling", "it does not become ready");
     }
 
     /// <summary>Has it bring its data to rest, then stops it.</summary>

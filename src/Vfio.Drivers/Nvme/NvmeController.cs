@@ -29,7 +29,11 @@ public sealed class NvmeController : IDisposable
         {
             uint classCode = _device.Config.Read32(0x08) >> 8;
             if (classCode != ClassCode)
-                throw new VfioException("use as an NVMe controller", Name, Errno.NoDevice, $"its class code is {classCode:x6}, not {ClassCode:x6}");
+            {
+                throw new VfioException(
+                    "use as an NVMe controller", Name, Errno.NoDevice, $"its class code is {classCode:x6}, not {ClassCode:x6}");
+            }
+
             Control = new NvmeControl(Name, _device.OpenBar(0));
             Control.Disable();
             _admin = new NvmeAdminQueue(_device, Control);
@@ -173,9 +177,9 @@ public sealed class NvmeController : IDisposable
             throw new VfioException("use of interrupts", Name, Errno.NoEntry, "the function has no MSI-X; poll it");
         _vectors ??= _device.Interrupts.Enable(InterruptIndex.Msix, Math.Min(available, MaxQueuePairs + 1));
         int vector = _vectors.Count == 1 ? queue - 1 : queue;
-        return vector < _vectors.Count
-            ? _vectors[vector]
-            : throw new VfioException($"use of interrupts by queue pair {queue}", Name, Errno.NoSpace, $"it has {available} vectors; poll it");
+        if (vector < _vectors.Count)
+            return _vectors[vector];
+        throw new VfioException($"use of interrupts by queue pair {queue}", Name, Errno.NoSpace, $"it has {available} vectors; poll it");
     }
 
     private List<NvmeNamespace> ReadNamespaces()

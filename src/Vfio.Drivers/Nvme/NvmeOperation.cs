@@ -3,7 +3,8 @@ using System.Threading.Tasks.Sources;
 namespace Vfio.Drivers.Nvme;
 
 /// <summary>A command of a block device with its buffer; used again for the next.</summary>
-/// <remarks>It begins and ends in the lock of <see cref="NvmeOperations"/>: the next may begin as soon as this one is seen to be over.</remarks>
+/// <remarks>It begins and ends in the lock of <see cref="NvmeOperations"/>: the next may begin as soon as this one is seen to be
+/// over.</remarks>
 internal sealed class NvmeOperation(int index, DmaBuffer buffer, long bufferOffset) : IValueTaskSource
 {
     private readonly ManualResetEventSlim _ended = new(false);

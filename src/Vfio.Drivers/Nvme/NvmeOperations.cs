@@ -203,8 +203,9 @@ internal sealed class NvmeOperations : IDisposable
         NvmeController controller = _namespace.Controller;
         controller.Control.ThrowIfDead("wait for a command");
         TimeSpan timeout = controller.Options.CommandTimeout;
-        if (Environment.TickCount64 - started > timeout.TotalMilliseconds)
-            throw new VfioException("wait for a command", controller.Name, Errno.TimedOut, $"no completion within {timeout.TotalSeconds} s");
+        if (Environment.TickCount64 - started <= timeout.TotalMilliseconds)
+            return;
+        throw new VfioException("wait for a command", controller.Name, Errno.TimedOut, $"no completion within {timeout.TotalSeconds} s");
     }
 
     private void Reap()

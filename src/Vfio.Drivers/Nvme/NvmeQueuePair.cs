@@ -62,7 +62,7 @@ public sealed class NvmeQueuePair : IDisposable
     public bool TryWrite(NvmeNamespace destination, long block, int blocks, DmaBuffer source, long offset, ulong tag) =>
         TryPut(NvmeOpcode.Write, destination, block, blocks, source, offset, tag);
 
-    /// <summary>Puts a flush into the queue: what was written and is over when it is put there is safe from loss of power when it is over.</summary>
+    /// <summary>Puts a flush into the queue: writes that are over when it is put there are safe from loss of power when it is over.</summary>
     /// <param name="target">Of which namespace.</param>
     /// <param name="tag">Comes back in <see cref="NvmeCompleted.Tag"/>.</param>
     /// <returns>False when <see cref="Depth"/> commands are in flight.</returns>

@@ -37,7 +37,8 @@ internal static class NvmeRegisters
     /// <summary>Of <see cref="Configuration"/>: SHN as a mask.</summary>
     internal const uint ShutdownMask = 0xc000;
 
-    /// <summary>Of <see cref="Configuration"/>: IOSQES 6 (64 bytes) and IOCQES 4 (16 bytes), NVM command set, pages of 4 KiB, round robin.</summary>
+    /// <summary>Of <see cref="Configuration"/>: entries of 64 bytes (IOSQES 6) and of 16 (IOCQES 4), NVM command set, pages of
+    /// 4 KiB, round robin.</summary>
     internal const uint EntrySizes = 0x0046_0000;
 
     /// <summary>Bytes of a memory page, by MPS 0 in <see cref="Configuration"/>.</summary>

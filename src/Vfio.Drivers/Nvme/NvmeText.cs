@@ -27,7 +27,8 @@ internal struct NvmeText8
 /// <summary>Text as controllers have it.</summary>
 internal static class NvmeText
 {
-    /// <summary>The text without what fills it up; what is no printable ASCII becomes a question mark, so that no terminal acts on it.</summary>
+    /// <summary>The text without what fills it up; what is no printable ASCII becomes a question mark, so that no
+    /// terminal acts on it.</summary>
     internal static string Read(ReadOnlySpan<byte> bytes)
     {
         StringBuilder text = new(bytes.Length);

@@ -291,7 +291,8 @@ public sealed class NvmeFunctionTests : IDisposable
     }
 
     private void Submit(
-        int queue, byte opcode, byte flags = 0, ulong prp1 = 0, ulong prp2 = 0, uint dword10 = 0, uint dword11 = 0, uint dword12 = 0, uint space = 0)
+        int queue, byte opcode, byte flags = 0, ulong prp1 = 0, ulong prp2 = 0,
+        uint dword10 = 0, uint dword11 = 0, uint dword12 = 0, uint space = 0)
     {
         Span<byte> entry = _slot.Memory.AsSpan((queue == 0 ? AdminSubmissions : Submissions) + (64 * _tails[queue]), 64);
         entry.Clear();

@@ -17,7 +17,8 @@ public sealed class NvmeModelTests
     [InlineData("nonsense", "1")]
     public void What_is_no_disk_is_refused_in_one_line(string name, string value)
     {
-        VfioException refusal = Assert.Throws<VfioException>(() => ModelCatalog.Create("nvme", new Dictionary<string, string> { [name] = value }));
+        Dictionary<string, string> options = new() { [name] = value };
+        VfioException refusal = Assert.Throws<VfioException>(() => ModelCatalog.Create("nvme", options));
         Assert.Equal(Errno.InvalidArgument, refusal.Errno);
         Assert.DoesNotContain('\n', refusal.Message);
     }

@@ -34,7 +34,8 @@ public sealed class NvmeDriverOverModelTests : NvmeDriverTests, IDisposable
     public void Polled_reads_and_writes_of_bytes_allocate_nothing()
     {
         using NvmeController controller = new(Open());
-        using NvmeBlockDevice disk = controller.FindNamespace(1).Open(new NvmeBlockDeviceOptions { Interrupts = false, Depth = 2, CommandBytes = 4096 });
+        NvmeBlockDeviceOptions options = new() { Interrupts = false, Depth = 2, CommandBytes = 4096 };
+        using NvmeBlockDevice disk = controller.FindNamespace(1).Open(options);
         byte[] bytes = new byte[16384];
 
         Assert.Equal(0, Measure.Allocations(() =>

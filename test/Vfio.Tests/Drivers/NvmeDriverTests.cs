@@ -79,7 +79,8 @@ public abstract class NvmeDriverTests
     public void Threads_share_a_disk(bool interrupts)
     {
         using NvmeController controller = new(Open());
-        using NvmeBlockDevice disk = controller.FindNamespace(1).Open(new NvmeBlockDeviceOptions { Interrupts = interrupts, Depth = 3, CommandBytes = 4096 });
+        NvmeBlockDeviceOptions options = new() { Interrupts = interrupts, Depth = 3, CommandBytes = 4096 };
+        using NvmeBlockDevice disk = controller.FindNamespace(1).Open(options);
 
         Parallel.For(0, 4, i =>
         {

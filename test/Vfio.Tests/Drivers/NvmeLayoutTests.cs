@@ -18,7 +18,10 @@ public sealed class NvmeLayoutTests
             typeof(NvmeSubmission), 64,
             [("Opcode", 0), ("Flags", 1), ("CommandId", 2), ("NamespaceId", 4), ("Reserved", 8), ("Metadata", 16), .. Tail]
         },
-        { typeof(NvmeCommand), 64, [("Opcode", 0), ("Flags", 1), ("Id", 2), ("NamespaceId", 4), ("Reserved", 8), ("Metadata", 16), .. Tail] },
+        {
+            typeof(NvmeCommand), 64,
+            [("Opcode", 0), ("Flags", 1), ("Id", 2), ("NamespaceId", 4), ("Reserved", 8), ("Metadata", 16), .. Tail]
+        },
         {
             typeof(NvmeCompletion), 16,
             [("Result", 0), ("Reserved", 4), ("SubmissionHead", 8), ("SubmissionQueueId", 10), ("CommandId", 12), ("PhaseAndStatus", 14)]
