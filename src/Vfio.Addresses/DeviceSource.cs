@@ -29,7 +29,7 @@ public sealed class DeviceSource : IDisposable
             case AddressScheme.Unix:
                 return new DeviceSource(parsed, () => VfioUserClient.Connect(parsed.Place));
             case AddressScheme.Model:
-                GuardedFunction guard = new(ModelCatalog.Create(parsed.Place, parsed.Options));
+                GuardedFunction guard = ModelCatalog.Lend(parsed.Place, parsed.Options);
                 return new DeviceSource(parsed, guard.Open) { Guard = guard };
             default:
                 return new DeviceSource(parsed, () => KernelDevice.Open(parsed.Function));

@@ -78,11 +78,56 @@ public sealed class KernelFunction
     /// <summary>How many virtual functions it could have; 0 when it has no SR-IOV.</summary>
     public int TotalVirtualFunctions => Text("sriov_totalvfs") is { } text ? int.Parse(text, CultureInfo.InvariantCulture) : 0;
 
+    /// <summary>Its virtual functions, as many as there are now.</summary>
+    public IReadOnlyList<PciAddress> VirtualFunctions =>
+    [
+        .. Directory.EnumerateFileSystemEntries(_folder, "virtfn*")
+            .Select(link => PciAddress.TryParse(Directory.ResolveLinkTarget(link, returnFinalTarget: false)?.Name ?? "", out PciAddress address) ? address : (PciAddress?)null)
+            .OfType<PciAddress>()
+            .OrderBy(address => (address.Domain, address.Bus, address.Device, address.Function)),
+    ];
+
+    /// <summary>The driver that it may have alone; null when any that fits may.</summary>
+    public string? DriverOverride => Text("driver_override") is { Length: > 0 } text and not "(null)" ? text : null;
+
     /// <summary>Interrupt line that the kernel routed its pin to; 0 when it has none.</summary>
     public int Irq => Text("irq") is { } text ? int.Parse(text, CultureInfo.InvariantCulture) : 0;
 
     /// <summary>As the kernel writes the address.</summary>
     public override string ToString() => Address.ToString();
+
+    /// <summary>Takes it from its driver, when it has one.</summary>
+    internal void Unbind()
+    {
+        if (Driver is not null)
+            Write(Path.Combine("driver", "unbind"), Address.ToString());
+    }
+
+    /// <summary>Lets the kernel look for a driver.</summary>
+    internal void Probe() => Write("../../drivers_probe", Address.ToString());
+
+    /// <summary>Writes an attribute.</summary>
+    /// <exception cref="VfioException">The kernel refused.</exception>
+    internal void Write(string name, string value)
+    {
+        // By name, not by where the links lead: the function's folder is one.
+        string path = Path.GetFullPath(Path.Combine(_folder, name));
+        try
+        {
+            using FileStream attribute = new(path, FileMode.Open, FileAccess.Write, FileShare.ReadWrite, bufferSize: 0);
+            attribute.Write(System.Text.Encoding.ASCII.GetBytes(value));
+        }
+        catch (UnauthorizedAccessException)
+        {
+            throw new VfioException($"writing {Path.GetFileName(name)}", Address.ToString(), Errno.AccessDenied, "only root may");
+        }
+        catch (IOException refusal)
+        {
+            // .NET keeps the errno of a refused write in the low bits.
+            Errno errno = (refusal.HResult & 0xffff) is > 0 and < 4096 and int number ? (Errno)number : Errno.NoDevice;
+            throw new VfioException($"writing {value.Trim()} to {Path.GetFileName(name)}", Address.ToString(), errno);
+        }
+    }
 
     private static KernelRegion ParseRegion(string line)
     {

@@ -6,6 +6,7 @@ namespace Vfio.Native;
 public sealed unsafe class UnixListener : IDisposable
 {
     private const int Backlog = 16;
+    private static readonly TimeSpan LongestAnswer = TimeSpan.FromSeconds(1);
     private static int _count;
     private readonly string? _path;
 
@@ -99,7 +100,11 @@ public sealed unsafe class UnixListener : IDisposable
             return;
         try
         {
-            using UnixSocket living = UnixSocket.Connect(path);
+            using UnixSocket living = UnixSocket.Connect(path, LongestAnswer);
+        }
+        catch (VfioException refusal) when (refusal.Errno == Errno.TimedOut)
+        {
+            // Its queue is full: it lives, if badly.
         }
         catch (VfioException refusal) when (refusal.Errno == Errno.ConnectionRefused && IsSocket(path))
         {

@@ -29,27 +29,37 @@ public sealed unsafe class UnixSocket : IDisposable
     /// <summary>Makes every later <see cref="Receive"/> that waits give up after a time, with <see cref="Errno.TryAgain"/>.</summary>
     /// <param name="timeout">How long; <see cref="Timeout.InfiniteTimeSpan"/> for ever, as it is at first.</param>
     /// <exception cref="VfioException">The socket is closed.</exception>
-    public void SetReceiveTimeout(TimeSpan timeout)
-    {
-        // struct timeval; zero means for ever, so the shortest time is a microsecond.
-        long microseconds = timeout < TimeSpan.Zero ? 0 : Math.Max(1, (long)timeout.TotalMicroseconds);
-        long* value = stackalloc long[2] { microseconds / 1_000_000, microseconds % 1_000_000 };
-        if (LibC.setsockopt(_descriptor.Number, LibC.SOL_SOCKET, LibC.SO_RCVTIMEO, value, 2 * sizeof(long)) != 0)
-            throw VfioException.FromLastError("setsockopt(SO_RCVTIMEO)", "a socket");
-    }
+    public void SetReceiveTimeout(TimeSpan timeout) => SetTimeout(_descriptor, LibC.SO_RCVTIMEO, timeout);
+
+    /// <summary>Connects to a server, for as long as it takes.</summary>
+    /// <param name="path">The socket's file.</param>
+    /// <exception cref="VfioException">Nobody listens there, or this user may not.</exception>
+    public static UnixSocket Connect(string path) => Connect(path, Timeout.InfiniteTimeSpan);
 
     /// <summary>Connects to a server.</summary>
     /// <param name="path">The socket's file.</param>
-    /// <exception cref="VfioException">Nobody listens there, or this user may not.</exception>
-    public static UnixSocket Connect(string path)
+    /// <param name="timeout">How long to wait for a server that has no room for one more client in its queue.</param>
+    /// <exception cref="VfioException">Nobody listens there, this user may not, or ETIMEDOUT.</exception>
+    public static UnixSocket Connect(string path, TimeSpan timeout)
     {
         FileDescriptor descriptor = UnixAddress.NewSocket();
-        UnixAddress address = new(path);
-        if (LibC.connect(descriptor.Number, &address, UnixAddress.Length) == 0)
+        try
+        {
+            UnixAddress address = new(path);
+            // A connect to a UNIX socket whose queue is full waits as a send does.
+            if (timeout >= TimeSpan.Zero)
+                SetTimeout(descriptor, LibC.SO_SNDTIMEO, timeout);
+            if (LibC.connect(descriptor.Number, &address, UnixAddress.Length) != 0)
+                throw RefusalOf(path);
+            if (timeout >= TimeSpan.Zero)
+                SetTimeout(descriptor, LibC.SO_SNDTIMEO, Timeout.InfiniteTimeSpan);
             return new UnixSocket(descriptor);
-        VfioException refusal = VfioException.FromLastError("connect", path, "check that a server runs and that this user may write to its socket");
-        descriptor.Dispose();
-        throw refusal;
+        }
+        catch
+        {
+            descriptor.Dispose();
+            throw;
+        }
     }
 
     /// <summary>Makes two sockets that are connected to each other.</summary>
@@ -169,6 +179,19 @@ public sealed unsafe class UnixSocket : IDisposable
 
     /// <inheritdoc/>
     public void Dispose() => _descriptor.Dispose();
+
+    private static VfioException RefusalOf(string path) => Marshal.GetLastPInvokeError() == (int)Errno.TryAgain
+        ? new VfioException("connect", path, Errno.TimedOut, "a server listens there but takes no client; it may be busy with others, or stuck")
+        : VfioException.FromLastError("connect", path, "check that a server runs and that this user may write to its socket");
+
+    private static void SetTimeout(FileDescriptor socket, int option, TimeSpan timeout)
+    {
+        // struct timeval; zero means for ever, so the shortest time is a microsecond.
+        long microseconds = timeout < TimeSpan.Zero ? 0 : Math.Max(1, (long)timeout.TotalMicroseconds);
+        long* value = stackalloc long[2] { microseconds / 1_000_000, microseconds % 1_000_000 };
+        if (LibC.setsockopt(socket.Number, LibC.SOL_SOCKET, option, value, 2 * sizeof(long)) != 0)
+            throw VfioException.FromLastError("setsockopt", "a socket");
+    }
 
     private static void TakeDescriptors(byte* control, nuint controlLength, DescriptorQueue descriptors)
     {

@@ -32,17 +32,30 @@ internal sealed class ServeVerb() : Verb("serve", "Lend a device to other progra
             Description = "Seconds that a client may take to negotiate, to finish a message or to read an answer.",
             DefaultValueFactory = _ => 30,
         };
-        Option<bool> verbose = new("--verbose") { Description = "Log every message that is refused." };
+        Option<double?> spin = new("--spin")
+        {
+            Description = "Microseconds to look for the next message before sleeping, while that is of use; 0 for never. 100 unless said.",
+        };
+        Option<bool> poll = new("--poll") { Description = "Never sleep: one core is taken, and answers come soonest." };
+        Option<bool> verbose = new("--verbose") { Description = "Log every session, and every message that is refused." };
+        Option<bool> libvirt = new("--libvirt") { Description = "Print XML for libvirt too." };
         command.Add(address);
         command.Add(socket);
         command.Add(descriptor);
         command.Add(user);
+        command.Add(libvirt);
         command.Add(patience);
+        command.Add(spin);
+        command.Add(poll);
         command.Add(verbose);
         command.Validators.Add(result =>
         {
             if (result.GetValue(socket) is null == result.GetValue(descriptor) is null)
                 result.AddError("Give either --socket PATH or --fd NUMBER.");
+            if (result.GetValue(spin) is not null && result.GetValue(poll))
+                result.AddError("Give either --spin MICROSECONDS or --poll.");
+            if (result.GetValue(spin) is not (null or (>= 0 and <= 1_000_000)))
+                result.AddError("--spin takes 0 to 1000000 microseconds.");
         });
         command.SetAction(async parsed =>
         {
@@ -55,13 +68,17 @@ internal sealed class ServeVerb() : Verb("serve", "Lend a device to other progra
                 HandshakeTimeout = wait,
                 MessageTimeout = wait,
                 SendTimeout = wait,
+                SpinTime = parsed.GetValue(poll) ? Timeout.InfiniteTimeSpan
+                    : parsed.GetValue(spin) is { } microseconds ? TimeSpan.FromMicroseconds(microseconds)
+                    : new VfioUserServerOptions().SpinTime,
                 Logger = logging.CreateLogger("vfio"),
             };
-            await ServeAsync(parsed.GetValue(address)!, options, parsed.GetValue(user), parsed.InvocationConfiguration.Output);
+            await ServeAsync(
+                parsed.GetValue(address)!, options, parsed.GetValue(user), parsed.GetValue(libvirt), parsed.InvocationConfiguration.Output);
         });
     }
 
-    private static async Task ServeAsync(string address, VfioUserServerOptions options, string? user, TextWriter output)
+    private static async Task ServeAsync(string address, VfioUserServerOptions options, string? user, bool libvirt, TextWriter output)
     {
         using CancellationTokenSource end = new();
         using PosixSignalRegistration terminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, Stop);
@@ -71,7 +88,7 @@ internal sealed class ServeVerb() : Verb("serve", "Lend a device to other progra
         if (user is not null && options.Path is not null)
             UserAccount.Find(user).TakeOwnership(options.Path);
 
-        Invite(output, options.Path);
+        Invitation.Write(output, options.Path, libvirt);
         await server.RunAsync(end.Token);
 
         void Stop(PosixSignalContext signal)
@@ -79,29 +96,6 @@ internal sealed class ServeVerb() : Verb("serve", "Lend a device to other progra
             signal.Cancel = true;
             end.Cancel();
         }
-    }
-
-    private static void Invite(TextWriter output, string? socket)
-    {
-        if (socket is null)
-        {
-            output.WriteLine("ready on the passed descriptor");
-            return;
-        }
-
-        string path = Path.GetFullPath(socket);
-        output.WriteLine(
-            $$$"""
-            ready {{{path}}}
-            attach it to QEMU 10.1 or later with:
-              -object memory-backend-memfd,id=mem,size=1G,share=on -numa node,memdev=mem \
-              -device '{"driver":"vfio-user-pci","socket":{"path":"{{{path}}}","type":"unix"}}'
-            or to Cloud Hypervisor with:
-              --memory shared=on --user-device socket={{{path}}}
-            or look at it with:
-              vfio show unix:{{{path}}}
-            """);
-        output.Flush();
     }
 
     private static ILoggerFactory CreateLogging(bool verbose) => LoggerFactory.Create(builder =>

@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.CommandLine.Parsing;
 using System.Globalization;
+using Vfio.Pci;
 
 namespace Vfio.Cli.Verbs;
 
@@ -10,6 +11,12 @@ internal static class Words
     internal static Argument<string> Address() => new("address")
     {
         Description = "The device: 0000:01:00.0, unix:/run/x.sock or model:edu.",
+    };
+
+    internal static Argument<PciAddress> Function() => new("function")
+    {
+        Description = "A function of this machine: 0000:01:00.0.",
+        CustomParser = ParseFunction,
     };
 
     internal static Option<bool> Json() => new("--json") { Description = "Print JSON for machines." };
@@ -40,6 +47,14 @@ internal static class Words
         Option<int> width = new("--width", "-w") { Description = "Bytes in one access: 1, 2, 4 or 8.", DefaultValueFactory = _ => 4 };
         width.AcceptOnlyFromAmong("1", "2", "4", "8");
         return width;
+    }
+
+    private static PciAddress ParseFunction(ArgumentResult result)
+    {
+        string word = result.Tokens[0].Value;
+        if (!PciAddress.TryParse(word.StartsWith("pci:", StringComparison.Ordinal) ? word[4..] : word, out PciAddress address))
+            result.AddError($"'{word}' is no function: write 0000:01:00.0.");
+        return address;
     }
 
     private static RegionIndex ParseRegion(ArgumentResult result)

@@ -140,6 +140,44 @@ public sealed class EduCore
         return (At(EduRegister.DmaCommand) & InterruptWhenMoved) != 0 ? Raise(MovedCause) : EduEffects.None;
     }
 
+    /// <summary>What the registers say is to be done yet.</summary>
+    public EduEffects Unfinished =>
+        ((At(EduRegister.Status) & Computing) != 0 ? EduEffects.ComputeFactorial : EduEffects.None)
+        | ((At(EduRegister.DmaCommand) & Run) != 0 ? EduEffects.DoTransfer : EduEffects.None);
+
+    /// <summary>Writes down registers and buffer.</summary>
+    public void Save(StateWriter state)
+    {
+        ArgumentNullException.ThrowIfNull(state);
+        foreach (ulong value in _values)
+            state.Write(value);
+        state.Write(_buffer);
+    }
+
+    /// <summary>Takes over registers and buffer.</summary>
+    /// <returns>False when bytes are missing, or a register has a value that it never has.</returns>
+    public bool TryRestore(ref StateReader state)
+    {
+        foreach (RegisterRow<EduRegister> row in Registers.Map.Rows)
+        {
+            // Two registers have bits that only the device sets.
+            ulong possible = row.Register switch
+            {
+                EduRegister.Status => row.Writable | Computing,
+                EduRegister.InterruptStatus => uint.MaxValue,
+                _ => row.Writable,
+            };
+            if (!state.TryRead(out ulong value) || ((value ^ row.Reset) & ~possible) != 0)
+                return false;
+            At(row.Register) = value;
+        }
+
+        if (!state.TryRead(BufferLength, out ReadOnlySpan<byte> buffer))
+            return false;
+        buffer.CopyTo(_buffer);
+        return true;
+    }
+
     /// <summary>Registers and buffer as after power-on.</summary>
     public void Reset()
     {

@@ -13,6 +13,7 @@ public sealed class EduFunction : SoftwareFunction, IThreadPoolWorkItem
     private readonly byte[] _moving = new byte[EduCore.BufferLength];
     private EduEffects _work;
     private bool _isQueued;
+    private bool _isStopped;
     private int _epoch;
 
     /// <summary>Makes the device.</summary>
@@ -42,6 +43,47 @@ public sealed class EduFunction : SoftwareFunction, IThreadPoolWorkItem
             else
                 Move(epoch);
         }
+    }
+
+    /// <inheritdoc/>
+    public override bool CanMigrate => true;
+
+    /// <inheritdoc/>
+    protected override void OnStop()
+    {
+        lock (_gate)
+            _isStopped = true;
+
+        // What is under way is finished; what is asked for stays in the registers.
+        _isIdle.Wait();
+    }
+
+    /// <inheritdoc/>
+    protected override void OnStart()
+    {
+        EduEffects work;
+        lock (_gate)
+        {
+            _isStopped = false;
+            work = _core.Unfinished;
+        }
+
+        if (work != EduEffects.None)
+            Start(work);
+    }
+
+    /// <inheritdoc/>
+    protected override void OnSave(StateWriter state)
+    {
+        lock (_gate)
+            _core.Save(state);
+    }
+
+    /// <inheritdoc/>
+    protected override bool OnRestore(ref StateReader state)
+    {
+        lock (_gate)
+            return _core.TryRestore(ref state);
     }
 
     /// <inheritdoc/>
@@ -110,7 +152,7 @@ public sealed class EduFunction : SoftwareFunction, IThreadPoolWorkItem
         lock (_gate)
         {
             _work |= work;
-            if (_isQueued)
+            if (_isQueued || _isStopped)
                 return;
             _isQueued = true;
         }
@@ -122,7 +164,7 @@ public sealed class EduFunction : SoftwareFunction, IThreadPoolWorkItem
     {
         lock (_gate)
         {
-            work = (_work & EduEffects.ComputeFactorial) != 0 ? EduEffects.ComputeFactorial : _work;
+            work = _isStopped ? EduEffects.None : (_work & EduEffects.ComputeFactorial) != 0 ? EduEffects.ComputeFactorial : _work;
             _work &= ~work;
             epoch = _epoch;
             _isQueued = work != EduEffects.None;

@@ -70,6 +70,9 @@ public sealed class NvmeController : IDisposable
     /// <summary>How many commands a queue pair may have in flight at most.</summary>
     public int MaxDepth => Capabilities.MaxQueueEntries - 1;
 
+    /// <summary>Whether completions can interrupt: whether the function has MSI-X.</summary>
+    public bool HasInterrupts => _device.Interrupts.Count(InterruptIndex.Msix) > 0;
+
     /// <summary>Its active namespaces, by ascending number; asked for once.</summary>
     /// <exception cref="VfioException">What the controller refused.</exception>
     public IReadOnlyList<NvmeNamespace> Namespaces => _namespaces.Value;

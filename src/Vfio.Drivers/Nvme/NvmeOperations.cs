@@ -20,10 +20,12 @@ internal sealed class NvmeOperations : IDisposable
     internal NvmeOperations(NvmeNamespace target, NvmeBlockDeviceOptions options, int commandBytes)
     {
         _namespace = target;
-        _queue = target.Controller.CreateQueuePair(options.Depth, options.Interrupts);
+        NvmeController controller = target.Controller;
+        int depth = Math.Min(options.Depth, controller.MaxDepth);
+        _queue = controller.CreateQueuePair(depth, options.Interrupts && controller.HasInterrupts);
         try
         {
-            _buffer = target.Controller.Device.AllocateDma((long)options.Depth * commandBytes);
+            _buffer = controller.Device.AllocateDma((long)depth * commandBytes);
         }
         catch
         {
@@ -31,10 +33,10 @@ internal sealed class NvmeOperations : IDisposable
             throw;
         }
 
-        _all = [.. Enumerable.Range(0, options.Depth).Select(i => new NvmeOperation(i, _buffer, (long)i * commandBytes))];
+        _all = [.. Enumerable.Range(0, depth).Select(i => new NvmeOperation(i, _buffer, (long)i * commandBytes))];
         _free = new Stack<NvmeOperation>(_all);
-        _inFlight = new bool[options.Depth];
-        _available = new SemaphoreSlim(options.Depth);
+        _inFlight = new bool[depth];
+        _available = new SemaphoreSlim(depth);
         if (_queue.Interrupt is not { } interrupt)
             return;
         _reaping = ReapAsync(interrupt);

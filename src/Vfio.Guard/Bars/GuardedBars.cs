@@ -6,6 +6,9 @@ namespace Vfio.Guard;
 /// <remarks>Accesses are called in the function's turn.</remarks>
 internal sealed class GuardedBars
 {
+    // A bit for each of 2048 vectors.
+    private const int MaxPendingBytes = 256;
+
     private readonly IPciFunction _function;
     private readonly VirtualMsixTable? _table;
     private readonly RegionInfo[] _infos;
@@ -14,12 +17,19 @@ internal sealed class GuardedBars
     {
         _function = layout.Function;
         _table = layout.MsixTable is { } msix ? new VirtualMsixTable(msix, interrupts) : null;
-        _infos = [.. Enumerable.Range(0, (int)RegionIndex.Rom.Value + 1).Select(i => Describe(layout, new RegionIndex((uint)i)))];
+        _infos = layout.Bars;
     }
+
+    /// <summary>What the user is told of each BAR and the ROM, by index.</summary>
+    internal static RegionInfo[] Describe(FunctionLayout layout) =>
+        [.. Enumerable.Range(0, (int)RegionIndex.Rom.Value + 1).Select(i => Describe(layout, new RegionIndex((uint)i)))];
 
     internal RegionInfo GetInfo(RegionIndex region) => _infos[region.Value];
 
     internal void Reset() => _table?.Reset();
+
+    /// <summary>The user's MSI-X table; null when the function has none.</summary>
+    internal VirtualMsixTable? Table => _table;
 
     internal void Read(RegionIndex region, ulong offset, Span<byte> destination)
     {
@@ -36,7 +46,7 @@ internal sealed class GuardedBars
             if (part.Kind == MsixPartKind.Table)
                 _table.Read((int)part.Offset, piece);
             else if (part.Kind == MsixPartKind.Pending)
-                _table.ReadPending((int)part.Offset, piece);
+                ReadPending(region, offset, (int)part.Offset, piece);
             else
                 _function.ReadRegion(region, offset, piece);
             destination = destination[part.Count..];
@@ -62,6 +72,16 @@ internal sealed class GuardedBars
             source = source[part.Count..];
             offset += (ulong)part.Count;
         }
+    }
+
+    /// <summary>What is pending here, and in the function: a vector without an eventfd is masked there.</summary>
+    private void ReadPending(RegionIndex region, ulong offset, int offsetInPart, Span<byte> destination)
+    {
+        Span<byte> ours = stackalloc byte[MaxPendingBytes];
+        _function.ReadRegion(region, offset, destination);
+        _table!.ReadPending(offsetInPart, ours[..destination.Length]);
+        for (int i = 0; i < destination.Length; i++)
+            destination[i] |= ours[i];
     }
 
     private static RegionInfo Describe(FunctionLayout layout, RegionIndex region)

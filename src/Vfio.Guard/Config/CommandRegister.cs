@@ -1,10 +1,10 @@
 namespace Vfio.Guard;
 
 /// <summary>The Command register: decoding is the user's to switch for itself, INTx disable masks its interrupt, and bus
-/// mastering starts off.</summary>
+/// mastering starts off unless the lender decided otherwise.</summary>
 /// <remarks>PCI Local Bus 3.0, section 6.2.2. In the hardware decoding stays on, so that the owner's addresses keep working.</remarks>
 internal sealed class CommandRegister(
-    FunctionLayout layout, ConfigShadow shadow, OwnerState owner, GuardedInterrupts interrupts) : ConfigBehaviour
+    FunctionLayout layout, ConfigShadow shadow, OwnerState owner, GuardedInterrupts interrupts, bool startAsBusMaster) : ConfigBehaviour
 {
     private const int Offset = 0x04, IoBit = 0, MemoryBit = 1, IntxDisableBit = 10;
     private const uint IoAndMemory = 3, BusMaster = 4;
@@ -22,7 +22,7 @@ internal sealed class CommandRegister(
     internal override void Reset(bool byUser)
     {
         shadow.Write(Offset, 2, byUser ? 0 : IoAndMemory);
-        _isBusMaster = false;
+        _isBusMaster = !byUser && startAsBusMaster && StartBusMaster();
         interrupts.SetIntxDisabled(false);
     }
 
@@ -30,7 +30,7 @@ internal sealed class CommandRegister(
     {
         // What became of the bit is the hardware's to say: it may be wired to 0, or have lost it in a reset of its own.
         if (Covers(offset, width, Offset))
-            _isBusMaster = (layout.Function.ReadConfig(Offset, 2) & BusMaster) != 0;
+            _isBusMaster = MayMaster();
         interrupts.SetIntxDisabled(shadow.ReadBit(Offset, IntxDisableBit));
         if ((shadow.Read(Offset, 2) & IoAndMemory) != 0)
             owner.RestoreDecode();
@@ -38,4 +38,12 @@ internal sealed class CommandRegister(
 
     /// <summary>Ends bus mastering at once; the hardware's bit is cleared by whoever calls.</summary>
     internal void StopBusMaster() => _isBusMaster = false;
+
+    private bool StartBusMaster()
+    {
+        layout.Function.WriteConfig(Offset, 2, layout.Function.ReadConfig(Offset, 2) | BusMaster);
+        return MayMaster();
+    }
+
+    private bool MayMaster() => (layout.Function.ReadConfig(Offset, 2) & BusMaster) != 0;
 }

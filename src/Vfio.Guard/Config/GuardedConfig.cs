@@ -15,6 +15,7 @@ internal sealed class GuardedConfig
     private readonly IPciFunction _function;
     private readonly ConfigRules _rules;
     private readonly RefusalCounter _refusals;
+    private readonly int[] _virtual;
     private readonly ConfigBehaviour?[] _behaviours;
     private readonly List<ConfigBehaviour> _all = [];
 
@@ -23,6 +24,7 @@ internal sealed class GuardedConfig
         _function = layout.Function;
         _rules = layout.Rules;
         _refusals = refusals;
+        _virtual = layout.VirtualOffsets;
         _behaviours = new ConfigBehaviour?[Length / 4];
         Shadow = new ConfigShadow(Length);
     }
@@ -41,12 +43,8 @@ internal sealed class GuardedConfig
     /// <summary>Gives all virtual bits their values after a reset.</summary>
     internal void Reset(bool byUser)
     {
-        for (int offset = 0; offset < Length; offset += 4)
-        {
-            if (VirtualMask(offset, 4) != 0)
-                Shadow.Write(offset, 4, _function.ReadConfig(offset, 4));
-        }
-
+        foreach (int offset in _virtual)
+            Shadow.Write(offset, 4, _function.ReadConfig(offset, 4));
         foreach (ConfigBehaviour behaviour in _all)
             behaviour.Reset(byUser);
     }
@@ -75,6 +73,21 @@ internal sealed class GuardedConfig
             WriteOne(offset, width, value);
             source = source[width..];
             offset += width;
+        }
+    }
+
+    /// <summary>Takes config space over as another lease's user saw it: as if the user had written it, but for the status bits, which
+    /// a write would clear. Bits that are not the user's stay as they are.</summary>
+    internal void Restore(ReadOnlySpan<byte> from)
+    {
+        for (int offset = 0; offset < Length; offset += 4)
+        {
+            uint free = _rules.Mask(BitRule.PassedThrough, offset, 4) | _rules.Mask(BitRule.Virtual, offset, 4);
+            if (free == 0)
+                continue;
+            uint status = _rules.Mask(BitRule.WriteOneToClear, offset, 4) | _rules.Mask(BitRule.FixedStatus, offset, 4);
+            uint saved = System.Buffers.Binary.BinaryPrimitives.ReadUInt32LittleEndian(from[offset..]);
+            WriteOne(offset, 4, (ReadOne(offset, 4) & ~free & ~status) | (saved & free));
         }
     }
 

@@ -24,23 +24,17 @@ internal sealed class DmaChunk
     /// <summary>How many numbers of an ascending span are at most <paramref name="limit"/>.</summary>
     internal static int CountUpTo(ReadOnlySpan<ulong> ascending, ulong limit)
     {
+        // Which half it is cannot be predicted, so the steps have no branch in them: half or 0 is added.
         int low = 0;
         int left = ascending.Length;
-        while (left > 0)
+        while (left > 1)
         {
             int half = left >> 1;
-            if (ascending[low + half] <= limit)
-            {
-                low += half + 1;
-                left -= half + 1;
-            }
-            else
-            {
-                left = half;
-            }
+            low += half & -(ascending[low + half - 1] <= limit ? 1 : 0);
+            left -= half;
         }
 
-        return low;
+        return left == 1 && ascending[low] <= limit ? low + 1 : low;
     }
 
     internal void Insert(int index, ulong start, in DmaEntry entry)

@@ -2,7 +2,7 @@ namespace Vfio.Guard;
 
 /// <summary>All mappings in ascending order: chunks, and their first addresses beside them. Not safe for two threads.</summary>
 /// <remarks>A look-up is two binary searches in small arrays: some 8 + 8 steps for 65,000 mappings. A mapping takes 32 bytes in a
-/// full chunk, and chunks are at least half full but for the newest: 64 bytes at worst.</remarks>
+/// full chunk; where neighbours come and go in no order, chunks are between a quarter and all full.</remarks>
 internal sealed class DmaChunks
 {
     private const int Sparse = DmaChunk.Capacity / 4;
@@ -95,19 +95,28 @@ internal sealed class DmaChunks
         }
     }
 
+    /// <summary>Finds a place for a mapping whose chunk is full: splits the chunk, or goes over to the next.</summary>
+    /// <remarks>Who maps in ascending or descending order, perhaps below or above a few others, leaves full chunks behind: near its
+    /// ends a chunk is split where the mapping goes.</remarks>
     private void MakeRoom(ref int chunk, ref int index)
     {
-        DmaChunk next = new();
-
-        // Whoever maps in ascending order leaves full chunks behind.
-        bool isAppend = chunk == _chunkCount - 1 && index == DmaChunk.Capacity;
-        int kept = isAppend ? DmaChunk.Capacity : DmaChunk.Capacity / 2;
-        _chunks[chunk].MoveTail(kept, next);
-        InsertChunk(chunk + 1, next);
-        if (index < kept || (index == kept && !isAppend))
+        if (index < DmaChunk.Capacity)
+        {
+            int kept = index is >= Sparse and < DmaChunk.Capacity - Sparse ? DmaChunk.Capacity / 2 : index;
+            DmaChunk next = new();
+            _chunks[chunk].MoveTail(kept, next);
+            InsertChunk(chunk + 1, next);
+            if (index <= kept)
+                return;
+            chunk++;
+            index -= kept;
             return;
+        }
+
         chunk++;
-        index -= kept;
+        index = 0;
+        if (chunk == _chunkCount || _chunks[chunk].IsFull)
+            InsertChunk(chunk, new DmaChunk());
     }
 
     private void InsertChunk(int at, DmaChunk chunk)

@@ -5,7 +5,7 @@ namespace Vfio.Guard;
 /// <para>Made for tens of thousands of live mappings: a look-up is two short binary searches, or none where the last access of the
 /// thread was; accesses of several threads do not hold each other up, and allocate nothing.</para>
 /// <para>When an unmap returns, no access to that memory is under way. Only memory that its owner alone can reach is an exception:
-/// see <see cref="Unmap"/>.</para>
+/// see <see cref="Unmap(Iova, ulong, out ulong)"/>.</para>
 /// </remarks>
 public sealed class DmaTable
 {
@@ -18,14 +18,11 @@ public sealed class DmaTable
     /// <summary>Longest copy in one go; an unmap waits for at most this.</summary>
     private const int MaxCopyBytes = 64 << 10;
 
-    /// <summary>Each lane's hint has its cache lines to itself.</summary>
-    private const int HintSpacing = 16;
-
     private readonly ReaderGate _gate = new();
     private readonly OwnerAccesses _ownerAccesses = new();
-    private readonly long[] _hints = new long[ReaderGate.Lanes * HintSpacing];
     private readonly int _maxMappings;
     private DmaChunks _chunks = new();
+    private volatile DirtyLog? _log;
 
     /// <summary>Makes an empty table.</summary>
     /// <param name="maxMappings">How many mappings it takes.</param>
@@ -152,7 +149,7 @@ public sealed class DmaTable
             int count = source.Length;
             Errno error = Find(lane, at, DmaAccess.Write, ref count, out DmaMemory? memory, out ulong offset);
             if (error == Errno.None && memory!.Shared is not null)
-                error = WriteInside(lane, memory, offset, source[..count]);
+                error = WriteInside(lane, memory, at, offset, source[..count]);
             else
                 error = Leave(lane, error, memory, at, count) ?? WriteOutside(memory!, at, offset, source[..count]);
             if (error != Errno.None)
@@ -164,6 +161,86 @@ public sealed class DmaTable
         }
 
         return Errno.None;
+    }
+
+    /// <summary>Looks a range up as the device, and touches none of it.</summary>
+    /// <param name="address">First address.</param>
+    /// <param name="length">Size of the range in bytes.</param>
+    /// <param name="access">What must be allowed there; <see cref="DmaAccess.None"/> for nothing in particular.</param>
+    /// <param name="segments">How many mappings it lies in; on an error, those before the byte at fault.</param>
+    /// <returns>EFAULT: part of the range is not mapped, or wraps; EACCES: part of it does not allow that.</returns>
+    public Errno Translate(Iova address, ulong length, DmaAccess access, out int segments)
+    {
+        ulong at = address.Value;
+        segments = 0;
+        int lane = _gate.EnterRead();
+        try
+        {
+            while (length > 0)
+            {
+                Errno error = Locate(lane, at, access, out DmaPosition position);
+                if (error != Errno.None)
+                    return error;
+                ulong count = Math.Min(length, _chunks.EntryAt(position).Length - (at - _chunks.StartOf(position)));
+                segments++;
+                length -= count;
+                at = unchecked(at + count);
+                if (at == 0 && length > 0)
+                    return Errno.BadAddress;
+            }
+
+            return Errno.None;
+        }
+        finally
+        {
+            _gate.ExitRead(lane);
+        }
+    }
+
+    /// <summary>Starts to record which pages are written; they are of <see cref="PageBytes"/>.</summary>
+    /// <returns>EINVAL: it has been started.</returns>
+    public Errno StartLog() =>
+        Interlocked.CompareExchange(ref _log, new DirtyLog(), null) is null ? Errno.None : Errno.InvalidArgument;
+
+    /// <summary>Stops recording, and forgets.</summary>
+    public void StopLog() => _log = null;
+
+    /// <summary>Reports what was written in a range since the last report, whether it is still mapped or not, and forgets it.</summary>
+    /// <param name="start">First address.</param>
+    /// <param name="length">Size of the range in bytes.</param>
+    /// <param name="pageBytes">Bytes that a bit stands for.</param>
+    /// <param name="bitmap">Bits are set where something was written; none is cleared.</param>
+    /// <returns>EINVAL: not started, the length is 0, the range wraps, the page size is no power of two, or the bitmap is too
+    /// short.</returns>
+    public Errno ReportLog(Iova start, ulong length, ulong pageBytes, Span<byte> bitmap)
+    {
+        if (CheckReport(start, length, pageBytes, bitmap.Length) is { } log)
+        {
+            log.Report(start.Value, start.Value + (length - 1), pageBytes, bitmap);
+            return Errno.None;
+        }
+
+        return Errno.InvalidArgument;
+    }
+
+    /// <summary>As <see cref="Unmap(Iova, ulong, out ulong)"/>, with a last report on the range.</summary>
+    /// <returns>As for both; nothing is removed then.</returns>
+    public Errno Unmap(Iova start, ulong length, ulong pageBytes, Span<byte> bitmap, out ulong unmapped)
+    {
+        unmapped = 0;
+        if (CheckReport(start, length, pageBytes, bitmap.Length) is not { } log)
+            return Errno.InvalidArgument;
+        Errno error = Unmap(start, length, out unmapped);
+        if (error == Errno.None)
+            log.Report(start.Value, start.Value + (length - 1), pageBytes, bitmap);
+        return error;
+    }
+
+    private DirtyLog? CheckReport(Iova start, ulong length, ulong pageBytes, int bitmapBytes)
+    {
+        bool isRight = length != 0 && length - 1 <= ulong.MaxValue - start.Value && System.Numerics.BitOperations.IsPow2(pageBytes)
+            && DirtyBitmap.LengthOf(length, pageBytes) <= (ulong)bitmapBytes;
+        return isRight ? _log : null;
     }
 
     private static bool IsRange(ulong start, ulong length) =>
@@ -185,9 +262,24 @@ public sealed class DmaTable
     {
         memory = null;
         offset = 0;
-        ref long hint = ref _hints[lane * HintSpacing];
+        Errno error = Locate(lane, address, access, out DmaPosition position);
+        if (error != Errno.None)
+            return error;
+        ref readonly DmaEntry entry = ref _chunks.EntryAt(position);
+        ulong into = address - _chunks.StartOf(position);
+        memory = entry.Memory;
+        int most = memory.Shared is null ? count : Math.Min(count, MaxCopyBytes);
+        count = (int)Math.Min((ulong)most, entry.Length - into);
+        offset = entry.MemoryOffset + into;
+        return Errno.None;
+    }
+
+    /// <summary>Finds the mapping that holds an address and allows an access; inside the gate.</summary>
+    private Errno Locate(int lane, ulong address, DmaAccess access, out DmaPosition position)
+    {
+        ref long hint = ref _gate.NoteOf(lane);
         long remembered = Volatile.Read(ref hint);
-        DmaPosition position = new((int)(remembered >> 32), (int)remembered);
+        position = new((int)(remembered >> 32), (int)remembered);
         if (!_chunks.Holds(position, address))
         {
             if (!_chunks.TryFindUpTo(address, out position) || !_chunks.Holds(position, address))
@@ -195,15 +287,7 @@ public sealed class DmaTable
             Volatile.Write(ref hint, (long)position.Chunk << 32 | (uint)position.Index);
         }
 
-        ref readonly DmaEntry entry = ref _chunks.EntryAt(position);
-        if ((entry.Access & access) == 0)
-            return Errno.AccessDenied;
-        ulong into = address - _chunks.StartOf(position);
-        memory = entry.Memory;
-        int most = memory.Shared is null ? count : Math.Min(count, MaxCopyBytes);
-        count = (int)Math.Min((ulong)most, entry.Length - into);
-        offset = entry.MemoryOffset + into;
-        return Errno.None;
+        return (_chunks.EntryAt(position).Access & access) == access ? Errno.None : Errno.AccessDenied;
     }
 
     private Errno ReadInside(int lane, DmaMemory memory, ulong offset, Span<byte> destination)
@@ -218,7 +302,7 @@ public sealed class DmaTable
         }
     }
 
-    private Errno WriteInside(int lane, DmaMemory memory, ulong offset, ReadOnlySpan<byte> source)
+    private Errno WriteInside(int lane, DmaMemory memory, ulong at, ulong offset, ReadOnlySpan<byte> source)
     {
         try
         {
@@ -226,6 +310,8 @@ public sealed class DmaTable
         }
         finally
         {
+            // After the write: whoever reads the report and then the page must find the bytes.
+            _log?.Mark(at, source.Length);
             _gate.ExitRead(lane);
         }
     }
@@ -263,6 +349,7 @@ public sealed class DmaTable
         }
         finally
         {
+            _log?.Mark(at, source.Length);
             LetGo(memory, at, source.Length);
         }
     }

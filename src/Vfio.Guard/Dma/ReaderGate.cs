@@ -8,7 +8,7 @@ namespace Vfio.Guard;
 internal sealed class ReaderGate
 {
     /// <summary>How many cache lines the readers spread over; a power of two.</summary>
-    internal const int Lanes = 16;
+    internal const int Lanes = 8;
 
     private readonly Lane[] _lanes = new Lane[Lanes];
     private readonly Lock _writer = new();
@@ -32,6 +32,9 @@ internal sealed class ReaderGate
         }
     }
 
+    /// <summary>A number that the readers of a lane leave for those that follow: 0 at first. They may be of several threads.</summary>
+    internal ref long NoteOf(int lane) => ref _lanes[lane].Note;
+
     internal void ExitRead(int lane) => Interlocked.Decrement(ref _lanes[lane].Readers);
 
     /// <summary>Enters as the only one; returns when no reader is left.</summary>
@@ -54,10 +57,11 @@ internal sealed class ReaderGate
         _writer.Exit();
     }
 
-    /// <summary>A count on a cache line of its own; prefetchers fetch lines in pairs.</summary>
+    /// <summary>A count and a note on a cache line of its own; prefetchers fetch lines in pairs.</summary>
     [StructLayout(LayoutKind.Sequential, Size = 128)]
     private struct Lane
     {
         internal int Readers;
+        internal long Note;
     }
 }

@@ -23,6 +23,8 @@ internal sealed class FunctionLayout
         AdvancedFeatures = OffsetOf(AdvancedFeaturesId);
         Msix = OffsetOf(MsixId);
         MsixTable = FindMsixTable();
+        Bars = GuardedBars.Describe(this);
+        VirtualOffsets = [.. Enumerable.Range(0, Rules.Length / 4).Select(i => 4 * i).Where(HasVirtualBits)];
     }
 
     internal IPciFunction Function { get; }
@@ -51,6 +53,12 @@ internal sealed class FunctionLayout
     /// <summary>Where the MSI-X table and pending bits are; null when there are none, or they are not inside their BARs.</summary>
     internal MsixDescription? MsixTable { get; }
 
+    /// <summary>The BARs and the ROM as users see them, by index.</summary>
+    internal RegionInfo[] Bars { get; }
+
+    /// <summary>The dwords of config space with bits that a shadow keeps; no permit changes them.</summary>
+    internal int[] VirtualOffsets { get; }
+
     internal bool HasPin => Space.Read8(0x3d) is >= 1 and <= 4;
 
     /// <summary>How many MSI vectors the function has.</summary>
@@ -71,6 +79,9 @@ internal sealed class FunctionLayout
 
     /// <summary>Whether a BAR is the lower half of one of 64 bits.</summary>
     internal bool IsWide(int bar) => (Space.Read32(0x10 + (4 * bar)) & 7) == 4;
+
+    private bool HasVirtualBits(int offset) =>
+        (Rules.Mask(BitRule.Virtual, offset, 4) | Rules.Mask(BitRule.VirtualFixed, offset, 4)) != 0;
 
     private static ConfigSpace Read(IPciFunction function)
     {

@@ -6,6 +6,11 @@ public sealed record GuardPolicy
     /// <summary>Lend a function that cannot be reset: its user may find what another left in it. Default: no.</summary>
     public bool LendWithoutReset { get; init; }
 
+    /// <summary>Turn bus mastering on when the function is lent and after each reset of the lease, for users that drive a device
+    /// without a system that would write its Command register. It still reaches only what its user maps, and a reset that the user
+    /// makes through config space turns it off as PCI has it. Default: no.</summary>
+    public bool StartAsBusMaster { get; init; }
+
     /// <summary>Most DMA mappings of one user.</summary>
     public int MaxDmaMappings { get; init; } = DmaTable.DefaultMaxMappings;
 }

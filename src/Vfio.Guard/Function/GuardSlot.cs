@@ -14,11 +14,25 @@ internal sealed class GuardSlot(RefusalCounter refusals) : IPciSlot
     public Errno WriteMemory(Iova address, ReadOnlySpan<byte> source) =>
         _device is { } device ? device.WriteMemory(address, source) : Refuse();
 
+    public Errno TranslateMemory(Iova address, ulong length, DmaAccess access, out int segments)
+    {
+        segments = 0;
+        return _device is { } device ? device.TranslateMemory(address, length, access, out segments) : Refuse();
+    }
+
+    public int MappingCount => _device?.MappingCount ?? 0;
+
     public void SetIntx(bool asserted) => _device?.SetPin(asserted);
 
     public void SignalMsi(int vector) => _device?.Message(InterruptIndex.Msi, vector);
 
     public void SignalMsix(int vector) => _device?.Message(InterruptIndex.Msix, vector);
+
+    public bool IsHeard(InterruptIndex kind, int vector) => _device is { } device && device.IsHeard(kind, vector);
+
+    public void ReportError() => _device?.Notify(InterruptIndex.Error);
+
+    public void RequestReturn() => _device?.Notify(InterruptIndex.Request);
 
     private Errno Refuse()
     {

@@ -1,9 +1,10 @@
+using System.Numerics;
 using Vfio.Native;
 
 namespace Vfio.Guard;
 
 /// <summary>One lease of a guarded function: what its user holds.</summary>
-internal sealed class GuardedDevice : IVfioDevice, IResetTarget
+internal sealed class GuardedDevice : IMigratableDevice, IDirtyTracker, IResetTarget
 {
     private readonly GuardedFunction _function;
     private readonly Turn _turn;
@@ -17,6 +18,8 @@ internal sealed class GuardedDevice : IVfioDevice, IResetTarget
     private readonly GuardedInterrupts _interrupts;
     private readonly MessageHardware _messages;
     private readonly DmaTable _dma;
+    private readonly Lazy<GuardedDoorbells> _doorbells;
+    private readonly GuardedMigration _migration;
     private volatile bool _isClosed;
 
     internal GuardedDevice(GuardedFunction function, FunctionLayout layout, OwnerState owner, Turn turn, RefusalCounter refusals)
@@ -30,7 +33,8 @@ internal sealed class GuardedDevice : IVfioDevice, IResetTarget
         _bars = new GuardedBars(layout, _interrupts);
         _config = new GuardedConfig(layout, refusals);
         _config.Add(new VirtualBars(layout, _config.Shadow));
-        _config.Add(_command = new CommandRegister(layout, _config.Shadow, owner, _interrupts));
+        _config.Add(_command = new CommandRegister(
+            layout, _config.Shadow, owner, _interrupts, function.Policy.StartAsBusMaster));
         if (layout.PowerManagement != 0)
             _config.Add(_power = new PowerState(layout, _config.Shadow, this));
         if (layout.Msi != 0)
@@ -43,8 +47,11 @@ internal sealed class GuardedDevice : IVfioDevice, IResetTarget
             _config.Add(new AdvancedFeaturesControl(layout, _config.Shadow, this));
         if (layout.Function.VirtualIds is { } ids)
             _config.Add(new VirtualIds(ids, _config.Shadow));
+        _doorbells = new(() => new GuardedDoorbells(Name, turn, Ring));
         _config.Reset(byUser: false);
         _messages.Program();
+        GuardState state = new(layout, _config, _bars, _interrupts);
+        _migration = new GuardedMigration(layout.Function, state, _interrupts, Name, ResetAll);
     }
 
     public string Name => _function.Name;
@@ -82,13 +89,16 @@ internal sealed class GuardedDevice : IVfioDevice, IResetTarget
     public void WriteRegion(RegionIndex region, ulong offset, ReadOnlySpan<byte> source)
     {
         using Turn.Scope turn = _turn.Take();
-        Check("write", region, offset, source.Length);
-        if (region == RegionIndex.Config)
-            _config.Write((int)offset, source);
-        else if (region == RegionIndex.Rom)
-            throw new VfioException($"write of {region}", Name, Errno.InvalidArgument, "it can only be read");
-        else
-            _bars.Write(region, offset, source);
+        Write(region, offset, source);
+    }
+
+    public IReadOnlyList<Doorbell> GetDoorbells(RegionIndex region)
+    {
+        using Turn.Scope turn = _turn.Take();
+        CheckOpen();
+        bool isThere = region.IsBar && GetRegion(region).Length > 0;
+        IReadOnlyList<Doorbell> offered = isThere ? _function.Layout.Function.GetDoorbells(region) : [];
+        return offered.Count == 0 ? [] : _doorbells.Value.Get(region, offered);
     }
 
     public void SetInterrupts(in InterruptRequest request)
@@ -144,9 +154,75 @@ internal sealed class GuardedDevice : IVfioDevice, IResetTarget
         CheckOpen();
         if (!_function.CanReset)
             throw new VfioException("reset", Name, Errno.NoSuchOperation, "the function has no way to be reset");
-        Quiet();
-        Errno error = _function.ResetHardware(isLent: true);
-        Settle(error, byUser: false);
+        ResetAll();
+        _migration.AfterReset();
+    }
+
+    public MigrationFeatures Migration => _migration.Features;
+
+    public MigrationState MigrationState
+    {
+        get
+        {
+            using Turn.Scope turn = _turn.Take();
+            CheckOpen();
+            return Migration != MigrationFeatures.None
+                ? _migration.State
+                : throw new VfioException("migration", Name, Errno.NoSuchOperation, "the device cannot save its state");
+        }
+    }
+
+    public void SetMigrationState(MigrationState target)
+    {
+        using Turn.Scope turn = _turn.Take();
+        CheckOpen();
+        _migration.Set(target);
+    }
+
+    public int ReadMigrationData(Span<byte> destination)
+    {
+        using Turn.Scope turn = _turn.Take();
+        CheckOpen();
+        return _migration.Read(destination);
+    }
+
+    public void WriteMigrationData(ReadOnlySpan<byte> source)
+    {
+        using Turn.Scope turn = _turn.Take();
+        CheckOpen();
+        _migration.Write(source);
+    }
+
+    public bool TracksDirtyPages => true;
+
+    public ulong StartDirtyTracking(ulong pageBytes, ReadOnlySpan<IovaRange> ranges)
+    {
+        CheckOpen();
+        Errno error = BitOperations.IsPow2(pageBytes) ? _dma.StartLog() : Errno.InvalidArgument;
+        return error == Errno.None
+            ? DmaTable.PageBytes
+            : throw new VfioException($"tracking of pages of 0x{pageBytes:x} bytes", Name, error);
+    }
+
+    public void StopDirtyTracking()
+    {
+        CheckOpen();
+        _dma.StopLog();
+    }
+
+    public void ReportDirtyPages(Iova start, ulong length, ulong pageBytes, Span<byte> bitmap)
+    {
+        CheckOpen();
+        Errno error = _dma.ReportLog(start, length, pageBytes, bitmap);
+        if (error != Errno.None)
+            throw new VfioException($"report on 0x{length:x} bytes at {start}", Name, error);
+    }
+
+    public ulong UnmapDma(Iova start, ulong length, ulong pageBytes, Span<byte> bitmap)
+    {
+        CheckOpen();
+        Errno error = _dma.Unmap(start, length, pageBytes, bitmap, out ulong unmapped);
+        return error == Errno.None ? unmapped : throw new VfioException($"unmapping of 0x{length:x} bytes at {start}", Name, error);
     }
 
     /// <summary>Closes: the user's hold on the system ends first, then the device is made quiet.</summary>
@@ -161,20 +237,36 @@ internal sealed class GuardedDevice : IVfioDevice, IResetTarget
             _interrupts.Dispose();
             _messages.Program();
             _dma.Clear();
-            _function.TakeBack();
+            if (_doorbells.IsValueCreated)
+                _doorbells.Value.Stop();
+            try
+            {
+                _function.TakeBack();
+            }
+            finally
+            {
+                _migration.AfterReset();
+            }
         }
+
+        if (_doorbells.IsValueCreated)
+            _doorbells.Value.Close();
     }
 
     void IResetTarget.ResetByUser(ResetMethod method)
     {
+        // A state that is taken over has no reset in it: one in the midst of it is the doing of whoever made it up.
+        if (_migration.IsRestoring)
+            return;
         Quiet();
         Errno error = _function.ResetHardware(method, isLent: true);
         Settle(error, byUser: true);
+        _migration.AfterReset();
     }
 
     internal Errno ReadMemory(Iova address, Span<byte> destination)
     {
-        Errno error = MayMaster ? _dma.Read(address, destination) : Errno.OperationNotPermitted;
+        Errno error = MayUseMemory ? _dma.Read(address, destination) : Errno.OperationNotPermitted;
         if (error != Errno.None)
             _refusals.AddDmaAccess();
         return error;
@@ -182,16 +274,28 @@ internal sealed class GuardedDevice : IVfioDevice, IResetTarget
 
     internal Errno WriteMemory(Iova address, ReadOnlySpan<byte> source)
     {
-        Errno error = MayMaster ? _dma.Write(address, source) : Errno.OperationNotPermitted;
+        Errno error = MayUseMemory ? _dma.Write(address, source) : Errno.OperationNotPermitted;
         if (error != Errno.None)
             _refusals.AddDmaAccess();
         return error;
     }
 
+    internal Errno TranslateMemory(Iova address, ulong length, DmaAccess access, out int segments)
+    {
+        segments = 0;
+        return MayMaster ? _dma.Translate(address, length, access, out segments) : Errno.OperationNotPermitted;
+    }
+
+    internal int MappingCount => _dma.Count;
+
+    internal bool IsHeard(InterruptIndex kind, int vector) =>
+        (kind == InterruptIndex.Intx || MayMaster) && _interrupts.IsBound(kind, vector);
+
     /// <summary>A message is a write to memory, so it needs bus mastering as every other.</summary>
     internal void Message(InterruptIndex kind, int vector)
     {
-        if (MayMaster)
+        // What a restored function has pending may come before its Command register: it is held back until all is there.
+        if (MayMaster || _migration.IsRestoring)
             _interrupts.Fire(kind, vector);
     }
 
@@ -203,10 +307,41 @@ internal sealed class GuardedDevice : IVfioDevice, IResetTarget
 
     private bool MayMaster => _command.IsBusMaster && _power is not { IsAsleep: true };
 
+    private bool MayUseMemory => MayMaster && !_migration.IsStopped;
+
+    /// <summary>Makes everything as at open, but for what is bound and mapped.</summary>
+    private void ResetAll()
+    {
+        Quiet();
+        Errno error = _function.ResetHardware(isLent: true);
+        Settle(error, byUser: false);
+    }
+
     private void Quiet()
     {
         _command.StopBusMaster();
         _interrupts.Reset();
+        if (_doorbells.IsValueCreated)
+            _doorbells.Value.Forget();
+    }
+
+    /// <summary>A ring is the write that it stands for; nobody can be told that it failed, but of a fault of the function.</summary>
+    private void Ring(RegionIndex region, Doorbell bell)
+    {
+        ulong value = bell.Match ?? 0;
+        try
+        {
+            Write(region, bell.Offset, Blittable.AsBytes(ref value)[..bell.Width]);
+        }
+        catch (VfioException)
+        {
+            // Rung while decoding is off: on a bus it would reach nobody either.
+        }
+        catch (Exception)
+        {
+            // A fault of the function's code. It has no caller to hear of it, and must not end this process.
+            _interrupts.Fire(InterruptIndex.Error, 0);
+        }
     }
 
     /// <summary>After a reset: the owner's and the guard's programming is back, or the failure is told.</summary>
@@ -217,6 +352,17 @@ internal sealed class GuardedDevice : IVfioDevice, IResetTarget
         if (error != Errno.None)
             throw new VfioException("reset", Name, error);
         _messages.Program();
+    }
+
+    private void Write(RegionIndex region, ulong offset, ReadOnlySpan<byte> source)
+    {
+        Check("write", region, offset, source.Length);
+        if (region == RegionIndex.Config)
+            _config.Write((int)offset, source);
+        else if (region == RegionIndex.Rom)
+            throw new VfioException($"write of {region}", Name, Errno.InvalidArgument, "it can only be read");
+        else
+            _bars.Write(region, offset, source);
     }
 
     private void CheckOpen() => ObjectDisposedException.ThrowIf(_isClosed, this);

@@ -14,6 +14,7 @@ internal sealed class OwnerState(FunctionLayout layout)
 
     private readonly IPciFunction _function = layout.Function;
     private readonly uint[] _masks = MasksOf(layout);
+    private readonly int[] _restored = RestoredOf(layout);
     private readonly uint _decode = DecodeOf(layout);
 
     /// <summary>Writes back all that a user may have changed and all that a reset loses; bus mastering stays off.</summary>
@@ -23,12 +24,8 @@ internal sealed class OwnerState(FunctionLayout layout)
     {
         if (!layout.IsVirtual && _function.ReadConfig(0, 4) != layout.Space.Read32(0))
             return Errno.InputOutput;
-        for (int offset = 0; offset < layout.Space.Length; offset += 4)
-        {
-            if (offset != Command)
-                Restore(offset);
-        }
-
+        foreach (int offset in _restored)
+            Restore(offset);
         RestoreCommand(BusMaster | _masks[Command / 4], _decode, isLent ? IntxDisable : 0);
         return Errno.None;
     }
@@ -55,6 +52,13 @@ internal sealed class OwnerState(FunctionLayout layout)
         foreach (Capability item in layout.Capabilities.Items.Where(item => !item.IsExtended && NotRestored.Contains(item.Id)))
             Array.Clear(masks, item.Offset / 4, Math.Min((item.LengthBytes + 3) / 4, masks.Length - (item.Offset / 4)));
         return masks;
+    }
+
+    /// <summary>Where there is anything to restore, but for Command, which comes last.</summary>
+    private static int[] RestoredOf(FunctionLayout layout)
+    {
+        uint[] masks = MasksOf(layout);
+        return [.. Enumerable.Range(0, masks.Length).Where(i => masks[i] != 0 && i != Command / 4).Select(i => 4 * i)];
     }
 
     /// <summary>The decoding that its BARs need; a virtual function has no such bits.</summary>

@@ -6,7 +6,8 @@ namespace Vfio.Guard;
 /// <remarks>
 /// <para>Any thread may use it. Eventfds are signalled when no lock is held: those that fire in the function's turn, after it.</para>
 /// <para>INTx is a level: when it fires it is masked until somebody unmasks it, and fires again if the pin is still asserted.
-/// A message that comes while its vector is held back is pending, and is signalled when the vector is let go.</para>
+/// A message that comes while its vector is held back is pending, and is signalled when the vector is let go. What the lender has to
+/// say (ERR, REQ) waits for an eventfd.</para>
 /// </remarks>
 internal sealed class GuardedInterrupts : IDisposable
 {
@@ -20,6 +21,7 @@ internal sealed class GuardedInterrupts : IDisposable
     private bool _pin;
     private bool _isIntxDisabled;
     private bool _isMsixMasked;
+    private bool _isHeld;
 
     internal GuardedInterrupts(FunctionLayout layout, Turn turn)
     {
@@ -64,11 +66,15 @@ internal sealed class GuardedInterrupts : IDisposable
             return Array.FindLastIndex(_kinds[index.Value], vector => vector.Trigger is not null) + 1;
     }
 
-    /// <summary>Whether a vector has an eventfd.</summary>
+    /// <summary>Whether a vector has an eventfd; one that does not exist has none.</summary>
     internal bool IsBound(InterruptIndex index, int vector)
     {
         lock (_gate)
-            return _kinds[index.Value][vector].Trigger is not null;
+        {
+            return index.Value < (uint)_kinds.Length
+                && (uint)vector < (uint)_kinds[index.Value].Length
+                && _kinds[index.Value][vector].Trigger is not null;
+        }
     }
 
     /// <summary>The masks of 64 vectors, from <paramref name="first"/> on.</summary>
@@ -149,8 +155,62 @@ internal sealed class GuardedInterrupts : IDisposable
             {
                 foreach (ref InterruptVector vector in _kinds[kind].AsSpan())
                 {
-                    vector.IsPending = false;
+                    // What the lender has to say is true after a reset too.
+                    vector.IsPending &= kind > Msix;
                     vector.IsMasked = kind == Msix && vector.Trigger is null;
+                }
+            }
+        }
+    }
+
+    /// <summary>Holds everything back that the function fires, as pending, or lets it go. What nobody is bound to waits on.</summary>
+    internal void SetHeld(bool isHeld)
+    {
+        lock (_gate)
+        {
+            _isHeld = isHeld;
+            FirePin();
+            for (int kind = Msi; kind < _kinds.Length; kind++)
+            {
+                for (int vector = 0; vector < _kinds[kind].Length; vector++)
+                {
+                    if (_kinds[kind][vector].Trigger is not null)
+                        Release(kind, vector);
+                }
+            }
+        }
+
+        FlushUnlessInTurn();
+    }
+
+    /// <summary>How long <see cref="Save"/> is, in bytes.</summary>
+    internal int StateLength => _kinds[Intx].Length + _kinds[Msi].Length + _kinds[Msix].Length;
+
+    /// <summary>Writes down which vectors are masked and pending: a byte each, of INTx, MSI and MSI-X.</summary>
+    internal void Save(Span<byte> to)
+    {
+        lock (_gate)
+        {
+            for (int kind = Intx, at = 0; kind <= Msix; kind++)
+            {
+                foreach (ref InterruptVector vector in _kinds[kind].AsSpan())
+                    to[at++] = vector.State;
+            }
+        }
+    }
+
+    /// <summary>Takes over what <see cref="Save"/> wrote, beside what is pending here; while everything is held back.</summary>
+    internal void Restore(ReadOnlySpan<byte> from)
+    {
+        lock (_gate)
+        {
+            for (int kind = Intx, at = 0; kind <= Msix; kind++)
+            {
+                foreach (ref InterruptVector vector in _kinds[kind].AsSpan())
+                {
+                    bool wasPending = vector.IsPending;
+                    vector.State = from[at++];
+                    vector.IsPending |= wasPending;
                 }
             }
         }
@@ -284,7 +344,8 @@ internal sealed class GuardedInterrupts : IDisposable
         }
 
         ref InterruptVector state = ref _kinds[kind][vector];
-        if (!state.IsPending || state.IsMasked || (kind == Msix && _isMsixMasked))
+        bool isHeld = state.IsMasked || _isHeld || (kind == Msix && _isMsixMasked) || (kind > Msix && state.Trigger is null);
+        if (!state.IsPending || isHeld)
             return;
         state.IsPending = false;
         Enqueue(kind, vector);
@@ -293,7 +354,7 @@ internal sealed class GuardedInterrupts : IDisposable
     /// <summary>Signals INTx if the pin is asserted and nothing holds it, and masks it; inside the lock.</summary>
     private void FirePin()
     {
-        if (!_pin || _isIntxDisabled || _kinds[Intx].Length == 0 || _kinds[Intx][0] is { IsMasked: true } or { Trigger: null })
+        if (!_pin || _isIntxDisabled || _isHeld || _kinds[Intx].Length == 0 || _kinds[Intx][0] is { IsMasked: true } or { Trigger: null })
             return;
         _kinds[Intx][0].IsMasked = true;
         Enqueue(Intx, 0);

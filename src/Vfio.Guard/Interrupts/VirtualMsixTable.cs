@@ -14,6 +14,9 @@ internal sealed class VirtualMsixTable(MsixDescription description, GuardedInter
 
     internal void Reset() => Array.Clear(_entries);
 
+    /// <summary>Size of the table in bytes.</summary>
+    internal int Length => _entries.Length;
+
     internal void Read(int offset, Span<byte> destination)
     {
         _entries.AsSpan(offset, destination.Length).CopyTo(destination);

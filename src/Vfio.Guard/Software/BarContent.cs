@@ -24,6 +24,16 @@ public abstract class BarContent
     {
     }
 
+    /// <summary>Writes down what must go with the device when it is migrated; nothing, where <see cref="Memory"/> is all there
+    /// is.</summary>
+    public virtual void Save(StateWriter state)
+    {
+    }
+
+    /// <summary>Takes over what <see cref="Save"/> wrote, or what somebody made up.</summary>
+    /// <returns>False when it cannot be; it is reset then.</returns>
+    public virtual bool TryRestore(ref StateReader state) => true;
+
     internal static void CheckLength(ulong length)
     {
         if (length < 4 || !BitOperations.IsPow2(length))

@@ -86,6 +86,32 @@ internal sealed class MsixTable
         }
     }
 
+    /// <summary>Writes down what is pending; the entries are the guard's to program.</summary>
+    internal void Save(StateWriter state)
+    {
+        lock (_gate)
+        {
+            state.Write(Blittable.AsBytes<ulong>(_pending));
+        }
+    }
+
+    /// <summary>Takes over what is pending.</summary>
+    internal bool TryRestore(ref StateReader state)
+    {
+        lock (_gate)
+        {
+            for (int i = 0; i < _pending.Length; i++)
+            {
+                int vectors = Math.Min(64, Description.Vectors - (64 * i));
+                if (!state.TryRead(out ulong pending) || (vectors < 64 && pending >> vectors != 0))
+                    return false;
+                _pending[i] = pending;
+            }
+
+            return true;
+        }
+    }
+
     internal void Reset()
     {
         lock (_gate)

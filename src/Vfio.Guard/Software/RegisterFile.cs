@@ -100,6 +100,29 @@ public sealed class RegisterFile<TRegister> : BarContent
             Volatile.Write(ref _values[i], _rows[i].Reset);
     }
 
+    /// <summary>Writes down every register.</summary>
+    public override void Save(StateWriter state)
+    {
+        ArgumentNullException.ThrowIfNull(state);
+        for (int i = 0; i < _values.Length; i++)
+            state.Write(Volatile.Read(ref _values[i]));
+    }
+
+    /// <summary>Takes every register over; no handler runs. Of what a driver cannot write only the width is known to be right: a device
+    /// that relies on more looks at it in <see cref="SoftwareFunction.OnRestore"/>.</summary>
+    /// <returns>False when a value is wider than its register, or missing.</returns>
+    public override bool TryRestore(ref StateReader state)
+    {
+        for (int i = 0; i < _values.Length; i++)
+        {
+            if (!state.TryRead(out ulong value) || (value & ~RegisterMap<TRegister>.WidthMask(_rows[i].Bytes)) != 0)
+                return false;
+            Volatile.Write(ref _values[i], value);
+        }
+
+        return true;
+    }
+
     private void Write(int index, ulong written, ulong covered)
     {
         RegisterRow<TRegister> row = _rows[index];

@@ -91,5 +91,6 @@ public sealed class RegisterMap<TRegister> : IEnumerable<RegisterRow<TRegister>>
         return low;
     }
 
-    private static ulong WidthMask(int bytes) => bytes == 8 ? ulong.MaxValue : (1UL << (8 * bytes)) - 1;
+    /// <summary>The bits of a register.</summary>
+    internal static ulong WidthMask(int bytes) => bytes == 8 ? ulong.MaxValue : (1UL << (8 * bytes)) - 1;
 }

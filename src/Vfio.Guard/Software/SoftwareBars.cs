@@ -11,6 +11,7 @@ internal sealed class SoftwareBars(FunctionDescription description, SoftwareConf
     private readonly BarContent?[] _contents = new BarContent?[7];
     private readonly BarType[] _types = new BarType[7];
     private readonly bool[] _taken = new bool[7];
+    private readonly List<Doorbell>[] _doorbells = [[], [], [], [], [], []];
 
     internal void Add(int number, BarContent content, BarType type)
     {
@@ -33,6 +34,20 @@ internal sealed class SoftwareBars(FunctionDescription description, SoftwareConf
         _taken[number + 1] = true;
         config.Define(0x14 + 4 * number, 4, 0, writable: (uint)(mask >> 32));
     }
+
+    internal void AddDoorbell(int number, in Doorbell bell)
+    {
+        ArgumentOutOfRangeException.ThrowIfGreaterThan((uint)number, 5u, nameof(number));
+        bool isRegister = bell.Width is 1 or 2 or 4 or 8 && bell.Offset % (ulong)bell.Width == 0
+            && bell.Offset < (_contents[number]?.Length ?? 0);
+        if (!isRegister || _types[number] == BarType.Io)
+            throw new ArgumentException($"{description.Name}: {bell.Width} bytes at 0x{bell.Offset:x} of BAR{number} cannot be a doorbell");
+        if (bell.Width < 8 && bell.Match >> (8 * bell.Width) > 0)
+            throw new ArgumentException($"{description.Name}: no write of {bell.Width} bytes is 0x{bell.Match:x}");
+        _doorbells[number].Add(bell);
+    }
+
+    internal IReadOnlyList<Doorbell> GetDoorbells(RegionIndex region) => region.IsBar ? _doorbells[region.Value] : [];
 
     internal void AddRom(BarContent content)
     {
@@ -132,6 +147,23 @@ internal sealed class SoftwareBars(FunctionDescription description, SoftwareConf
     {
         foreach (BarContent? content in _contents)
             content?.Reset();
+    }
+
+    internal void Save(StateWriter state)
+    {
+        foreach (BarContent? content in _contents)
+            content?.Save(state);
+    }
+
+    internal bool TryRestore(ref StateReader state)
+    {
+        foreach (BarContent? content in _contents)
+        {
+            if (content is not null && !content.TryRestore(ref state))
+                return false;
+        }
+
+        return true;
     }
 
     public void Dispose()

@@ -73,6 +73,30 @@ internal sealed class SoftwareConfig
         }
     }
 
+    /// <summary>Writes down the status bits: the others are the guard's to carry, or fixed.</summary>
+    internal void Save(StateWriter state)
+    {
+        lock (_gate)
+        {
+            for (int i = 0; i < Length; i++)
+                state.Write((byte)(_values[i] & _clearable[i]));
+        }
+    }
+
+    /// <summary>Takes the status bits over.</summary>
+    internal bool TryRestore(ref StateReader state)
+    {
+        if (!state.TryRead(Length, out ReadOnlySpan<byte> saved))
+            return false;
+        lock (_gate)
+        {
+            for (int i = 0; i < Length; i++)
+                _values[i] = (byte)((_values[i] & ~_clearable[i]) | (saved[i] & _clearable[i]));
+        }
+
+        return true;
+    }
+
     /// <summary>Everything as after power-on.</summary>
     internal void Reset()
     {

@@ -1,3 +1,4 @@
+using System.Buffers;
 using Vfio.Native;
 using Vfio.Pci;
 
@@ -12,7 +13,7 @@ namespace Vfio.Guard;
 /// <see cref="Slot"/>, <see cref="Interrupt"/> or <see cref="EndInterrupt"/>; those may be called from any thread, handlers
 /// included.</para>
 /// </remarks>
-public abstract class SoftwareFunction : IPciFunction
+public abstract class SoftwareFunction : IPciFunction, IMigratableFunction
 {
     private readonly ConfigBuilder _layout;
     private readonly SoftwareConfig _config;
@@ -53,6 +54,11 @@ public abstract class SoftwareFunction : IPciFunction
     /// <exception cref="InvalidOperationException">It is not plugged in yet.</exception>
     protected IPciSlot Slot => _slot ?? throw new InvalidOperationException($"{Name} is not plugged in");
 
+    /// <summary>Whether a server may carry it to another process. Config space, registers, memory and interrupts go by themselves; a
+    /// device that keeps more, or has threads, overrides <see cref="OnSave"/>, <see cref="OnRestore"/>, <see cref="OnStop"/> and <see
+    /// cref="OnStart"/>. Unless it says so, it cannot.</summary>
+    public virtual bool CanMigrate => false;
+
     /// <inheritdoc/>
     public void Connect(IPciSlot slot)
     {
@@ -89,6 +95,9 @@ public abstract class SoftwareFunction : IPciFunction
     public SharedMemory? GetMemory(RegionIndex region) => _bars.GetMemory(region);
 
     /// <inheritdoc/>
+    public IReadOnlyList<Doorbell> GetDoorbells(RegionIndex region) => _bars.GetDoorbells(region);
+
+    /// <inheritdoc/>
     public void ReadRegion(RegionIndex region, ulong offset, Span<byte> destination) => _bars.Read(region, offset, destination);
 
     /// <inheritdoc/>
@@ -105,6 +114,35 @@ public abstract class SoftwareFunction : IPciFunction
     }
 
     /// <inheritdoc/>
+    void IMigratableFunction.Stop() => OnStop();
+
+    /// <inheritdoc/>
+    void IMigratableFunction.Start()
+    {
+        _interrupts.Recheck();
+        OnStart();
+    }
+
+    /// <inheritdoc/>
+    void IMigratableFunction.Save(IBufferWriter<byte> to)
+    {
+        StateWriter state = new();
+        _config.Save(state);
+        _interrupts.Save(state);
+        _bars.Save(state);
+        OnSave(state);
+        to.Write(state.Written);
+    }
+
+    /// <inheritdoc/>
+    bool IMigratableFunction.TryRestore(ReadOnlySpan<byte> state)
+    {
+        StateReader from = new(state);
+        return _config.TryRestore(ref from) && _interrupts.TryRestore(ref from) && _bars.TryRestore(ref from)
+            && OnRestore(ref from) && from.Left == 0;
+    }
+
+    /// <inheritdoc/>
     public void Dispose()
     {
         Dispose(disposing: true);
@@ -117,6 +155,17 @@ public abstract class SoftwareFunction : IPciFunction
     /// <param name="type">What address space it asks for.</param>
     /// <exception cref="ArgumentException">The number is taken, or the size is not possible.</exception>
     protected void AddBar(int number, BarContent content, BarType type = BarType.Memory32) => _bars.Add(number, content, type);
+
+    /// <summary>Lets a register of a memory BAR be rung by an eventfd instead of written, with no message and nobody who waits.</summary>
+    /// <remarks>A ring reaches the register's write handler as a write of <paramref name="match"/>, or of 0; several rings may be one
+    /// write. So it fits registers of which only the write counts, not the value. Writes of them arrive as ever.</remarks>
+    /// <param name="number">The BAR, added before.</param>
+    /// <param name="offset">Where the register is, in bytes; a multiple of <paramref name="width"/>.</param>
+    /// <param name="width">How wide: 1, 2, 4 or 8 bytes.</param>
+    /// <param name="match">The only value that counts; null when every value means the same.</param>
+    /// <exception cref="ArgumentException">No such register can be, or the BAR is one of I/O ports.</exception>
+    protected void AddDoorbell(int number, ulong offset, int width, ulong? match = null) =>
+        _bars.AddDoorbell(number, new Doorbell(offset, width, match));
 
     /// <summary>Adds an expansion ROM.</summary>
     /// <param name="content">Its bytes; a power of two of at least 2048. Writes never reach it. Disposed with the function.</param>
@@ -136,6 +185,27 @@ public abstract class SoftwareFunction : IPciFunction
     protected virtual void OnReset()
     {
     }
+
+    /// <summary>Called when it is to stand still, for a migration: as <see cref="OnReset"/>, but nothing may be lost. Work under way
+    /// is finished, or kept for <see cref="OnStart"/>; what a driver starts meanwhile is kept too.</summary>
+    protected virtual void OnStop()
+    {
+    }
+
+    /// <summary>Called when it may work again: here, or where its state was taken to.</summary>
+    protected virtual void OnStart()
+    {
+    }
+
+    /// <summary>Writes down what the device keeps beside its registers; it is stopped.</summary>
+    protected virtual void OnSave(StateWriter state)
+    {
+    }
+
+    /// <summary>Takes over what <see cref="OnSave"/> wrote. It may have been made up by a hostile user, and the registers with it: look
+    /// at everything that the device relies on.</summary>
+    /// <returns>False when it cannot be; the device is reset then.</returns>
+    protected virtual bool OnRestore(ref StateReader state) => true;
 
     /// <summary>Ends it: the device's own threads end here.</summary>
     /// <param name="disposing">False from a finalizer.</param>

@@ -65,6 +65,29 @@ internal sealed class SoftwareInterrupts
         PublishPin();
     }
 
+    /// <summary>Writes down the pin, and what is pending.</summary>
+    internal void Save(StateWriter state)
+    {
+        state.Write(_asserted ? (byte)1 : (byte)0);
+        if (_msiMasks != 0)
+            state.Write(_config.Read(_msiMasks + 4, 4));
+        Table?.Save(state);
+    }
+
+    /// <summary>Takes over the pin, and what is pending; <see cref="Recheck"/> sends it.</summary>
+    internal bool TryRestore(ref StateReader state)
+    {
+        uint pending = 0;
+        if (!state.TryRead(out byte asserted) || asserted > 1 || (_msiMasks != 0 && !state.TryRead(out pending)))
+            return false;
+        if ((pending & ~Bits.Mask(_msiVectors - 1, 0)) != 0 || (Table is { } table && !table.TryRestore(ref state)))
+            return false;
+        if (_msiMasks != 0)
+            _config.Change(_msiMasks + 4, 4, set: pending, clear: ~pending);
+        Assert(asserted != 0);
+        return true;
+    }
+
     internal void Reset()
     {
         _asserted = false;

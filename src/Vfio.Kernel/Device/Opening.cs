@@ -23,7 +23,7 @@ internal sealed class Opening(PciAddress address, KernelDeviceOptions options)
     {
         IommufdSpace => true,
         TypeOneSpace => false,
-        _ => node is not null && File.Exists("/dev/iommu") && File.Exists(PathOf(node)),
+        _ => node is not null && KernelFile.MayOpen("/dev/iommu") && KernelFile.MayOpen(PathOf(node)),
     };
 
     private KernelDevice OpenDevice(KernelFunction function, string? node)

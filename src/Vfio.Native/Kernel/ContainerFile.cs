@@ -4,20 +4,20 @@ namespace Vfio.Native;
 internal sealed unsafe class ContainerFile(FileDescriptor descriptor) : KernelFile(descriptor, "/dev/vfio/vfio")
 {
     /// <summary>VFIO_GET_API_VERSION.</summary>
-    internal int GetApiVersion() => Call(VfioRequest(0), null, "VFIO_GET_API_VERSION");
+    internal int GetApiVersion() => Call(KernelRequest.VFIO_GET_API_VERSION, null);
 
     /// <summary>VFIO_CHECK_EXTENSION.</summary>
-    internal bool HasExtension(ContainerExtension extension) => Call(VfioRequest(1), (void*)(nint)extension, "VFIO_CHECK_EXTENSION") > 0;
+    internal bool HasExtension(ContainerExtension extension) => Call(KernelRequest.VFIO_CHECK_EXTENSION, (void*)(nint)extension) > 0;
 
     /// <summary>VFIO_SET_IOMMU: chooses the kind of I/O address space, once a group is in it.</summary>
-    internal void SetIommu(ContainerExtension type) => Call(VfioRequest(2), (void*)(nint)type, "VFIO_SET_IOMMU");
+    internal void SetIommu(ContainerExtension type) => Call(KernelRequest.VFIO_SET_IOMMU, (void*)(nint)type);
 
     /// <summary>VFIO_IOMMU_GET_INFO: the struct, and the capabilities that follow it.</summary>
     internal byte[] GetInfo() => InfoBuffer.Ask<vfio_iommu_type1_info>(bytes =>
     {
         // SAFETY: the kernel writes at most argsz bytes, which is the length of the pinned buffer.
         fixed (byte* info = bytes)
-            Call(VfioRequest(12), info, "VFIO_IOMMU_GET_INFO");
+            Call(KernelRequest.VFIO_IOMMU_GET_INFO, info);
     });
 
     /// <summary>VFIO_IOMMU_MAP_DMA.</summary>
@@ -25,7 +25,7 @@ internal sealed unsafe class ContainerFile(FileDescriptor descriptor) : KernelFi
     {
         // SAFETY: the kernel reads the copy, which outlives the call, and pins the pages at vaddr.
         vfio_iommu_type1_dma_map copy = map with { argsz = (uint)sizeof(vfio_iommu_type1_dma_map) };
-        Call(VfioRequest(13), &copy, "VFIO_IOMMU_MAP_DMA");
+        Call(KernelRequest.VFIO_IOMMU_MAP_DMA, &copy);
     }
 
     /// <summary>VFIO_IOMMU_UNMAP_DMA.</summary>
@@ -34,7 +34,7 @@ internal sealed unsafe class ContainerFile(FileDescriptor descriptor) : KernelFi
     {
         // SAFETY: the kernel reads and writes the copy, which outlives the call; no bitmap follows it.
         vfio_iommu_type1_dma_unmap copy = unmap with { argsz = (uint)sizeof(vfio_iommu_type1_dma_unmap) };
-        Call(VfioRequest(14), &copy, "VFIO_IOMMU_UNMAP_DMA");
+        Call(KernelRequest.VFIO_IOMMU_UNMAP_DMA, &copy);
         return copy.size;
     }
 }

@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 
 namespace Vfio.Native;
@@ -10,17 +11,21 @@ internal sealed unsafe class DeviceFile(FileDescriptor descriptor, string name) 
     {
         // SAFETY: the kernel writes at most argsz bytes, and info outlives the call.
         vfio_device_info info = new() { argsz = (uint)sizeof(vfio_device_info) };
-        Call(VfioRequest(7), &info, "VFIO_DEVICE_GET_INFO");
+        Call(KernelRequest.VFIO_DEVICE_GET_INFO, &info);
         return info;
     }
 
     /// <summary>VFIO_DEVICE_GET_REGION_INFO: the struct, and the capabilities that follow it.</summary>
+    /// <returns>Size 0 when the device has no such region: the kernel then answers so, or EINVAL for a VGA region.</returns>
     internal byte[] GetRegionInfo(uint index) => InfoBuffer.Ask(
         bytes =>
         {
             // SAFETY: the kernel writes at most argsz bytes, which is the length of the pinned buffer.
             fixed (byte* info = bytes)
-                Call(VfioRequest(8), info, "VFIO_DEVICE_GET_REGION_INFO");
+            {
+                if (TryCall(KernelRequest.VFIO_DEVICE_GET_REGION_INFO, info) < 0 && (Errno)Marshal.GetLastPInvokeError() != Errno.InvalidArgument)
+                    throw VfioException.FromLastError("VFIO_DEVICE_GET_REGION_INFO", Name);
+            }
         },
         new vfio_region_info { index = index });
 
@@ -30,7 +35,7 @@ internal sealed unsafe class DeviceFile(FileDescriptor descriptor, string name) 
     {
         // SAFETY: the kernel writes at most argsz bytes, and info outlives the call.
         vfio_irq_info info = new() { argsz = (uint)sizeof(vfio_irq_info), index = index };
-        if (TryCall(VfioRequest(9), &info) >= 0)
+        if (TryCall(KernelRequest.VFIO_DEVICE_GET_IRQ_INFO, &info) >= 0)
             return info;
         return (Errno)Marshal.GetLastPInvokeError() == Errno.InvalidArgument
             ? new vfio_irq_info { index = index }
@@ -40,24 +45,24 @@ internal sealed unsafe class DeviceFile(FileDescriptor descriptor, string name) 
     /// <summary>VFIO_DEVICE_SET_IRQS.</summary>
     /// <param name="set">What to do; <c>argsz</c> is filled here.</param>
     /// <param name="data">A byte or a descriptor for each vector, as the flags say.</param>
-    internal void SetIrqs(vfio_irq_set set, ReadOnlySpan<byte> data) => CallWithData(VfioRequest(10), set, data, "VFIO_DEVICE_SET_IRQS");
+    internal void SetIrqs(vfio_irq_set set, ReadOnlySpan<byte> data) => CallWithData(KernelRequest.VFIO_DEVICE_SET_IRQS, set, data);
 
     /// <summary>VFIO_DEVICE_RESET.</summary>
-    internal void Reset() => Call(VfioRequest(11), null, "VFIO_DEVICE_RESET");
+    internal void Reset() => Call(KernelRequest.VFIO_DEVICE_RESET, null);
 
     /// <summary>VFIO_DEVICE_GET_PCI_HOT_RESET_INFO: which functions a reset of the bus or slot resets.</summary>
     internal vfio_pci_dependent_device[] GetPciHotResetInfo()
     {
         vfio_pci_hot_reset_info head = new() { argsz = (uint)sizeof(vfio_pci_hot_reset_info) };
         // SAFETY: the kernel writes at most argsz bytes; with room for no function it says ENOSPC and how many there are.
-        if (TryCall(VfioRequest(12), &head) >= 0)
+        if (TryCall(KernelRequest.VFIO_DEVICE_GET_PCI_HOT_RESET_INFO, &head) >= 0)
             return [];
         if ((Errno)Marshal.GetLastPInvokeError() != Errno.NoSpace)
             throw VfioException.FromLastError("VFIO_DEVICE_GET_PCI_HOT_RESET_INFO", Name);
         byte[] bytes = new byte[sizeof(vfio_pci_hot_reset_info) + (head.count * sizeof(vfio_pci_dependent_device))];
         Blittable.Write(bytes, new vfio_pci_hot_reset_info { argsz = (uint)bytes.Length });
         fixed (byte* info = bytes)
-            Call(VfioRequest(12), info, "VFIO_DEVICE_GET_PCI_HOT_RESET_INFO");
+            Call(KernelRequest.VFIO_DEVICE_GET_PCI_HOT_RESET_INFO, info);
         uint count = Math.Min(Blittable.Read<vfio_pci_hot_reset_info>(bytes).count, head.count);
         return MemoryMarshal.Cast<byte, vfio_pci_dependent_device>(bytes.AsSpan(sizeof(vfio_pci_hot_reset_info)))[..(int)count].ToArray();
     }
@@ -65,7 +70,7 @@ internal sealed unsafe class DeviceFile(FileDescriptor descriptor, string name) 
     /// <summary>VFIO_DEVICE_PCI_HOT_RESET.</summary>
     /// <param name="groups">Proof that the caller owns every function that is reset; empty when the device came from its own file.</param>
     internal void PciHotReset(ReadOnlySpan<int> groups) =>
-        CallWithData(VfioRequest(13), new vfio_pci_hot_reset { count = (uint)groups.Length }, MemoryMarshal.AsBytes(groups), "VFIO_DEVICE_PCI_HOT_RESET");
+        CallWithData(KernelRequest.VFIO_DEVICE_PCI_HOT_RESET, new vfio_pci_hot_reset { count = (uint)groups.Length }, MemoryMarshal.AsBytes(groups));
 
     /// <summary>VFIO_DEVICE_FEATURE.</summary>
     /// <param name="feature">Which feature, and whether to get, set or probe it.</param>
@@ -74,7 +79,7 @@ internal sealed unsafe class DeviceFile(FileDescriptor descriptor, string name) 
     {
         byte[] bytes = WithData(new vfio_device_feature { flags = feature }, data);
         fixed (byte* argument = bytes)
-            Call(VfioRequest(17), argument, "VFIO_DEVICE_FEATURE");
+            Call(KernelRequest.VFIO_DEVICE_FEATURE, argument);
         bytes.AsSpan(sizeof(vfio_device_feature)).CopyTo(data);
     }
 
@@ -83,7 +88,7 @@ internal sealed unsafe class DeviceFile(FileDescriptor descriptor, string name) 
     {
         // SAFETY: the kernel writes at most argsz bytes, and bind outlives the call.
         vfio_device_bind_iommufd bind = new() { argsz = (uint)sizeof(vfio_device_bind_iommufd), iommufd = iommu.Descriptor.Number };
-        Call(VfioRequest(18), &bind, "VFIO_DEVICE_BIND_IOMMUFD");
+        Call(KernelRequest.VFIO_DEVICE_BIND_IOMMUFD, &bind);
     }
 
     /// <summary>VFIO_DEVICE_ATTACH_IOMMUFD_PT: lets the device see an I/O address space.</summary>
@@ -91,7 +96,7 @@ internal sealed unsafe class DeviceFile(FileDescriptor descriptor, string name) 
     {
         // SAFETY: the kernel writes at most argsz bytes, and attach outlives the call.
         vfio_device_attach_iommufd_pt attach = new() { argsz = (uint)sizeof(vfio_device_attach_iommufd_pt), pt_id = addressSpace };
-        Call(VfioRequest(19), &attach, "VFIO_DEVICE_ATTACH_IOMMUFD_PT");
+        Call(KernelRequest.VFIO_DEVICE_ATTACH_IOMMUFD_PT, &attach);
     }
 
     /// <summary>Reads a region.</summary>
@@ -124,7 +129,8 @@ internal sealed unsafe class DeviceFile(FileDescriptor descriptor, string name) 
         return bytes;
     }
 
-    private void CallWithData<T>(uint request, in T head, ReadOnlySpan<byte> data, string operation)
+    private void CallWithData<T>(
+        KernelRequest request, in T head, ReadOnlySpan<byte> data, [CallerArgumentExpression(nameof(request))] string operation = "")
         where T : unmanaged
     {
         // SAFETY: the kernel reads argsz bytes, which is the length of the pinned buffer.

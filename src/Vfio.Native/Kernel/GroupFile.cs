@@ -11,7 +11,7 @@ internal sealed unsafe class GroupFile(FileDescriptor descriptor, string name) :
     {
         // SAFETY: the kernel writes at most argsz bytes, and status outlives the call.
         vfio_group_status status = new() { argsz = (uint)sizeof(vfio_group_status) };
-        Call(VfioRequest(3), &status, "VFIO_GROUP_GET_STATUS");
+        Call(KernelRequest.VFIO_GROUP_GET_STATUS, &status);
         return (GroupStatus)status.flags;
     }
 
@@ -20,7 +20,7 @@ internal sealed unsafe class GroupFile(FileDescriptor descriptor, string name) :
     {
         // SAFETY: the kernel reads one number.
         int number = container.Descriptor.Number;
-        Call(VfioRequest(4), &number, "VFIO_GROUP_SET_CONTAINER");
+        Call(KernelRequest.VFIO_GROUP_SET_CONTAINER, &number);
     }
 
     /// <summary>VFIO_GROUP_GET_DEVICE_FD.</summary>
@@ -33,7 +33,7 @@ internal sealed unsafe class GroupFile(FileDescriptor descriptor, string name) :
         // SAFETY: the kernel reads a string, and it ends with NUL.
         fixed (byte* start = text)
         {
-            int number = TryCall(VfioRequest(6), start);
+            int number = TryCall(KernelRequest.VFIO_GROUP_GET_DEVICE_FD, start);
             return number >= 0
                 ? new DeviceFile(new FileDescriptor(number), device)
                 : throw VfioException.FromLastError("VFIO_GROUP_GET_DEVICE_FD", device, Advice((Errno)Marshal.GetLastPInvokeError()));

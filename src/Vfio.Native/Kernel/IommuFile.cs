@@ -10,7 +10,7 @@ internal sealed unsafe class IommuFile(FileDescriptor descriptor) : KernelFile(d
     {
         // SAFETY: the kernel reads size bytes.
         iommu_destroy destroy = new() { size = (uint)sizeof(iommu_destroy), id = id };
-        Call(IommuRequest(0), &destroy, "IOMMU_DESTROY");
+        Call(KernelRequest.IOMMU_DESTROY, &destroy);
     }
 
     /// <summary>IOMMU_IOAS_ALLOC: makes an I/O address space.</summary>
@@ -18,7 +18,7 @@ internal sealed unsafe class IommuFile(FileDescriptor descriptor) : KernelFile(d
     {
         // SAFETY: the kernel writes at most size bytes, and alloc outlives the call.
         iommu_ioas_alloc alloc = new() { size = (uint)sizeof(iommu_ioas_alloc) };
-        Call(IommuRequest(1), &alloc, "IOMMU_IOAS_ALLOC");
+        Call(KernelRequest.IOMMU_IOAS_ALLOC, &alloc);
         return alloc.out_ioas_id;
     }
 
@@ -38,7 +38,7 @@ internal sealed unsafe class IommuFile(FileDescriptor descriptor) : KernelFile(d
                     num_iovas = (uint)ranges.Length,
                     allowed_iovas = (ulong)to,
                 };
-                if (TryCall(IommuRequest(4), &ask) >= 0)
+                if (TryCall(KernelRequest.IOMMU_IOAS_IOVA_RANGES, &ask) >= 0)
                     return ranges[..(int)ask.num_iovas];
                 if ((Errno)Marshal.GetLastPInvokeError() != Errno.MessageTooLong)
                     throw VfioException.FromLastError("IOMMU_IOAS_IOVA_RANGES", Name);
@@ -52,7 +52,7 @@ internal sealed unsafe class IommuFile(FileDescriptor descriptor) : KernelFile(d
     {
         // SAFETY: the kernel reads the copy, which outlives the call, and pins the pages at user_va.
         iommu_ioas_map copy = map with { size = (uint)sizeof(iommu_ioas_map) };
-        Call(IommuRequest(5), &copy, "IOMMU_IOAS_MAP");
+        Call(KernelRequest.IOMMU_IOAS_MAP, &copy);
     }
 
     /// <summary>IOMMU_IOAS_UNMAP.</summary>
@@ -61,7 +61,7 @@ internal sealed unsafe class IommuFile(FileDescriptor descriptor) : KernelFile(d
     {
         // SAFETY: the kernel writes at most size bytes, and unmap outlives the call.
         iommu_ioas_unmap unmap = new() { size = (uint)sizeof(iommu_ioas_unmap), ioas_id = addressSpace, iova = iova, length = length };
-        Call(IommuRequest(6), &unmap, "IOMMU_IOAS_UNMAP");
+        Call(KernelRequest.IOMMU_IOAS_UNMAP, &unmap);
         return unmap.length;
     }
 }

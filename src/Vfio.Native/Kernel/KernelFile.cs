@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 
 namespace Vfio.Native;
@@ -7,9 +8,6 @@ namespace Vfio.Native;
 /// <param name="name">Its name, for messages.</param>
 internal abstract unsafe class KernelFile(FileDescriptor descriptor, string name) : IDisposable
 {
-    private const uint Type = ';' << 8;
-    private const uint VfioBase = 100, IommuBase = 0x80;
-
     /// <summary>The open file.</summary>
     internal FileDescriptor Descriptor { get; } = descriptor;
 
@@ -29,32 +27,29 @@ internal abstract unsafe class KernelFile(FileDescriptor descriptor, string name
             : throw VfioException.FromLastError("open", path, advice((Errno)Marshal.GetLastPInvokeError()));
     }
 
-    /// <summary>VFIO_TYPE with VFIO_BASE + <paramref name="number"/>.</summary>
-    private protected static uint VfioRequest(uint number) => Type | (VfioBase + number);
-
-    /// <summary>IOMMUFD_TYPE with IOMMUFD_CMD_BASE + <paramref name="number"/>.</summary>
-    private protected static uint IommuRequest(uint number) => Type | (IommuBase + number);
+    /// <summary>Whether this process may open a file for reading and writing.</summary>
+    internal static bool MayOpen(string path) => LibC.access(path, LibC.R_OK | LibC.W_OK) == 0;
 
     /// <summary>Asks, again as long as a signal comes first.</summary>
     /// <returns>What the kernel returned; -1 with the errno set when it refused.</returns>
-    private protected int TryCall(uint request, void* argument)
+    private protected int TryCall(KernelRequest request, void* argument)
     {
         int result;
         do
-            result = LibC.ioctl(Descriptor.Number, request, argument);
+            result = LibC.ioctl(Descriptor.Number, (nuint)request, argument);
         while (result < 0 && Marshal.GetLastPInvokeError() == (int)Errno.Interrupted);
         return result;
     }
 
     /// <summary>Asks.</summary>
-    /// <param name="request">The number of the request.</param>
+    /// <param name="request">What is asked.</param>
     /// <param name="argument">Its argument, which outlives the call.</param>
-    /// <param name="operation">The request's name.</param>
+    /// <param name="operation">The request as the caller wrote it: requests to different kinds of file share numbers.</param>
     /// <returns>What the kernel returned, 0 or above.</returns>
     /// <exception cref="VfioException">The kernel refused.</exception>
-    private protected int Call(uint request, void* argument, string operation)
+    private protected int Call(KernelRequest request, void* argument, [CallerArgumentExpression(nameof(request))] string operation = "")
     {
         int result = TryCall(request, argument);
-        return result >= 0 ? result : throw VfioException.FromLastError(operation, Name);
+        return result >= 0 ? result : throw VfioException.FromLastError(operation[(operation.LastIndexOf('.') + 1)..], Name);
     }
 }

@@ -12,10 +12,9 @@ internal sealed class ClientChannel : IDisposable
     private readonly TimeSpan _timeout;
     private readonly MessageBuffer _in;
     private readonly MessageSender _sender;
-    private readonly DmaMappings _mappings;
-    private readonly int _maxTransferBytes;
+    private readonly Spinner _spinner;
     private readonly FileDescriptor?[] _descriptors = new FileDescriptor?[UnixSocket.MaxDescriptors];
-    private readonly byte[] _answer;
+    private readonly DmaAnswers _answers;
     private ushort _id;
     private string? _broken;
     private Errno _brokenErrno;
@@ -30,13 +29,12 @@ internal sealed class ClientChannel : IDisposable
     {
         _socket = socket;
         _name = name;
-        _mappings = mappings;
         _timeout = options.Timeout;
-        _maxTransferBytes = options.MaxDataTransferBytes;
         int maxMessageBytes = options.MaxDataTransferBytes + Protocol.OverheadBytes;
         _in = new MessageBuffer(maxMessageBytes);
-        _answer = GC.AllocateUninitializedArray<byte>(maxMessageBytes, pinned: true);
+        _answers = new DmaAnswers(mappings, options.MaxDataTransferBytes);
         _sender = new MessageSender(socket, options.Timeout, ReceiveWhileSending);
+        _spinner = new Spinner(options.SpinTime);
         if (_timeout >= TimeSpan.Zero)
             socket.SetReceiveTimeout(_timeout);
     }
@@ -57,32 +55,27 @@ internal sealed class ClientChannel : IDisposable
     /// <exception cref="VfioException">The connection is broken.</exception>
     internal Errno Request(
         Command command,
-        ReadOnlySpan<byte> head,
-        ReadOnlySpan<byte> data,
-        ReadOnlySpan<FileDescriptor> descriptors,
-        out ReadOnlySpan<byte> reply)
-    {
-        Errno error = Request(command, head, data, descriptors, out reply, out FileDescriptor? unasked);
-        unasked?.Dispose();
-        return error;
-    }
+        scoped ReadOnlySpan<byte> head,
+        scoped ReadOnlySpan<byte> data,
+        scoped ReadOnlySpan<FileDescriptor> descriptors,
+        out ReadOnlySpan<byte> reply) => Request(command, head, data, descriptors, null, out reply);
 
-    /// <summary>As the other, and takes a descriptor that comes with the reply.</summary>
+    /// <summary>As the other, and takes the descriptors that come with the reply.</summary>
     /// <param name="command">What is asked.</param>
     /// <param name="head">The first part of the body.</param>
     /// <param name="data">The rest of the body.</param>
     /// <param name="descriptors">Passed with it; lent.</param>
+    /// <param name="kept">Where the descriptors of the reply go; null closes them.</param>
     /// <param name="reply">The body of the reply; valid until the next request.</param>
-    /// <param name="descriptor">The first descriptor of the reply, which the caller owns.</param>
     /// <returns>The server's errno, or <see cref="Errno.None"/>.</returns>
     /// <exception cref="VfioException">The connection is broken.</exception>
     internal Errno Request(
         Command command,
-        ReadOnlySpan<byte> head,
-        ReadOnlySpan<byte> data,
-        ReadOnlySpan<FileDescriptor> descriptors,
-        out ReadOnlySpan<byte> reply,
-        out FileDescriptor? descriptor)
+        scoped ReadOnlySpan<byte> head,
+        scoped ReadOnlySpan<byte> data,
+        scoped ReadOnlySpan<FileDescriptor> descriptors,
+        DescriptorQueue? kept,
+        out ReadOnlySpan<byte> reply)
     {
         Enter(command);
         try
@@ -98,19 +91,19 @@ internal sealed class ClientChannel : IDisposable
                     _in.TryTake(_in.ScannedEnd, out _, out _, out int position);
                     if (header.Type == MessageFlags.Command)
                     {
-                        CloseDescriptors(position);
+                        TakeDescriptors(position, null);
                         AnswerServer(header, body);
                         continue;
                     }
 
-                    descriptor = TakeDescriptor(position);
-                    if (header.Id == id && header.Command == command)
+                    bool isRight = header.Id == id && header.Command == command;
+                    TakeDescriptors(position, isRight ? kept : null);
+                    if (isRight)
                     {
                         reply = body;
                         return !header.IsError ? Errno.None : header.Error is 0 or > 4095 ? Errno.InputOutput : (Errno)header.Error;
                     }
 
-                    descriptor?.Dispose();
                     throw Break(Errno.Protocol, $"it answered {header.Command}, id {header.Id}, where {command}, id {id}, was asked");
                 }
 
@@ -119,7 +112,7 @@ internal sealed class ClientChannel : IDisposable
                 if (deadline.HasPassed)
                     throw Break(Errno.TimedOut, "it did not answer");
                 _in.Compact();
-                Receive(wait: true);
+                Accept(WaitAndReceive(deadline, out Errno error), error, waited: true);
             }
         }
         finally
@@ -150,11 +143,11 @@ internal sealed class ClientChannel : IDisposable
         Enter(Command.DmaRead);
         try
         {
-            Receive(wait: false);
+            Accept(_in.ReceiveBytes(_socket, wait: false, out Errno error), error, waited: false);
             while (_in.TryScan(out MessageHeader header, out ReadOnlySpan<byte> body))
             {
                 _in.TryTake(_in.ScannedEnd, out _, out _, out int position);
-                CloseDescriptors(position);
+                TakeDescriptors(position, null);
                 if (header.Type != MessageFlags.Command)
                     throw Break(Errno.Protocol, $"it answered {header.Command}, id {header.Id}, which nobody asked");
                 AnswerServer(header, body);
@@ -220,16 +213,27 @@ internal sealed class ClientChannel : IDisposable
             throw Break(error == Errno.BrokenPipe ? Errno.ConnectionReset : error, "it went away");
     }
 
-    private void Receive(bool wait)
+    /// <summary>Looks for a while where that is worth it, and sleeps then, at most for the socket's receive timeout.</summary>
+    private int WaitAndReceive(Deadline deadline, out Errno error)
     {
-        int count = _in.ReceiveBytes(_socket, wait, out Errno error);
+        if (_spinner.TryReceive(_socket, _in, deadline, out int count, out error))
+            return count;
+        long begin = _spinner.BeginSleep();
+        count = _in.ReceiveBytes(_socket, wait: true, out error);
+        if (count > 0)
+            _spinner.EndSleep(begin);
+        return count;
+    }
+
+    private void Accept(int count, Errno error, bool waited)
+    {
         if (count > 0)
             _in.Accept(count, error);
         else if (count == 0)
             throw Break(Errno.ConnectionReset, "it closed the connection");
         else if (error != Errno.TryAgain)
             throw Break(error, "receiving failed");
-        else if (wait)
+        else if (waited)
             throw Break(Errno.TimedOut, "it did not answer");
     }
 
@@ -243,47 +247,26 @@ internal sealed class ClientChannel : IDisposable
         return count > 0;
     }
 
-    private FileDescriptor? TakeDescriptor(int position)
+    private void TakeDescriptors(int position, DescriptorQueue? kept)
     {
         if (!_in.HoldsDescriptors)
-            return null;
+            return;
         int count = _in.Claim(position, _descriptors, out _);
-        FileDescriptor? first = count > 0 ? _descriptors[0] : null;
-        for (int i = 1; i < count; i++)
-            _descriptors[i]!.Dispose();
-        _descriptors.AsSpan(0, count).Clear();
-        return first;
-    }
-
-    private void CloseDescriptors(int position) => TakeDescriptor(position)?.Dispose();
-
-    /// <summary>Answers DMA_READ and DMA_WRITE out of what is mapped; anything else is not a server's to ask.</summary>
-    private void AnswerServer(in MessageHeader header, ReadOnlySpan<byte> body)
-    {
-        int fixedBytes = MessageHeader.Length + Blittable.SizeOf<DmaTransfer>();
-        int length = fixedBytes;
-        Errno error = Errno.InvalidArgument;
-        if (Blittable.TryRead(body, out DmaTransfer transfer) && transfer.Count <= (ulong)_maxTransferBytes)
+        for (int i = 0; i < count; i++)
         {
-            int count = (int)transfer.Count;
-            if (header.Command == Command.DmaRead)
-            {
-                error = _mappings.Read(transfer.Address, _answer.AsSpan(fixedBytes, count));
-                length += count;
-            }
-            else if (header.Command == Command.DmaWrite && body.Length == Blittable.SizeOf<DmaTransfer>() + count)
-            {
-                error = _mappings.Write(transfer.Address, body[Blittable.SizeOf<DmaTransfer>()..]);
-            }
+            if (kept is null)
+                _descriptors[i]!.Dispose();
+            else
+                kept.Add(_descriptors[i]!);
         }
 
-        if (header.WantsNoReply)
-            return;
-        if (error != Errno.None)
-            length = MessageHeader.Length;
-        Blittable.Write(_answer, header.Reply(length - MessageHeader.Length, error));
-        if (error == Errno.None)
-            Blittable.Write(_answer.AsSpan(MessageHeader.Length), transfer);
-        SendAll(_answer.AsSpan(0, length), default, default);
+        _descriptors.AsSpan(0, count).Clear();
+    }
+
+    private void AnswerServer(in MessageHeader header, ReadOnlySpan<byte> body)
+    {
+        ReadOnlySpan<byte> answer = _answers.Answer(header, body);
+        if (answer.Length > 0)
+            SendAll(answer, default, default);
     }
 }

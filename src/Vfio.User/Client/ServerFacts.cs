@@ -10,8 +10,9 @@ namespace Vfio.User;
 internal sealed class ServerFacts(ClientChannel channel, string name, VfioUserClientOptions options)
 {
     /// <summary>VERSION: agrees on a version.</summary>
+    /// <param name="twin">The socket for the server's own commands; null when the server has none. The caller owns it.</param>
     /// <returns>What the server says it can do.</returns>
-    internal Capabilities Negotiate()
+    internal Capabilities Negotiate(out UnixSocket? twin)
     {
         VersionMessage version = new() { Major = Protocol.MajorVersion, Minor = Protocol.MinorVersion };
         byte[] capabilities = CapabilitiesJson.Write(new Capabilities
@@ -20,8 +21,13 @@ internal sealed class ServerFacts(ClientChannel channel, string name, VfioUserCl
             MaxDataTransferBytes = (ulong)options.MaxDataTransferBytes,
             MaxDmaMaps = Protocol.DefaultDmaMaps,
             PageSizes = Protocol.PageBytes,
+            WriteMultiple = true,
+            TwinSocket = options.TwinSocket ? true : null,
+            MigrationPageBytes = Protocol.PageBytes,
         });
-        Errno error = channel.Request(Command.Version, Blittable.AsBytes(ref version), capabilities, default, out ReadOnlySpan<byte> reply);
+        using DescriptorQueue kept = new();
+        Errno error = channel.Request(
+            Command.Version, Blittable.AsBytes(ref version), capabilities, default, kept, out ReadOnlySpan<byte> reply);
         if (error != Errno.None)
             throw new VfioException("VERSION", name, error, "the server does not accept this client");
         if (!Blittable.TryRead(reply, out VersionMessage agreed)
@@ -32,9 +38,10 @@ internal sealed class ServerFacts(ClientChannel channel, string name, VfioUserCl
 
         if (agreed.Major != version.Major || agreed.Minor > version.Minor)
             throw channel.Break(Errno.Protocol, $"it speaks version {agreed.Major}.{agreed.Minor}, {version.Major}.{version.Minor} was offered");
-        return server.MaxDataTransferBytes is 0
-            ? throw channel.Break(Errno.Protocol, "it takes no data at all (max_data_xfer_size 0)")
-            : server;
+        if (server.MaxDataTransferBytes is 0)
+            throw channel.Break(Errno.Protocol, "it takes no data at all (max_data_xfer_size 0)");
+        twin = options.TwinSocket && server.TwinSocket is true ? FindTwin(server.TwinSocketDescriptor, kept) : null;
+        return server;
     }
 
     /// <summary>DEVICE_GET_INFO.</summary>
@@ -60,8 +67,10 @@ internal sealed class ServerFacts(ClientChannel channel, string name, VfioUserCl
         while (true)
         {
             RegionInfoMessage request = new() { ArgSize = room, Index = region.Value };
+            using DescriptorQueue kept = new();
             Errno error = channel.Request(
-                Command.DeviceGetRegionInfo, Blittable.AsBytes(ref request), default, default, out ReadOnlySpan<byte> reply, out FileDescriptor? file);
+                Command.DeviceGetRegionInfo, Blittable.AsBytes(ref request), default, default, kept, out ReadOnlySpan<byte> reply);
+            FileDescriptor? file = kept.Take();
             if (error != Errno.None || !RegionInfoReply.TryRead(reply, region.Value, out RegionInfoMessage message, out MappableArea[] areas))
             {
                 file?.Dispose();
@@ -97,5 +106,14 @@ internal sealed class ServerFacts(ClientChannel channel, string name, VfioUserCl
         return !Blittable.TryRead(reply, out IrqInfoMessage info) || info.Index != index.Value || info.Count > int.MaxValue
             ? throw channel.Break(Errno.Protocol, $"its info of {index} contradicts itself")
             : new InterruptInfo(index, (int)info.Count, info.Flags);
+    }
+
+    private UnixSocket FindTwin(uint? index, DescriptorQueue descriptors)
+    {
+        for (uint i = 0; i < index; i++)
+            descriptors.Take()?.Dispose();
+        return index is not null && descriptors.Take() is FileDescriptor found
+            ? new UnixSocket(found)
+            : throw channel.Break(Errno.Protocol, "it promises a twin socket and sends none");
     }
 }

@@ -12,7 +12,7 @@ namespace Vfio.User;
 /// <para>A server that breaks the protocol, or does not answer in time, loses the connection: that call and every later one fail with
 /// the reason. Disposing closes the connection, and so gives the device back.</para>
 /// </remarks>
-public sealed class VfioUserClient : IVfioDevice
+public sealed partial class VfioUserClient : IVfioDevice
 {
     private readonly object _gate = new();
     private readonly VfioUserClientOptions _options;
@@ -20,9 +20,13 @@ public sealed class VfioUserClient : IVfioDevice
     private readonly ClientChannel _channel;
     private readonly ServerFacts _facts;
     private readonly InterruptRequests _interruptRequests;
+    private readonly MigrationRequests _migration;
     private readonly RegionInfo?[] _regions;
     private readonly InterruptInfo?[] _interrupts;
     private readonly List<DmaPump> _retired = [];
+    private readonly ClientDoorbells _doorbells;
+    private readonly TwinPump? _twin;
+    private readonly MultiWrites? _multiWrites;
     private readonly int _maxTransferBytes;
     private readonly bool _postsWrites;
     private DmaPump? _pump;
@@ -44,20 +48,26 @@ public sealed class VfioUserClient : IVfioDevice
             _options.Check();
             _channel = new ClientChannel(socket, name, _mappings, _options);
             _facts = new ServerFacts(_channel, name, _options);
-            Capabilities server = _facts.Negotiate();
+            Capabilities server = _facts.Negotiate(out UnixSocket? twin);
+            _twin = twin is null ? null : new TwinPump(twin, _channel, _mappings, _options);
+            _doorbells = new ClientDoorbells(_channel, name);
             _maxTransferBytes = (int)Math.Min(server.MaxDataTransferBytes ?? Protocol.DefaultDataTransferBytes, (ulong)_options.MaxDataTransferBytes);
             int maxDescriptors = (int)Math.Min(server.MaxMessageDescriptors ?? 1, UnixSocket.MaxDescriptors);
             _interruptRequests = new InterruptRequests(_channel, name, maxDescriptors, _maxTransferBytes);
+            _migration = new MigrationRequests(_channel, name, _maxTransferBytes);
             Info = _facts.AskDevice();
             _regions = new RegionInfo?[Info.RegionCount];
             _interrupts = new InterruptInfo?[Info.InterruptCount];
             _postsWrites = _options.PostedWrites && !HasMappableRegion();
-            if (_options.AlwaysAnswer)
-                _pump = new DmaPump(_gate, _channel);
+            if (server.WriteMultiple is true)
+                _multiWrites = new MultiWrites(_channel, name, _postsWrites);
+            KeepPump();
         }
         catch
         {
             CloseRegions();
+            _doorbells?.Dispose();
+            _twin?.Dispose();
             _channel?.Dispose();
             socket.Dispose();
             throw;
@@ -75,7 +85,7 @@ public sealed class VfioUserClient : IVfioDevice
     /// <param name="options">Limits and habits; null for the defaults.</param>
     /// <exception cref="VfioException">Nobody listens there, this user may not, or the server refused.</exception>
     public static VfioUserClient Connect(string path, VfioUserClientOptions? options = null) =>
-        new(UnixSocket.Connect(path), $"unix:{path}", options);
+        new(UnixSocket.Connect(path, options?.Timeout ?? Timeout.InfiniteTimeSpan), $"unix:{path}", options);
 
     /// <inheritdoc/>
     public RegionInfo GetRegion(RegionIndex region)
@@ -122,6 +132,8 @@ public sealed class VfioUserClient : IVfioDevice
         CheckRange(region, offset, source.Length);
         lock (_gate)
         {
+            if (_options.RingDoorbells && TryRing(region, offset, source))
+                return;
             while (source.Length > 0)
             {
                 RegionAccess access = Access(region, offset, source.Length);
@@ -134,94 +146,44 @@ public sealed class VfioUserClient : IVfioDevice
     }
 
     /// <inheritdoc/>
+    public void WriteRegions(ReadOnlySpan<SmallWrite> writes)
+    {
+        foreach (SmallWrite write in writes)
+        {
+            ArgumentOutOfRangeException.ThrowIfNegativeOrZero(write.Width);
+            ArgumentOutOfRangeException.ThrowIfGreaterThan(write.Width, sizeof(ulong));
+            CheckRange(write.Region, write.Offset, write.Width);
+        }
+
+        lock (_gate)
+        {
+            if (_multiWrites is not null && writes.Length > 1)
+            {
+                _multiWrites.Send(writes);
+                return;
+            }
+
+            foreach (SmallWrite write in writes)
+            {
+                ulong value = write.Value;
+                WriteRegion(write.Region, write.Offset, Blittable.AsBytes(ref value)[..write.Width]);
+            }
+        }
+    }
+
+    /// <inheritdoc/>
+    public IReadOnlyList<Doorbell> GetDoorbells(RegionIndex region)
+    {
+        RegionInfo info = GetRegion(region);
+        lock (_gate)
+            return _doorbells.Get(info);
+    }
+
+    /// <inheritdoc/>
     public void SetInterrupts(in InterruptRequest request)
     {
         lock (_gate)
             _interruptRequests.Send(request);
-    }
-
-    /// <inheritdoc/>
-    public void MapDma(in DmaMapping mapping)
-    {
-        ArgumentNullException.ThrowIfNull(mapping.Memory);
-        string operation = "DMA_MAP";
-        if (mapping.Length == 0 || mapping.Length - 1 > ulong.MaxValue - mapping.Start.Value || mapping.Length > ulong.MaxValue - mapping.MemoryOffset)
-            throw new VfioException(operation, Name, Errno.InvalidArgument, $"{mapping.Length} bytes at {mapping.Start} are no range");
-        lock (_gate)
-        {
-            if (_mappings.Overlaps(mapping.Start, mapping.Length))
-                throw new VfioException(operation, Name, Errno.Exists, $"part of {mapping.Length} bytes at {mapping.Start} is mapped already");
-            SharedMemory? shared = mapping.Memory.Shared;
-            DmaMapMessage message = new()
-            {
-                ArgSize = (uint)Blittable.SizeOf<DmaMapMessage>(),
-                Flags = mapping.Access,
-                Offset = shared is null ? 0 : shared.FileOffset + mapping.MemoryOffset,
-                Address = mapping.Start.Value,
-                Size = mapping.Length,
-            };
-            ReadOnlySpan<FileDescriptor> descriptors = shared is null ? default : [shared.File];
-            // The server may ask for the memory as soon as it has the message.
-            _mappings.Add(mapping);
-            bool mapped = false;
-            try
-            {
-                Errno error = _channel.Request(Command.DmaMap, Blittable.AsBytes(ref message), default, descriptors, out _);
-                if (error != Errno.None)
-                    throw new VfioException(operation, Name, error, $"{mapping.Length} bytes at {mapping.Start}");
-                mapped = true;
-            }
-            finally
-            {
-                if (!mapped && _mappings.Find(mapping.Start, mapping.Length, out int place, out _) == Errno.None)
-                    _mappings.RemoveAt(place);
-            }
-
-            KeepPump();
-        }
-    }
-
-    /// <inheritdoc/>
-    public ulong UnmapDma(Iova start, ulong length)
-    {
-        lock (_gate)
-        {
-            Errno found = length == 0 || length - 1 > ulong.MaxValue - start.Value
-                ? Errno.InvalidArgument
-                : _mappings.Find(start, length, out int _, out int _);
-            if (found != Errno.None)
-                throw new VfioException("DMA_UNMAP", Name, found, $"{length} bytes at {start}");
-            _mappings.Find(start, length, out int first, out int count);
-            ulong bytes = 0;
-            for (int i = 0; i < count; i++)
-            {
-                bytes += _mappings.All[first].Length;
-                Unmap(_mappings.All[first].Start, _mappings.All[first].Length, DmaUnmapFlags.None);
-                _mappings.RemoveAt(first);
-            }
-
-            KeepPump();
-            return bytes;
-        }
-    }
-
-    /// <inheritdoc/>
-    public void UnmapAllDma()
-    {
-        lock (_gate)
-        {
-            // The flag is QEMU's and libvfio-user's; a server of the bare specification refuses it.
-            if (_mappings.Count > 1 && TryUnmap(default, 0, DmaUnmapFlags.All) == Errno.None)
-                _mappings.Clear();
-            while (_mappings.Count > 0)
-            {
-                DmaMapping last = _mappings.All[^1];
-                Unmap(last.Start, last.Length, DmaUnmapFlags.None);
-                _mappings.RemoveAt(_mappings.Count - 1);
-            }
-
-            KeepPump();
-        }
     }
 
     /// <inheritdoc/>
@@ -254,10 +216,12 @@ public sealed class VfioUserClient : IVfioDevice
         pump?.Join();
         foreach (DmaPump retired in _retired)
             retired.Join();
+        _twin?.Dispose();
         lock (_gate)
         {
             _channel.Dispose();
             _mappings.Clear();
+            _doorbells.Dispose();
             CloseRegions();
         }
     }
@@ -268,6 +232,24 @@ public sealed class VfioUserClient : IVfioDevice
         {
             if (GetRegion(new RegionIndex(i)).IsMappable)
                 return true;
+        }
+
+        return false;
+    }
+
+    private bool TryRing(RegionIndex region, ulong offset, ReadOnlySpan<byte> source)
+    {
+        if (source.Length > sizeof(ulong) || region.Value >= (uint)_regions.Length)
+            return false;
+        ulong value = 0;
+        source.CopyTo(Blittable.AsBytes(ref value));
+        foreach (Doorbell bell in _doorbells.Get(GetRegion(region)))
+        {
+            if (bell.IsRungBy(offset, source.Length, value))
+            {
+                bell.Event!.Signal();
+                return true;
+            }
         }
 
         return false;
@@ -297,42 +279,6 @@ public sealed class VfioUserClient : IVfioDevice
         if (reply.Length != length + dataBytes || Blittable.Read<RegionAccess>(reply).Count != access.Count)
             throw _channel.Break(Errno.Protocol, $"its reply to {command} of {access.Count} bytes has {reply.Length} bytes");
         return reply[length..];
-    }
-
-    private void Unmap(Iova start, ulong length, DmaUnmapFlags flags)
-    {
-        Errno error = TryUnmap(start, length, flags);
-        if (error != Errno.None)
-            throw new VfioException("DMA_UNMAP", Name, error, $"{length} bytes at {start}");
-    }
-
-    private Errno TryUnmap(Iova start, ulong length, DmaUnmapFlags flags)
-    {
-        DmaUnmapMessage message = new()
-        {
-            ArgSize = (uint)Blittable.SizeOf<DmaUnmapMessage>(),
-            Flags = flags,
-            Address = start.Value,
-            Size = length,
-        };
-        return _channel.Request(Command.DmaUnmap, Blittable.AsBytes(ref message), default, default, out _);
-    }
-
-    /// <summary>Starts or ends the thread that answers, by whether the server may ask.</summary>
-    private void KeepPump()
-    {
-        _retired.RemoveAll(pump => !pump.IsAlive);
-        bool needed = _options.AlwaysAnswer || _mappings.ByMessage > 0;
-        if (needed && _pump is null)
-        {
-            _pump = new DmaPump(_gate, _channel);
-        }
-        else if (!needed && _pump is not null)
-        {
-            _pump.Stop();
-            _retired.Add(_pump);
-            _pump = null;
-        }
     }
 
     private void CheckRange(RegionIndex region, ulong offset, int length)

@@ -9,20 +9,22 @@ internal sealed class DmaCommands : IDisposable
     private readonly int _maxMappings;
     private readonly SharedFiles _files;
     private readonly ClientMemory _clientMemory;
+    private readonly int _maxTransferBytes;
 
-    // Start and size. The device checks for overlap; this is for what the protocol adds: exact ranges, and a limit.
-    private readonly Dictionary<ulong, ulong> _mappings = [];
+    // The device checks for overlap; this is for what the protocol adds: exact ranges, and a limit.
+    private readonly MappingSizes _mappings = new();
 
     /// <summary>Starts with nothing mapped.</summary>
     /// <param name="device">The device.</param>
     /// <param name="maxMappings">How many mappings may live at a time.</param>
-    /// <param name="maxFiles">How many shared files.</param>
+    /// <param name="options">Other limits.</param>
     /// <param name="clientMemory">Memory that came without a descriptor; owned.</param>
-    internal DmaCommands(IVfioDevice device, int maxMappings, int maxFiles, ClientMemory clientMemory)
+    internal DmaCommands(IVfioDevice device, int maxMappings, VfioUserServerOptions options, ClientMemory clientMemory)
     {
         _device = device;
         _maxMappings = maxMappings;
-        _files = new SharedFiles(maxFiles);
+        _maxTransferBytes = options.MaxDataTransferBytes;
+        _files = new SharedFiles(options.MaxSharedFiles);
         _clientMemory = clientMemory;
     }
 
@@ -56,6 +58,8 @@ internal sealed class DmaCommands : IDisposable
         Errno verdict = Judge.DmaUnmap(body, out DmaUnmapMessage message);
         if (verdict != Errno.None)
             return verdict;
+        if (message.Flags == DmaUnmapFlags.GetDirtyBitmap)
+            return UnmapWithBitmap(body, message, reply);
         if (message.Flags == DmaUnmapFlags.All)
         {
             _device.UnmapAllDma();
@@ -63,10 +67,9 @@ internal sealed class DmaCommands : IDisposable
         }
         else
         {
-            if (!_mappings.TryGetValue(message.Address, out ulong size))
-                return Errno.NoEntry;
-            if (size != message.Size)
-                return Errno.InvalidArgument;
+            verdict = CheckMapped(message);
+            if (verdict != Errno.None)
+                return verdict;
             _device.UnmapDma(new Iova(message.Address), message.Size);
             _mappings.Remove(message.Address);
         }
@@ -75,6 +78,30 @@ internal sealed class DmaCommands : IDisposable
         reply.Append(message);
         return Errno.None;
     }
+
+    private Errno UnmapWithBitmap(ReadOnlySpan<byte> body, in DmaUnmapMessage message, ReplyBuffer reply)
+    {
+        if (_device is not IDirtyTracker { TracksDirtyPages: true } tracker)
+            return Errno.NotSupported;
+        Errno verdict = FeatureJudge.DirtyBitmapOfUnmap(body, message, _maxTransferBytes, out DirtyBitmapMessage bitmap);
+        if (verdict == Errno.None)
+            verdict = CheckMapped(message);
+        if (verdict != Errno.None)
+            return verdict;
+        reply.Append(message);
+        reply.Append(bitmap);
+        Span<byte> bits = reply.Append((int)bitmap.Size);
+        bits.Clear();
+        tracker.UnmapDma(new Iova(message.Address), message.Size, bitmap.PageSize, bits);
+        _mappings.Remove(message.Address);
+        _files.LetGoOfUnused();
+        return Errno.None;
+    }
+
+    private Errno CheckMapped(in DmaUnmapMessage message) =>
+        !_mappings.TryGet(message.Address, out ulong size) ? Errno.NoEntry
+        : size != message.Size ? Errno.InvalidArgument
+        : Errno.None;
 
     /// <summary>Lets go of the client's memory; after the device was disposed.</summary>
     public void Dispose()

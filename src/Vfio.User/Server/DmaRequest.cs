@@ -60,7 +60,7 @@ internal sealed class DmaRequest
         {
             Result = header.Error is 0 or > 4095 ? Errno.InputOutput : (Errno)header.Error;
         }
-        else if (!IsRight(body))
+        else if (!_transfer.IsAnsweredBy(_command, body))
         {
             return false;
         }
@@ -93,21 +93,5 @@ internal sealed class DmaRequest
         IsFree = true;
         IsAnswered = false;
         _isAbandoned = false;
-    }
-
-    private bool IsRight(ReadOnlySpan<byte> body)
-    {
-        int length = Blittable.SizeOf<DmaTransfer>();
-        if (_command == Command.DmaRead)
-        {
-            return body.Length == length + (int)_transfer.Count
-                && Blittable.TryRead(body, out DmaTransfer read)
-                && read == _transfer;
-        }
-
-        // Some clients answer a write with a count of 4 bytes, as the specification's table has it.
-        return body.Length >= 12
-            && Blittable.Read<ulong>(body) == _transfer.Address
-            && Blittable.Read<uint>(body[8..]) == (uint)_transfer.Count;
     }
 }

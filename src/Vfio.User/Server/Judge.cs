@@ -50,6 +50,39 @@ internal static class Judge
             ? Access(access, regions, maxTransferBytes, RegionFlags.Write)
             : Errno.InvalidArgument;
 
+    /// <summary>REGION_WRITE_MULTI: as many writes as announced, each of at most 8 bytes for a range inside a region that can be
+    /// written.</summary>
+    internal static Errno RegionWriteMulti(ReadOnlySpan<byte> body, ReadOnlySpan<RegionInfo> regions, out int count)
+    {
+        int single = Blittable.SizeOf<SingleWrite>();
+        count = (body.Length - Blittable.SizeOf<WriteMultiMessage>()) / single;
+        if (!Blittable.TryRead(body, out WriteMultiMessage message)
+            || message.Count != (ulong)count
+            || body.Length != Blittable.SizeOf<WriteMultiMessage>() + (count * single))
+        {
+            return Errno.InvalidArgument;
+        }
+
+        for (int i = 0; i < count; i++)
+        {
+            SingleWrite write = Blittable.Read<SingleWrite>(body[(Blittable.SizeOf<WriteMultiMessage>() + (i * single))..]);
+            Errno verdict = Access(write.Access, regions, sizeof(ulong), RegionFlags.Write);
+            if (verdict != Errno.None)
+                return verdict;
+        }
+
+        return Errno.None;
+    }
+
+    /// <summary>DEVICE_GET_REGION_IO_FDS: nothing but an index that exists, and room for the fixed part of the reply.</summary>
+    internal static Errno DeviceGetRegionIoFds(ReadOnlySpan<byte> body, int regionCount, out RegionIoFdsMessage message) =>
+        Blittable.TryRead(body, out message)
+        && message.ArgSize >= Blittable.SizeOf<RegionIoFdsMessage>()
+        && message is { Flags: 0, Count: 0 }
+        && message.Index < (uint)regionCount
+            ? Errno.None
+            : Errno.InvalidArgument;
+
     /// <summary>DMA_MAP: some access to whole pages that do not wrap, at most one descriptor, and room for one more mapping.</summary>
     internal static Errno DmaMap(ReadOnlySpan<byte> body, int descriptors, int mappings, int maxMappings, out DmaMapMessage message)
     {
@@ -63,7 +96,8 @@ internal static class Judge
         return mappings < maxMappings ? Errno.None : Errno.NoSpace;
     }
 
-    /// <summary>DMA_UNMAP: room for the reply; one range, or all of them with address and size 0.</summary>
+    /// <summary>DMA_UNMAP: room for the reply; one range, or all of them with address and size 0. For what comes with a bitmap see
+    /// <see cref="FeatureJudge.DirtyBitmapOfUnmap"/>.</summary>
     internal static Errno DmaUnmap(ReadOnlySpan<byte> body, out DmaUnmapMessage message)
     {
         if (!Blittable.TryRead(body, out message) || message.ArgSize < Blittable.SizeOf<DmaUnmapMessage>())
@@ -71,7 +105,7 @@ internal static class Judge
         return message.Flags switch
         {
             DmaUnmapFlags.None => Errno.None,
-            DmaUnmapFlags.GetDirtyBitmap => Errno.NotSupported,
+            DmaUnmapFlags.GetDirtyBitmap => Errno.None,
             DmaUnmapFlags.All => message is { Address: 0, Size: 0 } ? Errno.None : Errno.InvalidArgument,
             _ => Errno.InvalidArgument,
         };

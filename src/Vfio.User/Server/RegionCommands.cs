@@ -13,16 +13,18 @@ internal sealed class RegionCommands : IDisposable
     private readonly SharedMemory?[] _memory;
     private readonly int _maxTransferBytes;
     private readonly bool _passesDescriptors;
+    private readonly DoorbellCommand _doorbells;
 
     /// <summary>Asks the device for its regions, which do not change while it is open.</summary>
     /// <param name="device">The device.</param>
     /// <param name="maxTransferBytes">Data bytes of one message.</param>
-    /// <param name="passesDescriptors">Whether the client takes descriptors at all.</param>
-    internal RegionCommands(IVfioDevice device, int maxTransferBytes, bool passesDescriptors)
+    /// <param name="maxDescriptors">How many descriptors the client takes in one message.</param>
+    internal RegionCommands(IVfioDevice device, int maxTransferBytes, int maxDescriptors)
     {
         _device = device;
         _maxTransferBytes = maxTransferBytes;
-        _passesDescriptors = passesDescriptors;
+        _passesDescriptors = maxDescriptors > 0;
+        _doorbells = new DoorbellCommand(device, maxDescriptors);
         _regions = new RegionInfo[device.Info.RegionCount];
         _memory = new SharedMemory?[_regions.Length];
         for (int i = 0; i < _regions.Length; i++)
@@ -72,7 +74,7 @@ internal sealed class RegionCommands : IDisposable
         if (hasRoom)
             AppendAreas(areas, reply);
         if (mappable)
-            reply.Descriptor = region.File;
+            reply.Descriptors = [region.File!];
         return Errno.None;
     }
 
@@ -102,6 +104,12 @@ internal sealed class RegionCommands : IDisposable
         reply.Append(access);
         return Errno.None;
     }
+
+    /// <summary>REGION_WRITE_MULTI: straight from the message.</summary>
+    internal Errno WriteMulti(ReadOnlySpan<byte> body, ReplyBuffer reply) => MultiWriteCommand.Execute(_device, _regions, body, reply);
+
+    /// <summary>DEVICE_GET_REGION_IO_FDS.</summary>
+    internal Errno DescribeDoorbells(ReadOnlySpan<byte> body, ReplyBuffer reply) => _doorbells.Describe(body, _regions.Length, reply);
 
     /// <summary>Unmaps what was mapped here.</summary>
     public void Dispose()

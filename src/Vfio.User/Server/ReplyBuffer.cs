@@ -23,20 +23,20 @@ internal sealed class ReplyBuffer
     /// <summary>Whole replies that were not sent.</summary>
     internal ReadOnlySpan<byte> Waiting => _bytes.AsSpan(_sent, _closed - _sent);
 
-    /// <summary>A descriptor to send with the last reply; lent by the device.</summary>
-    internal FileDescriptor? Descriptor { get; set; }
+    /// <summary>Descriptors to send with the last reply; lent until it is sent. Null when there are none.</summary>
+    internal FileDescriptor[]? Descriptors { get; set; }
 
     /// <summary>Mapped memory that follows the last reply, and belongs to it, instead of bytes in here.</summary>
     internal (SharedMemory Memory, ulong Offset, int Length)? Tail { get; set; }
 
     /// <summary>Whether the last reply must be sent before another is opened.</summary>
-    internal bool IsUrgent => Descriptor is not null || Tail is not null || _closed - _sent >= EnoughBytes;
+    internal bool IsUrgent => Descriptors is not null || Tail is not null || _closed - _sent >= EnoughBytes;
 
     /// <summary>Forgets everything, for the next connection.</summary>
     internal void Clear()
     {
         _sent = _closed = _end = 0;
-        Descriptor = null;
+        Descriptors = null;
         Tail = null;
     }
 
@@ -45,7 +45,7 @@ internal sealed class ReplyBuffer
     {
         _sent = _closed;
         Tail = null;
-        Descriptor = null;
+        Descriptors = null;
     }
 
     /// <summary>Starts a reply; the header's place is kept.</summary>
@@ -64,6 +64,9 @@ internal sealed class ReplyBuffer
         return place;
     }
 
+    /// <summary>Takes the last bytes of the open reply back: they were not needed.</summary>
+    internal void TakeBack(int count) => _end -= count;
+
     /// <summary>Adds a struct to the open reply.</summary>
     internal void Append<T>(in T value)
         where T : unmanaged => Blittable.Write(Append(Blittable.SizeOf<T>()), value);
@@ -76,7 +79,7 @@ internal sealed class ReplyBuffer
         if (error != Errno.None)
         {
             _end = _closed + MessageHeader.Length;
-            Descriptor = null;
+            Descriptors = null;
             Tail = null;
         }
 
@@ -89,7 +92,7 @@ internal sealed class ReplyBuffer
     internal void Drop()
     {
         _end = _closed;
-        Descriptor = null;
+        Descriptors = null;
         Tail = null;
     }
 }

@@ -21,12 +21,14 @@ internal sealed class ServerChannel
     private readonly VfioUserServerOptions _options;
     private readonly MessageBuffer _in;
     private readonly MessageSender _sender;
-    private readonly DmaRequest[] _requests = new DmaRequest[DmaRequest.Places];
+    private readonly Spinner _spinner;
+    private readonly DmaRequest?[] _requests = new DmaRequest?[DmaRequest.Places];
     private readonly int _owner = Environment.CurrentManagedThreadId;
     private Deadline _messageEnd = Deadline.Never;
     private int _limit;
     private int _sleepers;
     private bool _receiving;
+    private bool _peerClosed;
     private int _transfers;
 
     /// <summary>Makes the channel of a connection, for the thread that calls this.</summary>
@@ -40,12 +42,14 @@ internal sealed class ServerChannel
         _in = buffers.Received;
         Replies = buffers.Replies;
         _sender = new MessageSender(socket, options.SendTimeout, ReceiveWhileSending);
-        for (int i = 0; i < _requests.Length; i++)
-            _requests[i] = new DmaRequest(i);
+        _spinner = new Spinner(options.SpinTime);
     }
 
     /// <summary>The replies; the session's thread writes them.</summary>
     internal ReplyBuffer Replies { get; }
+
+    /// <summary>The socket for this server's own commands, when the client agreed to one; owned.</summary>
+    internal TwinChannel? Twin { get; set; }
 
     /// <summary>Whether nothing can be sent any more.</summary>
     internal bool IsStopped { get; private set; }
@@ -111,8 +115,8 @@ internal sealed class ServerChannel
             return;
         if (Replies.Tail is (SharedMemory memory, ulong offset, int length))
             SendTail(waiting, memory, offset, length);
-        else if (Replies.Descriptor is FileDescriptor descriptor)
-            Send(waiting, default, [descriptor]);
+        else if (Replies.Descriptors is FileDescriptor[] descriptors)
+            Send(waiting, default, descriptors);
         else
             Send(waiting, default, default);
         Replies.Sent();
@@ -130,6 +134,8 @@ internal sealed class ServerChannel
         // The client may wait for an earlier reply before it reads this request.
         if (isOwner)
             Flush();
+        if (Twin is TwinChannel twin)
+            return twin.Transfer(command, transfer, source, destination);
         Deadline deadline = new(_options.DmaTimeout);
         Errno begun = Begin(command, transfer, deadline, out DmaRequest? request, out MessageHeader header);
         if (request is null)
@@ -144,13 +150,18 @@ internal sealed class ServerChannel
     /// <summary>Ends the session from any thread: whoever waits returns.</summary>
     internal void Stop(string reason)
     {
+        bool isAlone;
         lock (_gate)
         {
             IsStopped = true;
             EndLocked(reason);
+            isAlone = _peerClosed && _transfers == 0;
         }
 
-        _socket.Shutdown();
+        // Nobody waits in the socket when the peer has closed it and no thread of the device is in here.
+        if (!isAlone)
+            _socket.Shutdown();
+        Twin?.Stop();
     }
 
     /// <summary>Waits until no thread is in here any more; after <see cref="Stop"/>.</summary>
@@ -161,6 +172,8 @@ internal sealed class ServerChannel
             while (_receiving || _transfers > 0)
                 Sleep(Deadline.Never);
         }
+
+        Twin?.Dispose();
     }
 
     private Errno Begin(
@@ -174,8 +187,9 @@ internal sealed class ServerChannel
                 request = null;
                 if (EndReason is not null)
                     return Errno.NotConnected;
-                foreach (DmaRequest place in _requests)
+                for (int i = 0; i < _requests.Length; i++)
                 {
+                    DmaRequest place = _requests[i] ??= new DmaRequest(i);
                     if (!place.IsFree)
                         continue;
                     request = place;
@@ -278,15 +292,18 @@ internal sealed class ServerChannel
         WakeOthers();
     }
 
-    /// <summary>The one place where a session sleeps until bytes arrive: what should come before sleeping belongs here.</summary>
+    /// <summary>The one place where a session waits for bytes: it looks for a while where that is worth it, and sleeps then.</summary>
     private int WaitAndReceive(Deadline deadline, out Errno error)
     {
-        if (deadline.IsNever)
-            return _in.ReceiveBytes(_socket, wait: true, out error);
-        if (Poll.WaitReadable(_socket.Descriptor, deadline.Left))
-            return _in.ReceiveBytes(_socket, wait: false, out error);
-        error = Errno.TryAgain;
-        return -1;
+        if (_spinner.TryReceive(_socket, _in, deadline, out int count, out error))
+            return count;
+        long begin = _spinner.BeginSleep();
+        count = _in.ReceiveBytes(_socket, wait: deadline.IsNever, out error);
+        if (count < 0 && error == Errno.TryAgain && Poll.WaitReadable(_socket.Descriptor, deadline.Left))
+            count = _in.ReceiveBytes(_socket, wait: false, out error);
+        if (count > 0)
+            _spinner.EndSleep(begin);
+        return count;
     }
 
     private bool ReceiveWhileSending()
@@ -312,6 +329,7 @@ internal sealed class ServerChannel
         }
         else if (count == 0)
         {
+            _peerClosed = true;
             EndLocked("it closed the connection");
         }
         else if (error != Errno.TryAgain)
@@ -326,7 +344,7 @@ internal sealed class ServerChannel
         {
             if (header.Type == MessageFlags.Command)
                 continue;
-            bool expected = _requests[DmaRequest.PlaceOf(header.Id)].Answer(header, body);
+            bool expected = _requests[DmaRequest.PlaceOf(header.Id)] is { } request && request.Answer(header, body);
             _in.DropScanned(header);
             if (!expected)
             {

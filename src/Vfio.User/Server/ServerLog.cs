@@ -5,10 +5,10 @@ namespace Vfio.User;
 /// <summary>What a server logs: sessions and refusals, nothing for a message that is right.</summary>
 internal static partial class ServerLog
 {
-    [LoggerMessage(1, LogLevel.Information, "{Device}: a client opened the device, minor version {Minor}")]
+    [LoggerMessage(1, LogLevel.Debug, "{Device}: a client opened the device, minor version {Minor}")]
     internal static partial void Opened(ILogger logger, string device, int minor);
 
-    [LoggerMessage(2, LogLevel.Information, "{Device}: the session ended after {Messages} messages: {Reason}")]
+    [LoggerMessage(2, LogLevel.Debug, "{Device}: the session ended after {Messages} messages: {Reason}")]
     internal static partial void Ended(ILogger logger, string device, long messages, string reason);
 
     [LoggerMessage(3, LogLevel.Warning, "A client was turned away: {Reason}")]

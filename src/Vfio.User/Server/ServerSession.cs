@@ -12,11 +12,14 @@ internal sealed class ServerSession
     private readonly VfioUserServerOptions _options;
     private readonly ILogger _logger;
     private readonly ServerChannel _channel;
-    private readonly FileDescriptor?[] _descriptors = new FileDescriptor?[UnixSocket.MaxDescriptors];
+    private readonly SessionBuffers _buffers;
+    private readonly FileDescriptor?[] _descriptors;
     private IVfioDevice? _device;
     private RegionCommands? _regions;
     private InterruptCommands? _interrupts;
     private DmaCommands? _dma;
+    private UnixSocket? _twin;
+    private MigrationCommands? _migration;
     private string? _turnedAway;
     private long _messages;
 
@@ -30,6 +33,8 @@ internal sealed class ServerSession
         _open = open;
         _options = options;
         _logger = options.Logger;
+        _buffers = buffers;
+        _descriptors = buffers.Descriptors;
         _channel = new ServerChannel(socket, buffers, options);
     }
 
@@ -90,6 +95,12 @@ internal sealed class ServerSession
             reply.Drop();
         else
             SendReply(header, error, reply);
+        if (_twin is not null)
+        {
+            _twin.Dispose();
+            _twin = null;
+        }
+
         if (_turnedAway is string reason)
         {
             _channel.Flush();
@@ -99,12 +110,12 @@ internal sealed class ServerSession
 
     private void SendReply(in MessageHeader header, Errno error, ReplyBuffer reply)
     {
-        if (error == Errno.None && reply.Descriptor is FileDescriptor descriptor)
+        if (error == Errno.None && reply.Descriptors is FileDescriptor[] descriptors)
         {
-            // A descriptor comes with the first byte of its message, so what waits before it goes first, without it.
-            reply.Descriptor = null;
+            // Descriptors come with the first byte of their message, so what waits before it goes first, without them.
+            reply.Descriptors = null;
             _channel.Flush();
-            reply.Descriptor = descriptor;
+            reply.Descriptors = descriptors;
         }
 
         reply.Close(header, error);
@@ -153,8 +164,16 @@ internal sealed class ServerSession
             case Command.DeviceReset:
                 _device!.Reset();
                 return Errno.None;
-            case Command.DeviceGetRegionIoFds or Command.RegionWriteMulti or Command.DeviceFeature or Command.MigDataRead or Command.MigDataWrite:
-                return Errno.NotSupported;
+            case Command.RegionWriteMulti:
+                return _regions!.WriteMulti(body, reply);
+            case Command.DeviceGetRegionIoFds:
+                return _regions!.DescribeDoorbells(body, reply);
+            case Command.DeviceFeature:
+                return _migration!.Feature(body, reply);
+            case Command.MigDataRead:
+                return _migration!.ReadData(body, reply);
+            case Command.MigDataWrite:
+                return _migration!.WriteData(body);
             default:
                 // VERSION a second time, the commands that only a server sends, and numbers that mean nothing.
                 return Errno.InvalidArgument;
@@ -173,6 +192,8 @@ internal sealed class ServerSession
         _turnedAway = "the device could not be opened";
         OpenDevice(theirs);
         _turnedAway = null;
+        if (theirs is { TwinSocket: true, MaxMessageDescriptors: not 0 })
+            OpenTwin(reply);
         version.Minor = Math.Min(version.Minor, Protocol.MinorVersion);
         reply.Append(version);
         byte[] ours = CapabilitiesJson.Write(Offer(theirs));
@@ -188,7 +209,29 @@ internal sealed class ServerSession
         MaxDataTransferBytes = theirs.MaxDataTransferBytes is null ? null : (ulong)_options.MaxDataTransferBytes,
         MaxDmaMaps = theirs.MaxDmaMaps is ulong maps ? Math.Min(maps, (ulong)_options.MaxDmaMaps) : null,
         PageSizes = theirs.PageSizes is null ? null : Protocol.PageBytes,
+        WriteMultiple = theirs.WriteMultiple is null ? null : true,
+        TwinSocket = theirs.TwinSocket is null ? null : _twin is not null,
+        TwinSocketDescriptor = _twin is null ? null : 0,
+        MigrationPageBytes = theirs.MigrationPageBytes is not null && _migration!.HasAny ? Protocol.PageBytes : null,
     };
+
+    /// <summary>Makes the twin socket; the client's end goes with the reply.</summary>
+    private void OpenTwin(ReplyBuffer reply)
+    {
+        UnixSocket ours;
+        try
+        {
+            (ours, _twin) = UnixSocket.CreatePair();
+        }
+        catch (VfioException)
+        {
+            // Out of descriptors: the one socket does for both directions.
+            return;
+        }
+
+        _channel.Twin = new TwinChannel(ours, _buffers.Twin, _options.DmaTimeout, _channel.Stop);
+        reply.Descriptors = [_twin.Descriptor];
+    }
 
     private void OpenDevice(in Capabilities theirs)
     {
@@ -196,9 +239,11 @@ internal sealed class ServerSession
         IVfioDevice device = _open();
         try
         {
-            _regions = new RegionCommands(device, _options.MaxDataTransferBytes, passesDescriptors: theirs.MaxMessageDescriptors is not 0);
+            _regions = new RegionCommands(device, _options.MaxDataTransferBytes, (int)Math.Min(theirs.MaxMessageDescriptors ?? 1, UnixSocket.MaxDescriptors));
             _interrupts = new InterruptCommands(device);
-            _dma = new DmaCommands(device, _options.MaxDmaMaps, _options.MaxSharedFiles, new ClientMemory(_channel, maxTransfer));
+            int maxMaps = (int)Math.Min(theirs.MaxDmaMaps ?? Protocol.DefaultDmaMaps, (ulong)_options.MaxDmaMaps);
+            _dma = new DmaCommands(device, maxMaps, _options, new ClientMemory(_channel, maxTransfer));
+            _migration = new MigrationCommands(device, _options.MaxDataTransferBytes);
             _device = device;
         }
         finally

@@ -37,7 +37,13 @@ public sealed record VfioUserServerOptions
     /// <summary>How long a client may be silent between messages; for ever, as the protocol has it. A finite time costs a system call a message.</summary>
     public TimeSpan IdleTimeout { get; init; } = Timeout.InfiniteTimeSpan;
 
-    /// <summary>Where sessions (information), dropped clients (warning) and refused messages (debug) are logged.</summary>
+    /// <summary>How long a session looks for the next message before it sleeps; 100 µs. Zero: never; infinite: it never sleeps, and
+    /// takes a core.</summary>
+    /// <remarks>A thread that looks answers a client on another core without having to be woken, which takes tens of microseconds. The
+    /// session watches whether that is so: with a client that is slow, or shares its core, it soon sleeps at once.</remarks>
+    public TimeSpan SpinTime { get; init; } = Spinner.DefaultTime;
+
+    /// <summary>Where turned away clients (warning), faults (error), and sessions and refused messages (debug) are logged.</summary>
     public ILogger Logger { get; init; } = NullLogger.Instance;
 
     /// <summary>Bytes of the largest message.</summary>

@@ -24,4 +24,7 @@ public readonly record struct Capabilities
 
     /// <summary><c>twin_socket.fd_index</c>: which descriptor of the reply is that socket.</summary>
     public uint? TwinSocketDescriptor { get; init; }
+
+    /// <summary><c>migration.pgsize</c>: page size of dirty bitmaps in bytes; knows no migration when null.</summary>
+    public ulong? MigrationPageBytes { get; init; }
 }

@@ -53,6 +53,13 @@ public static class CapabilitiesJson
                 json.WriteEndObject();
             }
 
+            if (capabilities.MigrationPageBytes is ulong pageBytes)
+            {
+                json.WriteStartObject("migration"u8);
+                json.WriteNumber("pgsize"u8, pageBytes);
+                json.WriteEndObject();
+            }
+
             if (capabilities.WriteMultiple is bool multiple)
                 json.WriteBoolean("write_multiple"u8, multiple);
             json.WriteEndObject();
@@ -119,6 +126,10 @@ public static class CapabilitiesJson
             {
                 right = ReadTwinSocket(ref json, ref capabilities);
             }
+            else if (json.ValueTextEquals("migration"u8))
+            {
+                right = ReadMigration(ref json, ref capabilities);
+            }
             else
             {
                 json.Skip();
@@ -156,6 +167,24 @@ public static class CapabilitiesJson
             }
         }
 
+        return json.TokenType == JsonTokenType.EndObject;
+    }
+
+    /// <remarks>Whoever names it knows migration, also without a page size.</remarks>
+    private static bool ReadMigration(ref Utf8JsonReader json, ref Capabilities capabilities)
+    {
+        ulong pageBytes = Protocol.PageBytes;
+        if (!json.Read() || json.TokenType != JsonTokenType.StartObject)
+            return false;
+        while (json.Read() && json.TokenType == JsonTokenType.PropertyName)
+        {
+            if (!json.ValueTextEquals("pgsize"u8))
+                json.Skip();
+            else if (!TryNumber(ref json, out pageBytes))
+                return false;
+        }
+
+        capabilities = capabilities with { MigrationPageBytes = pageBytes };
         return json.TokenType == JsonTokenType.EndObject;
     }
 

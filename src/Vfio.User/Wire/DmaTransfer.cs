@@ -1,4 +1,5 @@
 using System.Runtime.InteropServices;
+using Vfio.Native;
 
 namespace Vfio.User;
 
@@ -14,4 +15,15 @@ public record struct DmaTransfer
 
     /// <summary>Data bytes, at most the receiver's <c>max_data_xfer_size</c>.</summary>
     public ulong Count;
+
+    /// <summary>Whether the body of a reply is the answer to this: all of it, for a read, and the same range.</summary>
+    internal readonly bool IsAnsweredBy(Command command, ReadOnlySpan<byte> body)
+    {
+        int length = Blittable.SizeOf<DmaTransfer>();
+        if (command == Command.DmaRead)
+            return body.Length == length + (int)Count && Blittable.TryRead(body, out DmaTransfer read) && read == this;
+
+        // Some clients answer a write with a count of 4 bytes, as the specification's table has it.
+        return body.Length >= 12 && Blittable.Read<ulong>(body) == Address && Blittable.Read<uint>(body[8..]) == (uint)Count;
+    }
 }

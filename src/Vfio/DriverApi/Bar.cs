@@ -169,6 +169,35 @@ public sealed class Bar : IDisposable
         }
     }
 
+    /// <summary>Writes several registers in their order, after every earlier write of this thread: one message for those that are not
+    /// mapped, where the lender takes it as one.</summary>
+    /// <param name="writes">The writes; the BAR does each as an access of its own.</param>
+    public void Write(ReadOnlySpan<RegisterWrite> writes)
+    {
+        const int MostAtOnce = 64;
+        foreach (RegisterWrite write in writes)
+        {
+            CheckRange(write.Offset, write.Width, write.Width);
+            Find(write.Offset, write.Width, out _);
+        }
+
+        Span<SmallWrite> messages = stackalloc SmallWrite[Math.Min(writes.Length, MostAtOnce)];
+        int count = 0;
+        Volatile.WriteBarrier();
+        foreach (RegisterWrite write in writes)
+        {
+            bool isMapped = Find(write.Offset, write.Width, out _) is not null;
+            if (isMapped || count == MostAtOnce)
+                Flush(messages, ref count);
+            if (isMapped)
+                WriteMapped(write);
+            else
+                messages[count++] = new SmallWrite(Index, (ulong)write.Offset, write.Width, write.Value);
+        }
+
+        Flush(messages, ref count);
+    }
+
     /// <summary>Reads a register until some of its bits have a value; gives the processor away in between.</summary>
     /// <param name="offset">Where the 32-bit register is.</param>
     /// <param name="mask">The bits.</param>
@@ -194,6 +223,24 @@ public sealed class Bar : IDisposable
     {
         _disposed = true;
         _windows.Dispose();
+    }
+
+    private void Flush(ReadOnlySpan<SmallWrite> messages, ref int count)
+    {
+        if (count > 0)
+            _device.WriteRegions(messages[..count]);
+        count = 0;
+    }
+
+    private void WriteMapped(in RegisterWrite write)
+    {
+        switch (write.Width)
+        {
+            case 1: Write8(write.Offset, (byte)write.Value); break;
+            case 2: Write16(write.Offset, (ushort)write.Value); break;
+            case 4: Write32(write.Offset, (uint)write.Value); break;
+            default: Write64(write.Offset, write.Value); break;
+        }
     }
 
     private static int NaturalWidth(long offset, int left, int maxWidth)

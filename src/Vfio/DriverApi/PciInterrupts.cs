@@ -64,6 +64,16 @@ public sealed class PciInterrupts : IDisposable
         }
     }
 
+    /// <summary>Listens for the lender's wish to have the device back (REQ): finish what is under way and dispose the device.</summary>
+    /// <returns>Fires then; the same at every call. A wish from before the call is not lost.</returns>
+    /// <exception cref="VfioException">EINVAL: this lender never asks.</exception>
+    public Interrupt EnableReturnRequest() => Listen(InterruptIndex.Request);
+
+    /// <summary>Listens for errors that the device could not correct (ERR): reset it and start again, or give it up.</summary>
+    /// <returns>Fires then; the same at every call.</returns>
+    /// <exception cref="VfioException">EINVAL: this lender does not tell of errors.</exception>
+    public Interrupt EnableError() => Listen(InterruptIndex.Error);
+
     /// <summary>Turns all interrupts off.</summary>
     public void Dispose()
     {
@@ -79,12 +89,18 @@ public sealed class PciInterrupts : IDisposable
     {
         lock (_gate)
         {
-            foreach (Interrupt vector in _enabled.Where(set => !set.IsDisposed).SelectMany(set => set))
+            foreach (Interrupt vector in _enabled.Where(set => !set.IsDisposed && IsDelivery(set.Kind)).SelectMany(set => set))
             {
                 vector.Forget();
                 vector.Rearm();
             }
         }
+    }
+
+    private Interrupt Listen(InterruptIndex kind)
+    {
+        lock (_gate)
+            return (_enabled.Find(set => set.Kind == kind && !set.IsDisposed) ?? Enable(kind, 1))[0];
     }
 
     private static bool IsDelivery(InterruptIndex kind) => Array.IndexOf(BestFirst, kind) >= 0;

@@ -3,10 +3,14 @@ using Vfio.Native;
 namespace Vfio;
 
 /// <summary>What the user of a device has mapped, by address: for whoever passes mappings on, to a server or to the kernel.</summary>
-/// <remarks>Holds a reference on the memory of each mapping. Used by one thread at a time.</remarks>
+/// <remarks>Holds a reference on the memory of each mapping. Used by one thread at a time, but for <see cref="Read"/> and
+/// <see cref="Write"/>, which any thread may call: a mapping that is removed is not being used any more.</remarks>
 public sealed class DmaMappings
 {
     private readonly List<DmaMapping> _sorted = [];
+
+    // Held by who changes the list and by who reads it without the owner's lock.
+    private readonly Lock _lock = new();
 
     /// <summary>How many.</summary>
     public int Count => _sorted.Count;
@@ -29,7 +33,8 @@ public sealed class DmaMappings
     public void Add(in DmaMapping mapping)
     {
         mapping.Memory.AddReference();
-        _sorted.Insert(FirstFrom(mapping.Start.Value), mapping);
+        lock (_lock)
+            _sorted.Insert(FirstFrom(mapping.Start.Value), mapping);
         if (mapping.Memory.Shared is null)
             ByMessage++;
     }
@@ -63,7 +68,8 @@ public sealed class DmaMappings
     public void RemoveAt(int place)
     {
         DmaMapping mapping = _sorted[place];
-        _sorted.RemoveAt(place);
+        lock (_lock)
+            _sorted.RemoveAt(place);
         if (mapping.Memory.Shared is null)
             ByMessage--;
         mapping.Memory.Release();
@@ -72,44 +78,56 @@ public sealed class DmaMappings
     /// <summary>Removes all.</summary>
     public void Clear()
     {
-        foreach (DmaMapping mapping in _sorted)
+        DmaMapping[] removed;
+        lock (_lock)
+        {
+            removed = [.. _sorted];
+            _sorted.Clear();
+        }
+
+        foreach (DmaMapping mapping in removed)
             mapping.Memory.Release();
-        _sorted.Clear();
         ByMessage = 0;
     }
 
     /// <summary>Copies mapped memory out; adjacent mappings count as one.</summary>
     public Errno Read(ulong address, Span<byte> destination)
     {
-        while (destination.Length > 0)
+        lock (_lock)
         {
-            Errno error = Locate(address, destination.Length, DmaAccess.Read, out DmaMapping mapping, out int count);
-            if (error == Errno.None)
-                error = mapping.Memory.Read(mapping.MemoryOffset + (address - mapping.Start.Value), destination[..count]);
-            if (error != Errno.None)
-                return error;
-            destination = destination[count..];
-            address += (ulong)count;
-        }
+            while (destination.Length > 0)
+            {
+                Errno error = Locate(address, destination.Length, DmaAccess.Read, out DmaMapping mapping, out int count);
+                if (error == Errno.None)
+                    error = mapping.Memory.Read(mapping.MemoryOffset + (address - mapping.Start.Value), destination[..count]);
+                if (error != Errno.None)
+                    return error;
+                destination = destination[count..];
+                address += (ulong)count;
+            }
 
-        return Errno.None;
+            return Errno.None;
+        }
     }
 
     /// <summary>Copies into mapped memory; adjacent mappings count as one.</summary>
     public Errno Write(ulong address, ReadOnlySpan<byte> source)
     {
-        while (source.Length > 0)
+        lock (_lock)
         {
-            Errno error = Locate(address, source.Length, DmaAccess.Write, out DmaMapping mapping, out int count);
-            if (error == Errno.None)
-                error = mapping.Memory.Write(mapping.MemoryOffset + (address - mapping.Start.Value), source[..count]);
-            if (error != Errno.None)
-                return error;
-            source = source[count..];
-            address += (ulong)count;
-        }
+            while (source.Length > 0)
+            {
+                Errno error = Locate(address, source.Length, DmaAccess.Write, out DmaMapping mapping, out int count);
+                if (error == Errno.None)
+                    error = mapping.Memory.Write(mapping.MemoryOffset + (address - mapping.Start.Value), source[..count]);
+                if (error != Errno.None)
+                    return error;
+                source = source[count..];
+                address += (ulong)count;
+            }
 
-        return Errno.None;
+            return Errno.None;
+        }
     }
 
     private Errno Locate(ulong address, int wanted, DmaAccess access, out DmaMapping mapping, out int count)

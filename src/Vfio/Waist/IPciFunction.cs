@@ -42,6 +42,10 @@ public interface IPciFunction : IDisposable
     /// <summary>The memory behind a BAR that may be mapped as a whole; null when accesses must reach the function.</summary>
     SharedMemory? GetMemory(RegionIndex region);
 
+    /// <summary>The registers of a BAR that may be rung instead of written: whoever lends the function makes the eventfds, and a ring
+    /// arrives as one <see cref="WriteRegion"/> of the doorbell's width, with its <see cref="Doorbell.Match"/> or 0.</summary>
+    IReadOnlyList<Doorbell> GetDoorbells(RegionIndex region) => [];
+
     /// <summary>Reads a BAR or the ROM; the range is inside it.</summary>
     void ReadRegion(RegionIndex region, ulong offset, Span<byte> destination);
 

@@ -13,6 +13,17 @@ public interface IPciSlot
     /// <returns>As for <see cref="ReadMemory"/>; on an error part of the bytes may have been written.</returns>
     Errno WriteMemory(Iova address, ReadOnlySpan<byte> source);
 
+    /// <summary>Looks a range of memory up as bus master, and touches none of it.</summary>
+    /// <param name="address">First address.</param>
+    /// <param name="length">Size of the range in bytes.</param>
+    /// <param name="access">What must be allowed there; <see cref="DmaAccess.None"/> for nothing in particular.</param>
+    /// <param name="segments">How many mappings the range lies in; on an error, those before the byte at fault.</param>
+    /// <returns>As for <see cref="ReadMemory"/>. The next moment it may be otherwise.</returns>
+    Errno TranslateMemory(Iova address, ulong length, DmaAccess access, out int segments);
+
+    /// <summary>How many ranges of memory are mapped now; for a device that reports it. A card in a real slot cannot know.</summary>
+    int MappingCount { get; }
+
     /// <summary>Sets the level of the interrupt pin.</summary>
     void SetIntx(bool asserted);
 
@@ -23,4 +34,20 @@ public interface IPciSlot
     /// <summary>Sends an MSI-X message.</summary>
     /// <param name="vector">From 0, below the size of the function's MSI-X table.</param>
     void SignalMsix(int vector);
+
+    /// <summary>Whether somebody listens to an interrupt. What is sent to nobody is lost without a word, as on a bus, and a device may
+    /// want to report that.</summary>
+    /// <param name="kind">The pin, MSI or MSI-X.</param>
+    /// <param name="vector">From 0; one that does not exist has no listener.</param>
+    bool IsHeard(InterruptIndex kind, int vector);
+
+    /// <summary>Tells the user that the function met an error which it could not correct: the ERR interrupt.</summary>
+    void ReportError()
+    {
+    }
+
+    /// <summary>Asks the user to give the function back: the REQ interrupt.</summary>
+    void RequestReturn()
+    {
+    }
 }

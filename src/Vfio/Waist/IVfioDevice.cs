@@ -1,3 +1,5 @@
+using Vfio.Native;
+
 namespace Vfio;
 
 /// <summary>A lent device: regions, interrupts, DMA and reset, and nothing of how it is reached.</summary>
@@ -34,6 +36,22 @@ public interface IVfioDevice : IDisposable
     /// <summary>Writes bytes of a region. 1, 2, 4 and 8 naturally aligned bytes are one access to the device.</summary>
     /// <exception cref="VfioException">EINVAL: the range leaves the region; EIO: the device did not answer.</exception>
     void WriteRegion(RegionIndex region, ulong offset, ReadOnlySpan<byte> source);
+
+    /// <summary>Writes several registers, in their order; one message where the lender takes it as one.</summary>
+    /// <param name="writes">The writes; each is an access of its own to the device.</param>
+    /// <exception cref="VfioException">As for <see cref="WriteRegion"/>; the writes before the one at fault may have been done.</exception>
+    void WriteRegions(ReadOnlySpan<SmallWrite> writes)
+    {
+        foreach (SmallWrite write in writes)
+        {
+            ulong value = write.Value;
+            WriteRegion(write.Region, write.Offset, Blittable.AsBytes(ref value)[..write.Width]);
+        }
+    }
+
+    /// <summary>The registers of a region that can be rung by an eventfd instead of a write; none unless the lender offers some.</summary>
+    /// <exception cref="VfioException">EINVAL: the number is <see cref="DeviceInfo.RegionCount"/> or above.</exception>
+    IReadOnlyList<Doorbell> GetDoorbells(RegionIndex region) => [];
 
     /// <summary>Binds, masks, unmasks or fires interrupt vectors.</summary>
     /// <exception cref="VfioException">EINVAL: no such vectors, or an action the kind does not have.</exception>

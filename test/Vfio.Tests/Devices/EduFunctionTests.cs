@@ -1,4 +1,7 @@
+using System.Buffers;
 using System.Buffers.Binary;
+using FsCheck;
+using FsCheck.Fluent;
 using Vfio.Devices.Edu;
 using Vfio.Tests.DriverApi;
 using Xunit;
@@ -116,6 +119,95 @@ public sealed class EduFunctionTests : IDisposable
         Assert.False(_slot.Pin);
         Assert.Empty(_slot.Seen);
     }
+
+    [Fact]
+    public async Task A_stop_lets_the_transfer_under_way_end_and_keeps_what_was_asked_for_since()
+    {
+        IMigratableFunction edu = _edu;
+        using ManualResetEventSlim entered = new();
+        using ManualResetEventSlim leave = new();
+        _slot.OnRead = () =>
+        {
+            entered.Set();
+            leave.Wait();
+        };
+        _slot.Memory[0x100] = 42;
+        Start(source: 0x100, destination: 0x40000, count: 16, command: 1);
+        Assert.True(entered.Wait(WaitingSlot.Fence));
+        Write(0x08, 6);
+        Task stop = Task.Run(edu.Stop);
+        Assert.False(stop.IsCompleted);
+        leave.Set();
+        await stop.WaitAsync(WaitingSlot.Fence);
+        _slot.OnRead = null;
+
+        Assert.Equal(0u, Read(0x98) & 1);
+        bool isKept = (Read(0x20) & 1) != 0;
+        Start(source: 0x40000, destination: 0x800, count: 16, command: 3);
+        Assert.Equal(1u, Read(0x98) & 1);
+        Assert.Equal(0, _slot.Memory[0x800]);
+        Assert.Equal(isKept ? 6u : 720u, Read(0x08));
+
+        edu.Start();
+        _slot.WaitUntil(() => Read(0x98) == 2 && Read(0x08) == 720);
+        Assert.Equal(42, _slot.Memory[0x800]);
+    }
+
+    [Fact]
+    public void A_stopped_device_does_nothing_and_what_it_was_told_is_done_where_its_state_goes()
+    {
+        IMigratableFunction edu = _edu;
+        edu.Stop();
+        Write(0x20, 0x80);
+        Write(0x08, 10);
+        Start(source: 0x100, destination: 0x40000, count: 16, command: 5);
+        ArrayBufferWriter<byte> state = new();
+        edu.Save(state);
+        Assert.Equal(10u, Read(0x08));
+        Assert.Empty(_slot.Seen);
+
+        WaitingSlot slot = new();
+        using EduFunction other = new();
+        other.Connect(slot);
+        ((IMigratableFunction)other).Stop();
+        Assert.True(((IMigratableFunction)other).TryRestore(state.WrittenSpan));
+        ((IMigratableFunction)other).Start();
+        slot.WaitFor("pin up");
+        byte[] read = new byte[4];
+        slot.WaitUntil(() =>
+        {
+            other.ReadRegion(RegionIndex.Bar0, 0x24, read);
+            return read[0] == 1 && read[1] == 1;
+        });
+        other.ReadRegion(RegionIndex.Bar0, 0x08, read);
+        Assert.Equal(3628800u, BinaryPrimitives.ReadUInt32LittleEndian(read));
+        Assert.Equal(10u, Read(0x08));
+    }
+
+    [Fact]
+    public void A_made_up_state_is_taken_only_when_every_register_could_have_its_value() => Check.One(
+        Config.QuickThrowOnFailure.WithMaxTest(300),
+        Prop.ForAll(
+            Gen.Choose(0, 10).Zip(Gen.Choose(0, 63)).ToArbitrary(),
+            flip =>
+            {
+                IMigratableFunction edu = _edu;
+                _edu.Reset(ResetMethod.DeviceSpecific);
+                edu.Stop();
+                ArrayBufferWriter<byte> writer = new();
+                edu.Save(writer);
+                byte[] state = writer.WrittenSpan.ToArray();
+                int registers = state.Length - EduCore.BufferLength - (11 * 8);
+                state[registers + (8 * flip.Item1) + (flip.Item2 >> 3)] ^= (byte)(1 << (flip.Item2 & 7));
+
+                // Identification, Liveness, Factorial, Status, InterruptStatus, Raise, Acknowledge, and the wide ones.
+                ulong[] possible = [0, uint.MaxValue, uint.MaxValue, 0x81, uint.MaxValue, 0, 0, ~0ul, ~0ul, ~0ul, ~0ul];
+                Assert.Equal((possible[flip.Item1] >> flip.Item2 & 1) != 0, edu.TryRestore(state));
+                Assert.False(edu.TryRestore(state.AsSpan(1)));
+                Assert.False(edu.TryRestore([.. state, 0]));
+                _edu.Reset(ResetMethod.DeviceSpecific);
+                edu.Start();
+            }));
 
     [Fact]
     public void A_reset_takes_the_pin_down()

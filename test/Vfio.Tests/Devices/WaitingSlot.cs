@@ -52,6 +52,15 @@ internal sealed class WaitingSlot : IPciSlot
         return Errno.None;
     }
 
+    public Errno TranslateMemory(Iova address, ulong length, DmaAccess access, out int segments)
+    {
+        bool isThere = address.Value <= (ulong)Memory.Length && length <= (ulong)Memory.Length - address.Value;
+        segments = isThere ? 1 : 0;
+        return isThere ? Errno.None : Errno.BadAddress;
+    }
+
+    public int MappingCount => 1;
+
     public void SetIntx(bool asserted)
     {
         if (asserted && !_pin && IsRecording)
@@ -62,4 +71,6 @@ internal sealed class WaitingSlot : IPciSlot
     public void SignalMsi(int vector) => _seen.Enqueue($"MSI {vector}");
 
     public void SignalMsix(int vector) => _seen.Enqueue($"MSI-X {vector}");
+
+    public bool IsHeard(InterruptIndex kind, int vector) => true;
 }

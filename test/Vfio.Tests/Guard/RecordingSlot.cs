@@ -25,6 +25,15 @@ internal sealed class RecordingSlot : IPciSlot
         return Errno.None;
     }
 
+    public Errno TranslateMemory(Iova address, ulong length, DmaAccess access, out int segments)
+    {
+        bool isThere = address.Value <= (ulong)Memory.Length && length <= (ulong)Memory.Length - address.Value;
+        segments = isThere ? 1 : 0;
+        return isThere ? Errno.None : Errno.BadAddress;
+    }
+
+    public int MappingCount => 1;
+
     public void SetIntx(bool asserted)
     {
         if (asserted != _pin)
@@ -35,4 +44,6 @@ internal sealed class RecordingSlot : IPciSlot
     public void SignalMsi(int vector) => Seen.Add($"MSI {vector}");
 
     public void SignalMsix(int vector) => Seen.Add($"MSI-X {vector}");
+
+    public bool IsHeard(InterruptIndex kind, int vector) => true;
 }

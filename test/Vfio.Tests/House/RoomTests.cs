@@ -20,7 +20,8 @@ public sealed partial class RoomTests
         ("Vfio.Devices", ["Vfio.Guard"]),
         ("Vfio.Drivers", ["Vfio"]),
         ("Vfio.Addresses", ["Vfio.Kernel", "Vfio.User", "Vfio.Devices"]),
-        ("Vfio.Cli", ["Vfio.Addresses", "Vfio.Drivers"]),
+        ("Vfio.Conformance", ["Vfio.User"]),
+        ("Vfio.Cli", ["Vfio.Addresses", "Vfio.Conformance", "Vfio.Drivers"]),
     ];
 
     public static TheoryData<string, string[]> RoomsAndWhatTheyMayUse

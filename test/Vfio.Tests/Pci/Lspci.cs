@@ -6,10 +6,11 @@ namespace Vfio.Tests.Pci;
 /// <summary>The machine's <c>lspci</c>, and how far it agrees with the decoder.</summary>
 internal static class Lspci
 {
-    private static readonly string? Program = new[] { "/usr/bin/lspci", "/sbin/lspci", "/usr/sbin/lspci" }.FirstOrDefault(File.Exists);
-
     private static readonly string? NamesFile =
         new[] { "/usr/share/misc/pci.ids", "/usr/share/hwdata/pci.ids" }.FirstOrDefault(File.Exists);
+
+    /// <summary>The program; null where it is not installed.</summary>
+    public static string? Program { get; } = new[] { "/usr/bin/lspci", "/sbin/lspci", "/usr/sbin/lspci" }.FirstOrDefault(File.Exists);
 
     public static PciIds Names { get; } = NamesFile is null ? PciIds.Empty : PciIds.From(() => File.OpenText(NamesFile));
 

@@ -57,6 +57,8 @@ public sealed class CommandTests
     [InlineData("nvme", "model:nvme")]
     [InlineData("nvme", "model:nvme", "write", "/dev/null")]
     [InlineData("nvme", "model:nvme", "bench", "--depth", "0")]
+    [InlineData("serve", "model:edu", "--socket", "x", "--poll", "--spin", "5")]
+    [InlineData("serve", "model:edu", "--socket", "x", "--spin", "-1")]
     [InlineData("show", "model:edu", "--from", "x")]
     public void Wrong_words_are_one_line_and_exit_2(params string[] words)
     {
@@ -72,6 +74,18 @@ public sealed class CommandTests
         Assert.Equal("0x11e81234\n", VfioCommand.Run("peek", "model:edu", "config", "0").Output);
         Assert.Equal("0xedcba987\n", VfioCommand.Run("poke", "model:edu", "bar0", "4", "0x12345678").Output);
         Assert.Equal("0x0b\n", VfioCommand.Run("poke", "model:edu", "config", "0x3c", "0x0b", "-w", "1").Output);
+    }
+
+    [Theory]
+    [InlineData]
+    [InlineData("--poll")]
+    [InlineData("--spin", "0")]
+    [InlineData("--spin", "2.5")]
+    public void A_server_answers_however_it_waits(params string[] words)
+    {
+        using ServerProcess server = ServerProcess.Of("model:bench", words);
+        VfioCommand.Result read = VfioCommand.Run("peek", "unix:" + server.SocketPath, "bar0", "0", "--repeat", "100");
+        Assert.StartsWith("0x31425556", read.Output);
     }
 
     [Fact]

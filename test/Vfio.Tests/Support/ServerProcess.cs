@@ -12,15 +12,15 @@ public sealed class ServerProcess : IDisposable
     private readonly int _socketsAtRest;
 
     public ServerProcess()
-        : this("model:edu", [])
+        : this("model:edu", [], [])
     {
     }
 
-    private ServerProcess(string address, string[] wrapper)
+    private ServerProcess(string address, string[] wrapper, params string[] more)
     {
         _folder = Directory.CreateTempSubdirectory("vfio-test-").FullName;
         SocketPath = Path.Combine(_folder, "s");
-        string[] words = [.. wrapper, "dotnet", VfioCommand.Path, "serve", address, "--socket", SocketPath, "--patience", "1"];
+        string[] words = [.. wrapper, "dotnet", VfioCommand.Path, "serve", address, "--socket", SocketPath, "--patience", "1", .. more];
         ProcessStartInfo start = new(words[0], words[1..])
         {
             RedirectStandardOutput = true,
@@ -31,9 +31,12 @@ public sealed class ServerProcess : IDisposable
         _process.BeginErrorReadLine();
         string? ready = _process.StandardOutput.ReadLine();
         Assert.True(ready?.StartsWith("ready ", StringComparison.Ordinal), $"the server said '{ready}' {string.Join('\n', Errors)}");
-        _ = _process.StandardOutput.ReadToEndAsync();
+        _ = CollectOutputAsync();
         _socketsAtRest = SocketCount;
     }
+
+    /// <summary>Starts one that lends another device, or with more words.</summary>
+    public static ServerProcess Of(string address, params string[] words) => new(address, [], words);
 
     /// <summary>Starts one under another program, such as strace.</summary>
     public static ServerProcess Under(string[] wrapper) => new("model:edu", wrapper);
@@ -41,6 +44,9 @@ public sealed class ServerProcess : IDisposable
     public string SocketPath { get; }
 
     public System.Collections.Concurrent.ConcurrentQueue<string> Errors { get; } = new();
+
+    /// <summary>What it printed after its first line.</summary>
+    public System.Collections.Concurrent.ConcurrentQueue<string> Output { get; } = new();
 
     public int Id => _process.Id;
 
@@ -53,6 +59,23 @@ public sealed class ServerProcess : IDisposable
     /// <summary>Waits until it has no client.</summary>
     public void WaitUntilIdle() => Assert.True(
         SpinWait.SpinUntil(() => SocketCount == _socketsAtRest, Fence), "a session does not end");
+
+    /// <summary>The words for QEMU's shared memory that it prints to be pasted into a shell's line.</summary>
+    public string QemuMemory => Printed("  -object").TrimEnd('\\');
+
+    /// <summary>The words for QEMU's device that it prints to be pasted into a shell's line.</summary>
+    public string QemuDevice => Printed("  -device");
+
+    /// <summary>What it would print if it listened elsewhere.</summary>
+    public string QemuDeviceAt(string path) => QemuDevice.Replace(SocketPath, path, StringComparison.Ordinal);
+
+    /// <summary>Waits for a line that it prints.</summary>
+    public string Printed(string start)
+    {
+        string? Find() => Output.FirstOrDefault(line => line.StartsWith(start, StringComparison.Ordinal));
+        Assert.True(SpinWait.SpinUntil(() => Find() is not null, Fence), $"it does not print '{start}'");
+        return Find()!;
+    }
 
     /// <summary>What its open descriptors are, but for those that the runtime opens and closes by itself.</summary>
     public IReadOnlyList<string> Descriptors() =>
@@ -91,6 +114,12 @@ public sealed class ServerProcess : IDisposable
         _process.WaitForExit();
         _process.Dispose();
         Directory.Delete(_folder, recursive: true);
+    }
+
+    private async Task CollectOutputAsync()
+    {
+        while (await _process.StandardOutput.ReadLineAsync() is { } line)
+            Output.Enqueue(line);
     }
 
     private static string? LinkOf(string path)

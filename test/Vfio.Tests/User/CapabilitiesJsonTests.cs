@@ -10,7 +10,8 @@ public sealed class CapabilitiesJsonTests
     {
         const string Json = """
             {"capabilities":{"max_msg_fds":8,"max_data_xfer_size":1048576,"max_dma_maps":65535,"pgsizes":4096,
-            "twin_socket":{"supported":true,"fd_index":0},"write_multiple":true}}
+            "twin_socket":{"supported":true,"fd_index":0},"write_multiple":true,
+            "migration":{"extra":[],"pgsize":65536}}}
             """;
         Assert.True(TryRead(Json + "\0", out Capabilities read));
         Capabilities expected = new()
@@ -22,6 +23,7 @@ public sealed class CapabilitiesJsonTests
             TwinSocket = true,
             TwinSocketDescriptor = 0,
             WriteMultiple = true,
+            MigrationPageBytes = 65536,
         };
         Assert.Equal(expected, read);
     }
@@ -30,7 +32,7 @@ public sealed class CapabilitiesJsonTests
     [InlineData("{}\0")]
     [InlineData(" { } \0")]
     [InlineData("{\"capabilities\":{}}\0")]
-    [InlineData("{\"vendor\":{\"x\":[1,{\"capabilities\":3}]},\"capabilities\":{\"migration\":{\"pgsize\":4096},\"new\":null}}\0")]
+    [InlineData("{\"vendor\":{\"x\":[1,{\"capabilities\":3}]},\"capabilities\":{\"mirroring\":{\"pgsize\":4096},\"new\":null}}\0")]
     [InlineData("\n{\t\"capabilities\" : {\r\n } }\0\0\0")]
     [InlineData("")]
     public void What_is_unknown_or_missing_says_nothing(string data)
@@ -49,6 +51,8 @@ public sealed class CapabilitiesJsonTests
     [InlineData("{\"capabilities\":{\"write_multiple\":1}}\0")]
     [InlineData("{\"capabilities\":{\"twin_socket\":true}}\0")]
     [InlineData("{\"capabilities\":{\"twin_socket\":{\"supported\":\"yes\"}}}\0")]
+    [InlineData("{\"capabilities\":{\"migration\":4096}}\0")]
+    [InlineData("{\"capabilities\":{\"migration\":{\"pgsize\":\"4096\"}}}\0")]
     [InlineData("{\"capabilities\":[]}\0")]
     [InlineData("{\"capabilities\":{}}")]
     [InlineData("{\"capabilities\":{}\0")]
@@ -66,8 +70,11 @@ public sealed class CapabilitiesJsonTests
     [Fact]
     public void Only_what_is_said_is_written()
     {
-        byte[] written = CapabilitiesJson.Write(new Capabilities { MaxMessageDescriptors = 16, MaxDataTransferBytes = 1 << 20 });
-        Assert.Equal("{\"capabilities\":{\"max_msg_fds\":16,\"max_data_xfer_size\":1048576}}\0", Encoding.UTF8.GetString(written));
+        byte[] written = CapabilitiesJson.Write(
+            new Capabilities { MaxMessageDescriptors = 16, MaxDataTransferBytes = 1 << 20, MigrationPageBytes = 4096 });
+        Assert.Equal(
+            "{\"capabilities\":{\"max_msg_fds\":16,\"max_data_xfer_size\":1048576,\"migration\":{\"pgsize\":4096}}}\0",
+            Encoding.UTF8.GetString(written));
     }
 
     private static bool TryRead(string data, out Capabilities read) => CapabilitiesJson.TryRead(Encoding.UTF8.GetBytes(data), out read);

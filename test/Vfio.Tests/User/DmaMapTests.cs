@@ -159,7 +159,7 @@ public sealed class DmaMapTests
     [InlineData(24u, 0u, 0x81000ul, 0x1000ul, 2u)]
     [InlineData(24u, 0u, 0x80000ul, 0xfffffffffffffffful, 22u)]
     [InlineData(23u, 0u, 0x80000ul, 0x4000ul, 22u)]
-    [InlineData(24u, 1u, 0x80000ul, 0x4000ul, 95u)]
+    [InlineData(24u, 1u, 0x80000ul, 0x4000ul, 95u)] // the device keeps no record
     [InlineData(24u, 2u, 0x80000ul, 0x4000ul, 22u)]
     [InlineData(24u, 3u, 0x80000ul, 0x4000ul, 22u)]
     [InlineData(24u, 4u, 0x80000ul, 0x4000ul, 22u)]

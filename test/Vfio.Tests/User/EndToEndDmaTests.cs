@@ -28,7 +28,7 @@ public sealed class EndToEndDmaTests
     {
         using TestServer server = new(() => new FakeDevice { UsesThread = byThread });
         using VfioUserClient client = server.ConnectClient();
-        ArrayMemory memory = new(3 << 20);
+        PrivateMemory memory = new(3 << 20);
         client.MapDma(new DmaMapping(Start, 3 << 20, DmaAccess.ReadWrite, memory, 0));
         CheckBothWays(client, server.Device, memory, 3 << 20);
         client.UnmapAllDma();
@@ -42,7 +42,7 @@ public sealed class EndToEndDmaTests
     {
         using TestServer server = new();
         using VfioUserClient client = server.ConnectClient();
-        ArrayMemory memory = new(1 << 20);
+        PrivateMemory memory = new(1 << 20);
         client.MapDma(new DmaMapping(Start, 1 << 20, DmaAccess.ReadWrite, memory, 0));
         Parallel.For(0, 8, _ =>
         {
@@ -57,7 +57,7 @@ public sealed class EndToEndDmaTests
     {
         using TestServer server = new(() => new FakeDevice { UsesThread = true });
         using VfioUserClient client = server.ConnectClient();
-        ArrayMemory memory = new(1 << 20);
+        PrivateMemory memory = new(1 << 20);
         client.MapDma(new DmaMapping(Start, 1 << 20, DmaAccess.ReadWrite, memory, 0));
         Errno failure = Errno.None;
         Thread device = new(() =>
@@ -85,7 +85,7 @@ public sealed class EndToEndDmaTests
     {
         using TestServer server = new();
         using VfioUserClient client = server.ConnectClient();
-        ArrayMemory memory = new(4096);
+        PrivateMemory memory = new(4096);
         client.MapDma(new DmaMapping(Start, 4096, DmaAccess.Read, memory, 0));
         Assert.Equal(Errno.None, server.Device.Transfer(Start.Value, 64, write: false));
         Assert.Equal(Errno.AccessDenied, server.Device.Transfer(Start.Value, 64, write: true));
@@ -136,27 +136,5 @@ public sealed class EndToEndDmaTests
         client.WriteRegion(RegionIndex.Bar0, FakeDevice.DmaGo, [1, 0, 0, 0]);
         client.ReadRegion(RegionIndex.Bar0, FakeDevice.DmaError, error);
         Assert.Equal(0, BitConverter.ToInt32(error));
-    }
-
-    /// <summary>Memory that cannot be shared.</summary>
-    private sealed class ArrayMemory(int length) : DmaMemory
-    {
-        private readonly byte[] _bytes = new byte[length];
-
-        internal bool IsFreed { get; private set; }
-
-        public override Errno Read(ulong offset, Span<byte> destination)
-        {
-            _bytes.AsSpan((int)offset, destination.Length).CopyTo(destination);
-            return Errno.None;
-        }
-
-        public override Errno Write(ulong offset, ReadOnlySpan<byte> source)
-        {
-            source.CopyTo(_bytes.AsSpan((int)offset));
-            return Errno.None;
-        }
-
-        protected override void Free() => IsFreed = true;
     }
 }

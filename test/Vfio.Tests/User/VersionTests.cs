@@ -38,7 +38,7 @@ public sealed class VersionTests
             + "\"migration\":{\"pgsize\":4096,\"max_bitmap_size\":268435456},\"write_multiple\":true}}\0";
         byte[] body = peer.Ask(1, [(ushort)0, (ushort)0, Qemu]).Success;
         Assert.Equal(
-            "{\"capabilities\":{\"max_msg_fds\":16,\"max_data_xfer_size\":1048576,\"max_dma_maps\":65535,\"pgsizes\":4096}}\0",
+            "{\"capabilities\":{\"max_msg_fds\":16,\"max_data_xfer_size\":1048576,\"max_dma_maps\":65535,\"pgsizes\":4096,\"write_multiple\":true}}\0",
             Encoding.UTF8.GetString(body.AsSpan(4)));
     }
 

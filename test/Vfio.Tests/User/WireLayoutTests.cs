@@ -24,7 +24,21 @@ public sealed class WireLayoutTests
         { typeof(IrqInfoMessage), 16, [("ArgSize", 0), ("Flags", 4), ("Index", 8), ("Count", 12)] },
         { typeof(SetIrqsMessage), 20, [("ArgSize", 0), ("Flags", 4), ("Index", 8), ("Start", 12), ("Count", 16)] },
         { typeof(RegionAccess), 16, [("Offset", 0), ("Region", 8), ("Count", 12)] },
+        { typeof(WriteMultiMessage), 8, [("Count", 0)] },
+        { typeof(SingleWrite), 24, [("Access", 0), ("Data", 16)] },
+        { typeof(RegionIoFdsMessage), 16, [("ArgSize", 0), ("Flags", 4), ("Index", 8), ("Count", 12)] },
+        {
+            typeof(SubRegionIoEventFd), 40,
+            [("Offset", 0), ("Size", 8), ("DescriptorIndex", 16), ("Type", 20), ("Flags", 24), ("Padding", 28), ("DataMatch", 32)]
+        },
         { typeof(DmaTransfer), 16, [("Address", 0), ("Count", 8)] },
+        { typeof(DeviceFeatureMessage), 8, [("ArgSize", 0), ("Flags", 4)] },
+        { typeof(MigrationStateMessage), 8, [("DeviceState", 0), ("DataDescriptor", 4)] },
+        { typeof(MigrationDataMessage), 8, [("ArgSize", 0), ("Size", 4)] },
+        { typeof(DmaLoggingControl), 16, [("PageSize", 0), ("RangeCount", 8), ("Reserved", 12)] },
+        { typeof(DmaLoggingRange), 16, [("Address", 0), ("Length", 8)] },
+        { typeof(DmaLoggingReport), 24, [("Address", 0), ("Length", 8), ("PageSize", 16)] },
+        { typeof(DirtyBitmapMessage), 16, [("PageSize", 0), ("Size", 8)] },
     };
 
     [Theory]

@@ -1,0 +1,133 @@
+using System.Text.Json;
+using Spectre.Console;
+using Vfio.Conformance;
+
+namespace Vfio.Cli.Output;
+
+/// <summary>Conformance checks for people, a line each as they are done, or as one JSON document at the end.</summary>
+internal sealed class ConformancePrinter(TextWriter output, bool verbose, bool json)
+{
+    private readonly IAnsiConsole _console = Terminal.For(output);
+    private readonly bool _showsProgress = !Console.IsErrorRedirected && (json || !Console.IsOutputRedirected);
+
+    /// <summary>The checks, without trying them.</summary>
+    internal void List(IReadOnlyList<Check> checks)
+    {
+        if (json)
+            Json.Print(output, writer => WriteList(writer, checks));
+        else
+            TextTable.Print(output, ["check", "section", "rule"], checks.Select(check => (string[])[check.Name, check.Section, check.Rule]));
+    }
+
+    /// <summary>Progress, which the next line of output replaces.</summary>
+    internal void Starting(Check check, int number, int count)
+    {
+        if (_showsProgress)
+            Console.Error.Write($"\r\e[K{number + 1} of {count}: {check.Name}");
+    }
+
+    /// <summary>One result.</summary>
+    internal void Found(CheckResult result)
+    {
+        if (_showsProgress)
+            Console.Error.Write("\r\e[K");
+        if (json)
+            return;
+        (string word, string colour) = WordOf(result.Outcome.Verdict);
+        _console.MarkupLine($"[{colour}]{word,-9}[/] {result.Check.Name,-38} {Markup.Escape(result.Outcome.Reason)}".TrimEnd());
+        bool isExplained = result.Outcome.Verdict is Verdict.Violation or Verdict.Differs;
+        if (isExplained || verbose)
+            output.WriteLine($"          {result.Check.Section}: {result.Check.Rule}");
+        if (result.Outcome.Verdict == Verdict.Violation || verbose)
+            PrintExchange(result.Exchange);
+    }
+
+    /// <summary>The end: the counts, or the document.</summary>
+    internal void Finish(ConformanceReport report)
+    {
+        if (json)
+        {
+            Json.Print(output, writer => Write(writer, report));
+            return;
+        }
+
+        output.WriteLine(
+            $"{report.Results.Count} checks: {report.Count(Verdict.Pass)} pass, {report.Count(Verdict.Differs)} differ, "
+            + $"{report.Count(Verdict.Skipped)} skipped, {report.Count(Verdict.Violation)} violations");
+    }
+
+    private void PrintExchange(IReadOnlyList<LoggedMessage> exchange)
+    {
+        foreach (LoggedMessage message in exchange)
+        {
+            string with = message.Descriptors > 0 ? $", with {message.Descriptors} descriptors" : "";
+            output.WriteLine($"          {message.Connection} {(message.IsSent ? "->" : "<-")} {message.Text}{with}");
+            output.WriteLine($"               {message.Hex}");
+        }
+    }
+
+    private static (string Word, string Colour) WordOf(Verdict verdict) => verdict switch
+    {
+        Verdict.Pass => ("pass", "green"),
+        Verdict.Differs => ("differs", "yellow"),
+        Verdict.Skipped => ("skipped", "grey"),
+        _ => ("violation", "red"),
+    };
+
+    private static void WriteList(Utf8JsonWriter writer, IReadOnlyList<Check> checks)
+    {
+        writer.WriteStartArray();
+        foreach (Check check in checks)
+        {
+            writer.WriteStartObject();
+            WriteCheck(writer, check);
+            writer.WriteEndObject();
+        }
+
+        writer.WriteEndArray();
+    }
+
+    private static void Write(Utf8JsonWriter writer, ConformanceReport report)
+    {
+        writer.WriteStartObject();
+        writer.WriteString("server", report.Path);
+        foreach (Verdict verdict in Enum.GetValues<Verdict>())
+            writer.WriteNumber(WordOf(verdict).Word, report.Count(verdict));
+        writer.WriteStartArray("checks");
+        foreach (CheckResult result in report.Results)
+        {
+            writer.WriteStartObject();
+            WriteCheck(writer, result.Check);
+            writer.WriteString("verdict", WordOf(result.Outcome.Verdict).Word);
+            writer.WriteString("reason", result.Outcome.Reason);
+            writer.WriteNumber("milliseconds", Math.Round(result.Time.TotalMilliseconds, 3));
+            writer.WriteStartArray("exchange");
+            foreach (LoggedMessage message in result.Exchange)
+                WriteMessage(writer, message);
+            writer.WriteEndArray();
+            writer.WriteEndObject();
+        }
+
+        writer.WriteEndArray();
+        writer.WriteEndObject();
+    }
+
+    private static void WriteCheck(Utf8JsonWriter writer, Check check)
+    {
+        writer.WriteString("check", check.Name);
+        writer.WriteString("section", check.Section);
+        writer.WriteString("rule", check.Rule);
+    }
+
+    private static void WriteMessage(Utf8JsonWriter writer, LoggedMessage message)
+    {
+        writer.WriteStartObject();
+        writer.WriteNumber("connection", message.Connection);
+        writer.WriteString("direction", message.IsSent ? "sent" : "received");
+        writer.WriteNumber("length", message.Length);
+        writer.WriteString("bytes", Convert.ToHexStringLower(message.Bytes));
+        writer.WriteNumber("descriptors", message.Descriptors);
+        writer.WriteString("text", message.Text);
+        writer.WriteEndObject();
+    }
+}

@@ -1,0 +1,107 @@
+using System.Diagnostics;
+
+namespace Vfio.Conformance;
+
+/// <summary>Tries every sentence of the vfio-user specification at a server.</summary>
+/// <remarks>Each check has connections of its own and waits for nothing without an end. A server that dies, or that does not take the
+/// next client, is a violation of the check that it happened at.</remarks>
+public static class ConformanceKit
+{
+    /// <summary>All checks, in the order in which they are tried.</summary>
+    public static IReadOnlyList<Check> Checks { get; } =
+    [
+        .. VersionChecks.All, .. VersionDataChecks.All, .. HeaderChecks.All, .. StreamChecks.All, .. NoReplyChecks.All,
+        .. DeviceInfoChecks.All, .. RegionInfoChecks.All, .. IrqInfoChecks.All, .. SetIrqsChecks.All, .. SignalChecks.All,
+        .. DmaMapChecks.All, .. DmaUnmapChecks.All, .. RegionReadChecks.All, .. RegionWriteChecks.All, .. WriteMultiChecks.All,
+        .. RegionIoFdsChecks.All, .. DmaTransferChecks.All, .. ResetChecks.All, .. FeatureChecks.All, .. MigrationChecks.All,
+        .. DescriptorChecks.All, .. DisconnectChecks.All,
+    ];
+
+    /// <summary>Tries the checks one after the other.</summary>
+    /// <param name="options">Which server, and which checks.</param>
+    /// <param name="found">Called with each result as it is there.</param>
+    /// <param name="starting">Called before each check, with its number from 0 and how many there are.</param>
+    public static ConformanceReport Run(
+        ConformanceOptions options, Action<CheckResult>? found = null, Action<Check, int, int>? starting = null)
+    {
+        ArgumentNullException.ThrowIfNull(options);
+        Check[] chosen = [.. Checks.Where(options.Chosen ?? (_ => true))];
+        List<CheckResult> results = [];
+        using ServerUnderTest server = new(options);
+        // The survey is a check like the others, and shows in the report when it fails.
+        DeviceFacts? device = null;
+        const string Rule = "A server agrees on a version and says what regions and interrupts its device has.";
+        CheckResult survey = Try(server, null, new Check("survey.describes-itself", "Device Information", Rule, trial =>
+        {
+            device = DeviceFacts.Learn(trial);
+            return Outcome.Pass();
+        }));
+        if (device is null)
+            Add(survey);
+        server.LearnHowItEnds();
+        _ = server.TakeDeath();
+
+        string? gone = null;
+        for (int i = 0; i < chosen.Length; i++)
+        {
+            starting?.Invoke(chosen[i], i, chosen.Length);
+            CheckResult result = gone is null
+                ? Try(server, device, chosen[i])
+                : new CheckResult(chosen[i], Outcome.Skipped(gone), [], TimeSpan.Zero);
+            if (gone is null && FindDeath(server) is string death)
+            {
+                result = result with { Outcome = Outcome.Violation(death) };
+                gone = IsGone(server) ? $"the server is gone since {chosen[i].Name}" : null;
+            }
+
+            Add(result);
+        }
+
+        return new ConformanceReport(options.Path, results);
+
+        void Add(CheckResult result)
+        {
+            results.Add(result);
+            found?.Invoke(result);
+        }
+    }
+
+    private static CheckResult Try(ServerUnderTest server, DeviceFacts? device, Check check)
+    {
+        long start = Stopwatch.GetTimestamp();
+        using Trial trial = new(server, device);
+        Outcome outcome;
+        try
+        {
+            outcome = check.Try(trial);
+        }
+        catch (CheckEndedException ended)
+        {
+            outcome = ended.Outcome;
+        }
+
+        return new CheckResult(check, outcome, [.. trial.Exchange], Stopwatch.GetElapsedTime(start));
+    }
+
+    /// <summary>Whether the server still takes a client, and if not why.</summary>
+    private static string? FindDeath(ServerUnderTest server)
+    {
+        if (server.TakeDeath() is string death)
+            return death;
+        return IsGone(server) ? "after that, the server does not take a client any more" : server.TakeDeath();
+    }
+
+    private static bool IsGone(ServerUnderTest server)
+    {
+        using Trial trial = new(server, null);
+        try
+        {
+            trial.Open();
+            return false;
+        }
+        catch (CheckEndedException)
+        {
+            return true;
+        }
+    }
+}

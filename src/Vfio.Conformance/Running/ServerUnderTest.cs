@@ -1,0 +1,90 @@
+using System.Diagnostics;
+using Vfio.Native;
+
+namespace Vfio.Conformance;
+
+/// <summary>The server: where it listens, and its process where this side started it.</summary>
+internal sealed class ServerUnderTest : IDisposable
+{
+    private const int FirstSignalCode = 128;
+    private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(10);
+    private readonly ConformanceOptions _options;
+    private Process? _process;
+
+    internal ServerUnderTest(ConformanceOptions options) => _options = options;
+
+    /// <summary>How long one answer may take.</summary>
+    internal TimeSpan Timeout => _options.Timeout;
+
+    /// <summary>The process, while it lives and was started here.</summary>
+    internal int? ProcessId => _process is { HasExited: false } process ? process.Id : null;
+
+    /// <summary>Whether it is of the kind that ends when its client leaves; known after the first client.</summary>
+    internal bool EndsWithClient { get; private set; }
+
+    /// <summary>Connects, and starts the server first where it is gone and a command for that was given.</summary>
+    /// <exception cref="CheckEndedException">Nobody listens for as long as an answer may take.</exception>
+    internal UnixSocket Connect()
+    {
+        long start = Stopwatch.GetTimestamp();
+        while (true)
+        {
+            try
+            {
+                Start();
+                return UnixSocket.Connect(_options.Path, _options.Timeout);
+            }
+            catch (VfioException refusal)
+            {
+                if (Stopwatch.GetElapsedTime(start) > _options.Timeout)
+                    throw CheckEndedException.Violation(refusal.Message + HowItEnded());
+            }
+
+            Thread.Sleep(Pause);
+        }
+    }
+
+    /// <summary>After a client that did nothing wrong has left: learns whether that ends the server.</summary>
+    internal void LearnHowItEnds() => EndsWithClient = _process?.WaitForExit(_options.Timeout) ?? false;
+
+    /// <summary>Why the server ended since the last call, where that is more than the end of its client explains; null otherwise.</summary>
+    internal string? TakeDeath()
+    {
+        if (_process is null || !(EndsWithClient ? _process.WaitForExit(_options.Timeout) : _process.HasExited))
+            return null;
+        int code = _process.ExitCode;
+        _process.Dispose();
+        _process = null;
+        if (code > FirstSignalCode)
+            return $"the server was ended by signal {code - FirstSignalCode}";
+        return EndsWithClient ? null : $"the server ended with code {code}";
+    }
+
+    /// <summary>Ends a server that was started here.</summary>
+    public void Dispose()
+    {
+        if (_process is { HasExited: false })
+            _process.Kill(entireProcessTree: true);
+        _process?.Dispose();
+    }
+
+    private string HowItEnded() => _process is { HasExited: true } ? $"; its command ended with code {_process.ExitCode}" : "";
+
+    private void Start()
+    {
+        if (_options.ServerCommand is null || _process is { HasExited: false })
+            return;
+        _process?.Dispose();
+        File.Delete(_options.Path);
+        ProcessStartInfo start = new("/bin/sh", ["-c", $"exec {_options.ServerCommand}"])
+        {
+            RedirectStandardInput = true,
+            RedirectStandardOutput = true,
+            RedirectStandardError = true,
+        };
+        _process = Process.Start(start)!;
+        // A full pipe would stop the server.
+        _ = _process.StandardOutput.ReadToEndAsync();
+        _ = _process.StandardError.ReadToEndAsync();
+    }
+}

@@ -1,0 +1,84 @@
+using Vfio.Native;
+using Vfio.User;
+
+namespace Vfio.Conformance;
+
+/// <summary>One check at one server: its connections, the files that it made, and a log of what was said.</summary>
+/// <remarks>Used by one thread. Disposing it closes all of them.</remarks>
+internal sealed class Trial : IDisposable
+{
+    private const int MaxLogged = 200;
+    private readonly ServerUnderTest _server;
+    private readonly DeviceFacts? _device;
+    private readonly List<IDisposable> _owned = [];
+    private readonly List<LoggedMessage> _log = [];
+    private int _connections;
+
+    internal Trial(ServerUnderTest server, DeviceFacts? device) => (_server, _device) = (server, device);
+
+    /// <summary>How long one answer may take.</summary>
+    internal TimeSpan Timeout => _server.Timeout;
+
+    /// <summary>What the server is and has; a check that asks is skipped where that could not be learnt.</summary>
+    internal DeviceFacts Device => _device ?? throw CheckEndedException.Skip("the server did not say what its device is");
+
+    /// <summary>The server's process, where it is known.</summary>
+    internal int? ProcessId => _server.ProcessId;
+
+    /// <summary>What was said.</summary>
+    internal IReadOnlyList<LoggedMessage> Exchange => _log;
+
+    /// <summary>A new connection, before VERSION.</summary>
+    internal Peer Connect()
+    {
+        UnixSocket socket = _server.Connect();
+        Peer peer = new(this, socket, ++_connections);
+        _owned.Add(peer);
+        return peer;
+    }
+
+    /// <summary>A new connection with VERSION done.</summary>
+    internal Peer Open(string json = Requests.AllCapabilities)
+    {
+        Peer peer = Connect();
+        peer.Agreed = peer.MustDo(Requests.Version(json));
+        return peer;
+    }
+
+    /// <summary>A memory file to lend to the server.</summary>
+    internal FileDescriptor MemoryFile(ulong bytes) => Own(Native.MemoryFile.Create("vfio-check", bytes));
+
+    /// <summary>An eventfd to lend to the server.</summary>
+    internal EventFd Event()
+    {
+        EventFd events = EventFd.Create();
+        _owned.Add(events);
+        return events;
+    }
+
+    /// <summary>Keeps something until the check is over.</summary>
+    internal T Own<T>(T thing)
+        where T : IDisposable
+    {
+        _owned.Add(thing);
+        return thing;
+    }
+
+    /// <summary>Writes down what went over a connection.</summary>
+    internal void Log(int connection, bool isSent, ReadOnlySpan<byte> bytes, int descriptors)
+    {
+        if (_log.Count < MaxLogged)
+        {
+            byte[] kept = bytes[..Math.Min(bytes.Length, LoggedMessage.KeptBytes)].ToArray();
+            _log.Add(new LoggedMessage(connection, isSent, bytes.Length, kept, descriptors, MessageText.Of(bytes)));
+        }
+    }
+
+    /// <summary>Closes the connections, and what the check made.</summary>
+    public void Dispose()
+    {
+        for (int i = _owned.Count - 1; i >= 0; i--)
+            _owned[i].Dispose();
+        _owned.Clear();
+    }
+}

@@ -1,0 +1,24 @@
+using Vfio.Native;
+using Vfio.User;
+
+namespace Vfio.Conformance;
+
+/// <summary>A message of the server.</summary>
+/// <param name="Header">Its header.</param>
+/// <param name="Body">What followed.</param>
+/// <param name="Descriptors">What came with it; owned by the trial.</param>
+internal sealed record Received(MessageHeader Header, byte[] Body, IReadOnlyList<FileDescriptor> Descriptors)
+{
+    /// <summary>Whether it is a refusal.</summary>
+    internal bool IsRefusal => Header.IsError;
+
+    /// <summary>The errno of a refusal in words.</summary>
+    internal string Refusal => Header.Error == 0 ? "an error without a number" : VfioException.Describe((Errno)Header.Error);
+
+    /// <summary>Reads a field of the body; what is too short is a violation.</summary>
+    internal T At<T>(int offset)
+        where T : unmanaged =>
+        offset <= Body.Length && Blittable.TryRead(Body.AsSpan(offset), out T value)
+            ? value
+            : throw CheckEndedException.Violation($"the body of the reply has {Body.Length} bytes, too few for the field at {offset}");
+}

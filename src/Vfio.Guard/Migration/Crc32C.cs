@@ -1,0 +1,23 @@
+using System.Buffers.Binary;
+using System.Numerics;
+
+namespace Vfio.Guard;
+
+/// <summary>The checksum of a state: CRC-32C (Castagnoli), as iSCSI has it (RFC 3720, section 12.1).</summary>
+internal struct Crc32C
+{
+    private uint _inverted;
+
+    internal readonly uint Value => _inverted;
+
+    /// <summary>Adds bytes; how they are cut does not matter.</summary>
+    internal void Add(ReadOnlySpan<byte> bytes)
+    {
+        uint crc = ~_inverted;
+        for (; bytes.Length >= 8; bytes = bytes[8..])
+            crc = BitOperations.Crc32C(crc, BinaryPrimitives.ReadUInt64LittleEndian(bytes));
+        foreach (byte value in bytes)
+            crc = BitOperations.Crc32C(crc, value);
+        _inverted = ~crc;
+    }
+}

@@ -1,0 +1,27 @@
+namespace Vfio.Guard;
+
+/// <summary>Walks through the memory that goes with a state, from the first byte to the last.</summary>
+internal sealed class MemoryWalk(IEnumerable<(RegionIndex Region, MappableArea Area)> parts)
+{
+    private readonly Queue<(RegionIndex Region, MappableArea Area)> _parts = new(parts);
+    private ulong _done;
+
+    internal bool IsAtEnd => _parts.Count == 0;
+
+    internal RegionIndex Region => _parts.Peek().Region;
+
+    /// <summary>Where in the region the next byte is.</summary>
+    internal ulong Offset => _parts.Peek().Area.Offset + _done;
+
+    /// <summary>How many bytes follow without a gap.</summary>
+    internal ulong Left => _parts.Peek().Area.Length - _done;
+
+    internal void Advance(int count)
+    {
+        _done += (ulong)count;
+        if (Left != 0)
+            return;
+        _parts.Dequeue();
+        _done = 0;
+    }
+}

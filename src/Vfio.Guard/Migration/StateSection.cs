@@ -1,0 +1,44 @@
+using System.Runtime.InteropServices;
+
+namespace Vfio.Guard;
+
+/// <summary>What every section of a saved state starts with: 16 bytes, then <see cref="Length"/> bytes.</summary>
+/// <remarks>All numbers are little-endian. A state is an identity, then the others in the order of their numbers, each once but for memory, which comes in
+/// pieces; the end closes it.</remarks>
+[StructLayout(LayoutKind.Sequential, Pack = 1)]
+internal struct StateSection
+{
+    /// <summary>What it is.</summary>
+    internal StateSectionKind Kind;
+
+    /// <summary>Of <see cref="StateSectionKind.Memory"/> the region; else 0.</summary>
+    internal uint Index;
+
+    /// <summary>Bytes that follow.</summary>
+    internal ulong Length;
+}
+
+/// <summary>The kinds of <see cref="StateSection"/>.</summary>
+internal enum StateSectionKind : uint
+{
+    /// <summary>What function this is the state of; see <see cref="FunctionIdentity"/>.</summary>
+    Identity = 1,
+
+    /// <summary>Config space as its user sees it.</summary>
+    Config = 2,
+
+    /// <summary>A byte for each vector of INTx, MSI and MSI-X; see <see cref="InterruptVector.State"/>.</summary>
+    Interrupts = 3,
+
+    /// <summary>The user's MSI-X table.</summary>
+    MsixTable = 4,
+
+    /// <summary>What the function itself says; see <see cref="IMigratableFunction.Save"/>.</summary>
+    Function = 5,
+
+    /// <summary>Bytes of a BAR's memory: where they start (8 bytes), and the bytes.</summary>
+    Memory = 6,
+
+    /// <summary>CRC-32C of all that came before this section; 4 bytes.</summary>
+    End = 7,
+}

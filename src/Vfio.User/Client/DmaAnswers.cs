@@ -1,0 +1,43 @@
+using Vfio.Native;
+
+namespace Vfio.User;
+
+/// <summary>Answers DMA_READ and DMA_WRITE out of what is mapped; anything else is not a server's to ask.</summary>
+/// <remarks>Not safe for two threads at once.</remarks>
+/// <param name="mappings">What the server may ask for.</param>
+/// <param name="maxTransferBytes">Data bytes that this side takes in one message.</param>
+internal sealed class DmaAnswers(DmaMappings mappings, int maxTransferBytes)
+{
+    private readonly byte[] _answer = GC.AllocateUninitializedArray<byte>(maxTransferBytes + Protocol.OverheadBytes, pinned: true);
+
+    /// <summary>Does what is asked.</summary>
+    /// <returns>The whole reply, valid until the next; empty when none is wanted.</returns>
+    internal ReadOnlySpan<byte> Answer(in MessageHeader header, ReadOnlySpan<byte> body)
+    {
+        int fixedBytes = MessageHeader.Length + Blittable.SizeOf<DmaTransfer>();
+        int length = fixedBytes;
+        Errno error = Errno.InvalidArgument;
+        if (Blittable.TryRead(body, out DmaTransfer transfer) && transfer.Count <= (ulong)maxTransferBytes)
+        {
+            int count = (int)transfer.Count;
+            if (header.Command == Command.DmaRead)
+            {
+                error = mappings.Read(transfer.Address, _answer.AsSpan(fixedBytes, count));
+                length += count;
+            }
+            else if (header.Command == Command.DmaWrite && body.Length == Blittable.SizeOf<DmaTransfer>() + count)
+            {
+                error = mappings.Write(transfer.Address, body[Blittable.SizeOf<DmaTransfer>()..]);
+            }
+        }
+
+        if (header.WantsNoReply)
+            return default;
+        if (error != Errno.None)
+            length = MessageHeader.Length;
+        Blittable.Write(_answer, header.Reply(length - MessageHeader.Length, error));
+        if (error == Errno.None)
+            Blittable.Write(_answer.AsSpan(MessageHeader.Length), transfer);
+        return _answer.AsSpan(0, length);
+    }
+}

@@ -1,0 +1,82 @@
+using Vfio.Native;
+
+namespace Vfio.User;
+
+/// <summary>A thread that answers what the server asks on the twin socket, whatever the client does meanwhile.</summary>
+/// <remarks>vfio-user, section "Socket". It starts with the first mapping and ends with the connection. A server that sends anything
+/// but DMA requests loses both sockets.</remarks>
+internal sealed class TwinPump : IDisposable
+{
+    private readonly UnixSocket _socket;
+    private readonly ClientChannel _channel;
+    private readonly DmaMappings _mappings;
+    private readonly VfioUserClientOptions _options;
+    private Thread? _thread;
+
+    /// <summary>Takes the socket; no thread yet.</summary>
+    /// <param name="socket">The twin socket; owned.</param>
+    /// <param name="channel">The connection; must outlive the thread.</param>
+    /// <param name="mappings">What the server may ask for.</param>
+    /// <param name="options">Limits.</param>
+    internal TwinPump(UnixSocket socket, ClientChannel channel, DmaMappings mappings, VfioUserClientOptions options)
+    {
+        _socket = socket;
+        _channel = channel;
+        _mappings = mappings;
+        _options = options;
+    }
+
+    /// <summary>Starts the thread, when it has not been yet; with the client's gate held.</summary>
+    internal void Start()
+    {
+        if (_thread is not null)
+            return;
+        _thread = new Thread(Run) { IsBackground = true, Name = "vfio-user twin socket" };
+        _thread.Start();
+    }
+
+    /// <summary>Ends the thread; from any other.</summary>
+    public void Dispose()
+    {
+        _socket.Shutdown();
+        if (_thread != Thread.CurrentThread)
+            _thread?.Join();
+        _socket.Dispose();
+    }
+
+    private void Run()
+    {
+        DmaAnswers answers = new(_mappings, _options.MaxDataTransferBytes);
+        using MessageBuffer received = new(_options.MaxDataTransferBytes + Protocol.OverheadBytes);
+        MessageSender sender = new(_socket, _options.Timeout, static () => false);
+        while (received.Broken is null)
+        {
+            received.Compact();
+            int count = received.ReceiveBytes(_socket, wait: true, out Errno error);
+            if (count <= 0)
+                return;
+            received.Accept(count, error);
+            if (!AnswerAll(received, answers, sender))
+                break;
+        }
+
+        _channel.Shutdown();
+    }
+
+    private static bool AnswerAll(MessageBuffer received, DmaAnswers answers, MessageSender sender)
+    {
+        while (received.TryScan(out MessageHeader header, out ReadOnlySpan<byte> body))
+        {
+            received.TryTake(received.ScannedEnd, out _, out _, out int position);
+            if (received.HoldsDescriptors)
+                received.Claim(position, default, out _);
+            if (header.Type != MessageFlags.Command)
+                return false;
+            ReadOnlySpan<byte> answer = answers.Answer(header, body);
+            if (answer.Length > 0 && sender.Send(answer, default, default) != Errno.None)
+                return false;
+        }
+
+        return true;
+    }
+}

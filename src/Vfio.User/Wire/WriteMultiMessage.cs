@@ -1,0 +1,26 @@
+using System.Runtime.InteropServices;
+
+namespace Vfio.User;
+
+/// <summary>Start of the body of REGION_WRITE_MULTI, and all of its reply: 8 bytes.</summary>
+/// <remarks>vfio-user, section "VFIO_USER_REGION_WRITE_MULTI".</remarks>
+[StructLayout(LayoutKind.Sequential, Pack = 1)]
+public struct WriteMultiMessage
+{
+    /// <summary>Most writes that this library puts into one message.</summary>
+    internal const int MaxSent = 128;
+
+    /// <summary>How many <see cref="SingleWrite"/> follow; in the reply: how many were done.</summary>
+    public ulong Count;
+}
+
+/// <summary>One write of REGION_WRITE_MULTI: 24 bytes.</summary>
+[StructLayout(LayoutKind.Sequential, Pack = 1)]
+public struct SingleWrite
+{
+    /// <summary>Region, offset, and a count of at most 8 bytes.</summary>
+    public RegionAccess Access;
+
+    /// <summary>The bytes; those from the count on mean nothing.</summary>
+    public ulong Data;
+}

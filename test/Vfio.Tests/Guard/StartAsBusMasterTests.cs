@@ -1,0 +1,51 @@
+using Vfio.Guard;
+using Xunit;
+
+namespace Vfio.Tests.Guard;
+
+/// <summary>Whether a lent function masters the bus before its user says so is the lender's decision.</summary>
+public sealed class StartAsBusMasterTests
+{
+    [Theory]
+    [InlineData(false, Errno.OperationNotPermitted)]
+    [InlineData(true, Errno.BadAddress)]
+    public void A_function_reaches_memory_at_once_only_when_its_lender_decided_so(bool start, Errno expected)
+    {
+        PlainFunction function = new(new FunctionDescription("x", 1, 2) { HasFlr = true });
+        using GuardedFunction guard = new(function, policy: new GuardPolicy { StartAsBusMaster = start });
+        using IVfioDevice device = guard.Open();
+        Assert.Equal(expected, function.Slot.ReadMemory(new Iova(0), new byte[1]));
+        Assert.Equal(expected, function.Slot.TranslateMemory(new Iova(0), 1, DmaAccess.Read, out _));
+        device.Reset();
+        Assert.Equal(expected, function.Slot.ReadMemory(new Iova(0), new byte[1]));
+    }
+
+    [Fact]
+    public void What_the_user_writes_holds_and_a_reset_through_config_space_turns_it_off()
+    {
+        PlainFunction function = new(new FunctionDescription("x", 1, 2) { HasFlr = true });
+        using GuardedFunction guard = new(function, policy: new GuardPolicy { StartAsBusMaster = true });
+        using IVfioDevice device = guard.Open();
+        device.WriteRegion(RegionIndex.Config, 4, [3, 0]);
+        Assert.Equal(Errno.OperationNotPermitted, function.Slot.ReadMemory(new Iova(0), new byte[1]));
+        device.WriteRegion(RegionIndex.Config, 4, [7, 0]);
+        Assert.Equal(Errno.BadAddress, function.Slot.ReadMemory(new Iova(0), new byte[1]));
+        byte[] at = new byte[1];
+        device.ReadRegion(RegionIndex.Config, 0x34, at);
+        device.WriteRegion(RegionIndex.Config, at[0] + 4ul, [1]); // Advanced Features control: initiate FLR
+        Assert.Equal(Errno.OperationNotPermitted, function.Slot.ReadMemory(new Iova(0), new byte[1]));
+    }
+
+    [Fact]
+    public void Nobody_listens_and_nothing_is_mapped_while_nobody_has_it()
+    {
+        PlainFunction function = new(new FunctionDescription("x", 1, 2) { InterruptPin = 1 });
+        using GuardedFunction guard = new(function);
+        Assert.False(function.Slot.IsHeard(InterruptIndex.Intx, 0));
+        Assert.Equal(0, function.Slot.MappingCount);
+        using IVfioDevice device = guard.Open();
+        Assert.False(function.Slot.IsHeard(InterruptIndex.Intx, 1));
+        Assert.False(function.Slot.IsHeard(InterruptIndex.Msix, -1));
+        Assert.False(function.Slot.IsHeard(new InterruptIndex(77), 0));
+    }
+}
