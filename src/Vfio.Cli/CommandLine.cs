@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.CommandLine.Help;
+using System.CommandLine.Parsing;
 using Vfio.Cli.Output;
 using Vfio.Cli.Verbs;
 
@@ -23,6 +24,7 @@ internal static class CommandLine
         new PeekVerb(),
         new PokeVerb(),
         new ServeVerb(),
+        new NvmeVerb(),
         new CheckVerb(),
         new BindVerb(),
         new UnbindVerb(),
@@ -44,7 +46,7 @@ internal static class CommandLine
         ParseResult parsed = root.Parse(words);
         if (parsed.Errors.Count > 0 && parsed.Action is not HelpWithExamples)
         {
-            await Console.Error.WriteLineAsync($"vfio: {parsed.Errors[0].Message} Ask 'vfio {parsed.CommandResult.Command.Name} --help'."
+            await Console.Error.WriteLineAsync($"vfio: {parsed.Errors[0].Message} Ask 'vfio {FindVerb(parsed.CommandResult)} --help'."
                 .Replace("vfio vfio", "vfio", StringComparison.Ordinal));
             return Misused;
         }
@@ -67,4 +69,8 @@ internal static class CommandLine
             return Refused;
         }
     }
+
+    /// <summary>The verb that a word belongs to: <c>nvme</c> for its <c>read</c>.</summary>
+    private static string FindVerb(CommandResult word) =>
+        word.Parent is CommandResult { Parent: not null } outer ? FindVerb(outer) : word.Command.Name;
 }

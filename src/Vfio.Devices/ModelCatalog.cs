@@ -1,5 +1,6 @@
 using Vfio.Devices.Bench;
 using Vfio.Devices.Edu;
+using Vfio.Devices.Nvme;
 using Vfio.Guard;
 
 namespace Vfio.Devices;
@@ -11,6 +12,7 @@ public static class ModelCatalog
     {
         ["bench"] = new(_ => new BenchFunction(), BenchFunction.Policy),
         ["edu"] = new(_ => new EduFunction(), new GuardPolicy()),
+        ["nvme"] = new(NvmeModel.Create, new GuardPolicy()),
     };
 
     /// <summary>The names, in alphabetical order.</summary>

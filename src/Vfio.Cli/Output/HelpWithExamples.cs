@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.CommandLine.Help;
 using System.CommandLine.Invocation;
+using System.CommandLine.Parsing;
 using Vfio.Cli.Verbs;
 
 namespace Vfio.Cli.Output;
@@ -20,13 +21,24 @@ internal sealed class HelpWithExamples(HelpAction usual, IReadOnlyList<Verb> ver
     {
         TextWriter output = parseResult.InvocationConfiguration.Output;
         int result = InvokeUsual(parseResult, output);
-        string name = parseResult.CommandResult.Command.Name;
-        IReadOnlyList<Example> examples = verbs.FirstOrDefault(verb => verb.Name == name)?.Examples ?? General;
+        IReadOnlyList<Example> examples = FindVerb(parseResult.CommandResult)?.Examples ?? General;
         int width = examples.Max(example => example.Command.Length);
         output.WriteLine("Examples:");
         foreach (Example example in examples)
             output.WriteLine($"  {example.Command.PadRight(width)}  {example.Does}");
         return result;
+    }
+
+    /// <summary>The verb itself, or the one that the word belongs to.</summary>
+    private Verb? FindVerb(SymbolResult? result)
+    {
+        for (; result is CommandResult word; result = result.Parent)
+        {
+            if (verbs.FirstOrDefault(verb => verb.Name == word.Command.Name) is { } found)
+                return found;
+        }
+
+        return null;
     }
 
     // The usual help names the program after its file; users know it by another name.

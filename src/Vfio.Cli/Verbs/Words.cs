@@ -35,6 +35,13 @@ internal static class Words
         CustomParser = result => ParseNumber(result),
     };
 
+    internal static Option<ulong> NumberOption(string name, string description, ulong otherwise) => new(name)
+    {
+        Description = description,
+        CustomParser = result => ParseNumber(result),
+        DefaultValueFactory = _ => otherwise,
+    };
+
     internal static Option<int> Width()
     {
         Option<int> width = new("--width", "-w") { Description = "Bytes in one access: 1, 2, 4 or 8.", DefaultValueFactory = _ => 4 };

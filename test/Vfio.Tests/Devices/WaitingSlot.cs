@@ -10,7 +10,7 @@ internal sealed class WaitingSlot : IPciSlot
     private readonly ConcurrentQueue<string> _seen = [];
     private volatile bool _pin;
 
-    internal byte[] Memory { get; } = new byte[0x4000];
+    internal byte[] Memory { get; init; } = new byte[0x4000];
 
     internal bool Pin => _pin;
 

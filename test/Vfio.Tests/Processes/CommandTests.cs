@@ -5,7 +5,8 @@ namespace Vfio.Tests.Processes;
 /// <summary>The verbs as a user runs them.</summary>
 public sealed class CommandTests
 {
-    public static TheoryData<string> Verbs => ["demo", "ls", "show", "dump", "peek", "poke", "serve", "bench", "completion"];
+    public static TheoryData<string> Verbs =>
+        ["demo", "ls", "show", "dump", "peek", "poke", "serve", "check", "bench", "nvme", "bind", "unbind", "vfs", "completion"];
 
     [Theory]
     [MemberData(nameof(Verbs))]
@@ -37,6 +38,7 @@ public sealed class CommandTests
     [InlineData("peek", "model:edu", "bar0", "0x100000")]
     [InlineData("poke", "model:edu", "config", "0x3c", "0x100", "-w", "1")]
     [InlineData("serve", "model:edu", "--socket", "/nowhere/at/all")]
+    [InlineData("nvme", "model:edu", "identify")]
     public void A_refusal_is_one_line_that_names_the_device(params string[] words)
     {
         VfioCommand.Result refused = VfioCommand.Run(words);
@@ -54,6 +56,9 @@ public sealed class CommandTests
     [InlineData("nonsense")]
     [InlineData("serve", "model:edu")]
     [InlineData("bench", "model:edu", "--seconds", "0")]
+    [InlineData("nvme", "model:nvme")]
+    [InlineData("nvme", "model:nvme", "write", "/dev/null")]
+    [InlineData("nvme", "model:nvme", "bench", "--depth", "0")]
     [InlineData("serve", "model:edu", "--socket", "x", "--poll", "--spin", "5")]
     [InlineData("serve", "model:edu", "--socket", "x", "--spin", "-1")]
     [InlineData("show", "model:edu", "--from", "x")]

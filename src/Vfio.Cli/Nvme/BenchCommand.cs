@@ -1,0 +1,89 @@
+using System.CommandLine;
+using System.Globalization;
+using Vfio.Cli.Output;
+using Vfio.Cli.Verbs;
+using Vfio.Drivers.Nvme;
+
+namespace Vfio.Cli.Nvme;
+
+/// <summary>Measures random reads.</summary>
+internal static class BenchCommand
+{
+    private static readonly (string Name, double Share)[] Percentiles =
+        [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p99.9", 0.999), ("max", 1)];
+
+    internal static Command Create(Argument<string> address)
+    {
+        Command command = new("bench", "Measure random reads of 4 KiB; writes nothing.");
+        Option<int> depth = new("--depth", "-d") { Description = "How many reads are in flight.", DefaultValueFactory = _ => 32 };
+        Option<double> seconds = new("--seconds", "-s") { Description = "How long to measure.", DefaultValueFactory = _ => 5 };
+        Option<bool> interrupts = new("--interrupts") { Description = "Sleep until the disk interrupts, rather than spin." };
+        Option<uint> id = NvmeWords.Namespace();
+        Option<bool> json = Words.Json();
+        command.Add(depth);
+        command.Add(seconds);
+        command.Add(interrupts);
+        command.Add(id);
+        command.Add(json);
+        command.Validators.Add(result =>
+        {
+            if (result.GetValue(depth) < 1)
+                result.AddError("--depth is from 1.");
+            if (result.GetValue(seconds) is not (> 0 and <= 86400))
+                result.AddError("--seconds is above 0 and at most a day.");
+        });
+        command.SetAction(parsed =>
+        {
+            using NvmeController controller = NvmeWords.Open(parsed.GetValue(address)!);
+            int wanted = parsed.GetValue(depth);
+            if (wanted > controller.MaxDepth)
+            {
+                throw new VfioException(
+                    $"bench with {wanted} reads in flight", controller.Name, Errno.InvalidArgument,
+                    $"its queues hold {controller.MaxDepth}");
+            }
+
+            TimeSpan duration = TimeSpan.FromSeconds(parsed.GetValue(seconds));
+            using RandomReads reads = new(controller.FindNamespace(parsed.GetValue(id)), wanted, parsed.GetValue(interrupts));
+            using (Progress progress = new("bench", (long)duration.TotalMilliseconds))
+                reads.Run(duration, progress);
+            Print(parsed.InvocationConfiguration.Output, reads, wanted, parsed.GetValue(interrupts), parsed.GetValue(json));
+        });
+        return command;
+    }
+
+    private static void Print(TextWriter output, RandomReads reads, int depth, bool interrupts, bool json)
+    {
+        LatencyHistogram times = reads.Nanoseconds;
+        double rate = times.Count / reads.Elapsed.TotalSeconds;
+        double cpu = reads.CpuTime.TotalMicroseconds / times.Count;
+        if (json)
+        {
+            Json.Print(output, writer =>
+            {
+                writer.WriteStartObject();
+                writer.WriteNumber("depth", depth);
+                writer.WriteBoolean("interrupts", interrupts);
+                writer.WriteNumber("seconds", reads.Elapsed.TotalSeconds);
+                writer.WriteNumber("reads", times.Count);
+                writer.WriteNumber("readsPerSecond", rate);
+                writer.WriteNumber("cpuMicrosecondsPerRead", cpu);
+                writer.WriteStartObject("latencyNanoseconds");
+                foreach ((string name, double share) in Percentiles)
+                    writer.WriteNumber(name, times.Percentile(share));
+                writer.WriteEndObject();
+                writer.WriteEndObject();
+            });
+            return;
+        }
+
+        output.WriteLine(
+            $"{times.Count} random reads of {RandomReads.ReadBytes} bytes in {Number(reads.Elapsed.TotalSeconds)} s, " +
+            $"{depth} in flight, {(interrupts ? "by interrupt" : "polled")}");
+        output.WriteLine($"{Number(rate)} reads/s, {Number(rate * RandomReads.ReadBytes / 1e6)} MB/s, {Number(cpu)} us of CPU time a read");
+        output.WriteLine("latency in us: " +
+            string.Join(", ", Percentiles.Select(one => $"{one.Name} {Number(times.Percentile(one.Share) / 1e3)}")));
+    }
+
+    private static string Number(double value) => value.ToString("0.0", CultureInfo.InvariantCulture);
+}

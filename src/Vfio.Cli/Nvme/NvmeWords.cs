@@ -1,0 +1,29 @@
+using System.CommandLine;
+using Vfio.Drivers.Nvme;
+
+namespace Vfio.Cli.Nvme;
+
+/// <summary>What the words of <c>vfio nvme</c> have in common.</summary>
+internal static class NvmeWords
+{
+    /// <summary>How much is read or written between two looks at files and progress.</summary>
+    internal const int PieceBytes = 4 << 20;
+
+    internal static Option<uint> Namespace() => new("--namespace", "-n") { Description = "Which namespace.", DefaultValueFactory = _ => 1 };
+
+    internal static NvmeController Open(string address) => new(VfioDevice.Open(address));
+
+    /// <summary>Checks a range that a person typed.</summary>
+    internal static void CheckRange(NvmeBlockDevice disk, ulong offset, ulong count)
+    {
+        ulong block = (ulong)disk.BlockBytes;
+        ulong length = (ulong)disk.Length;
+        if (offset % block != 0 || count % block != 0)
+            throw Refuse($"write offset and count as multiples of its blocks of {block} bytes");
+        if (offset > length || count > length - offset)
+            throw Refuse($"it has {length} bytes");
+
+        VfioException Refuse(string reason) =>
+            new($"access to {count} bytes at {offset}", disk.Namespace.ToString(), Errno.InvalidArgument, reason);
+    }
+}

@@ -1,0 +1,50 @@
+using System.CommandLine;
+using Vfio.Cli.Verbs;
+using Vfio.Drivers.Nvme;
+
+namespace Vfio.Cli.Nvme;
+
+/// <summary>Reads a range of a namespace to a file or to standard output.</summary>
+internal static class ReadCommand
+{
+    internal static Command Create(Argument<string> address)
+    {
+        Command command = new("read", "Read a range to standard output or a file.");
+        Option<ulong> offset = Words.NumberOption("--offset", "Where to start, in bytes; 0x for hex.", 0);
+        Option<ulong> count = Words.NumberOption("--count", "How many bytes; 0 for all up to the end.", 4096);
+        Option<string?> file = new("--output", "-o") { Description = "Where the bytes go; otherwise standard output." };
+        Option<uint> id = NvmeWords.Namespace();
+        command.Add(offset);
+        command.Add(count);
+        command.Add(file);
+        command.Add(id);
+        command.SetAction(parsed =>
+        {
+            using NvmeController controller = NvmeWords.Open(parsed.GetValue(address)!);
+            using NvmeBlockDevice disk = controller.FindNamespace(parsed.GetValue(id)).Open();
+            ulong start = parsed.GetValue(offset);
+            ulong bytes = parsed.GetValue(count);
+            if (bytes == 0 && start <= (ulong)disk.Length)
+                bytes = (ulong)disk.Length - start;
+            NvmeWords.CheckRange(disk, start, bytes);
+            using Stream output = parsed.GetValue(file) is { } path ? File.Create(path) : Console.OpenStandardOutput();
+            Copy(disk, (long)start, (long)bytes, output);
+        });
+        return command;
+    }
+
+    private static void Copy(NvmeBlockDevice disk, long offset, long count, Stream output)
+    {
+        byte[] piece = new byte[Math.Min(NvmeWords.PieceBytes, count)];
+        using Progress progress = new("read", count);
+        for (long done = 0; done < count; progress.Report(done))
+        {
+            Span<byte> next = piece.AsSpan(0, (int)Math.Min(piece.Length, count - done));
+            disk.Read(offset + done, next);
+            output.Write(next);
+            done += next.Length;
+        }
+
+        output.Flush();
+    }
+}

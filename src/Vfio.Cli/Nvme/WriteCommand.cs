@@ -1,0 +1,58 @@
+using System.CommandLine;
+using Vfio.Cli.Verbs;
+using Vfio.Drivers.Nvme;
+
+namespace Vfio.Cli.Nvme;
+
+/// <summary>Writes a file to a namespace.</summary>
+internal static class WriteCommand
+{
+    private const string StandardInput = "-";
+
+    internal static Command Create(Argument<string> address)
+    {
+        Command command = new("write", "Write a file to the disk; what is there is lost.");
+        Argument<string> file = new("file") { Description = "What to write, whole blocks; - for standard input." };
+        Option<ulong> offset = Words.NumberOption("--offset", "Where to start, in bytes; 0x for hex.", 0);
+        Option<uint> id = NvmeWords.Namespace();
+        Option<bool> yes = new("--yes") { Description = "Really do it: what is there is lost." };
+        command.Add(file);
+        command.Add(offset);
+        command.Add(id);
+        command.Add(yes);
+        command.Validators.Add(result =>
+        {
+            if (!result.GetValue(yes))
+                result.AddError("Writing destroys what is there: add --yes.");
+        });
+        command.SetAction(parsed =>
+        {
+            string path = parsed.GetValue(file)!;
+            using Stream input = path == StandardInput ? Console.OpenStandardInput() : File.OpenRead(path);
+            using NvmeController controller = NvmeWords.Open(parsed.GetValue(address)!);
+            using NvmeBlockDevice disk = controller.FindNamespace(parsed.GetValue(id)).Open();
+            long written = Copy(input, disk, parsed.GetValue(offset));
+            parsed.InvocationConfiguration.Output.WriteLine($"wrote {written} bytes to {disk.Namespace} at {parsed.GetValue(offset)}");
+        });
+        return command;
+    }
+
+    private static long Copy(Stream input, NvmeBlockDevice disk, ulong offset)
+    {
+        byte[] piece = new byte[NvmeWords.PieceBytes];
+        ulong total = input.CanSeek ? (ulong)input.Length : 0;
+        NvmeWords.CheckRange(disk, offset, total);
+        using Progress progress = new("write", (long)total);
+        long done = 0;
+        while (input.ReadAtLeast(piece, piece.Length, throwOnEndOfStream: false) is > 0 and int count)
+        {
+            NvmeWords.CheckRange(disk, offset + (ulong)done, (ulong)count);
+            disk.Write((long)offset + done, piece.AsSpan(0, count));
+            done += count;
+            progress.Report(done);
+        }
+
+        disk.Flush();
+        return done;
+    }
+}

@@ -1,0 +1,33 @@
+using System.Globalization;
+
+namespace Vfio.Devices.Nvme;
+
+/// <summary>What <c>model:nvme</c> takes: <c>size=64M</c> for a disk in memory, or <c>image=PATH</c> for one of a file.</summary>
+internal static class NvmeModel
+{
+    private const string Otherwise = "64M";
+    private const int BlockBytes = 1 << NvmeIdentity.BlockShift;
+
+    internal static NvmeFunction Create(ModelOptions options)
+    {
+        string? image = options.Take("image");
+        string? size = options.Take("size");
+        if (image is not null && size is not null)
+            throw Refuse(options, "give image or size: a file has its own size");
+        return image is not null ? NvmeFunction.OnImage(image) : NvmeFunction.InMemory(ParseSize(options, size ?? Otherwise));
+    }
+
+    private static long ParseSize(ModelOptions options, string text)
+    {
+        int shift = text is [.., char unit] ? "KMGT".IndexOf(char.ToUpperInvariant(unit), StringComparison.Ordinal) + 1 : 0;
+        string digits = shift > 0 ? text[..^1] : text;
+        return long.TryParse(digits, NumberStyles.None, CultureInfo.InvariantCulture, out long number)
+            && number is > 0 and <= long.MaxValue >> 40
+            && (number << (10 * shift)) % BlockBytes == 0
+            ? number << (10 * shift)
+            : throw Refuse(options, $"'{text}' is no size: write 64M, or bytes as a multiple of {BlockBytes}");
+    }
+
+    private static VfioException Refuse(ModelOptions options, string reason) =>
+        new("open", $"model:{options.Model}", Errno.InvalidArgument, reason);
+}

@@ -1,0 +1,199 @@
+using System.Runtime.CompilerServices;
+
+namespace Vfio.Drivers.Nvme;
+
+/// <summary>A namespace as a device of bytes, read and written in whole blocks; made by <see cref="NvmeNamespace.Open"/>.</summary>
+/// <remarks>
+/// <para>Any number of threads may use it at a time. A call of any length is cut into commands, several of which are in flight at a
+/// time; it is not atomic. Data goes through buffers of its own, so any memory may be read into.</para>
+/// <para>Offsets and lengths are multiples of <see cref="BlockBytes"/> inside <see cref="Length"/>, else an
+/// <see cref="ArgumentOutOfRangeException"/>. A command that fails is a <see cref="VfioException"/> with the nearest errno. When the
+/// controller dies (EIO, ENODEV, ETIMEDOUT) all that follows fails with the same: open the device again.</para>
+/// </remarks>
+public sealed class NvmeBlockDevice : IDisposable
+{
+    private readonly NvmeOperations _operations;
+    private readonly int _commandBytes;
+    private bool _disposed;
+
+    internal NvmeBlockDevice(NvmeNamespace target, NvmeBlockDeviceOptions options)
+    {
+        ArgumentOutOfRangeException.ThrowIfLessThan(options.CommandBytes, target.BlockBytes, nameof(options));
+        Namespace = target;
+        int limit = Math.Min(options.CommandBytes, target.MaxTransferBlocks * target.BlockBytes);
+        _commandBytes = limit / target.BlockBytes * target.BlockBytes;
+        _operations = new NvmeOperations(target, options, _commandBytes);
+    }
+
+    /// <summary>What it is a view of; lent.</summary>
+    public NvmeNamespace Namespace { get; }
+
+    /// <summary>Size in bytes.</summary>
+    public long Length => Namespace.Length;
+
+    /// <summary>Bytes of a block.</summary>
+    public int BlockBytes => Namespace.BlockBytes;
+
+    /// <summary>Reads bytes; returns when all are there.</summary>
+    public void Read(long offset, Span<byte> destination) => Move(NvmeOpcode.Read, offset, destination.Length, destination, default);
+
+    /// <summary>Writes bytes; returns when the controller has all, which <see cref="Flush"/> makes safe from loss of power.</summary>
+    public void Write(long offset, ReadOnlySpan<byte> source) => Move(NvmeOpcode.Write, offset, source.Length, default, source);
+
+    /// <summary>Reads bytes; completes when all are there.</summary>
+    /// <exception cref="OperationCanceledException">It was cancelled between two commands; part may have been read.</exception>
+    public ValueTask ReadAsync(long offset, Memory<byte> destination, CancellationToken cancellationToken = default) =>
+        MoveAsync(NvmeOpcode.Read, offset, destination.Length, destination, default, cancellationToken);
+
+    /// <summary>Writes bytes; completes when the controller has all, which <see cref="FlushAsync"/> makes safe
+    /// from loss of power.</summary>
+    /// <exception cref="OperationCanceledException">It was cancelled between two commands; part may have been written.</exception>
+    public ValueTask WriteAsync(long offset, ReadOnlyMemory<byte> source, CancellationToken cancellationToken = default) =>
+        MoveAsync(NvmeOpcode.Write, offset, source.Length, default, source, cancellationToken);
+
+    /// <summary>Makes what was written, by calls that have returned, safe from loss of power.</summary>
+    public void Flush()
+    {
+        ObjectDisposedException.ThrowIf(_disposed, this);
+        NvmeOperation operation = _operations.TakeWhenFree();
+        try
+        {
+            _operations.Start(operation, NvmeOpcode.Flush, 0, 0);
+            _operations.RingDoorbell();
+            _operations.Wait(operation);
+            operation.ThrowIfFailed(Namespace.Controller.Name);
+        }
+        finally
+        {
+            _operations.Return(operation);
+        }
+    }
+
+    /// <summary>Makes what was written, by calls that have completed, safe from loss of power.</summary>
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
+    public async ValueTask FlushAsync(CancellationToken cancellationToken = default)
+    {
+        ObjectDisposedException.ThrowIf(_disposed, this);
+        NvmeOperation operation = await _operations.TakeAsync(cancellationToken).ConfigureAwait(false);
+        try
+        {
+            _operations.Start(operation, NvmeOpcode.Flush, 0, 0);
+            _operations.RingDoorbell();
+            await _operations.WaitAsync(operation).ConfigureAwait(false);
+            operation.ThrowIfFailed(Namespace.Controller.Name);
+        }
+        finally
+        {
+            _operations.Return(operation);
+        }
+    }
+
+    /// <summary>Takes its queues away from the controller. Calls under way end with an <see cref="ObjectDisposedException"/>.</summary>
+    public void Dispose()
+    {
+        if (_disposed)
+            return;
+        _disposed = true;
+        _operations.Dispose();
+    }
+
+    private void Move(byte opcode, long offset, int length, Span<byte> destination, ReadOnlySpan<byte> source)
+    {
+        CheckRange(offset, length);
+        NvmeChain chain = default;
+        int started = 0;
+        int finished = 0;
+        try
+        {
+            while (finished < length)
+            {
+                while (started < length && (chain.IsEmpty ? _operations.TakeWhenFree() : _operations.TryTake()) is { } operation)
+                {
+                    int count = Math.Min(_commandBytes, length - started);
+                    chain.Add(operation);
+                    if (opcode == NvmeOpcode.Write)
+                        operation.Buffer.Write(operation.BufferOffset, source.Slice(started, count));
+                    _operations.Start(operation, opcode, offset + started, count);
+                    started += count;
+                }
+
+                _operations.RingDoorbell();
+                NvmeOperation first = chain.First;
+                _operations.Wait(first);
+                first.ThrowIfFailed(Namespace.Controller.Name);
+                if (opcode == NvmeOpcode.Read)
+                    first.Buffer.Read(first.BufferOffset, destination.Slice(finished, first.Bytes));
+                finished += first.Bytes;
+                _operations.Return(chain.RemoveFirst());
+            }
+        }
+        finally
+        {
+            // After an error the others are still under way, in buffers that the next call would use.
+            while (!chain.IsEmpty)
+            {
+                _operations.Wait(chain.First);
+                _operations.Return(chain.RemoveFirst());
+            }
+        }
+    }
+
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
+    private async ValueTask MoveAsync(
+        byte opcode, long offset, int length, Memory<byte> destination, ReadOnlyMemory<byte> source, CancellationToken cancellationToken)
+    {
+        CheckRange(offset, length);
+        NvmeChain chain = default;
+        int started = 0;
+        int finished = 0;
+        try
+        {
+            while (finished < length)
+            {
+                cancellationToken.ThrowIfCancellationRequested();
+                while (started < length)
+                {
+                    NvmeOperation? operation = chain.IsEmpty
+                        ? await _operations.TakeAsync(cancellationToken).ConfigureAwait(false)
+                        : _operations.TryTake();
+                    if (operation is null)
+                        break;
+                    int count = Math.Min(_commandBytes, length - started);
+                    chain.Add(operation);
+                    if (opcode == NvmeOpcode.Write)
+                        operation.Buffer.Write(operation.BufferOffset, source.Span.Slice(started, count));
+                    _operations.Start(operation, opcode, offset + started, count);
+                    started += count;
+                }
+
+                _operations.RingDoorbell();
+                NvmeOperation first = chain.First;
+                await _operations.WaitAsync(first).ConfigureAwait(false);
+                first.ThrowIfFailed(Namespace.Controller.Name);
+                if (opcode == NvmeOpcode.Read)
+                    first.Buffer.Read(first.BufferOffset, destination.Span.Slice(finished, first.Bytes));
+                finished += first.Bytes;
+                _operations.Return(chain.RemoveFirst());
+            }
+        }
+        finally
+        {
+            while (!chain.IsEmpty)
+            {
+                await _operations.WaitAsync(chain.First).ConfigureAwait(false);
+                _operations.Return(chain.RemoveFirst());
+            }
+        }
+    }
+
+    private void CheckRange(long offset, int length)
+    {
+        ObjectDisposedException.ThrowIf(_disposed, this);
+        int mask = BlockBytes - 1;
+        if (offset < 0 || offset > Length - length || (offset & mask) != 0 || (length & mask) != 0)
+        {
+            throw new ArgumentOutOfRangeException(
+                nameof(offset), $"{length} bytes at {offset}: {Namespace} has {Length} bytes, in blocks of {BlockBytes}");
+        }
+    }
+}

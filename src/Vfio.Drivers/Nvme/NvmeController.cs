@@ -1,0 +1,200 @@
+namespace Vfio.Drivers.Nvme;
+
+/// <summary>Driver of NVM Express controllers on PCI: any function with class code 01 08 02.</summary>
+/// <remarks>Owns the device; starts the controller, and shuts it down when it is disposed. Any thread may use it; a queue pair is for
+/// one thread at a time. NVM Express Base Specification 1.4, section 7.6.1.</remarks>
+public sealed class NvmeController : IDisposable
+{
+    private const uint ClassCode = 0x010802;
+    private const int LargestNamespaceList = 1024;
+    private readonly Lock _gate = new();
+    private readonly PciDevice _device;
+    private readonly NvmeAdminQueue _admin;
+    private readonly bool[] _takenQueues;
+    private readonly Lazy<IReadOnlyList<NvmeNamespace>> _namespaces;
+    private InterruptSet? _vectors;
+    private bool _disposed;
+
+    /// <summary>Takes a device over, resets and starts it, and asks what it is.</summary>
+    /// <param name="device">The device; owned from now on, also when this throws.</param>
+    /// <param name="options">How to drive it; null for the defaults.</param>
+    /// <exception cref="VfioException">ENODEV: it is no NVMe controller, or is gone; ENOTSUP: it is one that this driver cannot use;
+    /// ETIMEDOUT: it does not start; else what it refused.</exception>
+    public NvmeController(IVfioDevice device, NvmeOptions? options = null)
+    {
+        Options = options ?? new NvmeOptions();
+        ArgumentOutOfRangeException.ThrowIfLessThan(Options.QueuePairs, 1, nameof(options));
+        _device = new PciDevice(device);
+        try
+        {
+            uint classCode = _device.Config.Read32(0x08) >> 8;
+            if (classCode != ClassCode)
+            {
+                throw new VfioException(
+                    "use as an NVMe controller", Name, Errno.NoDevice, $"its class code is {classCode:x6}, not {ClassCode:x6}");
+            }
+
+            Control = new NvmeControl(Name, _device.OpenBar(0));
+            Control.Disable();
+            _admin = new NvmeAdminQueue(_device, Control);
+            _device.EnableBusMaster();
+            _admin.Start();
+            NvmeIdentifyController identity = _admin.Identify<NvmeIdentifyController>(structure: 1, 0, "controller");
+            Info = new NvmeControllerInfo(identity, Control.Version);
+            MaxQueuePairs = _admin.RequestQueuePairs(Options.QueuePairs);
+            _takenQueues = new bool[MaxQueuePairs + 1];
+            _namespaces = new Lazy<IReadOnlyList<NvmeNamespace>>(ReadNamespaces);
+        }
+        catch
+        {
+            _device.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>The function, for buffers and for what this driver does not do; lent.</summary>
+    public PciDevice Device => _device;
+
+    /// <summary>The device's address, for messages.</summary>
+    public string Name => _device.Name;
+
+    /// <summary>What it can do.</summary>
+    public NvmeCapabilities Capabilities => Control.Capabilities;
+
+    /// <summary>What it says of itself.</summary>
+    public NvmeControllerInfo Info { get; }
+
+    /// <summary>How many queue pairs there may be at a time.</summary>
+    public int MaxQueuePairs { get; }
+
+    /// <summary>How many commands a queue pair may have in flight at most.</summary>
+    public int MaxDepth => Capabilities.MaxQueueEntries - 1;
+
+    /// <summary>Whether completions can interrupt: whether the function has MSI-X.</summary>
+    public bool HasInterrupts => _device.Interrupts.Count(InterruptIndex.Msix) > 0;
+
+    /// <summary>Its active namespaces, by ascending number; asked for once.</summary>
+    /// <exception cref="VfioException">What the controller refused.</exception>
+    public IReadOnlyList<NvmeNamespace> Namespaces => _namespaces.Value;
+
+    internal NvmeOptions Options { get; }
+
+    internal NvmeControl Control { get; }
+
+    /// <summary>Finds a namespace by its number.</summary>
+    /// <exception cref="VfioException">ENXIO: there is none of that number.</exception>
+    public NvmeNamespace FindNamespace(uint id)
+    {
+        foreach (NvmeNamespace found in Namespaces)
+        {
+            if (found.Id == id)
+                return found;
+        }
+
+        string there = Namespaces.Count == 0 ? "it has none" : $"it has {string.Join(", ", Namespaces.Select(one => one.Id))}";
+        throw new VfioException($"opening of namespace {id}", Name, Errno.NoDeviceOrAddress, there);
+    }
+
+    /// <summary>Makes a queue pair.</summary>
+    /// <param name="depth">How many commands may be in flight: 1 to <see cref="MaxDepth"/>.</param>
+    /// <param name="interrupts">Whether completions raise an MSI-X vector of the pair's own; otherwise it is polled.</param>
+    /// <exception cref="VfioException">ENOSPC: <see cref="MaxQueuePairs"/> are there, or no vector is left; ENOENT: the function has no
+    /// MSI-X; else what the controller refused.</exception>
+    public NvmeQueuePair CreateQueuePair(int depth = 32, bool interrupts = false)
+    {
+        ArgumentOutOfRangeException.ThrowIfLessThan(depth, 1);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(depth, MaxDepth);
+        lock (_gate)
+        {
+            ObjectDisposedException.ThrowIf(_disposed, this);
+            int id = Array.IndexOf(_takenQueues, false, 1);
+            if (id < 0)
+                throw new VfioException("creation of a queue pair", Name, Errno.NoSpace, $"all {MaxQueuePairs} are in use");
+            Interrupt? vector = interrupts ? FindVector(id) : null;
+            NvmeRing ring = new(_device, Control, id, depth + 1);
+            NvmePrpLists? lists = null;
+            try
+            {
+                lists = new NvmePrpLists(_device, depth, Info.MaxTransferBytes);
+                _admin.Create(id, ring, vector?.Vector);
+            }
+            catch
+            {
+                lists?.Dispose();
+                ring.Dispose();
+                throw;
+            }
+
+            _takenQueues[id] = true;
+            return new NvmeQueuePair(this, id, ring, lists, vector);
+        }
+    }
+
+    /// <summary>Shuts the controller down, so that it keeps what was written, and gives the device back.</summary>
+    /// <remarks>Queue pairs and block devices are disposed before.</remarks>
+    public void Dispose()
+    {
+        lock (_gate)
+        {
+            if (_disposed)
+                return;
+            _disposed = true;
+        }
+
+        try
+        {
+            Control.ShutDown();
+        }
+        catch (VfioException)
+        {
+            // A controller that is gone or broken has nothing to shut down; giving it back resets it.
+        }
+
+        _device.Dispose();
+    }
+
+    /// <summary>Takes a queue pair away from the controller.</summary>
+    internal void Release(NvmeQueuePair pair)
+    {
+        lock (_gate)
+        {
+            if (_disposed)
+                return;
+            try
+            {
+                _admin.Delete(pair.Id);
+                _takenQueues[pair.Id] = false;
+            }
+            catch (VfioException)
+            {
+                // The controller is gone or broken; a number that it may still have in use is not given again.
+            }
+        }
+    }
+
+    // Vector 0 stays with the admin queue, which is polled, where there are others.
+    private Interrupt FindVector(int queue)
+    {
+        int available = _device.Interrupts.Count(InterruptIndex.Msix);
+        if (available == 0)
+            throw new VfioException("use of interrupts", Name, Errno.NoEntry, "the function has no MSI-X; poll it");
+        _vectors ??= _device.Interrupts.Enable(InterruptIndex.Msix, Math.Min(available, MaxQueuePairs + 1));
+        int vector = _vectors.Count == 1 ? queue - 1 : queue;
+        if (vector < _vectors.Count)
+            return _vectors[vector];
+        throw new VfioException($"use of interrupts by queue pair {queue}", Name, Errno.NoSpace, $"it has {available} vectors; poll it");
+    }
+
+    private List<NvmeNamespace> ReadNamespaces()
+    {
+        List<NvmeNamespace> found = [];
+        NvmeNamespaceList active = _admin.Identify<NvmeNamespaceList>(structure: 2, 0, "active namespaces");
+        for (int i = 0; i < LargestNamespaceList && active[i] != 0; i++)
+        {
+            NvmeIdentifyNamespace fields = _admin.Identify<NvmeIdentifyNamespace>(structure: 0, active[i], $"namespace {active[i]}");
+            found.Add(new NvmeNamespace(this, active[i], fields));
+        }
+
+        return found;
+    }
+}
