@@ -6,7 +6,7 @@ namespace Vfio.Tests.Guests;
 public sealed class KernelTests : IDisposable
 {
     private const string Edu = "0000:01:00.0";
-    private const string Nobody = "setpriv --reuid=65534 --regid=65534 --clear-groups";
+    private const string Nobody = "/usr/bin/setpriv --reuid=65534 --regid=65534 --clear-groups";
     private readonly Lazy<GuestMachine> _machine = new(Start);
 
     private GuestAgent Agent => _machine.Value.Agent;
@@ -56,13 +56,13 @@ public sealed class KernelTests : IDisposable
             "-device", "pcie-root-port,id=slot1,chassis=1", "-device", "edu,bus=slot1", .. GuestMachine.HostFiles]);
 
     private static string Command(string words, string user = "") =>
-        $"HOME=/tmp DOTNET_TieredPGO=0 chroot /host {user} /usr/bin/env dotnet {VfioCommand.Path} {words}";
+        $"HOME=/tmp DOTNET_TieredPGO=0 chroot /host {user} /usr/bin/env dotnet {VfioCommand.Path} {words} 2>&1";
 
     private string Vfio(string words, string user = "") => Agent.Do(Command(words, user));
 
     private string Refused(string words)
     {
-        (int status, string output) = Agent.Ask(Command(words) + " 2>&1");
+        (int status, string output) = Agent.Ask(Command(words));
         Assert.True(status == 1, output);
         return output;
     }
