@@ -20,7 +20,7 @@ internal sealed class ServerConnection : IDisposable
     private readonly RegionInfo?[] _regions = [];
     private readonly InterruptInfo?[] _interrupts = [];
     private readonly int _maxTransferBytes;
-    private readonly bool _postsWrites;
+    private bool _postsWrites;
     private DmaPump? _pump;
 
     /// <summary>Negotiates over a connected socket and asks what the device is.</summary>
@@ -47,16 +47,17 @@ internal sealed class ServerConnection : IDisposable
                 _channel.SetTimeout(handshake.Left);
             Capabilities server = _facts.Negotiate(out UnixSocket? twin);
             _twin = twin is null ? null : new TwinPump(twin, _channel, mappings, options);
-            _maxTransferBytes = (int)Math.Min(server.MaxDataTransferBytes ?? Protocol.DefaultDataTransferBytes, (ulong)options.MaxDataTransferBytes);
+            _maxTransferBytes = (int)Math.Min(
+                server.MaxDataTransferBytes ?? Protocol.DefaultDataTransferBytes, (ulong)options.MaxDataTransferBytes);
             int maxDescriptors = (int)Math.Min(server.MaxMessageDescriptors ?? 1, UnixSocket.MaxDescriptors);
             _interruptRequests = new InterruptRequests(_channel, name, maxDescriptors, _maxTransferBytes);
             Migration = new MigrationRequests(_channel, name, _maxTransferBytes);
             Info = _facts.AskDevice();
             _regions = new RegionInfo?[Info.RegionCount];
             _interrupts = new InterruptInfo?[Info.InterruptCount];
-            _postsWrites = options.PostedWrites && !HasMappableRegion();
+            _postsWrites = options.PostedWrites;
             if (server.WriteMultiple is true)
-                _multiWrites = new MultiWrites(_channel, name, _postsWrites);
+                _multiWrites = new MultiWrites(_channel, name);
             KeepAnswering();
         }
         catch
@@ -80,14 +81,22 @@ internal sealed class ServerConnection : IDisposable
     {
         if (region.Value >= (uint)_regions.Length)
             throw new VfioException($"info of {region}", _name, Errno.InvalidArgument, $"the device has {_regions.Length} regions");
-        return _regions[region.Value] ??= _facts.AskRegion(region);
+
+        // The answer to the first question comes after all that was posted before; from then on stores may go beside the socket.
+        RegionInfo info = _regions[region.Value] ??= _facts.AskRegion(region);
+        _postsWrites &= !info.IsMappable;
+        return info;
     }
 
     /// <summary>Describes a kind of interrupt; asked once.</summary>
     internal InterruptInfo GetInterrupt(InterruptIndex index)
     {
         if (index.Value >= (uint)_interrupts.Length)
-            throw new VfioException($"info of {index}", _name, Errno.InvalidArgument, $"the device has {_interrupts.Length} kinds of interrupt");
+        {
+            throw new VfioException(
+                $"info of {index}", _name, Errno.InvalidArgument, $"the device has {_interrupts.Length} kinds of interrupt");
+        }
+
         return _interrupts[index.Value] ??= _facts.AskInterrupt(index);
     }
 
@@ -100,7 +109,8 @@ internal sealed class ServerConnection : IDisposable
         while (destination.Length > 0)
         {
             RegionAccess access = Access(region, offset, destination.Length);
-            Errno error = _channel.Request(Command.RegionRead, Blittable.AsBytes(ref access), default, default, out ReadOnlySpan<byte> reply);
+            Errno error = _channel.Request(
+                Command.RegionRead, Blittable.AsBytes(ref access), default, default, out ReadOnlySpan<byte> reply);
             if (error != Errno.None)
                 throw Refused("read", region, offset, error);
             int count = (int)access.Count;
@@ -131,7 +141,7 @@ internal sealed class ServerConnection : IDisposable
     {
         if (_multiWrites is not null && writes.Length > 1)
         {
-            _multiWrites.Send(writes);
+            _multiWrites.Send(writes, _postsWrites);
             return;
         }
 
@@ -261,17 +271,6 @@ internal sealed class ServerConnection : IDisposable
             region?.File?.Dispose();
     }
 
-    private bool HasMappableRegion()
-    {
-        for (uint i = 0; i < (uint)_regions.Length; i++)
-        {
-            if (GetRegion(new RegionIndex(i)).IsMappable)
-                return true;
-        }
-
-        return false;
-    }
-
     private bool TryRing(RegionIndex region, ulong offset, ReadOnlySpan<byte> source)
     {
         if (source.Length > sizeof(ulong) || region.Value >= (uint)_regions.Length)
@@ -301,7 +300,8 @@ internal sealed class ServerConnection : IDisposable
             return;
         }
 
-        Errno error = _channel.Request(Command.RegionWrite, Blittable.AsBytes(ref access), source, default, out ReadOnlySpan<byte> reply);
+        Errno error = _channel.Request(
+            Command.RegionWrite, Blittable.AsBytes(ref access), source, default, out ReadOnlySpan<byte> reply);
         if (error != Errno.None)
             throw Refused("write", region, offset, error);
         Echo(Command.RegionWrite, access, reply, 0);

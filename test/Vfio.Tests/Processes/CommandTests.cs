@@ -5,7 +5,7 @@ namespace Vfio.Tests.Processes;
 /// <summary>The verbs as a user runs them.</summary>
 public sealed class CommandTests
 {
-    public static TheoryData<string> Verbs => ["demo", "ls", "show", "dump", "peek", "poke", "serve", "completion"];
+    public static TheoryData<string> Verbs => ["demo", "ls", "show", "dump", "peek", "poke", "serve", "bench", "completion"];
 
     [Theory]
     [MemberData(nameof(Verbs))]
@@ -53,6 +53,7 @@ public sealed class CommandTests
     [InlineData("peek", "model:edu")]
     [InlineData("nonsense")]
     [InlineData("serve", "model:edu")]
+    [InlineData("bench", "model:edu", "--seconds", "0")]
     [InlineData("serve", "model:edu", "--socket", "x", "--poll", "--spin", "5")]
     [InlineData("serve", "model:edu", "--socket", "x", "--spin", "-1")]
     [InlineData("show", "model:edu", "--from", "x")]
