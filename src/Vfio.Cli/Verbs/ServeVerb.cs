@@ -19,7 +19,7 @@ internal sealed class ServeVerb() : Verb("serve", "Lend a device to other progra
         new("vfio serve model:edu --socket /run/edu.sock --user alice", "to one user only"),
         new("vfio serve unix:/run/a.sock --socket /run/b.sock", "a proxy"),
         new("vfio serve model:edu --socket /run/edu.sock --handover /run/edu.next", "ready for a successor"),
-        new("vfio serve model:edu --take-over /run/edu.next --handover /run/edu.next", "which takes its socket over, and waits for the next one"),
+        new("vfio serve model:edu --take-over /run/edu.next --handover /run/edu.next", "which takes its socket over, and waits too"),
     ];
 
     /// <inheritdoc/>
@@ -28,7 +28,7 @@ internal sealed class ServeVerb() : Verb("serve", "Lend a device to other progra
         Argument<string> address = Words.Address();
         Option<string?> socket = new("--socket", "--socket-path") { Description = "Where to listen." };
         Option<int?> descriptor = new("--fd") { Description = "A descriptor that listens already, in place of --socket." };
-        Option<string?> takeOver = new("--take-over") { Description = "Where a server waits with --handover: go on with its socket." };
+        Option<string?> takeOver = new("--take-over") { Description = "Go on with the socket of a server that waits there." };
         Option<string?> handover = new("--handover") { Description = "Where a successor may ask for the socket, of the same user or root." };
         Option<string?> user = new("--user") { Description = "Who may connect, for root to say; otherwise this user and its group." };
         Option<double> patience = new("--patience")
@@ -56,7 +56,8 @@ internal sealed class ServeVerb() : Verb("serve", "Lend a device to other progra
         command.Add(verbose);
         command.Validators.Add(result =>
         {
-            int given = new object?[] { result.GetValue(socket), result.GetValue(descriptor), result.GetValue(takeOver) }.Count(value => value is not null);
+            object?[] places = [result.GetValue(socket), result.GetValue(descriptor), result.GetValue(takeOver)];
+            int given = places.Count(place => place is not null);
             if (given > 1 || (given == 0 && !SocketActivation.IsActivated))
                 result.AddError("Give one of --socket PATH, --fd NUMBER and --take-over PATH, or be started by a socket unit.");
             if (result.GetValue(spin) is not null && result.GetValue(poll))
@@ -68,7 +69,8 @@ internal sealed class ServeVerb() : Verb("serve", "Lend a device to other progra
         {
             using ILoggerFactory logging = CreateLogging(parsed.GetValue(verbose));
             TimeSpan wait = TimeSpan.FromSeconds(parsed.GetValue(patience));
-            VfioUserServerOptions options = WhereToListen(parsed.GetValue(socket), parsed.GetValue(descriptor), parsed.GetValue(takeOver)) with
+            VfioUserServerOptions options = WhereToListen(
+                parsed.GetValue(socket), parsed.GetValue(descriptor), parsed.GetValue(takeOver)) with
             {
                 HandshakeTimeout = wait,
                 MessageTimeout = wait,
@@ -88,7 +90,9 @@ internal sealed class ServeVerb() : Verb("serve", "Lend a device to other progra
     {
         if (predecessor is not null)
             return HandoverPoint.TakeOver(predecessor, TimeSpan.FromMinutes(1));
-        FileDescriptor? listener = descriptor is { } number ? FileDescriptor.Inherited(number) : path is null ? SocketActivation.TakeListener() : null;
+        FileDescriptor? listener = descriptor is { } number ? FileDescriptor.Inherited(number)
+            : path is null ? SocketActivation.TakeListener()
+            : null;
         return new VfioUserServerOptions { Path = path, Listener = listener };
     }
 

@@ -47,7 +47,8 @@ internal sealed class ServerConnection : IDisposable
                 _channel.SetTimeout(handshake.Left);
             Capabilities server = _facts.Negotiate(out UnixSocket? twin);
             _twin = twin is null ? null : new TwinPump(twin, _channel, mappings, options);
-            _maxTransferBytes = (int)Math.Min(server.MaxDataTransferBytes ?? Protocol.DefaultDataTransferBytes, (ulong)options.MaxDataTransferBytes);
+            _maxTransferBytes = (int)Math.Min(
+                server.MaxDataTransferBytes ?? Protocol.DefaultDataTransferBytes, (ulong)options.MaxDataTransferBytes);
             int maxDescriptors = (int)Math.Min(server.MaxMessageDescriptors ?? 1, UnixSocket.MaxDescriptors);
             _interruptRequests = new InterruptRequests(_channel, name, maxDescriptors, _maxTransferBytes);
             Migration = new MigrationRequests(_channel, name, _maxTransferBytes);
@@ -91,7 +92,11 @@ internal sealed class ServerConnection : IDisposable
     internal InterruptInfo GetInterrupt(InterruptIndex index)
     {
         if (index.Value >= (uint)_interrupts.Length)
-            throw new VfioException($"info of {index}", _name, Errno.InvalidArgument, $"the device has {_interrupts.Length} kinds of interrupt");
+        {
+            throw new VfioException(
+                $"info of {index}", _name, Errno.InvalidArgument, $"the device has {_interrupts.Length} kinds of interrupt");
+        }
+
         return _interrupts[index.Value] ??= _facts.AskInterrupt(index);
     }
 
@@ -104,7 +109,8 @@ internal sealed class ServerConnection : IDisposable
         while (destination.Length > 0)
         {
             RegionAccess access = Access(region, offset, destination.Length);
-            Errno error = _channel.Request(Command.RegionRead, Blittable.AsBytes(ref access), default, default, out ReadOnlySpan<byte> reply);
+            Errno error = _channel.Request(
+                Command.RegionRead, Blittable.AsBytes(ref access), default, default, out ReadOnlySpan<byte> reply);
             if (error != Errno.None)
                 throw Refused("read", region, offset, error);
             int count = (int)access.Count;
@@ -294,7 +300,8 @@ internal sealed class ServerConnection : IDisposable
             return;
         }
 
-        Errno error = _channel.Request(Command.RegionWrite, Blittable.AsBytes(ref access), source, default, out ReadOnlySpan<byte> reply);
+        Errno error = _channel.Request(
+            Command.RegionWrite, Blittable.AsBytes(ref access), source, default, out ReadOnlySpan<byte> reply);
         if (error != Errno.None)
             throw Refused("write", region, offset, error);
         Echo(Command.RegionWrite, access, reply, 0);

@@ -8,12 +8,21 @@ public sealed partial class VfioUserClient
     {
         ArgumentNullException.ThrowIfNull(mapping.Memory);
         const string Operation = "DMA_MAP";
-        if (mapping.Length == 0 || mapping.Length - 1 > ulong.MaxValue - mapping.Start.Value || mapping.Length > ulong.MaxValue - mapping.MemoryOffset)
+        if (mapping.Length == 0
+            || mapping.Length - 1 > ulong.MaxValue - mapping.Start.Value
+            || mapping.Length > ulong.MaxValue - mapping.MemoryOffset)
+        {
             throw new VfioException(Operation, Name, Errno.InvalidArgument, $"{mapping.Length} bytes at {mapping.Start} are no range");
+        }
+
         lock (_gate)
         {
             if (_mappings.Overlaps(mapping.Start, mapping.Length))
-                throw new VfioException(Operation, Name, Errno.Exists, $"part of {mapping.Length} bytes at {mapping.Start} is mapped already");
+            {
+                throw new VfioException(
+                    Operation, Name, Errno.Exists, $"part of {mapping.Length} bytes at {mapping.Start} is mapped already");
+            }
+
             _mappings.Add(mapping);
             bool mapped = false;
             try

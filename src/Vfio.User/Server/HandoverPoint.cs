@@ -27,7 +27,8 @@ public sealed class HandoverPoint : IDisposable
     /// <param name="path">Where it waits.</param>
     /// <param name="timeout">How long it may take.</param>
     /// <returns>Options that say where to listen.</returns>
-    /// <exception cref="VfioException">Nobody waits there (ECONNREFUSED, ENOENT), not in time (ETIMEDOUT), or it is no such server (EPROTO).</exception>
+    /// <exception cref="VfioException">Nobody waits there (ECONNREFUSED, ENOENT), not in time (ETIMEDOUT), or it is no such server
+    /// (EPROTO).</exception>
     public static VfioUserServerOptions TakeOver(string path, TimeSpan timeout)
     {
         using UnixSocket predecessor = UnixSocket.Connect(path);

@@ -19,8 +19,10 @@ public static class ServerTelemetry
 
     private static readonly ActivitySource Source = new(Name);
     private static readonly Meter Meter = new(Name);
-    private static readonly UpDownCounter<int> Sessions = Meter.CreateUpDownCounter<int>("vfio.user.sessions", "{session}", "Sessions of now");
-    private static readonly Counter<long> Messages = Meter.CreateCounter<long>("vfio.user.messages", "{message}", "Commands carried out or refused");
+    private static readonly UpDownCounter<int> Sessions =
+        Meter.CreateUpDownCounter<int>("vfio.user.sessions", "{session}", "Sessions of now");
+    private static readonly Counter<long> Messages =
+        Meter.CreateCounter<long>("vfio.user.messages", "{message}", "Commands carried out or refused");
     private static readonly Counter<long> Refusals = Meter.CreateCounter<long>("vfio.user.refusals", "{message}", "Commands refused");
 
     internal static Activity? StartSession()

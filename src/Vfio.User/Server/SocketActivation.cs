@@ -26,9 +26,12 @@ public static class SocketActivation
             Environment.SetEnvironmentVariable(variable, null);
         return count == 1
             ? FileDescriptor.Inherited(First)
-            : throw new VfioException("socket activation", "LISTEN_FDS", Errno.InvalidArgument, $"{count} sockets were passed; one server takes one");
+            : throw new VfioException(
+                "socket activation", "LISTEN_FDS", Errno.InvalidArgument, $"{count} sockets were passed; one server takes one");
     }
 
     private static int? Number(string variable) =>
-        int.TryParse(Environment.GetEnvironmentVariable(variable), NumberStyles.None, CultureInfo.InvariantCulture, out int number) ? number : null;
+        int.TryParse(Environment.GetEnvironmentVariable(variable), NumberStyles.None, CultureInfo.InvariantCulture, out int number)
+            ? number
+            : null;
 }

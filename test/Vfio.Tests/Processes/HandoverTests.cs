@@ -58,7 +58,8 @@ public sealed class HandoverTests : IDisposable
         string path = Path.Combine(_folder, "s");
         using UnixListener listener = UnixListener.Bind(path, UnixFileMode.UserRead | UnixFileMode.UserWrite);
         using FileDescriptor passed = listener.Descriptor.DuplicateForChildren();
-        string[] wrapper = ["bash", "-c", $"exec 3<&{passed.Number} {passed.Number}<&-; LISTEN_PID=$$ LISTEN_FDS=1 exec \"$@\"", "activate"];
+        string script = $"exec 3<&{passed.Number} {passed.Number}<&-; LISTEN_PID=$$ LISTEN_FDS=1 exec \"$@\"";
+        string[] wrapper = ["bash", "-c", script, "activate"];
         using ServerProcess server = ServerProcess.At(wrapper);
         using (VfioUserClient client = VfioUserClient.Connect(path))
             client.Reset();

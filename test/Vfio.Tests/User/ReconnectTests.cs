@@ -98,7 +98,8 @@ public sealed class ReconnectTests : IDisposable
         using EventFd one = EventFd.Create();
         using EventFd other = EventFd.Create();
         using VfioUserClient client = VfioUserClient.Connect(SocketPath, Patient);
-        client.SetInterrupts(InterruptRequest.Bind(InterruptIndex.Msix, InterruptAction.Trigger, 1, [one.Descriptor, null, null, other.Descriptor]));
+        FileDescriptor?[] events = [one.Descriptor, null, null, other.Descriptor];
+        client.SetInterrupts(InterruptRequest.Bind(InterruptIndex.Msix, InterruptAction.Trigger, 1, events));
         client.SetInterrupts(InterruptRequest.ForAll(InterruptIndex.Msix, InterruptAction.Mask, 4, 1));
         PlainFunction next = new(description);
         Restart(next);
@@ -173,7 +174,8 @@ public sealed class ReconnectTests : IDisposable
     public void A_server_that_stays_away_is_given_up_in_time()
     {
         Serve(new BellFunction());
-        using VfioUserClient client = VfioUserClient.Connect(SocketPath, new VfioUserClientOptions { ReconnectTimeout = TimeSpan.FromMilliseconds(200) });
+        VfioUserClientOptions options = new() { ReconnectTimeout = TimeSpan.FromMilliseconds(200) };
+        using VfioUserClient client = VfioUserClient.Connect(SocketPath, options);
         _servers[^1].Dispose();
         VfioException refusal = Assert.Throws<VfioException>(client.Reset);
         Assert.True(refusal.Errno is Errno.TimedOut or Errno.ConnectionReset, refusal.Message);
@@ -184,7 +186,8 @@ public sealed class ReconnectTests : IDisposable
     public void A_client_that_waits_can_be_disposed()
     {
         Serve(new BellFunction());
-        VfioUserClient client = VfioUserClient.Connect(SocketPath, new VfioUserClientOptions { ReconnectTimeout = Timeout.InfiniteTimeSpan });
+        VfioUserClientOptions options = new() { ReconnectTimeout = Timeout.InfiniteTimeSpan };
+        VfioUserClient client = VfioUserClient.Connect(SocketPath, options);
         _servers[^1].Dispose();
         Thread reader = new(() => Assert.Throws<VfioException>(() => Read(client, 0)));
         reader.Start();
