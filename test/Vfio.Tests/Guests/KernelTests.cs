@@ -35,7 +35,7 @@ public sealed class KernelTests : IDisposable
         Agent.Do($"(echo open; sleep 1000) | {Command($"demo-user {Edu}")} >/tmp/open.log 2>&1 &");
         Agent.WaitFor("grep -q possible /tmp/open.log");
         Assert.Contains("open in dotnet", Refused($"unbind {Edu}"));
-        Agent.Do("pkill sleep");
+        Agent.Do("kill $(pidof sleep)");
         Agent.WaitFor("! pidof dotnet >/dev/null");
 
         Assert.Contains($"{Edu} has no driver", Vfio($"unbind {Edu}"));
