@@ -33,6 +33,19 @@ internal static class Expect
             return Outcome.Pass(reply.IsRefusal ? $"refused: {reply.Refusal}" : "accepted");
         });
 
+    /// <summary>A conversation that the specification allows and that some peers are known not to hold: a failure is a note.</summary>
+    internal static Check Habit(string name, string section, string rule, Func<Trial, Outcome> attempt) => new(name, section, rule, trial =>
+    {
+        try
+        {
+            return attempt(trial);
+        }
+        catch (CheckEndedException ended) when (ended.Outcome.Verdict == Verdict.Violation)
+        {
+            return Outcome.Differs(ended.Outcome.Reason);
+        }
+    });
+
     /// <summary>A request whose argsz has no room for the fixed reply: refused, or answered by no more than it has room for.</summary>
     internal static Check Fits(string name, string section, uint argSize, Func<Peer, uint, Request> make) =>
         new(name, section, $"argsz {argSize} is the most that the reply's payload may have: the request is refused or the reply fits.",

@@ -10,6 +10,7 @@ internal sealed class ServerUnderTest : IDisposable
     private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(10);
     private readonly ConformanceOptions _options;
     private Process? _process;
+    private int? _exitCode;
 
     internal ServerUnderTest(ConformanceOptions options) => _options = options;
 
@@ -50,14 +51,16 @@ internal sealed class ServerUnderTest : IDisposable
     /// <summary>Why the server ended since the last call, where that is more than the end of its client explains; null otherwise.</summary>
     internal string? TakeDeath()
     {
-        if (_process is null || !(EndsWithClient ? _process.WaitForExit(_options.Timeout) : _process.HasExited))
-            return null;
-        int code = _process.ExitCode;
-        _process.Dispose();
-        _process = null;
-        if (code > FirstSignalCode)
-            return $"the server was ended by signal {code - FirstSignalCode}";
-        return EndsWithClient ? null : $"the server ended with code {code}";
+        if (_process is not null && (EndsWithClient ? _process.WaitForExit(_options.Timeout) : _process.HasExited))
+            NoteEnd(_process);
+        int? code = _exitCode;
+        _exitCode = null;
+        return code switch
+        {
+            null => null,
+            > FirstSignalCode => $"the server was ended by signal {code - FirstSignalCode}",
+            _ => EndsWithClient ? null : $"the server ended with code {code}",
+        };
     }
 
     /// <summary>Ends a server that was started here.</summary>
@@ -68,13 +71,22 @@ internal sealed class ServerUnderTest : IDisposable
         _process?.Dispose();
     }
 
+    private void NoteEnd(Process ended)
+    {
+        _exitCode ??= ended.ExitCode;
+        ended.Dispose();
+        _process = null;
+    }
+
     private string HowItEnded() => _process is { HasExited: true } ? $"; its command ended with code {_process.ExitCode}" : "";
 
     private void Start()
     {
         if (_options.ServerCommand is null || _process is { HasExited: false })
             return;
-        _process?.Dispose();
+        // A check may connect again after it ended the server: what ended first is what the check is told.
+        if (_process is not null)
+            NoteEnd(_process);
         File.Delete(_options.Path);
         ProcessStartInfo start = new("/bin/sh", ["-c", $"exec {_options.ServerCommand}"])
         {

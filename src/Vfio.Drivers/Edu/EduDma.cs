@@ -1,4 +1,3 @@
-using System.Security.Cryptography;
 using static Vfio.Drivers.Edu.EduRegisters;
 
 namespace Vfio.Drivers.Edu;
@@ -75,7 +74,7 @@ internal sealed class EduDma(PciDevice device, Bar registers, EduEvents events)
         // What nobody can have in memory goes into the device's buffer first: if it is still there, the read was
         // refused. Some lenders refuse with zeros or ones instead.
         Span<byte> mark = stackalloc byte[destination.Length];
-        RandomNumberGenerator.Fill(mark);
+        Random.Shared.NextBytes(mark);
         _scratch.Write(0, mark);
         Move(_scratch.Start, 0, destination.Length, toMemory: false);
         Move(address, 0, destination.Length, toMemory: false);

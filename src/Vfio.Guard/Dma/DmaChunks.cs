@@ -21,10 +21,24 @@ internal sealed class DmaChunks
         return chunk >= 0;
     }
 
-    /// <summary>Whether a mapping, remembered from before, is there and holds an address.</summary>
-    internal bool Holds(DmaPosition position, ulong address) =>
-        position.Chunk < _chunkCount && position.Index < _chunks[position.Chunk].Count
-        && address - StartOf(position) < EntryAt(position).Length;
+    /// <summary>Gets a mapping, remembered from before perhaps, if it is there and holds an address.</summary>
+    /// <param name="position">Where it stands.</param>
+    /// <param name="address">The address.</param>
+    /// <param name="into">How far into the mapping the address is, in bytes.</param>
+    /// <param name="entry">The mapping.</param>
+    internal bool TryGet(DmaPosition position, ulong address, out ulong into, out DmaEntry entry)
+    {
+        into = 0;
+        entry = default;
+        if (position.Chunk >= _chunkCount)
+            return false;
+        DmaChunk chunk = _chunks[position.Chunk];
+        if (position.Index >= chunk.Count)
+            return false;
+        into = address - chunk.StartOf(position.Index);
+        entry = chunk[position.Index];
+        return into < entry.Length;
+    }
 
     internal ulong StartOf(DmaPosition position) => _chunks[position.Chunk].StartOf(position.Index);
 

@@ -149,9 +149,16 @@ public sealed class DmaTable
             int count = source.Length;
             Errno error = Find(lane, at, DmaAccess.Write, ref count, out DmaMemory? memory, out ulong offset);
             if (error == Errno.None && memory!.Shared is not null)
-                error = WriteInside(lane, memory, at, offset, source[..count]);
+            {
+                error = _log is { } log
+                    ? WriteAndLog(lane, memory, log, at, offset, source[..count])
+                    : WriteInside(lane, memory, offset, source[..count]);
+            }
             else
+            {
                 error = Leave(lane, error, memory, at, count) ?? WriteOutside(memory!, at, offset, source[..count]);
+            }
+
             if (error != Errno.None)
                 return error;
             source = source[count..];
@@ -163,44 +170,18 @@ public sealed class DmaTable
         return Errno.None;
     }
 
-    /// <summary>Looks a range up as the device, and touches none of it.</summary>
-    /// <param name="address">First address.</param>
-    /// <param name="length">Size of the range in bytes.</param>
-    /// <param name="access">What must be allowed there; <see cref="DmaAccess.None"/> for nothing in particular.</param>
-    /// <param name="segments">How many mappings it lies in; on an error, those before the byte at fault.</param>
-    /// <returns>EFAULT: part of the range is not mapped, or wraps; EACCES: part of it does not allow that.</returns>
-    public Errno Translate(Iova address, ulong length, DmaAccess access, out int segments)
-    {
-        ulong at = address.Value;
-        segments = 0;
-        int lane = _gate.EnterRead();
-        try
-        {
-            while (length > 0)
-            {
-                Errno error = Locate(lane, at, access, out DmaPosition position);
-                if (error != Errno.None)
-                    return error;
-                ulong count = Math.Min(length, _chunks.EntryAt(position).Length - (at - _chunks.StartOf(position)));
-                segments++;
-                length -= count;
-                at = unchecked(at + count);
-                if (at == 0 && length > 0)
-                    return Errno.BadAddress;
-            }
-
-            return Errno.None;
-        }
-        finally
-        {
-            _gate.ExitRead(lane);
-        }
-    }
-
     /// <summary>Starts to record which pages are written; they are of <see cref="PageBytes"/>.</summary>
     /// <returns>EINVAL: it has been started.</returns>
-    public Errno StartLog() =>
-        Interlocked.CompareExchange(ref _log, new DirtyLog(), null) is null ? Errno.None : Errno.InvalidArgument;
+    public Errno StartLog()
+    {
+        if (Interlocked.CompareExchange(ref _log, new DirtyLog(), null) is not null)
+            return Errno.InvalidArgument;
+
+        // Whoever writes without knowing of the log is done when this returns.
+        _gate.EnterWrite();
+        _gate.ExitWrite();
+        return Errno.None;
+    }
 
     /// <summary>Stops recording, and forgets.</summary>
     public void StopLog() => _log = null;
@@ -243,6 +224,40 @@ public sealed class DmaTable
         return isRight ? _log : null;
     }
 
+    /// <summary>Looks a range up as the device, and touches none of it.</summary>
+    /// <param name="address">First address.</param>
+    /// <param name="length">Size of the range in bytes.</param>
+    /// <param name="access">What must be allowed there; <see cref="DmaAccess.None"/> for nothing in particular.</param>
+    /// <param name="segments">How many mappings it lies in; on an error, those before the byte at fault.</param>
+    /// <returns>EFAULT: part of the range is not mapped, or wraps; EACCES: part of it does not allow that.</returns>
+    public Errno Translate(Iova address, ulong length, DmaAccess access, out int segments)
+    {
+        ulong at = address.Value;
+        segments = 0;
+        int lane = _gate.EnterRead();
+        try
+        {
+            while (length > 0)
+            {
+                Errno error = Locate(lane, at, access, out ulong into, out DmaEntry entry);
+                if (error != Errno.None)
+                    return error;
+                ulong count = Math.Min(length, entry.Length - into);
+                segments++;
+                length -= count;
+                at = unchecked(at + count);
+                if (at == 0 && length > 0)
+                    return Errno.BadAddress;
+            }
+
+            return Errno.None;
+        }
+        finally
+        {
+            _gate.ExitRead(lane);
+        }
+    }
+
     private static bool IsRange(ulong start, ulong length) =>
         length != 0 && ((start | length) & (PageBytes - 1)) == 0 && length - 1 <= ulong.MaxValue - start;
 
@@ -262,11 +277,9 @@ public sealed class DmaTable
     {
         memory = null;
         offset = 0;
-        Errno error = Locate(lane, address, access, out DmaPosition position);
+        Errno error = Locate(lane, address, access, out ulong into, out DmaEntry entry);
         if (error != Errno.None)
             return error;
-        ref readonly DmaEntry entry = ref _chunks.EntryAt(position);
-        ulong into = address - _chunks.StartOf(position);
         memory = entry.Memory;
         int most = memory.Shared is null ? count : Math.Min(count, MaxCopyBytes);
         count = (int)Math.Min((ulong)most, entry.Length - into);
@@ -275,19 +288,18 @@ public sealed class DmaTable
     }
 
     /// <summary>Finds the mapping that holds an address and allows an access; inside the gate.</summary>
-    private Errno Locate(int lane, ulong address, DmaAccess access, out DmaPosition position)
+    private Errno Locate(int lane, ulong address, DmaAccess access, out ulong into, out DmaEntry entry)
     {
         ref long hint = ref _gate.NoteOf(lane);
         long remembered = Volatile.Read(ref hint);
-        position = new((int)(remembered >> 32), (int)remembered);
-        if (!_chunks.Holds(position, address))
+        if (!_chunks.TryGet(new DmaPosition((int)(remembered >> 32), (int)remembered), address, out into, out entry))
         {
-            if (!_chunks.TryFindUpTo(address, out position) || !_chunks.Holds(position, address))
+            if (!_chunks.TryFindUpTo(address, out DmaPosition position) || !_chunks.TryGet(position, address, out into, out entry))
                 return Errno.BadAddress;
             Volatile.Write(ref hint, (long)position.Chunk << 32 | (uint)position.Index);
         }
 
-        return (_chunks.EntryAt(position).Access & access) == access ? Errno.None : Errno.AccessDenied;
+        return (entry.Access & access) == access ? Errno.None : Errno.AccessDenied;
     }
 
     private Errno ReadInside(int lane, DmaMemory memory, ulong offset, Span<byte> destination)
@@ -302,7 +314,19 @@ public sealed class DmaTable
         }
     }
 
-    private Errno WriteInside(int lane, DmaMemory memory, ulong at, ulong offset, ReadOnlySpan<byte> source)
+    private Errno WriteInside(int lane, DmaMemory memory, ulong offset, ReadOnlySpan<byte> source)
+    {
+        try
+        {
+            return memory.Write(offset, source);
+        }
+        finally
+        {
+            _gate.ExitRead(lane);
+        }
+    }
+
+    private Errno WriteAndLog(int lane, DmaMemory memory, DirtyLog log, ulong at, ulong offset, ReadOnlySpan<byte> source)
     {
         try
         {
@@ -311,7 +335,7 @@ public sealed class DmaTable
         finally
         {
             // After the write: whoever reads the report and then the page must find the bytes.
-            _log?.Mark(at, source.Length);
+            log.Mark(at, source.Length);
             _gate.ExitRead(lane);
         }
     }

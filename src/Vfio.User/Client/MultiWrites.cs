@@ -6,23 +6,24 @@ namespace Vfio.User;
 /// <remarks>Guarded by the client's gate.</remarks>
 /// <param name="channel">The connection.</param>
 /// <param name="name">The server's address, for messages.</param>
-/// <param name="isPosted">Whether to ask for no reply.</param>
-internal sealed class MultiWrites(ClientChannel channel, string name, bool isPosted)
+internal sealed class MultiWrites(ClientChannel channel, string name)
 {
     private readonly byte[] _body = new byte[WriteMultiMessage.MaxSent * Blittable.SizeOf<SingleWrite>()];
 
     /// <summary>Sends the writes, in as few messages as can be.</summary>
-    internal void Send(ReadOnlySpan<SmallWrite> writes)
+    /// <param name="writes">In this order.</param>
+    /// <param name="isPosted">Whether to ask for no reply.</param>
+    internal void Send(ReadOnlySpan<SmallWrite> writes, bool isPosted)
     {
         while (writes.Length > 0)
         {
             int count = Math.Min(writes.Length, WriteMultiMessage.MaxSent);
-            SendOnce(writes[..count]);
+            SendOnce(writes[..count], isPosted);
             writes = writes[count..];
         }
     }
 
-    private void SendOnce(ReadOnlySpan<SmallWrite> writes)
+    private void SendOnce(ReadOnlySpan<SmallWrite> writes, bool isPosted)
     {
         int bytes = 0;
         foreach (SmallWrite write in writes)

@@ -20,7 +20,7 @@ internal static class RegionInfoReply
     internal static bool TryRead(ReadOnlySpan<byte> body, uint index, out RegionInfoMessage message, out MappableArea[] areas)
     {
         areas = [];
-        if (!Blittable.TryRead(body, out message) || message.Index != index)
+        if (!Blittable.TryRead(body, out message) || message.Index != index || !IsInsideFile(message))
             return false;
         uint at = (message.Flags & RegionInfoMessage.HasCapabilities) != 0 ? message.CapabilityOffset : 0;
         uint least = (uint)Blittable.SizeOf<RegionInfoMessage>();
@@ -37,6 +37,11 @@ internal static class RegionInfoReply
 
         return true;
     }
+
+    /// <summary>Whether a region that can be mapped ends at an offset that a file can have (<c>off_t</c>).</summary>
+    private static bool IsInsideFile(in RegionInfoMessage message) =>
+        ((RegionFlags)message.Flags & RegionFlags.Map) == 0
+        || (message.Offset <= long.MaxValue && message.Size <= long.MaxValue - message.Offset);
 
     private static bool TryReadAreas(ReadOnlySpan<byte> body, ulong regionLength, out MappableArea[] areas)
     {

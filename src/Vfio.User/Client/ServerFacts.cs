@@ -1,4 +1,5 @@
 using Vfio.Native;
+using Vfio.Pci;
 
 namespace Vfio.User;
 
@@ -9,6 +10,8 @@ namespace Vfio.User;
 /// <param name="options">Limits.</param>
 internal sealed class ServerFacts(ClientChannel channel, string name, VfioUserClientOptions options)
 {
+    private bool _isPci;
+
     /// <summary>VERSION: agrees on a version.</summary>
     /// <param name="twin">The socket for the server's own commands; null when the server has none. The caller owns it.</param>
     /// <returns>What the server says it can do.</returns>
@@ -53,6 +56,7 @@ internal sealed class ServerFacts(ClientChannel channel, string name, VfioUserCl
             throw new VfioException("DEVICE_GET_INFO", name, error);
         if (!Blittable.TryRead(reply, out DeviceInfoMessage info))
             throw channel.Break(Errno.Protocol, "its DEVICE_GET_INFO is too short");
+        _isPci = info.Flags.HasFlag(DeviceFlags.Pci);
         return info.RegionCount > Protocol.MaxIndexes || info.InterruptCount > Protocol.MaxIndexes
             ? throw channel.Break(Errno.Protocol, $"it claims {info.RegionCount} regions and {info.InterruptCount} kinds of interrupt")
             : new DeviceInfo(info.Flags, (int)info.RegionCount, (int)info.InterruptCount);
@@ -71,7 +75,9 @@ internal sealed class ServerFacts(ClientChannel channel, string name, VfioUserCl
             Errno error = channel.Request(
                 Command.DeviceGetRegionInfo, Blittable.AsBytes(ref request), default, default, kept, out ReadOnlySpan<byte> reply);
             FileDescriptor? file = kept.Take();
-            if (error != Errno.None || !RegionInfoReply.TryRead(reply, region.Value, out RegionInfoMessage message, out MappableArea[] areas))
+            if (error != Errno.None
+                || !RegionInfoReply.TryRead(reply, region.Value, out RegionInfoMessage message, out MappableArea[] areas)
+                || (_isPci && region == RegionIndex.Config && message.Size > ConfigSpace.ExtendedLength))
             {
                 file?.Dispose();
                 throw error != Errno.None
@@ -103,7 +109,7 @@ internal sealed class ServerFacts(ClientChannel channel, string name, VfioUserCl
         Errno error = channel.Request(Command.DeviceGetIrqInfo, Blittable.AsBytes(ref message), default, default, out ReadOnlySpan<byte> reply);
         if (error != Errno.None)
             throw new VfioException($"info of {index}", name, error);
-        return !Blittable.TryRead(reply, out IrqInfoMessage info) || info.Index != index.Value || info.Count > int.MaxValue
+        return !Blittable.TryRead(reply, out IrqInfoMessage info) || info.Index != index.Value || info.Count > Protocol.MaxVectors
             ? throw channel.Break(Errno.Protocol, $"its info of {index} contradicts itself")
             : new InterruptInfo(index, (int)info.Count, info.Flags);
     }

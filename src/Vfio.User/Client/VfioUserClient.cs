@@ -28,7 +28,7 @@ public sealed partial class VfioUserClient : IVfioDevice
     private readonly TwinPump? _twin;
     private readonly MultiWrites? _multiWrites;
     private readonly int _maxTransferBytes;
-    private readonly bool _postsWrites;
+    private bool _postsWrites;
     private DmaPump? _pump;
     private int _disposed;
 
@@ -58,9 +58,9 @@ public sealed partial class VfioUserClient : IVfioDevice
             Info = _facts.AskDevice();
             _regions = new RegionInfo?[Info.RegionCount];
             _interrupts = new InterruptInfo?[Info.InterruptCount];
-            _postsWrites = _options.PostedWrites && !HasMappableRegion();
+            _postsWrites = _options.PostedWrites;
             if (server.WriteMultiple is true)
-                _multiWrites = new MultiWrites(_channel, name, _postsWrites);
+                _multiWrites = new MultiWrites(_channel, name);
             KeepPump();
         }
         catch
@@ -93,7 +93,12 @@ public sealed partial class VfioUserClient : IVfioDevice
         if (region.Value >= (uint)_regions.Length)
             throw new VfioException($"info of {region}", Name, Errno.InvalidArgument, $"the device has {_regions.Length} regions");
         lock (_gate)
-            return _regions[region.Value] ??= _facts.AskRegion(region);
+        {
+            // The answer to the first question comes after all that was posted before; from then on stores may go beside the socket.
+            RegionInfo info = _regions[region.Value] ??= _facts.AskRegion(region);
+            _postsWrites &= !info.IsMappable;
+            return info;
+        }
     }
 
     /// <inheritdoc/>
@@ -159,7 +164,7 @@ public sealed partial class VfioUserClient : IVfioDevice
         {
             if (_multiWrites is not null && writes.Length > 1)
             {
-                _multiWrites.Send(writes);
+                _multiWrites.Send(writes, _postsWrites);
                 return;
             }
 
@@ -224,17 +229,6 @@ public sealed partial class VfioUserClient : IVfioDevice
             _doorbells.Dispose();
             CloseRegions();
         }
-    }
-
-    private bool HasMappableRegion()
-    {
-        for (uint i = 0; i < (uint)_regions.Length; i++)
-        {
-            if (GetRegion(new RegionIndex(i)).IsMappable)
-                return true;
-        }
-
-        return false;
     }
 
     private bool TryRing(RegionIndex region, ulong offset, ReadOnlySpan<byte> source)

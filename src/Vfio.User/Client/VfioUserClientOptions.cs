@@ -8,7 +8,7 @@ public sealed record VfioUserClientOptions
     public TimeSpan Timeout { get; init; } = System.Threading.Timeout.InfiniteTimeSpan;
 
     /// <summary>Send region writes without asking for a reply: they cost one system call, stay in order with all other messages, and
-    /// their errors are lost. Done only while no region of the device can be mapped, for a store could overtake a message.</summary>
+    /// their errors are lost. Ends when the caller asks for a region that can be mapped, for its stores could overtake messages.</summary>
     public bool PostedWrites { get; init; }
 
     /// <summary>Answer the server's DMA_READ and DMA_WRITE by a thread of their own, even while all memory that is mapped was passed

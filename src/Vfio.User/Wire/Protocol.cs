@@ -29,4 +29,7 @@ public static class Protocol
 
     /// <summary>Regions, or kinds of interrupt, that a server may claim to have.</summary>
     internal const int MaxIndexes = 256;
+
+    /// <summary>Vectors of one kind that a server may claim to have; MSI-X, the largest kind, has 2048.</summary>
+    internal const int MaxVectors = 65536;
 }

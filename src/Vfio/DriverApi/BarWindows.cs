@@ -14,7 +14,7 @@ internal sealed class BarWindows : IDisposable
         _windows = [];
 
         // A store to a read-only mapping would end the process; as a message it is an error.
-        if (!region.IsMappable || !region.Flags.HasFlag(RegionFlags.Write) || !IsSafe(region.File!))
+        if (!region.IsMappable || !region.Flags.HasFlag(RegionFlags.Write) || !IsSafe(region))
             return;
         IReadOnlyList<MappableArea> areas = region.MappableAreas.Count > 0 ? region.MappableAreas : [new(0, region.Length)];
         try
@@ -57,9 +57,14 @@ internal sealed class BarWindows : IDisposable
             window.Memory.Dispose();
     }
 
-    // A server that truncates the file of its region would end this process with SIGBUS; the kernel's device files
-    // are no regular files and give pages for as long as they are mapped.
-    private static bool IsSafe(FileDescriptor file) => FileIdentity.Of(file) is { IsRegular: false } or { CannotShrink: true };
+    // A touch past the end of a file would end this process with SIGBUS, so the region lies inside its file, which cannot be
+    // truncated; the kernel's device files are no regular files and give pages for as long as they are mapped.
+    private static bool IsSafe(RegionInfo region)
+    {
+        FileIdentity file = FileIdentity.Of(region.File!);
+        return !file.IsRegular
+            || (file.CannotShrink && region.FileOffset <= file.LengthBytes && region.Length <= file.LengthBytes - region.FileOffset);
+    }
 
     private readonly record struct Window(ulong Start, SharedMemory Memory);
 }

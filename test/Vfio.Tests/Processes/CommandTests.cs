@@ -5,7 +5,7 @@ namespace Vfio.Tests.Processes;
 /// <summary>The verbs as a user runs them.</summary>
 public sealed class CommandTests
 {
-    public static TheoryData<string> Verbs => ["demo", "ls", "show", "dump", "peek", "poke", "serve", "nvme", "completion"];
+    public static TheoryData<string> Verbs => ["demo", "ls", "show", "dump", "peek", "poke", "serve", "bench", "nvme", "completion"];
 
     [Theory]
     [MemberData(nameof(Verbs))]
@@ -57,6 +57,7 @@ public sealed class CommandTests
     [InlineData("nvme", "model:nvme")]
     [InlineData("nvme", "model:nvme", "write", "/dev/null")]
     [InlineData("nvme", "model:nvme", "bench", "--depth", "0")]
+    [InlineData("bench", "model:edu", "--seconds", "0")]
     [InlineData("serve", "model:edu", "--socket", "x", "--poll", "--spin", "5")]
     [InlineData("serve", "model:edu", "--socket", "x", "--spin", "-1")]
     [InlineData("show", "model:edu", "--from", "x")]

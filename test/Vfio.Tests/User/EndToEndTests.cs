@@ -147,10 +147,12 @@ public sealed class EndToEndTests
     }
 
     [Fact]
-    public void Writes_are_not_posted_where_a_region_can_be_mapped()
+    public void Writes_are_not_posted_once_a_region_that_can_be_mapped_was_asked_for()
     {
         using TestServer server = new();
         using VfioUserClient client = server.ConnectClient(new VfioUserClientOptions { PostedWrites = true });
+        client.WriteRegion(RegionIndex.Rom, 0, [1]);
+        Assert.Contains(Enumerable.Range(0, RegionIndex.PciCount), region => client.GetRegion(new RegionIndex((uint)region)).IsMappable);
         VfioException refusal = Assert.Throws<VfioException>(() => client.WriteRegion(RegionIndex.Rom, 0, [1]));
         Assert.Equal(Errno.AccessDenied, refusal.Errno);
     }

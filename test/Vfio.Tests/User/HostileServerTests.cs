@@ -15,6 +15,11 @@ public sealed class HostileServerTests
         { "a higher minor version", id => RawPeer.Message(id, 1, 1, (ushort)0, (ushort)2) },
         { "no version", id => RawPeer.Message(id, 1, 1) },
         { "no JSON", id => RawPeer.Message(id, 1, 1, (ushort)0, (ushort)1, "{]\0") },
+        { "max_msg_fds as text", id => RawPeer.Message(id, 1, 1, (ushort)0, (ushort)1, "{\"capabilities\":{\"max_msg_fds\":\"8\"}}\0") },
+        { "max_data_xfer_size as a list", id => RawPeer.Message(id, 1, 1, (ushort)0, (ushort)1, "{\"capabilities\":{\"max_data_xfer_size\":[]}}\0") },
+        { "a negative limit", id => RawPeer.Message(id, 1, 1, (ushort)0, (ushort)1, "{\"capabilities\":{\"max_dma_maps\":-1}}\0") },
+        { "capabilities as a number", id => RawPeer.Message(id, 1, 1, (ushort)0, (ushort)1, "{\"capabilities\":7}\0") },
+        { "no NUL", id => RawPeer.Message(id, 1, 1, (ushort)0, (ushort)1, "{\"capabilities\":{}}") },
         { "no data at all", id => RawPeer.Message(id, 1, 1, (ushort)0, (ushort)1, "{\"capabilities\":{\"max_data_xfer_size\":0}}\0") },
         { "another id", id => RawPeer.Message((ushort)(id + 1), 1, 1, (ushort)0, (ushort)1) },
         { "another command", id => RawPeer.Message(id, 2, 1, (ushort)0, (ushort)1) },
@@ -143,6 +148,9 @@ public sealed class HostileServerTests
         { "an area that wraps", [80, 15, 0, 32, 65536ul, 0ul, (ushort)1, (ushort)1, 0, 1, 0, 4096ul, 0xfffffffffffff000ul] },
         { "areas that overlap", [80, 15, 0, 32, 65536ul, 0ul, (ushort)1, (ushort)1, 0, 2, 0, 0ul, 8192ul, 4096ul, 4096ul] },
         { "an empty area", [80, 15, 0, 32, 65536ul, 0ul, (ushort)1, (ushort)1, 0, 1, 0, 0ul, 0ul] },
+        { "a file offset that wraps", [32, 7, 0, 0, 65536ul, 0xfffffffffffff000ul] },
+        { "a file offset that no file has", [32, 7, 0, 0, 65536ul, 1ul << 63] },
+        { "a mappable size that no file has", [32, 7, 0, 0, ulong.MaxValue, 0ul] },
         { "half a page", [80, 15, 0, 32, 65536ul, 0ul, (ushort)1, (ushort)1, 0, 1, 0, 0ul, 2048ul] },
     };
 
@@ -157,6 +165,223 @@ public sealed class HostileServerTests
         VfioException refusal = Assert.Throws<VfioException>(() => opened.Client.GetRegion(new RegionIndex(0)));
         Assert.True(refusal.Errno == Errno.Protocol, $"{what}: {refusal.Message}");
         Assert.Equal(1, OpenDescriptors.OfMemoryFile(name));
+    }
+
+    [Fact]
+    public void A_config_space_larger_than_PCI_has_is_EPROTO()
+    {
+        using OpenedClient opened = new();
+        opened.Serve(server => server.Send(RawPeer.Message(server.Receive().Id, 5, 1, 32, 3, 7, 0, 1ul << 60, 0ul)));
+        Assert.Equal(Errno.Protocol, Assert.Throws<VfioException>(() => opened.Client.GetRegion(RegionIndex.Config)).Errno);
+    }
+
+    [Theory]
+    [InlineData(2u, 65537u)]
+    [InlineData(2u, 0x7fffffffu)]
+    [InlineData(2u, uint.MaxValue)]
+    [InlineData(1u, 4u)]
+    public void More_vectors_than_can_be_or_another_index_are_EPROTO(uint index, uint count)
+    {
+        using OpenedClient opened = new();
+        opened.Serve(server => server.Send(RawPeer.Message(server.Receive().Id, 7, 1, 16, 1, index, count)));
+        Assert.Equal(Errno.Protocol, Assert.Throws<VfioException>(() => opened.Client.GetInterrupt(InterruptIndex.Msix)).Errno);
+    }
+
+    [Fact]
+    public void An_interrupt_info_that_is_too_short_is_EPROTO()
+    {
+        using OpenedClient opened = new();
+        opened.Serve(server => server.Send(RawPeer.Message(server.Receive().Id, 7, 1, 16, 1, 2)));
+        Assert.Equal(Errno.Protocol, Assert.Throws<VfioException>(() => opened.Client.GetInterrupt(InterruptIndex.Msix)).Errno);
+    }
+
+    [Theory]
+    [InlineData(0u)]
+    [InlineData(16u)]
+    [InlineData(0xffffffffu)]
+    public void An_argsz_of_the_reply_that_lies_about_a_region_is_not_followed_for_ever(uint argSize)
+    {
+        using OpenedClient opened = new();
+        opened.Serve(server => server.Send(RawPeer.Message(server.Receive().Id, 5, 1, argSize, 3, 0, 0, 4096ul, 0ul)));
+        Assert.Equal(4096ul, opened.Client.GetRegion(RegionIndex.Bar0).Length);
+    }
+
+    [Fact]
+    public void A_server_that_always_needs_more_room_is_asked_a_bounded_number_of_times()
+    {
+        using OpenedClient opened = new();
+        int asked = 0;
+        opened.Serve(server =>
+        {
+            uint size;
+            do
+            {
+                RawPeer.Reply request = server.Receive();
+                asked++;
+                size = request.U32(0) + 4096;
+                server.Send(RawPeer.Message(request.Id, 5, 1, size, 3, 0, 0, 4096ul, 0ul));
+            }
+            while (size <= 65536);
+        });
+        Assert.Equal(4096ul, opened.Client.GetRegion(RegionIndex.Bar0).Length);
+        Assert.InRange(asked, 2, 17);
+    }
+
+    [Theory]
+    [InlineData(13, 1)]
+    [InlineData(9, 0)]
+    public void A_reply_that_nobody_asked_for_breaks_the_connection(int command, int idOffset)
+    {
+        using OpenedClient opened = new();
+        opened.Serve(server => server.Send(RawPeer.Message((ushort)(server.Receive().Id + idOffset), (ushort)command, 1)));
+        Assert.Equal(Errno.Protocol, Assert.Throws<VfioException>(opened.Client.Reset).Errno);
+        Assert.Equal(Errno.Protocol, Assert.Throws<VfioException>(opened.Client.Reset).Errno);
+    }
+
+    [Fact]
+    public void More_descriptors_than_a_message_should_have_are_all_closed()
+    {
+        const string Name = "leak-flood";
+        using FileDescriptor file = MemoryFile.Create(Name, 4096);
+        using (OpenedClient opened = new())
+        {
+            FileDescriptor[] most = [.. Enumerable.Repeat(file, UnixSocket.MaxDescriptors)];
+            opened.Serve(server => server.Send(RawPeer.Message(server.Receive().Id, 13, 1), most));
+            try
+            {
+                opened.Client.Reset();
+            }
+            catch (VfioException refusal)
+            {
+                Assert.Equal(Errno.Protocol, refusal.Errno);
+            }
+        }
+
+        Assert.Equal(1, OpenDescriptors.OfMemoryFile(Name));
+    }
+
+    [Fact]
+    public void Descriptors_with_a_refusal_and_with_half_a_message_are_closed()
+    {
+        const string Name = "leak-half";
+        using FileDescriptor file = MemoryFile.Create(Name, 4096);
+        using (OpenedClient opened = new())
+        {
+            opened.Serve(server =>
+            {
+                byte[] refusal = RawPeer.Message(server.Receive().Id, 5, 0x21);
+                refusal[12] = 22;
+                server.Send(refusal, file);
+                server.Send(RawPeer.Message(server.Receive().Id, 5, 1, 32, 7, 0, 0, 4096ul, 0ul).AsSpan(0, 30), file, file);
+                server.Socket.Shutdown();
+            });
+            Assert.Equal(Errno.InvalidArgument, Assert.Throws<VfioException>(() => opened.Client.GetRegion(RegionIndex.Bar0)).Errno);
+            Assert.Equal(Errno.ConnectionReset, Assert.Throws<VfioException>(() => opened.Client.GetRegion(RegionIndex.Bar0)).Errno);
+        }
+
+        Assert.Equal(1, OpenDescriptors.OfMemoryFile(Name));
+    }
+
+    [Fact]
+    public void A_server_that_asks_without_end_and_never_answers_is_ETIMEDOUT()
+    {
+        (UnixSocket ours, UnixSocket theirs) = UnixSocket.CreatePair();
+        using RawPeer server = new(theirs);
+        Thread thread = new(() =>
+        {
+            server.Send(RawPeer.Message(server.Receive().Id, 1, 1, Good));
+            server.Send(RawPeer.Message(server.Receive().Id, 4, 1, 16, 3, 9, 5));
+            byte[] ask = RawPeer.Message(1, 11, 0x10, 0x1000ul, 4ul);
+            while (theirs.Send(ask, default, default, wait: true, out _) > 0)
+            {
+            }
+        });
+        thread.Start();
+        using (VfioUserClient client = new(ours, "unix:test", new VfioUserClientOptions { Timeout = TimeSpan.FromMilliseconds(200) }))
+            Assert.Equal(Errno.TimedOut, Assert.Throws<VfioException>(client.Reset).Errno);
+        Assert.True(thread.Join(TimeSpan.FromSeconds(30)));
+    }
+
+    [Fact]
+    public void A_server_that_never_reads_is_ETIMEDOUT()
+    {
+        (UnixSocket ours, UnixSocket theirs) = UnixSocket.CreatePair();
+        using RawPeer server = new(theirs);
+        Thread thread = new(() =>
+        {
+            server.Send(RawPeer.Message(server.Receive().Id, 1, 1, (ushort)0, (ushort)1, "{\"capabilities\":{}}\0"));
+            server.Send(RawPeer.Message(server.Receive().Id, 4, 1, 16, 3, 9, 5));
+        });
+        thread.Start();
+        using VfioUserClient client = new(ours, "unix:test", new VfioUserClientOptions { Timeout = TimeSpan.FromMilliseconds(200) });
+        Assert.True(thread.Join(TimeSpan.FromSeconds(30)));
+        byte[] much = new byte[4 << 20];
+        Assert.Equal(Errno.TimedOut, Assert.Throws<VfioException>(() => client.WriteRegion(RegionIndex.Bar0, 0, much)).Errno);
+    }
+
+    [Fact]
+    public void A_server_that_takes_no_client_is_ETIMEDOUT_where_a_time_is_set()
+    {
+        string path = Path.Combine(Directory.CreateTempSubdirectory("vfio-test-").FullName, "s");
+        using UnixListener listener = UnixListener.Bind(path, UnixFileMode.UserRead | UnixFileMode.UserWrite);
+        VfioUserClientOptions options = new() { Timeout = TimeSpan.FromMilliseconds(20) };
+        List<UnixSocket> queue = [];
+        VfioException? full = null;
+        // The backlog is the listener's; a client beyond it would wait for ever.
+        while (full is null && queue.Count < 10_000)
+        {
+            try
+            {
+                queue.Add(UnixSocket.Connect(path, options.Timeout));
+            }
+            catch (VfioException refusal)
+            {
+                full = refusal;
+            }
+        }
+
+        Assert.Equal(Errno.TimedOut, full?.Errno);
+        VfioException late = Assert.Throws<VfioException>(() => VfioUserClient.Connect(path, options));
+        Assert.Equal(Errno.TimedOut, late.Errno);
+        Assert.Contains("takes no client", late.Message, StringComparison.Ordinal);
+        queue.ForEach(socket => socket.Dispose());
+    }
+
+    [Theory]
+    [InlineData(0x1000ul, 0x4000ul, 0ul)]
+    [InlineData(0x4000ul, 0x4000ul, 0x1000ul)]
+    [InlineData(0x1000ul, 0x1000ul, 0x10000ul)]
+    public void A_region_that_is_longer_than_its_file_is_reached_by_messages_and_never_mapped(ulong file, ulong region, ulong offset)
+    {
+        // A touch of such a mapping is a SIGBUS, which would end this process.
+        using OpenedClient opened = new();
+        using FileDescriptor sealedFile = MemoryFile.Create("short-region", file);
+        opened.Serve(server => server.Send(RawPeer.Message(server.Receive().Id, 5, 1, 32, 7, 0, 0, region, offset), sealedFile));
+        using Bar bar = new(opened.Client, opened.Client.GetRegion(RegionIndex.Bar0));
+        Assert.False(bar.IsMapped((long)region - 4));
+        opened.Serve(server =>
+        {
+            RawPeer.Reply request = server.Receive();
+            server.Send(RawPeer.Message(request.Id, 9, 1, region - 4, 0, 4, 7));
+        });
+        Assert.Equal(7u, bar.Read32((long)region - 4));
+    }
+
+    [Fact]
+    public void A_region_whose_file_is_truncated_later_fails_and_ends_nothing()
+    {
+        using OpenedClient opened = new();
+        using FileDescriptor file = MemoryFile.CreateUnsealed("truncated-region", 0x4000);
+        opened.Serve(server => server.Send(RawPeer.Message(server.Receive().Id, 5, 1, 32, 7, 0, 0, 0x4000ul, 0ul), file));
+        using Bar bar = new(opened.Client, opened.Client.GetRegion(RegionIndex.Bar0));
+        MemoryFile.Resize(file, 0);
+        opened.Serve(server =>
+        {
+            byte[] refusal = RawPeer.Message(server.Receive().Id, 9, 0x21);
+            refusal[12] = 5;
+            server.Send(refusal);
+        });
+        Assert.Equal(Errno.InputOutput, Assert.Throws<VfioException>(() => bar.Read32(0x2000)).Errno);
     }
 
     [Fact]

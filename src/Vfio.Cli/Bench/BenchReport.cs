@@ -1,0 +1,88 @@
+using System.Globalization;
+using Vfio.Cli.Output;
+
+namespace Vfio.Cli.Bench;
+
+/// <summary>What was measured, for people and for machines.</summary>
+internal static class BenchReport
+{
+    private const int Columns = 12;
+    private const double Last = 0.999;
+    private static readonly string[] Headings = ["OPERATION", "P50", "P99", "P99.9", "RATE", "RUNS", "FROM FASTEST TO P99.9"];
+    private static readonly char[] Bars = [' ', '▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+
+    /// <summary>A table; what was left out stands below it, with the reason.</summary>
+    internal static void Print(TextWriter output, IReadOnlyList<BenchRow> rows)
+    {
+        TextTable.Print(output, Headings, rows.Where(row => row.Skipped is null).Select(Cells));
+        foreach (BenchRow row in rows.Where(row => row.Skipped is not null))
+            output.WriteLine($"{row.Name}: left out: {row.Skipped}");
+    }
+
+    /// <summary>Times in nanoseconds, rates in operations a second.</summary>
+    internal static void PrintJson(TextWriter output, string device, IReadOnlyList<BenchRow> rows) => Json.Print(output, writer =>
+    {
+        writer.WriteStartObject();
+        writer.WriteString("device", device);
+        writer.WriteStartArray("operations");
+        foreach (BenchRow row in rows)
+        {
+            writer.WriteStartObject();
+            writer.WriteString("name", row.Name);
+            if (row.Skipped is not null)
+            {
+                writer.WriteString("skipped", row.Skipped);
+            }
+            else
+            {
+                writer.WriteNumber("p50", Math.Round(row.Percentile(0.5), 1));
+                writer.WriteNumber("p99", Math.Round(row.Percentile(0.99), 1));
+                writer.WriteNumber("p999", Math.Round(row.Percentile(Last), 1));
+                writer.WriteNumber("rate", Math.Round(row.Rate, 1));
+                writer.WriteNumber("runs", row.Times.Count);
+                if (row.Bytes > 0)
+                    writer.WriteNumber("bytesPerSecond", Math.Round(row.Rate * row.Bytes));
+            }
+
+            writer.WriteEndObject();
+        }
+
+        writer.WriteEndArray();
+        writer.WriteEndObject();
+    });
+
+    private static string[] Cells(BenchRow row) =>
+    [
+        row.Name,
+        Time(row.Percentile(0.5)),
+        Time(row.Percentile(0.99)),
+        Time(row.Percentile(Last)),
+        row.Bytes > 0 ? $"{Short(row.Rate * row.Bytes)}B/s" : $"{Short(row.Rate)}/s",
+        row.Times.Count.ToString(CultureInfo.InvariantCulture),
+        Draw(row.Times),
+    ];
+
+    private static string Time(double nanoseconds) => nanoseconds switch
+    {
+        < 1e3 => string.Create(CultureInfo.InvariantCulture, $"{nanoseconds:f0} ns"),
+        < 1e6 => string.Create(CultureInfo.InvariantCulture, $"{nanoseconds / 1e3:f1} us"),
+        _ => string.Create(CultureInfo.InvariantCulture, $"{nanoseconds / 1e6:f1} ms"),
+    };
+
+    private static string Short(double number) => number switch
+    {
+        < 1e3 => string.Create(CultureInfo.InvariantCulture, $"{number:f0} "),
+        < 1e6 => string.Create(CultureInfo.InvariantCulture, $"{number / 1e3:f1} k"),
+        < 1e9 => string.Create(CultureInfo.InvariantCulture, $"{number / 1e6:f1} M"),
+        _ => string.Create(CultureInfo.InvariantCulture, $"{number / 1e9:f1} G"),
+    };
+
+    private static string Draw(LatencyHistogram times)
+    {
+        long[] spread = times.Spread(times.Percentile(0), times.Percentile(Last), Columns);
+        long most = spread.Max();
+
+        // A column with anything in it is seen.
+        return string.Concat(spread.Select(count => Bars[count == 0 ? 0 : Math.Max(1, (int)(count * (Bars.Length - 1) / most))]));
+    }
+}

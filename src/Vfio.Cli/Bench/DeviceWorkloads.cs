@@ -1,0 +1,130 @@
+using Vfio.Native;
+
+namespace Vfio.Cli.Bench;
+
+/// <summary>What can be timed with an open device, and harms none: registers that are there to be tried, memory of this
+/// process, interrupts to this process.</summary>
+internal sealed class DeviceWorkloads : IDisposable
+{
+    private const int PageBytes = 4096, BulkBytes = 1 << 20, Posted = 64;
+    private const uint BenchIds = 0x5542_5646, EduIds = 0x11e8_1234;
+    private const ulong InterruptRegister = 0x10, InterruptLine = 0x3c;
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(5);
+    private readonly IVfioDevice _device;
+    private readonly SharedDmaMemory _memory = new(SharedMemory.Create("vfio-bench", PageBytes));
+    private readonly EventFd _event = EventFd.Create();
+    private readonly byte[] _word = new byte[4];
+    private readonly byte[] _bulk = new byte[BulkBytes];
+    private readonly RegionIndex _region;
+    private readonly ulong _offset;
+    private readonly int _width;
+    private readonly bool _isBench;
+
+    /// <summary>Looks what the device is.</summary>
+    /// <param name="device">The device; lent.</param>
+    /// <exception cref="VfioException">It has no PCI config space.</exception>
+    internal DeviceWorkloads(IVfioDevice device)
+    {
+        _device = device;
+        device.ReadRegion(RegionIndex.Config, 0, _word);
+        uint ids = Blittable.Read<uint>(_word);
+        _isBench = ids == BenchIds;
+
+        // The benchmark device has a register for this, edu one that inverts what is written. Every other PCI function has the
+        // interrupt line, a byte that means nothing to the device: it is written with what it holds.
+        (_region, _offset, _width) = ids switch
+        {
+            BenchIds => (RegionIndex.Bar0, 0x08ul, 4),
+            EduIds => (RegionIndex.Bar0, 0x04ul, 4),
+            _ => (RegionIndex.Config, InterruptLine, 1),
+        };
+        Read();
+    }
+
+    /// <summary>The register that is read and written.</summary>
+    internal string Register => $"{_width} bytes of {_region} at 0x{_offset:x}";
+
+    /// <summary>The rows, and why some are left out.</summary>
+    internal IEnumerable<(Workload? Workload, BenchRow? Skipped)> All()
+    {
+        yield return Do(new Workload("read", Read));
+        yield return Do(new Workload("write", Write));
+        yield return _isBench ? Do(new Workload("read of 1 MiB", ReadBulk) { Bytes = BulkBytes }) : Leave("read of 1 MiB");
+        yield return _isBench ? Do(new Workload("write of 1 MiB", WriteBulk) { Bytes = BulkBytes }) : Leave("write of 1 MiB");
+        yield return Do(new Workload("DMA map", Map) { After = Unmap });
+        yield return Do(new Workload("DMA unmap", Unmap) { Before = Map });
+        yield return Interrupt();
+    }
+
+    /// <summary>Writes that nobody answers, and a read after them, which is behind them all.</summary>
+    internal Workload PostedWrites() => new("posted write", Post) { Operations = Posted };
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        _event.Dispose();
+        _memory.Release();
+    }
+
+    private static (Workload?, BenchRow?) Do(Workload workload) => (workload, null);
+
+    private static (Workload?, BenchRow?) Leave(string name) =>
+        (null, new BenchRow(name) { Skipped = "only the benchmark device (model:bench) has memory for it" });
+
+    private (Workload?, BenchRow?) Interrupt()
+    {
+        const string Name = "interrupt";
+        InterruptIndex[] kinds = [InterruptIndex.Msix, InterruptIndex.Msi];
+        InterruptIndex kind = Array.Find(kinds, kind => _device.GetInterrupt(kind).Count > 0);
+        if (_device.GetInterrupt(kind).Count == 0 || !kinds.Contains(kind))
+            return (null, new BenchRow(Name) { Skipped = "the device has neither MSI-X nor MSI" });
+        bool isBound = false;
+        return Do(new Workload(Name, () => Fire(kind))
+        {
+            Before = () =>
+            {
+                if (!isBound)
+                    _device.SetInterrupts(InterruptRequest.Bind(kind, InterruptAction.Trigger, 0, [_event.Descriptor]));
+                isBound = true;
+            },
+        });
+    }
+
+    /// <summary>The benchmark device fires by a register; others when they are asked to, as drivers test their interrupts.</summary>
+    private void Fire(InterruptIndex kind)
+    {
+        if (_isBench)
+        {
+            Blittable.Write(_word, 0u);
+            _device.WriteRegion(RegionIndex.Bar0, InterruptRegister, _word);
+        }
+        else
+        {
+            _device.SetInterrupts(InterruptRequest.ForAll(kind, InterruptAction.Trigger, 0, 1));
+        }
+
+        if (!_event.Wait(Patience))
+            throw new TimeoutException($"no interrupt came within {Patience.TotalSeconds} s");
+    }
+
+    private void Read() => _device.ReadRegion(_region, _offset, _word.AsSpan(0, _width));
+
+    private void Write() => _device.WriteRegion(_region, _offset, _word.AsSpan(0, _width));
+
+    private void Post()
+    {
+        for (int i = 0; i < Posted; i++)
+            Write();
+        Read();
+    }
+
+    private void ReadBulk() => _device.ReadRegion(RegionIndex.Bar(2), 0, _bulk);
+
+    private void WriteBulk() => _device.WriteRegion(RegionIndex.Bar(2), 0, _bulk);
+
+    private void Map() => _device.MapDma(new DmaMapping(Place, PageBytes, DmaAccess.ReadWrite, _memory, 0));
+
+    private void Unmap() => _device.UnmapDma(Place, PageBytes);
+
+    private Iova Place => _device.IovaRanges[0].Start;
+}

@@ -1,0 +1,85 @@
+using System.CommandLine;
+using Vfio.Cli.Bench;
+using Vfio.User;
+using Command = System.CommandLine.Command;
+
+namespace Vfio.Cli.Verbs;
+
+/// <summary>Measures how fast a device answers.</summary>
+internal sealed class BenchVerb() : Verb("bench", "Measure how fast a device answers: registers, memory, DMA maps, interrupts, connecting.")
+{
+    /// <inheritdoc/>
+    internal override IReadOnlyList<Example> Examples =>
+    [
+        new("vfio bench model:bench", "what the guard and a model cost, in this process"),
+        new("vfio bench unix:/run/x.sock", "the same through a socket, with any server"),
+        new("vfio bench unix:/run/x.sock --only read,connect --seconds 5", "two rows, measured for longer"),
+    ];
+
+    /// <inheritdoc/>
+    protected override void Define(Command command)
+    {
+        Argument<string> address = Words.Address();
+        Option<double> seconds = new("--seconds") { Description = "How long each row is measured.", DefaultValueFactory = _ => 0.5 };
+        Option<string?> only = new("--only") { Description = "Only these rows, by their first word: read,write,posted,dma,interrupt,connect." };
+        Option<bool> json = Words.Json();
+        command.Add(address);
+        command.Add(seconds);
+        command.Add(only);
+        command.Add(json);
+        command.Validators.Add(result =>
+        {
+            if (result.GetValue(seconds) is not (> 0 and <= 3600))
+                result.AddError("--seconds takes more than 0 and at most 3600.");
+        });
+        command.SetAction((parsed, cancellation) =>
+        {
+            TextWriter output = parsed.InvocationConfiguration.Output;
+            using DeviceSource source = DeviceSource.Find(parsed.GetValue(address)!);
+            BenchRunner runner = new(TimeSpan.FromSeconds(parsed.GetValue(seconds)), ShowProgress);
+            string[]? wanted = parsed.GetValue(only)?.Split(',', StringSplitOptions.TrimEntries);
+            List<BenchRow> rows = Measure(source, runner, row => wanted?.Contains(row.Split(' ')[0], StringComparer.OrdinalIgnoreCase) ?? true, cancellation);
+            ShowProgress(null);
+            if (parsed.GetValue(json))
+                BenchReport.PrintJson(output, source.Address.Text, rows);
+            else
+                BenchReport.Print(output, rows);
+            return Task.FromResult(0);
+        });
+    }
+
+    private static List<BenchRow> Measure(DeviceSource source, BenchRunner runner, Predicate<string> isWanted, CancellationToken cancellation)
+    {
+        List<BenchRow> rows = [];
+        using (IVfioDevice device = source.Open())
+        {
+            using DeviceWorkloads workloads = new(device);
+            foreach ((Workload? workload, BenchRow? skipped) in workloads.All())
+            {
+                if (isWanted(workload?.Name ?? skipped!.Name))
+                    rows.Add(workload is null ? skipped! : runner.Run(workload, cancellation));
+            }
+        }
+
+        if (isWanted("posted"))
+            rows.Insert(Math.Min(2, rows.Count), Post(source, runner, cancellation));
+        if (isWanted("connect"))
+            rows.Add(runner.Run(new Workload("connect", () => source.Open().Dispose()), cancellation));
+        return rows;
+    }
+
+    private static BenchRow Post(DeviceSource source, BenchRunner runner, CancellationToken cancellation)
+    {
+        if (source.Address.Scheme != AddressScheme.Unix)
+            return new BenchRow("posted write") { Skipped = "only servers can be sent what they need not answer" };
+        using VfioUserClient client = VfioUserClient.Connect(source.Address.Place, new VfioUserClientOptions { PostedWrites = true });
+        using DeviceWorkloads workloads = new(client);
+        return runner.Run(workloads.PostedWrites(), cancellation);
+    }
+
+    private static void ShowProgress(string? name)
+    {
+        if (!Console.IsErrorRedirected)
+            Console.Error.Write(name is null ? "\r\e[K" : $"\r\e[Kmeasuring {name}");
+    }
+}
