@@ -29,16 +29,12 @@ internal sealed class HelpWithExamples(HelpAction usual, IReadOnlyList<Verb> ver
         return result;
     }
 
-    /// <summary>The verb itself, or the one that the word belongs to.</summary>
-    private Verb? FindVerb(SymbolResult? result)
+    /// <summary>The verb itself, or the one that the word belongs to; a verb's own words may have the name of another verb.</summary>
+    private Verb? FindVerb(SymbolResult result)
     {
-        for (; result is CommandResult word; result = result.Parent)
-        {
-            if (verbs.FirstOrDefault(verb => verb.Name == word.Command.Name) is { } found)
-                return found;
-        }
-
-        return null;
+        while (result.Parent is CommandResult { Parent: not null } outer)
+            result = outer;
+        return result is CommandResult word ? verbs.FirstOrDefault(verb => verb.Name == word.Command.Name) : null;
     }
 
     // The usual help names the program after its file; users know it by another name.

@@ -68,6 +68,14 @@ public sealed class NvmeCommandTests : IDisposable
         Assert.Equal(before, File.ReadAllBytes(_image));
     }
 
+    [Fact]
+    public void Help_of_a_word_has_the_examples_of_its_verb()
+    {
+        string help = VfioCommand.Run("nvme", Disk, "bench", "--help").Output;
+        Assert.Contains("--depth", help);
+        Assert.Contains("vfio nvme 0000:01:00.0 bench", help[help.IndexOf("Examples:", StringComparison.Ordinal)..]);
+    }
+
     [Theory]
     [InlineData("--interrupts")]
     [InlineData("--json")]
