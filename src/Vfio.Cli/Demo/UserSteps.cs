@@ -11,7 +11,7 @@ internal sealed class UserSteps : IDisposable
     private const int VendorIdOffset = 0x00, Bar0Offset = 0x10;
     private const ushort MsiCapability = 0x05;
     private const uint EveryBit = 0xffff_ffff;
-    private const int CopyBytes = 1 << 20;
+    private const int PageBytes = 4096, CopyBytes = 1 << 20;
     private readonly string _address;
     private EduDriver? _driver;
 
@@ -30,7 +30,8 @@ internal sealed class UserSteps : IDisposable
             ["size"] = SizeBar,
             ["live"] = CheckLiveness,
             ["factorial"] = Factorial,
-            ["copy"] = Copy,
+            ["page"] = () => Copy(PageBytes, "a page"),
+            ["copy"] = () => Copy(CopyBytes, "1 MiB"),
             ["close"] = Close,
         };
     }
@@ -123,19 +124,19 @@ internal sealed class UserSteps : IDisposable
         return new StepResult("compute 10! and interrupt when done", $"{Driver.InterruptKind} arrived, the result is {result}", result == 3_628_800);
     }
 
-    private StepResult Copy()
+    private StepResult Copy(int count, string amount)
     {
-        using DmaBuffer source = Driver.Device.AllocateDma(CopyBytes, DmaAccess.Read);
-        using DmaBuffer destination = Driver.Device.AllocateDma(CopyBytes, DmaAccess.Write);
-        byte[] sent = new byte[CopyBytes], received = new byte[CopyBytes];
+        using DmaBuffer source = Driver.Device.AllocateDma(count, DmaAccess.Read);
+        using DmaBuffer destination = Driver.Device.AllocateDma(count, DmaAccess.Write);
+        byte[] sent = new byte[count], received = new byte[count];
         new Random(2010).NextBytes(sent);
         source.Write(0, sent);
         Driver.Copy(source, destination);
         destination.Read(0, received);
         bool equal = sent.AsSpan().SequenceEqual(received);
         return new StepResult(
-            $"send 1 MiB at {source.Start} through the DMA engine and back to {destination.Start}",
-            equal ? "the same 1,048,576 bytes" : "other bytes",
+            $"send {amount} at {source.Start} through the DMA engine and back to {destination.Start}",
+            equal ? $"the same {count:N0} bytes" : "other bytes",
             equal);
     }
 

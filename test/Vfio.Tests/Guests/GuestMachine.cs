@@ -31,7 +31,7 @@ internal sealed class GuestMachine : IDisposable
         _monitorLine = new GuestLine(PathOf("monitor"));
 
         // Guest memory that edu's DMA engine, with its 28 bits, reaches all of; an IOMMU is used where the machine has one.
-        const string CommandLine = "console=ttyS0 panic=-1 mem=240M intel_iommu=on vfio.enable_unsafe_noiommu_mode=1";
+        const string CommandLine = "console=ttyS0 panic=-1 random.trust_cpu=on mem=240M intel_iommu=on vfio.enable_unsafe_noiommu_mode=1";
         string[] all =
         [
             "-nodefaults", "-no-user-config", "-display", "none", "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2", "-m", "1G",
