@@ -26,13 +26,13 @@ public sealed class KernelTests : IDisposable
         Assert.Contains("fault addr 0xdead000", Agent.Do("dmesg | grep DMAR"));
 
         // What the kernel lends can be lent on.
-        Agent.Do($"{Command($"serve {Edu} --socket /tmp/s")} >/tmp/serve.log 2>&1 &");
-        Agent.WaitFor("test -S /tmp/s");
-        Assert.Equal("0x010000ed", Vfio("peek unix:/tmp/s bar0 0"));
+        Agent.Do($"{VfioInGuest.Command($"serve {Edu} --socket /run/s")} >/tmp/serve.log 2>&1 &");
+        Agent.WaitFor("test -S /run/s");
+        Assert.Equal("0x010000ed", Vfio("peek unix:/run/s bar0 0"));
         Agent.Do("kill $(pidof dotnet)");
         Agent.WaitFor("! pidof dotnet >/dev/null");
 
-        Agent.Do($"(echo open; sleep 1000) | {Command($"demo-user {Edu}")} >/tmp/open.log 2>&1 &");
+        Agent.Do($"(echo open; sleep 1000) | {VfioInGuest.Command($"demo-user {Edu}")} >/tmp/open.log 2>&1 &");
         Agent.WaitFor("grep -q possible /tmp/open.log");
         Assert.Contains("open in dotnet", Refused($"unbind {Edu}"));
         Agent.Do("kill $(pidof sleep)");
@@ -54,14 +54,11 @@ public sealed class KernelTests : IDisposable
         ["-machine", "q35,kernel-irqchip=split", "-device", "intel-iommu,intremap=on,caching-mode=on",
             "-device", "pcie-root-port,id=slot1,chassis=1", "-device", "edu,bus=slot1", .. GuestMachine.HostFiles]);
 
-    private static string Command(string words, string user = "") =>
-        $"HOME=/tmp DOTNET_TieredPGO=0 chroot /host {user} /usr/bin/env dotnet {VfioCommand.Path} {words} 2>&1";
-
-    private string Vfio(string words, string user = "") => Agent.Do(Command(words, user));
+    private string Vfio(string words, string user = "") => Agent.Do(VfioInGuest.Command(words, user));
 
     private string Refused(string words)
     {
-        (int status, string output) = Agent.Ask(Command(words));
+        (int status, string output) = Agent.Ask(VfioInGuest.Command(words));
         Assert.True(status == 1, output);
         return output;
     }
@@ -70,7 +67,7 @@ public sealed class KernelTests : IDisposable
     private void AssertDrives(string door)
     {
         string[] steps = ["who", "open", "ids", "msi", "bar", "dma", "reset", "size", "live", "factorial", "page", "close"];
-        string[] lines = Agent.Do($"printf '{string.Join("\\n", steps)}\\n' | {Command($"demo-user {Edu}", Nobody)}").Split('\n');
+        string[] lines = Agent.Do($"printf '{string.Join("\\n", steps)}\\n' | {VfioInGuest.Command($"demo-user {Edu}", Nobody)}").Split('\n');
         Assert.True(steps.Length == lines.Length, string.Join('\n', lines));
         foreach ((string step, string line) in steps.Zip(lines))
             Assert.True(step == "reset" || JsonDocument.Parse(line).RootElement.GetProperty("ok").GetBoolean(), $"{door}: {line}");

@@ -1,4 +1,3 @@
-using System.Runtime.InteropServices;
 using System.Security.Cryptography;
 
 namespace Vfio.Tests.Guests;
@@ -12,11 +11,7 @@ public sealed class NvmeOnLinuxTests : IDisposable
     private const int DiskBytes = 16 << 20;
     private const int WrittenAt = 4096, ReadAt = 8 << 20, ReadBytes = 1 << 20;
 
-    // Not in /tmp: the guest has one of its own over this machine's.
-    private readonly string _folder =
-        Directory.CreateDirectory(Path.Combine(AppContext.BaseDirectory, $"nvme-{Guid.NewGuid():n}")).FullName;
-
-    private static string Dotnet => Path.GetFullPath("../../../dotnet", RuntimeEnvironment.GetRuntimeDirectory());
+    private readonly string _folder = Directory.CreateTempSubdirectory("vfio-nvme-").FullName;
 
     [Fact]
     public void What_the_driver_writes_in_the_guest_is_in_the_hosts_file()
@@ -39,8 +34,8 @@ public sealed class NvmeOnLinuxTests : IDisposable
 
             Assert.Contains("QEMU NVMe Ctrl", Vfio(agent, "identify"));
             Assert.Contains($"wrote {sent.Length} bytes", Vfio(agent, $"write {pattern} --offset {WrittenAt} --yes"));
-            Vfio(agent, $"read --offset {ReadAt} --count {ReadBytes} --output /tmp/read.bin");
-            string read = agent.Do("sha256sum /host/tmp/read.bin").Split(' ')[0];
+            Vfio(agent, $"read --offset {ReadAt} --count {ReadBytes} --output /run/read.bin");
+            string read = agent.Do("sha256sum /run/read.bin").Split(' ')[0];
             Assert.Equal(Convert.ToHexStringLower(SHA256.HashData(before.AsSpan(ReadAt, ReadBytes))), read);
             Assert.Equal(0, machine.PowerOff());
         }
@@ -52,7 +47,7 @@ public sealed class NvmeOnLinuxTests : IDisposable
     public void Dispose() => Directory.Delete(_folder, recursive: true);
 
     private static string Vfio(GuestAgent agent, string words) =>
-        agent.Do($"chroot /host {Dotnet} {VfioCommand.Path} nvme {Disk} {words} 2>&1");
+        agent.Do(VfioInGuest.Command($"nvme {Disk} {words}"));
 
     private string Put(string name, byte[] bytes)
     {

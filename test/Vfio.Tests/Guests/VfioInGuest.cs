@@ -1,0 +1,18 @@
+using System.Runtime.InteropServices;
+
+namespace Vfio.Tests.Guests;
+
+/// <summary>The vfio command in a guest: this machine's build, run on this machine's files, which the guest has at <c>/host</c>.</summary>
+/// <remarks>Only <c>/host/run</c> is the guest's own, and writable: a checkout may be anywhere else.</remarks>
+internal static class VfioInGuest
+{
+    private const string Environment = "HOME=/run TMPDIR=/run DOTNET_EnableDiagnostics=0 DOTNET_TieredPGO=0";
+
+    /// <summary>A command for the guest's shell; errors come with the output.</summary>
+    /// <param name="words">The verb and its arguments.</param>
+    /// <param name="user">A program that runs it as another user.</param>
+    internal static string Command(string words, string user = "") =>
+        $"{Environment} chroot /host {user} {Dotnet} {VfioCommand.Path} {words} 2>&1";
+
+    private static string Dotnet => Path.GetFullPath("../../../dotnet", RuntimeEnvironment.GetRuntimeDirectory());
+}
