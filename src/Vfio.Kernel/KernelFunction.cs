@@ -20,6 +20,12 @@ public sealed class KernelFunction
     /// <summary>Where it is.</summary>
     public PciAddress Address { get; }
 
+    /// <summary>Vendor ID; of a virtual function too, whose config space has none.</summary>
+    public ushort VendorId => Text("vendor") is { } text ? (ushort)Hex(text) : ReadConfig().VendorId;
+
+    /// <summary>Device ID; of a virtual function too, whose config space has none.</summary>
+    public ushort DeviceId => Text("device") is { } text ? (ushort)Hex(text) : ReadConfig().DeviceId;
+
     /// <summary>Its config space, as much as this user may read: 64 bytes for an ordinary user, all of it for root.</summary>
     public ConfigSpace ReadConfig() => new(Read("config", File.ReadAllBytes));
 
@@ -68,6 +74,21 @@ public sealed class KernelFunction
         }
     }
 
+    /// <summary>The same, to be asked; one that was unplugged meanwhile is left out.</summary>
+    internal IEnumerable<KernelFunction> GroupFunctions => GroupMembers
+        .Select(member => new KernelFunction(Path.Combine(Path.GetDirectoryName(_folder)!, member.ToString()), member))
+        .Where(member => Directory.Exists(member._folder));
+
+    /// <summary>The IOMMU that translates for it, as sysfs names it: <c>dmar0</c>; null when none does.</summary>
+    public string? Iommu => LinkName("iommu");
+
+    /// <summary>Whether its group is viable: the kernel hands it out only while no driver but vfio's has one of its functions.</summary>
+    public Verdict GroupViability => FunctionJudge.JudgeGroup(this);
+
+    /// <summary>Judges how well it can be lent, without touching it. What only a write would tell stays unknown, and for an ordinary user
+    /// so does all that is beyond the first 64 bytes of config space.</summary>
+    public WellBehavedReport Judge() => FunctionJudge.Judge(this);
+
     /// <summary>How the kernel would reset it, in order of preference; empty when it cannot.</summary>
     public IReadOnlyList<string> ResetMethods =>
         Text("reset_method")?.Split(' ', StringSplitOptions.RemoveEmptyEntries) ?? (Exists("reset") ? ["reset"] : []);
@@ -78,6 +99,9 @@ public sealed class KernelFunction
     /// <summary>How many virtual functions it could have; 0 when it has no SR-IOV.</summary>
     public int TotalVirtualFunctions => Text("sriov_totalvfs") is { } text ? int.Parse(text, CultureInfo.InvariantCulture) : 0;
 
+    /// <summary>How many virtual functions it has now, as it counts them itself.</summary>
+    internal int EnabledVirtualFunctions => Text("sriov_numvfs") is { } text ? int.Parse(text, CultureInfo.InvariantCulture) : 0;
+
     /// <summary>Its virtual functions, as many as there are now.</summary>
     public IReadOnlyList<PciAddress> VirtualFunctions =>
     [
@@ -86,6 +110,10 @@ public sealed class KernelFunction
             .OfType<PciAddress>()
             .OrderBy(address => (address.Domain, address.Bus, address.Device, address.Function)),
     ];
+
+    /// <summary>The function that it is a virtual function of; null when it is none.</summary>
+    public PciAddress? PhysicalFunction =>
+        LinkName("physfn") is { } name && PciAddress.TryParse(name, out PciAddress address) ? address : null;
 
     /// <summary>The driver that it may have alone; null when any that fits may.</summary>
     public string? DriverOverride => Text("driver_override") is { Length: > 0 } text and not "(null)" ? text : null;

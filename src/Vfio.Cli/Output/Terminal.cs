@@ -5,7 +5,8 @@ namespace Vfio.Cli.Output;
 /// <summary>Where text for people goes: coloured in a terminal, plain and never wrapped in a file or a pipe.</summary>
 internal static class Terminal
 {
-    private const int Unwrapped = 1000;
+    /// <summary>A width that no line of ours reaches.</summary>
+    internal const int Unwrapped = 1000;
 
     internal static IAnsiConsole For(TextWriter output)
     {
@@ -17,7 +18,9 @@ internal static class Terminal
             ColorSystem = terminal ? ColorSystemSupport.Detect : ColorSystemSupport.NoColors,
             Interactive = InteractionSupport.No,
         });
-        if (!terminal)
+
+        // A terminal that does not tell its width has 0.
+        if (!terminal || console.Profile.Width <= 0)
             console.Profile.Width = Unwrapped;
         return console;
     }

@@ -1,5 +1,4 @@
 using System.Text.Json;
-using Vfio.Guard;
 using Vfio.Pci;
 
 namespace Vfio.Cli.Show;
@@ -109,7 +108,7 @@ internal static class DocumentJson
         writer.WriteEndObject();
     }
 
-    private static void WriteReport(Utf8JsonWriter writer, WellBehavedReport report)
+    internal static void WriteReport(Utf8JsonWriter writer, WellBehavedReport report)
     {
         writer.WriteBoolean("wellBehaved", report.IsWellBehaved);
         writer.WriteStartArray("verdicts");

@@ -1,4 +1,4 @@
-using Vfio.Guard;
+using Vfio.Pci;
 
 namespace Vfio.Cli.Show;
 

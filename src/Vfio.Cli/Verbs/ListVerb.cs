@@ -1,82 +1,48 @@
 using System.CommandLine;
+using Vfio.Cli.List;
 using Vfio.Cli.Output;
-using Vfio.Cli.Show;
 using Vfio.Kernel;
 using Vfio.Pci;
 
 namespace Vfio.Cli.Verbs;
 
-/// <summary>Lists the PCI functions of this machine.</summary>
-internal sealed class ListVerb() : Verb("ls", "List the PCI functions of this machine.")
+/// <summary>Lists the PCI functions of this machine, and whether they can be lent.</summary>
+internal sealed class ListVerb() : Verb("ls", "List the PCI functions of this machine, and whether they can be lent.")
 {
-    private static readonly string[] Headings = ["ADDRESS", "IDS", "CLASS", "NAME", "DRIVER", "GROUP", "RESET"];
-
     /// <inheritdoc/>
     internal override IReadOnlyList<Example> Examples =>
     [
-        new("vfio ls", "a table"),
+        new("vfio ls", "a table: VIABLE says whether the IOMMU group can be handed out now, BEHAVES whether the function can be trusted"),
+        new("vfio ls 0000:01:00.0", "all of one function: group, reset, virtual functions, and why it can or cannot be lent"),
+        new("vfio ls --long", "all of every function"),
         new("vfio ls --json", "the same as data"),
     ];
 
     /// <inheritdoc/>
     protected override void Define(Command command)
     {
+        Argument<PciAddress?> function = Words.OptionalFunction();
+        Option<bool> isLong = new("--long", "-l") { Description = "A block of lines for each function, with reasons." };
         Option<bool> json = Words.Json();
+        command.Add(function);
+        command.Add(isLong);
         command.Add(json);
         command.SetAction(parsed =>
         {
             TextWriter output = parsed.InvocationConfiguration.Output;
-            Row[] rows = [.. new PciTopology().Functions.Select(Describe)];
+            KernelPaths paths = new();
+            PciAddress? wanted = parsed.GetValue(function);
+            IReadOnlyList<ListedFunction> functions = wanted is { } address
+                ? [ListedFunction.Of(new PciTopology(paths.Sysfs).Find(address), paths)]
+                : ListedFunction.All(paths);
             if (parsed.GetValue(json))
-                Print(output, rows);
-            else if (rows.Length == 0)
+                Json.Print(output, writer => FunctionJson.Write(writer, functions));
+            else if (functions.Count == 0)
                 output.WriteLine("this machine has no PCI functions; 'vfio show model:edu' shows one made of software");
+            else if (wanted is not null || parsed.GetValue(isLong))
+                FunctionBlocks.Print(output, functions);
             else
-                TextTable.Print(output, Headings, rows.Select(row => row.Cells));
+                FunctionTable.Print(output, functions);
         });
-    }
-
-    private static Row Describe(KernelFunction function)
-    {
-        ConfigSpace space = function.ReadConfig();
-        return new Row(
-            function.Address.ToString(),
-            space.VendorId,
-            space.DeviceId,
-            FunctionView.Names.Class(space.Read16(0x0a)),
-            FunctionView.Names.Device(space.VendorId, space.DeviceId),
-            function.Driver,
-            function.IommuGroup,
-            function.ResetMethods);
-    }
-
-    private static void Print(TextWriter output, Row[] rows) => Json.Print(output, writer =>
-    {
-        writer.WriteStartArray();
-        foreach (Row row in rows)
-        {
-            writer.WriteStartObject();
-            writer.WriteString("address", row.Address);
-            writer.WriteString("vendor", $"{row.Vendor:x4}");
-            writer.WriteString("device", $"{row.Device:x4}");
-            writer.WriteString("class", row.Class);
-            writer.WriteString("name", row.Name);
-            writer.WriteString("driver", row.Driver);
-            writer.WriteString("iommuGroup", row.Group);
-            writer.WriteStartArray("resetMethods");
-            foreach (string method in row.ResetMethods)
-                writer.WriteStringValue(method);
-            writer.WriteEndArray();
-            writer.WriteEndObject();
-        }
-
-        writer.WriteEndArray();
-    });
-
-    private sealed record Row(
-        string Address, ushort Vendor, ushort Device, string Class, string Name, string? Driver, string? Group, IReadOnlyList<string> ResetMethods)
-    {
-        internal IReadOnlyList<string> Cells =>
-            [Address, $"{Vendor:x4}:{Device:x4}", Class, Name, Driver ?? "-", Group ?? "-", ResetMethods.Count > 0 ? string.Join(' ', ResetMethods) : "-"];
     }
 }

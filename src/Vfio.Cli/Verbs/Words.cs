@@ -19,6 +19,13 @@ internal static class Words
         CustomParser = ParseFunction,
     };
 
+    internal static Argument<PciAddress?> OptionalFunction() => new("function")
+    {
+        Description = "A function of this machine: 0000:01:00.0; without one, all.",
+        Arity = ArgumentArity.ZeroOrOne,
+        CustomParser = result => ParseFunction(result),
+    };
+
     internal static Option<bool> Json() => new("--json") { Description = "Print JSON for machines." };
 
     internal static Argument<RegionIndex> Region() => new("region")

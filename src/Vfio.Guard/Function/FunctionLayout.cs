@@ -5,7 +5,7 @@ namespace Vfio.Guard;
 /// <summary>What the guard needs to know of a function's config space: read once, when it is plugged in.</summary>
 internal sealed class FunctionLayout
 {
-    private const ushort PowerManagementId = 0x01, MsiId = 0x05, ExpressId = 0x10, MsixId = 0x11, AdvancedFeaturesId = 0x13;
+    private const ushort PowerManagementId = 0x01, MsiId = 0x05, ExpressId = 0x10, AdvancedFeaturesId = 0x13;
 
     internal FunctionLayout(IPciFunction function)
     {
@@ -21,7 +21,7 @@ internal sealed class FunctionLayout
         Msi = OffsetOf(MsiId);
         Express = OffsetOf(ExpressId);
         AdvancedFeatures = OffsetOf(AdvancedFeaturesId);
-        Msix = OffsetOf(MsixId);
+        Msix = OffsetOf(MsixPlace.CapabilityId);
         MsixTable = FindMsixTable();
         Bars = GuardedBars.Describe(this);
         VirtualOffsets = [.. Enumerable.Range(0, Rules.Length / 4).Select(i => 4 * i).Where(HasVirtualBits)];
@@ -55,6 +55,9 @@ internal sealed class FunctionLayout
 
     /// <summary>The BARs and the ROM as users see them, by index.</summary>
     internal RegionInfo[] Bars { get; }
+
+    /// <summary>Sizes of BAR0 to BAR5.</summary>
+    internal ulong[] BarBytes => [.. Enumerable.Range(0, 6).Select(bar => Function.GetLength(RegionIndex.Bar(bar)))];
 
     /// <summary>The dwords of config space with bits that a shadow keeps; no permit changes them.</summary>
     internal int[] VirtualOffsets { get; }
@@ -99,17 +102,9 @@ internal sealed class FunctionLayout
     {
         if (Msix == 0)
             return null;
-        uint table = Space.Read32(Msix + 4);
-        uint pending = Space.Read32(Msix + 8);
-        MsixDescription found = new((int)((uint)Space.Read16(Msix + 2)).Get(10, 0) + 1, (int)(table & 7), table & ~7u, pending & ~7u)
-        {
-            PendingBar = (int)(pending & 7),
-        };
-        bool fits = Fits(found.Bar, found.TableOffset, found.TableLength)
-            && Fits(found.PendingBar, found.PendingOffset, found.PendingLength);
-        return fits ? found : null;
+        MsixPlace place = MsixPlace.Read(Space, Msix);
+        return place.Fits(BarBytes)
+            ? new MsixDescription(place.Vectors, place.TableBar, place.TableOffset, place.PendingOffset) { PendingBar = place.PendingBar }
+            : null;
     }
-
-    private bool Fits(int bar, ulong offset, ulong length) =>
-        bar < 6 && Function.GetLength(RegionIndex.Bar(bar)) is ulong bytes && offset < bytes && length <= bytes - offset;
 }

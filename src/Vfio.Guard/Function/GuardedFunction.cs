@@ -72,7 +72,7 @@ public sealed class GuardedFunction : IDisposable
     public GuardRefusals RefusalsOfUser => _device?.Refusals ?? default;
 
     /// <summary>Whether INTx can be masked in the function itself (PCI 2.3, Command, bit 10), found out by trying.</summary>
-    internal bool HasIntxDisable { get; }
+    private bool HasIntxDisable { get; }
 
     internal FunctionLayout Layout => _layout;
 
@@ -111,7 +111,16 @@ public sealed class GuardedFunction : IDisposable
     }
 
     /// <summary>Judges how well it can be lent.</summary>
-    public WellBehavedReport Judge() => WellBehavedReport.Of(this);
+    public WellBehavedReport Judge() => WellBehavedReport.Of(new LendingFacts(
+        _layout.Space,
+        _layout.BarBytes,
+        [.. _function.ResetMethods.Select(method => method.ToString())],
+        new Verdict("IOMMU group viable", Answer.Unknown, "a function seen by itself does not show its group"))
+    {
+        Capabilities = _layout.Capabilities,
+        Rules = _layout.Rules,
+        CanMaskIntx = HasIntxDisable,
+    });
 
     /// <summary>Asks the user to give it back: the REQ interrupt. Does nothing when nobody has it.</summary>
     public void RequestBack() => _device?.Notify(InterruptIndex.Request);

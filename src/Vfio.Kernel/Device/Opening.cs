@@ -42,12 +42,27 @@ internal sealed class Opening(PciAddress address, KernelDeviceOptions options)
             space.Admit(file);
             return new KernelDevice(file, null, space, ownsSpace: options.Space is null);
         }
+        catch (VfioException refusal) when (refusal.Errno == Errno.OperationNotPermitted && function.GroupViability.Answer == Answer.No)
+        {
+            Close();
+            throw new VfioException("open", address.ToString(), Errno.OperationNotPermitted, NotViable(function));
+        }
+        catch (VfioException refusal) when (refusal.Errno == Errno.InvalidArgument && refusal.Operation == "VFIO_DEVICE_BIND_IOMMUFD")
+        {
+            Close();
+            throw new VfioException("open", address.ToString(), Errno.InvalidArgument, "another program has it open");
+        }
         catch
+        {
+            Close();
+            throw;
+        }
+
+        void Close()
         {
             file.Dispose();
             if (options.Space is null)
                 space?.Dispose();
-            throw;
         }
     }
 
@@ -85,12 +100,9 @@ internal sealed class Opening(PciAddress address, KernelDeviceOptions options)
         ? $"the driver {driver} has it; run 'vfio bind {address}'"
         : $"no driver has it; run 'vfio bind {address}'";
 
-    private string NotViable(KernelFunction function)
+    private static string NotViable(KernelFunction function)
     {
-        IEnumerable<string> others = function.GroupMembers
-            .Select(member => _topology.Find(member))
-            .Where(member => member.LentBy is null && member.Driver is not null && !member.IsBridge)
-            .Select(member => $"{member.Address} ({member.Driver})");
+        IEnumerable<string> others = FunctionJudge.HeldByOthers(function).Select(member => $"{member.Address} ({member.Driver})");
         return $"its group has functions that other drivers have: {string.Join(", ", others)}; bind or unbind them too";
     }
 

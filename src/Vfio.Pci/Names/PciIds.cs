@@ -44,6 +44,9 @@ public sealed class PciIds
     /// <summary>Name of a device with its vendor; numbers stand in for what is unknown.</summary>
     public string Device(ushort vendor, ushort device) => Pair(vendor, device, Find(Kind.Device, vendor, device));
 
+    /// <summary>Name of a device without its vendor; null when unknown.</summary>
+    public string? DeviceAlone(ushort vendor, ushort device) => Find(Kind.Device, vendor, device);
+
     /// <summary>Name of a subsystem with its vendor; numbers stand in for what is unknown.</summary>
     public string Subsystem(ushort vendor, ushort device, ushort subsystemVendor, ushort subsystemDevice)
     {

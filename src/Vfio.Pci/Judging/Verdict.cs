@@ -1,4 +1,4 @@
-namespace Vfio.Guard;
+namespace Vfio.Pci;
 
 /// <summary>One verdict of a <see cref="WellBehavedReport"/>.</summary>
 /// <param name="Question">What is judged.</param>

@@ -1,0 +1,24 @@
+using Vfio.Cli.Output;
+using Vfio.Pci;
+
+namespace Vfio.Cli.List;
+
+/// <summary>Functions as a table, a line each, that fits 80 columns; why not is in <see cref="FunctionBlocks"/>.</summary>
+internal static class FunctionTable
+{
+    private static readonly string[] Headings = ["ADDRESS", "IDS", "DRIVER", "GROUP", "VIABLE", "BEHAVES", "NAME"];
+
+    internal static void Print(TextWriter output, IEnumerable<ListedFunction> functions) =>
+        TextTable.Print(output, Headings, functions.Select(Cells));
+
+    private static IReadOnlyList<string> Cells(ListedFunction listed) =>
+    [
+        listed.Function.Address.ToString(),
+        listed.Ids,
+        listed.Function.Driver ?? "-",
+        listed.Function.IommuGroup ?? "-",
+        listed.Viability.Answer == Answer.Yes ? "yes" : "no",
+        listed.Report.IsWellBehaved ? "well" : "no",
+        listed.ShortName,
+    ];
+}

@@ -1,0 +1,34 @@
+using Vfio.Pci;
+
+namespace Vfio.Kernel;
+
+/// <summary>Whether a function of this machine can be lent, told from sysfs: nothing is written, and no device is opened.</summary>
+internal static class FunctionJudge
+{
+    private const string Question = "IOMMU group viable";
+
+    /// <summary>Judges all that matters.</summary>
+    internal static WellBehavedReport Judge(KernelFunction function) => WellBehavedReport.Of(new LendingFacts(
+        function.ReadConfig(),
+        [.. function.Regions.Take(6).Select(region => region.Length)],
+        function.ResetMethods,
+        JudgeGroup(function)));
+
+    /// <summary>Whether the kernel would hand the group out now.</summary>
+    internal static Verdict JudgeGroup(KernelFunction function)
+    {
+        if (function.IommuGroup is not { } group)
+            return new Verdict(Question, Answer.No, "no IOMMU translates for it");
+        if (function.IsUntranslated)
+            return new Verdict(Question, Answer.No, $"group {group} has no IOMMU, which protects nothing");
+        string[] held = [.. HeldByOthers(function).Select(member => $"{member} has the driver {member.Driver}")];
+        return held.Length > 0
+            ? new Verdict(Question, Answer.No, string.Join(", ", held))
+            : new Verdict(Question, Answer.Yes, $"no driver but vfio's has a function of group {group}");
+    }
+
+    /// <summary>The functions of the group that keep it from being lent: those with another driver. Bridges do not, and neither does
+    /// pci-stub, which drives nothing.</summary>
+    internal static IEnumerable<KernelFunction> HeldByOthers(KernelFunction function) => function.GroupFunctions
+        .Where(member => member.LentBy is null && member.Driver is not (null or "pci-stub") && !member.IsBridge);
+}
