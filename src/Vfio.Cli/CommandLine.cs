@@ -29,6 +29,7 @@ internal static class CommandLine
         new BindVerb(),
         new UnbindVerb(),
         new VirtualFunctionsVerb(),
+        new EventsVerb(),
         new BenchVerb(),
         new CompletionVerb(),
         new DemoOwnerVerb(),

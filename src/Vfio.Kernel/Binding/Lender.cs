@@ -10,6 +10,7 @@ namespace Vfio.Kernel;
 public sealed class Lender(KernelPaths? paths = null)
 {
     private const string VfioDriver = "vfio-pci";
+    private const int LookAgainMilliseconds = 50;
     private readonly KernelPaths _paths = paths ?? new KernelPaths();
 
     private PciTopology Topology => new(_paths.Sysfs);
@@ -59,9 +60,12 @@ public sealed class Lender(KernelPaths? paths = null)
     }
 
     /// <summary>Gives a function back, with all of its group: to the drivers that had them, or that fit.</summary>
+    /// <param name="address">Where it is.</param>
+    /// <param name="grace">How long a program that has it open may keep it. It is asked to let go, and told how long it has
+    /// (<see cref="DeviceEventKind.ReturnRequested"/>). Null to ask nobody.</param>
     /// <returns>The functions that were given back, with the drivers that have them now.</returns>
     /// <exception cref="VfioException">EBUSY: a program has it open; the message names it. ENODEV: it is not lent.</exception>
-    public IReadOnlyList<KernelFunction> Unbind(PciAddress address)
+    public IReadOnlyList<KernelFunction> Unbind(PciAddress address, TimeSpan? grace = null)
     {
         KernelFunction function = Topology.Find(address);
         KernelFunction[] lent = [.. function.GroupMembers.Select(Topology.Find).Where(member => member.LentBy is not null)];
@@ -69,7 +73,10 @@ public sealed class Lender(KernelPaths? paths = null)
             throw new VfioException("unbind", address.ToString(), Errno.NoDevice, "it is not lent");
 
         // The kernel would wait for them, for ever.
-        IReadOnlyList<string> holders = Holders.Of(_paths, [.. lent.SelectMany(NodesOf)]);
+        string[] nodes = [.. lent.SelectMany(NodesOf)];
+        IReadOnlyList<string> holders = Holders.Of(_paths, nodes);
+        if (holders.Count > 0 && grace is { } time)
+            holders = AskForReturn(lent, nodes, time);
         if (holders.Count > 0)
             throw new VfioException("unbind", address.ToString(), Errno.Busy, $"open in {string.Join(", ", holders)}; end it first");
         foreach (KernelFunction member in lent)
@@ -98,6 +105,19 @@ public sealed class Lender(KernelPaths? paths = null)
         if (count > 0)
             function.Write("sriov_numvfs", $"{count}");
         return function.VirtualFunctions;
+    }
+
+    /// <summary>Asks who has functions open to let them go, by a message that the kernel spreads, and waits.</summary>
+    /// <returns>Who has them still.</returns>
+    private IReadOnlyList<string> AskForReturn(KernelFunction[] functions, string[] nodes, TimeSpan time)
+    {
+        long start = Environment.TickCount64;
+        foreach (KernelFunction function in functions)
+            function.Write("uevent", $"change {Guid.NewGuid()} {EventTranslator.ReturnKey}={(int)Math.Ceiling(time.TotalSeconds)}");
+        IReadOnlyList<string> holders;
+        while ((holders = Holders.Of(_paths, nodes)).Count > 0 && Environment.TickCount64 - start < time.TotalMilliseconds)
+            Thread.Sleep(LookAgainMilliseconds);
+        return holders;
     }
 
     private LendStep Step(KernelFunction function, FunctionUse use)

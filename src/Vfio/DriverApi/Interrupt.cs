@@ -27,6 +27,9 @@ public sealed class Interrupt : IDisposable
     /// <summary>Which kind of interrupt.</summary>
     public InterruptIndex Kind => _kind.Index;
 
+    /// <summary>Whether it was disposed: it fires no more, and its eventfd was signalled to wake who waits.</summary>
+    public bool IsDisposed => _disposed;
+
     /// <summary>Which vector of its kind, from 0.</summary>
     public int Vector { get; }
 

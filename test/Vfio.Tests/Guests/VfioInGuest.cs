@@ -11,8 +11,12 @@ internal static class VfioInGuest
     /// <summary>A command for the guest's shell; errors come with the output.</summary>
     /// <param name="words">The verb and its arguments.</param>
     /// <param name="user">A program that runs it as another user.</param>
-    internal static string Command(string words, string user = "") =>
-        $"{Environment} chroot /host {user} {Dotnet} {VfioCommand.Path} {words} 2>&1";
+    /// <param name="output">The file that gets both; empty for the agent's answer.</param>
+    internal static string Command(string words, string user = "", string output = "") => Program(VfioCommand.Path, words, user, output);
+
+    /// <summary>The same for another program of this machine's.</summary>
+    internal static string Program(string path, string words, string user = "", string output = "") =>
+        $"{Environment} chroot /host {user} {Dotnet} {path} {words} {(output.Length > 0 ? ">" + output : "")} 2>&1";
 
     private static string Dotnet => Path.GetFullPath("../../../dotnet", RuntimeEnvironment.GetRuntimeDirectory());
 }

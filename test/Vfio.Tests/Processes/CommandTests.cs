@@ -1,4 +1,6 @@
+using System.Diagnostics;
 using System.Text.Json;
+using System.Text.RegularExpressions;
 
 namespace Vfio.Tests.Processes;
 
@@ -6,7 +8,7 @@ namespace Vfio.Tests.Processes;
 public sealed class CommandTests
 {
     public static TheoryData<string> Verbs =>
-        ["demo", "ls", "show", "dump", "peek", "poke", "serve", "check", "bench", "nvme", "bind", "unbind", "vfs", "completion"];
+        ["demo", "ls", "show", "dump", "peek", "poke", "serve", "check", "bench", "nvme", "bind", "unbind", "vfs", "events", "completion"];
 
     [Theory]
     [MemberData(nameof(Verbs))]
@@ -56,6 +58,8 @@ public sealed class CommandTests
     [InlineData("nonsense")]
     [InlineData("serve", "model:edu")]
     [InlineData("bench", "model:edu", "--seconds", "0")]
+    [InlineData("events", "--filter", "nonsense")]
+    [InlineData("unbind", "0000:ff:1f.7", "--wait", "0")]
     [InlineData("nvme", "model:nvme")]
     [InlineData("nvme", "model:nvme", "write", "/dev/null")]
     [InlineData("nvme", "model:nvme", "bench", "--depth", "0")]
@@ -138,6 +142,29 @@ public sealed class CommandTests
             using JsonDocument document = JsonDocument.Parse(VfioCommand.Run(words).Output);
             Assert.Equal(JsonValueKind.Array, document.RootElement.ValueKind);
         }
+    }
+
+    [Theory]
+    [InlineData(0)]
+    [InlineData(40)]
+    [InlineData(120)]
+    public void A_table_fits_a_terminal_or_is_left_to_it_whole(int columns)
+    {
+        Assert.SkipUnless(File.Exists("/usr/bin/script"), "script is not installed");
+        ProcessStartInfo start = new("script", ["-qec", $"stty cols {columns}; dotnet {VfioCommand.Path} check --list", "/dev/null"])
+        {
+            RedirectStandardOutput = true,
+            RedirectStandardInput = true,
+        };
+        using Process terminal = Process.Start(start)!;
+        string[] lines = terminal.StandardOutput.ReadToEnd().Split("\r\n", StringSplitOptions.RemoveEmptyEntries);
+        terminal.WaitForExit();
+        string[] plain = VfioCommand.Run("check", "--list").Output.Split('\n', StringSplitOptions.RemoveEmptyEntries);
+        Assert.Equal(plain.Length, lines.Length);
+        string[] texts = [.. lines.Select(line => Regex.Replace(line, @"\x1b(=|>|\[[0-9;?]*[a-zA-Z])", "").TrimEnd())];
+        Assert.All(texts.Zip(plain), pair => Assert.StartsWith(pair.First.TrimEnd('…'), pair.Second));
+        int longest = plain.Max(line => line.TrimEnd().Length);
+        Assert.InRange(texts.Max(text => text.Length), columns == 120 ? 100 : longest, columns == 120 ? 120 : longest);
     }
 
     [Theory]

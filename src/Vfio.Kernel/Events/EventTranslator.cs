@@ -1,0 +1,83 @@
+using System.Globalization;
+using Vfio.Pci;
+
+namespace Vfio.Kernel;
+
+/// <summary>Makes events of the kernel's messages, and knows what they leave out: which driver was unbound, how many virtual functions
+/// there were.</summary>
+/// <remarks>One thread uses it.</remarks>
+internal sealed class EventTranslator
+{
+    /// <summary>The key that carries an owner's wish to have a function back, with the seconds that its user has.</summary>
+    internal const string ReturnKey = "RETURNWITHIN";
+
+    private readonly PciTopology _topology;
+    private readonly Dictionary<PciAddress, string?> _drivers = [];
+    private readonly Dictionary<PciAddress, int> _virtualFunctions = [];
+
+    internal EventTranslator(PciTopology topology)
+    {
+        _topology = topology;
+        foreach (KernelFunction function in topology.Functions)
+        {
+            _drivers[function.Address] = function.Driver;
+            _virtualFunctions[function.Address] = CountOf(function.Address);
+        }
+    }
+
+    /// <summary>Translates.</summary>
+    /// <returns>Null for what does not concern a PCI function.</returns>
+    internal DeviceEvent? Translate(Uevent uevent)
+    {
+        if (uevent["SUBSYSTEM"] != "pci" || uevent["PCI_SLOT_NAME"] is not { } name || !PciAddress.TryParse(name, out PciAddress address))
+            return null;
+        switch (uevent.Action)
+        {
+            case "add":
+                return new DeviceEvent(DeviceEventKind.Added, name);
+            case "remove":
+                _drivers.Remove(address);
+                _virtualFunctions.Remove(address);
+                return new DeviceEvent(DeviceEventKind.Removed, name);
+            case "bind":
+                string? driver = uevent["DRIVER"];
+                _drivers[address] = driver;
+                return new DeviceEvent(DeviceEventKind.Bound, name) { Driver = driver };
+            case "unbind":
+                _drivers.Remove(address, out string? former);
+                return new DeviceEvent(DeviceEventKind.Unbound, name) { Driver = former };
+            case "change":
+                return Change(uevent, address);
+            default:
+                return new DeviceEvent(DeviceEventKind.Changed, name) { Detail = uevent.Action };
+        }
+    }
+
+    private DeviceEvent Change(Uevent uevent, PciAddress address)
+    {
+        string name = address.ToString();
+        if (uevent["ERROR_EVENT"] is { } error)
+            return new DeviceEvent(DeviceEventKind.Error, name) { Detail = error };
+        if (uevent["SYNTH_ARG_" + ReturnKey] is { } seconds && int.TryParse(seconds, CultureInfo.InvariantCulture, out int within))
+            return new DeviceEvent(DeviceEventKind.ReturnRequested, name) { Within = TimeSpan.FromSeconds(within) };
+        int count = CountOf(address);
+        if (count == _virtualFunctions.GetValueOrDefault(address))
+            return new DeviceEvent(DeviceEventKind.Changed, name);
+        _virtualFunctions[address] = count;
+        return new DeviceEvent(DeviceEventKind.VirtualFunctionsChanged, name) { VirtualFunctions = count };
+    }
+
+    /// <summary>How many virtual functions there are. The kernel answers once a change that is under way is done.</summary>
+    private int CountOf(PciAddress address)
+    {
+        try
+        {
+            return _topology.Find(address).EnabledVirtualFunctions;
+        }
+        catch (VfioException)
+        {
+            // It is gone by now; its removal comes as an event of its own.
+            return 0;
+        }
+    }
+}

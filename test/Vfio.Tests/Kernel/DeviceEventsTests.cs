@@ -1,0 +1,71 @@
+using Vfio.Devices.Edu;
+using Vfio.Guard;
+using Vfio.Kernel;
+
+namespace Vfio.Tests.Kernel;
+
+/// <summary>The stream of events, on a machine whose functions do not change: signals of devices, and its end.</summary>
+public sealed class DeviceEventsTests
+{
+    private static CancellationToken Fence => TestContext.Current.CancellationToken;
+
+    [Fact]
+    public async Task A_device_that_is_wanted_back_or_has_an_error_is_told_of()
+    {
+        using DeviceEvents events = new();
+        using GuardedFunction guard = new(new EduFunction());
+        using PciDevice device = new(guard.Open());
+        events.Listen(device);
+        await using IAsyncEnumerator<DeviceEvent> told = events.ReadAllAsync(Fence).Where(happened => happened.Device == device.Name).GetAsyncEnumerator(Fence);
+        guard.RequestBack();
+        Assert.True(await told.MoveNextAsync());
+        Assert.Equal(DeviceEventKind.ReturnRequested, told.Current.Kind);
+        Assert.Null(told.Current.Within);
+        guard.ReportError();
+        Assert.True(await told.MoveNextAsync());
+        Assert.Equal(DeviceEventKind.Error, told.Current.Kind);
+        guard.RequestBack();
+        Assert.True(await told.MoveNextAsync());
+        Assert.Equal(DeviceEventKind.ReturnRequested, told.Current.Kind);
+    }
+
+    [Fact]
+    public async Task A_device_that_was_disposed_tells_nothing_more()
+    {
+        DeviceEvents events = new();
+        using (GuardedFunction guard = new(new EduFunction()))
+        {
+            using PciDevice device = new(guard.Open());
+            events.Listen(device);
+        }
+
+        events.Dispose();
+        Assert.DoesNotContain(await events.ReadAllAsync(Fence).ToArrayAsync(Fence), happened => happened.Device == "model:edu");
+    }
+
+    [Fact]
+    public async Task Reading_can_be_cancelled_and_goes_on_later()
+    {
+        using DeviceEvents events = new();
+        using CancellationTokenSource stop = new();
+        Task reading = Task.Run(async () => await events.ReadAllAsync(stop.Token).AnyAsync(_ => false, stop.Token), Fence);
+        await stop.CancelAsync();
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => reading);
+        using GuardedFunction guard = new(new EduFunction());
+        using PciDevice device = new(guard.Open());
+        events.Listen(device);
+        guard.RequestBack();
+        Assert.True(await events.ReadAllAsync(Fence).AnyAsync(happened => happened.Device == device.Name, Fence));
+    }
+
+    [Fact]
+    public void Its_thread_ends_with_it()
+    {
+        using (DeviceEvents events = new())
+            Assert.True(SpinWait.SpinUntil(() => CountThreads() == 1, TimeSpan.FromMinutes(1)));
+        Assert.True(SpinWait.SpinUntil(() => CountThreads() == 0, TimeSpan.FromMinutes(1)), "a thread stays");
+
+        static int CountThreads() => Directory.GetDirectories("/proc/self/task").Count(
+            task => File.Exists(task + "/comm") && File.ReadAllText(task + "/comm").StartsWith("vfio events", StringComparison.Ordinal));
+    }
+}
