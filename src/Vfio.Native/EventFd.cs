@@ -62,18 +62,21 @@ public sealed class EventFd : IDisposable
     /// <summary>Waits until it is signalled, and drains it.</summary>
     /// <param name="timeout">How long; <see cref="Timeout.InfiniteTimeSpan"/> for ever.</param>
     /// <returns>False when the time ran out first.</returns>
+    /// <remarks>Two system calls, one to sleep and one to drain; one when it only asks. A read that sleeps would be one, but needs a
+    /// descriptor that blocks, and then whoever signals it would have to ask first whether it may.</remarks>
     public bool Wait(TimeSpan timeout)
     {
+        if (timeout == TimeSpan.Zero)
+            return Drain() != 0;
         long end = Environment.TickCount64 + (long)timeout.TotalMilliseconds;
         do
         {
-            if (Drain() != 0)
-                return true;
             TimeSpan left = timeout < TimeSpan.Zero ? timeout : TimeSpan.FromMilliseconds(Math.Max(0, end - Environment.TickCount64));
-            Poll.WaitReadable(Descriptor, left);
+            if (Poll.WaitReadable(Descriptor, left) && Drain() != 0)
+                return true;
         }
         while (timeout < TimeSpan.Zero || Environment.TickCount64 < end);
-        return Drain() != 0;
+        return false;
     }
 
     /// <inheritdoc/>

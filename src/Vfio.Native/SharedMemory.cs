@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
 
 namespace Vfio.Native;
 
@@ -7,16 +8,21 @@ namespace Vfio.Native;
 /// <para>The other side can change the bytes at any time, so they are copied out and in, never lent; a value is read
 /// exactly once. Every access is checked against the length by subtraction, so no sum can wrap.</para>
 /// <para>The other side can also truncate the file, and a touch of a mapping past its end is a SIGBUS that ends the process.
-/// So only files that cannot shrink are mapped; the others are reached with pread and pwrite, which say so in an errno.</para>
+/// So only files that cannot shrink are mapped; the others are reached with pread and pwrite, which say so in an errno. Memory of a
+/// device can go away too, when it is pulled out: <see cref="MapWatched"/> makes that an error.</para>
 /// <para>Any thread may use it. Dispose it after the last use: an access that races with it is the caller's bug.</para>
 /// </remarks>
 public sealed unsafe class SharedMemory : IDisposable
 {
+    // The flag of memory that nobody watches is never set, and so a look costs the same for all.
+    private static readonly ulong* NeverLost = (ulong*)NativeMemory.AllocZeroed(sizeof(ulong));
+
     private readonly FileDescriptor _file;
     private readonly byte* _base;
+    private readonly ulong* _lost;
     private ulong _length;
 
-    private SharedMemory(FileDescriptor file, ulong fileOffset, ulong length, bool writable, byte* address)
+    private SharedMemory(FileDescriptor file, ulong fileOffset, ulong length, bool writable, byte* address, bool isWatched = false)
     {
         bool held = false;
         file.DangerousAddRef(ref held);
@@ -25,6 +31,8 @@ public sealed unsafe class SharedMemory : IDisposable
         _length = length;
         FileOffset = fileOffset;
         IsWritable = writable;
+        ulong* watched = isWatched ? BusFaultGuard.Watch(address, length) : null;
+        _lost = watched is null ? NeverLost : watched;
     }
 
     /// <summary>The file; open for as long as this object is.</summary>
@@ -41,6 +49,14 @@ public sealed unsafe class SharedMemory : IDisposable
 
     /// <summary>Mapped, so that single accesses work and a copy costs no system call.</summary>
     public bool IsMapped => _base is not null;
+
+    /// <summary>Whether an access found that memory is gone: what it read was nobody's, and what was written went nowhere. Only of memory
+    /// that is watched.</summary>
+    public bool IsLost
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        get => Volatile.Read(ref *_lost) != 0;
+    }
 
     /// <summary>Makes a new sealed memory file and maps all of it.</summary>
     /// <param name="name">A name for <c>/proc/PID/maps</c>.</param>
@@ -79,13 +95,26 @@ public sealed unsafe class SharedMemory : IDisposable
     /// <param name="lengthBytes">Its size.</param>
     /// <param name="writable">Whether to map it for writing too.</param>
     /// <exception cref="VfioException">The kernel refused.</exception>
-    public static SharedMemory Map(FileDescriptor file, ulong fileOffset, ulong lengthBytes, bool writable)
+    public static SharedMemory Map(FileDescriptor file, ulong fileOffset, ulong lengthBytes, bool writable) =>
+        Map(file, fileOffset, lengthBytes, writable, isWatched: false);
+
+    /// <summary>As <see cref="Map(FileDescriptor, ulong, ulong, bool)"/>, for memory that can go away while it is mapped. Whoever accesses it looks at
+    /// <see cref="IsLost"/> after; the copies return false then.</summary>
+    /// <param name="file">The file; held until this object is disposed.</param>
+    /// <param name="fileOffset">Where the part starts, in bytes; a multiple of the page size.</param>
+    /// <param name="lengthBytes">Its size.</param>
+    /// <param name="writable">Whether to map it for writing too.</param>
+    /// <exception cref="VfioException">The kernel refused.</exception>
+    public static SharedMemory MapWatched(FileDescriptor file, ulong fileOffset, ulong lengthBytes, bool writable) =>
+        Map(file, fileOffset, lengthBytes, writable, isWatched: true);
+
+    private static SharedMemory Map(FileDescriptor file, ulong fileOffset, ulong lengthBytes, bool writable, bool isWatched)
     {
         ArgumentNullException.ThrowIfNull(file);
         int protection = LibC.PROT_READ | (writable ? LibC.PROT_WRITE : 0);
         void* address = LibC.mmap(null, checked((nuint)lengthBytes), protection, LibC.MAP_SHARED, file.Number, checked((long)fileOffset));
         return (nint)address != -1
-            ? new SharedMemory(file, fileOffset, lengthBytes, writable, (byte*)address)
+            ? new SharedMemory(file, fileOffset, lengthBytes, writable, (byte*)address, isWatched)
             : throw VfioException.FromLastError($"mmap of {lengthBytes} bytes at {fileOffset}", $"descriptor {file.Number}");
     }
 
@@ -95,11 +124,10 @@ public sealed unsafe class SharedMemory : IDisposable
     {
         if (!Contains(offset, (ulong)destination.Length))
             return false;
-        if (_base is not null)
-            new ReadOnlySpan<byte>(_base + offset, destination.Length).CopyTo(destination);
-        else
+        if (_base is null)
             return ReadFile(offset, destination);
-        return true;
+        new ReadOnlySpan<byte>(_base + offset, destination.Length).CopyTo(destination);
+        return !IsLost;
     }
 
     /// <summary>Copies bytes in.</summary>
@@ -108,11 +136,10 @@ public sealed unsafe class SharedMemory : IDisposable
     {
         if (!IsWritable || !Contains(offset, (ulong)source.Length))
             return false;
-        if (_base is not null)
-            source.CopyTo(new Span<byte>(_base + offset, source.Length));
-        else
+        if (_base is null)
             return WriteFile(offset, source);
-        return true;
+        source.CopyTo(new Span<byte>(_base + offset, source.Length));
+        return !IsLost;
     }
 
     /// <summary>Reads 8 bits in one access. The memory is mapped.</summary>
@@ -153,6 +180,8 @@ public sealed unsafe class SharedMemory : IDisposable
         ulong length = Interlocked.Exchange(ref _length, 0);
         if (length == 0)
             return;
+        if (_lost != NeverLost)
+            BusFaultGuard.Unwatch(_lost);
         if (_base is not null)
             _ = LibC.munmap(_base, (nuint)length);
         _file.DangerousRelease();

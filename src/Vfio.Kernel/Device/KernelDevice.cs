@@ -11,6 +11,7 @@ namespace Vfio.Kernel;
 /// </remarks>
 public sealed class KernelDevice : IVfioDevice
 {
+    private const string Removed = "it was removed; dispose it";
     private readonly DeviceFile _file;
     private readonly IDisposable? _group;
     private readonly DmaSpace? _ownSpace;
@@ -86,15 +87,17 @@ public sealed class KernelDevice : IVfioDevice
     public void ReadRegion(RegionIndex region, ulong offset, Span<byte> destination)
     {
         ulong place = _regions.Locate(region, offset, destination.Length);
-        while (destination.Length > 0)
+        for (int done = 0; done < destination.Length;)
         {
-            int count = _file.Read(place, destination);
+            int count = _file.Read(place + (ulong)done, destination[done..]);
             if (count <= 0)
-                throw Refused("read", region, offset, count);
-            destination = destination[count..];
-            place += (ulong)count;
-            offset += (ulong)count;
+                throw Refused("read", region, offset + (ulong)done, count);
+            done += count;
         }
+
+        // A device that was pulled out gives all ones.
+        if (destination.Length >= sizeof(uint) && !destination.ContainsAnyExcept(byte.MaxValue) && IsGone)
+            throw new VfioException($"read of {region} at 0x{offset:x}", Name, Errno.NoDevice, Removed);
     }
 
     /// <inheritdoc/>
@@ -160,11 +163,25 @@ public sealed class KernelDevice : IVfioDevice
         _ownSpace?.Dispose();
     }
 
+    /// <summary>Whether config space has no vendor any more.</summary>
+    private bool IsGone
+    {
+        get
+        {
+            ushort vendor = ushort.MaxValue;
+            int count = _file.Read(_regions.Get(RegionIndex.Config).FileOffset, Blittable.AsBytes(ref vendor));
+            return count < sizeof(ushort) || vendor == ushort.MaxValue;
+        }
+    }
+
     private VfioException Refused(string what, RegionIndex region, ulong offset, int count)
     {
         string operation = $"{what} of {region} at 0x{offset:x}";
-        return count == 0
-            ? new VfioException(operation, Name, Errno.InputOutput, "the device answered nothing")
-            : VfioException.FromLastError(operation, Name);
+        if (count == 0)
+            return new VfioException(operation, Name, Errno.InputOutput, "the device answered nothing");
+        VfioException refusal = VfioException.FromLastError(operation, Name);
+        return refusal.Errno is Errno.InputOutput or Errno.NoDevice && IsGone
+            ? new VfioException(operation, Name, Errno.NoDevice, Removed)
+            : refusal;
     }
 }

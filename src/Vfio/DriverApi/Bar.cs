@@ -1,3 +1,4 @@
+using System.Numerics;
 using Vfio.Native;
 
 namespace Vfio;
@@ -14,7 +15,8 @@ namespace Vfio;
 /// announced are read after it.</para>
 /// <para>Any thread may use it; nothing is allocated. Offsets are <see cref="long"/>, as elsewhere in .NET, so that sums of
 /// <see cref="int"/> need no cast. A range that leaves the BAR or an offset that is no multiple of the width is an
-/// <see cref="ArgumentOutOfRangeException"/>; a device that does not answer is a <see cref="VfioException"/>.</para>
+/// <see cref="ArgumentOutOfRangeException"/>; a device that does not answer is a <see cref="VfioException"/>: ENODEV when it was
+/// pulled out, also of a BAR that is mapped, where the touch of memory that is gone would otherwise end the process.</para>
 /// </remarks>
 public sealed class Bar : IDisposable
 {
@@ -44,7 +46,7 @@ public sealed class Bar : IDisposable
     public byte Read8(long offset)
     {
         if (Find(offset, 1, out ulong inside) is { } memory)
-            return memory.Read8(inside);
+            return Checked(memory, memory.Read8(inside), offset);
         byte value = 0;
         _device.ReadRegion(Index, (ulong)offset, Blittable.AsBytes(ref value));
         return value;
@@ -54,7 +56,7 @@ public sealed class Bar : IDisposable
     public ushort Read16(long offset)
     {
         if (Find(offset, 2, out ulong inside) is { } memory)
-            return memory.Read16(inside);
+            return Checked(memory, memory.Read16(inside), offset);
         ushort value = 0;
         _device.ReadRegion(Index, (ulong)offset, Blittable.AsBytes(ref value));
         return value;
@@ -64,7 +66,7 @@ public sealed class Bar : IDisposable
     public uint Read32(long offset)
     {
         if (Find(offset, 4, out ulong inside) is { } memory)
-            return memory.Read32(inside);
+            return Checked(memory, memory.Read32(inside), offset);
         uint value = 0;
         _device.ReadRegion(Index, (ulong)offset, Blittable.AsBytes(ref value));
         return value;
@@ -74,7 +76,7 @@ public sealed class Bar : IDisposable
     public ulong Read64(long offset)
     {
         if (Find(offset, 8, out ulong inside) is { } memory)
-            return memory.Read64(inside);
+            return Checked(memory, memory.Read64(inside), offset);
         ulong value = 0;
         _device.ReadRegion(Index, (ulong)offset, Blittable.AsBytes(ref value));
         return value;
@@ -85,10 +87,15 @@ public sealed class Bar : IDisposable
     {
         SharedMemory? memory = Find(offset, 1, out ulong inside);
         Volatile.WriteBarrier();
-        if (memory is not null)
-            memory.Write8(inside, value);
-        else
+        if (memory is null)
+        {
             _device.WriteRegion(Index, (ulong)offset, Blittable.AsBytes(ref value));
+            return;
+        }
+
+        memory.Write8(inside, value);
+        if (memory.IsLost)
+            ThrowIfGone(isLost: true, offset);
     }
 
     /// <summary>Writes 16 bits at a multiple of 2, after every earlier write of this thread.</summary>
@@ -96,10 +103,15 @@ public sealed class Bar : IDisposable
     {
         SharedMemory? memory = Find(offset, 2, out ulong inside);
         Volatile.WriteBarrier();
-        if (memory is not null)
-            memory.Write16(inside, value);
-        else
+        if (memory is null)
+        {
             _device.WriteRegion(Index, (ulong)offset, Blittable.AsBytes(ref value));
+            return;
+        }
+
+        memory.Write16(inside, value);
+        if (memory.IsLost)
+            ThrowIfGone(isLost: true, offset);
     }
 
     /// <summary>Writes 32 bits at a multiple of 4, after every earlier write of this thread.</summary>
@@ -107,10 +119,15 @@ public sealed class Bar : IDisposable
     {
         SharedMemory? memory = Find(offset, 4, out ulong inside);
         Volatile.WriteBarrier();
-        if (memory is not null)
-            memory.Write32(inside, value);
-        else
+        if (memory is null)
+        {
             _device.WriteRegion(Index, (ulong)offset, Blittable.AsBytes(ref value));
+            return;
+        }
+
+        memory.Write32(inside, value);
+        if (memory.IsLost)
+            ThrowIfGone(isLost: true, offset);
     }
 
     /// <summary>Writes 64 bits at a multiple of 8, after every earlier write of this thread.</summary>
@@ -118,10 +135,15 @@ public sealed class Bar : IDisposable
     {
         SharedMemory? memory = Find(offset, 8, out ulong inside);
         Volatile.WriteBarrier();
-        if (memory is not null)
-            memory.Write64(inside, value);
-        else
+        if (memory is null)
+        {
             _device.WriteRegion(Index, (ulong)offset, Blittable.AsBytes(ref value));
+            return;
+        }
+
+        memory.Write64(inside, value);
+        if (memory.IsLost)
+            ThrowIfGone(isLost: true, offset);
     }
 
     /// <summary>Copies out of device memory with the widest accesses that are aligned, in ascending order.</summary>
@@ -266,6 +288,37 @@ public sealed class Bar : IDisposable
         while (width > left || (offset & (width - 1)) != 0)
             width >>= 1;
         return width;
+    }
+
+    /// <summary>A value that was read, if there was somebody to read it from. A device that was pulled out gives all ones at first, and then
+    /// no memory at all.</summary>
+    private T Checked<T>(SharedMemory memory, T value, long offset)
+        where T : unmanaged, IBinaryInteger<T>
+    {
+        if (memory.IsLost || value == T.AllBitsSet)
+            ThrowIfGone(memory.IsLost, offset);
+        return value;
+    }
+
+    /// <summary>Says what became of a device that answers strangely: it is gone when its config space is; otherwise only memory that is
+    /// lost is wrong.</summary>
+    private void ThrowIfGone(bool isLost, long offset)
+    {
+        string operation = $"access of {Index} at 0x{offset:x}";
+        ushort vendor = ushort.MaxValue;
+        try
+        {
+            _device.ReadRegion(RegionIndex.Config, 0, Blittable.AsBytes(ref vendor));
+        }
+        catch (VfioException)
+        {
+            // A device that is gone answers nothing, or all ones.
+        }
+
+        if (vendor == ushort.MaxValue)
+            throw new VfioException(operation, _device.Name, Errno.NoDevice, "it was removed; dispose it");
+        if (isLost)
+            throw new VfioException(operation, _device.Name, Errno.InputOutput, "its memory is gone: it is asleep, or decodes none; open it anew");
     }
 
     private SharedMemory? Find(long offset, int width, out ulong inside)

@@ -21,7 +21,7 @@ internal sealed class BarWindows : IDisposable
         {
             foreach (MappableArea area in areas)
             {
-                SharedMemory memory = SharedMemory.Map(region.File!, region.FileOffset + area.Offset, area.Length, writable: true);
+                SharedMemory memory = SharedMemory.MapWatched(region.File!, region.FileOffset + area.Offset, area.Length, writable: true);
                 _windows = [.. _windows, new Window(area.Offset, memory)];
             }
         }
@@ -58,7 +58,7 @@ internal sealed class BarWindows : IDisposable
     }
 
     // A touch past the end of a file would end this process with SIGBUS, so the region lies inside its file, which cannot be
-    // truncated; the kernel's device files are no regular files and give pages for as long as they are mapped.
+    // truncated. The kernel's device files are no regular files: they give pages until the device is pulled out, which the watch tells.
     private static bool IsSafe(RegionInfo region)
     {
         FileIdentity file = FileIdentity.Of(region.File!);

@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Globalization;
+using Vfio.Native;
 
 namespace Vfio.Tests.Processes;
 
@@ -7,6 +8,7 @@ namespace Vfio.Tests.Processes;
 public sealed class SystemCallTests
 {
     private const int Few = 1000, Many = 3000;
+    private const string RoundsVariable = "VFIO_TEST_ROUNDS";
 
     [Fact]
     public void A_read_is_two_system_calls_on_the_client()
@@ -21,6 +23,53 @@ public sealed class SystemCallTests
     {
         SkipWithoutStrace();
         Assert.Equal(2.0, CallsPerRead(CountServer), 0.05);
+    }
+
+    [Fact]
+    public void A_sleep_until_an_interrupt_is_two_system_calls()
+    {
+        SkipWithoutStrace();
+
+        // Two threads that wake each other in turn: two sleeps and two signals a round.
+        Assert.Equal(6.0, CallsPerRead(CountRounds), 0.1);
+    }
+
+    [Fact(Explicit = true)]
+    public void Two_threads_wake_each_other_in_turn()
+    {
+        int rounds = Number(Environment.GetEnvironmentVariable(RoundsVariable)!);
+        using EventFd ping = EventFd.Create(), pong = EventFd.Create();
+        Thread other = new(() =>
+        {
+            for (int i = 0; i < rounds; i++)
+            {
+                Assert.True(ping.Wait(TimeSpan.FromMinutes(1)));
+                pong.Signal();
+            }
+        });
+        other.Start();
+        for (int i = 0; i < rounds; i++)
+        {
+            ping.Signal();
+            Assert.True(pong.Wait(Timeout.InfiniteTimeSpan));
+        }
+
+        other.Join();
+    }
+
+    private static int CountRounds(int rounds)
+    {
+        string summary = Path.GetTempFileName();
+        try
+        {
+            Run("strace", ["-f", "-c", "-E", $"{RoundsVariable}={rounds}", "-o", summary, Environment.ProcessPath!, "-explicit", "only",
+                "-method", $"{typeof(SystemCallTests).FullName}.{nameof(Two_threads_wake_each_other_in_turn)}"]);
+            return EventCalls(summary);
+        }
+        finally
+        {
+            File.Delete(summary);
+        }
     }
 
     // What start-up and shutdown cost is the same in both runs and falls out of the difference.
@@ -70,6 +119,12 @@ public sealed class SystemCallTests
         .Where(words => words.Length >= 5 && words[^1] is "recvmsg" or "sendmsg" or "recvfrom" or "sendto" or "read" or "write" or "poll" or "ppoll"
             or "epoll_wait" or "futex")
         .Sum(words => Number(words[3]) - (words.Length > 5 ? Number(words[4]) : 0));
+
+    /// <summary>Calls of those that eventfds take, also those that failed.</summary>
+    private static int EventCalls(string summary) => File.ReadLines(summary)
+        .Select(line => line.Split(' ', StringSplitOptions.RemoveEmptyEntries))
+        .Where(words => words.Length >= 5 && words[^1] is "read" or "write" or "poll" or "ppoll")
+        .Sum(words => Number(words[3]));
 
     private static int Number(string word) => int.Parse(word, CultureInfo.InvariantCulture);
 
