@@ -27,7 +27,7 @@ public sealed class KernelFunction
     public ushort DeviceId => Text("device") is { } text ? (ushort)Hex(text) : ReadConfig().DeviceId;
 
     /// <summary>Its config space, as much as this user may read: 64 bytes for an ordinary user, all of it for root.</summary>
-    public ConfigSpace ReadConfig() => new(Read("config", File.ReadAllBytes));
+    public ConfigSpace ReadConfig() => new(Read("config", ReadToEnd));
 
     /// <summary>BAR0 to BAR5 and the ROM.</summary>
     public IReadOnlyList<KernelRegion> Regions =>
@@ -187,9 +187,19 @@ public sealed class KernelFunction
         {
             throw new VfioException($"reading {name}", Address.ToString(), Errno.AccessDenied, "ask as root");
         }
-        catch (IOException)
+        catch (IOException refusal)
         {
-            throw new VfioException($"reading {name}", Address.ToString(), Errno.NoDevice, "list the functions that are here with 'vfio ls'");
+            throw Directory.Exists(_folder)
+                ? new VfioException($"reading {name}", Address.ToString(), Errno.InputOutput, refusal.Message)
+                : new VfioException($"reading {name}", Address.ToString(), Errno.NoDevice, "list the functions that are here with 'vfio ls'");
         }
+    }
+
+    /// <summary>All that can be read: the file is as long as config space, and ends for an ordinary user after 64 bytes.</summary>
+    private static byte[] ReadToEnd(string path)
+    {
+        using FileStream file = new(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite, bufferSize: 0);
+        byte[] bytes = new byte[ConfigSpace.ExtendedLength];
+        return bytes[..file.ReadAtLeast(bytes, bytes.Length, throwOnEndOfStream: false)];
     }
 }

@@ -7,9 +7,11 @@ public static class MemoryFile
     /// <param name="name">A name for <c>/proc/PID/maps</c>.</param>
     /// <param name="lengthBytes">Its size.</param>
     /// <exception cref="VfioException">No descriptors or no memory left.</exception>
-    public static FileDescriptor Create(string name, ulong lengthBytes)
+    public static FileDescriptor Create(string name, ulong lengthBytes) => Create(name, lengthBytes, 0);
+
+    internal static FileDescriptor Create(string name, ulong lengthBytes, uint flags)
     {
-        FileDescriptor file = CreateUnsealed(name, lengthBytes);
+        FileDescriptor file = CreateUnsealed(name, lengthBytes, flags);
         if (LibC.fcntl(file.Number, LibC.F_ADD_SEALS, LibC.F_SEAL_SHRINK | LibC.F_SEAL_GROW | LibC.F_SEAL_SEAL) == 0)
             return file;
         file.Dispose();
@@ -20,9 +22,11 @@ public static class MemoryFile
     /// <param name="name">A name for <c>/proc/PID/maps</c>.</param>
     /// <param name="lengthBytes">Its size.</param>
     /// <exception cref="VfioException">No descriptors or no memory left.</exception>
-    public static FileDescriptor CreateUnsealed(string name, ulong lengthBytes)
+    public static FileDescriptor CreateUnsealed(string name, ulong lengthBytes) => CreateUnsealed(name, lengthBytes, 0);
+
+    private static FileDescriptor CreateUnsealed(string name, ulong lengthBytes, uint flags)
     {
-        int number = LibC.memfd_create(name, LibC.MFD_CLOEXEC | LibC.MFD_ALLOW_SEALING);
+        int number = LibC.memfd_create(name, LibC.MFD_CLOEXEC | LibC.MFD_ALLOW_SEALING | flags);
         if (number < 0)
             throw VfioException.FromLastError("memfd_create", name);
         FileDescriptor file = new(number);

@@ -17,6 +17,9 @@ public sealed unsafe class SharedMemory : IDisposable
     // The flag of memory that nobody watches is never set, and so a look costs the same for all.
     private static readonly ulong* NeverLost = (ulong*)NativeMemory.AllocZeroed(sizeof(ulong));
 
+    /// <summary>Size of the huge pages of <see cref="CreateHuge"/>, in bytes.</summary>
+    public const ulong HugePageBytes = 2 << 20;
+
     private readonly FileDescriptor _file;
     private readonly byte* _base;
     private readonly ulong* _lost;
@@ -66,6 +69,27 @@ public sealed unsafe class SharedMemory : IDisposable
     {
         using FileDescriptor file = MemoryFile.Create(name, lengthBytes);
         return Map(file, 0, lengthBytes, writable: true);
+    }
+
+    /// <summary>As <see cref="Create"/>, of huge pages.</summary>
+    /// <param name="name">A name for <c>/proc/PID/maps</c>.</param>
+    /// <param name="lengthBytes">Its size, a multiple of <see cref="HugePageBytes"/>.</param>
+    /// <exception cref="VfioException">ENOMEM: too few are free.</exception>
+    public static SharedMemory CreateHuge(string name, ulong lengthBytes)
+    {
+        ArgumentOutOfRangeException.ThrowIfNotEqual(lengthBytes % HugePageBytes, 0ul);
+        using FileDescriptor file = MemoryFile.Create(name, lengthBytes, LibC.MFD_HUGETLB | LibC.MFD_HUGE_2MB);
+        try
+        {
+            // The pages are set aside now: a touch never finds that there are none.
+            return Map(file, 0, lengthBytes, writable: true);
+        }
+        catch (VfioException refusal) when (refusal.Errno == Errno.NoMemory)
+        {
+            throw new VfioException(
+                $"{lengthBytes / HugePageBytes} huge pages of 2 MiB", "this machine", Errno.NoMemory,
+                "so many are not free; reserve more with 'sysctl vm.nr_hugepages=N', or do with ordinary pages");
+        }
     }
 
     /// <summary>Shares part of a file that another process gave: mapped when the file cannot shrink, by pread and pwrite when it can.</summary>

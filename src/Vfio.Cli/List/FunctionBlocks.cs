@@ -31,8 +31,7 @@ internal static class FunctionBlocks
         .. listed.Uses.Count > 0 ? [Line("used", string.Join(", ", listed.Uses))] : Array.Empty<string>(),
         Line("viable", $"{Word(listed.Viability.Answer)}: {listed.Viability.Reason}"),
         Line("well-behaved", listed.Report.IsWellBehaved ? "yes" : "no"),
-        .. listed.Report.Verdicts.Where(verdict => verdict.Question != listed.Viability.Question)
-            .Select(verdict => $"    {verdict.Question}: {Word(verdict.Answer)}, {verdict.Reason}"),
+        .. listed.Report.Verdicts.Select(verdict => $"    {verdict.Question}: {Word(verdict.Answer)}, {verdict.Reason}"),
     ];
 
     private static string Line(string label, string text) => $"  {label.PadRight(LabelWidth)}{text}";

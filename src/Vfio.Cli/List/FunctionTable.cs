@@ -18,7 +18,11 @@ internal static class FunctionTable
         listed.Function.Driver ?? "-",
         listed.Function.IommuGroup ?? "-",
         listed.Viability.Answer == Answer.Yes ? "yes" : "no",
-        listed.Report.IsWellBehaved ? "well" : "no",
+        Behaviour(listed.Report),
         listed.ShortName,
     ];
+
+    /// <summary>What cannot be known from here is a question.</summary>
+    private static string Behaviour(WellBehavedReport report) =>
+        !report.IsWellBehaved ? "no" : report.Verdicts.Any(verdict => verdict.Answer == Answer.Unknown) ? "?" : "well";
 }

@@ -9,7 +9,7 @@ namespace Vfio.Cli.List;
 /// <param name="Vendor">Vendor ID.</param>
 /// <param name="Device">Device ID.</param>
 /// <param name="Viability">Whether its group is viable.</param>
-/// <param name="Report">Whether it is well-behaved.</param>
+/// <param name="Report">Whether it is well-behaved by itself, whatever its group.</param>
 /// <param name="Uses">What this machine uses it for; it is not lent then.</param>
 internal sealed record ListedFunction(
     KernelFunction Function, ushort Vendor, ushort Device, Verdict Viability, WellBehavedReport Report, IReadOnlyList<string> Uses)
@@ -33,9 +33,11 @@ internal sealed record ListedFunction(
     /// <summary>One function.</summary>
     internal static ListedFunction Of(KernelFunction function, KernelPaths paths)
     {
+        Verdict viability = function.GroupViability;
+        WellBehavedReport itself = new([.. function.Judge().Verdicts.Where(verdict => verdict.Question != viability.Question)]);
         LendPlan plan = new Lender(paths).Plan(function.Address);
         return new ListedFunction(
-            function, function.VendorId, function.DeviceId, function.GroupViability, function.Judge(),
+            function, function.VendorId, function.DeviceId, viability, itself,
             plan.Members.Single(member => member.Function.Address == function.Address).Uses)
         {
             Others = [.. plan.Members.Where(member => member.Function.Address != function.Address)

@@ -1,4 +1,5 @@
 using System.CommandLine;
+using Vfio.Cli.Output;
 using Vfio.Drivers.Nvme;
 
 namespace Vfio.Cli.Nvme;
@@ -11,7 +12,13 @@ internal static class NvmeWords
 
     internal static Option<uint> Namespace() => new("--namespace", "-n") { Description = "Which namespace.", DefaultValueFactory = _ => 1 };
 
-    internal static NvmeController Open(string address) => new(VfioDevice.Open(address));
+    /// <summary>Opens a disk, and ends the command when its owner wants it back.</summary>
+    internal static NvmeController Open(string address)
+    {
+        NvmeController controller = new(VfioDevice.Open(address));
+        GiveBack.WhenAsked(controller.Device);
+        return controller;
+    }
 
     /// <summary>Checks a range that a person typed.</summary>
     internal static void CheckRange(NvmeBlockDevice disk, ulong offset, ulong count)

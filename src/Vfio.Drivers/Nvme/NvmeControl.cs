@@ -8,24 +8,26 @@ internal sealed class NvmeControl
     /// <summary>A controller that keeps its data for longer than this at shutdown is left to itself.</summary>
     private static readonly TimeSpan ShutdownTimeout = TimeSpan.FromSeconds(5);
 
-    internal NvmeControl(string name, Bar registers)
+    private readonly PciDevice _device;
+
+    internal NvmeControl(PciDevice device, Bar registers)
     {
-        Name = name;
+        _device = device;
         Registers = registers;
         Capabilities = new NvmeCapabilities(registers.Read32(NvmeRegisters.Capabilities), registers.Read32(NvmeRegisters.Capabilities + 4));
         if (Capabilities is { Low: uint.MaxValue, High: uint.MaxValue })
             throw Gone("reading of its capabilities");
         if (!Capabilities.HasNvmCommandSet)
-            throw new VfioException("use as a disk", name, Errno.NotSupported, "it has no NVM command set");
+            throw new VfioException("use as a disk", Name, Errno.NotSupported, "it has no NVM command set");
         if (Capabilities.MinPageBytes > PageBytes)
         {
             throw new VfioException(
-                "use as a disk", name, Errno.NotSupported,
+                "use as a disk", Name, Errno.NotSupported,
                 $"its smallest memory page is {Capabilities.MinPageBytes} bytes, not {PageBytes}");
         }
     }
 
-    internal string Name { get; }
+    internal string Name => _device.Name;
 
     internal Bar Registers { get; }
 
@@ -80,6 +82,8 @@ internal sealed class NvmeControl
         NvmeControllerStatus status = ReadStatus(operation);
         if (status.IsFatal)
             throw Fatal(operation);
+        if (!status.IsReady && !_device.IsPresent)
+            throw Gone(operation);
         if (!status.IsReady)
             throw new VfioException(operation, Name, Errno.InputOutput, "the controller is disabled: somebody reset it");
     }
@@ -115,5 +119,5 @@ internal sealed class NvmeControl
         new(operation, Name, Errno.InputOutput, "the controller reports a fatal error (CSTS.CFS); open it again to reset it");
 
     private VfioException Gone(string operation) =>
-        new(operation, Name, Errno.NoDevice, "its registers read as all ones: it was removed or lost power");
+        new(operation, Name, Errno.NoDevice, "it was removed, or lost power");
 }

@@ -34,7 +34,7 @@ public sealed class NvmeController : IDisposable
                     "use as an NVMe controller", Name, Errno.NoDevice, $"its class code is {classCode:x6}, not {ClassCode:x6}");
             }
 
-            Control = new NvmeControl(Name, _device.OpenBar(0));
+            Control = new NvmeControl(_device, _device.OpenBar(0));
             Control.Disable();
             _admin = new NvmeAdminQueue(_device, Control);
             _device.EnableBusMaster();

@@ -5,5 +5,5 @@ internal static class DeviceFeature
 {
     private const uint Set = 1 << 17;
 
-    internal const uint SetLowPowerEntry = Set | 3, SetLowPowerExit = Set | 5;
+    internal const uint SetLowPowerEntry = Set | 3, SetLowPowerEntryWithWakeup = Set | 4, SetLowPowerExit = Set | 5;
 }

@@ -35,6 +35,8 @@ public sealed class KernelDevice : IVfioDevice
     /// <inheritdoc/>
     public DeviceInfo Info { get; }
 
+    internal bool IsDisposed => Volatile.Read(ref _disposed) != 0;
+
     /// <summary>The I/O address space that the device sees.</summary>
     public DmaSpace Space { get; }
 
@@ -147,6 +149,17 @@ public sealed class KernelDevice : IVfioDevice
     /// <summary>Lets the device sleep (runtime power management) until <see cref="ExitLowPower"/>; regions must not be touched meanwhile.</summary>
     /// <exception cref="VfioException">ENOTTY: the kernel cannot.</exception>
     public void EnterLowPower() => _file.Feature(DeviceFeature.SetLowPowerEntry, []);
+
+    /// <summary>The same, and tells when something else woke it: the host, which needed it, or the device itself. It is awake then, and
+    /// stays so.</summary>
+    /// <param name="woken">Signalled then.</param>
+    /// <exception cref="VfioException">ENOTTY: the kernel cannot.</exception>
+    public void EnterLowPower(EventFd woken)
+    {
+        ArgumentNullException.ThrowIfNull(woken);
+        vfio_device_low_power_entry_with_wakeup entry = new() { wakeup_eventfd = woken.Descriptor.Number };
+        _file.Feature(DeviceFeature.SetLowPowerEntryWithWakeup, Blittable.AsBytes(ref entry));
+    }
 
     /// <summary>Wakes it.</summary>
     public void ExitLowPower() => _file.Feature(DeviceFeature.SetLowPowerExit, []);

@@ -8,6 +8,7 @@ public sealed class TypeOneSpace : DmaSpace
     private const uint FlagRead = 1, FlagWrite = 2, FlagUnmapAll = 2;
     private const ushort RangeCapability = 1;
     private readonly ContainerFile _container;
+    private bool _isChosen;
     private bool _hasIommu;
 
     /// <summary>Makes an empty one.</summary>
@@ -31,10 +32,13 @@ public sealed class TypeOneSpace : DmaSpace
     internal void Take(GroupFile group, bool isTranslated)
     {
         group.SetContainer(_container);
+        if (_isChosen)
+            return;
         ContainerExtension type = isTranslated ? ContainerExtension.Type1V2 : ContainerExtension.NoIommu;
         if (!_container.HasExtension(type))
             throw new VfioException("VFIO_CHECK_EXTENSION", Name, Errno.NotSupported, $"the kernel has no {type}; load vfio_iommu_type1");
         _container.SetIommu(type);
+        _isChosen = true;
         _hasIommu = isTranslated;
     }
 

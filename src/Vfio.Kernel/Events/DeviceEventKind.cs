@@ -28,6 +28,9 @@ public enum DeviceEventKind
     /// </summary>
     ReturnRequested,
 
+    /// <summary>It slept (<see cref="DeviceEvents.EnterLowPower"/>) and something woke it.</summary>
+    Woken,
+
     /// <summary>More happened than was read, and nobody knows what: look at the functions that matter again.</summary>
     Lost,
 }

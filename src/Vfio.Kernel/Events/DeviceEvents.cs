@@ -47,9 +47,28 @@ public sealed class DeviceEvents : IDisposable
     {
         ArgumentNullException.ThrowIfNull(device);
         if (device.Interrupts.Count(InterruptIndex.Request) > 0)
-            Add(new Watch(device.Interrupts.EnableReturnRequest(), new DeviceEvent(DeviceEventKind.ReturnRequested, device.Name)));
+            Add(Watch.Of(device.Interrupts.EnableReturnRequest(), new DeviceEvent(DeviceEventKind.ReturnRequested, device.Name)));
         if (device.Interrupts.Count(InterruptIndex.Error) > 0)
-            Add(new Watch(device.Interrupts.EnableError(), new DeviceEvent(DeviceEventKind.Error, device.Name)));
+            Add(Watch.Of(device.Interrupts.EnableError(), new DeviceEvent(DeviceEventKind.Error, device.Name)));
+    }
+
+    /// <summary>Lets a device sleep, and tells when something woke it: <see cref="DeviceEventKind.Woken"/>.</summary>
+    /// <remarks>Regions must not be touched meanwhile: call <see cref="KernelDevice.ExitLowPower"/> before.</remarks>
+    /// <exception cref="VfioException">ENOTTY: the kernel cannot.</exception>
+    public void EnterLowPower(KernelDevice device)
+    {
+        ArgumentNullException.ThrowIfNull(device);
+        EventFd woken = EventFd.Create();
+        try
+        {
+            device.EnterLowPower(woken);
+            Add(new Watch(woken, () => device.IsDisposed, new DeviceEvent(DeviceEventKind.Woken, device.Name), isOnce: true));
+        }
+        finally
+        {
+            // The watch holds the descriptor.
+            woken.Dispose();
+        }
     }
 
     /// <summary>The events since the constructor, as they come; each is given to one reader.</summary>
@@ -115,17 +134,18 @@ public sealed class DeviceEvents : IDisposable
 
     private void Look(ulong token, Watch watch)
     {
-        if (watch.IsOver)
+        bool isOver = watch.IsOver;
+        if (!isOver && watch.HasCome)
+            Put(watch.Event with { At = DateTimeOffset.Now });
+        if (!isOver && !watch.IsOnce)
         {
-            _watched.TryRemove(token, out _);
-            _epoll.Remove(watch.Descriptor);
-            watch.Dispose();
+            _epoll.Arm(watch.Descriptor, token);
             return;
         }
 
-        if (watch.HasCome)
-            Put(watch.Event with { At = DateTimeOffset.Now });
-        _epoll.Arm(watch.Descriptor, token);
+        _watched.TryRemove(token, out _);
+        _epoll.Remove(watch.Descriptor);
+        watch.Dispose();
     }
 
     /// <summary>Queues an event. One that has no room is lost, and that is told with the next one that has.</summary>
@@ -139,26 +159,34 @@ public sealed class DeviceEvents : IDisposable
     /// <summary>A signal of a device; holds its descriptor open, so that no other file takes its number.</summary>
     private sealed class Watch : IDisposable
     {
-        private readonly Interrupt _interrupt;
+        private readonly EventFd _signal;
         private readonly FileDescriptor _descriptor;
+        private readonly Func<bool> _isOver;
 
-        internal Watch(Interrupt interrupt, DeviceEvent told)
+        internal Watch(EventFd signal, Func<bool> isOver, DeviceEvent told, bool isOnce = false)
         {
-            _interrupt = interrupt;
-            _descriptor = interrupt.Event.Descriptor;
+            _signal = signal;
+            _descriptor = signal.Descriptor;
+            _isOver = isOver;
             Event = told;
+            IsOnce = isOnce;
             bool held = false;
             _descriptor.DangerousAddRef(ref held);
         }
 
         internal DeviceEvent Event { get; }
 
+        /// <summary>Whether it is over once it has come.</summary>
+        internal bool IsOnce { get; }
+
         internal FileDescriptor Descriptor => _descriptor;
 
-        internal bool IsOver => _interrupt.IsDisposed;
+        internal bool IsOver => _isOver();
 
-        internal bool HasCome => _interrupt.Event.Drain() != 0;
+        internal bool HasCome => _signal.Drain() != 0;
 
         public void Dispose() => _descriptor.DangerousRelease();
+
+        internal static Watch Of(Interrupt interrupt, DeviceEvent told) => new(interrupt.Event, () => interrupt.IsDisposed, told);
     }
 }

@@ -193,6 +193,17 @@ internal struct vfio_device_feature
     public uint flags;
 }
 
+/// <summary>Data of VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY_WITH_WAKEUP.</summary>
+[StructLayout(LayoutKind.Sequential)]
+internal struct vfio_device_low_power_entry_with_wakeup
+{
+    /// <summary>An eventfd, signalled when something wakes the device.</summary>
+    public int wakeup_eventfd;
+
+    /// <summary>0.</summary>
+    public uint reserved;
+}
+
 /// <summary>VFIO_DEVICE_BIND_IOMMUFD.</summary>
 [StructLayout(LayoutKind.Sequential)]
 internal struct vfio_device_bind_iommufd

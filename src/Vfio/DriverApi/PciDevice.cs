@@ -75,6 +75,22 @@ public sealed class PciDevice : IDisposable
     /// <summary>Whether it may read and write memory by itself and send message signalled interrupts.</summary>
     public bool IsBusMaster => (Config.Read16(CommandRegister) & BusMaster) != 0;
 
+    /// <summary>Whether it is there: a function that was pulled out has no vendor any more. One read of config space.</summary>
+    public bool IsPresent
+    {
+        get
+        {
+            try
+            {
+                return Config.Read16(0x00) != ushort.MaxValue;
+            }
+            catch (VfioException)
+            {
+                return false;
+            }
+        }
+    }
+
     /// <summary>Lets it read and write memory by itself and send message signalled interrupts.</summary>
     public void EnableBusMaster() => SetCommand(BusMaster, 0);
 
@@ -107,18 +123,21 @@ public sealed class PciDevice : IDisposable
     /// <summary>Allocates zeroed memory and maps it for the device.</summary>
     /// <param name="bytes">How much, above 0; rounded up to whole pages.</param>
     /// <param name="access">What the device may do with it.</param>
+    /// <param name="pages">What pages it is made of; both its addresses are then multiples of their size.</param>
     /// <returns>Freed when it is disposed, or with this object.</returns>
-    /// <exception cref="VfioException">ENOSPC: no addresses left that fit <see cref="DmaAddressBits"/>; ENOMEM: a limit.</exception>
-    public DmaBuffer AllocateDma(long bytes, DmaAccess access = DmaAccess.ReadWrite)
+    /// <exception cref="VfioException">ENOSPC: no addresses left that fit <see cref="DmaAddressBits"/>; ENOMEM: a limit, or too few huge
+    /// pages.</exception>
+    public DmaBuffer AllocateDma(long bytes, DmaAccess access = DmaAccess.ReadWrite, DmaPages pages = DmaPages.Normal)
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(bytes, 1);
-        ulong page = _iovas.PageBytes;
+        bool isHuge = pages == DmaPages.Huge;
+        ulong page = isHuge ? Native.SharedMemory.HugePageBytes : _iovas.PageBytes;
         ulong length = ((ulong)bytes + (page - 1)) & ~(page - 1);
-        Iova start = _iovas.Allocate(length, DmaAddressBits);
+        Iova start = _iovas.Allocate(length, DmaAddressBits, page);
         SharedDmaMemory? memory = null;
         try
         {
-            memory = new SharedDmaMemory(Native.SharedMemory.Create("vfio-dma", length));
+            memory = new SharedDmaMemory(isHuge ? Native.SharedMemory.CreateHuge("vfio-dma", length) : Native.SharedMemory.Create("vfio-dma", length));
             _device.MapDma(new DmaMapping(start, length, access, memory, 0));
         }
         catch

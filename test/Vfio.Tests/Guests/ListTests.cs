@@ -43,6 +43,8 @@ public sealed class ListTests : IDisposable
         Assert.Matches("ADDRESS +IDS +DRIVER +GROUP +VIABLE +BEHAVES +NAME", table[0]);
         Assert.Contains(table, line => Regex.IsMatch(line, $@"^{FirstOfTwo}  8086:10d3  vfio-pci +\d+ +yes "));
         Assert.Contains(table, line => Regex.IsMatch(line, $@"^{SecondOfTwo}  8086:10d3  vfio-pci +\d+ +yes "));
+        string[] tableOfUser = Vfio("ls | cat", "/usr/bin/setpriv --reuid=65534 --regid=65534 --clear-groups").Split('\n');
+        Assert.Equal(table.Length, tableOfUser.Length);
         string block = Vfio($"ls {virtualFunctions[1]}");
         Assert.Contains($"a virtual function of {Physical}", block);
         Assert.Contains("well-behaved", block);
@@ -67,7 +69,7 @@ public sealed class ListTests : IDisposable
     private static string[] Texts(JsonElement element, string name) =>
         [.. element.GetProperty(name).EnumerateArray().Select(item => item.GetString()!)];
 
-    private string Vfio(string words) => Agent.Do(VfioInGuest.Command(words));
+    private string Vfio(string words, string user = "") => Agent.Do(VfioInGuest.Command(words, user));
 
     private JsonElement List() => JsonDocument.Parse(Vfio("ls --json")).RootElement;
 
