@@ -5,7 +5,10 @@ namespace Vfio.Tests.Guests;
 /// <summary>QEMU, kernel and initramfs, as <c>test/guest/parts</c> got them.</summary>
 internal sealed record GuestParts(string Kernel, string Initramfs)
 {
-    private static readonly Lazy<(GuestParts? Parts, string Reason)> Found = new(Find);
+    private static readonly Lazy<(GuestParts? Parts, string Reason, string? Headers)> Found = new(Find);
+
+    /// <summary>Headers of the kernel that guests run, newer than this machine's may be; null where they are missing.</summary>
+    public static string? Headers => Found.Value.Headers;
 
     /// <summary>The program that becomes QEMU.</summary>
     public static string Qemu { get; } = Repository.PathOf("test", "guest", "qemu");
@@ -13,12 +16,12 @@ internal sealed record GuestParts(string Kernel, string Initramfs)
     /// <summary>The parts; the test is skipped where they are missing.</summary>
     public static GuestParts Need()
     {
-        (GuestParts? parts, string reason) = Found.Value;
+        (GuestParts? parts, string reason, _) = Found.Value;
         Assert.SkipWhen(parts is null, reason);
         return parts!;
     }
 
-    private static (GuestParts? Parts, string Reason) Find()
+    private static (GuestParts? Parts, string Reason, string? Headers) Find()
     {
         ProcessStartInfo start = new(Repository.PathOf("test", "guest", "parts"), ["--have"])
         {
@@ -30,6 +33,6 @@ internal sealed record GuestParts(string Kernel, string Initramfs)
         Dictionary<string, string> paths = process.StandardOutput.ReadToEnd().Split('\n', StringSplitOptions.RemoveEmptyEntries)
             .Select(line => line.Split('=', 2)).ToDictionary(words => words[0], words => words[1]);
         process.WaitForExit();
-        return process.ExitCode == 0 ? (new GuestParts(paths["kernel"], paths["initramfs"]), "") : (null, reason);
+        return process.ExitCode == 0 ? (new GuestParts(paths["kernel"], paths["initramfs"]), "", paths.GetValueOrDefault("headers")) : (null, reason, null);
     }
 }

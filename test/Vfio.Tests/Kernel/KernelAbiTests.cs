@@ -3,6 +3,7 @@ using System.Reflection;
 using System.Runtime.InteropServices;
 using System.Text;
 using Vfio.Native;
+using Vfio.Tests.Guests;
 
 namespace Vfio.Tests.Kernel;
 
@@ -20,7 +21,8 @@ public sealed class KernelAbiTests
     /// <summary>Structs that grew: older headers have a shorter one.</summary>
     private static readonly Type[] GrownStructs = [typeof(vfio_device_info), typeof(vfio_iommu_type1_info)];
 
-    private static readonly Type[] DeviceFileStructs = [typeof(vfio_device_bind_iommufd), typeof(vfio_device_attach_iommufd_pt)];
+    private static readonly Type[] DeviceFileStructs =
+        [typeof(vfio_device_bind_iommufd), typeof(vfio_device_attach_iommufd_pt), typeof(vfio_device_low_power_entry_with_wakeup)];
 
     private static readonly Type[] IommufdStructs =
     [
@@ -86,5 +88,5 @@ public sealed class KernelAbiTests
     private static string[] Include() => HeaderFolder is { } folder ? ["-I", folder] : [];
 
     /// <summary>Newer headers than this machine's, where a guest was made.</summary>
-    private static string? HeaderFolder => Environment.GetEnvironmentVariable("VFIO_KERNEL_HEADERS");
+    private static string? HeaderFolder => GuestParts.Headers;
 }
