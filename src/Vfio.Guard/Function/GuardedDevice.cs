@@ -1,4 +1,5 @@
 using System.Numerics;
+using System.Runtime.CompilerServices;
 using Vfio.Native;
 
 namespace Vfio.Guard;
@@ -305,7 +306,11 @@ internal sealed class GuardedDevice : IMigratableDevice, IDirtyTracker, IResetTa
 
     internal void Flush() => _interrupts.Flush();
 
-    private bool MayMaster => _command.IsBusMaster && _power is not { IsAsleep: true };
+    private bool MayMaster
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        get => _command.IsBusMaster && _power is not { IsAsleep: true };
+    }
 
     private bool MayUseMemory => MayMaster && !_migration.IsStopped;
 
