@@ -1,0 +1,43 @@
+using Vfio.Tests.Guests.Inside;
+
+namespace Vfio.Tests.Guests;
+
+/// <summary>Runs the tests of the library that need Linux's VFIO inside a guest, as an ordinary user that functions were lent to.</summary>
+public sealed class LibraryTests
+{
+    private const string Nobody = "/usr/bin/setpriv --reuid=65534 --regid=65534 --clear-groups";
+
+    [Fact]
+    public void The_library_does_on_lent_functions_what_it_says()
+    {
+        GuestParts.Need();
+        using GuestMachine machine = new(
+            "",
+            ["-machine", "q35,kernel-irqchip=split", "-device", "intel-iommu,intremap=on,caching-mode=on",
+                "-device", "pcie-root-port,id=slot1,chassis=1", "-device", "pcie-root-port,id=slot2,chassis=2",
+                "-device", "pcie-root-port,id=slot3,chassis=3", "-device", "edu,bus=slot1", "-device", "edu,bus=slot2",
+                "-drive", "driver=null-co,size=1M,if=none,id=disk", "-device", "nvme,drive=disk,serial=1,bus=slot3", .. GuestMachine.HostFiles]);
+
+        // Lent to root alone at first.
+        machine.Agent.Do(VfioInGuest.Command($"bind {LentFunctionTests.First}"));
+        (int status, string output) = machine.Agent.Ask(VfioInGuest.Command($"peek {LentFunctionTests.First} bar0 0", Nobody));
+        Assert.Equal(1, status);
+        Assert.Matches($@"^vfio: open on /dev/vfio/\d+: Permission denied \(errno 13\); .*run 'vfio bind {LentFunctionTests.First} --user NAME'", Assert.Single(output.Split('\n')));
+
+        foreach (string function in new[] { LentFunctionTests.First, LentFunctionTests.Second, LentFunctionTests.Disk })
+            machine.Agent.Do(VfioInGuest.Command($"bind {function} --user nobody"));
+        machine.Agent.Do("chmod 666 /dev/iommu; echo 8 > /proc/sys/vm/nr_hugepages");
+        string power = $"/sys/bus/pci/devices/{LentFunctionTests.Disk}/power/control";
+        machine.Agent.Do($"(while true; do echo on > {power}; echo auto > {power}; usleep 300000; done) >/dev/null 2>&1 &");
+        AssertPasses(machine.Agent, typeof(LentFunctionTests), Nobody, 19);
+        AssertPasses(machine.Agent, typeof(MemoryLimitTests), $"{Nobody} /usr/bin/prlimit --memlock=65536", 2);
+        Assert.Contains("DMAR: [DMA Read", machine.Agent.Do("dmesg | grep DMAR"));
+    }
+
+    private static void AssertPasses(GuestAgent agent, Type tests, string user, int count)
+    {
+        (int status, string output) = agent.Ask(VfioInGuest.Program(typeof(LibraryTests).Assembly.Location,
+            $"-explicit only -noLogo -noColor -parallel none -class {tests.FullName}", user));
+        Assert.True(status == 0 && output.Contains($"Total: {count}, Errors: 0, Failed: 0", StringComparison.Ordinal), output);
+    }
+}
