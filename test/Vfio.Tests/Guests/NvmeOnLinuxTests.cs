@@ -2,52 +2,92 @@ using System.Security.Cryptography;
 
 namespace Vfio.Tests.Guests;
 
-/// <summary>The NVMe driver inside Linux, on the kernel's own VFIO behind an emulated IOMMU and on QEMU's own disk: what it writes is
-/// in the disk's file, and what the file holds is what it reads.</summary>
-[Collection(nameof(GuestCollection))]
+/// <summary>The NVMe driver inside Linux, as an ordinary user, on the kernel's own VFIO behind an emulated IOMMU and on QEMU's own disk: what
+/// it writes is in the disk's file, and what the file holds is what it reads. And its owner wants the disk back.</summary>
 public sealed class NvmeOnLinuxTests : IDisposable
 {
-    private const string Disk = "0000:00:10.0";
+    private const string Disk = "0000:01:00.0";
+    private const string Nobody = "/usr/bin/setpriv --reuid=65534 --regid=65534 --clear-groups";
     private const int DiskBytes = 16 << 20;
-    private const int WrittenAt = 4096, ReadAt = 8 << 20, ReadBytes = 1 << 20;
+    private const int FirstAt = 4096, SecondAt = 12 << 20, ReadAt = 8 << 20, ReadBytes = 1 << 20;
+
+    private const UnixFileMode UserOpens = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute
+        | UnixFileMode.OtherRead | UnixFileMode.OtherExecute;
 
     private readonly string _folder = Directory.CreateTempSubdirectory("vfio-nvme-").FullName;
 
     [Fact]
-    public void What_the_driver_writes_in_the_guest_is_in_the_hosts_file()
+    public void What_a_user_writes_in_the_guest_is_in_the_hosts_file_and_a_disk_that_is_wanted_back_goes()
     {
         GuestParts.Need();
         byte[] before = RandomNumberGenerator.GetBytes(DiskBytes);
         byte[] sent = RandomNumberGenerator.GetBytes(3 << 20);
+        File.SetUnixFileMode(_folder, UserOpens);
         string image = Put("disk.img", before);
         string pattern = Put("pattern.bin", sent);
         using (GuestMachine machine = new(
             "",
             ["-machine", "q35,kernel-irqchip=split", "-device", "intel-iommu,intremap=on,caching-mode=on",
-            "-drive", $"file={image},if=none,id=disk,format=raw", "-device", "nvme,drive=disk,serial=1,addr=0x10",
+            "-device", "pcie-root-port,id=slot1,chassis=1",
+            "-drive", $"file={image},if=none,id=disk,format=raw", "-device", "nvme,drive=disk,serial=1,bus=slot1",
             .. GuestMachine.HostFiles]))
         {
             GuestAgent agent = machine.Agent;
-            agent.Do($"echo {Disk} > /sys/bus/pci/devices/{Disk}/driver/unbind");
-            agent.Do($"echo vfio-pci > /sys/bus/pci/devices/{Disk}/driver_override");
-            agent.Do($"echo {Disk} > /sys/bus/pci/drivers_probe");
+            agent.Do(VfioInGuest.Command($"bind {Disk} --user nobody"));
+            AssertWritesAndReads(agent, pattern, FirstAt, before);
 
-            Assert.Contains("QEMU NVMe Ctrl", Vfio(agent, "identify"));
-            Assert.Contains($"wrote {sent.Length} bytes", Vfio(agent, $"write {pattern} --offset {WrittenAt} --yes"));
-            Vfio(agent, $"read --offset {ReadAt} --count {ReadBytes} --output /run/read.bin");
-            string read = agent.Do("sha256sum /run/read.bin").Split(' ')[0];
-            Assert.Equal(Convert.ToHexStringLower(SHA256.HashData(before.AsSpan(ReadAt, ReadBytes))), read);
+            // The other door.
+            agent.Do("chmod 666 /dev/iommu");
+            AssertWritesAndReads(agent, pattern, SecondAt, before);
+            AssertBenchEndsWhenWantedBack(machine);
             Assert.Equal(0, machine.PowerOff());
         }
 
-        sent.CopyTo(before.AsSpan(WrittenAt));
+        sent.CopyTo(before.AsSpan(FirstAt));
+        sent.CopyTo(before.AsSpan(SecondAt));
         Assert.Equal(SHA256.HashData(before), SHA256.HashData(File.ReadAllBytes(image)));
     }
 
     public void Dispose() => Directory.Delete(_folder, recursive: true);
 
+    private static void AssertWritesAndReads(GuestAgent agent, string pattern, int at, byte[] before)
+    {
+        Assert.Contains("QEMU NVMe Ctrl", Vfio(agent, "identify"));
+        Assert.Contains($"wrote {3 << 20} bytes", Vfio(agent, $"write {pattern} --offset {at} --yes"));
+        Vfio(agent, $"read --offset {ReadAt} --count {ReadBytes} --output /run/read.bin");
+        string read = agent.Do("sha256sum /run/read.bin; rm /run/read.bin").Split(' ')[0];
+        Assert.Equal(Convert.ToHexStringLower(SHA256.HashData(before.AsSpan(ReadAt, ReadBytes))), read);
+    }
+
+    /// <summary>Its owner asks for it, while reads are under way.</summary>
+    private static void AssertBenchEndsWhenWantedBack(GuestMachine machine)
+    {
+        StartBench(machine);
+        Assert.Contains($"{Disk} has the driver nvme", machine.Agent.Do(VfioInGuest.Command($"unbind {Disk} --wait 60")));
+        Assert.Equal($"vfio: {Disk} wanted back within 60 s", EndOfBench(machine.Agent));
+    }
+
+    private static void StartBench(GuestMachine machine)
+    {
+        string bench = VfioInGuest.Command($"nvme {Disk} bench --depth 4 --seconds 600", Nobody, "/tmp/bench");
+        long before = ReadsOf(machine);
+        machine.Agent.Do($"rm -f /run/bench-exit; ({bench}; echo $? > /run/bench-exit) &");
+        Assert.True(SpinWait.SpinUntil(() => ReadsOf(machine) > before + 100, TimeSpan.FromMinutes(1)), "no reads come");
+    }
+
+    /// <summary>What it said at its end, which is one line and exit code 1.</summary>
+    private static string EndOfBench(GuestAgent agent)
+    {
+        agent.WaitFor("test -e /run/bench-exit");
+        Assert.Equal("1", agent.Do("cat /run/bench-exit"));
+        return Assert.Single(agent.Do("cat /tmp/bench").Split('\n'));
+    }
+
+    private static long ReadsOf(GuestMachine machine) => machine.Monitor.Execute("query-blockstats").EnumerateArray()
+        .Sum(disk => disk.GetProperty("stats").GetProperty("rd_operations").GetInt64());
+
     private static string Vfio(GuestAgent agent, string words) =>
-        agent.Do(VfioInGuest.Command($"nvme {Disk} {words}"));
+        agent.Do(VfioInGuest.Command($"nvme {Disk} {words}", Nobody));
 
     private string Put(string name, byte[] bytes)
     {
