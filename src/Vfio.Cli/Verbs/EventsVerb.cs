@@ -70,7 +70,7 @@ internal sealed class EventsVerb() : Verb("events", "Tell what happens to the PC
     }
 
     private static string ToText(DeviceEvent happened) =>
-        string.Create(CultureInfo.InvariantCulture, $"{happened.At:HH:mm:ss.fff} {happened}");
+        string.Create(CultureInfo.InvariantCulture, $"{happened.At.ToLocalTime():HH:mm:ss.fff} {happened}");
 
     private static string ToJson(DeviceEvent happened) => Json.Line(writer =>
     {

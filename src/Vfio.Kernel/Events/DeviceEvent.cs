@@ -8,8 +8,8 @@ namespace Vfio.Kernel;
 /// <param name="Device">To which device, as its address is written; empty for <see cref="DeviceEventKind.Lost"/>.</param>
 public sealed record DeviceEvent(DeviceEventKind Kind, string Device)
 {
-    /// <summary>When it was heard of.</summary>
-    public DateTimeOffset At { get; init; } = DateTimeOffset.Now;
+    /// <summary>When it was heard of, in UTC.</summary>
+    public DateTimeOffset At { get; init; } = DateTimeOffset.UtcNow;
 
     /// <summary>The function of this machine that it happened to; null for a device that is none.</summary>
     public PciAddress? Function => PciAddress.TryParse(Device, out PciAddress address) ? address : null;

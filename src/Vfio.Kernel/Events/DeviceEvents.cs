@@ -136,7 +136,7 @@ public sealed class DeviceEvents : IDisposable
     {
         bool isOver = watch.IsOver;
         if (!isOver && watch.HasCome)
-            Put(watch.Event with { At = DateTimeOffset.Now });
+            Put(watch.Event with { At = DateTimeOffset.UtcNow });
         if (!isOver && !watch.IsOnce)
         {
             _epoll.Arm(watch.Descriptor, token);
