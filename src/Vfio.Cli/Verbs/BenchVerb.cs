@@ -21,7 +21,7 @@ internal sealed class BenchVerb() : Verb("bench", "Measure how fast a device ans
     {
         Argument<string> address = Words.Address();
         Option<double> seconds = new("--seconds") { Description = "How long each row is measured.", DefaultValueFactory = _ => 0.5 };
-        Option<string?> only = new("--only") { Description = "Only these rows, by their first word: read,write,posted,dma,interrupt,connect." };
+        Option<string?> only = new("--only") { Description = "Only these rows, by their first word: read,write,pipelined,multi,posted,dma,interrupt,connect." };
         Option<bool> json = Words.Json();
         command.Add(address);
         command.Add(seconds);

@@ -5,7 +5,7 @@ namespace Vfio.Tests.Processes;
 /// <summary>The verb <c>bench</c>: rows that make sense, of whatever device.</summary>
 public sealed class BenchTests
 {
-    private static readonly string[] Everywhere = ["read", "write", "DMA map", "DMA unmap", "interrupt", "connect"];
+    private static readonly string[] Everywhere = ["read", "write", "pipelined read", "multi write", "DMA map", "DMA unmap", "interrupt", "connect"];
 
     [Fact]
     public void A_model_is_measured_in_all_but_posted_writes()
