@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using Vfio.Native;
 
 namespace Vfio.Drivers.Ethernet;
@@ -89,15 +90,20 @@ public sealed class EthernetBuffers : IDisposable
     internal void Lend(int buffer) => _isLent[buffer] = true;
 
     /// <summary>A buffer of the caller's belongs to the device, or to nobody, from now on.</summary>
-    /// <exception cref="ArgumentException">The caller does not own it.</exception>
-    internal void TakeBack(int buffer)
+    /// <returns>False when the caller does not own it.</returns>
+    internal bool TryTakeBack(int buffer)
     {
-        if ((uint)buffer >= (uint)_isLent.Length || !_isLent[buffer])
-            ThrowNotLent(buffer);
-        _isLent[buffer] = false;
+        bool[] isLent = _isLent;
+        if ((uint)buffer >= (uint)isLent.Length || !isLent[buffer])
+            return false;
+        isLent[buffer] = false;
+        return true;
     }
 
-    private static void ThrowNotLent(int buffer) =>
+    /// <summary>Says that the caller does not own a buffer.</summary>
+    /// <exception cref="ArgumentException">Always.</exception>
+    [DoesNotReturn]
+    internal static void ThrowNotLent(int buffer) =>
         throw new ArgumentException($"buffer {buffer} is not the caller's: it was never received or taken, or is sent or returned already");
 
     private long Locate(int buffer, int offset, int count)

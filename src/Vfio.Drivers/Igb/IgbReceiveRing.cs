@@ -1,0 +1,128 @@
+using Vfio.Drivers.Ethernet;
+using static Vfio.Drivers.Igb.IgbRegisters;
+
+namespace Vfio.Drivers.Igb;
+
+/// <summary>A receive queue: buffers that wait for frames, in memory that this process and the device share.</summary>
+/// <remarks>
+/// <para>Advanced receive descriptors, 82576 Datasheet, section 7.1.5: the driver writes the buffer's address and 0, the device
+/// writes back over both, with status, errors and length in the second half.</para>
+/// <para>One thread at a time. Nothing is allocated once it is made.</para>
+/// </remarks>
+internal sealed class IgbReceiveRing : IDisposable
+{
+    private const ulong DescriptorDone = 1 << 0, EndOfPacket = 1 << 1, ReceiveError = 1UL << 31;
+
+    // A doorbell costs more than a descriptor, and the device does not run dry meanwhile.
+    private const int RefillAtOnce = 32;
+
+    private readonly string _name;
+    private readonly Bar _registers;
+    private readonly long _queue;
+    private readonly EthernetBuffers _buffers;
+    private readonly DmaBuffer _descriptors;
+    private readonly int[] _posted;
+    private readonly int _mask;
+    private int _head, _tail;
+    private bool _inLongFrame;
+
+    /// <summary>Makes an empty ring; the device does not know it yet.</summary>
+    /// <param name="device">Whose memory it is.</param>
+    /// <param name="registers">BAR0.</param>
+    /// <param name="queue">Where the queue's registers start.</param>
+    /// <param name="buffers">Where frames go.</param>
+    /// <param name="entries">A power of two.</param>
+    internal IgbReceiveRing(PciDevice device, Bar registers, long queue, EthernetBuffers buffers, int entries)
+    {
+        _name = device.Name;
+        _registers = registers;
+        _queue = queue;
+        _buffers = buffers;
+        _posted = new int[entries];
+        _mask = entries - 1;
+        _descriptors = device.AllocateDma((long)entries * DescriptorBytes);
+    }
+
+    /// <summary>Whether <see cref="Receive"/> would find something.</summary>
+    internal bool HasFrame => _head != _tail && (_descriptors.Read64(StatusAt(_head)) & DescriptorDone) != 0;
+
+    private int Missing => _mask - ((_tail - _head) & _mask);
+
+    /// <summary>Tells the device of the ring, and gives it buffers.</summary>
+    /// <param name="splitControl">More of SRRCTL.</param>
+    internal void Start(uint splitControl)
+    {
+        IgbQueue.Start(
+            _registers, _name, _queue, _descriptors, _mask + 1, IgbQueueRegisters.ReceiveThresholds,
+            IgbQueueRegisters.OneBufferOf2KiB | splitControl);
+        Refill();
+    }
+
+    /// <summary>Takes what was received; the device gets other buffers instead, at the price of at most one register.</summary>
+    /// <exception cref="VfioException">EPROTO: the device says that it received more than a buffer holds.</exception>
+    internal int Receive(Span<EthernetFrame> frames)
+    {
+        int count = 0;
+        int head = _head;
+        int[] posted = _posted;
+        while (count < frames.Length && head != _tail)
+        {
+            // Status and length in one read: the device writes DD after, or with, all the rest.
+            ulong status = _descriptors.Read64(StatusAt(head));
+            if ((status & DescriptorDone) == 0)
+                break;
+            int buffer = posted[head];
+            int length = (int)(status >> 32 & 0xffff);
+            head = (head + 1) & _mask;
+            if ((status & (EndOfPacket | ReceiveError)) != EndOfPacket || _inLongFrame || length > EthernetBuffers.BufferBytes)
+            {
+                _head = head;
+                Drop(buffer, status, length);
+                continue;
+            }
+
+            _buffers.Lend(buffer);
+            frames[count++] = new EthernetFrame(buffer, length);
+        }
+
+        _head = head;
+        if (Missing >= RefillAtOnce)
+            Refill();
+        return count;
+    }
+
+    /// <summary>Gives the device as many buffers as it has descriptors for, at the price of at most one register.</summary>
+    internal void Refill()
+    {
+        int tail = _tail;
+        for (int left = Missing; left > 0 && _buffers.TryTake(out int buffer); left--)
+        {
+            _posted[tail] = buffer;
+            _descriptors.Write64((long)tail * DescriptorBytes, _buffers.AddressOf(buffer).Value);
+            _descriptors.Write64(StatusAt(tail), 0);
+            tail = (tail + 1) & _mask;
+        }
+
+        if (tail == _tail)
+            return;
+        _tail = tail;
+        _registers.Write32(_queue + IgbQueueRegisters.Tail, (uint)tail);
+    }
+
+    /// <inheritdoc/>
+    public void Dispose() => _descriptors.Dispose();
+
+    private static long StatusAt(int entry) => ((long)entry * DescriptorBytes) + 8;
+
+    // Frames that span buffers are longer than this driver allows, and those with errors are only there when somebody asked for them.
+    private void Drop(int buffer, ulong status, int length)
+    {
+        _buffers.Free(buffer);
+        _inLongFrame = (status & EndOfPacket) == 0;
+        if (length > EthernetBuffers.BufferBytes)
+        {
+            throw new VfioException(
+                "reception of a frame", _name, Errno.Protocol, $"{length} bytes in a buffer of {EthernetBuffers.BufferBytes}");
+        }
+    }
+}

@@ -1,0 +1,133 @@
+using Vfio.Drivers.Ethernet;
+using static Vfio.Drivers.Igb.IgbRegisters;
+
+namespace Vfio.Drivers.Igb;
+
+/// <summary>A transmit queue: frames on their way, in memory that this process and the device share.</summary>
+/// <remarks>
+/// <para>Advanced transmit data descriptors, 82576 Datasheet, section 7.2.2.3. The device reports only the last frame of a batch, so
+/// that a batch costs one write of its; frames are sent in order, so all before it are sent too.</para>
+/// <para>One thread at a time. Nothing is allocated once it is made.</para>
+/// </remarks>
+internal sealed class IgbTransmitRing : IDisposable
+{
+    private const int StatusOffset = 12, ShortestFrame = 14, ShortestOnWire = 60;
+    private const uint DescriptorDone = 1;
+
+    // DTYP 3, a data descriptor, in bits 23:20; then of DCMD: EOP, IFCS (insert the frame check sequence), DEXT.
+    private const uint WholeFrame = 0x2330_0000;
+
+    // Of DCMD: RS, report status.
+    private const uint Report = 0x0800_0000;
+
+    private readonly Bar _registers;
+    private readonly string _name;
+    private readonly long _queue;
+    private readonly EthernetBuffers _buffers;
+    private readonly DmaBuffer _descriptors;
+    private readonly int _longestFrame;
+    private readonly int[] _sending;
+    private readonly int[] _lastOfBatch;
+    private readonly int _mask;
+    private int _head, _tail;
+
+    /// <summary>Makes an empty ring; the device does not know it yet.</summary>
+    /// <param name="device">Whose memory it is.</param>
+    /// <param name="registers">BAR0.</param>
+    /// <param name="queue">Where the queue's registers start.</param>
+    /// <param name="buffers">Where frames are.</param>
+    /// <param name="entries">A power of two.</param>
+    /// <param name="longestFrame">In bytes.</param>
+    internal IgbTransmitRing(PciDevice device, Bar registers, long queue, EthernetBuffers buffers, int entries, int longestFrame)
+    {
+        _registers = registers;
+        _name = device.Name;
+        _queue = queue;
+        _buffers = buffers;
+        _longestFrame = longestFrame;
+        _sending = new int[entries];
+        _lastOfBatch = new int[entries];
+        _mask = entries - 1;
+        _descriptors = device.AllocateDma((long)entries * DescriptorBytes);
+    }
+
+    private int Room => _mask - ((_tail - _head) & _mask);
+
+    /// <summary>Tells the device of the ring.</summary>
+    internal void Start() =>
+        IgbQueue.Start(_registers, _name, _queue, _descriptors, _mask + 1, IgbQueueRegisters.TransmitThresholds);
+
+    /// <summary>Sends frames, at the price of one register.</summary>
+    /// <returns>How many of them, from the first.</returns>
+    internal int Transmit(ReadOnlySpan<EthernetFrame> frames)
+    {
+        if (Room < frames.Length)
+            Reap();
+        int count = Math.Min(frames.Length, Room);
+        if (count == 0)
+            return 0;
+        int first = _tail;
+        int tail = first;
+        for (int i = 0; i < count; i++)
+        {
+            EthernetFrame frame = frames[i];
+            if ((uint)(frame.Length - ShortestFrame) > (uint)(_longestFrame - ShortestFrame) || !_buffers.TryTakeBack(frame.Buffer))
+                Refuse(frames, i);
+            int length = frame.Length;
+            if (length < ShortestOnWire)
+                length = Pad(frame);
+            _sending[tail] = frame.Buffer;
+            uint command = WholeFrame | (uint)length | (i == count - 1 ? Report : 0);
+            _descriptors.Write64((long)tail * DescriptorBytes, _buffers.AddressOf(frame.Buffer).Value);
+            _descriptors.Write64(((long)tail * DescriptorBytes) + 8, (ulong)(uint)length << 46 | command);
+            tail = (tail + 1) & _mask;
+        }
+
+        _lastOfBatch[first] = (tail - 1) & _mask;
+        _tail = tail;
+        _registers.Write32(_queue + IgbQueueRegisters.Tail, (uint)tail);
+        return count;
+    }
+
+    /// <summary>Frees the buffers of what was sent.</summary>
+    internal void Reap()
+    {
+        while (_head != _tail)
+        {
+            int last = _lastOfBatch[_head];
+            if ((_descriptors.Read32(((long)last * DescriptorBytes) + StatusOffset) & DescriptorDone) == 0)
+                return;
+            int end = (last + 1) & _mask;
+            for (int entry = _head; entry != end; entry = (entry + 1) & _mask)
+                _buffers.Free(_sending[entry]);
+            _head = end;
+        }
+    }
+
+    /// <inheritdoc/>
+    public void Dispose() => _descriptors.Dispose();
+
+    // The device pads from 17 bytes on; what is left of an earlier frame must not go out.
+    private int Pad(EthernetFrame frame)
+    {
+        Span<byte> zeros = stackalloc byte[ShortestOnWire];
+        zeros.Clear();
+        _buffers.Write(frame, frame.Length, zeros[frame.Length..]);
+        return ShortestOnWire;
+    }
+
+    // Nothing was told to the device yet, so the frames before it are the caller's again.
+    private void Refuse(ReadOnlySpan<EthernetFrame> frames, int index)
+    {
+        for (int i = 0; i < index; i++)
+            _buffers.Lend(frames[i].Buffer);
+        EthernetFrame frame = frames[index];
+        if (frame.Length < ShortestFrame || frame.Length > _longestFrame)
+        {
+            throw new ArgumentOutOfRangeException(
+                nameof(frames), $"frame {index} has {frame.Length} bytes; from {ShortestFrame} to {_longestFrame} can be sent");
+        }
+
+        EthernetBuffers.ThrowNotLent(frame.Buffer);
+    }
+}
