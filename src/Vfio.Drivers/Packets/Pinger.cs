@@ -20,7 +20,6 @@ public sealed class Pinger
     private const long Unused = 0, Answered = -1;
     private readonly MacAddress _hardware;
     private readonly Ipv4Interface _network;
-    private readonly Ipv4Address _nextHop;
     private readonly ushort _identifier;
     private readonly int _dataBytes;
     private readonly long[] _sentAt = new long[Window];
@@ -41,12 +40,15 @@ public sealed class Pinger
         ArgumentOutOfRangeException.ThrowIfNegative(dataBytes);
         ArgumentOutOfRangeException.ThrowIfGreaterThan(
             dataBytes, Ipv4Packet.MaxBytes - Ipv4Packet.PlainHeaderBytes - IcmpEcho.HeaderBytes);
-        (_hardware, _network, Target, _nextHop) = (hardware, network, target, nextHop);
+        (_hardware, _network, Target, NextHop) = (hardware, network, target, nextHop);
         (_dataBytes, _identifier) = (dataBytes, identifier);
     }
 
     /// <summary>Whom it asks.</summary>
     public Ipv4Address Target { get; }
+
+    /// <summary>Who takes packets to it: the target itself, or a gateway.</summary>
+    public Ipv4Address NextHop { get; }
 
     /// <summary>Address on Ethernet of the target or the gateway; null until ARP told.</summary>
     public MacAddress? Station => _station == default ? null : _station;
@@ -77,7 +79,7 @@ public sealed class Pinger
     {
         EthernetPacket.WriteHeader(frame, MacAddress.Broadcast, _hardware, EtherType.Arp);
         ArpPacket.Write(
-            frame[EthernetPacket.PlainHeaderBytes..], ArpOperation.Request, _hardware, _network.Address, default, _nextHop);
+            frame[EthernetPacket.PlainHeaderBytes..], ArpOperation.Request, _hardware, _network.Address, default, NextHop);
         return EthernetPacket.Fill(frame, EthernetPacket.PlainHeaderBytes + ArpPacket.Bytes);
     }
 
@@ -177,7 +179,7 @@ public sealed class Pinger
     private void Learn(ReadOnlySpan<byte> payload)
     {
         if (ArpPacket.TryRead(payload, out ArpPacket arp) && arp.Operation == ArpOperation.Reply
-            && arp.SenderProtocol == _nextHop && arp.SenderHardware.IsStation && arp.SenderHardware != _hardware)
+            && arp.SenderProtocol == NextHop && arp.SenderHardware.IsStation && arp.SenderHardware != _hardware)
         {
             _station = arp.SenderHardware;
         }
