@@ -21,11 +21,11 @@ internal static class CaptureCommand
         Command command = new("capture", "Write what the port receives as pcapng, for tcpdump and Wireshark.");
         Argument<string> file = new("file") { Description = "Where to, a file or a pipe; - for standard output." };
         Option<bool> promiscuous = new("--promiscuous", "-p") { Description = "All frames of the network, also those to others." };
-        Option<int> snap = new("--snaplen")
+        Option<int> snap = new Option<int>("--snaplen")
         {
             Description = "Bytes that are kept of each frame.",
             DefaultValueFactory = _ => PcapngInterface.MaxSnapLengthBytes,
-        };
+        }.Checked(bytes => bytes is >= 1 and <= PcapngInterface.MaxSnapLengthBytes, $"is 1 to {PcapngInterface.MaxSnapLengthBytes}");
         Option<long> count = RunLimits.CountOption("End after so many frames.");
         Option<double> seconds = RunLimits.SecondsOption();
         Option<MacAddress?> mac = NetWords.Mac();
@@ -41,8 +41,6 @@ internal static class CaptureCommand
         command.Add(json);
         command.Validators.Add(result =>
         {
-            if (result.GetValue(snap) is < 1 or > PcapngInterface.MaxSnapLengthBytes)
-                result.AddError($"--snaplen is 1 to {PcapngInterface.MaxSnapLengthBytes}.");
             if (result.GetValue(file) == StandardOutput && !Console.IsOutputRedirected)
                 result.AddError("A capture is no text for a terminal: give a file, or a pipe after it.");
         });

@@ -24,7 +24,11 @@ internal static class EchoCommand
     {
         Command command = new("echo", "Answer ARP, ICMP echo and UDP echo at an address.");
         Option<Ipv4Interface> own = NetWords.OwnAddress();
-        Option<int> udp = new("--port") { Description = "The port of UDP that echoes; 0 for none.", DefaultValueFactory = _ => Responder.EchoPort };
+        Option<int> udp = new Option<int>("--port")
+        {
+            Description = "The port of UDP that echoes; 0 for none.",
+            DefaultValueFactory = _ => Responder.EchoPort,
+        }.Checked(port => port is >= 0 and <= ushort.MaxValue, "is 0 to 65535");
         Option<long> count = RunLimits.CountOption("End after so many answers.");
         Option<double> seconds = RunLimits.SecondsOption();
         Option<MacAddress?> mac = NetWords.Mac();
@@ -37,11 +41,6 @@ internal static class EchoCommand
         command.Add(mac);
         command.Add(poll);
         command.Add(json);
-        command.Validators.Add(result =>
-        {
-            if (result.GetValue(udp) is < 0 or > ushort.MaxValue)
-                result.AddError("--port is 0 to 65535.");
-        });
         command.SetAction(parsed =>
         {
             using StopSignals signals = new();

@@ -24,9 +24,18 @@ internal static class PingCommand
             CustomParser = NetWords.ParseHost,
         };
         Option<long> count = RunLimits.CountOption("End after so many questions; otherwise with Ctrl-C.");
-        Option<double> interval = new("--interval", "-i") { Description = "Seconds between two; 0 asks as soon as one is answered.", DefaultValueFactory = _ => 1 };
-        Option<double> patience = new("--timeout", "-W") { Description = "Seconds that an answer may take.", DefaultValueFactory = _ => 1 };
-        Option<int> size = new("--size") { Description = "Bytes of data in each.", DefaultValueFactory = _ => Pinger.UsualDataBytes };
+        Option<double> interval = new Option<double>("--interval", "-i")
+        {
+            Description = "Seconds between two; 0 asks as soon as one is answered.",
+            DefaultValueFactory = _ => 1,
+        }.Checked(seconds => seconds is >= 0 and <= 86400, "is 0 to 86400 seconds");
+        Option<double> patience = new Option<double>("--timeout", "-W")
+        {
+            Description = "Seconds that an answer may take.",
+            DefaultValueFactory = _ => 1,
+        }.Checked(seconds => seconds is > 0 and <= 86400, "is above 0 and at most 86400 seconds");
+        Option<int> size = new Option<int>("--size") { Description = "Bytes of data in each.", DefaultValueFactory = _ => Pinger.UsualDataBytes }
+            .Checked(bytes => bytes is >= 0 and <= LargestData, $"is 0 to {LargestData}: what one frame holds");
         Option<bool> quiet = new("--quiet", "-q") { Description = "Only the sums." };
         Option<MacAddress?> mac = NetWords.Mac();
         Option<bool> poll = NetWords.Poll();
@@ -36,12 +45,6 @@ internal static class PingCommand
             command.Add(option);
         command.Validators.Add(result =>
         {
-            if (result.GetValue(interval) is not (>= 0 and <= 86400))
-                result.AddError("--interval is 0 to 86400 seconds.");
-            if (result.GetValue(patience) is not (> 0 and <= 86400))
-                result.AddError("--timeout is above 0 and at most 86400 seconds.");
-            if (result.GetValue(size) is < 0 or > LargestData)
-                result.AddError($"--size is 0 to {LargestData}: what one frame holds.");
             if (!result.GetValue(own).Contains(result.GetValue(target)) && result.GetValue(gateway) == default)
                 result.AddError($"{result.GetValue(target)} is outside {result.GetValue(own)}: say its --gateway.");
             if (result.GetValue(target) == result.GetValue(own).Address)

@@ -15,28 +15,11 @@ internal readonly record struct RunLimits(long Count, TimeSpan Time, Cancellatio
     private const double LongestSeconds = 1e7;
 
     internal static Option<long> CountOption(string description) =>
-        NotNegative(new Option<long>("--count", "-c") { Description = description });
+        new Option<long>("--count", "-c") { Description = description }.Checked(count => count >= 0, "is from 0");
 
-    internal static Option<double> SecondsOption()
-    {
-        Option<double> seconds = new("--seconds", "-s") { Description = "End after so long; otherwise with Ctrl-C." };
-        seconds.Validators.Add(result =>
-        {
-            if (result.GetValueOrDefault<double>() is not (> 0 and <= LongestSeconds))
-                result.AddError($"--seconds takes more than 0 and at most {LongestSeconds}.");
-        });
-        return seconds;
-    }
-
-    internal static Option<long> NotNegative(Option<long> option)
-    {
-        option.Validators.Add(result =>
-        {
-            if (result.GetValueOrDefault<long>() < 0)
-                result.AddError($"{option.Name} is from 0.");
-        });
-        return option;
-    }
+    internal static Option<double> SecondsOption() =>
+        new Option<double>("--seconds", "-s") { Description = "End after so long; otherwise with Ctrl-C." }
+            .Checked(seconds => seconds is > 0 and <= LongestSeconds, $"takes more than 0 and at most {LongestSeconds}");
 
     /// <summary>Whether it is over.</summary>
     /// <param name="done">How many there were.</param>

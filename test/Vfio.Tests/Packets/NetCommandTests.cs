@@ -126,6 +126,9 @@ public sealed class NetCommandTests : IDisposable
     [InlineData("echo", "--address", "192.0.2.7", "--mac", "ff:ff:ff:ff:ff:ff")]
     [InlineData("ping", "198.51.100.1", "--address", "192.0.2.7/24")]
     [InlineData("ping", "192.0.2.7", "--address", "192.0.2.7/24")]
+    [InlineData("ping", "192.0.2.1", "--address", "192.0.2.7/24", "--timeout", "0")]
+    [InlineData("ping", "192.0.2.1", "--address", "192.0.2.7/24", "--interval", "-1")]
+    [InlineData("ping", "192.0.2.1", "--address", "192.0.2.7/24", "--size", "1473")]
     [InlineData("capture", "x.pcapng", "--snaplen", "0")]
     [InlineData("capture", "x.pcapng", "--count", "-1")]
     public void Wrong_words_are_refused_before_anything_is_opened(params string[] words)
@@ -135,14 +138,21 @@ public sealed class NetCommandTests : IDisposable
         Assert.Single(result.Errors.Split('\n', StringSplitOptions.RemoveEmptyEntries));
     }
 
-    [Fact]
-    public void A_device_that_is_no_ethernet_controller_is_refused_in_a_line()
+    [Theory]
+    [InlineData("echo", "--address", "192.0.2.7/24")]
+    [InlineData("ping", "192.0.2.1", "--address", "192.0.2.7/24")]
+    [InlineData("ping", "198.51.100.1", "--address", "192.0.2.7/24", "--gateway", "192.0.2.1")]
+    [InlineData("capture", "-")]
+    public void A_device_that_is_no_ethernet_controller_is_refused_in_a_line(params string[] words)
     {
-        VfioCommand.Result result = VfioCommand.Run("net", "model:edu", "echo", "--address", "192.0.2.7/24");
+        VfioCommand.Result result = VfioCommand.Run(["net", "model:edu", .. words]);
         Assert.Equal(1, result.ExitCode);
         Assert.Contains("1234:11e8, not 8086:10c9", result.Errors);
-        Assert.Contains("vfio net 0000:01:00.0 capture", VfioCommand.Run("net", "model:edu", "echo", "--help").Output);
     }
+
+    [Fact]
+    public void Help_has_examples() =>
+        Assert.Contains("vfio net 0000:01:00.0 capture", VfioCommand.Run("net", "model:edu", "echo", "--help").Output);
 
     public void Dispose()
     {
