@@ -38,18 +38,6 @@ internal static class NetWords
 
     internal static Option<bool> Poll() => new("--poll") { Description = "Never sleep: one core is taken, and answers come soonest." };
 
-    /// <summary>Refuses what a person typed unless it is right.</summary>
-    /// <remarks>A check of the option's own: those of a command do not see what an option is when it is left out.</remarks>
-    internal static Option<T> Checked<T>(this Option<T> option, Predicate<T> isRight, string rule)
-    {
-        option.Validators.Add(result =>
-        {
-            if (result.Tokens.Count > 0 && !isRight(result.GetValueOrDefault<T>()!))
-                result.AddError($"{option.Name} {rule}.");
-        });
-        return option;
-    }
-
     /// <summary>Reads an address of one host.</summary>
     internal static Ipv4Address ParseHost(ArgumentResult result)
     {

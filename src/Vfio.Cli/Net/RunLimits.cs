@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.Diagnostics;
+using Vfio.Cli.Verbs;
 
 namespace Vfio.Cli.Net;
 
