@@ -64,40 +64,68 @@ public sealed class EthernetBuffers : IDisposable
     /// <inheritdoc/>
     public void Dispose() => _memory.Dispose();
 
-    /// <summary>The device's address of the first byte of a buffer.</summary>
-    internal Iova AddressOf(int buffer) => _memory.Start + ((ulong)(uint)buffer * BufferBytes);
+    /// <summary>The device's address of buffer 0; the others follow.</summary>
+    internal Iova Start => _memory.Start;
 
-    /// <summary>Takes a buffer that belongs to nobody: for the device.</summary>
-    /// <returns>False when there is none.</returns>
-    internal bool TryTake(out int buffer)
+    /// <summary>Of each buffer, whether the caller of the port owns it.</summary>
+    internal bool[] IsLent => _isLent;
+
+    /// <summary>Takes buffers that belong to nobody: for the device.</summary>
+    /// <returns>How many there were, from the first place on.</returns>
+    internal int Take(Span<int> buffers)
     {
-        int last = _freeCount - 1;
-        if ((uint)last >= (uint)_free.Length)
-        {
-            buffer = 0;
-            return false;
-        }
-
-        buffer = _free[last];
-        _freeCount = last;
-        return true;
+        int count = Math.Min(buffers.Length, _freeCount);
+        _freeCount -= count;
+        _free.AsSpan(_freeCount, count).CopyTo(buffers);
+        return count;
     }
 
-    /// <summary>Gives back a buffer of the device's: it belongs to nobody from now on.</summary>
-    internal void Free(int buffer) => _free[_freeCount++] = buffer;
+    /// <summary>Gives back buffers of the device's: they belong to nobody from now on.</summary>
+    internal void Free(ReadOnlySpan<int> buffers)
+    {
+        buffers.CopyTo(_free.AsSpan(_freeCount));
+        _freeCount += buffers.Length;
+    }
 
-    /// <summary>A buffer of the device's, or of nobody's, belongs to the caller of the port from now on.</summary>
-    internal void Lend(int buffer) => _isLent[buffer] = true;
+    /// <summary>Gives buffers that belong to nobody to the caller.</summary>
+    /// <returns>How many there were.</returns>
+    internal int Lend(Span<EthernetFrame> frames)
+    {
+        int count = Math.Min(frames.Length, _freeCount);
+        bool[] isLent = _isLent;
+        ReadOnlySpan<int> buffers = _free.AsSpan(_freeCount - count, count);
+        for (int i = 0; i < buffers.Length; i++)
+        {
+            int buffer = buffers[i];
+            isLent[buffer] = true;
+            frames[i] = new EthernetFrame(buffer, 0);
+        }
 
-    /// <summary>A buffer of the caller's belongs to the device, or to nobody, from now on.</summary>
-    /// <returns>False when the caller does not own it.</returns>
-    internal bool TryTakeBack(int buffer)
+        _freeCount -= count;
+        return count;
+    }
+
+    /// <summary>Takes buffers back from the caller: they belong to nobody from now on.</summary>
+    /// <exception cref="ArgumentException">One is not the caller's; those before it are taken back.</exception>
+    internal void TakeBack(ReadOnlySpan<EthernetFrame> frames)
     {
         bool[] isLent = _isLent;
-        if ((uint)buffer >= (uint)isLent.Length || !isLent[buffer])
-            return false;
-        isLent[buffer] = false;
-        return true;
+        int[] free = _free;
+        int freeCount = _freeCount;
+        foreach (EthernetFrame frame in frames)
+        {
+            int buffer = frame.Buffer;
+            if ((uint)buffer >= (uint)isLent.Length || !isLent[buffer])
+            {
+                _freeCount = freeCount;
+                ThrowNotLent(buffer);
+            }
+
+            isLent[buffer] = false;
+            free[freeCount++] = buffer;
+        }
+
+        _freeCount = freeCount;
     }
 
     /// <summary>Says that the caller does not own a buffer.</summary>

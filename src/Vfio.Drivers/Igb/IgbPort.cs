@@ -134,26 +134,11 @@ public sealed class IgbPort : IEthernetPort
         ObjectDisposedException.ThrowIf(_disposed, this);
         if (Buffers.FreeCount < frames.Length)
             _transmit.Reap();
-        int count = 0;
-        while (count < frames.Length && Buffers.TryTake(out int buffer))
-        {
-            Buffers.Lend(buffer);
-            frames[count++] = new EthernetFrame(buffer, 0);
-        }
-
-        return count;
+        return Buffers.Lend(frames);
     }
 
     /// <inheritdoc/>
-    public void Return(ReadOnlySpan<EthernetFrame> frames)
-    {
-        foreach (EthernetFrame frame in frames)
-        {
-            if (!Buffers.TryTakeBack(frame.Buffer))
-                EthernetBuffers.ThrowNotLent(frame.Buffer);
-            Buffers.Free(frame.Buffer);
-        }
-    }
+    public void Return(ReadOnlySpan<EthernetFrame> frames) => Buffers.TakeBack(frames);
 
     /// <inheritdoc/>
     /// <exception cref="VfioException">ENODEV: the device is gone; ECONNRESET: the physical function was reset.</exception>

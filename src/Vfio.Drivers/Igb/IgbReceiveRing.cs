@@ -1,4 +1,5 @@
 using Vfio.Drivers.Ethernet;
+using Vfio.Native;
 using static Vfio.Drivers.Igb.IgbRegisters;
 
 namespace Vfio.Drivers.Igb;
@@ -22,6 +23,7 @@ internal sealed class IgbReceiveRing : IDisposable
     private readonly EthernetBuffers _buffers;
     private readonly DmaBuffer _descriptors;
     private readonly int[] _posted;
+    private readonly IgbDescriptor[] _batch = new IgbDescriptor[RefillAtOnce];
     private readonly int _mask;
     private int _head, _tail;
     private bool _inLongFrame;
@@ -62,18 +64,20 @@ internal sealed class IgbReceiveRing : IDisposable
     /// <exception cref="VfioException">EPROTO: the device says that it received more than a buffer holds.</exception>
     internal int Receive(Span<EthernetFrame> frames)
     {
-        int count = 0;
-        int head = _head;
         int[] posted = _posted;
+        bool[] isLent = _buffers.IsLent;
+        DmaBuffer descriptors = _descriptors;
+        int head = _head;
+        int count = 0;
         while (count < frames.Length && head != _tail)
         {
             // Status and length in one read: the device writes DD after, or with, all the rest.
-            ulong status = _descriptors.Read64(StatusAt(head));
+            ulong status = descriptors.Read64(StatusAt(head));
             if ((status & DescriptorDone) == 0)
                 break;
             int buffer = posted[head];
             int length = (int)(status >> 32 & 0xffff);
-            head = (head + 1) & _mask;
+            head = (head + 1) & (posted.Length - 1);
             if ((status & (EndOfPacket | ReceiveError)) != EndOfPacket || _inLongFrame || length > EthernetBuffers.BufferBytes)
             {
                 _head = head;
@@ -81,7 +85,7 @@ internal sealed class IgbReceiveRing : IDisposable
                 continue;
             }
 
-            _buffers.Lend(buffer);
+            isLent[buffer] = true;
             frames[count++] = new EthernetFrame(buffer, length);
         }
 
@@ -95,12 +99,15 @@ internal sealed class IgbReceiveRing : IDisposable
     internal void Refill()
     {
         int tail = _tail;
-        for (int left = Missing; left > 0 && _buffers.TryTake(out int buffer); left--)
+        for (int left = Missing; left > 0;)
         {
-            _posted[tail] = buffer;
-            _descriptors.Write64((long)tail * DescriptorBytes, _buffers.AddressOf(buffer).Value);
-            _descriptors.Write64(StatusAt(tail), 0);
-            tail = (tail + 1) & _mask;
+            Span<int> place = _posted.AsSpan(tail, Math.Min(Math.Min(left, _batch.Length), _posted.Length - tail));
+            int count = _buffers.Take(place);
+            if (count == 0)
+                break;
+            Post(tail, place[..count]);
+            tail = (tail + count) & _mask;
+            left -= count;
         }
 
         if (tail == _tail)
@@ -112,12 +119,21 @@ internal sealed class IgbReceiveRing : IDisposable
     /// <inheritdoc/>
     public void Dispose() => _descriptors.Dispose();
 
+    private void Post(int first, ReadOnlySpan<int> buffers)
+    {
+        Span<IgbDescriptor> batch = _batch;
+        ulong start = _buffers.Start.Value;
+        for (int i = 0; i < buffers.Length; i++)
+            batch[i].Address = start + ((ulong)(uint)buffers[i] * EthernetBuffers.BufferBytes);
+        _descriptors.Write((long)first * DescriptorBytes, Blittable.AsBytes<IgbDescriptor>(batch[..buffers.Length]));
+    }
+
     private static long StatusAt(int entry) => ((long)entry * DescriptorBytes) + 8;
 
     // Frames that span buffers are longer than this driver allows, and those with errors are only there when somebody asked for them.
     private void Drop(int buffer, ulong status, int length)
     {
-        _buffers.Free(buffer);
+        _buffers.Free([buffer]);
         _inLongFrame = (status & EndOfPacket) == 0;
         if (length > EthernetBuffers.BufferBytes)
         {

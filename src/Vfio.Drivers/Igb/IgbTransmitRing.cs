@@ -1,4 +1,6 @@
+using System.Diagnostics.CodeAnalysis;
 using Vfio.Drivers.Ethernet;
+using Vfio.Native;
 using static Vfio.Drivers.Igb.IgbRegisters;
 
 namespace Vfio.Drivers.Igb;
@@ -11,7 +13,7 @@ namespace Vfio.Drivers.Igb;
 /// </remarks>
 internal sealed class IgbTransmitRing : IDisposable
 {
-    private const int StatusOffset = 12, ShortestFrame = 14, ShortestOnWire = 60;
+    private const int StatusOffset = 12, ShortestFrame = 14, ShortestOnWire = 60, CopiedAtOnce = 32;
     private const uint DescriptorDone = 1;
 
     // DTYP 3, a data descriptor, in bits 23:20; then of DCMD: EOP, IFCS (insert the frame check sequence), DEXT.
@@ -28,6 +30,7 @@ internal sealed class IgbTransmitRing : IDisposable
     private readonly int _longestFrame;
     private readonly int[] _sending;
     private readonly int[] _lastOfBatch;
+    private readonly IgbDescriptor[] _batch = new IgbDescriptor[CopiedAtOnce];
     private readonly int _mask;
     private int _head, _tail;
 
@@ -68,19 +71,12 @@ internal sealed class IgbTransmitRing : IDisposable
             return 0;
         int first = _tail;
         int tail = first;
-        for (int i = 0; i < count; i++)
+        for (int done = 0; done < count;)
         {
-            EthernetFrame frame = frames[i];
-            if ((uint)(frame.Length - ShortestFrame) > (uint)(_longestFrame - ShortestFrame) || !_buffers.TryTakeBack(frame.Buffer))
-                Refuse(frames, i);
-            int length = frame.Length;
-            if (length < ShortestOnWire)
-                length = Pad(frame);
-            _sending[tail] = frame.Buffer;
-            uint command = WholeFrame | (uint)length | (i == count - 1 ? Report : 0);
-            _descriptors.Write64((long)tail * DescriptorBytes, _buffers.AddressOf(frame.Buffer).Value);
-            _descriptors.Write64(((long)tail * DescriptorBytes) + 8, (ulong)(uint)length << 46 | command);
-            tail = (tail + 1) & _mask;
+            int part = Math.Min(Math.Min(count - done, CopiedAtOnce), _sending.Length - tail);
+            Put(frames, done, part, tail, isLast: done + part == count);
+            done += part;
+            tail = (tail + part) & _mask;
         }
 
         _lastOfBatch[first] = (tail - 1) & _mask;
@@ -97,15 +93,51 @@ internal sealed class IgbTransmitRing : IDisposable
             int last = _lastOfBatch[_head];
             if ((_descriptors.Read32(((long)last * DescriptorBytes) + StatusOffset) & DescriptorDone) == 0)
                 return;
-            int end = (last + 1) & _mask;
-            for (int entry = _head; entry != end; entry = (entry + 1) & _mask)
-                _buffers.Free(_sending[entry]);
-            _head = end;
+            if (last < _head)
+            {
+                _buffers.Free(_sending.AsSpan(_head));
+                _head = 0;
+            }
+
+            _buffers.Free(_sending.AsSpan(_head, last + 1 - _head));
+            _head = (last + 1) & _mask;
         }
     }
 
     /// <inheritdoc/>
     public void Dispose() => _descriptors.Dispose();
+
+    // Writes descriptors of a part of the frames that does not go over the end of the ring.
+    private void Put(ReadOnlySpan<EthernetFrame> frames, int first, int count, int tail, bool isLast)
+    {
+        ReadOnlySpan<EthernetFrame> part = frames.Slice(first, count);
+        Span<IgbDescriptor> batch = _batch.AsSpan(0, part.Length);
+        Span<int> sending = _sending.AsSpan(tail, part.Length);
+        bool[] isLent = _buffers.IsLent;
+        ulong start = _buffers.Start.Value;
+        uint lengths = (uint)(_longestFrame - ShortestFrame);
+        for (int i = 0; i < part.Length; i++)
+        {
+            EthernetFrame frame = part[i];
+            int buffer = frame.Buffer;
+            int length = frame.Length;
+            if ((uint)(length - ShortestFrame) > lengths || (uint)buffer >= (uint)isLent.Length || !isLent[buffer])
+                Refuse(frames, first + i);
+            isLent[buffer] = false;
+            if (length < ShortestOnWire)
+                length = Pad(frame);
+            sending[i] = buffer;
+            batch[i] = new IgbDescriptor
+            {
+                Address = start + ((ulong)(uint)buffer * EthernetBuffers.BufferBytes),
+                Command = (ulong)(uint)length << 46 | WholeFrame | (uint)length,
+            };
+        }
+
+        if (isLast)
+            batch[^1].Command |= Report;
+        _descriptors.Write((long)tail * DescriptorBytes, Blittable.AsBytes<IgbDescriptor>(batch));
+    }
 
     // The device pads from 17 bytes on; what is left of an earlier frame must not go out.
     private int Pad(EthernetFrame frame)
@@ -117,10 +149,11 @@ internal sealed class IgbTransmitRing : IDisposable
     }
 
     // Nothing was told to the device yet, so the frames before it are the caller's again.
+    [DoesNotReturn]
     private void Refuse(ReadOnlySpan<EthernetFrame> frames, int index)
     {
         for (int i = 0; i < index; i++)
-            _buffers.Lend(frames[i].Buffer);
+            _buffers.IsLent[frames[i].Buffer] = true;
         EthernetFrame frame = frames[index];
         if (frame.Length < ShortestFrame || frame.Length > _longestFrame)
         {
