@@ -49,8 +49,9 @@ internal static class CaptureCommand
             using StopSignals signals = new();
             using IgbPort port = NetWords.Open(parsed.GetValue(address)!, parsed.GetValue(mac), parsed.GetValue(poll), signals.Token);
             string path = parsed.GetValue(file)!;
+            if (parsed.GetValue(promiscuous))
+                port.IsPromiscuous = true;
             using FileStream stream = OpenFile(path);
-            port.IsPromiscuous = parsed.GetValue(promiscuous);
             PcapngInterface source = new(port.Name, port.Address)
             {
                 Description = "driven by vfio from user space",

@@ -55,32 +55,20 @@ internal sealed class WirePort : IEthernetPort
     {
         lock (_sending)
         {
-            int count = 0;
-            while (count < frames.Length && _count > 0 && Buffers.TryTake(out int buffer))
+            int count = Buffers.Lend(frames[..Math.Min(frames.Length, _count)]);
+            foreach (ref EthernetFrame frame in frames[..count])
             {
-                Buffers.Lend(buffer);
-                frames[count] = new EthernetFrame(buffer, _lengths[_first]);
-                Buffers.Write(frames[count], 0, _incoming[_first].AsSpan(0, _lengths[_first]));
+                frame = frame with { Length = _lengths[_first] };
+                Buffers.Write(frame, 0, _incoming[_first].AsSpan(0, _lengths[_first]));
                 _first = (_first + 1) % Buffered;
                 _count--;
-                count++;
             }
 
             return count;
         }
     }
 
-    public int Take(Span<EthernetFrame> frames)
-    {
-        int count = 0;
-        while (count < frames.Length && Buffers.TryTake(out int buffer))
-        {
-            Buffers.Lend(buffer);
-            frames[count++] = new EthernetFrame(buffer, 0);
-        }
-
-        return count;
-    }
+    public int Take(Span<EthernetFrame> frames) => Buffers.Lend(frames);
 
     public int Transmit(ReadOnlySpan<EthernetFrame> frames)
     {
@@ -96,14 +84,7 @@ internal sealed class WirePort : IEthernetPort
         return count;
     }
 
-    public void Return(ReadOnlySpan<EthernetFrame> frames)
-    {
-        foreach (EthernetFrame frame in frames)
-        {
-            Assert.True(Buffers.TryTakeBack(frame.Buffer));
-            Buffers.Free(frame.Buffer);
-        }
-    }
+    public void Return(ReadOnlySpan<EthernetFrame> frames) => Buffers.TakeBack(frames);
 
     public bool Wait(TimeSpan timeout)
     {
