@@ -84,7 +84,7 @@ public sealed class Bar : IDisposable
     public void Write8(long offset, byte value)
     {
         SharedMemory? memory = Find(offset, 1, out ulong inside);
-        Volatile.WriteBarrier();
+        MemoryOrder.WriteBarrier();
         if (memory is not null)
             memory.Write8(inside, value);
         else
@@ -95,7 +95,7 @@ public sealed class Bar : IDisposable
     public void Write16(long offset, ushort value)
     {
         SharedMemory? memory = Find(offset, 2, out ulong inside);
-        Volatile.WriteBarrier();
+        MemoryOrder.WriteBarrier();
         if (memory is not null)
             memory.Write16(inside, value);
         else
@@ -106,7 +106,7 @@ public sealed class Bar : IDisposable
     public void Write32(long offset, uint value)
     {
         SharedMemory? memory = Find(offset, 4, out ulong inside);
-        Volatile.WriteBarrier();
+        MemoryOrder.WriteBarrier();
         if (memory is not null)
             memory.Write32(inside, value);
         else
@@ -117,7 +117,7 @@ public sealed class Bar : IDisposable
     public void Write64(long offset, ulong value)
     {
         SharedMemory? memory = Find(offset, 8, out ulong inside);
-        Volatile.WriteBarrier();
+        MemoryOrder.WriteBarrier();
         if (memory is not null)
             memory.Write64(inside, value);
         else
@@ -184,7 +184,7 @@ public sealed class Bar : IDisposable
 
         Span<SmallWrite> messages = stackalloc SmallWrite[Math.Min(writes.Length, MostAtOnce)];
         int count = 0;
-        Volatile.WriteBarrier();
+        MemoryOrder.WriteBarrier();
         foreach (RegisterWrite write in writes)
         {
             bool isMapped = Find(write.Offset, write.Width, out _) is not null;
