@@ -26,6 +26,9 @@ internal sealed class GuardedBars
 
     internal RegionInfo GetInfo(RegionIndex region) => _infos[region.Value];
 
+    /// <summary>Bytes of a BAR or the ROM; 0 where it is absent.</summary>
+    internal ulong GetLength(RegionIndex region) => _infos[region.Value].Length;
+
     internal void Reset() => _table?.Reset();
 
     /// <summary>The user's MSI-X table; null when the function has none.</summary>
