@@ -64,32 +64,17 @@ internal sealed class IgbReceiveRing : IDisposable
     /// <exception cref="VfioException">EPROTO: the device says that it received more than a buffer holds.</exception>
     internal int Receive(Span<EthernetFrame> frames)
     {
-        int[] posted = _posted;
-        bool[] isLent = _buffers.IsLent;
-        DmaBuffer descriptors = _descriptors;
-        int head = _head;
         int count = 0;
-        while (count < frames.Length && head != _tail)
+        while (count < frames.Length && _head != _tail)
         {
-            // Status and length in one read: the device writes DD after, or with, all the rest.
-            ulong status = descriptors.Read64(StatusAt(head));
-            if ((status & DescriptorDone) == 0)
+            int run = Math.Min(frames.Length - count, (_tail > _head ? _tail : _posted.Length) - _head);
+            int taken = _inLongFrame ? 0 : TakeWhole(frames.Slice(count, run));
+            count += taken;
+            _head = (_head + taken) & _mask;
+            if (taken < run && !TrySkip())
                 break;
-            int buffer = posted[head];
-            int length = (int)(status >> 32 & 0xffff);
-            head = (head + 1) & (posted.Length - 1);
-            if ((status & (EndOfPacket | ReceiveError)) != EndOfPacket || _inLongFrame || length > EthernetBuffers.BufferBytes)
-            {
-                _head = head;
-                Drop(buffer, status, length);
-                continue;
-            }
-
-            isLent[buffer] = true;
-            frames[count++] = new EthernetFrame(buffer, length);
         }
 
-        _head = head;
         if (Missing >= RefillAtOnce)
             Refill();
         return count;
@@ -130,15 +115,51 @@ internal sealed class IgbReceiveRing : IDisposable
 
     private static long StatusAt(int entry) => ((long)entry * DescriptorBytes) + 8;
 
-    // Frames that span buffers are longer than this driver allows, and those with errors are only there when somebody asked for them.
-    private void Drop(int buffer, ulong status, int length)
+    // Takes frames that are in one buffer each and without error, until something else comes or the ring's end.
+    private int TakeWhole(Span<EthernetFrame> frames)
     {
-        _buffers.Free([buffer]);
-        _inLongFrame = (status & EndOfPacket) == 0;
-        if (length > EthernetBuffers.BufferBytes)
+        DmaBuffer descriptors = _descriptors;
+        bool[] isLent = _buffers.IsLent;
+        ReadOnlySpan<int> posted = _posted.AsSpan(_head, frames.Length);
+        long at = StatusAt(_head);
+        int count = 0;
+        for (; count < posted.Length; count++)
         {
-            throw new VfioException(
-                "reception of a frame", _name, Errno.Protocol, $"{length} bytes in a buffer of {EthernetBuffers.BufferBytes}");
+            // Status and length in one read: the device writes DD after, or with, all the rest.
+            ulong status = descriptors.Read64(at);
+            uint length = LengthOf(status);
+            if ((status & (DescriptorDone | EndOfPacket | ReceiveError)) != (DescriptorDone | EndOfPacket)
+                || length > EthernetBuffers.BufferBytes)
+            {
+                break;
+            }
+
+            int buffer = posted[count];
+            isLent[buffer] = true;
+            frames[count] = new EthernetFrame(buffer, (int)length);
+            at += DescriptorBytes;
         }
+
+        return count;
     }
+
+    // Frames that span buffers are longer than this driver allows, and those with errors are only there when somebody asked for them.
+    private bool TrySkip()
+    {
+        ulong status = _descriptors.Read64(StatusAt(_head));
+        if ((status & DescriptorDone) == 0)
+            return false;
+        bool isEnd = (status & EndOfPacket) != 0;
+        uint length = LengthOf(status);
+        bool isWhole = isEnd && !_inLongFrame && (status & ReceiveError) == 0;
+        if (isWhole && length <= EthernetBuffers.BufferBytes)
+            return true;
+        _buffers.Free(_posted.AsSpan(_head, 1));
+        _head = (_head + 1) & _mask;
+        _inLongFrame = !isEnd;
+        return length <= EthernetBuffers.BufferBytes ? true : throw new VfioException(
+            "reception of a frame", _name, Errno.Protocol, $"{length} bytes in a buffer of {EthernetBuffers.BufferBytes}");
+    }
+
+    private static uint LengthOf(ulong status) => (uint)(status >> 32) & 0xffff;
 }

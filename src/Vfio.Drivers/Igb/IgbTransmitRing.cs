@@ -107,31 +107,22 @@ internal sealed class IgbTransmitRing : IDisposable
     /// <inheritdoc/>
     public void Dispose() => _descriptors.Dispose();
 
-    // Writes descriptors of a part of the frames that does not go over the end of the ring.
+    // Takes a part of the frames that does not go over the end of the ring from the caller, and writes their descriptors.
     private void Put(ReadOnlySpan<EthernetFrame> frames, int first, int count, int tail, bool isLast)
     {
         ReadOnlySpan<EthernetFrame> part = frames.Slice(first, count);
-        Span<IgbDescriptor> batch = _batch.AsSpan(0, part.Length);
-        Span<int> sending = _sending.AsSpan(tail, part.Length);
-        bool[] isLent = _buffers.IsLent;
+        int taken = TakeBack(part, _sending.AsSpan(tail, count), out int shortest);
+        if (taken < count)
+            Refuse(frames, first + taken);
+        if (shortest < ShortestOnWire)
+            Pad(part);
+        Span<IgbDescriptor> batch = _batch.AsSpan(0, count);
         ulong start = _buffers.Start.Value;
-        uint lengths = (uint)(_longestFrame - ShortestFrame);
         for (int i = 0; i < part.Length; i++)
         {
-            EthernetFrame frame = part[i];
-            int buffer = frame.Buffer;
-            int length = frame.Length;
-            if ((uint)(length - ShortestFrame) > lengths || (uint)buffer >= (uint)isLent.Length || !isLent[buffer])
-                Refuse(frames, first + i);
-            isLent[buffer] = false;
-            if (length < ShortestOnWire)
-                length = Pad(frame);
-            sending[i] = buffer;
-            batch[i] = new IgbDescriptor
-            {
-                Address = start + ((ulong)(uint)buffer * EthernetBuffers.BufferBytes),
-                Command = (ulong)(uint)length << 46 | WholeFrame | (uint)length,
-            };
+            uint length = (uint)Math.Max(part[i].Length, ShortestOnWire);
+            batch[i].Address = start + ((ulong)(uint)part[i].Buffer * EthernetBuffers.BufferBytes);
+            batch[i].Command = (ulong)length << 46 | WholeFrame | length;
         }
 
         if (isLast)
@@ -139,13 +130,35 @@ internal sealed class IgbTransmitRing : IDisposable
         _descriptors.Write((long)tail * DescriptorBytes, Blittable.AsBytes<IgbDescriptor>(batch));
     }
 
-    // The device pads from 17 bytes on; what is left of an earlier frame must not go out.
-    private int Pad(EthernetFrame frame)
+    private int TakeBack(ReadOnlySpan<EthernetFrame> frames, Span<int> buffers, out int shortest)
     {
-        Span<byte> zeros = stackalloc byte[ShortestOnWire];
-        zeros.Clear();
-        _buffers.Write(frame, frame.Length, zeros[frame.Length..]);
-        return ShortestOnWire;
+        bool[] isLent = _buffers.IsLent;
+        uint lengths = (uint)(_longestFrame - ShortestFrame);
+        shortest = int.MaxValue;
+        int count = 0;
+        for (; count < frames.Length; count++)
+        {
+            int buffer = frames[count].Buffer;
+            int length = frames[count].Length;
+            if ((uint)(length - ShortestFrame) > lengths || (uint)buffer >= (uint)isLent.Length || !isLent[buffer])
+                break;
+            isLent[buffer] = false;
+            buffers[count] = buffer;
+            shortest = Math.Min(shortest, length);
+        }
+
+        return count;
+    }
+
+    // The device pads from 17 bytes on; what is left of an earlier frame must not go out.
+    private void Pad(ReadOnlySpan<EthernetFrame> frames)
+    {
+        ReadOnlySpan<byte> zeros = stackalloc byte[ShortestOnWire];
+        foreach (EthernetFrame frame in frames)
+        {
+            if (frame.Length < ShortestOnWire)
+                _buffers.Write(frame, frame.Length, zeros[frame.Length..]);
+        }
     }
 
     // Nothing was told to the device yet, so the frames before it are the caller's again.
