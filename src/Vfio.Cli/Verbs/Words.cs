@@ -49,6 +49,18 @@ internal static class Words
         return width;
     }
 
+    /// <summary>Refuses what a person typed unless it is right.</summary>
+    /// <remarks>A check of the option's own: those of a command see nothing where an option that has a default is left out.</remarks>
+    internal static Option<T> Checked<T>(this Option<T> option, Predicate<T> isRight, string rule)
+    {
+        option.Validators.Add(result =>
+        {
+            if (result.Tokens.Count > 0 && !isRight(result.GetValueOrDefault<T>()!))
+                result.AddError($"{option.Name} {rule}.");
+        });
+        return option;
+    }
+
     private static PciAddress ParseFunction(ArgumentResult result)
     {
         string word = result.Tokens[0].Value;

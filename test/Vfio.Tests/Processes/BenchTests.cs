@@ -8,6 +8,15 @@ public sealed class BenchTests
     private static readonly string[] Everywhere = ["read", "write", "pipelined read", "multi write", "DMA map", "DMA unmap", "interrupt", "connect"];
 
     [Fact]
+    public void A_row_has_a_time_of_its_own_when_none_is_said()
+    {
+        VfioCommand.Result bench = VfioCommand.Run("bench", "model:bench", "--only", "read");
+        Assert.Equal(0, bench.ExitCode);
+        Assert.Contains("read", bench.Output);
+        Assert.Equal(2, VfioCommand.Run("bench", "model:bench", "--seconds", "0").ExitCode);
+    }
+
+    [Fact]
     public void A_model_is_measured_in_all_but_posted_writes()
     {
         Dictionary<string, JsonElement> rows = Rows("model:bench");
