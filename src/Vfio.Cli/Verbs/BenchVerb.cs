@@ -27,9 +27,9 @@ internal sealed class BenchVerb() : Verb("bench", "Measure how fast a device ans
         command.Add(seconds);
         command.Add(only);
         command.Add(json);
-        command.Validators.Add(result =>
+        seconds.Validators.Add(result =>
         {
-            if (result.GetValue(seconds) is not (> 0 and <= 3600))
+            if (result.GetValueOrDefault<double>() is not (> 0 and <= 3600))
                 result.AddError("--seconds takes more than 0 and at most 3600.");
         });
         command.SetAction((parsed, cancellation) =>
