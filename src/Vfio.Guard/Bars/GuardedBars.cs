@@ -26,6 +26,9 @@ internal sealed class GuardedBars
 
     internal RegionInfo GetInfo(RegionIndex region) => _infos[region.Value];
 
+    /// <summary>Describes a region anew: its memory is in another file now.</summary>
+    internal void Refresh(FunctionLayout layout, RegionIndex region) => _infos[region.Value] = Describe(layout, region);
+
     internal void Reset() => _table?.Reset();
 
     /// <summary>The user's MSI-X table; null when the function has none.</summary>

@@ -13,7 +13,7 @@ namespace Vfio.User;
 /// <para>Locks: <c>_sending</c> may be held while <c>_gate</c> is taken, never the other way round. Neither is held while a thread
 /// sleeps in the kernel for bytes to arrive.</para>
 /// </remarks>
-internal sealed class ServerChannel
+internal sealed partial class ServerChannel
 {
     private readonly object _gate = new();
     private readonly object _sending = new();
@@ -23,7 +23,8 @@ internal sealed class ServerChannel
     private readonly MessageSender _sender;
     private readonly Spinner _spinner;
     private readonly DmaRequest?[] _requests = new DmaRequest?[DmaRequest.Places];
-    private readonly int _owner = Environment.CurrentManagedThreadId;
+    private readonly HandoverPoint? _handover;
+    private int _owner = Environment.CurrentManagedThreadId;
     private Deadline _messageEnd = Deadline.Never;
     private int _limit;
     private int _sleepers;
@@ -35,14 +36,19 @@ internal sealed class ServerChannel
     /// <param name="socket">The connection; lent.</param>
     /// <param name="buffers">Lent until the session ends.</param>
     /// <param name="options">Time limits.</param>
-    internal ServerChannel(UnixSocket socket, SessionBuffers buffers, VfioUserServerOptions options)
+    /// <param name="handover">Where a successor may ask for the session; null for nowhere.</param>
+    internal ServerChannel(UnixSocket socket, SessionBuffers buffers, VfioUserServerOptions options, HandoverPoint? handover)
     {
+        _handover = handover;
+
         _socket = socket;
         _options = options;
         _in = buffers.Received;
         Replies = buffers.Replies;
         _sender = new MessageSender(socket, options.SendTimeout, ReceiveWhileSending);
         _spinner = new Spinner(options.SpinTime);
+        if (handover is not null)
+            socket.SetReceiveTimeout(LongestSleep);
     }
 
     /// <summary>The replies; the session's thread writes them.</summary>
@@ -57,7 +63,7 @@ internal sealed class ServerChannel
     /// <summary>Why the session is over; null while it is not.</summary>
     internal string? EndReason { get; private set; }
 
-    /// <summary>Waits for commands of the client.</summary>
+    /// <summary>Waits for commands of the client, or for a successor.</summary>
     /// <param name="deadline">When to give up.</param>
     /// <returns>False when none will come any more; <see cref="EndReason"/> says why.</returns>
     internal bool WaitForCommands(Deadline deadline)
@@ -71,6 +77,8 @@ internal sealed class ServerChannel
                     return true;
                 if (EndReason is not null)
                     return false;
+                if (_handover is { IsAsked: true })
+                    return true;
                 Deadline next = Deadline.Earlier(deadline, _messageEnd);
                 if (_receiving)
                 {
@@ -79,7 +87,7 @@ internal sealed class ServerChannel
                 else
                 {
                     _in.Compact();
-                    Receive(next);
+                    Receive(next, forCommands: true);
                 }
 
                 if (!_in.HasMessage && next.HasPassed)
@@ -239,7 +247,7 @@ internal sealed class ServerChannel
             if (_receiving)
                 Sleep(deadline);
             else if (_in.HasRoom)
-                Receive(deadline);
+                Receive(deadline, forCommands: false);
             else if (isOwner)
                 return Errno.NoBuffers;
             else
@@ -272,7 +280,7 @@ internal sealed class ServerChannel
     }
 
     /// <summary>Receives once, with the gate open meanwhile; held on entry and exit.</summary>
-    private void Receive(Deadline deadline)
+    private void Receive(Deadline deadline, bool forCommands)
     {
         int count;
         Errno error;
@@ -280,7 +288,7 @@ internal sealed class ServerChannel
         Monitor.Exit(_gate);
         try
         {
-            count = WaitAndReceive(deadline, out error);
+            count = WaitAndReceive(deadline, forCommands ? _handover : null, out error);
         }
         finally
         {
@@ -293,13 +301,13 @@ internal sealed class ServerChannel
     }
 
     /// <summary>The one place where a session waits for bytes: it looks for a while where that is worth it, and sleeps then.</summary>
-    private int WaitAndReceive(Deadline deadline, out Errno error)
+    private int WaitAndReceive(Deadline deadline, HandoverPoint? handover, out Errno error)
     {
-        if (_spinner.TryReceive(_socket, _in, deadline, out int count, out error))
+        if (_spinner.TryReceive(_socket, _in, deadline, handover, out int count, out error) || handover is { IsAsked: true })
             return count;
         long begin = _spinner.BeginSleep();
         count = _in.ReceiveBytes(_socket, wait: deadline.IsNever, out error);
-        if (count < 0 && error == Errno.TryAgain && Poll.WaitReadable(_socket.Descriptor, deadline.Left))
+        if (count < 0 && error == Errno.TryAgain && WaitReadable(deadline, handover))
             count = _in.ReceiveBytes(_socket, wait: false, out error);
         if (count > 0)
             _spinner.EndSleep(begin);
@@ -325,7 +333,7 @@ internal sealed class ServerChannel
         {
             _in.Accept(count, error);
             Scan();
-            _messageEnd = !_in.IsMidMessage ? Deadline.Never : _messageEnd.IsNever ? new Deadline(_options.MessageTimeout) : _messageEnd;
+            NoteMessageEnd();
         }
         else if (count == 0)
         {
@@ -337,6 +345,9 @@ internal sealed class ServerChannel
             EndLocked(VfioException.Describe(error));
         }
     }
+
+    private void NoteMessageEnd() =>
+        _messageEnd = !_in.IsMidMessage ? Deadline.Never : _messageEnd.IsNever ? new Deadline(_options.MessageTimeout) : _messageEnd;
 
     private void Scan()
     {

@@ -1,97 +1,209 @@
-using System.Text;
+using System.Diagnostics.CodeAnalysis;
+using Microsoft.Extensions.Logging;
 using Vfio.Native;
 
 namespace Vfio.User;
 
-/// <summary>Where a server waits for its successor, a process of a newer version, to give it the listening socket.</summary>
+/// <summary>Where a server waits for its successor, a process of a newer version, to go on in its place.</summary>
 /// <remarks>
-/// <para>Clients find the socket there all the time: who connects in between waits in its backlog. The session of now ends, and a client
-/// that reconnects (<see cref="VfioUserClientOptions.ReconnectTimeout"/>) goes on with the successor; the device is reset.</para>
-/// <para>The file can be connected to by the same user and root alone. The message is a line, <c>vfio-handover 1 PATH</c>, with the
-/// socket as its one descriptor.</para>
+/// <para>A thread of its own meets who asks: the same user and root alone may. The thread that serves gives, between two messages, or
+/// says why not; see <see cref="HandoverKind"/> for what is said.</para>
+/// <para>The place itself goes along too, so whoever asks next, however soon, finds the server of then.</para>
 /// </remarks>
-public sealed class HandoverPoint : IDisposable
+internal sealed class HandoverPoint : IDisposable
 {
-    private const string Greeting = "vfio-handover 1 ";
-    private const int MaxLineBytes = 4096;
+    private static readonly TimeSpan AskTimeout = TimeSpan.FromSeconds(5);
+    private static readonly TimeSpan GiveTimeout = TimeSpan.FromSeconds(10);
+    private readonly UnixListener _served;
     private readonly UnixListener _listener;
+    private readonly ILogger _logger;
     private readonly EventFd _stop = EventFd.Create();
-    private UnixSocket? _successor;
+    private readonly SemaphoreSlim _isAnswered = new(0);
+    private volatile HandoverTalk? _successor;
+    private volatile bool _isStopping;
+    private Thread? _thread;
 
-    /// <summary>Waits at a path, from here on.</summary>
-    /// <param name="path">A file of its own, beside the server's socket.</param>
-    /// <exception cref="VfioException">EADDRINUSE: somebody else waits there.</exception>
-    public HandoverPoint(string path) => _listener = UnixListener.Bind(path, UnixFileMode.UserRead | UnixFileMode.UserWrite);
-
-    /// <summary>Goes on in place of a server: asks it for its socket, which ends its session.</summary>
-    /// <param name="path">Where it waits.</param>
-    /// <param name="timeout">How long it may take.</param>
-    /// <returns>Options that say where to listen.</returns>
-    /// <exception cref="VfioException">Nobody waits there (ECONNREFUSED, ENOENT), not in time (ETIMEDOUT), or it is no such server
-    /// (EPROTO).</exception>
-    public static VfioUserServerOptions TakeOver(string path, TimeSpan timeout)
+    /// <summary>Waits, from <see cref="Start"/> on.</summary>
+    /// <param name="listener">Where; owned.</param>
+    /// <param name="served">The server's listening socket; lent.</param>
+    /// <param name="logger">Told of every handover.</param>
+    internal HandoverPoint(UnixListener listener, UnixListener served, ILogger logger)
     {
-        using UnixSocket predecessor = UnixSocket.Connect(path);
-        using DescriptorQueue passed = new();
-        byte[] line = new byte[MaxLineBytes];
-        int length = 0;
-        Deadline deadline = new(timeout);
-        while (!line.AsSpan(0, length).Contains((byte)'\n'))
+        _listener = listener;
+        _served = served;
+        _logger = logger;
+    }
+
+    /// <summary>Readable when a successor asks.</summary>
+    internal EventFd Asked { get; } = EventFd.Create();
+
+    /// <summary>Whether a successor asks; any thread may look.</summary>
+    internal bool IsAsked => _successor is not null;
+
+    /// <summary>Waits at a path.</summary>
+    /// <exception cref="VfioException">EADDRINUSE: somebody else waits there.</exception>
+    internal static UnixListener Listen(string path) => UnixListener.Bind(path, UnixFileMode.UserRead | UnixFileMode.UserWrite);
+
+    internal void Start()
+    {
+        _isStopping = false;
+        _stop.Drain();
+        _thread = new Thread(Run) { IsBackground = true, Name = "vfio-user handover" };
+        _thread.Start();
+    }
+
+    /// <summary>Meets nobody any more; who asks now is refused.</summary>
+    internal void Stop()
+    {
+        _isStopping = true;
+        _stop.Signal();
+        Refuse("it ends");
+        _thread?.Join();
+    }
+
+    /// <summary>Begins what the successor will get: the sockets.</summary>
+    internal HandoverWriter Begin()
+    {
+        HandoverWriter to = new();
+        Write(to, _served);
+        Write(to, _listener);
+        return to;
+    }
+
+    /// <summary>Gives all there is to who asks, and waits until it goes on.</summary>
+    /// <returns>False when it does not: this server does, and the next may ask.</returns>
+    internal bool TryGive(HandoverWriter contents)
+    {
+        if (_successor is not { } successor)
+            return false;
+        bool isTaken = TryGive(successor, contents, out string? why);
+        if (isTaken)
         {
-            if (!Poll.WaitReadable(predecessor.Descriptor, deadline.Left) && deadline.HasPassed)
-                throw new VfioException("taking over", path, Errno.TimedOut, "the server there does not let go");
-            int count = predecessor.Receive(line.AsSpan(length), passed, wait: false, out Errno error);
-            if (count == 0 || length + count == line.Length || (count < 0 && error != Errno.TryAgain))
-                throw new VfioException("taking over", path, count < 0 ? error : Errno.Protocol, "the server there gave nothing");
-            length += Math.Max(0, count);
+            _served.LeaveFile();
+            _listener.LeaveFile();
+            ServerLog.HandedOver(_logger);
         }
 
-        string text = Encoding.UTF8.GetString(line, 0, length).TrimEnd('\n');
-        return text.StartsWith(Greeting, StringComparison.Ordinal) && passed.Take() is FileDescriptor listener
-            ? new VfioUserServerOptions { Listener = listener, Path = text.Length > Greeting.Length ? text[Greeting.Length..] : null }
-            : throw new VfioException("taking over", path, Errno.Protocol, "what answers there is no server that hands over");
+        else
+        {
+            ServerLog.NotHandedOver(_logger, why!);
+        }
+
+        Finish();
+        return isTaken;
     }
 
-    /// <summary>Waits for a successor to ask.</summary>
-    /// <param name="cancellation">Ends the wait.</param>
-    /// <returns>False when it was cancelled.</returns>
-    public Task<bool> WaitAsync(CancellationToken cancellation) => Task.Factory.StartNew(
-        () => Wait(cancellation), CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
+    /// <summary>Says why not to who asks, if anybody does; the next may ask.</summary>
+    internal void Refuse(string why)
+    {
+        if (_successor is not { } successor)
+            return;
+        successor.Refuse(why);
+        ServerLog.NotHandedOver(_logger, why);
+        Finish();
+    }
 
-    /// <summary>Stops waiting and removes the file.</summary>
+    /// <inheritdoc/>
     public void Dispose()
     {
-        _successor?.Dispose();
         _listener.Dispose();
         _stop.Dispose();
+        Asked.Dispose();
+        _isAnswered.Dispose();
     }
 
-    /// <summary>Gives the socket to who asked.</summary>
-    /// <returns>False when it is gone.</returns>
-    internal bool Give(FileDescriptor listener, string? path)
+    private static void Write(HandoverWriter to, UnixListener listener)
     {
-        using UnixSocket? successor = Interlocked.Exchange(ref _successor, null);
-        if (successor is null)
+        to.Write(listener.Path is string path ? Path.GetFullPath(path) : null);
+        to.Write(listener.Descriptor);
+    }
+
+    private static bool TryGive(HandoverTalk successor, HandoverWriter contents, [NotNullWhen(false)] out string? why)
+    {
+        Deadline deadline = new(GiveTimeout);
+        why = null;
+        try
+        {
+            if (successor.TrySend(HandoverKind.Give, contents.Written, contents.Descriptors, deadline))
+            {
+                successor.Receive(HandoverKind.Taken, deadline).Dispose();
+                return true;
+            }
+
+            why = "the successor does not take it";
             return false;
+        }
+        catch (VfioException refusal) when (refusal.Errno != Errno.TimedOut)
+        {
+            why = refusal.Message;
+            return false;
+        }
+        catch (VfioException)
+        {
+            // What it said until now counts; after this it cannot say anything.
+            successor.Shutdown();
+        }
 
-        // The successor waits at the same place as soon as it has the socket.
-        _listener.Dispose();
-        byte[] line = Encoding.UTF8.GetBytes($"{Greeting}{(path is null ? "" : Path.GetFullPath(path))}\n");
-        return successor.Send(line, default, [listener], wait: true, out _) == line.Length;
+        try
+        {
+            successor.Receive(HandoverKind.Taken, new Deadline(TimeSpan.Zero)).Dispose();
+            return true;
+        }
+        catch (VfioException refusal)
+        {
+            why = refusal.Message;
+            return false;
+        }
     }
 
-    private bool Wait(CancellationToken cancellation)
+    private void Finish()
     {
-        using CancellationTokenRegistration registration = cancellation.Register(_stop.Signal);
+        Asked.Drain();
+        if (Interlocked.Exchange(ref _successor, null) is not { } successor)
+            return;
+        successor.Dispose();
+        _isAnswered.Release();
+    }
+
+    private void Run()
+    {
         Span<bool> ready = [false, false];
-        while (!cancellation.IsCancellationRequested)
+        while (!_isStopping)
         {
             if (Poll.WaitAny([_listener.Descriptor, _stop.Descriptor], ready, Timeout.InfiniteTimeSpan) == 0 || !ready[0])
                 continue;
-            _successor = _listener.Accept();
-            return _successor is not null;
-        }
+            if (TryMeet() is not { } successor)
+                continue;
 
-        return false;
+            // In this order, so that no signal is left of a successor that was answered.
+            Asked.Signal();
+            _successor = successor;
+            if (_isStopping)
+                Refuse("it ends");
+            _isAnswered.Wait();
+        }
+    }
+
+    private HandoverTalk? TryMeet()
+    {
+        HandoverTalk? talk = null;
+        try
+        {
+            UnixSocket? socket = _listener.Accept();
+            if (socket is null)
+                return null;
+            talk = new HandoverTalk(socket);
+            if (!talk.IsTrusted)
+                throw new VfioException("handover", "a successor", Errno.AccessDenied, $"user {socket.PeerUserId} asked, who may not");
+            talk.Receive(HandoverKind.Ask, new Deadline(AskTimeout)).Dispose();
+            return talk;
+        }
+        catch (VfioException refusal)
+        {
+            talk?.Refuse(refusal.Message);
+            talk?.Dispose();
+            ServerLog.NotHandedOver(_logger, refusal.Message);
+            return null;
+        }
     }
 }
