@@ -23,7 +23,8 @@ internal sealed class Servers : IDisposable
     /// <summary>Where a successor asks.</summary>
     internal string Place { get; }
 
-    internal bool HasEnded => !_now.IsAlive;
+    /// <summary>Waits until the server ends by itself.</summary>
+    internal void WaitForEnd() => _now.WaitForExit();
 
     /// <summary>Replaces the server while a driver works, and then lets the driver finish.</summary>
     /// <param name="work">Works until it is told to end, and at least once.</param>
@@ -39,7 +40,6 @@ internal sealed class Servers : IDisposable
             Assert.Equal(0, _now.ExitCode);
             _now.Dispose();
             _now = next;
-            Thread.Yield();
             _holdings.Add((Holdings(), _now.MemoryFilesMapped()));
         }
 
