@@ -25,7 +25,8 @@ public sealed record DeviceAddress
     /// <summary>With <see cref="AddressScheme.Pci"/>: where the function is.</summary>
     public PciAddress Function { get; private init; }
 
-    /// <summary>With <see cref="AddressScheme.Unix"/>: the socket's file. With <see cref="AddressScheme.Model"/>: the model's name.</summary>
+    /// <summary>With <see cref="AddressScheme.Unix"/>: the socket's file. With <see cref="AddressScheme.Model"/>: the model's
+    /// name.</summary>
     public string Place { get; private init; } = "";
 
     /// <summary>With <see cref="AddressScheme.Model"/>: what follows the question mark.</summary>
@@ -95,12 +96,12 @@ public sealed record DeviceAddress
         (string Unit, double Seconds)[] units = [("ms", 1e-3), ("min", 60), ("s", 1)];
         foreach ((string unit, double seconds) in units)
         {
-            if (value.EndsWith(unit, StringComparison.Ordinal)
-                && uint.TryParse(value.AsSpan(0, value.Length - unit.Length), NumberStyles.None, CultureInfo.InvariantCulture, out uint number)
-                && number * seconds <= LongestSeconds)
-            {
+            if (!value.EndsWith(unit, StringComparison.Ordinal))
+                continue;
+            ReadOnlySpan<char> digits = value.AsSpan(0, value.Length - unit.Length);
+            bool isNumber = uint.TryParse(digits, NumberStyles.None, CultureInfo.InvariantCulture, out uint number);
+            if (isNumber && number * seconds <= LongestSeconds)
                 return TimeSpan.FromSeconds(number * seconds);
-            }
         }
 
         throw new VfioException("address", text, Errno.InvalidArgument, $"'{value}' is no time of up to a day, such as 500ms, 5s or 2min");
