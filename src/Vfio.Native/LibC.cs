@@ -102,17 +102,18 @@ internal static unsafe partial class LibC
     [LibraryImport("libc", SetLastError = true)]
     internal static partial int getsockopt(int descriptor, int level, int name, void* value, uint* length);
 
-    [LibraryImport("libc", SetLastError = true)]
+    // Two for every message, and called without the runtime's saving of errno, which costs four calls: ask for it at once.
+    [LibraryImport("libc")]
     internal static partial nint recvmsg(int descriptor, MessageHeader* message, int flags);
+
+    [LibraryImport("libc")]
+    internal static partial nint send(int descriptor, void* buffer, nuint length, int flags);
 
     [LibraryImport("libc", SetLastError = true)]
     internal static partial nint sendmsg(int descriptor, MessageHeader* message, int flags);
 
     [LibraryImport("libc", SetLastError = true)]
     internal static partial nint recv(int descriptor, void* buffer, nuint length, int flags);
-
-    [LibraryImport("libc", SetLastError = true)]
-    internal static partial nint send(int descriptor, void* buffer, nuint length, int flags);
 
     [LibraryImport("libc", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
     internal static partial int chmod(string path, uint mode);

@@ -114,12 +114,32 @@ public sealed unsafe class UnixSocket : IDisposable
             {
                 count = LibC.recvmsg(_descriptor.Number, &message, LibC.MSG_CMSG_CLOEXEC | (wait ? 0 : LibC.MSG_DONTWAIT));
             }
-            while (count < 0 && Marshal.GetLastPInvokeError() == (int)Errno.Interrupted);
-            error = count < 0 ? (Errno)Marshal.GetLastPInvokeError() : Errno.None;
+            while (count < 0 && Marshal.GetLastSystemError() == (int)Errno.Interrupted);
+            error = count < 0 ? (Errno)Marshal.GetLastSystemError() : Errno.None;
             if (count >= 0 && message.ControlLength >= ControlHeaderBytes)
                 TakeDescriptors(control, message.ControlLength, descriptors);
             if (count >= 0 && (message.Flags & LibC.MSG_CTRUNC) != 0)
                 error = Errno.TooManyOpenFiles;
+            return (int)count;
+        }
+    }
+
+    /// <summary>Sends bytes.</summary>
+    /// <param name="bytes">What to send.</param>
+    /// <param name="wait">Whether to wait while the peer's queue is full.</param>
+    /// <param name="error">Why the result is negative: <see cref="Errno.TryAgain"/> when the queue is full.</param>
+    /// <returns>How many bytes were taken, perhaps fewer than given; -1 with <paramref name="error"/>.</returns>
+    public int Send(ReadOnlySpan<byte> bytes, bool wait, out Errno error)
+    {
+        fixed (byte* first = bytes)
+        {
+            nint count;
+            do
+            {
+                count = LibC.send(_descriptor.Number, first, (nuint)bytes.Length, LibC.MSG_NOSIGNAL | (wait ? 0 : LibC.MSG_DONTWAIT));
+            }
+            while (count < 0 && Marshal.GetLastSystemError() == (int)Errno.Interrupted);
+            error = count < 0 ? (Errno)Marshal.GetLastSystemError() : Errno.None;
             return (int)count;
         }
     }
@@ -136,38 +156,25 @@ public sealed unsafe class UnixSocket : IDisposable
         ReadOnlySpan<byte> first, ReadOnlySpan<byte> second, ReadOnlySpan<FileDescriptor> descriptors, bool wait, out Errno error)
     {
         ArgumentOutOfRangeException.ThrowIfGreaterThan(descriptors.Length, MaxDescriptors);
-        int flags = LibC.MSG_NOSIGNAL | (wait ? 0 : LibC.MSG_DONTWAIT);
         fixed (byte* firstBytes = first, secondBytes = second)
         {
+            LibC.IoVector* vectors = stackalloc LibC.IoVector[2];
+            vectors[0] = new() { Base = firstBytes, Length = (nuint)first.Length };
+            vectors[1] = new() { Base = secondBytes, Length = (nuint)second.Length };
+            byte* control = stackalloc byte[ControlHeaderBytes + (MaxDescriptors * sizeof(int)) + sizeof(int)];
+            LibC.MessageHeader message = new() { Vectors = vectors, VectorCount = 2 };
+            if (descriptors.Length > 0)
+            {
+                message.Control = control;
+                message.ControlLength = PutDescriptors(control, descriptors);
+            }
+
             nint count;
-            if (second.Length == 0 && descriptors.Length == 0)
+            do
             {
-                do
-                {
-                    count = LibC.send(_descriptor.Number, firstBytes, (nuint)first.Length, flags);
-                }
-                while (count < 0 && Marshal.GetLastPInvokeError() == (int)Errno.Interrupted);
+                count = LibC.sendmsg(_descriptor.Number, &message, LibC.MSG_NOSIGNAL | (wait ? 0 : LibC.MSG_DONTWAIT));
             }
-            else
-            {
-                LibC.IoVector* vectors = stackalloc LibC.IoVector[2];
-                vectors[0] = new() { Base = firstBytes, Length = (nuint)first.Length };
-                vectors[1] = new() { Base = secondBytes, Length = (nuint)second.Length };
-                byte* control = stackalloc byte[ControlHeaderBytes + (MaxDescriptors * sizeof(int)) + sizeof(int)];
-                LibC.MessageHeader message = new() { Vectors = vectors, VectorCount = 2 };
-                if (descriptors.Length > 0)
-                {
-                    message.Control = control;
-                    message.ControlLength = PutDescriptors(control, descriptors);
-                }
-
-                do
-                {
-                    count = LibC.sendmsg(_descriptor.Number, &message, flags);
-                }
-                while (count < 0 && Marshal.GetLastPInvokeError() == (int)Errno.Interrupted);
-            }
-
+            while (count < 0 && Marshal.GetLastPInvokeError() == (int)Errno.Interrupted);
             error = count < 0 ? (Errno)Marshal.GetLastPInvokeError() : Errno.None;
             return (int)count;
         }

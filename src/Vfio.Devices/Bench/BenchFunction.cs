@@ -106,11 +106,13 @@ public sealed class BenchFunction : SoftwareFunction
         ulong distance = 0;
         int segments = 0;
         Errno error = transfer.Verdict;
+        IPciSlot slot = Slot;
+        DmaAccess access = AccessOf(transfer.Operation);
         for (uint i = 0; i < transfer.Repeats && error == Errno.None; i++)
         {
             Iova address = new(unchecked(transfer.Address + distance));
-            error = Slot.TranslateMemory(address, transfer.Length, AccessOf(transfer.Operation), out segments);
-            if (error == Errno.None)
+            error = slot.TranslateMemory(address, transfer.Length, access, out segments);
+            if (error == Errno.None && transfer.Operation != BenchOperation.Translate)
                 error = Move(transfer.Operation, address, (int)transfer.Length);
             if (error == Errno.None)
                 bytes += transfer.Length;
@@ -127,7 +129,6 @@ public sealed class BenchFunction : SoftwareFunction
 
     private Errno Move(BenchOperation operation, Iova address, int length) => operation switch
     {
-        BenchOperation.Translate => Errno.None,
         BenchOperation.Write => FromMemoryBar(address, length, PieceBytes),
         BenchOperation.MessageWrite => FromMemoryBar(address, length, length),
         BenchOperation.MessageRead => ToMemoryBar(address, length, length),

@@ -29,6 +29,9 @@ internal sealed class GuardedBars
     /// <summary>Describes a region anew: its memory is in another file now.</summary>
     internal void Refresh(FunctionLayout layout, RegionIndex region) => _infos[region.Value] = Describe(layout, region);
 
+    /// <summary>Bytes of a BAR or the ROM; 0 where it is absent.</summary>
+    internal ulong GetLength(RegionIndex region) => _infos[region.Value].Length;
+
     internal void Reset() => _table?.Reset();
 
     /// <summary>The user's MSI-X table; null when the function has none.</summary>

@@ -1,12 +1,23 @@
+using System.Runtime.CompilerServices;
+
 namespace Vfio.Guard;
 
-/// <summary>Up to <see cref="Capacity"/> mappings in ascending order. The starts stand by themselves: a search touches nothing
-/// else.</summary>
+/// <summary>Up to <see cref="Capacity"/> mappings in ascending order. The starts stand by themselves, and every
+/// <see cref="Ascending.BlockLength"/>th of them once more: a search looks at two blocks of starts, each all at once, and at nothing else.</summary>
 internal sealed class DmaChunk
 {
-    internal const int Capacity = 256;
+    internal const int Capacity = BlockLength * BlockLength;
+    private const int BlockLength = Ascending.BlockLength;
+
+    private readonly ulong[] _marks = new ulong[BlockLength];
     private readonly ulong[] _starts = new ulong[Capacity];
     private readonly DmaEntry[] _entries = new DmaEntry[Capacity];
+
+    internal DmaChunk()
+    {
+        _marks.AsSpan().Fill(ulong.MaxValue);
+        _starts.AsSpan().Fill(ulong.MaxValue);
+    }
 
     internal int Count { get; private set; }
 
@@ -19,22 +30,14 @@ internal sealed class DmaChunk
     internal ref readonly DmaEntry this[int index] => ref _entries[index];
 
     /// <summary>How many mappings start at or below an address.</summary>
-    internal int CountUpTo(ulong address) => CountUpTo(_starts.AsSpan(0, Count), address);
-
-    /// <summary>How many numbers of an ascending span are at most <paramref name="limit"/>.</summary>
-    internal static int CountUpTo(ReadOnlySpan<ulong> ascending, ulong limit)
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal int CountUpTo(ulong address)
     {
-        // Which half it is cannot be predicted, so the steps have no branch in them: half or 0 is added.
-        int low = 0;
-        int left = ascending.Length;
-        while (left > 1)
-        {
-            int half = left >> 1;
-            low += half & -(ascending[low + half - 1] <= limit ? 1 : 0);
-            left -= half;
-        }
-
-        return left == 1 && ascending[low] <= limit ? low + 1 : low;
+        int block = Ascending.CountInBlock(_marks, address) - 1;
+        if (block < 0)
+            return 0;
+        int before = block * BlockLength;
+        return Math.Min(Count, before + Ascending.CountInBlock(_starts.AsSpan(before, BlockLength), address));
     }
 
     internal void Insert(int index, ulong start, in DmaEntry entry)
@@ -43,22 +46,27 @@ internal sealed class DmaChunk
         _starts[index] = start;
         _entries[index] = entry;
         Count++;
+        Mark(index);
     }
 
     internal void Remove(int index, int count)
     {
         Move(index + count, index, Count - index - count);
         Array.Clear(_entries, Count - count, count);
+        _starts.AsSpan(Count - count, count).Fill(ulong.MaxValue);
         Count -= count;
+        Mark(index);
     }
 
     /// <summary>Moves the mappings from an index on to another chunk's end.</summary>
     internal void MoveTail(int index, DmaChunk to)
     {
         int count = Count - index;
-        Array.Copy(_starts, index, to._starts, to.Count, count);
-        Array.Copy(_entries, index, to._entries, to.Count, count);
+        int before = to.Count;
+        Array.Copy(_starts, index, to._starts, before, count);
+        Array.Copy(_entries, index, to._entries, before, count);
         to.Count += count;
+        to.Mark(before);
         Remove(index, count);
     }
 
@@ -66,5 +74,12 @@ internal sealed class DmaChunk
     {
         Array.Copy(_starts, from, _starts, to, count);
         Array.Copy(_entries, from, _entries, to, count);
+    }
+
+    /// <summary>Renews the marks from that of a mapping on.</summary>
+    private void Mark(int index)
+    {
+        for (int block = index / BlockLength; block < BlockLength; block++)
+            _marks[block] = _starts[block * BlockLength];
     }
 }

@@ -1,13 +1,16 @@
+using System.Runtime.CompilerServices;
+
 namespace Vfio.Guard;
 
 /// <summary>All mappings in ascending order: chunks, and their first addresses beside them. Not safe for two threads.</summary>
-/// <remarks>A look-up is two binary searches in small arrays: some 8 + 8 steps for 65,000 mappings. A mapping takes 32 bytes in a
+/// <remarks>A look-up is a binary search for the chunk, 8 steps for 65,000 mappings, and two comparisons of 16 in it. A mapping takes 33 bytes in a
 /// full chunk; where neighbours come and go in no order, chunks are between a quarter and all full.</remarks>
 internal sealed class DmaChunks
 {
     private const int Sparse = DmaChunk.Capacity / 4;
-    private DmaChunk[] _chunks = new DmaChunk[4];
-    private ulong[] _firsts = new ulong[4];
+    private DmaChunk[] _chunks = new DmaChunk[Ascending.BlockLength];
+    private ulong[] _firsts = NewFirsts(Ascending.BlockLength);
+    private readonly DmaEntry _none;
     private int _chunkCount;
 
     /// <summary>How many mappings there are.</summary>
@@ -16,28 +19,46 @@ internal sealed class DmaChunks
     /// <summary>The last mapping that starts at or below an address.</summary>
     internal bool TryFindUpTo(ulong address, out DmaPosition position)
     {
-        int chunk = DmaChunk.CountUpTo(_firsts.AsSpan(0, _chunkCount), address) - 1;
+        int chunk = CountUpTo(address) - 1;
         position = chunk < 0 ? default : new DmaPosition(chunk, _chunks[chunk].CountUpTo(address) - 1);
         return chunk >= 0;
     }
 
-    /// <summary>Gets a mapping, remembered from before perhaps, if it is there and holds an address.</summary>
-    /// <param name="position">Where it stands.</param>
+    /// <summary>Finds the mapping that holds an address.</summary>
     /// <param name="address">The address.</param>
+    /// <param name="position">Where it stands, for <see cref="Get"/>.</param>
     /// <param name="into">How far into the mapping the address is, in bytes.</param>
-    /// <param name="entry">The mapping.</param>
-    internal bool TryGet(DmaPosition position, ulong address, out ulong into, out DmaEntry entry)
+    /// <returns>The mapping, or one that is no longer than <paramref name="into"/> when none holds the address.</returns>
+    internal ref readonly DmaEntry Find(ulong address, out DmaPosition position, out ulong into)
     {
         into = 0;
-        entry = default;
+        position = default;
+        int chunk = CountUpTo(address) - 1;
+        if (chunk < 0)
+            return ref _none;
+        DmaChunk holder = _chunks[chunk];
+        int index = holder.CountUpTo(address) - 1;
+        position = new DmaPosition(chunk, index);
+        into = address - holder.StartOf(index);
+        return ref holder[index];
+    }
+
+    /// <summary>Gets a mapping, remembered from before perhaps.</summary>
+    /// <param name="position">Where it stood.</param>
+    /// <param name="address">An address.</param>
+    /// <param name="into">How far into the mapping the address is, in bytes: below its length when the mapping holds it.</param>
+    /// <returns>The mapping, or one without length when none is there.</returns>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal ref readonly DmaEntry Get(DmaPosition position, ulong address, out ulong into)
+    {
+        into = 0;
         if (position.Chunk >= _chunkCount)
-            return false;
+            return ref _none;
         DmaChunk chunk = _chunks[position.Chunk];
         if (position.Index >= chunk.Count)
-            return false;
+            return ref _none;
         into = address - chunk.StartOf(position.Index);
-        entry = chunk[position.Index];
-        return into < entry.Length;
+        return ref chunk[position.Index];
     }
 
     internal ulong StartOf(DmaPosition position) => _chunks[position.Chunk].StartOf(position.Index);
@@ -53,7 +74,7 @@ internal sealed class DmaChunks
     {
         if (_chunkCount == 0)
             InsertChunk(0, new DmaChunk());
-        int chunk = Math.Max(0, DmaChunk.CountUpTo(_firsts.AsSpan(0, _chunkCount), start) - 1);
+        int chunk = Math.Max(0, CountUpTo(start) - 1);
         int index = _chunks[chunk].CountUpTo(start);
         if (_chunks[chunk].IsFull)
             MakeRoom(ref chunk, ref index);
@@ -72,7 +93,7 @@ internal sealed class DmaChunks
     {
         DmaMemory? first = null;
         bytes = 0;
-        int chunk = Math.Max(0, DmaChunk.CountUpTo(_firsts.AsSpan(0, _chunkCount), start) - 1);
+        int chunk = Math.Max(0, CountUpTo(start) - 1);
         while (chunk < _chunkCount && _chunks[chunk].First <= last)
         {
             DmaChunk holder = _chunks[chunk];
@@ -152,7 +173,9 @@ internal sealed class DmaChunks
         if (_chunkCount == _chunks.Length)
         {
             Array.Resize(ref _chunks, 2 * _chunkCount);
-            Array.Resize(ref _firsts, 2 * _chunkCount);
+            ulong[] firsts = NewFirsts(2 * _chunkCount);
+            _firsts.CopyTo(firsts, 0);
+            _firsts = firsts;
         }
 
         Array.Copy(_chunks, at, _chunks, at + 1, _chunkCount - at);
@@ -168,6 +191,17 @@ internal sealed class DmaChunks
         Array.Copy(_chunks, at + 1, _chunks, at, _chunkCount - at);
         Array.Copy(_firsts, at + 1, _firsts, at, _chunkCount - at);
         _chunks[_chunkCount] = null!;
+        _firsts[_chunkCount] = ulong.MaxValue;
+    }
+
+    /// <summary>How many chunks start at or below an address.</summary>
+    private int CountUpTo(ulong address) => Math.Min(_chunkCount, Ascending.CountUpTo(_firsts, address));
+
+    private static ulong[] NewFirsts(int length)
+    {
+        ulong[] firsts = GC.AllocateUninitializedArray<ulong>(length);
+        firsts.AsSpan().Fill(ulong.MaxValue);
+        return firsts;
     }
 
     /// <summary>Joins a chunk that has become sparse with its neighbours, so that removals give memory back.</summary>

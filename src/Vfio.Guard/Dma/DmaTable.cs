@@ -1,3 +1,5 @@
+using System.Runtime.CompilerServices;
+
 namespace Vfio.Guard;
 
 /// <summary>The memory that a device may use, by address: what an IOMMU is to hardware.</summary>
@@ -120,13 +122,13 @@ public sealed partial class DmaTable
         ulong at = address.Value;
         while (destination.Length > 0)
         {
-            int lane = _gate.EnterRead();
+            int ticket = _gate.EnterRead();
             int count = destination.Length;
-            Errno error = Find(lane, at, DmaAccess.Read, ref count, out DmaMemory? memory, out ulong offset);
+            Errno error = Find(ticket, at, DmaAccess.Read, ref count, out DmaMemory? memory, out ulong offset);
             if (error == Errno.None && memory!.Shared is not null)
-                error = ReadInside(lane, memory, offset, destination[..count]);
+                error = ReadInside(ticket, memory, offset, destination[..count]);
             else
-                error = Leave(lane, error, memory, at, count) ?? ReadOutside(memory!, at, offset, destination[..count]);
+                error = Leave(ticket, error, memory, at, count) ?? ReadOutside(memory!, at, offset, destination[..count]);
             if (error != Errno.None)
                 return error;
             destination = destination[count..];
@@ -145,18 +147,18 @@ public sealed partial class DmaTable
         ulong at = address.Value;
         while (source.Length > 0)
         {
-            int lane = _gate.EnterRead();
+            int ticket = _gate.EnterRead();
             int count = source.Length;
-            Errno error = Find(lane, at, DmaAccess.Write, ref count, out DmaMemory? memory, out ulong offset);
+            Errno error = Find(ticket, at, DmaAccess.Write, ref count, out DmaMemory? memory, out ulong offset);
             if (error == Errno.None && memory!.Shared is not null)
             {
                 error = _log is { } log
-                    ? WriteAndLog(lane, memory, log, at, offset, source[..count])
-                    : WriteInside(lane, memory, offset, source[..count]);
+                    ? WriteAndLog(ticket, memory, log, at, offset, source[..count])
+                    : WriteInside(ticket, memory, offset, source[..count]);
             }
             else
             {
-                error = Leave(lane, error, memory, at, count) ?? WriteOutside(memory!, at, offset, source[..count]);
+                error = Leave(ticket, error, memory, at, count) ?? WriteOutside(memory!, at, offset, source[..count]);
             }
 
             if (error != Errno.None)
@@ -234,12 +236,13 @@ public sealed partial class DmaTable
     {
         ulong at = address.Value;
         segments = 0;
-        int lane = _gate.EnterRead();
+        int ticket = _gate.EnterRead();
         try
         {
             while (length > 0)
             {
-                Errno error = Locate(lane, at, access, out ulong into, out DmaEntry entry);
+                ref readonly DmaEntry entry = ref Locate(ticket, at, out ulong into);
+                Errno error = Judge(entry, into, access);
                 if (error != Errno.None)
                     return error;
                 ulong count = Math.Min(length, entry.Length - into);
@@ -254,7 +257,7 @@ public sealed partial class DmaTable
         }
         finally
         {
-            _gate.ExitRead(lane);
+            _gate.ExitRead(ticket);
         }
     }
 
@@ -267,17 +270,18 @@ public sealed partial class DmaTable
         || (_chunks.TryFindUpTo(last, out DmaPosition final) && last - _chunks.StartOf(final) + 1 < _chunks.EntryAt(final).Length);
 
     /// <summary>Finds the memory behind an address; inside the gate.</summary>
-    /// <param name="lane">The reader's lane.</param>
+    /// <param name="ticket">The reader's ticket.</param>
     /// <param name="address">The address.</param>
     /// <param name="access">What is to be done there.</param>
     /// <param name="count">How many bytes are wanted; becomes how many can be had at once.</param>
     /// <param name="memory">The memory.</param>
     /// <param name="offset">Where in it.</param>
-    private Errno Find(int lane, ulong address, DmaAccess access, ref int count, out DmaMemory? memory, out ulong offset)
+    private Errno Find(int ticket, ulong address, DmaAccess access, ref int count, out DmaMemory? memory, out ulong offset)
     {
         memory = null;
         offset = 0;
-        Errno error = Locate(lane, address, access, out ulong into, out DmaEntry entry);
+        ref readonly DmaEntry entry = ref Locate(ticket, address, out ulong into);
+        Errno error = Judge(entry, into, access);
         if (error != Errno.None)
             return error;
         memory = entry.Memory;
@@ -287,22 +291,26 @@ public sealed partial class DmaTable
         return Errno.None;
     }
 
-    /// <summary>Finds the mapping that holds an address and allows an access; inside the gate.</summary>
-    private Errno Locate(int lane, ulong address, DmaAccess access, out ulong into, out DmaEntry entry)
+    /// <summary>Finds the mapping that holds an address; inside the gate.</summary>
+    /// <returns>It, or one that is no longer than <paramref name="into"/> when there is none.</returns>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private ref readonly DmaEntry Locate(int ticket, ulong address, out ulong into)
     {
-        ref long hint = ref _gate.NoteOf(lane);
-        long remembered = Volatile.Read(ref hint);
-        if (!_chunks.TryGet(new DmaPosition((int)(remembered >> 32), (int)remembered), address, out into, out entry))
-        {
-            if (!_chunks.TryFindUpTo(address, out DmaPosition position) || !_chunks.TryGet(position, address, out into, out entry))
-                return Errno.BadAddress;
-            Volatile.Write(ref hint, (long)position.Chunk << 32 | (uint)position.Index);
-        }
-
-        return (entry.Access & access) == access ? Errno.None : Errno.AccessDenied;
+        ref long note = ref _gate.NoteOf(ticket);
+        long remembered = Volatile.Read(ref note);
+        ref readonly DmaEntry last = ref _chunks.Get(new DmaPosition((int)(remembered >> 32), (int)remembered), address, out into);
+        if (into < last.Length)
+            return ref last;
+        ref readonly DmaEntry found = ref _chunks.Find(address, out DmaPosition position, out into);
+        Volatile.Write(ref note, (long)position.Chunk << 32 | (uint)position.Index);
+        return ref found;
     }
 
-    private Errno ReadInside(int lane, DmaMemory memory, ulong offset, Span<byte> destination)
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Errno Judge(in DmaEntry entry, ulong into, DmaAccess access) => into >= entry.Length ? Errno.BadAddress
+        : (entry.Access & access) == access ? Errno.None : Errno.AccessDenied;
+
+    private Errno ReadInside(int ticket, DmaMemory memory, ulong offset, Span<byte> destination)
     {
         try
         {
@@ -310,11 +318,11 @@ public sealed partial class DmaTable
         }
         finally
         {
-            _gate.ExitRead(lane);
+            _gate.ExitRead(ticket);
         }
     }
 
-    private Errno WriteInside(int lane, DmaMemory memory, ulong offset, ReadOnlySpan<byte> source)
+    private Errno WriteInside(int ticket, DmaMemory memory, ulong offset, ReadOnlySpan<byte> source)
     {
         try
         {
@@ -322,11 +330,11 @@ public sealed partial class DmaTable
         }
         finally
         {
-            _gate.ExitRead(lane);
+            _gate.ExitRead(ticket);
         }
     }
 
-    private Errno WriteAndLog(int lane, DmaMemory memory, DirtyLog log, ulong at, ulong offset, ReadOnlySpan<byte> source)
+    private Errno WriteAndLog(int ticket, DmaMemory memory, DirtyLog log, ulong at, ulong offset, ReadOnlySpan<byte> source)
     {
         try
         {
@@ -336,12 +344,12 @@ public sealed partial class DmaTable
         {
             // After the write: whoever reads the report and then the page must find the bytes.
             log.Mark(at, source.Length);
-            _gate.ExitRead(lane);
+            _gate.ExitRead(ticket);
         }
     }
 
     /// <summary>Leaves the gate with the memory held, because its owner is asked outside; or with the error.</summary>
-    private Errno? Leave(int lane, Errno error, DmaMemory? memory, ulong at, int count)
+    private Errno? Leave(int ticket, Errno error, DmaMemory? memory, ulong at, int count)
     {
         if (error == Errno.None)
         {
@@ -349,7 +357,7 @@ public sealed partial class DmaTable
             _ownerAccesses.Enter(at, at + (ulong)(count - 1));
         }
 
-        _gate.ExitRead(lane);
+        _gate.ExitRead(ticket);
         return error == Errno.None ? null : error;
     }
 

@@ -1,4 +1,5 @@
 using System.Numerics;
+using System.Runtime.CompilerServices;
 using Vfio.Native;
 
 namespace Vfio.Guard;
@@ -306,7 +307,11 @@ internal sealed partial class GuardedDevice : IHandoverDevice, IDirtyTracker, IR
 
     internal void Flush() => _interrupts.Flush();
 
-    private bool MayMaster => _command.IsBusMaster && _power is not { IsAsleep: true };
+    private bool MayMaster
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        get => _command.IsBusMaster && _power is not { IsAsleep: true };
+    }
 
     private bool MayUseMemory => MayMaster && !_migration.IsStopped;
 
@@ -371,12 +376,15 @@ internal sealed partial class GuardedDevice : IHandoverDevice, IDirtyTracker, IR
     private void Check(string verb, RegionIndex region, ulong offset, int count)
     {
         CheckOpen();
-        ulong length = region.Value < RegionIndex.PciCount ? GetRegion(region).Length : 0;
+        ulong length = LengthOf(region);
         if (offset > length || (ulong)count > length - offset || length == 0)
             ThrowOutside(verb, region, offset, count, length);
         if (region != RegionIndex.Config && (!_command.Decodes(region) || _power is { IsAsleep: true }))
             ThrowDecodeOff(verb, region, offset);
     }
+
+    private ulong LengthOf(RegionIndex region) => region.Value <= RegionIndex.Rom.Value ? _bars.GetLength(region)
+        : region == RegionIndex.Config ? (ulong)_config.Length : 0;
 
     private void ThrowOutside(string verb, RegionIndex region, ulong offset, int count, ulong length) => throw new VfioException(
         $"{verb} of {count} bytes of {region} at 0x{offset:x}", Name, Errno.InvalidArgument, $"it has 0x{length:x} bytes");

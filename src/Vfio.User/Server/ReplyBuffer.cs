@@ -29,8 +29,11 @@ internal sealed class ReplyBuffer
     /// <summary>Mapped memory that follows the last reply, and belongs to it, instead of bytes in here.</summary>
     internal (SharedMemory Memory, ulong Offset, int Length)? Tail { get; set; }
 
+    /// <summary>Whether descriptors or memory go with the last reply.</summary>
+    internal bool HasCompany => Descriptors is not null || Tail is not null;
+
     /// <summary>Whether the last reply must be sent before another is opened.</summary>
-    internal bool IsUrgent => Descriptors is not null || Tail is not null || _closed - _sent >= EnoughBytes;
+    internal bool IsUrgent => HasCompany || _closed - _sent >= EnoughBytes;
 
     /// <summary>Forgets everything, for the next connection.</summary>
     internal void Clear()

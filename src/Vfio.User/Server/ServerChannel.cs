@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using Vfio.Native;
 
 namespace Vfio.User;
@@ -10,13 +11,13 @@ namespace Vfio.User;
 /// and hands what it finds to the others; when it has what it waits for, the next one takes over. So an answer arrives even while the
 /// session's thread waits inside a device for another thread that waits for that answer. Commands that arrive meanwhile stay in the
 /// buffer until the session's thread comes back for them; when they fill it, the DMA request fails with ENOBUFS.</para>
-/// <para>Locks: <c>_sending</c> may be held while <c>_gate</c> is taken, never the other way round. Neither is held while a thread
+/// <para>Locks: <c>_gate</c> may be taken while <c>_sending</c> is held, never the other way round. Neither is held while a thread
 /// sleeps in the kernel for bytes to arrive.</para>
 /// </remarks>
 internal sealed partial class ServerChannel
 {
-    private readonly object _gate = new();
-    private readonly object _sending = new();
+    private readonly Gate _gate = new();
+    private readonly Gate _sending = new();
     private readonly UnixSocket _socket;
     private readonly VfioUserServerOptions _options;
     private readonly MessageBuffer _in;
@@ -27,7 +28,6 @@ internal sealed partial class ServerChannel
     private int _owner = Environment.CurrentManagedThreadId;
     private Deadline _messageEnd = Deadline.Never;
     private int _limit;
-    private int _sleepers;
     private bool _receiving;
     private bool _peerClosed;
     private int _transfers;
@@ -66,33 +66,32 @@ internal sealed partial class ServerChannel
     /// <summary>Waits for commands of the client, or for a successor.</summary>
     /// <param name="deadline">When to give up.</param>
     /// <returns>False when none will come any more; <see cref="EndReason"/> says why.</returns>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal bool WaitForCommands(Deadline deadline)
     {
-        lock (_gate)
+        using Gate.Scope inside = _gate.Enter();
+        while (true)
         {
-            while (true)
+            _limit = _in.ScannedEnd;
+            if (_in.HasMessage && !IsStopped)
+                return true;
+            if (EndReason is not null)
+                return false;
+            if (_handover is { IsAsked: true })
+                return true;
+            Deadline next = Deadline.Earlier(deadline, _messageEnd);
+            if (_receiving)
             {
-                _limit = _in.ScannedEnd;
-                if (_in.HasMessage && !IsStopped)
-                    return true;
-                if (EndReason is not null)
-                    return false;
-                if (_handover is { IsAsked: true })
-                    return true;
-                Deadline next = Deadline.Earlier(deadline, _messageEnd);
-                if (_receiving)
-                {
-                    Sleep(next);
-                }
-                else
-                {
-                    _in.Compact();
-                    Receive(next, forCommands: true);
-                }
-
-                if (!_in.HasMessage && next.HasPassed)
-                    EndLocked(_in.IsMidMessage ? "it stopped in the middle of a message" : "it was silent for too long");
+                _gate.Sleep(next);
             }
+            else
+            {
+                _in.Compact();
+                Receive(next, _handover);
+            }
+
+            if (!_in.HasMessage && next.HasPassed)
+                EndInside(_in.IsMidMessage ? "it stopped in the middle of a message" : "it was silent for too long");
         }
     }
 
@@ -111,22 +110,21 @@ internal sealed partial class ServerChannel
         // What belongs to a command that is whole arrived before it was, so no lock is needed to find that nothing did.
         if (!_in.HoldsDescriptors)
             return 0;
-        lock (_gate)
-            return _in.Claim(position, into, out lost);
+        using Gate.Scope inside = _gate.Enter();
+        return _in.Claim(position, into, out lost);
     }
 
     /// <summary>Sends the replies that wait, and what goes with the last of them.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal void Flush()
     {
         ReadOnlySpan<byte> waiting = Replies.Waiting;
         if (waiting.Length == 0)
             return;
-        if (Replies.Tail is (SharedMemory memory, ulong offset, int length))
-            SendTail(waiting, memory, offset, length);
-        else if (Replies.Descriptors is FileDescriptor[] descriptors)
-            Send(waiting, default, descriptors);
+        if (Replies.HasCompany)
+            SendWithCompany(waiting);
         else
-            Send(waiting, default, default);
+            SendWhole(waiting);
         Replies.Sent();
     }
 
@@ -159,10 +157,10 @@ internal sealed partial class ServerChannel
     internal void Stop(string reason)
     {
         bool isAlone;
-        lock (_gate)
+        using (_gate.Enter())
         {
             IsStopped = true;
-            EndLocked(reason);
+            EndInside(reason);
             isAlone = _peerClosed && _transfers == 0;
         }
 
@@ -175,10 +173,10 @@ internal sealed partial class ServerChannel
     /// <summary>Waits until no thread is in here any more; after <see cref="Stop"/>.</summary>
     internal void Leave()
     {
-        lock (_gate)
+        using (_gate.Enter())
         {
             while (_receiving || _transfers > 0)
-                Sleep(Deadline.Never);
+                _gate.Sleep(Deadline.Never);
         }
 
         Twin?.Dispose();
@@ -187,53 +185,49 @@ internal sealed partial class ServerChannel
     private Errno Begin(
         Command command, in DmaTransfer transfer, Deadline deadline, out DmaRequest? request, out MessageHeader header)
     {
-        lock (_gate)
+        using Gate.Scope inside = _gate.Enter();
+        while (true)
         {
-            while (true)
+            header = default;
+            request = null;
+            if (EndReason is not null)
+                return Errno.NotConnected;
+            for (int i = 0; i < _requests.Length; i++)
             {
-                header = default;
-                request = null;
-                if (EndReason is not null)
-                    return Errno.NotConnected;
-                for (int i = 0; i < _requests.Length; i++)
-                {
-                    DmaRequest place = _requests[i] ??= new DmaRequest(i);
-                    if (!place.IsFree)
-                        continue;
-                    request = place;
-                    header = place.Begin(command, transfer);
-                    _transfers++;
-                    return Errno.None;
-                }
-
-                if (deadline.HasPassed)
-                    return Errno.TimedOut;
-                Sleep(deadline);
+                DmaRequest place = _requests[i] ??= new DmaRequest(i);
+                if (!place.IsFree)
+                    continue;
+                request = place;
+                header = place.Begin(command, transfer);
+                _transfers++;
+                return Errno.None;
             }
+
+            if (deadline.HasPassed)
+                return Errno.TimedOut;
+            _gate.Sleep(deadline);
         }
     }
 
     private Errno Finish(DmaRequest request, Deadline deadline, bool isOwner, Span<byte> destination)
     {
-        lock (_gate)
+        using Gate.Scope inside = _gate.Enter();
+        Errno result = WaitForAnswer(request, deadline, isOwner);
+        if (!request.IsAnswered)
         {
-            Errno result = WaitForAnswer(request, deadline, isOwner);
-            if (!request.IsAnswered)
-            {
-                request.Abandon();
-            }
-            else
-            {
-                result = request.Result;
-                if (result == Errno.None)
-                    request.CopyTo(destination);
-                request.Free();
-            }
-
-            _transfers--;
-            WakeOthers();
-            return result;
+            request.Abandon();
         }
+        else
+        {
+            result = request.Result;
+            if (result == Errno.None)
+                request.CopyTo(destination);
+            request.Free();
+        }
+
+        _transfers--;
+        _gate.WakeAll();
+        return result;
     }
 
     private Errno WaitForAnswer(DmaRequest request, Deadline deadline, bool isOwner)
@@ -245,30 +239,65 @@ internal sealed partial class ServerChannel
             if (deadline.HasPassed)
                 return Errno.TimedOut;
             if (_receiving)
-                Sleep(deadline);
+                _gate.Sleep(deadline);
             else if (_in.HasRoom)
-                Receive(deadline, forCommands: false);
+                Receive(deadline, handover: null);
             else if (isOwner)
                 return Errno.NoBuffers;
             else
-                Sleep(deadline);
+                _gate.Sleep(deadline);
         }
 
         return Errno.None;
     }
 
+    /// <summary>Sends replies that are all bytes. Nearly always the client's queue has room for them, and nothing throws then.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private void SendWhole(ReadOnlySpan<byte> bytes)
+    {
+        _sending.Take();
+        int count = IsStopped ? bytes.Length : _socket.Send(bytes, wait: false, out _);
+        if (count == bytes.Length)
+            _sending.Leave();
+        else
+            SendRest(bytes[Math.Max(count, 0)..]);
+    }
+
+    private void SendRest(ReadOnlySpan<byte> bytes)
+    {
+        Errno error;
+        try
+        {
+            error = _sender.Send(bytes, default, default);
+        }
+        finally
+        {
+            _sending.Leave();
+        }
+
+        CheckSent(error);
+    }
+
     private void Send(ReadOnlySpan<byte> first, ReadOnlySpan<byte> second, ReadOnlySpan<FileDescriptor> descriptors)
     {
         Errno error;
-        lock (_sending)
+        using (_sending.Enter())
             error = IsStopped ? Errno.None : _sender.Send(first, second, descriptors);
         CheckSent(error);
+    }
+
+    private void SendWithCompany(ReadOnlySpan<byte> waiting)
+    {
+        if (Replies.Tail is (SharedMemory memory, ulong offset, int length))
+            SendTail(waiting, memory, offset, length);
+        else
+            Send(waiting, default, Replies.Descriptors);
     }
 
     private void SendTail(ReadOnlySpan<byte> first, SharedMemory memory, ulong offset, int length)
     {
         Errno error;
-        lock (_sending)
+        using (_sending.Enter())
             error = IsStopped ? Errno.None : _sender.Send(first, memory, offset, length);
         CheckSent(error);
     }
@@ -279,52 +308,47 @@ internal sealed partial class ServerChannel
             Stop(error == Errno.TimedOut ? "it did not read what it was sent" : $"sending failed: {VfioException.Describe(error)}");
     }
 
-    /// <summary>Receives once, with the gate open meanwhile; held on entry and exit.</summary>
-    private void Receive(Deadline deadline, bool forCommands)
+    /// <summary>Receives once, outside of the gate; called inside.</summary>
+    /// <remarks>Whatever returns from the kernel after a sleep finds the processor's return predictions gone, so every call between
+    /// a session and its system call costs: what lies between them is inlined. Nothing in here throws.</remarks>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private void Receive(Deadline deadline, HandoverPoint? handover)
     {
-        int count;
-        Errno error;
         _receiving = true;
-        Monitor.Exit(_gate);
-        try
+        _gate.Leave();
+        int count = -1;
+        Errno error = Errno.TryAgain;
+        if (!_spinner.IsWorthIt || !_spinner.TryReceive(_socket, _in, deadline, handover, out count, out error))
         {
-            count = WaitAndReceive(deadline, forCommands ? _handover : null, out error);
-        }
-        finally
-        {
-            Monitor.Enter(_gate);
-            _receiving = false;
+            long begin = _spinner.BeginSleep();
+            count = _in.ReceiveBytes(_socket, wait: deadline.IsNever && handover is not { IsAsked: true }, out error);
+            if (count < 0 && error == Errno.TryAgain && (!deadline.IsNever || handover is not null))
+                count = ReceiveUntil(deadline, handover, out error);
+            if (count > 0)
+                _spinner.EndSleep(begin);
         }
 
+        _gate.Take();
+        _receiving = false;
         Accept(count, error);
-        WakeOthers();
+        _gate.WakeAll();
     }
 
-    /// <summary>The one place where a session waits for bytes: it looks for a while where that is worth it, and sleeps then.</summary>
-    private int WaitAndReceive(Deadline deadline, HandoverPoint? handover, out Errno error)
+    private int ReceiveUntil(Deadline deadline, HandoverPoint? handover, out Errno error)
     {
-        if (_spinner.TryReceive(_socket, _in, deadline, handover, out int count, out error) || handover is { IsAsked: true })
-            return count;
-        long begin = _spinner.BeginSleep();
-        count = _in.ReceiveBytes(_socket, wait: deadline.IsNever, out error);
-        if (count < 0 && error == Errno.TryAgain && WaitReadable(deadline, handover))
-            count = _in.ReceiveBytes(_socket, wait: false, out error);
-        if (count > 0)
-            _spinner.EndSleep(begin);
-        return count;
+        error = Errno.TryAgain;
+        return WaitReadable(deadline, handover) ? _in.ReceiveBytes(_socket, wait: false, out error) : -1;
     }
 
     private bool ReceiveWhileSending()
     {
-        lock (_gate)
-        {
-            if (_receiving || !_in.HasRoom || EndReason is not null)
-                return false;
-            int count = _in.ReceiveBytes(_socket, wait: false, out Errno error);
-            Accept(count, error);
-            WakeOthers();
-            return count > 0;
-        }
+        using Gate.Scope inside = _gate.Enter();
+        if (_receiving || !_in.HasRoom || EndReason is not null)
+            return false;
+        int count = _in.ReceiveBytes(_socket, wait: false, out Errno error);
+        Accept(count, error);
+        _gate.WakeAll();
+        return count > 0;
     }
 
     private void Accept(int count, Errno error)
@@ -338,11 +362,11 @@ internal sealed partial class ServerChannel
         else if (count == 0)
         {
             _peerClosed = true;
-            EndLocked("it closed the connection");
+            EndInside("it closed the connection");
         }
         else if (error != Errno.TryAgain)
         {
-            EndLocked(VfioException.Describe(error));
+            EndInside(VfioException.Describe(error));
         }
     }
 
@@ -359,31 +383,18 @@ internal sealed partial class ServerChannel
             _in.DropScanned(header);
             if (!expected)
             {
-                EndLocked($"a reply to no request: {header.Command}, id {header.Id}");
+                EndInside($"a reply to no request: {header.Command}, id {header.Id}");
                 return;
             }
         }
 
         if (_in.Broken is string broken)
-            EndLocked(broken);
+            EndInside(broken);
     }
 
-    private void EndLocked(string reason)
+    private void EndInside(string reason)
     {
         EndReason ??= reason;
-        WakeOthers();
-    }
-
-    private void Sleep(Deadline deadline)
-    {
-        _sleepers++;
-        Monitor.Wait(_gate, deadline.Left);
-        _sleepers--;
-    }
-
-    private void WakeOthers()
-    {
-        if (_sleepers > 0)
-            Monitor.PulseAll(_gate);
+        _gate.WakeAll();
     }
 }

@@ -1,4 +1,6 @@
 using System.Diagnostics;
+using System.Diagnostics.Metrics;
+using System.Runtime.CompilerServices;
 using Microsoft.Extensions.Logging;
 using Vfio.Native;
 
@@ -14,6 +16,7 @@ internal sealed partial class ServerSession
     private readonly ILogger _logger;
     private readonly HandoverPoint? _handover;
     private readonly ServerChannel _channel;
+    private readonly Counter<long> _counter = ServerTelemetry.Messages;
     private readonly SessionBuffers _buffers;
     private readonly FileDescriptor?[] _descriptors;
     private IVfioDevice? _device;
@@ -59,13 +62,7 @@ internal sealed partial class ServerSession
         _collections = GC.CollectionCount(0);
         try
         {
-            Deadline handshake = new(_options.HandshakeTimeout);
-            while (_channel.WaitForCommands(_device is null ? handshake : new Deadline(_options.IdleTimeout)))
-            {
-                AnswerAll();
-                if (_handover is { IsAsked: true } && !_channel.IsStopped && TryHandOver(_handover))
-                    return;
-            }
+            Serve();
         }
         catch (Exception failure)
         {
@@ -81,8 +78,21 @@ internal sealed partial class ServerSession
         }
     }
 
+    private void Serve()
+    {
+        Deadline handshake = new(_options.HandshakeTimeout);
+        while (_channel.WaitForCommands(_device is null ? handshake : new Deadline(_options.IdleTimeout)))
+        {
+            AnswerAll();
+            if (_handover is { IsAsked: true } && !_channel.IsStopped && TryHandOver(_handover))
+                return;
+        }
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private void AnswerAll()
     {
+        long before = _messages;
         while (!_channel.IsStopped && _channel.TryTake(out MessageHeader header, out ReadOnlySpan<byte> body, out int position))
         {
             int count = _channel.Claim(position, _descriptors, out bool lost);
@@ -101,6 +111,15 @@ internal sealed partial class ServerSession
         }
 
         _channel.Flush();
+        if (_counter.Enabled)
+            _counter.Add(_messages - before);
+    }
+
+    private void CountRefusal(Command command, Errno error)
+    {
+        ServerTelemetry.CountRefusal();
+        if (_logger.IsEnabled(LogLevel.Debug))
+            ServerLog.Refused(_logger, _device?.Name ?? "no device", command, error);
     }
 
     private void Answer(in MessageHeader header, ReadOnlySpan<byte> body, ReadOnlySpan<FileDescriptor?> descriptors, bool lost)
@@ -109,9 +128,8 @@ internal sealed partial class ServerSession
         _messages++;
         reply.Open();
         Errno error = lost ? Errno.TooManyOpenFiles : TryExecute(header.Command, body, descriptors, reply);
-        ServerTelemetry.CountMessage(isRefused: error != Errno.None);
-        if (error != Errno.None && _logger.IsEnabled(LogLevel.Debug))
-            ServerLog.Refused(_logger, _device?.Name ?? "no device", header.Command, error);
+        if (error != Errno.None)
+            CountRefusal(header.Command, error);
         if (header.WantsNoReply)
             reply.Drop();
         else

@@ -21,9 +21,11 @@ public static class ServerTelemetry
     private static readonly Meter Meter = new(Name);
     private static readonly UpDownCounter<int> Sessions =
         Meter.CreateUpDownCounter<int>("vfio.user.sessions", "{session}", "Sessions of now");
-    private static readonly Counter<long> Messages =
-        Meter.CreateCounter<long>("vfio.user.messages", "{message}", "Commands carried out or refused");
     private static readonly Counter<long> Refusals = Meter.CreateCounter<long>("vfio.user.refusals", "{message}", "Commands refused");
+
+    /// <summary>Commands that were carried out or refused.</summary>
+    internal static readonly Counter<long> Messages =
+        Meter.CreateCounter<long>("vfio.user.messages", "{message}", "Commands carried out or refused");
 
     internal static Activity? StartSession()
     {
@@ -31,13 +33,7 @@ public static class ServerTelemetry
         return Source.StartActivity("vfio-user session", ActivityKind.Server);
     }
 
-    internal static void CountMessage(bool isRefused)
-    {
-        if (Messages.Enabled)
-            Messages.Add(1);
-        if (isRefused && Refusals.Enabled)
-            Refusals.Add(1);
-    }
+    internal static void CountRefusal() => Refusals.Add(1);
 
     internal static void EndSession(Activity? span, string? device, long messages, string? reason)
     {

@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using Vfio.Native;
 
 namespace Vfio.User;
@@ -88,6 +89,7 @@ internal sealed class MessageBuffer : IDisposable
 
     /// <summary>Receives into the free room. Counts for nothing until <see cref="Accept"/>.</summary>
     /// <returns>As <see cref="UnixSocket.Receive"/>.</returns>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal int ReceiveBytes(UnixSocket socket, bool wait, out Errno error) =>
         socket.Receive(_bytes.AsSpan(_end), _arrived, wait, out error);
 

@@ -24,7 +24,10 @@ internal sealed class Spinner
         _ticks = (long)(time.TotalSeconds * Stopwatch.Frequency);
     }
 
-    /// <summary>Looks, if it is worth it.</summary>
+    /// <summary>Whether to look before the next sleep.</summary>
+    internal bool IsWorthIt => !_isOff && (_isEndless || _budget.ShouldSpin);
+
+    /// <summary>Looks; to be called where <see cref="IsWorthIt"/>.</summary>
     /// <param name="socket">The connection.</param>
     /// <param name="buffer">Where bytes go.</param>
     /// <param name="deadline">When to give up.</param>
@@ -37,8 +40,6 @@ internal sealed class Spinner
     {
         count = -1;
         error = Errno.TryAgain;
-        if (_isOff || (!_isEndless && !_budget.ShouldSpin))
-            return false;
         long start = Stopwatch.GetTimestamp();
         for (bool isFirst = true; ; isFirst = false)
         {

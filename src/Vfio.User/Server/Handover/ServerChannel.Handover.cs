@@ -20,46 +20,40 @@ internal sealed partial class ServerChannel
     internal bool IsQuiet(TimeSpan timeout)
     {
         Deadline deadline = new(timeout);
-        lock (_gate)
-        {
-            while ((_receiving || _transfers > 0) && !deadline.HasPassed)
-                Sleep(deadline);
-            return !_receiving && _transfers == 0;
-        }
+        using Gate.Scope inside = _gate.Enter();
+        while ((_receiving || _transfers > 0) && !deadline.HasPassed)
+            _gate.Sleep(deadline);
+        return !_receiving && _transfers == 0;
     }
 
     /// <summary>Writes down what arrived and was not handled, and what the client owes an answer to.</summary>
     internal void Save(HandoverWriter to)
     {
-        lock (_gate)
-        {
-            _in.Save(to);
-            for (int i = 0; i < _requests.Length; i++)
-                (_requests[i] ??= new DmaRequest(i)).Save(to);
-        }
+        using Gate.Scope inside = _gate.Enter();
+        _in.Save(to);
+        for (int i = 0; i < _requests.Length; i++)
+            (_requests[i] ??= new DmaRequest(i)).Save(to);
     }
 
     /// <summary>Takes over what another process saved.</summary>
     /// <exception cref="VfioException">EPROTO: it does not fit.</exception>
     internal void Restore(HandoverReader from)
     {
-        lock (_gate)
-        {
-            _in.Restore(from);
-            for (int i = 0; i < _requests.Length; i++)
-                (_requests[i] = new DmaRequest(i)).Restore(from);
-            Scan();
-            NoteMessageEnd();
-        }
+        using Gate.Scope inside = _gate.Enter();
+        _in.Restore(from);
+        for (int i = 0; i < _requests.Length; i++)
+            (_requests[i] = new DmaRequest(i)).Restore(from);
+        Scan();
+        NoteMessageEnd();
     }
 
     /// <summary>Leaves the connection to another process: nothing is sent, and nothing shut down.</summary>
     internal void LetGo()
     {
-        lock (_gate)
+        using (_gate.Enter())
         {
             IsStopped = true;
-            EndLocked("a successor goes on");
+            EndInside("a successor goes on");
         }
 
         Twin?.Dispose();

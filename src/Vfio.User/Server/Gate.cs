@@ -1,0 +1,80 @@
+namespace Vfio.User;
+
+/// <summary>A lock, and a place to sleep until another thread changes what it guards.</summary>
+/// <remarks>Free, it is taken and left by one atomic operation each, without a call into the runtime: a session does that three times a
+/// message. Not re-entrant.</remarks>
+internal sealed class Gate
+{
+    private const int Free = 0, Taken = 1, Wanted = 2;
+
+    private readonly object _entrance = new();
+    private readonly object _bed = new();
+    private int _state;
+    private int _sleepers;
+
+    /// <summary>Enters; the result leaves when it is disposed.</summary>
+    internal Scope Enter()
+    {
+        Take();
+        return new Scope(this);
+    }
+
+    /// <summary>Enters until <see cref="Leave"/>.</summary>
+    internal void Take()
+    {
+        if (Interlocked.CompareExchange(ref _state, Taken, Free) != Free)
+            TakeLater();
+    }
+
+    /// <summary>Leaves.</summary>
+    internal void Leave()
+    {
+        if (Interlocked.Exchange(ref _state, Free) == Wanted)
+            LetIn();
+    }
+
+    /// <summary>Leaves, sleeps until <see cref="WakeAll"/> or a moment, and enters again.</summary>
+    internal void Sleep(Deadline deadline)
+    {
+        lock (_bed)
+        {
+            // Whoever enters now sees a sleeper, and cannot wake it before it sleeps.
+            _sleepers++;
+            Leave();
+            Monitor.Wait(_bed, deadline.Left);
+        }
+
+        Take();
+        _sleepers--;
+    }
+
+    /// <summary>Wakes all that sleep; called inside.</summary>
+    internal void WakeAll()
+    {
+        if (_sleepers == 0)
+            return;
+        lock (_bed)
+            Monitor.PulseAll(_bed);
+    }
+
+    private void TakeLater()
+    {
+        lock (_entrance)
+        {
+            // Who gets in this way leaves as if others waited, for perhaps they do.
+            while (Interlocked.Exchange(ref _state, Wanted) != Free)
+                Monitor.Wait(_entrance);
+        }
+    }
+
+    private void LetIn()
+    {
+        lock (_entrance)
+            Monitor.Pulse(_entrance);
+    }
+
+    internal readonly ref struct Scope(Gate gate)
+    {
+        public void Dispose() => gate.Leave();
+    }
+}
