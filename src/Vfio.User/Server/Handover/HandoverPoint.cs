@@ -81,6 +81,9 @@ internal sealed class HandoverPoint : IDisposable
         {
             _served.LeaveFile();
             _listener.LeaveFile();
+
+            // Who asks from here on asks the successor.
+            _isStopping = true;
             ServerLog.HandedOver(_logger);
         }
 
