@@ -34,6 +34,14 @@ public sealed class BenchTests
     }
 
     [Fact]
+    public void How_long_need_not_be_said()
+    {
+        VfioCommand.Result measured = VfioCommand.Run("bench", "model:bench", "--only", "read");
+        Assert.Equal((0, ""), (measured.ExitCode, measured.Errors));
+        Assert.NotEqual(0, VfioCommand.Run("bench", "model:bench", "--seconds", "0").ExitCode);
+    }
+
+    [Fact]
     public void What_a_device_cannot_do_is_left_out_with_a_reason()
     {
         Dictionary<string, JsonElement> rows = Rows("model:edu");
