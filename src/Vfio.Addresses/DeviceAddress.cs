@@ -1,3 +1,4 @@
+using System.Globalization;
 using Vfio.Pci;
 
 namespace Vfio;
@@ -5,11 +6,14 @@ namespace Vfio;
 /// <summary>The address of a device, as every verb and every program takes it.</summary>
 /// <remarks>
 /// <para><c>0000:01:00.0</c> or <c>pci:0000:01:00.0</c>: a function of this machine.</para>
-/// <para><c>unix:/run/x.sock</c>: a vfio-user server.</para>
+/// <para><c>unix:/run/x.sock</c>: a vfio-user server. <c>unix:/run/x.sock?reconnect=5s</c> waits that long for one that went away;
+/// <c>ms</c>, <c>s</c> and <c>min</c> are units.</para>
 /// <para><c>model:edu</c>, <c>model:NAME?option=value&amp;option=value</c>: a guarded model in this process.</para>
 /// </remarks>
 public sealed record DeviceAddress
 {
+    private const double LongestSeconds = 24 * 60 * 60;
+
     private DeviceAddress(AddressScheme scheme, string text) => (Scheme, Text) = (scheme, text);
 
     /// <summary>What kind of place it is.</summary>
@@ -21,11 +25,15 @@ public sealed record DeviceAddress
     /// <summary>With <see cref="AddressScheme.Pci"/>: where the function is.</summary>
     public PciAddress Function { get; private init; }
 
-    /// <summary>With <see cref="AddressScheme.Unix"/>: the socket's file. With <see cref="AddressScheme.Model"/>: the model's name.</summary>
+    /// <summary>With <see cref="AddressScheme.Unix"/>: the socket's file. With <see cref="AddressScheme.Model"/>: the model's
+    /// name.</summary>
     public string Place { get; private init; } = "";
 
     /// <summary>With <see cref="AddressScheme.Model"/>: what follows the question mark.</summary>
     public IReadOnlyDictionary<string, string> Options { get; private init; } = new Dictionary<string, string>();
+
+    /// <summary>With <see cref="AddressScheme.Unix"/>: how long to wait for a server that went away; zero for not at all.</summary>
+    public TimeSpan Reconnect { get; private init; }
 
     /// <summary>Reads an address.</summary>
     /// <exception cref="VfioException">EINVAL: the text is none.</exception>
@@ -33,7 +41,7 @@ public sealed record DeviceAddress
     {
         ArgumentNullException.ThrowIfNull(text);
         if (text.StartsWith("unix:", StringComparison.Ordinal) && text.Length > 5)
-            return new DeviceAddress(AddressScheme.Unix, text) { Place = text[5..] };
+            return Unix(text);
         if (text.StartsWith("model:", StringComparison.Ordinal) && text.Length > 6)
             return Model(text);
         string function = text.StartsWith("pci:", StringComparison.Ordinal) ? text[4..] : text;
@@ -46,18 +54,57 @@ public sealed record DeviceAddress
     /// <summary>The address.</summary>
     public override string ToString() => Text;
 
+    private static DeviceAddress Unix(string text)
+    {
+        // A question mark may be in a file's name: options are what looks like them.
+        int mark = text.LastIndexOf('?');
+        if (mark < 0 || !text[mark..].Contains('='))
+            return new DeviceAddress(AddressScheme.Unix, text) { Place = text[5..] };
+        Dictionary<string, string> options = OptionsOf(text, text[(mark + 1)..]);
+        if (options.Keys.FirstOrDefault(name => name != "reconnect") is string unknown)
+            throw new VfioException("address", text, Errno.InvalidArgument, $"a socket has no option '{unknown}'");
+        return new DeviceAddress(AddressScheme.Unix, text)
+        {
+            Place = mark > 5 ? text[5..mark] : throw new VfioException("address", text, Errno.InvalidArgument, "there is no path in it"),
+            Reconnect = TimeOf(text, options["reconnect"]),
+            Options = options,
+        };
+    }
+
     private static DeviceAddress Model(string text)
     {
         string[] parts = text[6..].Split('?', 2);
+        Dictionary<string, string> options = parts.Length == 2 ? OptionsOf(text, parts[1]) : [];
+        return new DeviceAddress(AddressScheme.Model, text) { Place = parts[0], Options = options };
+    }
+
+    private static Dictionary<string, string> OptionsOf(string text, string given)
+    {
         Dictionary<string, string> options = [];
-        foreach (string option in parts.Length == 2 ? parts[1].Split('&') : [])
+        foreach (string option in given.Split('&'))
         {
             string[] words = option.Split('=', 2);
             if (words.Length != 2 || words[0].Length == 0 || !options.TryAdd(words[0], words[1]))
                 throw new VfioException("address", text, Errno.InvalidArgument, $"'{option}' is not one option=value, given once");
         }
 
-        return new DeviceAddress(AddressScheme.Model, text) { Place = parts[0], Options = options };
+        return options;
+    }
+
+    private static TimeSpan TimeOf(string text, string value)
+    {
+        (string Unit, double Seconds)[] units = [("ms", 1e-3), ("min", 60), ("s", 1)];
+        foreach ((string unit, double seconds) in units)
+        {
+            if (!value.EndsWith(unit, StringComparison.Ordinal))
+                continue;
+            ReadOnlySpan<char> digits = value.AsSpan(0, value.Length - unit.Length);
+            bool isNumber = uint.TryParse(digits, NumberStyles.None, CultureInfo.InvariantCulture, out uint number);
+            if (isNumber && number * seconds <= LongestSeconds)
+                return TimeSpan.FromSeconds(number * seconds);
+        }
+
+        throw new VfioException("address", text, Errno.InvalidArgument, $"'{value}' is no time of up to a day, such as 500ms, 5s or 2min");
     }
 }
 

@@ -27,7 +27,8 @@ public sealed class DeviceSource : IDisposable
         switch (parsed.Scheme)
         {
             case AddressScheme.Unix:
-                return new DeviceSource(parsed, () => VfioUserClient.Connect(parsed.Place));
+                VfioUserClientOptions options = new() { ReconnectTimeout = parsed.Reconnect };
+                return new DeviceSource(parsed, () => VfioUserClient.Connect(parsed.Place, options));
             case AddressScheme.Model:
                 GuardedFunction guard = ModelCatalog.Lend(parsed.Place, parsed.Options);
                 return new DeviceSource(parsed, guard.Open) { Guard = guard };

@@ -7,6 +7,13 @@ internal sealed class OwnedDevice(DeviceSource source, IVfioDevice device) : IVf
     public string Name => device.Name;
 
     /// <inheritdoc/>
+    public event Action? Restarted
+    {
+        add => device.Restarted += value;
+        remove => device.Restarted -= value;
+    }
+
+    /// <inheritdoc/>
     public DeviceInfo Info => device.Info;
 
     /// <inheritdoc/>
@@ -23,6 +30,12 @@ internal sealed class OwnedDevice(DeviceSource source, IVfioDevice device) : IVf
 
     /// <inheritdoc/>
     public void WriteRegion(RegionIndex region, ulong offset, ReadOnlySpan<byte> source) => device.WriteRegion(region, offset, source);
+
+    /// <inheritdoc/>
+    public void WriteRegions(ReadOnlySpan<SmallWrite> writes) => device.WriteRegions(writes);
+
+    /// <inheritdoc/>
+    public IReadOnlyList<Doorbell> GetDoorbells(RegionIndex region) => device.GetDoorbells(region);
 
     /// <inheritdoc/>
     public void SetInterrupts(in InterruptRequest request) => device.SetInterrupts(request);

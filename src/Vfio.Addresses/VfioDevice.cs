@@ -11,7 +11,8 @@ public static class VfioDevice
         DeviceSource source = DeviceSource.Find(address);
         try
         {
-            return new OwnedDevice(source, source.Open());
+            // Only a model ends with its source; other devices are all that they are.
+            return source.Guard is null ? source.Open() : new OwnedDevice(source, source.Open());
         }
         catch
         {

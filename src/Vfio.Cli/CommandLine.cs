@@ -25,6 +25,7 @@ internal static class CommandLine
         new PokeVerb(),
         new ServeVerb(),
         new NvmeVerb(),
+        new NetVerb(),
         new CheckVerb(),
         new BindVerb(),
         new UnbindVerb(),

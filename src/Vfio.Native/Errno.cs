@@ -97,4 +97,7 @@ public enum Errno
 
     /// <summary>ECONNREFUSED: nobody listens there.</summary>
     ConnectionRefused = 111,
+
+    /// <summary>EHOSTUNREACH: no station there answers.</summary>
+    HostUnreachable = 113,
 }

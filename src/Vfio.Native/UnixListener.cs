@@ -30,7 +30,7 @@ public sealed unsafe class UnixListener : IDisposable
         _ = new UnixAddress(path); // refuses a path that clients could not name
         RemoveStale(path);
         FileDescriptor descriptor = UnixAddress.NewSocket();
-        string unready = Path.Combine(Path.GetDirectoryName(path) ?? "", $".{Environment.ProcessId:x}.{Interlocked.Increment(ref _count):x}");
+        string unready = System.IO.Path.Combine(System.IO.Path.GetDirectoryName(path) ?? "", $".{Environment.ProcessId:x}.{Interlocked.Increment(ref _count):x}");
         try
         {
             UnixAddress address = new(unready);
@@ -76,6 +76,9 @@ public sealed unsafe class UnixListener : IDisposable
         throw refusal;
     }
 
+    /// <summary>The socket's file, which is removed at the end; null when that is somebody else's matter.</summary>
+    public string? Path => _path;
+
     /// <summary>Leaves the socket's file to somebody else: it stays when this object is disposed.</summary>
     public void LeaveFile() => _path = null;
 
@@ -117,7 +120,7 @@ public sealed unsafe class UnixListener : IDisposable
 
     private static void RemoveStale(string path)
     {
-        if (!Path.Exists(path))
+        if (!System.IO.Path.Exists(path))
             return;
         try
         {

@@ -26,6 +26,21 @@ public sealed unsafe class UnixSocket : IDisposable
     /// <summary>The socket's descriptor, to wait on; owned by this object.</summary>
     public FileDescriptor Descriptor => _descriptor;
 
+    /// <summary>The user of the process that connected, or that listened, when it did.</summary>
+    /// <exception cref="VfioException">The socket is closed.</exception>
+    public uint PeerUserId
+    {
+        get
+        {
+            // struct ucred: pid, uid, gid.
+            uint* credentials = stackalloc uint[3];
+            uint length = 3 * sizeof(uint);
+            return LibC.getsockopt(_descriptor.Number, LibC.SOL_SOCKET, LibC.SO_PEERCRED, credentials, &length) == 0
+                ? credentials[1]
+                : throw VfioException.FromLastError("asking for the peer's user", "a socket");
+        }
+    }
+
     /// <summary>Makes every later <see cref="Receive"/> that waits give up after a time, with <see cref="Errno.TryAgain"/>.</summary>
     /// <param name="timeout">How long; <see cref="Timeout.InfiniteTimeSpan"/> for ever, as it is at first.</param>
     /// <exception cref="VfioException">The socket is closed.</exception>

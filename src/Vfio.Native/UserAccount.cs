@@ -9,6 +9,9 @@ public readonly record struct UserAccount(string Name, uint UserId, uint GroupId
     /// <summary>Whether this process runs as root.</summary>
     public static bool IsRoot => LibC.geteuid() == 0;
 
+    /// <summary>The user that this process acts as.</summary>
+    public static uint CurrentId => LibC.geteuid();
+
     /// <summary>Looks a user up, as login does (getpwnam).</summary>
     /// <exception cref="VfioException">ENOENT: there is no such user.</exception>
     public static unsafe UserAccount Find(string name)

@@ -6,7 +6,7 @@ namespace Vfio.Cli.Bench;
 /// process, interrupts to this process.</summary>
 internal sealed class DeviceWorkloads : IDisposable
 {
-    private const int PageBytes = 4096, BulkBytes = 1 << 20, Posted = 64;
+    private const int PageBytes = 4096, BulkBytes = 1 << 20, Posted = 64, Together = 16;
     private const uint BenchIds = 0x5542_5646, EduIds = 0x11e8_1234;
     private const ulong InterruptRegister = 0x10, InterruptLine = 0x3c;
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(5);
@@ -15,6 +15,9 @@ internal sealed class DeviceWorkloads : IDisposable
     private readonly EventFd _event = EventFd.Create();
     private readonly byte[] _word = new byte[4];
     private readonly byte[] _bulk = new byte[BulkBytes];
+    private readonly SmallRead[] _reads = new SmallRead[Together];
+    private readonly SmallWrite[] _writes = new SmallWrite[Together];
+    private readonly ulong[] _values = new ulong[Together];
     private readonly RegionIndex _region;
     private readonly ulong _offset;
     private readonly int _width;
@@ -39,6 +42,8 @@ internal sealed class DeviceWorkloads : IDisposable
             _ => (RegionIndex.Config, InterruptLine, 1),
         };
         Read();
+        Array.Fill(_reads, new SmallRead(_region, _offset, _width));
+        Array.Fill(_writes, new SmallWrite(_region, _offset, _width, _width == 1 ? _word[0] : 0ul));
     }
 
     /// <summary>The register that is read and written.</summary>
@@ -49,6 +54,8 @@ internal sealed class DeviceWorkloads : IDisposable
     {
         yield return Do(new Workload("read", Read));
         yield return Do(new Workload("write", Write));
+        yield return Do(new Workload("pipelined read", ReadTogether) { Operations = Together });
+        yield return Do(new Workload("multi write", WriteTogether) { Operations = Together });
         yield return _isBench ? Do(new Workload("read of 1 MiB", ReadBulk) { Bytes = BulkBytes }) : Leave("read of 1 MiB");
         yield return _isBench ? Do(new Workload("write of 1 MiB", WriteBulk) { Bytes = BulkBytes }) : Leave("write of 1 MiB");
         yield return Do(new Workload("DMA map", Map) { After = Unmap });
@@ -117,6 +124,10 @@ internal sealed class DeviceWorkloads : IDisposable
             Write();
         Read();
     }
+
+    private void ReadTogether() => _device.ReadRegions(_reads, _values);
+
+    private void WriteTogether() => _device.WriteRegions(_writes);
 
     private void ReadBulk() => _device.ReadRegion(RegionIndex.Bar(2), 0, _bulk);
 

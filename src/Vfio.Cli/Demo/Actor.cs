@@ -22,17 +22,15 @@ internal sealed class Actor : IDisposable
 
     /// <summary>Starts this program again as another process.</summary>
     /// <param name="role">What it is in the story.</param>
-    /// <param name="program">Folder of the program, readable to the user.</param>
+    /// <param name="program">The program, readable to the user.</param>
     /// <param name="user">Who it runs as; null for this user.</param>
     /// <param name="words">The verb and its arguments.</param>
-    internal static Actor Start(string role, string program, string? user, params string[] words)
+    internal static Actor Start(string role, OwnProgram program, string? user, params string[] words)
     {
-        ProcessStartInfo start = new("dotnet", [Path.Combine(program, "Vfio.Cli.dll"), .. words])
-        {
-            RedirectStandardInput = true,
-            RedirectStandardOutput = true,
-            WorkingDirectory = "/",
-        };
+        ProcessStartInfo start = program.Start(words);
+        start.RedirectStandardInput = true;
+        start.RedirectStandardOutput = true;
+        start.WorkingDirectory = "/";
         if (user is not null)
         {
             start.UserName = user;

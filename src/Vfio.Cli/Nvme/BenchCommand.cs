@@ -15,8 +15,10 @@ internal static class BenchCommand
     internal static Command Create(Argument<string> address)
     {
         Command command = new("bench", "Measure random reads of 4 KiB; writes nothing.");
-        Option<int> depth = new("--depth", "-d") { Description = "How many reads are in flight.", DefaultValueFactory = _ => 32 };
-        Option<double> seconds = new("--seconds", "-s") { Description = "How long to measure.", DefaultValueFactory = _ => 5 };
+        Option<int> depth = new Option<int>("--depth", "-d") { Description = "How many reads are in flight.", DefaultValueFactory = _ => 32 }
+            .Checked(value => value >= 1, "is from 1");
+        Option<double> seconds = new Option<double>("--seconds", "-s") { Description = "How long to measure.", DefaultValueFactory = _ => 5 }
+            .Checked(value => value is > 0 and <= 86400, "is above 0 and at most a day");
         Option<bool> interrupts = new("--interrupts") { Description = "Sleep until the disk interrupts, rather than spin." };
         Option<uint> id = NvmeWords.Namespace();
         Option<bool> json = Words.Json();
@@ -25,13 +27,6 @@ internal static class BenchCommand
         command.Add(interrupts);
         command.Add(id);
         command.Add(json);
-        command.Validators.Add(result =>
-        {
-            if (result.GetValue(depth) < 1)
-                result.AddError("--depth is from 1.");
-            if (result.GetValue(seconds) is not (> 0 and <= 86400))
-                result.AddError("--seconds is above 0 and at most a day.");
-        });
         command.SetAction(parsed =>
         {
             using NvmeController controller = NvmeWords.Open(parsed.GetValue(address)!);

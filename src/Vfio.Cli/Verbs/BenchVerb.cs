@@ -20,18 +20,14 @@ internal sealed class BenchVerb() : Verb("bench", "Measure how fast a device ans
     protected override void Define(Command command)
     {
         Argument<string> address = Words.Address();
-        Option<double> seconds = new("--seconds") { Description = "How long each row is measured.", DefaultValueFactory = _ => 0.5 };
-        Option<string?> only = new("--only") { Description = "Only these rows, by their first word: read,write,posted,dma,interrupt,connect." };
+        Option<double> seconds = new Option<double>("--seconds") { Description = "How long each row is measured.", DefaultValueFactory = _ => 0.5 }
+            .Checked(value => value is > 0 and <= 3600, "takes more than 0 and at most 3600");
+        Option<string?> only = new("--only") { Description = "Only these rows, by their first word: read,write,pipelined,multi,posted,dma,interrupt,connect." };
         Option<bool> json = Words.Json();
         command.Add(address);
         command.Add(seconds);
         command.Add(only);
         command.Add(json);
-        command.Validators.Add(result =>
-        {
-            if (result.GetValue(seconds) is not (> 0 and <= 3600))
-                result.AddError("--seconds takes more than 0 and at most 3600.");
-        });
         command.SetAction((parsed, cancellation) =>
         {
             TextWriter output = parsed.InvocationConfiguration.Output;

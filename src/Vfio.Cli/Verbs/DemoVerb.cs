@@ -39,7 +39,8 @@ internal sealed class DemoVerb() : Verb("demo", "Lend a device from one process 
         {
             File.SetUnixFileMode(folder.FullName, PassThrough);
             string? user = UserAccount.IsRoot ? Unprivileged : null;
-            string program = user is null ? AppContext.BaseDirectory : CopyProgram(folder);
+            // The other user may not be able to read where this program is installed.
+            OwnProgram program = user is null ? OwnProgram.Here : OwnProgram.Here.CopyTo(folder.CreateSubdirectory("program").FullName);
             string socket = Path.Combine(folder.FullName, "edu.sock");
 
             string[] lend = user is null ? [DemoOwnerVerb.Word, socket] : [DemoOwnerVerb.Word, socket, user];
@@ -82,15 +83,6 @@ internal sealed class DemoVerb() : Verb("demo", "Lend a device from one process 
         }
 
         return told.TrueForAll(step => step.Result.Ok);
-    }
-
-    /// <summary>The other user may not be able to read where this program is installed.</summary>
-    private static string CopyProgram(DirectoryInfo folder)
-    {
-        DirectoryInfo program = folder.CreateSubdirectory("program");
-        foreach (string file in Directory.EnumerateFiles(AppContext.BaseDirectory))
-            File.Copy(file, Path.Combine(program.FullName, Path.GetFileName(file)));
-        return program.FullName;
     }
 
     private static void Print(TextWriter output, List<(Chapter Chapter, string Role, StepResult Result)> told, bool ok) => Json.Print(output, writer =>

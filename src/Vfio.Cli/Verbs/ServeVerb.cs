@@ -19,7 +19,7 @@ internal sealed class ServeVerb() : Verb("serve", "Lend a device to other progra
         new("vfio serve model:edu --socket /run/edu.sock --user alice", "to one user only"),
         new("vfio serve unix:/run/a.sock --socket /run/b.sock", "a proxy"),
         new("vfio serve model:edu --socket /run/edu.sock --handover /run/edu.next", "ready for a successor"),
-        new("vfio serve model:edu --take-over /run/edu.next --handover /run/edu.next", "which takes its socket over, and waits too"),
+        new("vfio serve model:edu --take-over /run/edu.next --handover /run/edu.next", "which goes on with its client and device, and waits too"),
     ];
 
     /// <inheritdoc/>
@@ -28,8 +28,8 @@ internal sealed class ServeVerb() : Verb("serve", "Lend a device to other progra
         Argument<string> address = Words.Address();
         Option<string?> socket = new("--socket", "--socket-path") { Description = "Where to listen." };
         Option<int?> descriptor = new("--fd") { Description = "A descriptor that listens already, in place of --socket." };
-        Option<string?> takeOver = new("--take-over") { Description = "Go on with the socket of a server that waits there." };
-        Option<string?> handover = new("--handover") { Description = "Where a successor may ask for the socket, of the same user or root." };
+        Option<string?> takeOver = new("--take-over") { Description = "Go on in place of a server that waits there, with its client and device." };
+        Option<string?> handover = new("--handover") { Description = "Where a successor may ask to go on, of the same user or root." };
         Option<string?> user = new("--user") { Description = "Who may connect, for root to say; otherwise this user and its group." };
         Option<double> patience = new("--patience")
         {
@@ -72,6 +72,7 @@ internal sealed class ServeVerb() : Verb("serve", "Lend a device to other progra
             VfioUserServerOptions options = WhereToListen(
                 parsed.GetValue(socket), parsed.GetValue(descriptor), parsed.GetValue(takeOver)) with
             {
+                HandoverPath = parsed.GetValue(handover),
                 HandshakeTimeout = wait,
                 MessageTimeout = wait,
                 SendTimeout = wait,
@@ -81,7 +82,7 @@ internal sealed class ServeVerb() : Verb("serve", "Lend a device to other progra
                 Logger = logging.CreateLogger("vfio"),
             };
             await ServeAsync(
-                parsed.GetValue(address)!, options, parsed.GetValue(user), parsed.GetValue(libvirt), parsed.GetValue(handover),
+                parsed.GetValue(address)!, options, parsed.GetValue(user), parsed.GetValue(libvirt),
                 parsed.InvocationConfiguration.Output);
         });
     }
@@ -89,7 +90,7 @@ internal sealed class ServeVerb() : Verb("serve", "Lend a device to other progra
     private static VfioUserServerOptions WhereToListen(string? path, int? descriptor, string? predecessor)
     {
         if (predecessor is not null)
-            return HandoverPoint.TakeOver(predecessor, TimeSpan.FromMinutes(1));
+            return new VfioUserServerOptions { TakeOverPath = predecessor };
         FileDescriptor? listener = descriptor is { } number ? FileDescriptor.Inherited(number)
             : path is null ? SocketActivation.TakeListener()
             : null;
@@ -97,7 +98,7 @@ internal sealed class ServeVerb() : Verb("serve", "Lend a device to other progra
     }
 
     private static async Task ServeAsync(
-        string address, VfioUserServerOptions options, string? user, bool libvirt, string? handover, TextWriter output)
+        string address, VfioUserServerOptions options, string? user, bool libvirt, TextWriter output)
     {
         using CancellationTokenSource end = new();
         using PosixSignalRegistration terminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, Stop);
@@ -107,19 +108,7 @@ internal sealed class ServeVerb() : Verb("serve", "Lend a device to other progra
         if (user is not null && options.Path is not null)
             UserAccount.Find(user).TakeOwnership(options.Path);
 
-        using HandoverPoint? point = handover is null ? null : new HandoverPoint(handover);
-        Invitation.Write(output, options.Path, libvirt);
-        if (point is not null)
-        {
-            using CancellationTokenSource pause = CancellationTokenSource.CreateLinkedTokenSource(end.Token);
-            Task serving = server.RunAsync(pause.Token);
-            bool isAsked = await point.WaitAsync(end.Token);
-            await pause.CancelAsync();
-            await serving;
-            if (isAsked && server.HandOver(point))
-                return;
-        }
-
+        Invitation.Write(output, server.Path, libvirt);
         await server.RunAsync(end.Token);
 
         void Stop(PosixSignalContext signal)

@@ -10,7 +10,7 @@ internal static class Words
 {
     internal static Argument<string> Address() => new("address")
     {
-        Description = "The device: 0000:01:00.0, unix:/run/x.sock or model:edu.",
+        Description = "The device: 0000:01:00.0, unix:/run/x.sock[?reconnect=5s] or model:edu.",
     };
 
     internal static Argument<PciAddress> Function() => new("function")
@@ -54,6 +54,18 @@ internal static class Words
         Option<int> width = new("--width", "-w") { Description = "Bytes in one access: 1, 2, 4 or 8.", DefaultValueFactory = _ => 4 };
         width.AcceptOnlyFromAmong("1", "2", "4", "8");
         return width;
+    }
+
+    /// <summary>Refuses what a person typed unless it is right.</summary>
+    /// <remarks>A check of the option's own: those of a command see nothing where an option that has a default is left out.</remarks>
+    internal static Option<T> Checked<T>(this Option<T> option, Predicate<T> isRight, string rule)
+    {
+        option.Validators.Add(result =>
+        {
+            if (result.Tokens.Count > 0 && !isRight(result.GetValueOrDefault<T>()!))
+                result.AddError($"{option.Name} {rule}.");
+        });
+        return option;
     }
 
     private static PciAddress ParseFunction(ArgumentResult result)

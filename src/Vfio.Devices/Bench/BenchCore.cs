@@ -71,10 +71,7 @@ public sealed class BenchCore
         source.CopyTo(_bytes.AsSpan((int)offset));
         this[BenchRegister.WriteCount] = writes;
         if (offset < FirstWritable)
-        {
-            this[BenchRegister.Magic] = Rows[(int)BenchRegister.Magic].Reset;
-            this[BenchRegister.Version] = Rows[(int)BenchRegister.Version].Reset;
-        }
+            RestoreFixed();
 
         return IsWhole(BenchRegister.Interrupt, offset, source.Length) ? BenchEffects.Signal
             : IsWhole(BenchRegister.DmaGo, offset, source.Length) ? BenchEffects.Move
@@ -90,12 +87,36 @@ public sealed class BenchCore
         this[BenchRegister.DmaNanoseconds] = result.Nanoseconds;
     }
 
+    /// <summary>Writes down all of BAR0.</summary>
+    public void Save(StateWriter state)
+    {
+        ArgumentNullException.ThrowIfNull(state);
+        state.Write(_bytes);
+    }
+
+    /// <summary>Takes over what <see cref="Save"/> wrote, or what somebody made up: a driver may write nearly all of it anyway.</summary>
+    /// <returns>False when it is not all there; nothing is changed then.</returns>
+    public bool TryRestore(ref StateReader state)
+    {
+        if (!state.TryRead(_bytes.Length, out ReadOnlySpan<byte> saved))
+            return false;
+        saved.CopyTo(_bytes);
+        RestoreFixed();
+        return true;
+    }
+
     /// <summary>Registers and memory as after power-on.</summary>
     public void Reset()
     {
         Array.Clear(_bytes);
         foreach (RegisterRow<BenchRegister> row in Rows)
             this[row.Register] = row.Reset;
+    }
+
+    private void RestoreFixed()
+    {
+        this[BenchRegister.Magic] = Rows[(int)BenchRegister.Magic].Reset;
+        this[BenchRegister.Version] = Rows[(int)BenchRegister.Version].Reset;
     }
 
     private static bool IsWhole(BenchRegister register, ulong offset, int count)

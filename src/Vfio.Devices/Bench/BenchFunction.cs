@@ -15,6 +15,8 @@ public sealed class BenchFunction : SoftwareFunction
     private readonly BenchCore _core = new();
     private readonly MemoryBar _memory = new("vfio-bench", Registers.MemoryLength);
     private byte[] _buffer = [];
+    private bool _isStopped;
+    private bool _isMoveDue;
 
     /// <summary>Makes the device.</summary>
     /// <exception cref="VfioException">No descriptors or no memory left.</exception>
@@ -36,8 +38,40 @@ public sealed class BenchFunction : SoftwareFunction
     public static GuardPolicy Policy { get; } = new() { StartAsBusMaster = true };
 
     /// <inheritdoc/>
+    public override bool CanMigrate => true;
+
+    /// <inheritdoc/>
+    protected override void OnStop() => _isStopped = true;
+
+    /// <inheritdoc/>
+    protected override void OnStart()
+    {
+        _isStopped = false;
+        if (_isMoveDue)
+            Run();
+    }
+
+    /// <inheritdoc/>
+    protected override void OnSave(StateWriter state)
+    {
+        ArgumentNullException.ThrowIfNull(state);
+        _core.Save(state);
+        state.Write(_isMoveDue ? (byte)1 : (byte)0);
+    }
+
+    /// <inheritdoc/>
+    protected override bool OnRestore(ref StateReader state)
+    {
+        if (!_core.TryRestore(ref state) || !state.TryRead(out byte due) || due > 1)
+            return false;
+        _isMoveDue = due != 0;
+        return true;
+    }
+
+    /// <inheritdoc/>
     protected override void OnReset()
     {
+        _isMoveDue = false;
         _core.Reset();
         EndInterrupt();
     }
@@ -55,6 +89,14 @@ public sealed class BenchFunction : SoftwareFunction
         if (!isMessage)
             EndInterrupt();
         return Errno.None;
+    }
+
+    /// <summary>Runs what the registers ask for, once the device may work.</summary>
+    private void Run()
+    {
+        _isMoveDue = _isStopped;
+        if (!_isStopped)
+            _core.Finish(Run(_core.Transfer));
     }
 
     private BenchResult Run(in BenchTransfer transfer)
@@ -149,7 +191,7 @@ public sealed class BenchFunction : SoftwareFunction
             if (effects == BenchEffects.Signal)
                 core[BenchRegister.InterruptStatus] = (ulong)function.Signal((uint)core[BenchRegister.Interrupt]);
             else if (effects == BenchEffects.Move)
-                core.Finish(function.Run(core.Transfer));
+                function.Run();
         }
     }
 }

@@ -26,6 +26,9 @@ internal sealed class GuardedBars
 
     internal RegionInfo GetInfo(RegionIndex region) => _infos[region.Value];
 
+    /// <summary>Describes a region anew: its memory is in another file now.</summary>
+    internal void Refresh(FunctionLayout layout, RegionIndex region) => _infos[region.Value] = Describe(layout, region);
+
     /// <summary>Bytes of a BAR or the ROM; 0 where it is absent.</summary>
     internal ulong GetLength(RegionIndex region) => _infos[region.Value].Length;
 

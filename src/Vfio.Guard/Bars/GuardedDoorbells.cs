@@ -16,6 +16,8 @@ internal sealed class GuardedDoorbells(string name, Turn turn, Action<RegionInde
     private readonly EventFd _stop = EventFd.Create();
     private readonly Epoll _epoll = new();
     private Thread? _thread;
+    private bool _watchesStop;
+    private bool _isPaused;
     private bool _isStopped;
 
     /// <summary>The doorbells of a region, with their eventfds.</summary>
@@ -28,17 +30,68 @@ internal sealed class GuardedDoorbells(string name, Turn turn, Action<RegionInde
             ObjectDisposedException.ThrowIf(_isStopped, this);
             if (_byRegion.TryGetValue(region, out Doorbell[]? known))
                 return known;
-            Doorbell[] made = [.. offered.Select(bell => bell with { Event = EventFd.Create() })];
-            _byRegion.Add(region, made);
-            foreach (Doorbell bell in made)
-            {
-                _all.Add((region, bell));
-                _epoll.Add(bell.Event!.Descriptor, (ulong)_all.Count);
-            }
+            return Add(region, [.. offered.Select(bell => bell with { Event = EventFd.Create() })]);
+        }
+    }
 
-            if (_thread is null && made.Length > 0)
+    /// <summary>Takes over the doorbells that another process showed of a region.</summary>
+    /// <param name="region">Which region.</param>
+    /// <param name="offered">What the function says it has there.</param>
+    /// <param name="known">What was shown, with eventfds that are lent.</param>
+    /// <returns>False when the user knows one that the function does not have.</returns>
+    internal bool TryTakeOver(RegionIndex region, IReadOnlyList<Doorbell> offered, IReadOnlyList<Doorbell> known)
+    {
+        if (known.Any(bell => !offered.Contains(bell with { Event = null })))
+            return false;
+        lock (_gate)
+        {
+            Add(region, [.. offered.Select(bell => bell with
+            {
+                Event = known.FirstOrDefault(old => bell == old with { Event = null }).Event is { } rung
+                    ? EventFd.TryHold(rung.Descriptor)
+                    : EventFd.Create(),
+            })]);
+            return true;
+        }
+    }
+
+    /// <summary>All that were shown.</summary>
+    internal RegionDoorbell[] Shown()
+    {
+        lock (_gate)
+            return [.. _all.Select(shown => new RegionDoorbell(shown.Region, shown.Bell))];
+    }
+
+    /// <summary>Hears nothing for now; rings stay in the eventfds. Outside the turn.</summary>
+    internal void Pause()
+    {
+        Thread? thread;
+        lock (_gate)
+        {
+            _isPaused = true;
+            thread = _thread;
+            _thread = null;
+            if (thread is not null)
+                _stop.Signal();
+        }
+
+        thread?.Join();
+        _stop.Drain();
+    }
+
+    /// <summary>Hears again, what was rung meanwhile too.</summary>
+    internal void Resume()
+    {
+        lock (_gate)
+        {
+            if (!_isPaused)
+                return;
+            _isPaused = false;
+            // The thread may have ended with reports in its hands.
+            for (int i = 0; i < _all.Count; i++)
+                _epoll.Arm(_all[i].Bell.Event!.Descriptor, (ulong)i + 1);
+            if (_all.Count > 0)
                 Start();
-            return made;
         }
     }
 
@@ -74,9 +127,27 @@ internal sealed class GuardedDoorbells(string name, Turn turn, Action<RegionInde
         _stop.Dispose();
     }
 
+    private Doorbell[] Add(RegionIndex region, Doorbell[] made)
+    {
+        _byRegion.Add(region, made);
+        foreach (Doorbell bell in made)
+        {
+            _all.Add((region, bell));
+            _epoll.Add(bell.Event!.Descriptor, (ulong)_all.Count);
+        }
+
+        if (_thread is null && made.Length > 0 && !_isPaused)
+            Start();
+        return made;
+    }
+
     private void Start()
     {
-        _epoll.Add(_stop.Descriptor, 0);
+        if (_watchesStop)
+            _epoll.Arm(_stop.Descriptor, 0);
+        else
+            _epoll.Add(_stop.Descriptor, 0);
+        _watchesStop = true;
         _thread = new Thread(Run) { IsBackground = true, Name = $"{name} doorbells" };
         _thread.Start();
     }

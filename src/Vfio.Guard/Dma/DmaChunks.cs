@@ -120,6 +120,20 @@ internal sealed class DmaChunks
         return first;
     }
 
+    /// <summary>Adds every mapping to a list, in ascending order.</summary>
+    internal void CollectTo(List<DmaMapping> mappings)
+    {
+        for (int chunk = 0; chunk < _chunkCount; chunk++)
+        {
+            for (int i = 0; i < _chunks[chunk].Count; i++)
+            {
+                ref readonly DmaEntry entry = ref _chunks[chunk][i];
+                Iova start = new(_chunks[chunk].StartOf(i));
+                mappings.Add(new DmaMapping(start, entry.Length, entry.Access, entry.Memory, entry.MemoryOffset));
+            }
+        }
+    }
+
     /// <summary>Lets go of the memory of every mapping; the table is not used after that.</summary>
     internal void ReleaseAll()
     {

@@ -9,7 +9,7 @@ namespace Vfio.Guard;
 /// <para>When an unmap returns, no access to that memory is under way. Only memory that its owner alone can reach is an exception:
 /// see <see cref="Unmap(Iova, ulong, out ulong)"/>.</para>
 /// </remarks>
-public sealed class DmaTable
+public sealed partial class DmaTable
 {
     /// <summary>Size of a page: what addresses and lengths are multiples of, in bytes.</summary>
     public const ulong PageBytes = 4096;

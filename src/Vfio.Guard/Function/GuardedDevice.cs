@@ -5,7 +5,7 @@ using Vfio.Native;
 namespace Vfio.Guard;
 
 /// <summary>One lease of a guarded function: what its user holds.</summary>
-internal sealed class GuardedDevice : IMigratableDevice, IDirtyTracker, IResetTarget
+internal sealed partial class GuardedDevice : IHandoverDevice, IDirtyTracker, IResetTarget
 {
     private readonly GuardedFunction _function;
     private readonly Turn _turn;
@@ -21,6 +21,7 @@ internal sealed class GuardedDevice : IMigratableDevice, IDirtyTracker, IResetTa
     private readonly DmaTable _dma;
     private readonly Lazy<GuardedDoorbells> _doorbells;
     private readonly GuardedMigration _migration;
+    private readonly GuardState _state;
     private volatile bool _isClosed;
 
     internal GuardedDevice(GuardedFunction function, FunctionLayout layout, OwnerState owner, Turn turn, RefusalCounter refusals)
@@ -51,8 +52,8 @@ internal sealed class GuardedDevice : IMigratableDevice, IDirtyTracker, IResetTa
         _doorbells = new(() => new GuardedDoorbells(Name, turn, Ring));
         _config.Reset(byUser: false);
         _messages.Program();
-        GuardState state = new(layout, _config, _bars, _interrupts);
-        _migration = new GuardedMigration(layout.Function, state, _interrupts, Name, ResetAll);
+        _state = new GuardState(layout, _config, _bars, _interrupts);
+        _migration = new GuardedMigration(layout.Function, _state, _interrupts, Name, ResetAll);
     }
 
     public string Name => _function.Name;

@@ -20,6 +20,7 @@ public sealed class GuardedFunction : IDisposable
     private readonly Turn _turn = new();
     private volatile GuardedDevice? _device;
     private bool _isDisposed;
+    private bool _hasDeparted;
 
     /// <summary>Plugs a function in.</summary>
     /// <param name="function">The function; owned from now on, also when this throws.</param>
@@ -85,6 +86,8 @@ public sealed class GuardedFunction : IDisposable
         ObjectDisposedException.ThrowIf(_isDisposed, this);
         if (_device is not null)
             throw new VfioException("open", Name, Errno.Busy, "another user has it");
+        if (_hasDeparted)
+            throw new VfioException("open", Name, Errno.NoDevice, "it went on to another process");
         Errno error = ResetHardware(isLent: true);
         if (error == Errno.NoSuchOperation && Policy.LendWithoutReset && !NeedsReset)
             error = _owner.Restore(isLent: true);
@@ -186,6 +189,16 @@ public sealed class GuardedFunction : IDisposable
         {
             _device = null;
         }
+    }
+
+    /// <summary>Another process goes on with it, and shares its memory: it is not reset, and nobody gets it here any more. In its
+    /// turn.</summary>
+    internal void Depart()
+    {
+        _slot.Lend(null);
+        _turn.SetAfterwards(null);
+        _hasDeparted = true;
+        _device = null;
     }
 
     /// <summary>Flips INTx disable and looks whether the flip holds; PCI Local Bus 3.0, section 6.2.2.</summary>

@@ -12,6 +12,7 @@ internal sealed class EventWatcher(string name, Action<InterruptIndex, int, bool
     private readonly List<Watch> _watches = [];
     private EventFd? _changed;
     private Thread? _thread;
+    private bool _isPaused;
     private bool _isDisposed;
 
     /// <summary>Watches an eventfd for each vector from <paramref name="start"/> on, in place of the one before; null just takes that
@@ -39,7 +40,7 @@ internal sealed class EventWatcher(string name, Action<InterruptIndex, int, bool
                     _watches.Add(new Watch(index, start + i, isMask, wanted));
             }
 
-            if (_thread is null && added > 0)
+            if (_thread is null && added > 0 && !_isPaused)
                 Start();
             _changed?.Signal();
             return true;
@@ -52,6 +53,46 @@ internal sealed class EventWatcher(string name, Action<InterruptIndex, int, bool
         {
             Remove(watch => watch.Index == index);
             _changed?.Signal();
+        }
+    }
+
+    /// <summary>Listens to nobody for now; what is signalled stays in the eventfds.</summary>
+    internal void Pause()
+    {
+        Thread? thread;
+        lock (_gate)
+        {
+            _isPaused = true;
+            _changed?.Signal();
+            _changed = null;
+            thread = _thread;
+            _thread = null;
+        }
+
+        thread?.Join();
+    }
+
+    /// <summary>Listens again.</summary>
+    internal void Resume()
+    {
+        lock (_gate)
+        {
+            _isPaused = false;
+            if (_thread is null && _watches.Count > 0)
+                Start();
+        }
+    }
+
+    /// <summary>Adds all that is watched.</summary>
+    internal void CollectTo(List<BoundEvent> events)
+    {
+        lock (_gate)
+        {
+            foreach (Watch watch in _watches)
+            {
+                InterruptAction action = watch.IsMask ? InterruptAction.Mask : InterruptAction.Unmask;
+                events.Add(new BoundEvent(watch.Index, action, watch.Vector, watch.Event.Descriptor));
+            }
         }
     }
 
@@ -71,8 +112,8 @@ internal sealed class EventWatcher(string name, Action<InterruptIndex, int, bool
 
     private void Start()
     {
-        _changed = EventFd.Create();
-        _thread = new Thread(Run) { IsBackground = true, Name = $"{name} interrupt masks" };
+        EventFd changed = _changed = EventFd.Create();
+        _thread = new Thread(() => Run(changed)) { IsBackground = true, Name = $"{name} interrupt masks" };
         _thread.Start();
     }
 
@@ -83,12 +124,12 @@ internal sealed class EventWatcher(string name, Action<InterruptIndex, int, bool
         _watches.RemoveAll(which);
     }
 
-    private void Run()
+    private void Run(EventFd changed)
     {
         FileDescriptor[] descriptors = new FileDescriptor[Poll.MaxDescriptors];
         Watch[] watched = new Watch[Poll.MaxDescriptors];
         bool[] ready = new bool[Poll.MaxDescriptors];
-        while (TryHold(descriptors, watched, out int count))
+        while (TryHold(changed, descriptors, watched, out int count))
         {
             Poll.WaitAny(descriptors.AsSpan(0, count), ready, Timeout.InfiniteTimeSpan);
             for (int i = 1; i < count; i++)
@@ -98,19 +139,21 @@ internal sealed class EventWatcher(string name, Action<InterruptIndex, int, bool
                 descriptors[i].DangerousRelease();
             }
 
-            _changed!.Drain();
+            changed.Drain();
         }
 
-        _changed!.Dispose();
+        changed.Dispose();
     }
 
     /// <summary>Takes a reference to all that is watched now, so that it stays open while this thread waits.</summary>
-    private bool TryHold(FileDescriptor[] descriptors, Watch[] watched, out int count)
+    private bool TryHold(EventFd changed, FileDescriptor[] descriptors, Watch[] watched, out int count)
     {
         lock (_gate)
         {
-            descriptors[0] = _changed!.Descriptor;
+            descriptors[0] = changed.Descriptor;
             count = 1;
+            if (_isDisposed || _isPaused)
+                return false;
             foreach (Watch watch in _watches)
             {
                 bool isHeld = false;
@@ -119,7 +162,7 @@ internal sealed class EventWatcher(string name, Action<InterruptIndex, int, bool
                 watched[count++] = watch;
             }
 
-            return !_isDisposed;
+            return true;
         }
     }
 

@@ -9,7 +9,7 @@ namespace Vfio.Guard;
 /// A message that comes while its vector is held back is pending, and is signalled when the vector is let go. What the lender has to
 /// say (ERR, REQ) waits for an eventfd.</para>
 /// </remarks>
-internal sealed class GuardedInterrupts : IDisposable
+internal sealed partial class GuardedInterrupts : IDisposable
 {
     private const int Intx = 0, Msi = 1, Msix = 2;
     private readonly Lock _gate = new();

@@ -18,8 +18,14 @@ internal sealed class GuardState(FunctionLayout layout, GuardedConfig config, Gu
 
     internal int TableLength => bars.Table?.Length ?? 0;
 
+    /// <summary>Whether memory stays where it is, because the state goes to another process that will share it.</summary>
+    internal bool IsMemoryShared { get; set; }
+
     /// <summary>Where the memory is that goes with the state: what the user may map, so that nothing of MSI-X is in it.</summary>
-    internal IEnumerable<(RegionIndex Region, MappableArea Area)> Memory =>
+    internal IEnumerable<(RegionIndex Region, MappableArea Area)> Memory => IsMemoryShared ? [] : UserMemory;
+
+    /// <summary>Where memory is that the user may map.</summary>
+    internal IEnumerable<(RegionIndex Region, MappableArea Area)> UserMemory =>
         from number in Enumerable.Range(0, 6)
         let region = RegionIndex.Bar(number)
         where FunctionIdentity.HasMemory(layout, region)

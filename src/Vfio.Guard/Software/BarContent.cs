@@ -34,6 +34,11 @@ public abstract class BarContent
     /// <returns>False when it cannot be; it is reset then.</returns>
     public virtual bool TryRestore(ref StateReader state) => true;
 
+    /// <summary>Takes the memory that another process had here, with what is in it, in place of <see cref="Memory"/>.</summary>
+    /// <param name="memory">As long as this; owned from now on, if it is taken.</param>
+    /// <returns>False when it cannot.</returns>
+    public virtual bool TryTakeMemory(SharedMemory memory) => false;
+
     internal static void CheckLength(ulong length)
     {
         if (length < 4 || !BitOperations.IsPow2(length))

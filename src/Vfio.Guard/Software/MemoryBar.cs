@@ -7,7 +7,7 @@ namespace Vfio.Guard;
 /// cref="SoftwareFunction.OnReset"/>.</remarks>
 public sealed class MemoryBar : BarContent, IDisposable
 {
-    private readonly SharedMemory _memory;
+    private SharedMemory _memory;
 
     /// <summary>Makes zeroed memory.</summary>
     /// <param name="name">A name for <c>/proc/PID/maps</c>.</param>
@@ -31,6 +31,17 @@ public sealed class MemoryBar : BarContent, IDisposable
 
     /// <inheritdoc/>
     public override void Write(ulong offset, ReadOnlySpan<byte> source) => _memory.TryWrite(offset, source);
+
+    /// <inheritdoc/>
+    public override bool TryTakeMemory(SharedMemory memory)
+    {
+        ArgumentNullException.ThrowIfNull(memory);
+        if (!memory.IsMapped || !memory.IsWritable || memory.Length != Length)
+            return false;
+        _memory.Dispose();
+        _memory = memory;
+        return true;
+    }
 
     /// <inheritdoc/>
     public void Dispose() => _memory.Dispose();

@@ -92,6 +92,9 @@ internal sealed class SoftwareBars(FunctionDescription description, SoftwareConf
 
     internal SharedMemory? GetMemory(RegionIndex region) => region.Value <= RomNumber ? _contents[region.Value]?.Memory : null;
 
+    internal bool TryTakeMemory(RegionIndex region, SharedMemory memory) =>
+        region.Value <= RomNumber && _contents[region.Value] is { } content && content.TryTakeMemory(memory);
+
     internal void Read(RegionIndex region, ulong offset, Span<byte> destination)
     {
         BarContent content = Find(region);

@@ -143,6 +143,9 @@ public abstract class SoftwareFunction : IPciFunction, IMigratableFunction
     }
 
     /// <inheritdoc/>
+    bool IMigratableFunction.TryTakeMemory(RegionIndex region, SharedMemory memory) => _bars.TryTakeMemory(region, memory);
+
+    /// <inheritdoc/>
     public void Dispose()
     {
         Dispose(disposing: true);

@@ -80,90 +80,69 @@ internal sealed class ClientChannel : IDisposable
         DescriptorQueue? kept,
         out ReadOnlySpan<byte> reply)
     {
-        Enter(command);
-        try
-        {
-            ushort id = ++_id;
-            _in.Compact();
-            Send(MessageHeader.ForCommand(id, command, head.Length + data.Length), head, data, descriptors);
-            Deadline deadline = new(_timeout);
-            while (true)
-            {
-                while (_in.TryScan(out MessageHeader header, out ReadOnlySpan<byte> body))
-                {
-                    _in.TryTake(_in.ScannedEnd, out _, out _, out int position);
-                    if (header.Type == MessageFlags.Command)
-                    {
-                        TakeDescriptors(position, null);
-                        AnswerServer(header, body);
-                        continue;
-                    }
-
-                    bool isRight = header.Id == id && header.Command == command;
-                    TakeDescriptors(position, isRight ? kept : null);
-                    if (isRight)
-                    {
-                        reply = body;
-                        return !header.IsError ? Errno.None : header.Error is 0 or > 4095 ? Errno.InputOutput : (Errno)header.Error;
-                    }
-
-                    throw Break(Errno.Protocol, $"it answered {header.Command}, id {header.Id}, where {command}, id {id}, was asked");
-                }
-
-                if (_in.Broken is string broken)
-                    throw Break(Errno.Protocol, $"it sent {broken}");
-                if (deadline.HasPassed)
-                    throw Break(Errno.TimedOut, "it did not answer");
-                _in.Compact();
-                Accept(WaitAndReceive(deadline, out Errno error), error, waited: true);
-            }
-        }
-        finally
-        {
-            _isBusy = false;
-        }
+        using Turn turn = Enter(command);
+        ushort id = ++_id;
+        _in.Compact();
+        Send(MessageHeader.ForCommand(id, command, head.Length + data.Length), head, data, descriptors);
+        MessageHeader header = WaitForReply(kept, out reply);
+        if (header.Id != id || header.Command != command)
+            throw Break(Errno.Protocol, $"it answered {header.Command}, id {header.Id}, where {command}, id {id}, was asked");
+        return header.IsError ? ErrnoOf(header) : Errno.None;
     }
+
+    /// <summary>Keeps ids for requests that the caller writes.</summary>
+    /// <returns>The first of them; they go on from there, and from 0 after the highest.</returns>
+    internal ushort TakeIds(int count)
+    {
+        ushort first = unchecked((ushort)(_id + 1));
+        _id = unchecked((ushort)(_id + count));
+        return first;
+    }
+
+    /// <summary>Sends whole requests; the caller takes their replies before it disposes the result.</summary>
+    /// <exception cref="VfioException">The connection is broken.</exception>
+    internal Turn Begin(Command command, ReadOnlySpan<byte> requests)
+    {
+        Turn turn = Enter(command);
+        _in.Compact();
+        SendAll(requests, default, default);
+        return turn;
+    }
+
+    /// <summary>Waits for the next reply, and answers what the server asks meanwhile.</summary>
+    /// <param name="body">What follows its header; valid until the next call.</param>
+    /// <exception cref="VfioException">The connection is broken.</exception>
+    internal MessageHeader WaitForReply(out ReadOnlySpan<byte> body) => WaitForReply(null, out body);
+
+    /// <summary>Why a server says that it refused.</summary>
+    internal static Errno ErrnoOf(in MessageHeader reply) => reply.Error is 0 or > 4095 ? Errno.InputOutput : (Errno)reply.Error;
 
     /// <summary>Sends a command that the server does not answer.</summary>
     /// <exception cref="VfioException">The connection is broken.</exception>
     internal void Post(Command command, ReadOnlySpan<byte> head, ReadOnlySpan<byte> data)
     {
-        Enter(command);
-        try
-        {
-            Send(MessageHeader.ForCommand(++_id, command, head.Length + data.Length, MessageFlags.NoReply), head, data, default);
-        }
-        finally
-        {
-            _isBusy = false;
-        }
+        using Turn turn = Enter(command);
+        Send(MessageHeader.ForCommand(++_id, command, head.Length + data.Length, MessageFlags.NoReply), head, data, default);
     }
 
     /// <summary>Answers what the server asks now; does not wait.</summary>
     /// <exception cref="VfioException">The connection is broken.</exception>
     internal void AnswerWaiting()
     {
-        Enter(Command.DmaRead);
-        try
+        using Turn turn = Enter(Command.DmaRead);
+        Accept(_in.ReceiveBytes(_socket, wait: false, out Errno error), error, waited: false);
+        while (_in.TryScan(out MessageHeader header, out ReadOnlySpan<byte> body))
         {
-            Accept(_in.ReceiveBytes(_socket, wait: false, out Errno error), error, waited: false);
-            while (_in.TryScan(out MessageHeader header, out ReadOnlySpan<byte> body))
-            {
-                _in.TryTake(_in.ScannedEnd, out _, out _, out int position);
-                TakeDescriptors(position, null);
-                if (header.Type != MessageFlags.Command)
-                    throw Break(Errno.Protocol, $"it answered {header.Command}, id {header.Id}, which nobody asked");
-                AnswerServer(header, body);
-            }
+            _in.TryTake(_in.ScannedEnd, out _, out _, out int position);
+            TakeDescriptors(position, null);
+            if (header.Type != MessageFlags.Command)
+                throw Break(Errno.Protocol, $"it answered {header.Command}, id {header.Id}, which nobody asked");
+            AnswerServer(header, body);
+        }
 
-            if (_in.Broken is string broken)
-                throw Break(Errno.Protocol, $"it sent {broken}");
-            _in.Compact();
-        }
-        finally
-        {
-            _isBusy = false;
-        }
+        if (_in.Broken is string broken)
+            throw Break(Errno.Protocol, $"it sent {broken}");
+        _in.Compact();
     }
 
     /// <summary>Gives the connection up for a reason that the caller found.</summary>
@@ -197,13 +176,38 @@ internal sealed class ClientChannel : IDisposable
         _in.Dispose();
     }
 
-    private void Enter(Command command)
+    private MessageHeader WaitForReply(DescriptorQueue? kept, out ReadOnlySpan<byte> body)
+    {
+        Deadline deadline = new(_timeout);
+        while (true)
+        {
+            while (_in.TryScan(out MessageHeader header, out body))
+            {
+                _in.TryTake(_in.ScannedEnd, out _, out _, out int position);
+                bool isReply = header.Type != MessageFlags.Command;
+                TakeDescriptors(position, isReply ? kept : null);
+                if (isReply)
+                    return header;
+                AnswerServer(header, body);
+            }
+
+            if (_in.Broken is string broken)
+                throw Break(Errno.Protocol, $"it sent {broken}");
+            if (deadline.HasPassed)
+                throw Break(Errno.TimedOut, "it did not answer");
+            _in.Compact();
+            Accept(WaitAndReceive(deadline, out Errno error), error, waited: true);
+        }
+    }
+
+    private Turn Enter(Command command)
     {
         if (_broken is not null)
             throw new VfioException(command.ToString(), _name, _brokenErrno, $"the connection broke earlier: {_broken}");
         if (_isBusy)
             throw new InvalidOperationException($"{command} from within the memory that {_name} is reading or writing");
         _isBusy = true;
+        return new Turn(this);
     }
 
     private void Send(in MessageHeader header, ReadOnlySpan<byte> head, ReadOnlySpan<byte> data, ReadOnlySpan<FileDescriptor> descriptors)
@@ -226,7 +230,7 @@ internal sealed class ClientChannel : IDisposable
     /// <summary>Looks for a while where that is worth it, and sleeps then, at most for the socket's receive timeout.</summary>
     private int WaitAndReceive(Deadline deadline, out Errno error)
     {
-        if (_spinner.TryReceive(_socket, _in, deadline, out int count, out error))
+        if (_spinner.IsWorthIt && _spinner.TryReceive(_socket, _in, deadline, handover: null, out int count, out error))
             return count;
         long begin = _spinner.BeginSleep();
         count = _in.ReceiveBytes(_socket, wait: true, out error);
@@ -278,5 +282,11 @@ internal sealed class ClientChannel : IDisposable
         ReadOnlySpan<byte> answer = _answers.Answer(header, body);
         if (answer.Length > 0)
             SendAll(answer, default, default);
+    }
+
+    /// <summary>The time of a request and its reply.</summary>
+    internal readonly ref struct Turn(ClientChannel channel)
+    {
+        public void Dispose() => channel._isBusy = false;
     }
 }

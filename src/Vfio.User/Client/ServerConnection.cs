@@ -14,6 +14,7 @@ internal sealed class ServerConnection : IDisposable
     private readonly ServerFacts _facts;
     private readonly ClientDoorbells _doorbells;
     private readonly InterruptRequests _interruptRequests;
+    private readonly MultiReads _multiReads;
     private readonly MultiWrites? _multiWrites;
     private readonly TwinPump? _twin;
     private readonly List<DmaPump> _retired = [];
@@ -41,6 +42,7 @@ internal sealed class ServerConnection : IDisposable
         _channel = new ClientChannel(socket, name, mappings, options);
         _facts = new ServerFacts(_channel, name, options);
         _doorbells = new ClientDoorbells(_channel, name);
+        _multiReads = new MultiReads(_channel, name);
         try
         {
             if (!handshake.IsNever)
@@ -120,6 +122,9 @@ internal sealed class ServerConnection : IDisposable
             offset += (ulong)count;
         }
     }
+
+    /// <summary>Several REGION_READs under way at once.</summary>
+    internal void ReadRegions(ReadOnlySpan<SmallRead> reads, Span<ulong> values) => _multiReads.Read(reads, values);
 
     /// <summary>REGION_WRITE, or a ring of a doorbell.</summary>
     internal void WriteRegion(RegionIndex region, ulong offset, ReadOnlySpan<byte> source)

@@ -135,6 +135,31 @@ public sealed partial class VfioUserClient : IVfioDevice
     }
 
     /// <inheritdoc/>
+    public void ReadRegions(ReadOnlySpan<SmallRead> reads, Span<ulong> values)
+    {
+        ArgumentOutOfRangeException.ThrowIfNotEqual(values.Length, reads.Length);
+        foreach (SmallRead read in reads)
+        {
+            ArgumentOutOfRangeException.ThrowIfNegativeOrZero(read.Width);
+            ArgumentOutOfRangeException.ThrowIfGreaterThan(read.Width, sizeof(ulong));
+            CheckRange(read.Region, read.Offset, read.Width);
+        }
+
+        lock (_gate)
+        {
+            try
+            {
+                Connection.ReadRegions(reads, values);
+            }
+            catch (VfioException) when (IsLost)
+            {
+                _reconnector!.Reconnect();
+                Connection.ReadRegions(reads, values);
+            }
+        }
+    }
+
+    /// <inheritdoc/>
     public void WriteRegions(ReadOnlySpan<SmallWrite> writes)
     {
         foreach (SmallWrite write in writes)

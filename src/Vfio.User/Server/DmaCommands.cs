@@ -79,6 +79,69 @@ internal sealed class DmaCommands : IDisposable
         return Errno.None;
     }
 
+    /// <summary>Writes down all mappings, and the files that they lie in.</summary>
+    /// <param name="to">Where.</param>
+    /// <param name="mappings">What the device says it has.</param>
+    internal void Save(HandoverWriter to, IReadOnlyList<DmaMapping> mappings)
+    {
+        Dictionary<DmaMemory, int> numbers = new() { [_clientMemory] = 0 };
+        List<SharedMemory> files = [];
+        foreach (DmaMapping mapping in mappings)
+        {
+            if (mapping.Memory.Shared is SharedMemory shared && numbers.TryAdd(mapping.Memory, numbers.Count))
+                files.Add(shared);
+        }
+
+        to.Write(files.Count);
+        foreach (SharedMemory file in files)
+        {
+            to.Write(file.Length);
+            to.Write(file.IsWritable);
+            to.Write(file.File);
+        }
+
+        to.Write(mappings.Count);
+        foreach (DmaMapping mapping in mappings)
+        {
+            to.Write(new DmaMapMessage
+            {
+                ArgSize = (uint)numbers[mapping.Memory],
+                Flags = mapping.Access,
+                Offset = mapping.MemoryOffset,
+                Address = mapping.Start.Value,
+                Size = mapping.Length,
+            });
+        }
+    }
+
+    /// <summary>Takes over what another process saved.</summary>
+    /// <returns>The mappings, for the device.</returns>
+    /// <exception cref="VfioException">EPROTO: it does not fit; else why a file cannot be shared.</exception>
+    internal List<DmaMapping> Restore(HandoverReader from)
+    {
+        DmaMemory[] memories = new DmaMemory[from.ReadCount(Protocol.DefaultDmaMaps) + 1];
+        memories[0] = _clientMemory;
+        for (int i = 1; i < memories.Length; i++)
+        {
+            ulong length = from.Read<ulong>();
+            memories[i] = _files.TakeOver(from.ReadDescriptor(), length, from.ReadBool());
+        }
+
+        int count = from.ReadCount(Protocol.DefaultDmaMaps);
+        List<DmaMapping> mappings = new(count);
+        for (int i = 0; i < count; i++)
+        {
+            DmaMapMessage message = from.Read<DmaMapMessage>();
+            if (message.ArgSize >= (uint)memories.Length)
+                throw from.Broken($"file {message.ArgSize}");
+            DmaMemory memory = memories[(int)message.ArgSize];
+            mappings.Add(new DmaMapping(new Iova(message.Address), message.Size, message.Flags, memory, message.Offset));
+            _mappings.Add(message.Address, message.Size);
+        }
+
+        return mappings;
+    }
+
     private Errno UnmapWithBitmap(ReadOnlySpan<byte> body, in DmaUnmapMessage message, ReplyBuffer reply)
     {
         if (_device is not IDirtyTracker { TracksDirtyPages: true } tracker)

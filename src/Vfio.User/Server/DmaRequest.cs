@@ -84,6 +84,29 @@ internal sealed class DmaRequest
     /// <param name="destination">As long as was asked for; empty for a write.</param>
     internal void CopyTo(Span<byte> destination) => _data.AsSpan(0, destination.Length).CopyTo(destination);
 
+    /// <summary>Writes down what the client still owes an answer to; nobody waits for it.</summary>
+    internal void Save(HandoverWriter to)
+    {
+        to.Write(_generation);
+        to.Write(IsFree ? (ushort)0 : (ushort)_command);
+        to.Write(_transfer);
+    }
+
+    /// <summary>Takes over what another process saved.</summary>
+    /// <exception cref="VfioException">EPROTO: there can be no such request.</exception>
+    internal void Restore(HandoverReader from)
+    {
+        _generation = (ushort)(from.Read<ushort>() - 1);
+        Command command = (Command)from.Read<ushort>();
+        DmaTransfer transfer = from.Read<DmaTransfer>();
+        if (command is not (0 or Command.DmaRead or Command.DmaWrite) || transfer.Count > Protocol.DefaultDataTransferBytes)
+            throw from.Broken("a DMA request");
+        if (command == 0)
+            return;
+        Begin(command, transfer);
+        Abandon();
+    }
+
     /// <summary>Gives the place, and its memory, back.</summary>
     internal void Free()
     {

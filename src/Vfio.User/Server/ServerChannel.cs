@@ -14,7 +14,7 @@ namespace Vfio.User;
 /// <para>Locks: <c>_gate</c> may be taken while <c>_sending</c> is held, never the other way round. Neither is held while a thread
 /// sleeps in the kernel for bytes to arrive.</para>
 /// </remarks>
-internal sealed class ServerChannel
+internal sealed partial class ServerChannel
 {
     private readonly Gate _gate = new();
     private readonly Gate _sending = new();
@@ -24,7 +24,8 @@ internal sealed class ServerChannel
     private readonly MessageSender _sender;
     private readonly Spinner _spinner;
     private readonly DmaRequest?[] _requests = new DmaRequest?[DmaRequest.Places];
-    private readonly int _owner = Environment.CurrentManagedThreadId;
+    private readonly HandoverPoint? _handover;
+    private int _owner = Environment.CurrentManagedThreadId;
     private Deadline _messageEnd = Deadline.Never;
     private int _limit;
     private bool _receiving;
@@ -35,14 +36,19 @@ internal sealed class ServerChannel
     /// <param name="socket">The connection; lent.</param>
     /// <param name="buffers">Lent until the session ends.</param>
     /// <param name="options">Time limits.</param>
-    internal ServerChannel(UnixSocket socket, SessionBuffers buffers, VfioUserServerOptions options)
+    /// <param name="handover">Where a successor may ask for the session; null for nowhere.</param>
+    internal ServerChannel(UnixSocket socket, SessionBuffers buffers, VfioUserServerOptions options, HandoverPoint? handover)
     {
+        _handover = handover;
+
         _socket = socket;
         _options = options;
         _in = buffers.Received;
         Replies = buffers.Replies;
         _sender = new MessageSender(socket, options.SendTimeout, ReceiveWhileSending);
         _spinner = new Spinner(options.SpinTime);
+        if (handover is not null)
+            socket.SetReceiveTimeout(LongestSleep);
     }
 
     /// <summary>The replies; the session's thread writes them.</summary>
@@ -57,7 +63,7 @@ internal sealed class ServerChannel
     /// <summary>Why the session is over; null while it is not.</summary>
     internal string? EndReason { get; private set; }
 
-    /// <summary>Waits for commands of the client.</summary>
+    /// <summary>Waits for commands of the client, or for a successor.</summary>
     /// <param name="deadline">When to give up.</param>
     /// <returns>False when none will come any more; <see cref="EndReason"/> says why.</returns>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -71,6 +77,8 @@ internal sealed class ServerChannel
                 return true;
             if (EndReason is not null)
                 return false;
+            if (_handover is { IsAsked: true })
+                return true;
             Deadline next = Deadline.Earlier(deadline, _messageEnd);
             if (_receiving)
             {
@@ -79,7 +87,7 @@ internal sealed class ServerChannel
             else
             {
                 _in.Compact();
-                Receive(next);
+                Receive(next, _handover);
             }
 
             if (!_in.HasMessage && next.HasPassed)
@@ -233,7 +241,7 @@ internal sealed class ServerChannel
             if (_receiving)
                 _gate.Sleep(deadline);
             else if (_in.HasRoom)
-                Receive(deadline);
+                Receive(deadline, handover: null);
             else if (isOwner)
                 return Errno.NoBuffers;
             else
@@ -304,18 +312,18 @@ internal sealed class ServerChannel
     /// <remarks>Whatever returns from the kernel after a sleep finds the processor's return predictions gone, so every call between
     /// a session and its system call costs: what lies between them is inlined. Nothing in here throws.</remarks>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private void Receive(Deadline deadline)
+    private void Receive(Deadline deadline, HandoverPoint? handover)
     {
         _receiving = true;
         _gate.Leave();
         int count = -1;
         Errno error = Errno.TryAgain;
-        if (!_spinner.IsWorthIt || !_spinner.TryReceive(_socket, _in, deadline, out count, out error))
+        if (!_spinner.IsWorthIt || !_spinner.TryReceive(_socket, _in, deadline, handover, out count, out error))
         {
             long begin = _spinner.BeginSleep();
-            count = _in.ReceiveBytes(_socket, wait: deadline.IsNever, out error);
-            if (count < 0 && error == Errno.TryAgain && !deadline.IsNever)
-                count = ReceiveUntil(deadline, out error);
+            count = _in.ReceiveBytes(_socket, wait: deadline.IsNever && handover is not { IsAsked: true }, out error);
+            if (count < 0 && error == Errno.TryAgain && (!deadline.IsNever || handover is not null))
+                count = ReceiveUntil(deadline, handover, out error);
             if (count > 0)
                 _spinner.EndSleep(begin);
         }
@@ -326,10 +334,10 @@ internal sealed class ServerChannel
         _gate.WakeAll();
     }
 
-    private int ReceiveUntil(Deadline deadline, out Errno error)
+    private int ReceiveUntil(Deadline deadline, HandoverPoint? handover, out Errno error)
     {
         error = Errno.TryAgain;
-        return Poll.WaitReadable(_socket.Descriptor, deadline.Left) ? _in.ReceiveBytes(_socket, wait: false, out error) : -1;
+        return WaitReadable(deadline, handover) ? _in.ReceiveBytes(_socket, wait: false, out error) : -1;
     }
 
     private bool ReceiveWhileSending()
@@ -349,7 +357,7 @@ internal sealed class ServerChannel
         {
             _in.Accept(count, error);
             Scan();
-            _messageEnd = !_in.IsMidMessage ? Deadline.Never : _messageEnd.IsNever ? new Deadline(_options.MessageTimeout) : _messageEnd;
+            NoteMessageEnd();
         }
         else if (count == 0)
         {
@@ -361,6 +369,9 @@ internal sealed class ServerChannel
             EndInside(VfioException.Describe(error));
         }
     }
+
+    private void NoteMessageEnd() =>
+        _messageEnd = !_in.IsMidMessage ? Deadline.Never : _messageEnd.IsNever ? new Deadline(_options.MessageTimeout) : _messageEnd;
 
     private void Scan()
     {

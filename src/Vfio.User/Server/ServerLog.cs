@@ -8,8 +8,8 @@ internal static partial class ServerLog
     [LoggerMessage(1, LogLevel.Debug, "{Device}: a client opened the device, minor version {Minor}")]
     internal static partial void Opened(ILogger logger, string device, int minor);
 
-    [LoggerMessage(2, LogLevel.Debug, "{Device}: the session ended after {Messages} messages: {Reason}")]
-    internal static partial void Ended(ILogger logger, string device, long messages, string reason);
+    [LoggerMessage(2, LogLevel.Debug, "{Device}: the session ended after {Messages} messages and {Collections} garbage collections: {Reason}")]
+    internal static partial void Ended(ILogger logger, string device, long messages, int collections, string reason);
 
     [LoggerMessage(3, LogLevel.Warning, "A client was turned away: {Reason}")]
     internal static partial void TurnedAway(ILogger logger, string reason);
@@ -22,6 +22,18 @@ internal static partial class ServerLog
 
     [LoggerMessage(6, LogLevel.Error, "No client can be accepted for now")]
     internal static partial void AcceptFailed(ILogger logger, Exception exception);
+
+    [LoggerMessage(8, LogLevel.Information, "A successor goes on from here")]
+    internal static partial void HandedOver(ILogger logger);
+
+    [LoggerMessage(9, LogLevel.Information, "{Device}: going on for a predecessor, after {Messages} messages")]
+    internal static partial void TookOver(ILogger logger, string device, long messages);
+
+    [LoggerMessage(10, LogLevel.Warning, "No successor goes on: {Reason}")]
+    internal static partial void NotHandedOver(ILogger logger, string reason);
+
+    [LoggerMessage(11, LogLevel.Warning, "{Device}: its state cannot go along with a successor; its client has to connect again")]
+    internal static partial void StaysBehind(ILogger logger, string device);
 
     [LoggerMessage(7, LogLevel.Error, "A session failed")]
     internal static partial void SessionFailed(ILogger logger, Exception exception);

@@ -9,11 +9,12 @@ namespace Vfio.User;
 /// <summary>One client from its first byte to its last: negotiates, opens the device, answers commands, and leaves the device quiet.</summary>
 /// <remarks>One thread owns it: the one that makes it and calls <see cref="Run"/>. <see cref="Stop"/> may come from any thread.
 /// Commands are carried out one after the other, in the order in which they came.</remarks>
-internal sealed class ServerSession
+internal sealed partial class ServerSession
 {
     private readonly Func<IVfioDevice> _open;
     private readonly VfioUserServerOptions _options;
     private readonly ILogger _logger;
+    private readonly HandoverPoint? _handover;
     private readonly ServerChannel _channel;
     private readonly Counter<long> _counter = ServerTelemetry.Messages;
     private readonly SessionBuffers _buffers;
@@ -25,6 +26,8 @@ internal sealed class ServerSession
     private UnixSocket? _twin;
     private MigrationCommands? _migration;
     private string? _turnedAway;
+    private SessionLimits _limits;
+    private int _collections;
     private long _messages;
 
     /// <summary>Makes a session on a connection.</summary>
@@ -32,15 +35,21 @@ internal sealed class ServerSession
     /// <param name="socket">The connection; lent until <see cref="Run"/> returns.</param>
     /// <param name="buffers">Lent as well, and empty.</param>
     /// <param name="options">Limits.</param>
-    internal ServerSession(Func<IVfioDevice> open, UnixSocket socket, SessionBuffers buffers, VfioUserServerOptions options)
+    /// <param name="handover">Where a successor may ask for it; lent. Null for nowhere.</param>
+    internal ServerSession(
+        Func<IVfioDevice> open, UnixSocket socket, SessionBuffers buffers, VfioUserServerOptions options, HandoverPoint? handover)
     {
         _open = open;
         _options = options;
         _logger = options.Logger;
         _buffers = buffers;
         _descriptors = buffers.Descriptors;
-        _channel = new ServerChannel(socket, buffers, options);
+        _handover = handover;
+        _channel = new ServerChannel(socket, buffers, options, handover);
     }
+
+    /// <summary>The buffers that were lent to it.</summary>
+    internal SessionBuffers Buffers => _buffers;
 
     /// <summary>Ends the session: <see cref="Run"/> returns once the command under way is done.</summary>
     internal void Stop(string reason) => _channel.Stop(reason);
@@ -49,6 +58,8 @@ internal sealed class ServerSession
     internal void Run()
     {
         using Activity? span = ServerTelemetry.StartSession();
+        _channel.Own();
+        _collections = GC.CollectionCount(0);
         try
         {
             Serve();
@@ -61,7 +72,8 @@ internal sealed class ServerSession
         }
         finally
         {
-            End();
+            if (!HasDeparted)
+                End();
             ServerTelemetry.EndSession(span, _device?.Name, _messages, _channel.EndReason);
         }
     }
@@ -70,7 +82,11 @@ internal sealed class ServerSession
     {
         Deadline handshake = new(_options.HandshakeTimeout);
         while (_channel.WaitForCommands(_device is null ? handshake : new Deadline(_options.IdleTimeout)))
+        {
             AnswerAll();
+            if (_handover is { IsAsked: true } && !_channel.IsStopped && TryHandOver(_handover))
+                return;
+        }
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -154,6 +170,8 @@ internal sealed class ServerSession
         }
         catch (VfioException refusal)
         {
+            if (_device is null)
+                _turnedAway = $"{_turnedAway}: {refusal.Message}";
             return refusal.Errno is > 0 and < (Errno)4096 ? refusal.Errno : Errno.InputOutput;
         }
         catch (Exception failure)
@@ -213,7 +231,11 @@ internal sealed class ServerSession
         if (verdict != Errno.None)
             return verdict;
         _turnedAway = "the device could not be opened";
-        OpenDevice(theirs);
+        int maxTransfer = (int)Math.Min(theirs.MaxDataTransferBytes ?? Protocol.DefaultDataTransferBytes, (ulong)_options.MaxDataTransferBytes);
+        int maxMaps = (int)Math.Min(theirs.MaxDmaMaps ?? Protocol.DefaultDmaMaps, (ulong)_options.MaxDmaMaps);
+        int maxDescriptors = (int)Math.Min(theirs.MaxMessageDescriptors ?? 1, UnixSocket.MaxDescriptors);
+        _limits = new SessionLimits(_options.MaxDataTransferBytes, maxTransfer, maxMaps, maxDescriptors);
+        OpenDevice(from: null);
         _turnedAway = null;
         if (theirs is { TwinSocket: true, MaxMessageDescriptors: not 0 })
             OpenTwin(reply);
@@ -256,24 +278,34 @@ internal sealed class ServerSession
         reply.Descriptors = [_twin.Descriptor];
     }
 
-    private void OpenDevice(in Capabilities theirs)
+    /// <summary>Opens the device, as another process left it if there is one.</summary>
+    private void OpenDevice(HandoverReader? from)
     {
-        int maxTransfer = (int)Math.Min(theirs.MaxDataTransferBytes ?? Protocol.DefaultDataTransferBytes, (ulong)_options.MaxDataTransferBytes);
         IVfioDevice device = _open();
         try
         {
-            _regions = new RegionCommands(device, _options.MaxDataTransferBytes, (int)Math.Min(theirs.MaxMessageDescriptors ?? 1, UnixSocket.MaxDescriptors));
+            _dma = new DmaCommands(device, _limits.MaxMappings, _options, new ClientMemory(_channel, _limits.ClientTransferBytes));
+            if (from is not null)
+                TakeOver(device, from);
+            _regions = new RegionCommands(device, _options.MaxDataTransferBytes, _limits.MaxDescriptors);
             _interrupts = new InterruptCommands(device);
-            int maxMaps = (int)Math.Min(theirs.MaxDmaMaps ?? Protocol.DefaultDmaMaps, (ulong)_options.MaxDmaMaps);
-            _dma = new DmaCommands(device, maxMaps, _options, new ClientMemory(_channel, maxTransfer));
             _migration = new MigrationCommands(device, _options.MaxDataTransferBytes);
             _device = device;
         }
         finally
         {
+            if (_device is null && from is not null)
+                (device as IHandoverDevice)?.Depart();
             if (_device is null)
                 device.Dispose();
         }
+    }
+
+    private void TakeOver(IVfioDevice device, HandoverReader from)
+    {
+        if (device is not IHandoverDevice { CanHandOver: true } target)
+            throw new VfioException("taking over", device.Name, Errno.NoSuchOperation, "the device cannot take a state over");
+        target.TakeOver(HandedDevice.Read(from, _dma!.Restore(from)));
     }
 
     /// <summary>In this order: no more DMA requests, the device quiet and its references gone, then the memory.</summary>
@@ -296,7 +328,7 @@ internal sealed class ServerSession
                 ServerLog.DeviceFailed(_logger, failure, _device.Name, "closing");
             }
 
-            ServerLog.Ended(_logger, _device.Name, _messages, reason);
+            ServerLog.Ended(_logger, _device.Name, _messages, GC.CollectionCount(0) - _collections, reason);
         }
 
         _channel.Leave();

@@ -45,6 +45,22 @@ internal sealed class SharedFiles(int limit) : IDisposable
         return _last = share;
     }
 
+    /// <summary>Takes a file over as another process shared it.</summary>
+    /// <param name="file">Lent.</param>
+    /// <param name="length">How much of it was shared, in bytes.</param>
+    /// <param name="writable">Whether it was for writing.</param>
+    /// <exception cref="VfioException">The client has cut it off since (EINVAL), or it is none.</exception>
+    internal SharedDmaMemory TakeOver(FileDescriptor file, ulong length, bool writable)
+    {
+        (ulong device, ulong inode, _) = FileIdentity.Locate(file);
+        SharedDmaMemory share = new(SharedMemory.Share(file, 0, length, writable));
+        if (_current.TryAdd((device, inode), share))
+            _last = share;
+        else
+            _outgrown.Add(share);
+        return share;
+    }
+
     /// <summary>Lets go of files that no mapping lies in any more, but for the one used last.</summary>
     internal void LetGoOfUnused()
     {

@@ -70,6 +70,30 @@ internal sealed class TwinChannel : IDisposable
         _socket.Shutdown();
     }
 
+    /// <summary>Writes down the connection and what is owed on it; no request is under way.</summary>
+    internal void Save(HandoverWriter to)
+    {
+        lock (_gate)
+        {
+            to.Write(_socket.Descriptor);
+            to.Write(_id);
+            to.Write(_abandoned.Count);
+            foreach (ushort id in _abandoned)
+                to.Write(id);
+            _in.Save(to);
+        }
+    }
+
+    /// <summary>Takes over what another process saved, but for the connection, which this was made with.</summary>
+    /// <exception cref="VfioException">EPROTO: it does not fit.</exception>
+    internal void Restore(HandoverReader from)
+    {
+        _id = from.Read<ushort>();
+        for (int count = from.ReadCount(ushort.MaxValue + 1); count > 0; count--)
+            _abandoned.Enqueue(from.Read<ushort>());
+        _in.Restore(from);
+    }
+
     /// <summary>Closes it, after <see cref="Stop"/>, once no thread is in here any more.</summary>
     public void Dispose()
     {

@@ -22,12 +22,16 @@ public sealed class VfioUserServer : IDisposable
     private readonly VfioUserServerOptions _options;
     private readonly UnixListener? _listener;
     private readonly EventFd _stop = EventFd.Create();
+    private readonly HandoverPoint? _handover;
     private SessionBuffers? _buffers;
+    private (ServerSession Session, UnixSocket Socket)? _takenOver;
 
     /// <summary>Makes a server; it listens from here on.</summary>
     /// <param name="open">Opens the device, once a session; a <see cref="VfioException"/> becomes the client's errno.</param>
     /// <param name="options">Where it listens. With neither a path nor a listener only <see cref="Serve"/> can be used.</param>
-    /// <exception cref="VfioException">It cannot listen there: EADDRINUSE when somebody else does.</exception>
+    /// <exception cref="VfioException">It cannot listen there: EADDRINUSE when somebody else does. Or the server at
+    /// <see cref="VfioUserServerOptions.TakeOverPath"/> is none, belongs to another user (EACCES), refuses (EBUSY), or has a device of
+    /// which this one cannot take the state (EINVAL); that server then goes on.</exception>
     public VfioUserServer(Func<IVfioDevice> open, VfioUserServerOptions options)
     {
         ArgumentNullException.ThrowIfNull(open);
@@ -37,19 +41,29 @@ public sealed class VfioUserServer : IDisposable
         _options = options;
         try
         {
-            if (options.Listener is FileDescriptor listener)
+            if (options.TakeOverPath is string predecessor)
+                TakeOver(predecessor, out _listener, out _handover);
+            else if (options.Listener is FileDescriptor listener)
                 _listener = UnixListener.FromDescriptor(listener, options.Path);
             else if (options.Path is string path)
                 _listener = UnixListener.Bind(path, Mode);
+            if (options.HandoverPath is string successor)
+                _handover ??= new HandoverPoint(HandoverPoint.Listen(successor), _listener!, options.Logger);
         }
         catch
         {
-            _stop.Dispose();
+            Dispose();
             throw;
         }
     }
 
-    /// <summary>Serves one client after the other until cancelled.</summary>
+    /// <summary>The socket's file, a predecessor's too; null when there is none, or it is not known.</summary>
+    public string? Path => _listener?.Path ?? _options.Path;
+
+    /// <summary>Whether a successor goes on in place of this server: <see cref="Run"/> has returned, or is about to.</summary>
+    public bool IsHandedOver { get; private set; }
+
+    /// <summary>Serves one client after the other until cancelled, or until a successor goes on.</summary>
     /// <param name="cancellation">Ends the session under way, and then this.</param>
     /// <exception cref="InvalidOperationException">The server has nowhere to listen.</exception>
     public void Run(CancellationToken cancellation)
@@ -57,11 +71,26 @@ public sealed class VfioUserServer : IDisposable
         UnixListener listener = _listener ?? throw new InvalidOperationException("the server has neither a path nor a listener");
         _stop.Drain();
         using CancellationTokenRegistration registration = cancellation.Register(_stop.Signal);
-        while (WaitForClient(listener, cancellation))
+        _handover?.Start();
+        try
         {
-            using UnixSocket? socket = TryAccept(listener);
-            if (socket is not null)
-                Serve(socket, cancellation);
+            if (_takenOver is (ServerSession session, UnixSocket connection))
+            {
+                _takenOver = null;
+                using (connection)
+                    RunSession(session, cancellation);
+            }
+
+            while (WaitForClient(listener, cancellation))
+            {
+                using UnixSocket? socket = TryAccept(listener);
+                if (socket is not null)
+                    RunSession(Begin(socket, _handover), cancellation);
+            }
+        }
+        finally
+        {
+            _handover?.Stop();
         }
     }
 
@@ -76,52 +105,122 @@ public sealed class VfioUserServer : IDisposable
     public void Serve(UnixSocket socket, CancellationToken cancellation)
     {
         ArgumentNullException.ThrowIfNull(socket);
-        // The buffers go from one session to the next; a second session at the same time makes its own.
-        SessionBuffers buffers = Interlocked.Exchange(ref _buffers, null) ?? new SessionBuffers(_options.MaxMessageBytes);
-        try
-        {
-            ServerSession session = new(_open, socket, buffers, _options);
-            using CancellationTokenRegistration registration = cancellation.Register(() => session.Stop("the server stops"));
-            session.Run();
-        }
-        finally
-        {
-            buffers.Clear();
-            _buffers = buffers;
-        }
-    }
-
-    /// <summary>Gives the listening socket to a successor that waits for it; its clients find the socket there all the time.</summary>
-    /// <remarks>After <see cref="Run"/> has ended, and once a point. When the successor is gone by now <see cref="Run"/> may be called
-    /// again.</remarks>
-    /// <param name="successor">The connection of <see cref="HandoverPoint"/>.</param>
-    /// <returns>Whether the successor has it; this server is of no use any more then, and its socket's file stays.</returns>
-    /// <exception cref="InvalidOperationException">The server has nowhere to listen.</exception>
-    public bool HandOver(HandoverPoint successor)
-    {
-        ArgumentNullException.ThrowIfNull(successor);
-        UnixListener listener = _listener ?? throw new InvalidOperationException("the server has neither a path nor a listener");
-        if (!successor.Give(listener.Descriptor, _options.Path))
-            return false;
-        listener.LeaveFile();
-        return true;
+        RunSession(Begin(socket, handover: null), cancellation);
     }
 
     /// <summary>Stops listening and removes the socket's file. Cancel and await <see cref="Run"/> first.</summary>
     public void Dispose()
     {
+        _handover?.Dispose();
         _listener?.Dispose();
         _stop.Dispose();
         _buffers?.Dispose();
+        if (_takenOver is (ServerSession session, UnixSocket connection))
+        {
+            session.Stop("the server stops");
+            session.Run();
+            connection.Dispose();
+        }
+    }
+
+    private ServerSession Begin(UnixSocket socket, HandoverPoint? handover)
+    {
+        // The buffers go from one session to the next; a second session at the same time makes its own.
+        SessionBuffers buffers = Interlocked.Exchange(ref _buffers, null) ?? new SessionBuffers(_options.MaxMessageBytes);
+        return new ServerSession(_open, socket, buffers, _options, handover);
+    }
+
+    private void RunSession(ServerSession session, CancellationToken cancellation)
+    {
+        try
+        {
+            using CancellationTokenRegistration registration = cancellation.Register(() => session.Stop("the server stops"));
+            session.Run();
+            IsHandedOver |= session.HasDeparted;
+        }
+        finally
+        {
+            session.Buffers.Clear();
+            _buffers = session.Buffers;
+        }
+    }
+
+    /// <summary>Becomes what the server at a path was; or throws, and that goes on.</summary>
+    private void TakeOver(string path, out UnixListener listener, out HandoverPoint? handover)
+    {
+        using Predecessor predecessor = Predecessor.Ask(path);
+        HandoverReader from = predecessor.Contents;
+        List<UnixListener> listeners = [];
+        ServerSession? session = null;
+        UnixSocket? socket = null;
+        handover = null;
+        try
+        {
+            listener = ReadListener(from, listeners);
+            UnixListener place = ReadListener(from, listeners);
+            bool isSamePlace = _options.HandoverPath is string wanted && System.IO.Path.GetFullPath(wanted) == place.Path;
+            if (isSamePlace)
+                handover = new HandoverPoint(place, listener, _options.Logger);
+            else if (_options.HandoverPath is string other)
+                handover = new HandoverPoint(HandoverPoint.Listen(other), listener, _options.Logger);
+            if (from.ReadBool())
+            {
+                socket = new UnixSocket(from.TakeDescriptor());
+                session = Begin(socket, handover);
+                session.Restore(from);
+            }
+
+            from.End();
+            predecessor.Accept();
+            if (!isSamePlace)
+                place.Dispose();
+        }
+        catch (Exception failure)
+        {
+            predecessor.Refuse(failure.Message);
+            session?.Abandon();
+            session?.Buffers.Dispose();
+            socket?.Dispose();
+
+            // Their files are the other server's.
+            listeners.ForEach(taken => taken.LeaveFile());
+            listeners.ForEach(taken => taken.Dispose());
+            handover?.Dispose();
+            handover = null;
+            throw;
+        }
+
+        session?.Resume();
+        if (session is not null)
+            _takenOver = (session, socket!);
+    }
+
+    private static UnixListener ReadListener(HandoverReader from, List<UnixListener> listeners)
+    {
+        string? path = from.ReadText();
+        listeners.Add(UnixListener.FromDescriptor(from.TakeDescriptor(), path));
+        return listeners[^1];
     }
 
     private bool WaitForClient(UnixListener listener, CancellationToken cancellation)
     {
-        Span<bool> ready = [false, false];
-        while (!cancellation.IsCancellationRequested)
+        Span<bool> ready = [false, false, false];
+        ReadOnlySpan<FileDescriptor> awaited = _handover is { } point
+            ? [listener.Descriptor, _stop.Descriptor, point.Asked.Descriptor]
+            : [listener.Descriptor, _stop.Descriptor];
+        while (!cancellation.IsCancellationRequested && !IsHandedOver)
         {
-            if (Poll.WaitAny([listener.Descriptor, _stop.Descriptor], ready, Timeout.InfiniteTimeSpan) > 0 && ready[0])
+            if (_handover is { IsAsked: true })
+            {
+                // Nobody is connected: there are just the sockets to give.
+                HandoverWriter to = _handover.Begin();
+                to.Write(false);
+                IsHandedOver = _handover.TryGive(to);
+            }
+            else if (Poll.WaitAny(awaited, ready, Timeout.InfiniteTimeSpan) > 0 && ready[0])
+            {
                 return !cancellation.IsCancellationRequested;
+            }
         }
 
         return false;

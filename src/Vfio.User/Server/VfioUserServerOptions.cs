@@ -14,6 +14,14 @@ public sealed record VfioUserServerOptions
     /// <see cref="Path"/> too, that is the socket's file, to be removed at the end.</summary>
     public FileDescriptor? Listener { get; init; }
 
+    /// <summary>Where a successor may ask to go on in place of the server, of the same user or root: a file of its own, beside the
+    /// server's socket. Null for nowhere.</summary>
+    public string? HandoverPath { get; init; }
+
+    /// <summary>Where a server waits that this one goes on in place of: with its listening socket, its client and its device's state.
+    /// <see cref="Path"/> and <see cref="Listener"/> are that server's then.</summary>
+    public string? TakeOverPath { get; init; }
+
     /// <summary>Largest data part of one message in bytes, both ways: 4 KiB to 1 MiB. The bound of what a client can make the server keep.</summary>
     public int MaxDataTransferBytes { get; init; } = Protocol.DefaultDataTransferBytes;
 
@@ -58,5 +66,9 @@ public sealed record VfioUserServerOptions
         ArgumentOutOfRangeException.ThrowIfLessThan(MaxDmaMaps, 1, nameof(MaxDmaMaps));
         ArgumentOutOfRangeException.ThrowIfGreaterThan(MaxDmaMaps, Protocol.DefaultDmaMaps, nameof(MaxDmaMaps));
         ArgumentOutOfRangeException.ThrowIfLessThan(MaxSharedFiles, 1, nameof(MaxSharedFiles));
+        if (TakeOverPath is not null && (Path is not null || Listener is not null))
+            throw new ArgumentException("a server that takes another's place over listens where that one did", nameof(TakeOverPath));
+        if (HandoverPath is not null && TakeOverPath is null && Path is null && Listener is null)
+            throw new ArgumentException("a server that listens nowhere has nothing to hand over", nameof(HandoverPath));
     }
 }

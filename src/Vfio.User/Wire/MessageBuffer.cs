@@ -61,6 +61,29 @@ internal sealed class MessageBuffer : IDisposable
         _held.Clear();
     }
 
+    /// <summary>Writes down what arrived and was not handed out.</summary>
+    internal void Save(HandoverWriter to)
+    {
+        to.WriteBytes(_bytes.AsSpan(_taken, _end - _taken));
+        to.Write(_held.Count);
+        foreach (HeldDescriptor held in _held)
+        {
+            to.Write(held.Owner - _taken);
+            to.WriteOptional(held.Descriptor);
+        }
+    }
+
+    /// <summary>Takes over what another process saved; empty before. It is to be scanned anew.</summary>
+    /// <exception cref="VfioException">EPROTO: it does not fit.</exception>
+    internal void Restore(HandoverReader from)
+    {
+        ReadOnlySpan<byte> bytes = from.ReadBytes(_bytes.Length);
+        bytes.CopyTo(_bytes);
+        _end = bytes.Length;
+        for (int count = from.ReadCount(MaxHeldDescriptors); count > 0; count--)
+            _held.Add(new HeldDescriptor(from.ReadCount(_end), from.ReadOptional()));
+    }
+
     /// <inheritdoc/>
     public void Dispose() => Clear();
 

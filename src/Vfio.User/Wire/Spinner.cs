@@ -31,10 +31,12 @@ internal sealed class Spinner
     /// <param name="socket">The connection.</param>
     /// <param name="buffer">Where bytes go.</param>
     /// <param name="deadline">When to give up.</param>
+    /// <param name="handover">Who else may want the thread; null for nobody.</param>
     /// <param name="count">As <see cref="UnixSocket.Receive"/>.</param>
     /// <param name="error">As well; <see cref="Errno.TryAgain"/> once the deadline has passed.</param>
     /// <returns>False when the caller should sleep now.</returns>
-    internal bool TryReceive(UnixSocket socket, MessageBuffer buffer, Deadline deadline, out int count, out Errno error)
+    internal bool TryReceive(
+        UnixSocket socket, MessageBuffer buffer, Deadline deadline, HandoverPoint? handover, out int count, out Errno error)
     {
         count = -1;
         error = Errno.TryAgain;
@@ -52,6 +54,8 @@ internal sealed class Spinner
 
             if (deadline.HasPassed)
                 return true;
+            if (handover is { IsAsked: true })
+                return false;
             if (_isEndless || Stopwatch.GetTimestamp() - start < _ticks)
                 continue;
             _budget.Missed();

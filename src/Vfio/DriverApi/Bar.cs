@@ -86,7 +86,7 @@ public sealed class Bar : IDisposable
     public void Write8(long offset, byte value)
     {
         SharedMemory? memory = Find(offset, 1, out ulong inside);
-        Volatile.WriteBarrier();
+        MemoryOrder.WriteBarrier();
         if (memory is null)
         {
             _device.WriteRegion(Index, (ulong)offset, Blittable.AsBytes(ref value));
@@ -102,7 +102,7 @@ public sealed class Bar : IDisposable
     public void Write16(long offset, ushort value)
     {
         SharedMemory? memory = Find(offset, 2, out ulong inside);
-        Volatile.WriteBarrier();
+        MemoryOrder.WriteBarrier();
         if (memory is null)
         {
             _device.WriteRegion(Index, (ulong)offset, Blittable.AsBytes(ref value));
@@ -118,7 +118,7 @@ public sealed class Bar : IDisposable
     public void Write32(long offset, uint value)
     {
         SharedMemory? memory = Find(offset, 4, out ulong inside);
-        Volatile.WriteBarrier();
+        MemoryOrder.WriteBarrier();
         if (memory is null)
         {
             _device.WriteRegion(Index, (ulong)offset, Blittable.AsBytes(ref value));
@@ -134,7 +134,7 @@ public sealed class Bar : IDisposable
     public void Write64(long offset, ulong value)
     {
         SharedMemory? memory = Find(offset, 8, out ulong inside);
-        Volatile.WriteBarrier();
+        MemoryOrder.WriteBarrier();
         if (memory is null)
         {
             _device.WriteRegion(Index, (ulong)offset, Blittable.AsBytes(ref value));
@@ -206,7 +206,7 @@ public sealed class Bar : IDisposable
 
         Span<SmallWrite> messages = stackalloc SmallWrite[Math.Min(writes.Length, MostAtOnce)];
         int count = 0;
-        Volatile.WriteBarrier();
+        MemoryOrder.WriteBarrier();
         foreach (RegisterWrite write in writes)
         {
             bool isMapped = Find(write.Offset, write.Width, out _) is not null;

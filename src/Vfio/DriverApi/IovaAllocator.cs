@@ -1,7 +1,8 @@
 namespace Vfio;
 
 /// <summary>Hands out addresses to map memory at: the lowest that fit, in whole pages.</summary>
-/// <remarks>Devices that share an address space (one container, one IOAS) share one allocator. Any thread may use it.</remarks>
+/// <remarks>Devices that share an address space (one container, one IOAS) share one allocator. The page at 0 is never handed out:
+/// devices take 0 for no address, as the 82576 does for a buffer. Any thread may use it.</remarks>
 public sealed class IovaAllocator
 {
     private readonly Lock _gate = new();
@@ -20,7 +21,7 @@ public sealed class IovaAllocator
         {
             // The page at the very end of the address space has an end that does not fit 64 bits: it is never handed out.
             ulong end = range.Last.Value == ulong.MaxValue ? ulong.MaxValue : range.Last.Value + 1;
-            Gap gap = new(RoundUp(range.Start.Value, PageBytes), end & ~(PageBytes - 1));
+            Gap gap = new(Math.Max(RoundUp(range.Start.Value, PageBytes), PageBytes), end & ~(PageBytes - 1));
             if (_gaps.Count > 0 && gap.Start < _gaps[^1].End)
                 throw new ArgumentException($"the range at {range.Start} is not above the one before it", nameof(ranges));
             if (gap.End > gap.Start)

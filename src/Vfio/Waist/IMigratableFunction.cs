@@ -1,4 +1,5 @@
 using System.Buffers;
+using Vfio.Native;
 
 namespace Vfio;
 
@@ -24,4 +25,10 @@ public interface IMigratableFunction
     /// <param name="state">What another function wrote, or what a hostile user made up: every value is checked.</param>
     /// <returns>False when this is no state of it; it is reset then.</returns>
     bool TryRestore(ReadOnlySpan<byte> state);
+
+    /// <summary>Takes memory in place of a region's own: another process had it there, and a driver may have it mapped. It is stopped.</summary>
+    /// <param name="region">Which region.</param>
+    /// <param name="memory">As long as the region's; owned from now on, if it is taken.</param>
+    /// <returns>False when it cannot; nothing is changed then.</returns>
+    bool TryTakeMemory(RegionIndex region, SharedMemory memory) => false;
 }

@@ -46,6 +46,19 @@ public interface IVfioDevice : IDisposable
     /// <exception cref="VfioException">EINVAL: the range leaves the region; EIO: the device did not answer.</exception>
     void WriteRegion(RegionIndex region, ulong offset, ReadOnlySpan<byte> source);
 
+    /// <summary>Reads several registers, in their order; asked for all at once where the lender takes that.</summary>
+    /// <param name="reads">The reads; each is an access of its own to the device.</param>
+    /// <param name="values">Where they go, as little-endian numbers; as many.</param>
+    /// <exception cref="VfioException">As for <see cref="ReadRegion"/>; the values before the one at fault are there.</exception>
+    void ReadRegions(ReadOnlySpan<SmallRead> reads, Span<ulong> values)
+    {
+        for (int i = 0; i < reads.Length; i++)
+        {
+            values[i] = 0;
+            ReadRegion(reads[i].Region, reads[i].Offset, Blittable.AsBytes(ref values[i])[..reads[i].Width]);
+        }
+    }
+
     /// <summary>Writes several registers, in their order; one message where the lender takes it as one.</summary>
     /// <param name="writes">The writes; each is an access of its own to the device.</param>
     /// <exception cref="VfioException">As for <see cref="WriteRegion"/>; the writes before the one at fault may have been done.</exception>

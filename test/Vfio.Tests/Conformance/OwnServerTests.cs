@@ -5,10 +5,12 @@ namespace Vfio.Tests.Conformance;
 /// <summary>Every check at the server of this project, in a process of its own.</summary>
 public sealed class OwnServerTests
 {
-    [Fact]
-    public void No_check_finds_a_violation()
+    [Theory]
+    [InlineData("model:edu")]
+    [InlineData("model:bench")]
+    public void No_check_finds_a_violation(string device)
     {
-        using ServerProcess server = new();
+        using ServerProcess server = ServerProcess.Of(device);
         IReadOnlyList<string> descriptors = server.Descriptors();
         ConformanceReport report = ConformanceKit.Run(new ConformanceOptions { Path = server.SocketPath, Timeout = TimeSpan.FromSeconds(20) });
         string[] violations = [.. report.Results

@@ -41,6 +41,36 @@ public sealed class BenchFunctionTests : IDisposable
     }
 
     [Fact]
+    public void Its_state_goes_to_another_and_what_was_asked_of_it_meanwhile_is_done_there()
+    {
+        using GuardedFunction guard = ModelCatalog.Lend("bench", new Dictionary<string, string>());
+        using IVfioDevice other = guard.Open();
+        foreach (IVfioDevice device in new[] { _device, other })
+            device.MapDma(new DmaMapping(new Iova(Start), Page, DmaAccess.ReadWrite, _memory, 0));
+        byte[] moved = [5, 6, 7, 8];
+        Assert.True(_memory.Shared.TryWrite(0, moved));
+        _device.WriteRegion(RegionIndex.Bar0, 0x08, [9, 9, 9, 9]);
+        _device.WriteRegion(RegionIndex.Bar(2), 0x8000, [1, 2, 3, 4]);
+        ((IMigratableDevice)_device).SetMigrationState(MigrationState.Stop);
+        _device.WriteRegion(RegionIndex.Bar0, 0x18, BitConverter.GetBytes(Start));
+        _device.WriteRegion(RegionIndex.Bar0, 0x20, BitConverter.GetBytes(4ul));
+        _device.WriteRegion(RegionIndex.Bar0, 0x28, BitConverter.GetBytes(Read));
+        Assert.Equal(0ul, Get(0x38));
+
+        DeviceState.Restore(other, DeviceState.Save(_device));
+        ((IMigratableDevice)other).SetMigrationState(MigrationState.Running);
+        byte[] four = new byte[4];
+        other.ReadRegion(RegionIndex.Bar0, 0x08, four);
+        Assert.Equal([9, 9, 9, 9], four);
+        other.ReadRegion(RegionIndex.Bar(2), 0x8000, four);
+        Assert.Equal([1, 2, 3, 4], four);
+        other.ReadRegion(RegionIndex.Bar(2), 0, four);
+        Assert.Equal(moved, four);
+        other.ReadRegion(RegionIndex.Bar0, 0x38, four);
+        Assert.Equal([4, 0, 0, 0], four);
+    }
+
+    [Fact]
     public void A_transfer_over_two_mappings_moves_bytes_and_counts_two_segments()
     {
         Map(Start, Page, 0);

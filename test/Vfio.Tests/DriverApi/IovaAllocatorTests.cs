@@ -28,6 +28,15 @@ public sealed class IovaAllocatorTests
     }
 
     [Fact]
+    public void The_page_at_0_is_nobodys()
+    {
+        IovaAllocator iovas = Make((0, 0x1fff));
+
+        Assert.Equal(0x1000ul, iovas.Allocate(1).Value);
+        Assert.Equal(Errno.NoSpace, Assert.Throws<VfioException>(() => iovas.Allocate(1)).Errno);
+    }
+
+    [Fact]
     public void A_range_up_to_the_last_address_does_not_wrap()
     {
         IovaAllocator iovas = Make((0xffff_ffff_ffff_e000, ulong.MaxValue));

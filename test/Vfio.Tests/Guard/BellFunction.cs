@@ -33,6 +33,8 @@ internal sealed class BellFunction : SoftwareFunction
 
     private enum Register { Rings, Sevens, Any, OnlySeven, Faulty }
 
+    public override bool CanMigrate => true;
+
     public new void AddDoorbell(int number, ulong offset, int width, ulong? match = null) => base.AddDoorbell(number, offset, width, match);
 
     private void Count(Register counter)

@@ -5,7 +5,16 @@ namespace Vfio.Tests.Processes;
 /// <summary>The verb <c>bench</c>: rows that make sense, of whatever device.</summary>
 public sealed class BenchTests
 {
-    private static readonly string[] Everywhere = ["read", "write", "DMA map", "DMA unmap", "interrupt", "connect"];
+    private static readonly string[] Everywhere = ["read", "write", "pipelined read", "multi write", "DMA map", "DMA unmap", "interrupt", "connect"];
+
+    [Fact]
+    public void A_row_has_a_time_of_its_own_when_none_is_said()
+    {
+        VfioCommand.Result bench = VfioCommand.Run("bench", "model:bench", "--only", "read");
+        Assert.Equal(0, bench.ExitCode);
+        Assert.Contains("read", bench.Output);
+        Assert.Equal(2, VfioCommand.Run("bench", "model:bench", "--seconds", "0").ExitCode);
+    }
 
     [Fact]
     public void A_model_is_measured_in_all_but_posted_writes()
@@ -22,6 +31,14 @@ public sealed class BenchTests
         using ServerProcess server = ServerProcess.Of("model:bench", []);
         Dictionary<string, JsonElement> rows = Rows("unix:" + server.SocketPath);
         Assert.All([.. Everywhere, "posted write", "read of 1 MiB", "write of 1 MiB"], name => AssertSane(rows[name]));
+    }
+
+    [Fact]
+    public void How_long_need_not_be_said()
+    {
+        VfioCommand.Result measured = VfioCommand.Run("bench", "model:bench", "--only", "read");
+        Assert.Equal((0, ""), (measured.ExitCode, measured.Errors));
+        Assert.NotEqual(0, VfioCommand.Run("bench", "model:bench", "--seconds", "0").ExitCode);
     }
 
     [Fact]

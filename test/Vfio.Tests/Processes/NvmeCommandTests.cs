@@ -98,6 +98,16 @@ public sealed class NvmeCommandTests : IDisposable
         Assert.Equal(percentiles.Order(), percentiles);
     }
 
+    [Fact]
+    public void Bench_has_a_depth_of_its_own_when_none_is_said()
+    {
+        VfioCommand.Result bench = VfioCommand.Run("nvme", Disk, "bench", "--seconds", "0.2");
+        Assert.Equal((0, ""), (bench.ExitCode, bench.Errors));
+        Assert.Contains("32 in flight", bench.Output);
+        Assert.Equal(2, VfioCommand.Run("nvme", Disk, "bench", "--depth", "0").ExitCode);
+        Assert.Equal(2, VfioCommand.Run("nvme", Disk, "bench", "--seconds", "0").ExitCode);
+    }
+
     public void Dispose()
     {
         File.Delete(_image);

@@ -95,6 +95,18 @@ internal sealed class RawClient : IDisposable
         return body is null ? null : [.. header, .. body];
     }
 
+    /// <summary>Receives bytes and looks at none of them.</summary>
+    public void Skip(int count)
+    {
+        Span<byte> piece = stackalloc byte[4096];
+        while (count > 0)
+        {
+            int received = _socket.Receive(piece[..Math.Min(count, piece.Length)], _descriptors, wait: true, out _);
+            Assert.True(received > 0, "the server dropped this client");
+            count -= received;
+        }
+    }
+
     /// <summary>Sends a command and gives the errno of its reply; 0 when it succeeded, null when the server dropped this client.</summary>
     public int? Ask(ushort command, byte[] body, params FileDescriptor[] descriptors)
     {

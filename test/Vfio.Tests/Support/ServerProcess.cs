@@ -46,12 +46,19 @@ public sealed class ServerProcess : IDisposable
     public static ServerProcess Of(string address, params string[] words) => new(address, [], words);
 
     /// <summary>Starts one under another program, such as strace.</summary>
-    public static ServerProcess Under(string[] wrapper) => new("model:edu", wrapper, []);
+    public static ServerProcess Under(string[] wrapper, string address = "model:edu") => new(address, wrapper, []);
 
     /// <summary>Starts one that listens where its options say.</summary>
     /// <param name="wrapper">The program that starts it, and its words; empty for none.</param>
     /// <param name="where">The options.</param>
-    public static ServerProcess At(string[] wrapper, params string[] where) => new("model:edu", wrapper, [], where);
+    public static ServerProcess Listening(string[] wrapper, params string[] where) => new("model:edu", wrapper, [], where);
+
+    /// <summary>As the other, of any device.</summary>
+    public static ServerProcess At(string[] wrapper, string address, params string[] where) => new(address, wrapper, [], where);
+
+    /// <summary>How many mappings of memory files it has.</summary>
+    public int MemoryFilesMapped() => File.ReadLines($"/proc/{Id}/maps").Count(line =>
+        line.Contains("/memfd:", StringComparison.Ordinal) && !line.Contains("doublemapper", StringComparison.Ordinal));
 
     /// <summary>Waits until it ends by itself.</summary>
     public void WaitForExit() => Assert.True(_process.WaitForExit(Fence), "it does not end");

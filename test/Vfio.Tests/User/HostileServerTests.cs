@@ -7,7 +7,7 @@ namespace Vfio.Tests.User;
 /// <summary>Servers that answer anything but what was asked: the client fails with a reason, closes what it got, and stays failed.</summary>
 public sealed class HostileServerTests
 {
-    private static readonly byte[] Good = RawPeer.Bytes((ushort)0, (ushort)1, "{\"capabilities\":{\"max_msg_fds\":2,\"max_data_xfer_size\":4096}}\0");
+    internal static readonly byte[] Good = RawPeer.Bytes((ushort)0, (ushort)1, "{\"capabilities\":{\"max_msg_fds\":2,\"max_data_xfer_size\":4096}}\0");
 
     public static TheoryData<string, Func<ushort, byte[]>> BadVersions => new()
     {
@@ -437,40 +437,5 @@ public sealed class HostileServerTests
         RawPeer.Reply reply = server.Receive();
         Assert.Equal((77, command), (reply.Id, reply.Command));
         return reply.Flags == 0x21 ? $"{reply.Refusal}" : Convert.ToHexString(reply.Success);
-    }
-
-    /// <summary>A client whose server did well until it was open.</summary>
-    private sealed class OpenedClient : IDisposable
-    {
-        private readonly RawPeer _server;
-        private Thread? _thread;
-
-        internal OpenedClient()
-        {
-            (UnixSocket ours, UnixSocket theirs) = UnixSocket.CreatePair();
-            _server = new RawPeer(theirs);
-            Serve(server =>
-            {
-                server.Send(RawPeer.Message(server.Receive().Id, 1, 1, Good));
-                server.Send(RawPeer.Message(server.Receive().Id, 4, 1, 16, 3, 9, 5));
-            });
-            Client = new VfioUserClient(ours, "unix:test", new VfioUserClientOptions { Timeout = TimeSpan.FromSeconds(30) });
-        }
-
-        internal VfioUserClient Client { get; }
-
-        internal void Serve(Action<RawPeer> serve)
-        {
-            _thread?.Join();
-            _thread = new Thread(() => serve(_server));
-            _thread.Start();
-        }
-
-        public void Dispose()
-        {
-            Client.Dispose();
-            Assert.True(_thread!.Join(TimeSpan.FromSeconds(30)));
-            _server.Dispose();
-        }
     }
 }

@@ -1,0 +1,126 @@
+using System.CommandLine;
+using System.Diagnostics;
+using System.Reflection;
+using Microsoft.Win32.SafeHandles;
+using Vfio.Cli.Nvme;
+using Vfio.Cli.Output;
+using Vfio.Cli.Verbs;
+using Vfio.Drivers.Ethernet;
+using Vfio.Drivers.Igb;
+using Vfio.Drivers.Packets;
+
+namespace Vfio.Cli.Net;
+
+/// <summary>Writes the frames that a port receives as pcapng.</summary>
+internal static class CaptureCommand
+{
+    private const string StandardOutput = "-";
+
+    internal static Command Create(Argument<string> address)
+    {
+        Command command = new("capture", "Write what the port receives as pcapng, for tcpdump and Wireshark.");
+        Argument<string> file = new("file") { Description = "Where to, a file or a pipe; - for standard output." };
+        Option<bool> promiscuous = new("--promiscuous", "-p") { Description = "All frames of the network, also those to others." };
+        Option<int> snap = new Option<int>("--snaplen")
+        {
+            Description = "Bytes that are kept of each frame.",
+            DefaultValueFactory = _ => PcapngInterface.MaxSnapLengthBytes,
+        }.Checked(bytes => bytes is >= 1 and <= PcapngInterface.MaxSnapLengthBytes, $"is 1 to {PcapngInterface.MaxSnapLengthBytes}");
+        Option<long> count = RunLimits.CountOption("End after so many frames.");
+        Option<double> seconds = RunLimits.SecondsOption();
+        Option<MacAddress?> mac = NetWords.Mac();
+        Option<bool> poll = NetWords.Poll();
+        Option<bool> json = Words.Json();
+        command.Add(file);
+        command.Add(promiscuous);
+        command.Add(snap);
+        command.Add(count);
+        command.Add(seconds);
+        command.Add(mac);
+        command.Add(poll);
+        command.Add(json);
+        command.Validators.Add(result =>
+        {
+            if (result.GetValue(file) == StandardOutput && !Console.IsOutputRedirected)
+                result.AddError("A capture is no text for a terminal: give a file, or a pipe after it.");
+        });
+        command.SetAction(parsed =>
+        {
+            using StopSignals signals = new();
+            using IgbPort port = NetWords.Open(parsed.GetValue(address)!, parsed.GetValue(mac), parsed.GetValue(poll), signals.Token);
+            string path = parsed.GetValue(file)!;
+            if (parsed.GetValue(promiscuous))
+                port.IsPromiscuous = true;
+            using FileStream stream = OpenFile(path);
+            PcapngInterface source = new(port.Name, port.Address)
+            {
+                Description = "driven by vfio from user space",
+                SnapLengthBytes = parsed.GetValue(snap),
+                IsPromiscuous = port.IsPromiscuous,
+            };
+            RunLimits limits = new(parsed.GetValue(count), TimeSpan.FromSeconds(parsed.GetValue(seconds)), signals.Token);
+
+            // Where the capture goes to standard output, its sums go beside it.
+            TextWriter output = path == StandardOutput ? parsed.InvocationConfiguration.Error : parsed.InvocationConfiguration.Output;
+            Run(port, source, stream, limits, output, parsed.GetValue(json));
+        });
+        return command;
+    }
+
+    /// <summary>Captures until it is over or nobody reads any more, and prints the sums.</summary>
+    internal static void Run(IEthernetPort port, PcapngInterface source, Stream stream, RunLimits limits, TextWriter output, bool json)
+    {
+        CaptureClock clock = new();
+        using PcapngWriter writer = new(stream, source, $"vfio {Assembly.GetExecutingAssembly().GetName().Version?.ToString(3)}");
+        FrameRecorder recorder = new(port, writer, clock);
+        (ulong first, long start) = (clock.Now, Stopwatch.GetTimestamp());
+        bool isReaderGone = false;
+        try
+        {
+            // Wireshark shows the port as soon as it has heard of it, frames or none.
+            writer.Flush();
+            using Progress progress = new("frames captured:", 0);
+            while (!limits.IsOver(writer.Frames, start))
+            {
+                if (recorder.Poll(limits.Count > 0 ? limits.Count - writer.Frames : long.MaxValue) == 0)
+                    port.Wait(RunLimits.Nap);
+                progress.Report(writer.Frames);
+            }
+
+            writer.Finish(first, clock.Now, writer.Frames);
+        }
+        catch (IOException gone) when (gone.HResult == (int)Errno.BrokenPipe)
+        {
+            isReaderGone = true;
+        }
+
+        Print(output, writer, recorder, Stopwatch.GetElapsedTime(start), isReaderGone, json);
+    }
+
+    // The console's own stream goes on in silence when nobody reads any more.
+    private static FileStream OpenFile(string path) => path == StandardOutput
+        ? new FileStream(new SafeFileHandle(1, ownsHandle: false), FileAccess.Write, bufferSize: 0)
+        : new FileStream(path, FileMode.Create, FileAccess.Write, FileShare.Read, bufferSize: 0);
+
+    private static void Print(TextWriter output, PcapngWriter writer, FrameRecorder recorder, TimeSpan elapsed, bool isReaderGone, bool json)
+    {
+        if (!json)
+        {
+            output.WriteLine(
+                $"{writer.Frames} frames of {recorder.FrameBytes} bytes captured in {NetWords.Number(elapsed.TotalSeconds)} s, " +
+                $"{writer.WrittenBytes} bytes written{(isReaderGone ? "; nobody reads any more" : "")}");
+            return;
+        }
+
+        Json.Print(output, document =>
+        {
+            document.WriteStartObject();
+            document.WriteNumber("frames", writer.Frames);
+            document.WriteNumber("frameBytes", recorder.FrameBytes);
+            document.WriteNumber("writtenBytes", writer.WrittenBytes);
+            document.WriteNumber("seconds", elapsed.TotalSeconds);
+            document.WriteBoolean("readerGone", isReaderGone);
+            document.WriteEndObject();
+        });
+    }
+}

@@ -1,0 +1,153 @@
+using System.CommandLine;
+using Vfio.Cli.Output;
+using Vfio.Cli.Verbs;
+using Vfio.Drivers.Ethernet;
+using Vfio.Drivers.Igb;
+using Vfio.Drivers.Packets;
+
+namespace Vfio.Cli.Net;
+
+/// <summary>Asks a host for echoes.</summary>
+internal static class PingCommand
+{
+    private const int LargestData = 1472;
+    private static readonly (string Name, double Share)[] Percentiles = [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p99.9", 0.999)];
+
+    internal static Command Create(Argument<string> address)
+    {
+        Command command = new("ping", "Ask a host for ICMP echoes: loss and times.");
+        Argument<Ipv4Address> target = new("target") { Description = "Whom to ask: 192.0.2.1.", CustomParser = NetWords.ParseHost };
+        Option<Ipv4Interface> own = NetWords.OwnAddress();
+        Option<Ipv4Address> gateway = new("--gateway", "-g")
+        {
+            Description = "Who takes packets to a host outside the own network.",
+            CustomParser = NetWords.ParseHost,
+        };
+        Option<long> count = RunLimits.CountOption("End after so many questions; otherwise with Ctrl-C.");
+        Option<double> interval = new Option<double>("--interval", "-i")
+        {
+            Description = "Seconds between two; 0 asks as soon as one is answered.",
+            DefaultValueFactory = _ => 1,
+        }.Checked(seconds => seconds is >= 0 and <= 86400, "is 0 to 86400 seconds");
+        Option<double> patience = new Option<double>("--timeout", "-W")
+        {
+            Description = "Seconds that an answer may take.",
+            DefaultValueFactory = _ => 1,
+        }.Checked(seconds => seconds is > 0 and <= 86400, "is above 0 and at most 86400 seconds");
+        Option<int> size = new Option<int>("--size") { Description = "Bytes of data in each.", DefaultValueFactory = _ => Pinger.UsualDataBytes }
+            .Checked(bytes => bytes is >= 0 and <= LargestData, $"is 0 to {LargestData}: what one frame holds");
+        Option<bool> quiet = new("--quiet", "-q") { Description = "Only the sums." };
+        Option<MacAddress?> mac = NetWords.Mac();
+        Option<bool> poll = NetWords.Poll();
+        Option<bool> json = Words.Json();
+        command.Add(target);
+        foreach (Option option in (Option[])[own, gateway, count, interval, patience, size, quiet, mac, poll, json])
+            command.Add(option);
+        command.Validators.Add(result =>
+        {
+            if (!result.GetValue(own).Contains(result.GetValue(target)) && result.GetValue(gateway) == default)
+                result.AddError($"{result.GetValue(target)} is outside {result.GetValue(own)}: say its --gateway.");
+            if (result.GetValue(target) == result.GetValue(own).Address)
+                result.AddError("That is the port's own address.");
+        });
+        command.SetAction(parsed =>
+        {
+            using StopSignals signals = new();
+            using IgbPort port = NetWords.Open(parsed.GetValue(address)!, parsed.GetValue(mac), parsed.GetValue(poll), signals.Token);
+            Ipv4Interface from = parsed.GetValue(own);
+            Ipv4Address to = parsed.GetValue(target);
+            Pinger pinger = new(
+                port.Address, from, to, from.Contains(to) ? to : parsed.GetValue(gateway), parsed.GetValue(size), (ushort)Environment.ProcessId);
+            bool isListed = !parsed.GetValue(quiet) && !parsed.GetValue(json);
+            TextWriter output = parsed.InvocationConfiguration.Output;
+            PingRun run = new(port, pinger, from)
+            {
+                Interval = TimeSpan.FromSeconds(parsed.GetValue(interval)),
+                Patience = TimeSpan.FromSeconds(parsed.GetValue(patience)),
+                Replied = isListed ? reply => Print(output, pinger, reply) : null,
+            };
+            return Run(
+                port, pinger, run, new RunLimits(parsed.GetValue(count), TimeSpan.Zero, signals.Token), output, parsed.GetValue(json));
+        });
+        return command;
+    }
+
+    /// <summary>Asks until it is over, and prints the sums.</summary>
+    /// <returns>The exit code: 1 when nothing was answered, as <c>ping</c> has it.</returns>
+    internal static int Run(IEthernetPort port, Pinger pinger, PingRun run, RunLimits limits, TextWriter output, bool json)
+    {
+        if (!run.Resolve(limits.Stop))
+        {
+            if (limits.Stop.IsCancellationRequested)
+                return CommandLine.Refused;
+            throw new VfioException(
+                $"ARP for {pinger.NextHop}", port.Name, Errno.HostUnreachable,
+                port.IsLinkUp ? "no station there answers" : "there is no link");
+        }
+
+        if (!json)
+            output.WriteLine($"PING {pinger.Target} on {port.Name}: {pinger.NextHop} is at {pinger.Station}");
+        run.Run(limits);
+        if (json)
+            PrintJson(output, pinger, run);
+        else
+            PrintSums(output, pinger, run);
+        return pinger.Received > 0 ? 0 : CommandLine.Refused;
+    }
+
+    /// <summary>Prints one answer.</summary>
+    internal static void Print(TextWriter output, Pinger pinger, PingReply reply)
+    {
+        string time = reply.Kind == PingReplyKind.Good ? $" time={Milliseconds(reply.RoundTrip.TotalNanoseconds)} ms" : "";
+        string remark = reply.Kind switch
+        {
+            PingReplyKind.Duplicate => " (duplicate)",
+            PingReplyKind.Corrupt => " (other data than were sent)",
+            _ => "",
+        };
+        output.WriteLine($"{reply.Bytes} bytes from {pinger.Target}: icmp_seq={reply.Sequence} ttl={reply.TimeToLive}{time}{remark}");
+    }
+
+    private static string Milliseconds(double nanoseconds) => NetWords.Number(nanoseconds / 1e6, "0.000");
+
+    private static void PrintSums(TextWriter output, Pinger pinger, PingRun run)
+    {
+        output.WriteLine($"--- {pinger.Target} ping statistics ---");
+        output.WriteLine(
+            $"{pinger.Sent} packets transmitted, {pinger.Received} received, " +
+            (pinger.Duplicates > 0 ? $"+{pinger.Duplicates} duplicates, " : "") +
+            (pinger.Corrupt > 0 ? $"+{pinger.Corrupt} corrupted, " : "") +
+            $"{NetWords.Number(100 * pinger.Loss, "0.##")}% packet loss, time {NetWords.Number(run.Elapsed.TotalMilliseconds, "0")} ms");
+        if (pinger.Received == 0)
+            return;
+        output.WriteLine(
+            $"rtt min/avg/max = {Milliseconds(run.Extremes.Shortest.TotalNanoseconds)}/" +
+            $"{Milliseconds((double)run.Nanoseconds.Total / run.Nanoseconds.Count)}/{Milliseconds(run.Extremes.Longest.TotalNanoseconds)} ms, " +
+            string.Join(", ", Percentiles.Select(one => $"{one.Name} {Milliseconds(run.Nanoseconds.Percentile(one.Share))}")));
+    }
+
+    private static void PrintJson(TextWriter output, Pinger pinger, PingRun run) => Json.Print(output, writer =>
+    {
+        writer.WriteStartObject();
+        writer.WriteString("target", pinger.Target.ToString());
+        writer.WriteString("station", pinger.Station.ToString());
+        writer.WriteNumber("transmitted", pinger.Sent);
+        writer.WriteNumber("received", pinger.Received);
+        writer.WriteNumber("duplicates", pinger.Duplicates);
+        writer.WriteNumber("corrupted", pinger.Corrupt);
+        writer.WriteNumber("loss", pinger.Loss);
+        writer.WriteNumber("seconds", run.Elapsed.TotalSeconds);
+        if (pinger.Received > 0)
+        {
+            writer.WriteStartObject("roundTripNanoseconds");
+            writer.WriteNumber("min", (long)run.Extremes.Shortest.TotalNanoseconds);
+            writer.WriteNumber("mean", run.Nanoseconds.Total / (ulong)run.Nanoseconds.Count);
+            foreach ((string name, double share) in Percentiles)
+                writer.WriteNumber(name, (long)run.Nanoseconds.Percentile(share));
+            writer.WriteNumber("max", (long)run.Extremes.Longest.TotalNanoseconds);
+            writer.WriteEndObject();
+        }
+
+        writer.WriteEndObject();
+    });
+}

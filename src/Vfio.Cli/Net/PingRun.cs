@@ -1,0 +1,123 @@
+using System.Diagnostics;
+using Vfio.Cli.Bench;
+using Vfio.Drivers.Ethernet;
+using Vfio.Drivers.Packets;
+
+namespace Vfio.Cli.Net;
+
+/// <summary>Finds a station, asks it again and again, and takes the time of each answer; meanwhile it answers as a host does.</summary>
+internal sealed class PingRun
+{
+    private const int ArpTries = 5;
+    private readonly IEthernetPort _port;
+    private readonly Pinger _pinger;
+    private readonly EchoStation _station;
+    private readonly byte[] _frame;
+
+    internal PingRun(IEthernetPort port, Pinger pinger, Ipv4Interface own)
+    {
+        (_port, _pinger) = (port, pinger);
+
+        // Whoever is asked asks back by ARP before it answers.
+        _station = new EchoStation(port, new Responder(port.Address, own, echoPort: null)) { Observer = Look };
+        _frame = new byte[pinger.FrameBytes];
+    }
+
+    /// <summary>Told of every answer.</summary>
+    internal Action<PingReply>? Replied { get; init; }
+
+    /// <summary>Time between two questions; zero asks the next as soon as one is answered.</summary>
+    internal TimeSpan Interval { get; init; } = TimeSpan.FromSeconds(1);
+
+    /// <summary>How long an answer is waited for.</summary>
+    internal TimeSpan Patience { get; init; } = TimeSpan.FromSeconds(1);
+
+    /// <summary>Round trips of the good answers, in nanoseconds.</summary>
+    internal LatencyHistogram Nanoseconds { get; } = new();
+
+    /// <summary>The shortest and the longest of them.</summary>
+    internal (TimeSpan Shortest, TimeSpan Longest) Extremes { get; private set; } = (TimeSpan.MaxValue, TimeSpan.Zero);
+
+    /// <summary>How long it took from the first question to the last answer.</summary>
+    internal TimeSpan Elapsed { get; private set; }
+
+    /// <summary>Asks by ARP, five times.</summary>
+    /// <returns>False when there was no answer.</returns>
+    internal bool Resolve(CancellationToken stop)
+    {
+        for (int tries = 0; tries < ArpTries && !stop.IsCancellationRequested; tries++)
+        {
+            _port.TrySend(_frame.AsSpan(0, _pinger.WriteArpRequest(_frame)));
+            for (long asked = Stopwatch.GetTimestamp(); _pinger.Station is null && !IsOver(asked, stop);)
+                Poll(Patience - Stopwatch.GetElapsedTime(asked));
+            if (_pinger.Station is not null)
+                return true;
+        }
+
+        return false;
+    }
+
+    /// <summary>Asks until it is over, and waits for the last answers.</summary>
+    internal void Run(RunLimits limits)
+    {
+        long start = Stopwatch.GetTimestamp();
+        long asked = start, due = start;
+        while (!limits.IsOver(_pinger.Sent, start))
+        {
+            if (Stopwatch.GetTimestamp() >= due)
+            {
+                Ask(limits.Stop);
+                asked = Stopwatch.GetTimestamp();
+                due = Math.Max(due + Ticks(Interval), asked);
+            }
+
+            if (Interval == TimeSpan.Zero)
+                WaitForAnswers(asked, limits.Stop);
+            else
+                Poll(Stopwatch.GetElapsedTime(Stopwatch.GetTimestamp(), due));
+        }
+
+        WaitForAnswers(asked, limits.Stop);
+        Elapsed = Stopwatch.GetElapsedTime(start);
+    }
+
+    private static long Ticks(TimeSpan time) => (long)(time.TotalSeconds * Stopwatch.Frequency);
+
+    private bool IsOver(long asked, CancellationToken stop) => stop.IsCancellationRequested || Stopwatch.GetElapsedTime(asked) >= Patience;
+
+    private void WaitForAnswers(long asked, CancellationToken stop)
+    {
+        while (_pinger.Received < _pinger.Sent && !IsOver(asked, stop))
+            Poll(Patience - Stopwatch.GetElapsedTime(asked));
+    }
+
+    private void Ask(CancellationToken stop)
+    {
+        long asked = Stopwatch.GetTimestamp();
+        int length = _pinger.WriteEchoRequest(_frame, asked);
+
+        // A port without a place gets one when it has sent earlier frames; one that never does loses this question.
+        while (!_port.TrySend(_frame.AsSpan(0, length)) && !IsOver(asked, stop))
+            Poll(TimeSpan.FromMilliseconds(1));
+    }
+
+    private void Poll(TimeSpan patience)
+    {
+        if (_station.Poll() == 0 && patience > TimeSpan.Zero)
+            _port.Wait(patience < RunLimits.Nap ? patience : RunLimits.Nap);
+    }
+
+    private void Look(ReadOnlySpan<byte> frame, long timestamp)
+    {
+        if (!_pinger.TryAccept(frame, timestamp, out PingReply reply))
+            return;
+        if (reply.Kind == PingReplyKind.Good)
+        {
+            Nanoseconds.Add((ulong)reply.RoundTrip.TotalNanoseconds);
+            TimeSpan time = reply.RoundTrip;
+            Extremes = (time < Extremes.Shortest ? time : Extremes.Shortest, time > Extremes.Longest ? time : Extremes.Longest);
+        }
+
+        Replied?.Invoke(reply);
+    }
+}

@@ -1,0 +1,18 @@
+using Vfio.Pci;
+
+namespace Vfio.Drivers.Igb;
+
+/// <summary>Device Status (STATUS): offset 0x0008, read-only.</summary>
+/// <param name="Raw">The register.</param>
+/// <remarks>82576 Datasheet, section 8.2.2.</remarks>
+internal readonly record struct IgbStatus(uint Raw)
+{
+    /// <summary>LU, bit 1: the link is up.</summary>
+    internal bool IsLinkUp => Raw.Get(1) && !IsGone;
+
+    /// <summary>GIO Master Enable Status, bit 19: requests on the bus may be under way.</summary>
+    internal bool IsBusMaster => Raw.Get(19);
+
+    /// <summary>All ones: nobody answered.</summary>
+    internal bool IsGone => Raw == uint.MaxValue;
+}

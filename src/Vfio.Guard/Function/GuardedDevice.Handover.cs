@@ -1,0 +1,144 @@
+using Vfio.Native;
+
+namespace Vfio.Guard;
+
+/// <content>The lease goes on in another process.</content>
+internal sealed partial class GuardedDevice
+{
+    public bool CanHandOver => Migration != MigrationFeatures.None;
+
+    public DeviceHandover Suspend()
+    {
+        if (CanHandOver && (MigrationState != MigrationState.Running || _dma.IsLogging))
+            throw new VfioException("handover", Name, Errno.Busy, "its user is migrating it; try again later");
+
+        // Eventfds keep what is signalled from here on for whoever goes on. Outside the turn, which their listeners take.
+        PauseListening();
+        try
+        {
+            _state.IsMemoryShared = true;
+            return new DeviceHandover
+            {
+                State = DeviceState.Save(this),
+                Mappings = _dma.List(),
+                Events = _interrupts.Bound(),
+                Memory = [.. MemoryToShare()],
+                Doorbells = _doorbells.IsValueCreated ? _doorbells.Value.Shown() : [],
+                Unheard = _interrupts.Unheard(),
+            };
+        }
+        catch
+        {
+            ResumeListening();
+            if (CanHandOver)
+                SetMigrationState(MigrationState.Running);
+            throw;
+        }
+        finally
+        {
+            _state.IsMemoryShared = false;
+        }
+    }
+
+    public void TakeOver(DeviceHandover from)
+    {
+        ArgumentNullException.ThrowIfNull(from);
+        PauseListening();
+        foreach (DmaMapping mapping in from.Mappings)
+            MapDma(mapping);
+
+        // Before the state: binding lets a vector go that the state may say is masked.
+        foreach (BoundEvent bound in from.Events)
+            SetInterrupts(InterruptRequest.Bind(bound.Index, bound.Action, bound.Vector, [bound.Event]));
+        try
+        {
+            _state.IsMemoryShared = true;
+            DeviceState.Restore(this, from.State.Span);
+        }
+        finally
+        {
+            _state.IsMemoryShared = false;
+        }
+
+        using Turn.Scope turn = _turn.Take();
+        TakeDoorbells(from.Doorbells);
+        foreach (InterruptIndex kind in from.Unheard)
+            Notify(kind);
+
+        // Last, because nothing may reset the device once it shares memory with who may yet go on with it.
+        foreach (RegionMemory memory in from.Memory)
+            TakeMemory(memory);
+    }
+
+    public void Resume()
+    {
+        SetMigrationState(MigrationState.Running);
+        ResumeListening();
+    }
+
+    public void Depart()
+    {
+        using (Turn.Scope turn = _turn.Take())
+        {
+            if (_isClosed)
+                return;
+            _isClosed = true;
+            _command.StopBusMaster();
+            _interrupts.Dispose();
+            _dma.Clear();
+            if (_doorbells.IsValueCreated)
+                _doorbells.Value.Stop();
+            _function.Depart();
+        }
+
+        if (_doorbells.IsValueCreated)
+            _doorbells.Value.Close();
+    }
+
+    private IEnumerable<RegionMemory> MemoryToShare() =>
+        from area in _state.UserMemory.DistinctBy(area => area.Region)
+        let memory = _state.Layout.Function.GetMemory(area.Region)
+        select new RegionMemory(area.Region, memory.File, memory.FileOffset, memory.Length);
+
+    private void PauseListening()
+    {
+        _interrupts.PauseListening();
+        if (_doorbells.IsValueCreated)
+            _doorbells.Value.Pause();
+    }
+
+    private void ResumeListening()
+    {
+        _interrupts.ResumeListening();
+        if (_doorbells.IsValueCreated)
+            _doorbells.Value.Resume();
+    }
+
+    private void TakeDoorbells(IReadOnlyList<RegionDoorbell> shown)
+    {
+        if (shown.Count == 0)
+            return;
+        _doorbells.Value.Pause();
+        foreach (IGrouping<RegionIndex, Doorbell> known in shown.GroupBy(bell => bell.Region, bell => bell.Bell))
+        {
+            IReadOnlyList<Doorbell> offered = known.Key.IsBar ? _state.Layout.Function.GetDoorbells(known.Key) : [];
+            if (!_doorbells.Value.TryTakeOver(known.Key, offered, [.. known]))
+                throw NotOfThis($"its doorbells in {known.Key}");
+        }
+    }
+
+    private void TakeMemory(in RegionMemory from)
+    {
+        SharedMemory memory = SharedMemory.Share(from.File, from.FileOffset, from.Length, writable: true);
+        if (_state.Layout.Function is not IMigratableFunction function || !function.TryTakeMemory(from.Region, memory))
+        {
+            memory.Dispose();
+            throw NotOfThis($"the memory of {from.Region}");
+        }
+
+        _bars.Refresh(_state.Layout, from.Region);
+    }
+
+    private VfioException NotOfThis(string what) =>
+        new("taking over", Name, Errno.InvalidArgument, $"the device here cannot take {what}");
+}

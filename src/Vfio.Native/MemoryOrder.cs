@@ -1,0 +1,15 @@
+namespace Vfio.Native;
+
+/// <summary>The order in which others see what a thread writes.</summary>
+public static class MemoryOrder
+{
+    /// <summary>Whoever sees what this thread writes next, to memory or to a register, also sees what it wrote before.</summary>
+    public static void WriteBarrier()
+    {
+#if NET10_0_OR_GREATER
+        Volatile.WriteBarrier();
+#else
+        Interlocked.MemoryBarrier();
+#endif
+    }
+}

@@ -1,0 +1,80 @@
+using Vfio.Native;
+
+namespace Vfio.User;
+
+/// <summary>Sends several REGION_READs in one go, and takes their replies as they come.</summary>
+/// <remarks>Guarded by the client's gate.</remarks>
+/// <param name="channel">The connection.</param>
+/// <param name="name">The server's address, for messages.</param>
+internal sealed class MultiReads(ClientChannel channel, string name)
+{
+    /// <summary>How many requests are under way at most: few enough to fit any socket's queue, so that nobody waits to send.</summary>
+    internal const int MostUnderWay = 64;
+
+    private static readonly int MessageBytes = MessageHeader.Length + Blittable.SizeOf<RegionAccess>();
+    private readonly byte[] _messages = new byte[MostUnderWay * MessageBytes];
+
+    /// <summary>Reads them all.</summary>
+    /// <param name="reads">What to read.</param>
+    /// <param name="values">Where it goes; as many.</param>
+    /// <exception cref="VfioException">The server refused one: those before it are there.</exception>
+    internal void Read(ReadOnlySpan<SmallRead> reads, Span<ulong> values)
+    {
+        while (reads.Length > 0)
+        {
+            int count = Math.Min(reads.Length, MostUnderWay);
+            ReadOnce(reads[..count], values[..count]);
+            reads = reads[count..];
+            values = values[count..];
+        }
+    }
+
+    private void ReadOnce(ReadOnlySpan<SmallRead> reads, Span<ulong> values)
+    {
+        ushort first = channel.TakeIds(reads.Length);
+        for (int i = 0; i < reads.Length; i++)
+        {
+            Span<byte> message = _messages.AsSpan(i * MessageBytes, MessageBytes);
+            ushort id = unchecked((ushort)(first + i));
+            Blittable.Write(message, MessageHeader.ForCommand(id, Command.RegionRead, Blittable.SizeOf<RegionAccess>()));
+            Blittable.Write(message[MessageHeader.Length..], AccessOf(reads[i]));
+        }
+
+        (int Index, Errno Errno) refused = (reads.Length, Errno.None);
+        using (channel.Begin(Command.RegionRead, _messages.AsSpan(0, reads.Length * MessageBytes)))
+        {
+            Span<bool> answered = stackalloc bool[MostUnderWay];
+            for (int left = reads.Length; left > 0; left--)
+            {
+                MessageHeader reply = channel.WaitForReply(out ReadOnlySpan<byte> body);
+                int index = unchecked((ushort)(reply.Id - first));
+                if (index >= reads.Length || answered[index] || reply.Command != Command.RegionRead)
+                    throw channel.Break(Errno.Protocol, $"it answered {reply.Command}, id {reply.Id}, which nobody asked");
+                answered[index] = true;
+                if (reply.IsError && index < refused.Index)
+                    refused = (index, ClientChannel.ErrnoOf(reply));
+                else if (!reply.IsError)
+                    values[index] = ValueOf(reads[index], body);
+            }
+        }
+
+        if (refused.Errno != Errno.None)
+        {
+            SmallRead read = reads[refused.Index];
+            throw new VfioException($"read of {read.Region} at 0x{read.Offset:x}", name, refused.Errno);
+        }
+    }
+
+    private ulong ValueOf(in SmallRead read, ReadOnlySpan<byte> body)
+    {
+        int head = Blittable.SizeOf<RegionAccess>();
+        if (body.Length != head + read.Width || Blittable.Read<RegionAccess>(body).Count != (uint)read.Width)
+            throw channel.Break(Errno.Protocol, $"its reply to {Command.RegionRead} of {read.Width} bytes has {body.Length} bytes");
+        ulong value = 0;
+        body[head..].CopyTo(Blittable.AsBytes(ref value));
+        return value;
+    }
+
+    private static RegionAccess AccessOf(in SmallRead read) =>
+        new() { Offset = read.Offset, Region = read.Region.Value, Count = (uint)read.Width };
+}

@@ -1,0 +1,80 @@
+using System.Text;
+using Vfio.Native;
+
+namespace Vfio.User;
+
+/// <summary>Reads what a <see cref="HandoverWriter"/> of another process wrote, and believes nothing of it: what cannot be is
+/// EPROTO.</summary>
+/// <param name="bytes">The values.</param>
+/// <param name="descriptors">The descriptors; owned.</param>
+internal sealed class HandoverReader(byte[] bytes, DescriptorQueue descriptors) : IDisposable
+{
+    private readonly List<FileDescriptor> _lent = [];
+    private int _position;
+
+    internal T Read<T>()
+        where T : unmanaged
+    {
+        if (!Blittable.TryRead(bytes.AsSpan(_position), out T value))
+            throw Broken("a value");
+        _position += Blittable.SizeOf<T>();
+        return value;
+    }
+
+    internal bool ReadBool() => Read<byte>() switch
+    {
+        0 => false,
+        1 => true,
+        _ => throw Broken("a yes or no"),
+    };
+
+    /// <summary>Reads a number from 0 to a limit.</summary>
+    internal int ReadCount(int most)
+    {
+        int count = Read<int>();
+        return count >= 0 && count <= most ? count : throw Broken($"a count of {count}, at most {most} can be");
+    }
+
+    /// <summary>Reads bytes; lent.</summary>
+    internal ReadOnlySpan<byte> ReadBytes(int most)
+    {
+        int count = ReadCount(Math.Min(most, bytes.Length - _position));
+        _position += count;
+        return bytes.AsSpan(_position - count, count);
+    }
+
+    internal string? ReadText() => ReadBool() ? Encoding.UTF8.GetString(ReadBytes(HandoverTalk.MaxTextBytes)) : null;
+
+    /// <summary>Takes a descriptor; the caller owns it.</summary>
+    internal FileDescriptor TakeDescriptor() => descriptors.Take() ?? throw Broken("a descriptor");
+
+    /// <summary>Takes a descriptor that is open as long as this object.</summary>
+    internal FileDescriptor ReadDescriptor()
+    {
+        FileDescriptor descriptor = TakeDescriptor();
+        _lent.Add(descriptor);
+        return descriptor;
+    }
+
+    /// <summary>Takes a descriptor, if there is one; the caller owns it.</summary>
+    internal FileDescriptor? ReadOptional() => ReadBool() ? TakeDescriptor() : null;
+
+    /// <summary>Makes sure that nothing is left.</summary>
+    internal void End()
+    {
+        if (_position != bytes.Length || descriptors.Count != 0)
+            throw Broken("the end");
+    }
+
+    /// <summary>What to throw where something else should be.</summary>
+    internal VfioException Broken(string expected) =>
+        new("taking over", "what the other server gave", Errno.Protocol, $"there is no {expected} at byte {_position} of {bytes.Length}");
+
+    /// <summary>Closes what nobody took.</summary>
+    public void Dispose()
+    {
+        foreach (FileDescriptor descriptor in _lent)
+            descriptor.Dispose();
+        descriptors.Dispose();
+    }
+}

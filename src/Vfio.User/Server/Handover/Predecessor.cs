@@ -1,0 +1,61 @@
+using Vfio.Native;
+
+namespace Vfio.User;
+
+/// <summary>The server that this process goes on in place of.</summary>
+internal sealed class Predecessor : IDisposable
+{
+    private static readonly TimeSpan LongestWait = TimeSpan.FromMinutes(1);
+    private readonly HandoverTalk _talk;
+    private bool _isAnswered;
+
+    private Predecessor(HandoverTalk talk, HandoverReader contents) => (_talk, Contents) = (talk, contents);
+
+    /// <summary>All that it gave. It stands still until <see cref="Accept"/> or <see cref="Refuse"/>.</summary>
+    internal HandoverReader Contents { get; }
+
+    /// <summary>Asks the server that waits at a path.</summary>
+    /// <exception cref="VfioException">Nobody waits there (ECONNREFUSED, ENOENT), another user does (EACCES), it refused (EBUSY), not in
+    /// time (ETIMEDOUT), or it is no such server (EPROTO).</exception>
+    internal static Predecessor Ask(string path)
+    {
+        HandoverTalk talk = new(UnixSocket.Connect(path, LongestWait));
+        try
+        {
+            if (!talk.IsTrusted)
+                throw new VfioException("taking over", path, Errno.AccessDenied, "another user listens there");
+            Deadline deadline = new(LongestWait);
+            talk.TrySend(HandoverKind.Ask, default, [], deadline);
+            return new Predecessor(talk, talk.Receive(HandoverKind.Give, deadline));
+        }
+        catch (VfioException refusal)
+        {
+            talk.Dispose();
+            throw new VfioException("taking over", path, refusal.Errno, refusal.Message);
+        }
+    }
+
+    /// <summary>Goes on in its place from here.</summary>
+    /// <exception cref="VfioException">ETIMEDOUT: it did not wait; nothing of what it gave may be touched any more.</exception>
+    internal void Accept()
+    {
+        _isAnswered = true;
+        if (!_talk.TrySend(HandoverKind.Taken, default, [], new Deadline(TimeSpan.FromSeconds(1))))
+            throw new VfioException("taking over", "the other server", Errno.TimedOut, "it did not wait, and goes on by itself");
+    }
+
+    /// <summary>Says why not, unless it was answered; it goes on.</summary>
+    internal void Refuse(string why)
+    {
+        if (!_isAnswered)
+            _talk.Refuse(why);
+        _isAnswered = true;
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        Contents.Dispose();
+        _talk.Dispose();
+    }
+}

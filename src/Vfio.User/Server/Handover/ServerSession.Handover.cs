@@ -1,0 +1,114 @@
+using Vfio.Native;
+
+namespace Vfio.User;
+
+/// <content>A session goes on in another process; its client notices a pause.</content>
+internal sealed partial class ServerSession
+{
+    private static readonly TimeSpan QuietTimeout = TimeSpan.FromSeconds(1);
+
+    /// <summary>Whether a successor has the session now.</summary>
+    internal bool HasDeparted { get; private set; }
+
+    /// <summary>Goes on with a session of another process; nothing happens before <see cref="Run"/>.</summary>
+    /// <exception cref="VfioException">It cannot; see <see cref="IHandoverDevice.TakeOver"/>.</exception>
+    internal void Restore(HandoverReader from)
+    {
+        _messages = from.Read<long>();
+        _limits = from.Read<SessionLimits>();
+        if (_limits.ServerTransferBytes > _options.MaxDataTransferBytes || _limits.ClientTransferBytes < 0 || _limits.MaxDescriptors < 0)
+        {
+            throw new VfioException(
+                "taking over", "a session", Errno.InvalidArgument, $"its client may send {_limits.ServerTransferBytes} bytes in a message");
+        }
+
+        _channel.Restore(from);
+        if (!from.ReadBool())
+            return;
+        if (from.ReadBool())
+        {
+            _channel.Twin = new TwinChannel(new UnixSocket(from.TakeDescriptor()), _buffers.Twin, _options.DmaTimeout, _channel.Stop);
+            _channel.Twin.Restore(from);
+        }
+
+        OpenDevice(from);
+    }
+
+    /// <summary>The other process has let go: the device runs here from now on.</summary>
+    internal void Resume()
+    {
+        (_device as IHandoverDevice)?.Resume();
+        ServerLog.TookOver(_logger, _device?.Name ?? "no device", _messages);
+    }
+
+    /// <summary>Lets go of a session that was restored and that another process goes on with.</summary>
+    internal void Abandon()
+    {
+        (_device as IHandoverDevice)?.Depart();
+        LetGo();
+    }
+
+    /// <summary>Gives the session to the successor that asks, or says why not. Between two messages; all replies were sent.</summary>
+    /// <returns>Whether it is gone.</returns>
+    private bool TryHandOver(HandoverPoint point)
+    {
+        IHandoverDevice? device = _device as IHandoverDevice;
+        if (_device is not null && device is not { CanHandOver: true })
+        {
+            // The socket goes without it, once the session is over; a client that reconnects finds the successor.
+            ServerLog.StaysBehind(_logger, _device.Name);
+            _channel.Stop("a successor goes on, and the device cannot go along");
+            return false;
+        }
+
+        DeviceHandover? suspended = null;
+        try
+        {
+            suspended = device?.Suspend();
+            HandoverWriter to = point.Begin();
+            to.Write(true);
+            Save(to, suspended);
+            HasDeparted = point.TryGive(to);
+        }
+        catch (VfioException refusal)
+        {
+            point.Refuse(refusal.Message);
+        }
+
+        if (HasDeparted)
+        {
+            device?.Depart();
+            LetGo();
+        }
+        else if (suspended is not null)
+        {
+            device!.Resume();
+        }
+
+        return HasDeparted;
+    }
+
+    private void Save(HandoverWriter to, DeviceHandover? device)
+    {
+        if (!_channel.IsQuiet(QuietTimeout))
+            throw new VfioException("handover", "a session", Errno.Busy, "the device still waits for its client's memory");
+        to.Write(_channel.Descriptor);
+        to.Write(_messages);
+        to.Write(_limits);
+        _channel.Save(to);
+        to.Write(device is not null);
+        if (device is null)
+            return;
+        to.Write(_channel.Twin is not null);
+        _channel.Twin?.Save(to);
+        _dma!.Save(to, device.Mappings);
+        HandedDevice.Write(to, device);
+    }
+
+    private void LetGo()
+    {
+        _channel.LetGo();
+        _dma?.Dispose();
+        _regions?.Dispose();
+    }
+}

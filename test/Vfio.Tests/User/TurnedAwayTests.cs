@@ -1,0 +1,44 @@
+using Microsoft.Extensions.Logging;
+using Vfio.Native;
+using Vfio.User;
+
+namespace Vfio.Tests.User;
+
+/// <summary>What a server's owner reads when a client cannot have the device.</summary>
+public sealed class TurnedAwayTests
+{
+    [Fact]
+    public void The_log_says_why_the_device_could_not_be_opened()
+    {
+        Lines lines = new();
+        using VfioUserServer server = new(
+            () => throw new VfioException("open", "0000:01:00.0", Errno.Busy, "another user has it"), new VfioUserServerOptions { Logger = lines });
+        (UnixSocket ours, UnixSocket theirs) = UnixSocket.CreatePair();
+        Thread session = new(() => server.Serve(theirs, CancellationToken.None));
+        session.Start();
+        using (RawPeer peer = new(ours))
+            Assert.Equal(16u, peer.Ask(1, [(ushort)0, (ushort)1]).Refusal);
+        session.Join();
+        theirs.Dispose();
+        Assert.Equal(
+            ["A client was turned away: the device could not be opened: open on 0000:01:00.0: Device or resource busy (errno 16); another user has it"],
+            lines.Written);
+    }
+
+    /// <summary>Keeps warnings.</summary>
+    private sealed class Lines : ILogger
+    {
+        internal List<string> Written { get; } = [];
+
+        public IDisposable? BeginScope<TState>(TState state)
+            where TState : notnull => null;
+
+        public bool IsEnabled(LogLevel level) => level >= LogLevel.Warning;
+
+        public void Log<TState>(LogLevel level, EventId id, TState state, Exception? exception, Func<TState, Exception?, string> format)
+        {
+            if (IsEnabled(level))
+                Written.Add(format(state, exception));
+        }
+    }
+}
