@@ -67,8 +67,8 @@ public sealed unsafe class UeventSocket : IDisposable
             };
             do
                 count = LibC.recvmsg(Descriptor.Number, &header, LibC.MSG_CMSG_CLOEXEC);
-            while (count < 0 && Marshal.GetLastPInvokeError() == (int)Errno.Interrupted);
-            error = count < 0 ? (Errno)Marshal.GetLastPInvokeError() : Errno.None;
+            while (count < 0 && Marshal.GetLastSystemError() == (int)Errno.Interrupted);
+            error = count < 0 ? (Errno)Marshal.GetLastSystemError() : Errno.None;
             if (count < 0)
                 return -1;
             return IsKernels(sender, control, header.ControlLength) ? (int)count : 0;

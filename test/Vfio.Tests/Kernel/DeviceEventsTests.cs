@@ -1,6 +1,7 @@
 using Vfio.Devices.Edu;
 using Vfio.Guard;
 using Vfio.Kernel;
+using Vfio.Native;
 
 namespace Vfio.Tests.Kernel;
 
@@ -27,6 +28,18 @@ public sealed class DeviceEventsTests
         guard.RequestBack();
         Assert.True(await told.MoveNextAsync());
         Assert.Equal(DeviceEventKind.ReturnRequested, told.Current.Kind);
+    }
+
+    [Fact]
+    public void A_socket_that_heard_nothing_says_EAGAIN()
+    {
+        using UeventSocket socket = new();
+
+        // What the machine says meanwhile is read first.
+        byte[] message = new byte[UeventSocket.MaxBytes];
+        Errno error = Errno.None;
+        Assert.True(SpinWait.SpinUntil(() => socket.Receive(message, out error) < 0, TimeSpan.FromMinutes(1)));
+        Assert.Equal(11, (int)error);
     }
 
     [Fact]
