@@ -3,7 +3,7 @@ using System.Security.Cryptography;
 namespace Vfio.Tests.Guests;
 
 /// <summary>The NVMe driver inside Linux, as an ordinary user, on the kernel's own VFIO behind an emulated IOMMU and on QEMU's own disk: what
-/// it writes is in the disk's file, and what the file holds is what it reads. And its owner wants the disk back.</summary>
+/// it writes is in the disk's file, and what the file holds is what it reads. And the disk is pulled out.</summary>
 public sealed class NvmeOnLinuxTests : IDisposable
 {
     private const string Disk = "0000:01:00.0";
@@ -17,7 +17,7 @@ public sealed class NvmeOnLinuxTests : IDisposable
     private readonly string _folder = Directory.CreateTempSubdirectory("vfio-nvme-").FullName;
 
     [Fact]
-    public void What_a_user_writes_in_the_guest_is_in_the_hosts_file_and_a_disk_that_is_wanted_back_goes()
+    public void What_a_user_writes_in_the_guest_is_in_the_hosts_file_and_a_disk_pulled_out_is_one_line()
     {
         GuestParts.Need();
         byte[] before = RandomNumberGenerator.GetBytes(DiskBytes);
@@ -29,7 +29,7 @@ public sealed class NvmeOnLinuxTests : IDisposable
             "",
             ["-machine", "q35,kernel-irqchip=split", "-device", "intel-iommu,intremap=on,caching-mode=on",
             "-device", "pcie-root-port,id=slot1,chassis=1",
-            "-drive", $"file={image},if=none,id=disk,format=raw", "-device", "nvme,drive=disk,serial=1,bus=slot1",
+            "-drive", $"file={image},if=none,id=disk,format=raw", "-device", "nvme,id=nvme,drive=disk,serial=1,bus=slot1",
             .. GuestMachine.HostFiles]))
         {
             GuestAgent agent = machine.Agent;
@@ -40,6 +40,7 @@ public sealed class NvmeOnLinuxTests : IDisposable
             agent.Do("chmod 666 /dev/iommu");
             AssertWritesAndReads(agent, pattern, SecondAt, before);
             AssertBenchEndsWhenWantedBack(machine);
+            AssertBenchEndsWhenPulledOut(machine);
             Assert.Equal(0, machine.PowerOff());
         }
 
@@ -59,12 +60,23 @@ public sealed class NvmeOnLinuxTests : IDisposable
         Assert.Equal(Convert.ToHexStringLower(SHA256.HashData(before.AsSpan(ReadAt, ReadBytes))), read);
     }
 
+    /// <summary>The slot's button is pressed while reads are under way: the kernel asks for the disk, and lets it go when it has it.</summary>
+    private static void AssertBenchEndsWhenPulledOut(GuestMachine machine)
+    {
+        StartBench(machine);
+        machine.Monitor.Execute("device_del", new { id = "nvme" });
+        Assert.Equal($"vfio: {Disk} wanted back", EndOfBench(machine.Agent));
+        machine.Monitor.WaitForEvent("DEVICE_DELETED");
+        machine.Agent.WaitFor($"test ! -e /sys/bus/pci/devices/{Disk}");
+    }
+
     /// <summary>Its owner asks for it, while reads are under way.</summary>
     private static void AssertBenchEndsWhenWantedBack(GuestMachine machine)
     {
         StartBench(machine);
         Assert.Contains($"{Disk} has the driver nvme", machine.Agent.Do(VfioInGuest.Command($"unbind {Disk} --wait 60")));
         Assert.Equal($"vfio: {Disk} wanted back within 60 s", EndOfBench(machine.Agent));
+        machine.Agent.Do(VfioInGuest.Command($"bind {Disk} --user nobody"));
     }
 
     private static void StartBench(GuestMachine machine)
