@@ -69,7 +69,8 @@ internal static unsafe partial class LibC
     [LibraryImport("libc", SetLastError = true)]
     internal static partial int sigaction(int signal, void* action, void* previous);
 
-    [LibraryImport("libc", SetLastError = true)]
+    // Without errno: whoever waits looks again, whatever ended the wait.
+    [LibraryImport("libc")]
     internal static partial int poll(PollEntry* entries, nuint count, int timeoutMilliseconds);
 
     [LibraryImport("libc", SetLastError = true)]
@@ -107,13 +108,6 @@ internal static unsafe partial class LibC
 
     [LibraryImport("libc", SetLastError = true)]
     internal static partial int getsockopt(int descriptor, int level, int name, void* value, uint* length);
-
-    // Two for every message, and called without the runtime's saving of errno, which costs four calls: ask for it at once.
-    [LibraryImport("libc")]
-    internal static partial nint recvmsg(int descriptor, MessageHeader* message, int flags);
-
-    [LibraryImport("libc")]
-    internal static partial nint send(int descriptor, void* buffer, nuint length, int flags);
 
     [LibraryImport("libc", SetLastError = true)]
     internal static partial nint sendmsg(int descriptor, MessageHeader* message, int flags);

@@ -66,7 +66,7 @@ public sealed unsafe class UeventSocket : IDisposable
                 ControlLength = ControlBytes,
             };
             do
-                count = LibC.recvmsg(Descriptor.Number, &header, LibC.MSG_CMSG_CLOEXEC);
+                count = MessageCalls.Receive(Descriptor.Number, &header, LibC.MSG_CMSG_CLOEXEC);
             while (count < 0 && Marshal.GetLastSystemError() == (int)Errno.Interrupted);
             error = count < 0 ? (Errno)Marshal.GetLastSystemError() : Errno.None;
             if (count < 0)

@@ -112,7 +112,7 @@ public sealed unsafe class UnixSocket : IDisposable
             nint count;
             do
             {
-                count = LibC.recvmsg(_descriptor.Number, &message, LibC.MSG_CMSG_CLOEXEC | (wait ? 0 : LibC.MSG_DONTWAIT));
+                count = MessageCalls.Receive(_descriptor.Number, &message, LibC.MSG_CMSG_CLOEXEC | (wait ? 0 : LibC.MSG_DONTWAIT));
             }
             while (count < 0 && Marshal.GetLastSystemError() == (int)Errno.Interrupted);
             error = count < 0 ? (Errno)Marshal.GetLastSystemError() : Errno.None;
@@ -136,7 +136,7 @@ public sealed unsafe class UnixSocket : IDisposable
             nint count;
             do
             {
-                count = LibC.send(_descriptor.Number, first, (nuint)bytes.Length, LibC.MSG_NOSIGNAL | (wait ? 0 : LibC.MSG_DONTWAIT));
+                count = MessageCalls.Send(_descriptor.Number, first, bytes.Length, LibC.MSG_NOSIGNAL | (wait ? 0 : LibC.MSG_DONTWAIT));
             }
             while (count < 0 && Marshal.GetLastSystemError() == (int)Errno.Interrupted);
             error = count < 0 ? (Errno)Marshal.GetLastSystemError() : Errno.None;

@@ -106,12 +106,17 @@ public sealed partial class DmaTable
     /// <summary>Removes every mapping.</summary>
     public void Clear()
     {
-        _gate.EnterWrite();
-        DmaChunks old = _chunks;
-        _chunks = new DmaChunks();
+        DmaChunks? old = null;
+        _gate.EnterAsWriter();
+        if (_chunks.Count > 0)
+        {
+            _gate.ShutReadersOut();
+            (old, _chunks) = (_chunks, new DmaChunks());
+        }
+
         _gate.ExitWrite();
         _ownerAccesses.WaitOutside(0, ulong.MaxValue);
-        old.ReleaseAll();
+        old?.ReleaseAll();
     }
 
     /// <summary>Reads memory as the device.</summary>

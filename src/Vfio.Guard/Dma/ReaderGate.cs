@@ -53,7 +53,16 @@ internal sealed class ReaderGate
     /// <summary>Enters as the only one; returns when no reader is left.</summary>
     internal void EnterWrite()
     {
-        _writer.Enter();
+        EnterAsWriter();
+        ShutReadersOut();
+    }
+
+    /// <summary>Enters as the only writer, while readers still come and go.</summary>
+    internal void EnterAsWriter() => _writer.Enter();
+
+    /// <summary>Called by the writer: returns when no reader is left.</summary>
+    internal void ShutReadersOut()
+    {
         _isShut = true;
         Interlocked.MemoryBarrierProcessWide();
         for (int i = 0; i < Lanes; i++)
@@ -64,6 +73,7 @@ internal sealed class ReaderGate
         }
     }
 
+    /// <summary>Leaves as writer, and lets readers in again.</summary>
     internal void ExitWrite()
     {
         _isShut = false;

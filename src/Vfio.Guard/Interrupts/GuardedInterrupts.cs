@@ -225,12 +225,10 @@ internal sealed partial class GuardedInterrupts : IDisposable
             bool isHeld = false;
             lock (_gate)
             {
-                if (!_ready.TryDequeue(out (int Kind, int Vector) next))
-                {
-                    _hasReady = false;
+                bool hasNext = _ready.TryDequeue(out (int Kind, int Vector) next);
+                _hasReady = _ready.Count > 0;
+                if (!hasNext)
                     return;
-                }
-
                 ref InterruptVector vector = ref _kinds[next.Kind][next.Vector];
                 vector.IsQueued = false;
                 trigger = vector.Trigger;
