@@ -101,7 +101,7 @@ END {
         rough = 0
         for (i = 1; i <= servers; i++) {
             v = best(row, list[i], 0)
-            cell[row, i] = v == "" ? "fails" : show(field[row], v)
+            cell[row, i] = v != "" ? show(field[row], v) : place[row] == "client" && list[i] != "ours" ? "" : "fails"
             ratio = i == 1 ? "" : best(row, list[i], 1)
             cell[row, "ratio" i] = ratio == "" ? "" : sprintf(ratio < 0.1 ? "%.3f" : "%.2f", ratio)
         }

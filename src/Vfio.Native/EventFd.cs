@@ -8,6 +8,9 @@ public sealed class EventFd : IDisposable
 {
     private const string EventFdLink = "anon_inode:[eventfd]";
     private readonly bool _mayBlock;
+    private int _begun;
+    private int _ended;
+    private (int Begun, int Ended) _lastLook;
     private int _disposed;
 
     private EventFd(FileDescriptor descriptor, bool mayBlock)
@@ -16,6 +19,8 @@ public sealed class EventFd : IDisposable
         descriptor.DangerousAddRef(ref held);
         Descriptor = descriptor;
         _mayBlock = mayBlock;
+        if (mayBlock)
+            StuckSignals.Watch(this);
     }
 
     /// <summary>The descriptor, to be passed to a device; open for as long as this object is.</summary>
@@ -46,13 +51,32 @@ public sealed class EventFd : IDisposable
         return flags < 0 ? null : new EventFd(descriptor, mayBlock: (flags & LibC.O_NONBLOCK) == 0);
     }
 
-    /// <summary>Adds one to the counter and wakes who waits. Never blocks: a full counter stays full.</summary>
+    /// <summary>Adds one to the counter and wakes who waits. A full counter stays full, and ends no more than a moment of this
+    /// thread's time.</summary>
     public void Signal()
     {
         // The giver chose whether writes block and may have filled the counter; its flags are not ours to change,
         // because they are shared with it.
-        if (!_mayBlock || Poll.IsReady(Descriptor, forWriting: true))
-            Write(1);
+        if (!_mayBlock)
+        {
+            Add(1);
+        }
+        else if (!StuckSignals.AskFirst || Poll.IsReady(Descriptor, forWriting: true))
+        {
+            // It may have been filled since it was asked.
+            Interlocked.Increment(ref _begun);
+            Add(1);
+            Interlocked.Increment(ref _ended);
+        }
+    }
+
+    /// <summary>Whether a signal is under way that was so the last time already; for one thread at a time.</summary>
+    internal bool IsStuck()
+    {
+        (int Begun, int Ended) now = (Volatile.Read(ref _begun), Volatile.Read(ref _ended));
+        bool isStuck = now == _lastLook && now.Begun != now.Ended;
+        _lastLook = now;
+        return isStuck;
     }
 
     /// <summary>Takes the counter and sets it to zero.</summary>
@@ -82,11 +106,15 @@ public sealed class EventFd : IDisposable
     /// <inheritdoc/>
     public void Dispose()
     {
-        if (Interlocked.Exchange(ref _disposed, 1) == 0)
-            Descriptor.DangerousRelease();
+        if (Interlocked.Exchange(ref _disposed, 1) != 0)
+            return;
+        if (_mayBlock)
+            StuckSignals.Forget(this);
+        Descriptor.DangerousRelease();
     }
 
-    private unsafe void Write(ulong amount) => _ = LibC.write(Descriptor.Number, &amount, sizeof(ulong));
+    /// <summary>Adds to the counter; blocks while that would fill it over, where the descriptor does.</summary>
+    internal unsafe void Add(ulong amount) => _ = LibC.write(Descriptor.Number, &amount, sizeof(ulong));
 
     private unsafe ulong Read()
     {
