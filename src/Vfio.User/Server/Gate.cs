@@ -51,8 +51,12 @@ internal sealed class Gate
     /// <summary>Wakes all that sleep; called inside.</summary>
     internal void WakeAll()
     {
-        if (_sleepers == 0)
-            return;
+        if (_sleepers > 0)
+            Rouse();
+    }
+
+    private void Rouse()
+    {
         lock (_bed)
             Monitor.PulseAll(_bed);
     }

@@ -96,23 +96,31 @@ internal sealed partial class ServerSession
         while (!_channel.IsStopped && _channel.TryTake(out MessageHeader header, out ReadOnlySpan<byte> body, out int position))
         {
             int count = _channel.Claim(position, _descriptors, out bool lost);
-            try
-            {
-                Answer(header, body, _descriptors.AsSpan(0, count), lost);
-            }
-            finally
-            {
-                for (int i = 0; i < count; i++)
-                {
-                    _descriptors[i]!.Dispose();
-                    _descriptors[i] = null;
-                }
-            }
+            if (count == 0)
+                Answer(header, body, default, lost);
+            else
+                AnswerWithDescriptors(header, body, count, lost);
         }
 
         _channel.Flush();
         if (_counter.Enabled)
             _counter.Add(_messages - before);
+    }
+
+    private void AnswerWithDescriptors(in MessageHeader header, ReadOnlySpan<byte> body, int count, bool lost)
+    {
+        try
+        {
+            Answer(header, body, _descriptors.AsSpan(0, count), lost);
+        }
+        finally
+        {
+            for (int i = 0; i < count; i++)
+            {
+                _descriptors[i]!.Dispose();
+                _descriptors[i] = null;
+            }
+        }
     }
 
     private void CountRefusal(Command command, Errno error)

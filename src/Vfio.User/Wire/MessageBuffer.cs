@@ -223,8 +223,12 @@ internal sealed class MessageBuffer : IDisposable
             return;
         }
 
-        if (_bytes.Length - _end >= _maxMessageBytes)
-            return;
+        if (_bytes.Length - _end < _maxMessageBytes)
+            MoveToFront();
+    }
+
+    private void MoveToFront()
+    {
         _bytes.AsSpan(_taken, _end - _taken).CopyTo(_bytes);
         for (int i = 0; i < _held.Count; i++)
             _held[i] = _held[i] with { Owner = _held[i].Owner - _taken };
