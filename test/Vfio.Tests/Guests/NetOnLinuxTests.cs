@@ -30,17 +30,16 @@ public sealed class NetOnLinuxTests : IDisposable
         Lend(Physical);
         RaiseCard(PeerMac);
 
-        Start(Physical, "echo --address 192.0.2.7/24", "echo");
-        Agent.WaitFor("grep -q 'Ctrl-C ends it' /run/echo");
+        StartEcho(Physical, "192.0.2.7");
         Assert.Contains("20 packets received, 0% packet loss", Agent.Do("ping -c 20 -i 0.05 -s 1472 192.0.2.7"));
         Assert.Equal("sent to port 7", Agent.Do(
             "chroot /host bash -c \"exec 3<>/dev/udp/192.0.2.7/7; echo -n 'sent to port 7' >&3; timeout 10 head -c 14 <&3\"").Trim());
         string sums = StopEcho();
-        Assert.Matches("answered, ICMP echo +20\\b", sums);
+        Assert.Matches("answered, ICMP echo +2[0-9]\\b", sums);
         Assert.Matches("answered, UDP echo +1\\b", sums);
         Assert.DoesNotContain("wrong checksum", sums);
 
-        string ping = Agent.Do(Vfio(Physical, "ping 192.0.2.1 --address 192.0.2.7/24 --count 20 --interval 0.01"));
+        string ping = Agent.Do(Vfio(Physical, "ping 192.0.2.1 --address 192.0.2.7/24 --count 20 --interval 0.01 --timeout 10"));
         Assert.Contains($"192.0.2.1 is at {PeerMac}", ping);
         Assert.Contains("20 packets transmitted, 20 received, 0% packet loss", ping);
 
@@ -62,14 +61,13 @@ public sealed class NetOnLinuxTests : IDisposable
         Agent.WaitFor($"test -e /sys/bus/pci/devices/{Virtual}");
         Lend(Virtual);
 
-        string ping = Agent.Do(Vfio(Virtual, "ping 192.0.2.1 --address 192.0.2.7/24 --count 20 --interval 0.01"));
+        string ping = Agent.Do(Vfio(Virtual, "ping 192.0.2.1 --address 192.0.2.7/24 --count 20 --interval 0.01 --timeout 10"));
         Assert.Contains($"192.0.2.1 is at {PhysicalMac}", ping);
         Assert.Contains("20 packets transmitted, 20 received, 0% packet loss", ping);
 
-        Start(Virtual, "echo --address 192.0.2.8/24", "echo");
-        Agent.WaitFor("grep -q 'Ctrl-C ends it' /run/echo");
+        StartEcho(Virtual, "192.0.2.8");
         Assert.Contains("20 packets received, 0% packet loss", Agent.Do("ping -c 20 -i 0.05 192.0.2.8"));
-        Assert.Matches("answered, ICMP echo +20\\b", StopEcho());
+        Assert.Matches("answered, ICMP echo +2[0-9]\\b", StopEcho());
         Assert.Equal(0, _machine!.PowerOff());
     }
 
@@ -88,6 +86,14 @@ public sealed class NetOnLinuxTests : IDisposable
         $"card=$(basename $(dirname $(grep -l {mac} /sys/class/net/*/address))) && ip addr add 192.0.2.1/24 dev $card && ip link set $card up");
 
     private void Start(string function, string words, string name) => Agent.Do($"({Vfio(function, words)}) > /run/{name} 2>&1 &");
+
+    /// <summary>Starts to answer; the first answer takes as long as code takes to be compiled, for which Linux does not wait.</summary>
+    private void StartEcho(string function, string address)
+    {
+        Start(function, $"echo --address {address}/24", "echo");
+        Agent.WaitFor("grep -q 'Ctrl-C ends it' /run/echo");
+        Agent.WaitFor($"ping -c 1 -W 5 {address} >/dev/null");
+    }
 
     private string StopEcho()
     {
