@@ -15,15 +15,19 @@ internal sealed class LatencyHistogram
     /// <summary>The time of all runs together, in nanoseconds.</summary>
     internal ulong Total { get; private set; }
 
+    /// <summary>The longest run, exactly, in nanoseconds.</summary>
+    internal ulong Longest { get; private set; }
+
     /// <summary>Adds a run.</summary>
     internal void Add(ulong nanoseconds)
     {
         _counts[PlaceOf(nanoseconds)]++;
         Count++;
         Total += nanoseconds;
+        Longest = Math.Max(Longest, nanoseconds);
     }
 
-    /// <summary>The time, in nanoseconds, that a part of the runs did not exceed.</summary>
+    /// <summary>The time, in nanoseconds, that a part of the runs did not exceed; 0 when there are none.</summary>
     /// <param name="part">0 to 1: 0.5 for the median.</param>
     internal double Percentile(double part)
     {
@@ -31,7 +35,7 @@ internal sealed class LatencyHistogram
         int place = 0;
         for (long seen = _counts[0]; seen < wanted && place < _counts.Length - 1; seen += _counts[place])
             place++;
-        return TimeOf(place);
+        return Math.Min(TimeOf(place), Longest);
     }
 
     /// <summary>How the runs spread between two times, in columns of equal width on a logarithmic scale.</summary>

@@ -2,7 +2,6 @@ using System.CommandLine;
 using System.Diagnostics;
 using System.Reflection;
 using Microsoft.Win32.SafeHandles;
-using Vfio.Cli.Nvme;
 using Vfio.Cli.Output;
 using Vfio.Cli.Verbs;
 using Vfio.Drivers.Ethernet;

@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.Globalization;
+using Vfio.Cli.Bench;
 using Vfio.Cli.Output;
 using Vfio.Cli.Verbs;
 using Vfio.Drivers.Nvme;
@@ -10,7 +11,7 @@ namespace Vfio.Cli.Nvme;
 internal static class BenchCommand
 {
     private static readonly (string Name, double Share)[] Percentiles =
-        [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p99.9", 0.999), ("max", 1)];
+        [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p99.9", 0.999)];
 
     internal static Command Create(Argument<string> address)
     {
@@ -65,7 +66,8 @@ internal static class BenchCommand
                 writer.WriteNumber("cpuMicrosecondsPerRead", cpu);
                 writer.WriteStartObject("latencyNanoseconds");
                 foreach ((string name, double share) in Percentiles)
-                    writer.WriteNumber(name, times.Percentile(share));
+                    writer.WriteNumber(name, (long)times.Percentile(share));
+                writer.WriteNumber("max", times.Longest);
                 writer.WriteEndObject();
                 writer.WriteEndObject();
             });
@@ -77,7 +79,8 @@ internal static class BenchCommand
             $"{depth} in flight, {(interrupts ? "by interrupt" : "polled")}");
         output.WriteLine($"{Number(rate)} reads/s, {Number(rate * RandomReads.ReadBytes / 1e6)} MB/s, {Number(cpu)} us of CPU time a read");
         output.WriteLine("latency in us: " +
-            string.Join(", ", Percentiles.Select(one => $"{one.Name} {Number(times.Percentile(one.Share) / 1e3)}")));
+            string.Join(", ", Percentiles.Select(one => $"{one.Name} {Number(times.Percentile(one.Share) / 1e3)}")) +
+            $", max {Number(times.Longest / 1e3)}");
     }
 
     private static string Number(double value) => value.ToString("0.0", CultureInfo.InvariantCulture);

@@ -1,4 +1,6 @@
 using System.Diagnostics;
+using Vfio.Cli.Bench;
+using Vfio.Cli.Output;
 using Vfio.Drivers.Nvme;
 
 namespace Vfio.Cli.Nvme;
@@ -73,7 +75,7 @@ internal sealed class RandomReads : IDisposable
                 if (!one.Status.IsSuccess)
                     throw new VfioException($"read of {ReadBytes} bytes", _disk.ToString(), one.Status.Errno, one.Status.ToString());
                 int slot = (int)one.Tag;
-                Nanoseconds.Add((long)((now - _started[slot]) * (1e9 / Stopwatch.Frequency)));
+                Nanoseconds.Add((ulong)((now - _started[slot]) * (1e9 / Stopwatch.Frequency)));
                 if (now < end)
                     Start(slot, now);
             }

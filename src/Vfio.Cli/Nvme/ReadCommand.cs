@@ -1,4 +1,5 @@
 using System.CommandLine;
+using Vfio.Cli.Output;
 using Vfio.Cli.Verbs;
 using Vfio.Drivers.Nvme;
 

@@ -1,4 +1,4 @@
-namespace Vfio.Cli.Nvme;
+namespace Vfio.Cli.Output;
 
 /// <summary>One line on the terminal that tells how far something is; nothing where errors go to a file.</summary>
 internal sealed class Progress(string what, long total) : IDisposable
