@@ -17,6 +17,13 @@ internal static class Advice
         _ => null,
     };
 
+    internal static Func<Errno, string?> Mediated(string path) => errno => errno switch
+    {
+        Errno.AccessDenied or Errno.OperationNotPermitted => $"it belongs to somebody else; run 'chown NAME {path}' as root",
+        Errno.Busy => "another program has it open",
+        _ => null,
+    };
+
     internal static string? Pasid(Errno errno) => errno switch
     {
         Errno.InvalidArgument or Errno.NoSuchOperation or Errno.NotSupported =>

@@ -92,7 +92,9 @@ internal sealed class DmaLogging
         byte[] bits = new byte[DirtyBitmap.LengthOf(PieceBytes, LeastPageBytes)];
         for (ulong first = start & ~(LeastPageBytes - 1); first <= last;)
         {
-            ulong end = Math.Min(first + (PieceBytes - 1) is ulong piece && piece >= first ? piece : ulong.MaxValue, last | (LeastPageBytes - 1));
+            ulong end = last | (LeastPageBytes - 1);
+            if (end - first >= PieceBytes)
+                end = first + (PieceBytes - 1);
             Array.Clear(bits);
             Ask(first, end, LeastPageBytes, bits);
             _rest.Mark(first, LeastPageBytes, bits);

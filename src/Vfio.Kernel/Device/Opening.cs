@@ -22,10 +22,10 @@ internal sealed class Opening
     internal Opening(Guid mediated, KernelDeviceOptions options)
     {
         _options = options;
-        _sysfs = new SysfsFolder(Path.Combine(options.Sysfs, "bus/mdev/devices", mediated.ToString()), mediated.ToString());
+        _sysfs = new SysfsFolder(Path.Combine(options.Sysfs, "bus/mdev/devices", mediated.ToString()), $"mdev:{mediated}");
         if (!Directory.Exists(_sysfs.FullPath))
         {
-            throw new VfioException("open", $"mdev:{mediated}", Errno.NoDevice,
+            throw new VfioException("open", Name, Errno.NoDevice,
                 "root makes one by writing its UUID to /sys/class/mdev_bus/PARENT/mdev_supported_types/TYPE/create");
         }
     }
@@ -59,7 +59,7 @@ internal sealed class Opening
             throw new VfioException("open", Name, Errno.NoDevice, why);
         }
 
-        DeviceFile file = new(KernelFile.Open(PathOf(node), Advice.Node(Name)), Name);
+        DeviceFile file = new(KernelFile.Open(PathOf(node), AdviceFor(PathOf(node))), Name);
         IommufdSpace? space = null;
         try
         {
@@ -97,10 +97,11 @@ internal sealed class Opening
             throw new VfioException("open", Name, Errno.NoDevice, "it is in no IOMMU group; turn the IOMMU on (intel_iommu=on or amd_iommu=on)");
         if (!IsLent)
             throw new VfioException("open", Name, Errno.NoDevice, NotLent);
+
         // The kernel gives the group of a mediated device, which has no IOMMU of its own, the name of one without protection.
         bool isTranslated = _function is not { IsUntranslated: true };
         string path = PathOf(isTranslated ? number : $"noiommu-{number}");
-        GroupFile group = new(KernelFile.Open(path, Advice.Node(Name)), path);
+        GroupFile group = new(KernelFile.Open(path, AdviceFor(path)), path);
         TypeOneSpace? space = null;
         DeviceFile? file = null;
         try
@@ -109,7 +110,7 @@ internal sealed class Opening
                 throw new VfioException("open", Name, Errno.OperationNotPermitted, NotViable);
             space = _options.Space as TypeOneSpace ?? new TypeOneSpace();
             space.Take(group, isTranslated);
-            file = group.GetDevice(Name);
+            file = group.GetDevice(Path.GetFileName(_sysfs.FullPath), Name);
             space.Admit(file);
             return new KernelDevice(file, group, space, ownsSpace: _options.Space is null);
         }
@@ -122,6 +123,8 @@ internal sealed class Opening
             throw;
         }
     }
+
+    private Func<Errno, string?> AdviceFor(string path) => _function is null ? Advice.Mediated(path) : Advice.Node(Name);
 
     private string NotLent => _sysfs.Driver is { } driver
         ? $"the driver {driver} has it; run 'vfio bind {Name}'"
