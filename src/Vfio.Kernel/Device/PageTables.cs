@@ -106,9 +106,9 @@ internal sealed class PageTables(IommuFile iommu, uint addressSpace)
         {
             iommu.Destroy(id);
         }
-        catch (VfioException refusal) when (refusal.Errno == Errno.Busy)
+        catch (VfioException)
         {
-            // A device is in it still: it goes with the last descriptor of the file.
+            // A device is in it still: it goes with the device, or with the last descriptor of the file.
         }
     }
 

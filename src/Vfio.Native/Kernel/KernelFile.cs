@@ -8,6 +8,8 @@ namespace Vfio.Native;
 /// <param name="name">Its name, for messages.</param>
 internal abstract unsafe class KernelFile(FileDescriptor descriptor, string name) : IDisposable
 {
+    private const int PatienceMilliseconds = 2000;
+
     /// <summary>The open file.</summary>
     internal FileDescriptor Descriptor { get; } = descriptor;
 
@@ -30,15 +32,29 @@ internal abstract unsafe class KernelFile(FileDescriptor descriptor, string name
     /// <summary>Whether this process may open a file for reading and writing.</summary>
     internal static bool MayOpen(string path) => LibC.access(path, LibC.R_OK | LibC.W_OK) == 0;
 
-    /// <summary>Asks, again as long as a signal comes first.</summary>
+    /// <summary>Asks, again when a signal comes first, and for a while when somebody else has the function's lock.</summary>
+    /// <remarks>To open and to reset a function the kernel only tries its lock, and answers EAGAIN. Who wakes the function, or writes to
+    /// it in sysfs, has it for milliseconds; who removes it may wait for this process, which is why patience ends.</remarks>
     /// <returns>What the kernel returned; -1 with the errno set when it refused.</returns>
     private protected int TryCall(KernelRequest request, void* argument)
     {
-        int result;
-        do
-            result = LibC.ioctl(Descriptor.Number, (nuint)request, argument);
-        while (result < 0 && Marshal.GetLastPInvokeError() == (int)Errno.Interrupted);
-        return result;
+        long begin = Environment.TickCount64;
+        while (true)
+        {
+            int result = LibC.ioctl(Descriptor.Number, (nuint)request, argument);
+            if (result >= 0)
+                return result;
+            switch ((Errno)Marshal.GetLastPInvokeError())
+            {
+                case Errno.Interrupted:
+                    break;
+                case Errno.TryAgain when Environment.TickCount64 - begin < PatienceMilliseconds:
+                    Thread.Sleep(1);
+                    break;
+                default:
+                    return result;
+            }
+        }
     }
 
     /// <summary>Asks.</summary>

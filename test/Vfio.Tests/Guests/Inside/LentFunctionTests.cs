@@ -131,6 +131,18 @@ public sealed class LentFunctionTests
         Assert.Equal(0x00460000u, registers.Read32(Configuration));
     }
 
+    [Theory(Explicit = true)]
+    [MemberData(nameof(Doors))]
+    public void A_function_whose_lock_others_hold_is_waited_for(KernelDoor door)
+    {
+        // Beside this program, root never stops writing to the function's files in sysfs.
+        for (int i = 0; i < 30; i++)
+        {
+            using KernelDevice device = Open(Second, door);
+            device.Reset();
+        }
+    }
+
     [Fact(Explicit = true)]
     public void An_ordinary_user_sees_the_first_64_bytes_of_config_space()
     {
