@@ -73,7 +73,7 @@ internal sealed class DmaLogging
             ulong last = Math.Min(range.Last.Value | (pageBytes - 1), top);
             if (first > last)
                 continue;
-            if (whole.Count > 0 && first - 1 <= whole[^1].Last.Value)
+            if (whole.Count > 0 && first <= whole[^1].Last.Value + 1)
             {
                 first = whole[^1].Start.Value;
                 last = Math.Max(last, whole[^1].Last.Value);

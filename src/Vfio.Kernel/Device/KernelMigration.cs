@@ -89,7 +89,7 @@ internal sealed class KernelMigration : IDisposable
             {
                 int count = _data.Write(source);
                 if (count <= 0)
-                    throw VfioException.FromLastError(Operation, _file.Name, "it does not take that as the state of such a device; reset it");
+                    throw VfioException.FromLastError(Operation, _file.Name, "it does not take that as its state; reset it");
                 source = source[count..];
             }
         }

@@ -24,8 +24,8 @@ internal sealed class PageTables(IommuFile iommu, uint addressSpace)
     internal void Attach(DeviceFile device, uint? pasid, bool isTracking)
     {
         uint flags = FlagsFor(device.IommufdNumber);
-        bool isIn = flags != 0
-            && (_tables.Any(table => table.Flags == flags && TryAttach(device, table.Id, pasid)) || TryAttachNew(device, pasid, flags, isTracking));
+        bool isIn = flags != 0 && (_tables.Any(table => table.Flags == flags && TryAttach(device, table.Id, pasid))
+            || TryAttachNew(device, pasid, flags, isTracking));
         if (!isIn)
             device.AttachIommufd(addressSpace, pasid);
         if (!isIn || (flags & DirtyTracking) == 0)

@@ -34,7 +34,8 @@ public sealed class TypeOneSpace : DmaSpace
     /// could have written.</remarks>
     public override bool TracksDirtyPages => _dirtyPageBytes != 0;
 
-    internal override string NoDirtyPagesAdvice => "neither the device nor its container keeps a record of what it writes; the kernel is older than 5.8";
+    internal override string NoDirtyPagesAdvice =>
+        "neither the device nor its container keeps a record of what it writes; there is no IOMMU, or the kernel is older than 5.8";
 
     private protected override ulong DirtyPageBytes => _dirtyPageBytes;
 
@@ -63,9 +64,10 @@ public sealed class TypeOneSpace : DmaSpace
             return IovaRange.Default;
         byte[] info = _container.GetInfo();
         uint first = Blittable.Read<vfio_iommu_type1_info>(info).cap_offset;
-        if (Blittable.TryRead(InfoBuffer.FindCapability(info, first, MigrationCapability), out vfio_iommu_type1_info_cap_migration migration))
+        ReadOnlySpan<byte> found = InfoBuffer.FindCapability(info, first, MigrationCapability);
+        if (Blittable.TryRead(found, out vfio_iommu_type1_info_cap_migration migration))
             _dirtyPageBytes = migration.pgsize_bitmap & (~migration.pgsize_bitmap + 1);
-        ReadOnlySpan<byte> found = InfoBuffer.FindCapability(info, first, RangeCapability);
+        found = InfoBuffer.FindCapability(info, first, RangeCapability);
         if (!Blittable.TryRead(found, out vfio_iommu_type1_info_cap_iova_range head))
             return IovaRange.Default;
         found = found[Blittable.SizeOf<vfio_iommu_type1_info_cap_iova_range>()..];
