@@ -36,8 +36,8 @@ public sealed class IommufdSpace : DmaSpace
         : this((beside ?? throw new ArgumentNullException(nameof(beside)))._iommu.Descriptor.Duplicate()) => Context = beside.Context;
 
     /// <inheritdoc/>
-    /// <remarks>Where the IOMMU's hardware does (VT-d 3.0 with first-level dirty bits or second-stage ones, AMD with HDSup, SMMUv3 with
-    /// HTTU), since Linux 6.7.</remarks>
+    /// <remarks>Where the IOMMU's hardware sets dirty bits (VT-d with SSADS, AMD's with HDSup, SMMUv3 with HTTU) and its driver says so,
+    /// since Linux 6.7.</remarks>
     public override bool TracksDirtyPages => _tables.TrackAll;
 
     internal override string NoDirtyPagesAdvice => "neither the device nor its IOMMU keeps a record of what it writes; "
