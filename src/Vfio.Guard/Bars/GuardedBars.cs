@@ -12,18 +12,14 @@ internal sealed class GuardedBars
     private readonly IPciFunction _function;
     private readonly VirtualMsixTable? _table;
     private readonly RegionInfo[] _infos;
-    private readonly BarRange _tablePart;
-    private readonly BarRange _pendingPart;
+    private readonly MsixRanges _ranges;
 
     internal GuardedBars(FunctionLayout layout, GuardedInterrupts interrupts)
     {
         _function = layout.Function;
         _table = layout.MsixTable is { } msix ? new VirtualMsixTable(msix, interrupts) : null;
         _infos = layout.Bars;
-        if (layout.MsixTable is not { } parts)
-            return;
-        _tablePart = new BarRange((uint)parts.Bar, parts.TableOffset, parts.TableOffset + parts.TableLength);
-        _pendingPart = new BarRange((uint)parts.PendingBar, parts.PendingOffset, parts.PendingOffset + parts.PendingLength);
+        _ranges = new MsixRanges(layout.MsixTable);
     }
 
     /// <summary>What the user is told of each BAR and the ROM, by index.</summary>
@@ -45,7 +41,7 @@ internal sealed class GuardedBars
 
     internal void Read(RegionIndex region, ulong offset, Span<byte> destination)
     {
-        if (!MeetsTable(region, offset, destination.Length))
+        if (!_ranges.Meet(region, offset, destination.Length))
         {
             _function.ReadRegion(region, offset, destination);
             return;
@@ -68,7 +64,7 @@ internal sealed class GuardedBars
 
     internal void Write(RegionIndex region, ulong offset, ReadOnlySpan<byte> source)
     {
-        if (!MeetsTable(region, offset, source.Length))
+        if (!_ranges.Meet(region, offset, source.Length))
         {
             _function.WriteRegion(region, offset, source);
             return;
@@ -118,7 +114,4 @@ internal sealed class GuardedBars
             MappableAreas = isAll ? [] : areas,
         };
     }
-
-    private bool MeetsTable(RegionIndex region, ulong offset, int length) =>
-        _table is not null && (_tablePart.Meets(region, offset, length) || _pendingPart.Meets(region, offset, length));
 }

@@ -1,3 +1,5 @@
+using System.Runtime.CompilerServices;
+
 namespace Vfio.Guard;
 
 /// <summary>The Command register: decoding is the user's to switch for itself, INTx disable masks its interrupt, and bus
@@ -16,6 +18,7 @@ internal sealed class CommandRegister(
     internal override IEnumerable<int> Offsets => [Offset];
 
     /// <summary>Whether a BAR, or the ROM, answers.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal bool Decodes(RegionIndex region) =>
         layout.IsIo(region) ? shadow.ReadBit(Offset, IoBit) : layout.IsVirtual || shadow.ReadBit(Offset, MemoryBit);
 

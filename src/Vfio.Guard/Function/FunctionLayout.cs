@@ -7,6 +7,9 @@ internal sealed class FunctionLayout
 {
     private const ushort PowerManagementId = 0x01, MsiId = 0x05, ExpressId = 0x10, AdvancedFeaturesId = 0x13;
 
+    // A bit for each BAR.
+    private readonly uint _ioBars;
+
     internal FunctionLayout(IPciFunction function)
     {
         Function = function;
@@ -23,6 +26,8 @@ internal sealed class FunctionLayout
         AdvancedFeatures = OffsetOf(AdvancedFeaturesId);
         Msix = OffsetOf(MsixPlace.CapabilityId);
         MsixTable = FindMsixTable();
+        for (int bar = 0; bar < 6; bar++)
+            _ioBars |= (Space.Read32(0x10 + (4 * bar)) & 1) << bar;
         Bars = GuardedBars.Describe(this);
         VirtualOffsets = [.. Enumerable.Range(0, Rules.Length / 4).Select(i => 4 * i).Where(HasVirtualBits)];
     }
@@ -78,7 +83,7 @@ internal sealed class FunctionLayout
         PowerManagement != 0 && (Space.Read16(PowerManagement + 4) & 8) == 0 && Function.ResetMethods.Contains(ResetMethod.PowerManagement);
 
     /// <summary>Whether the type bits of a BAR say I/O.</summary>
-    internal bool IsIo(RegionIndex region) => region.IsBar && (Space.Read32(0x10 + (4 * (int)region.Value)) & 1) != 0;
+    internal bool IsIo(RegionIndex region) => region.IsBar && (_ioBars >> (int)region.Value & 1) != 0;
 
     /// <summary>Whether a BAR is the lower half of one of 64 bits.</summary>
     internal bool IsWide(int bar) => (Space.Read32(0x10 + (4 * bar)) & 7) == 4;

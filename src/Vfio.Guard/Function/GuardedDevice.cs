@@ -373,6 +373,7 @@ internal sealed partial class GuardedDevice : IHandoverDevice, IDirtyTracker, IR
 
     private void CheckOpen() => ObjectDisposedException.ThrowIf(_isClosed, this);
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private void Check(string verb, RegionIndex region, ulong offset, int count)
     {
         CheckOpen();
@@ -383,6 +384,7 @@ internal sealed partial class GuardedDevice : IHandoverDevice, IDirtyTracker, IR
             ThrowDecodeOff(verb, region, offset);
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private ulong LengthOf(RegionIndex region) => region.Value <= RegionIndex.Rom.Value ? _bars.GetLength(region)
         : region == RegionIndex.Config ? (ulong)_config.Length : 0;
 

@@ -1,13 +1,17 @@
+using Vfio.Native;
+
 namespace Vfio.Guard;
 
 /// <summary>The function is called by one thread at a time: the one whose turn it is.</summary>
-/// <remarks>Interrupts that a turn causes are signalled when it has ended, so that whoever they wake does not run into it.</remarks>
+/// <remarks>Interrupts that come during a turn, from whichever thread, are signalled when it has ended, so that whoever they wake does not
+/// run into it. Not re-entrant.</remarks>
 internal sealed class Turn
 {
-    private readonly Lock _lock = new();
+    private readonly Gate _gate = new();
     private Action? _afterwards;
 
-    internal bool IsMine => _lock.IsHeldByCurrentThread;
+    /// <summary>Whether it is somebody's turn: what is ready now is signalled after it.</summary>
+    internal bool IsTaken => _gate.IsTaken;
 
     /// <summary>Sets what is done after each turn, outside of it.</summary>
     internal void SetAfterwards(Action? afterwards) => _afterwards = afterwards;
@@ -15,14 +19,14 @@ internal sealed class Turn
     /// <summary>Waits for the turn; it ends when the result is disposed.</summary>
     internal Scope Take()
     {
-        _lock.Enter();
+        _gate.Take();
         return new Scope(this);
     }
 
     private void End()
     {
         Action? afterwards = _afterwards;
-        _lock.Exit();
+        _gate.Leave();
         afterwards?.Invoke();
     }
 

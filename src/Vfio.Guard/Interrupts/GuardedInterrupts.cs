@@ -4,7 +4,7 @@ namespace Vfio.Guard;
 
 /// <summary>The interrupts of one lease: which eventfd each vector signals, which vectors are held back, and what is pending.</summary>
 /// <remarks>
-/// <para>Any thread may use it. Eventfds are signalled when no lock is held: those that fire in the function's turn, after it.</para>
+/// <para>Any thread may use it. Eventfds are signalled when no lock is held: those that fire while the function's turn is taken, after it.</para>
 /// <para>INTx is a level: when it fires it is masked until somebody unmasks it, and fires again if the pin is still asserted.
 /// A message that comes while its vector is held back is pending, and is signalled when the vector is let go. What the lender has to
 /// say (ERR, REQ) waits for an eventfd.</para>
@@ -370,7 +370,12 @@ internal sealed partial class GuardedInterrupts : IDisposable
 
     private void FlushUnlessInTurn()
     {
-        if (_hasReady && !_turn.IsMine)
+        if (!_hasReady)
+            return;
+
+        // Whoever has the turn gives it back before it looks at what is ready; here it is the other way round, so one of both sees it.
+        Interlocked.MemoryBarrier();
+        if (!_turn.IsTaken)
             Flush();
     }
 

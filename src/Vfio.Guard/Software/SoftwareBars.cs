@@ -13,6 +13,8 @@ internal sealed class SoftwareBars(FunctionDescription description, SoftwareConf
     private readonly bool[] _taken = new bool[7];
     private readonly List<Doorbell>[] _doorbells = [[], [], [], [], [], []];
 
+    private MsixRanges _ranges;
+
     internal void Add(int number, BarContent content, BarType type)
     {
         ArgumentNullException.ThrowIfNull(content);
@@ -65,6 +67,7 @@ internal sealed class SoftwareBars(FunctionDescription description, SoftwareConf
     {
         if (interrupts.Table is { } table)
             AddTableBars(table.Description);
+        _ranges = new MsixRanges(interrupts.Table?.Description);
         ulong low = 0xc000_0000;
         ulong high = 0x38_0000_0000;
         ulong ports = 0xc000;
@@ -98,7 +101,7 @@ internal sealed class SoftwareBars(FunctionDescription description, SoftwareConf
     internal void Read(RegionIndex region, ulong offset, Span<byte> destination)
     {
         BarContent content = Find(region);
-        if (interrupts.Table is not { } table)
+        if (!_ranges.Meet(region, offset, destination.Length) || interrupts.Table is not { } table)
         {
             content.Read(offset, destination);
             return;
@@ -124,7 +127,7 @@ internal sealed class SoftwareBars(FunctionDescription description, SoftwareConf
         BarContent content = Find(region);
         if (region.Value == RomNumber)
             return;
-        if (interrupts.Table is not { } table)
+        if (!_ranges.Meet(region, offset, source.Length) || interrupts.Table is not { } table)
         {
             content.Write(offset, source);
             return;

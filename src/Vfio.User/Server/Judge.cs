@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using Vfio.Native;
 
 namespace Vfio.User;
@@ -41,6 +42,7 @@ internal static class Judge
             : Errno.InvalidArgument;
 
     /// <summary>REGION_READ: a range inside a region that can be read.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal static Errno RegionRead(ReadOnlySpan<byte> body, ReadOnlySpan<RegionInfo> regions, int maxTransferBytes, out RegionAccess access) =>
         Blittable.TryRead(body, out access) ? Access(access, regions, maxTransferBytes, RegionFlags.Read) : Errno.InvalidArgument;
 
@@ -138,6 +140,7 @@ internal static class Judge
         return right ? Errno.None : Errno.InvalidArgument;
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static Errno Access(in RegionAccess access, ReadOnlySpan<RegionInfo> regions, int maxTransferBytes, RegionFlags direction)
     {
         if (access.Region >= (uint)regions.Length || access.Count > (uint)maxTransferBytes)

@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using Vfio.Native;
 
 namespace Vfio.User;
@@ -30,10 +31,18 @@ internal sealed class ReplyBuffer
     internal (SharedMemory Memory, ulong Offset, int Length)? Tail { get; set; }
 
     /// <summary>Whether descriptors or memory go with the last reply.</summary>
-    internal bool HasCompany => Descriptors is not null || Tail is not null;
+    internal bool HasCompany
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        get => Descriptors is not null || Tail is not null;
+    }
 
     /// <summary>Whether the last reply must be sent before another is opened.</summary>
-    internal bool IsUrgent => HasCompany || _closed - _sent >= EnoughBytes;
+    internal bool IsUrgent
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        get => HasCompany || _closed - _sent >= EnoughBytes;
+    }
 
     /// <summary>Forgets everything, for the next connection.</summary>
     internal void Clear()
@@ -44,6 +53,7 @@ internal sealed class ReplyBuffer
     }
 
     /// <summary>All that waited was sent.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal void Sent()
     {
         _sent = _closed;
@@ -52,6 +62,7 @@ internal sealed class ReplyBuffer
     }
 
     /// <summary>Starts a reply; the header's place is kept.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal void Open()
     {
         if (_sent == _closed)
@@ -60,6 +71,7 @@ internal sealed class ReplyBuffer
     }
 
     /// <summary>Adds bytes to the open reply, for the caller to fill.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal Span<byte> Append(int count)
     {
         Span<byte> place = _bytes.AsSpan(_end, count);
@@ -71,12 +83,14 @@ internal sealed class ReplyBuffer
     internal void TakeBack(int count) => _end -= count;
 
     /// <summary>Adds a struct to the open reply.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal void Append<T>(in T value)
         where T : unmanaged => Blittable.Write(Append(Blittable.SizeOf<T>()), value);
 
     /// <summary>Ends the open reply.</summary>
     /// <param name="request">What it answers.</param>
     /// <param name="error">Why the request failed, which drops what was appended; or <see cref="Errno.None"/>.</param>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal void Close(in MessageHeader request, Errno error)
     {
         if (error != Errno.None)

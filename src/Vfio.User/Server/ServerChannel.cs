@@ -82,7 +82,7 @@ internal sealed partial class ServerChannel
             Deadline next = Deadline.Earlier(deadline, _messageEnd);
             if (_receiving)
             {
-                _gate.Sleep(next);
+                _gate.Sleep(next.Left);
             }
             else
             {
@@ -176,7 +176,7 @@ internal sealed partial class ServerChannel
         using (_gate.Enter())
         {
             while (_receiving || _transfers > 0)
-                _gate.Sleep(Deadline.Never);
+                _gate.Sleep(Timeout.InfiniteTimeSpan);
         }
 
         Twin?.Dispose();
@@ -205,7 +205,7 @@ internal sealed partial class ServerChannel
 
             if (deadline.HasPassed)
                 return Errno.TimedOut;
-            _gate.Sleep(deadline);
+            _gate.Sleep(deadline.Left);
         }
     }
 
@@ -239,13 +239,13 @@ internal sealed partial class ServerChannel
             if (deadline.HasPassed)
                 return Errno.TimedOut;
             if (_receiving)
-                _gate.Sleep(deadline);
+                _gate.Sleep(deadline.Left);
             else if (_in.HasRoom)
                 Receive(deadline, handover: null);
             else if (isOwner)
                 return Errno.NoBuffers;
             else
-                _gate.Sleep(deadline);
+                _gate.Sleep(deadline.Left);
         }
 
         return Errno.None;
@@ -370,9 +370,11 @@ internal sealed partial class ServerChannel
         }
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private void NoteMessageEnd() =>
         _messageEnd = !_in.IsMidMessage ? Deadline.Never : _messageEnd.IsNever ? new Deadline(_options.MessageTimeout) : _messageEnd;
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private void Scan()
     {
         while (_in.TryScan(out MessageHeader header, out ReadOnlySpan<byte> body))

@@ -158,6 +158,7 @@ internal sealed partial class ServerSession
         }
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private void SendReply(in MessageHeader header, Errno error, ReplyBuffer reply)
     {
         if (error == Errno.None && reply.Descriptors is FileDescriptor[] descriptors)
@@ -193,6 +194,7 @@ internal sealed partial class ServerSession
         }
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private Errno Execute(Command command, ReadOnlySpan<byte> body, ReadOnlySpan<FileDescriptor?> descriptors, ReplyBuffer reply)
     {
         switch (command)

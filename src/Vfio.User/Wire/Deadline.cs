@@ -1,3 +1,5 @@
+using System.Runtime.CompilerServices;
+
 namespace Vfio.User;
 
 /// <summary>A moment by which something must have happened, or never.</summary>
@@ -6,6 +8,7 @@ internal readonly struct Deadline
     private readonly long _tick;
 
     /// <summary>The moment after a time; never for <see cref="Timeout.InfiniteTimeSpan"/>.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal Deadline(TimeSpan timeout) =>
         _tick = timeout < TimeSpan.Zero ? long.MaxValue : Environment.TickCount64 + (long)Math.Ceiling(timeout.TotalMilliseconds);
 

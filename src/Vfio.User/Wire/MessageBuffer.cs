@@ -96,11 +96,17 @@ internal sealed class MessageBuffer : IDisposable
     /// <summary>Takes in what <see cref="ReceiveBytes"/> brought.</summary>
     /// <param name="count">How many bytes, above 0.</param>
     /// <param name="error">What came with them: <see cref="Errno.TooManyOpenFiles"/> when descriptors were lost.</param>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal void Accept(int count, Errno error)
     {
         _end += count;
-        if (_arrived.Count == 0 && error == Errno.None)
-            return;
+        if (_arrived.Count > 0 || error != Errno.None)
+            Hold(error);
+    }
+
+    /// <summary>Gives the descriptors that arrived to their message.</summary>
+    private void Hold(Errno error)
+    {
         int owner = LastStart();
         while (_arrived.Take() is FileDescriptor descriptor)
             _held.Add(new HeldDescriptor(owner, descriptor));
@@ -112,6 +118,7 @@ internal sealed class MessageBuffer : IDisposable
 
     /// <summary>Finds the next whole message that was not seen yet.</summary>
     /// <returns>False when there is none, or the stream is broken.</returns>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal bool TryScan(out MessageHeader header, out ReadOnlySpan<byte> body)
     {
         body = default;
@@ -168,6 +175,7 @@ internal sealed class MessageBuffer : IDisposable
     /// <param name="body">What follows the header; stays valid until <see cref="Compact"/>.</param>
     /// <param name="position">Names the message for <see cref="Claim"/>.</param>
     /// <returns>False when all up to the limit are handed out.</returns>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal bool TryTake(int limit, out MessageHeader header, out ReadOnlySpan<byte> body, out int position)
     {
         position = _taken;
@@ -214,6 +222,7 @@ internal sealed class MessageBuffer : IDisposable
     }
 
     /// <summary>Makes room: what was handed out is gone.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal void Compact()
     {
         if (_taken == _end)

@@ -22,7 +22,7 @@ internal sealed partial class ServerChannel
         Deadline deadline = new(timeout);
         using Gate.Scope inside = _gate.Enter();
         while ((_receiving || _transfers > 0) && !deadline.HasPassed)
-            _gate.Sleep(deadline);
+            _gate.Sleep(deadline.Left);
         return !_receiving && _transfers == 0;
     }
 

@@ -1,6 +1,7 @@
-using Vfio.User;
+using System.Diagnostics;
+using Vfio.Native;
 
-namespace Vfio.Tests.User;
+namespace Vfio.Tests.Native;
 
 public sealed class GateTests
 {
@@ -37,7 +38,7 @@ public sealed class GateTests
             {
                 using Gate.Scope inside = gate.Enter();
                 while (ball % 2 != side)
-                    gate.Sleep(Deadline.Never);
+                    gate.Sleep(Timeout.InfiniteTimeSpan);
                 ball++;
                 gate.WakeAll();
             }
@@ -49,8 +50,9 @@ public sealed class GateTests
     {
         Gate gate = new();
         using Gate.Scope inside = gate.Enter();
-        Deadline moment = new(TimeSpan.FromMilliseconds(5));
-        while (!moment.HasPassed)
+        TimeSpan moment = TimeSpan.FromMilliseconds(5);
+        long begin = Stopwatch.GetTimestamp();
+        while (Stopwatch.GetElapsedTime(begin) < moment)
             gate.Sleep(moment);
     }
 }

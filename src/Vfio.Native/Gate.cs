@@ -1,9 +1,9 @@
-namespace Vfio.User;
+namespace Vfio.Native;
 
 /// <summary>A lock, and a place to sleep until another thread changes what it guards.</summary>
-/// <remarks>Free, it is taken and left by one atomic operation each, without a call into the runtime: a session does that three times a
-/// message. Not re-entrant.</remarks>
-internal sealed class Gate
+/// <remarks>Free, it is taken and left by one atomic operation each, without a call into the runtime: a session does that four times a
+/// message. Not re-entrant: who is inside and enters again waits for ever.</remarks>
+public sealed class Gate
 {
     private const int Free = 0, Taken = 1, Wanted = 2;
 
@@ -12,36 +12,40 @@ internal sealed class Gate
     private int _state;
     private int _sleepers;
 
+    /// <summary>Whether somebody is inside.</summary>
+    public bool IsTaken => Volatile.Read(ref _state) != Free;
+
     /// <summary>Enters; the result leaves when it is disposed.</summary>
-    internal Scope Enter()
+    public Scope Enter()
     {
         Take();
         return new Scope(this);
     }
 
     /// <summary>Enters until <see cref="Leave"/>.</summary>
-    internal void Take()
+    public void Take()
     {
         if (Interlocked.CompareExchange(ref _state, Taken, Free) != Free)
             TakeLater();
     }
 
     /// <summary>Leaves.</summary>
-    internal void Leave()
+    public void Leave()
     {
         if (Interlocked.Exchange(ref _state, Free) == Wanted)
             LetIn();
     }
 
     /// <summary>Leaves, sleeps until <see cref="WakeAll"/> or a moment, and enters again.</summary>
-    internal void Sleep(Deadline deadline)
+    /// <param name="atMost">The moment, from now; infinite for none.</param>
+    public void Sleep(TimeSpan atMost)
     {
         lock (_bed)
         {
             // Whoever enters now sees a sleeper, and cannot wake it before it sleeps.
             _sleepers++;
             Leave();
-            Monitor.Wait(_bed, deadline.Left);
+            Monitor.Wait(_bed, atMost);
         }
 
         Take();
@@ -49,7 +53,7 @@ internal sealed class Gate
     }
 
     /// <summary>Wakes all that sleep; called inside.</summary>
-    internal void WakeAll()
+    public void WakeAll()
     {
         if (_sleepers > 0)
             Rouse();
@@ -77,8 +81,14 @@ internal sealed class Gate
             Monitor.Pulse(_entrance);
     }
 
-    internal readonly ref struct Scope(Gate gate)
+    /// <summary>A stay inside, which ends when it is disposed.</summary>
+    public readonly ref struct Scope
     {
-        public void Dispose() => gate.Leave();
+        private readonly Gate _gate;
+
+        internal Scope(Gate gate) => _gate = gate;
+
+        /// <summary>Leaves.</summary>
+        public void Dispose() => _gate.Leave();
     }
 }
