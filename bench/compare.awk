@@ -55,6 +55,7 @@ function best(row, server, isRatio,    list, n, r) {
 function line(row,    i, text) {
     text = sprintf("%-26s %-19s", cell[row, "name"], cell[row, "place"])
     for (i = 1; i <= servers; i++) text = text sprintf(" %12s", cell[row, i])
+    if (hasFloor) text = text sprintf(" %12s", cell[row, "floor"])
     for (i = 2; i <= servers; i++) text = text sprintf(" %10s", cell[row, "ratio" i])
     print text sprintf(" %8s  %s", cell[row, "most"], cell[row, "met"])
 }
@@ -65,6 +66,7 @@ file == 1 {
     split($0, part, "|")
     rows++
     name[rows] = part[1]; place[rows] = part[2]; most[rows] = part[3]; field[rows] = part[4]; result[rows] = part[5]; command[rows] = part[6]
+    times[rows] = split(part[7], bare, "/") > 1 ? bare[2] : 1
     next
 }
 
@@ -75,6 +77,11 @@ value("round") + 0 > 0 {
     limit = 80 * value("seconds") > 15 ? 80 * value("seconds") : 15
     isClean = lost + 0 <= limit
     if (!isClean) disturbed++
+    if (server == "floor") {
+        hasFloor = 1
+        keep(tag, server, round, value(field[tag]) / times[tag], isClean)
+        next
+    }
     if (bench == "rss") before[tag, server, round] = value("rss_kb")
     for (row = tag; row <= rows && place[row] == place[tag] && command[row] == command[tag]; row++) {
         if (result[row] == "dma_map+dma_unmap" && (bench == "dma_map" || bench == "dma_unmap")) {
@@ -94,10 +101,12 @@ value("round") + 0 > 0 {
 END {
     servers = split(names, list, ",")
     first = list[1]
-    cell["head", "name"] = "what"; cell["head", "place"] = "placement"; cell["head", "most"] = "at most"
+    cell["head", "name"] = "what"; cell["head", "place"] = "placement"; cell["head", "most"] = "at most"; cell["head", "floor"] = "floor"
     for (i = 1; i <= servers; i++) { cell["head", i] = list[i]; cell["head", "ratio" i] = "/ " first }
     line("head")
     for (row = 1; row <= rows; row++) {
+        v = best(row, "floor", 0)
+        cell[row, "floor"] = v == "" ? "" : show(field[row], v)
         rough = 0
         for (i = 1; i <= servers; i++) {
             v = best(row, list[i], 0)

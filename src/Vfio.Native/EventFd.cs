@@ -87,7 +87,8 @@ public sealed class EventFd : IDisposable
     /// <param name="timeout">How long; <see cref="Timeout.InfiniteTimeSpan"/> for ever.</param>
     /// <returns>False when the time ran out first.</returns>
     /// <remarks>Two system calls, one to sleep and one to drain; one when it only asks. A read that sleeps would be one, but needs a
-    /// descriptor that blocks, and then whoever signals it would have to ask first whether it may.</remarks>
+    /// descriptor that blocks, and then whoever signals it would have to ask first whether it may. <see cref="EventSleep"/> takes one,
+    /// and leaves the counter alone.</remarks>
     public bool Wait(TimeSpan timeout)
     {
         if (timeout == TimeSpan.Zero)

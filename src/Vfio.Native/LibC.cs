@@ -17,7 +17,8 @@ internal static unsafe partial class LibC
     internal const int MSG_CTRUNC = 8, MSG_DONTWAIT = 0x40, MSG_NOSIGNAL = 0x4000, MSG_CMSG_CLOEXEC = 0x40000000;
     internal const int SHUT_RDWR = 2, SO_PEERCRED = 17, SO_RCVTIMEO = 20, SO_SNDTIMEO = 21, SO_ACCEPTCONN = 30;
     internal const int EPOLL_CLOEXEC = 0x80000, EPOLL_CTL_ADD = 1, EPOLL_CTL_DEL = 2, EPOLL_CTL_MOD = 3;
-    internal const uint EPOLLIN = 1, EPOLLONESHOT = 0x40000000;
+    internal const uint EPOLLIN = 1, EPOLLONESHOT = 1u << 30, EPOLLET = 1u << 31;
+    internal const int CLOCK_MONOTONIC = 1, TFD_CLOEXEC = 0x80000, TFD_NONBLOCK = 0x800;
     internal const short POLLIN = 1, POLLOUT = 4, POLLERR = 8, POLLHUP = 16;
     internal const uint S_IFMT = 0xf000, S_IFREG = 0x8000, S_IFSOCK = 0xc000;
 
@@ -62,6 +63,12 @@ internal static unsafe partial class LibC
 
     [LibraryImport("libc", SetLastError = true)]
     internal static partial int eventfd(uint initial, int flags);
+
+    [LibraryImport("libc", SetLastError = true)]
+    internal static partial int timerfd_create(int clock, int flags);
+
+    [LibraryImport("libc", SetLastError = true)]
+    internal static partial int timerfd_settime(int descriptor, int flags, TimerSetting* setting, TimerSetting* previous);
 
     [LibraryImport("libc", SetLastError = true)]
     internal static partial void* mmap(void* address, nuint length, int protection, int flags, int descriptor, long offset);
@@ -151,6 +158,20 @@ internal static unsafe partial class LibC
         internal int Descriptor;
         internal short Events;
         internal short Returned;
+    }
+
+    /// <summary><c>struct timespec</c>.</summary>
+    internal struct TimerTime
+    {
+        internal long Seconds;
+        internal long Nanoseconds;
+    }
+
+    /// <summary><c>struct itimerspec</c>.</summary>
+    internal struct TimerSetting
+    {
+        internal TimerTime Interval;
+        internal TimerTime First;
     }
 
     /// <summary><c>struct iovec</c>.</summary>

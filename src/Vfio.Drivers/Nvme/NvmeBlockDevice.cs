@@ -100,40 +100,25 @@ public sealed class NvmeBlockDevice : IDisposable
     private void Move(byte opcode, long offset, int length, Span<byte> destination, ReadOnlySpan<byte> source)
     {
         CheckRange(offset, length);
-        NvmeChain chain = default;
-        int started = 0;
-        int finished = 0;
+        NvmeTransfer transfer = new(_operations, opcode, offset, length, _commandBytes);
         try
         {
-            while (finished < length)
+            while (!transfer.IsDone)
             {
-                while (started < length && (chain.IsEmpty ? _operations.TakeWhenFree() : _operations.TryTake()) is { } operation)
-                {
-                    int count = Math.Min(_commandBytes, length - started);
-                    chain.Add(operation);
-                    if (opcode == NvmeOpcode.Write)
-                        operation.Buffer.Write(operation.BufferOffset, source.Slice(started, count));
-                    _operations.Start(operation, opcode, offset + started, count);
-                    started += count;
-                }
-
+                while (transfer.HasMore && (transfer.IsIdle ? _operations.TakeWhenFree() : _operations.TryTake()) is { } operation)
+                    transfer.Start(operation, source);
                 _operations.RingDoorbell();
-                NvmeOperation first = chain.First;
-                _operations.Wait(first);
-                first.ThrowIfFailed(Namespace.Controller.Name);
-                if (opcode == NvmeOpcode.Read)
-                    first.Buffer.Read(first.BufferOffset, destination.Slice(finished, first.Bytes));
-                finished += first.Bytes;
-                _operations.Return(chain.RemoveFirst());
+                _operations.Wait(transfer.First);
+                transfer.Finish(destination, Namespace.Controller.Name);
             }
         }
         finally
         {
             // After an error the others are still under way, in buffers that the next call would use.
-            while (!chain.IsEmpty)
+            while (!transfer.IsIdle)
             {
-                _operations.Wait(chain.First);
-                _operations.Return(chain.RemoveFirst());
+                _operations.Wait(transfer.First);
+                transfer.Return();
             }
         }
     }
@@ -143,45 +128,30 @@ public sealed class NvmeBlockDevice : IDisposable
         byte opcode, long offset, int length, Memory<byte> destination, ReadOnlyMemory<byte> source, CancellationToken cancellationToken)
     {
         CheckRange(offset, length);
-        NvmeChain chain = default;
-        int started = 0;
-        int finished = 0;
+        NvmeTransfer transfer = new(_operations, opcode, offset, length, _commandBytes);
         try
         {
-            while (finished < length)
+            while (!transfer.IsDone)
             {
                 cancellationToken.ThrowIfCancellationRequested();
-                while (started < length)
+                while (transfer.HasMore
+                    && (transfer.IsIdle ? await _operations.TakeAsync(cancellationToken).ConfigureAwait(false) : _operations.TryTake())
+                        is { } operation)
                 {
-                    NvmeOperation? operation = chain.IsEmpty
-                        ? await _operations.TakeAsync(cancellationToken).ConfigureAwait(false)
-                        : _operations.TryTake();
-                    if (operation is null)
-                        break;
-                    int count = Math.Min(_commandBytes, length - started);
-                    chain.Add(operation);
-                    if (opcode == NvmeOpcode.Write)
-                        operation.Buffer.Write(operation.BufferOffset, source.Span.Slice(started, count));
-                    _operations.Start(operation, opcode, offset + started, count);
-                    started += count;
+                    transfer.Start(operation, source.Span);
                 }
 
                 _operations.RingDoorbell();
-                NvmeOperation first = chain.First;
-                await _operations.WaitAsync(first).ConfigureAwait(false);
-                first.ThrowIfFailed(Namespace.Controller.Name);
-                if (opcode == NvmeOpcode.Read)
-                    first.Buffer.Read(first.BufferOffset, destination.Span.Slice(finished, first.Bytes));
-                finished += first.Bytes;
-                _operations.Return(chain.RemoveFirst());
+                await _operations.WaitAsync(transfer.First).ConfigureAwait(false);
+                transfer.Finish(destination.Span, Namespace.Controller.Name);
             }
         }
         finally
         {
-            while (!chain.IsEmpty)
+            while (!transfer.IsIdle)
             {
-                await _operations.WaitAsync(chain.First).ConfigureAwait(false);
-                _operations.Return(chain.RemoveFirst());
+                await _operations.WaitAsync(transfer.First).ConfigureAwait(false);
+                transfer.Return();
             }
         }
     }

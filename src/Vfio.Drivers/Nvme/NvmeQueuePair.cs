@@ -1,3 +1,5 @@
+using Vfio.Native;
+
 namespace Vfio.Drivers.Nvme;
 
 /// <summary>A submission queue and its completion queue for reads, writes and flushes: many commands in flight, no allocation.</summary>
@@ -16,6 +18,7 @@ public sealed class NvmeQueuePair : IDisposable
     private readonly NvmeRing _ring;
     private readonly NvmePrpLists _lists;
     private readonly ulong[] _tags;
+    private EventSleep? _sleep;
     private bool _disposed;
 
     internal NvmeQueuePair(NvmeController controller, int id, NvmeRing ring, NvmePrpLists lists, Interrupt? interrupt)
@@ -38,6 +41,7 @@ public sealed class NvmeQueuePair : IDisposable
     public int InFlight => _ring.InFlight;
 
     /// <summary>What fires when commands are over; lent. Null when it has to be polled.</summary>
+    /// <remarks><see cref="Wait"/> does not take what fired from it: who waits for it too finds that it has.</remarks>
     public Interrupt? Interrupt { get; }
 
     /// <summary>Puts a read into the queue.</summary>
@@ -114,15 +118,9 @@ public sealed class NvmeQueuePair : IDisposable
         while (count == 0)
         {
             if (Interrupt is null)
-            {
                 patience.Spin();
-            }
-            else
-            {
-                Interrupt.Wait(TimeSpan.FromMilliseconds(NvmePatience.LookEveryMilliseconds));
+            else if (!Sleep(Interrupt))
                 patience.Look();
-            }
-
             count = Poll(completed);
         }
 
@@ -136,8 +134,18 @@ public sealed class NvmeQueuePair : IDisposable
             return;
         _disposed = true;
         _controller.Release(this);
+        _sleep?.Dispose();
         _lists.Dispose();
         _ring.Dispose();
+    }
+
+    /// <returns>False when it is time to look whether the controller is there.</returns>
+    private bool Sleep(Interrupt interrupt)
+    {
+        _sleep ??= new EventSleep(interrupt.Event, TimeSpan.FromMilliseconds(NvmePatience.LookEveryMilliseconds));
+        bool fired = _sleep.Sleep();
+        ObjectDisposedException.ThrowIf(interrupt.IsDisposed, interrupt);
+        return fired;
     }
 
     private bool TryPut(byte opcode, NvmeNamespace target, long block, int blocks, DmaBuffer buffer, long offset, ulong tag)

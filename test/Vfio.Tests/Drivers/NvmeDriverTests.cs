@@ -92,12 +92,14 @@ public abstract class NvmeDriverTests
         });
     }
 
-    [Fact]
-    public void Many_commands_go_with_one_doorbell_and_come_back_with_their_tags()
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void Many_commands_go_with_one_doorbell_and_come_back_with_their_tags(bool interrupts)
     {
         using NvmeController controller = new(Open());
         NvmeNamespace disk = controller.FindNamespace(1);
-        using NvmeQueuePair queue = controller.CreateQueuePair(depth: 32);
+        using NvmeQueuePair queue = controller.CreateQueuePair(depth: 32, interrupts);
         using DmaBuffer buffer = controller.Device.AllocateDma(32 * 512);
         byte[] sent = RandomNumberGenerator.GetBytes(32 * 512);
         buffer.Write(0, sent);
