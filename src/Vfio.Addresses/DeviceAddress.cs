@@ -6,6 +6,7 @@ namespace Vfio;
 /// <summary>The address of a device, as every verb and every program takes it.</summary>
 /// <remarks>
 /// <para><c>0000:01:00.0</c> or <c>pci:0000:01:00.0</c>: a function of this machine.</para>
+/// <para><c>mdev:83b8f4f2-509f-382f-3c1e-e6bfe0fa1001</c>: a mediated device of this machine.</para>
 /// <para><c>unix:/run/x.sock</c>: a vfio-user server. <c>unix:/run/x.sock?reconnect=5s</c> waits that long for one that went away;
 /// <c>ms</c>, <c>s</c> and <c>min</c> are units.</para>
 /// <para><c>model:edu</c>, <c>model:NAME?option=value&amp;option=value</c>: a guarded model in this process.</para>
@@ -24,6 +25,9 @@ public sealed record DeviceAddress
 
     /// <summary>With <see cref="AddressScheme.Pci"/>: where the function is.</summary>
     public PciAddress Function { get; private init; }
+
+    /// <summary>With <see cref="AddressScheme.Mediated"/>: its UUID.</summary>
+    public Guid Uuid { get; private init; }
 
     /// <summary>With <see cref="AddressScheme.Unix"/>: the socket's file. With <see cref="AddressScheme.Model"/>: the model's
     /// name.</summary>
@@ -44,11 +48,13 @@ public sealed record DeviceAddress
             return Unix(text);
         if (text.StartsWith("model:", StringComparison.Ordinal) && text.Length > 6)
             return Model(text);
+        if (text.StartsWith("mdev:", StringComparison.Ordinal) && Guid.TryParseExact(text[5..], "D", out Guid uuid))
+            return new DeviceAddress(AddressScheme.Mediated, $"mdev:{uuid}") { Uuid = uuid };
         string function = text.StartsWith("pci:", StringComparison.Ordinal) ? text[4..] : text;
         return PciAddress.TryParse(function, out PciAddress address)
             ? new DeviceAddress(AddressScheme.Pci, address.ToString()) { Function = address }
             : throw new VfioException(
-                "address", text, Errno.InvalidArgument, "write 0000:01:00.0, unix:/run/x.sock or model:edu");
+                "address", text, Errno.InvalidArgument, "write 0000:01:00.0, unix:/run/x.sock, model:edu or mdev:UUID");
     }
 
     /// <summary>The address.</summary>
@@ -119,4 +125,7 @@ public enum AddressScheme
 
     /// <summary>A guarded model in this process.</summary>
     Model,
+
+    /// <summary>A mediated device of this machine.</summary>
+    Mediated,
 }

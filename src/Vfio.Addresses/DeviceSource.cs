@@ -32,6 +32,8 @@ public sealed class DeviceSource : IDisposable
             case AddressScheme.Model:
                 GuardedFunction guard = ModelCatalog.Lend(parsed.Place, parsed.Options);
                 return new DeviceSource(parsed, guard.Open) { Guard = guard };
+            case AddressScheme.Mediated:
+                return new DeviceSource(parsed, () => KernelDevice.OpenMediated(parsed.Uuid));
             default:
                 return new DeviceSource(parsed, () => KernelDevice.Open(parsed.Function));
         }

@@ -9,78 +9,73 @@ namespace Vfio.Kernel;
 public sealed class KernelFunction
 {
     private const int BarCount = 6;
-    private readonly string _folder;
+    private readonly SysfsFolder _sysfs;
 
     internal KernelFunction(string folder, PciAddress address)
     {
-        _folder = folder;
+        _sysfs = new SysfsFolder(folder, address.ToString());
         Address = address;
     }
 
     /// <summary>Where it is.</summary>
     public PciAddress Address { get; }
 
+    /// <summary>Its folder.</summary>
+    internal SysfsFolder Sysfs => _sysfs;
+
     /// <summary>Vendor ID; of a virtual function too, whose config space has none.</summary>
-    public ushort VendorId => Text("vendor") is { } text ? (ushort)Hex(text) : ReadConfig().VendorId;
+    public ushort VendorId => _sysfs.Text("vendor") is { } text ? (ushort)Hex(text) : ReadConfig().VendorId;
 
     /// <summary>Device ID; of a virtual function too, whose config space has none.</summary>
-    public ushort DeviceId => Text("device") is { } text ? (ushort)Hex(text) : ReadConfig().DeviceId;
+    public ushort DeviceId => _sysfs.Text("device") is { } text ? (ushort)Hex(text) : ReadConfig().DeviceId;
 
     /// <summary>Its config space, as much as this user may read: 64 bytes for an ordinary user, all of it for root.</summary>
-    public ConfigSpace ReadConfig() => new(Read("config", ReadToEnd));
+    public ConfigSpace ReadConfig() => new(_sysfs.Read("config", ReadToEnd));
 
     /// <summary>BAR0 to BAR5 and the ROM.</summary>
     public IReadOnlyList<KernelRegion> Regions =>
-        [.. Read("resource", File.ReadAllLines).Take(BarCount + 1).Select(ParseRegion)];
+        [.. _sysfs.Read("resource", File.ReadAllLines).Take(BarCount + 1).Select(ParseRegion)];
 
     /// <summary>The driver that has it; null when none has.</summary>
-    public string? Driver => LinkName("driver");
+    public string? Driver => _sysfs.Driver;
 
     /// <summary>The vfio driver that lends it; null when it is not lent.</summary>
     /// <remarks>All of the kernel's have it in their name: vfio-pci, mlx5_vfio_pci.</remarks>
     public string? LentBy => Driver is { } driver && driver.Contains("vfio", StringComparison.Ordinal) ? driver : null;
 
     /// <summary>Its own file, below <c>/dev/vfio</c>: <c>devices/vfio0</c>; null when it is not lent, or the kernel is older than 6.6.</summary>
-    public string? VfioDevice
-    {
-        get
-        {
-            string nodes = Path.Combine(_folder, "vfio-dev");
-            string? node = Directory.Exists(nodes) ? Directory.EnumerateDirectories(nodes).Select(Path.GetFileName).FirstOrDefault() : null;
-            return node is not null && Exists(Path.Combine("vfio-dev", node, "dev")) ? $"devices/{node}" : null;
-        }
-    }
+    public string? VfioDevice => _sysfs.VfioDevice;
 
     /// <summary>Whether it is in a group without an IOMMU, which protects nothing.</summary>
-    public bool IsUntranslated => Directory.Exists(Path.Combine(_folder, "iommu_group"))
-        && Text(Path.Combine("iommu_group", "name")) is "vfio-noiommu";
+    public bool IsUntranslated => Directory.Exists(Path.Combine(_sysfs.FullPath, "iommu_group"))
+        && _sysfs.Text(Path.Combine("iommu_group", "name")) is "vfio-noiommu";
 
     /// <summary>Class code: class in bits 23:16, subclass in 15:8, programming interface in 7:0.</summary>
-    public uint ClassCode => Text("class") is { } text ? (uint)Hex(text) : 0;
+    public uint ClassCode => _sysfs.Text("class") is { } text ? (uint)Hex(text) : 0;
 
     /// <summary>Whether it is a bridge, whose driver does not keep its group from being lent.</summary>
     public bool IsBridge => ClassCode >> 16 == 0x06;
 
     /// <summary>Number of its IOMMU group; null when no IOMMU is in use.</summary>
-    public string? IommuGroup => LinkName("iommu_group");
+    public string? IommuGroup => _sysfs.IommuGroup;
 
     /// <summary>The functions of its IOMMU group, this one included; only this one when no IOMMU is in use.</summary>
     public IReadOnlyList<PciAddress> GroupMembers
     {
         get
         {
-            string members = Path.Combine(_folder, "iommu_group", "devices");
+            string members = Path.Combine(_sysfs.FullPath, "iommu_group", "devices");
             return Directory.Exists(members) ? PciTopology.AddressesIn(members) : [Address];
         }
     }
 
     /// <summary>The same, to be asked; one that was unplugged meanwhile is left out.</summary>
     internal IEnumerable<KernelFunction> GroupFunctions => GroupMembers
-        .Select(member => new KernelFunction(Path.Combine(Path.GetDirectoryName(_folder)!, member.ToString()), member))
-        .Where(member => Directory.Exists(member._folder));
+        .Select(member => new KernelFunction(Path.Combine(Path.GetDirectoryName(_sysfs.FullPath)!, member.ToString()), member))
+        .Where(member => Directory.Exists(member._sysfs.FullPath));
 
     /// <summary>The IOMMU that translates for it, as sysfs names it: <c>dmar0</c>; null when none does.</summary>
-    public string? Iommu => LinkName("iommu");
+    public string? Iommu => _sysfs.LinkName("iommu");
 
     /// <summary>Whether its group is viable: the kernel hands it out only while no driver but vfio's has one of its functions.</summary>
     public Verdict GroupViability => FunctionJudge.JudgeGroup(this);
@@ -91,21 +86,21 @@ public sealed class KernelFunction
 
     /// <summary>How the kernel would reset it, in order of preference; empty when it cannot.</summary>
     public IReadOnlyList<string> ResetMethods =>
-        Text("reset_method")?.Split(' ', StringSplitOptions.RemoveEmptyEntries) ?? (Exists("reset") ? ["reset"] : []);
+        _sysfs.Text("reset_method")?.Split(' ', StringSplitOptions.RemoveEmptyEntries) ?? (_sysfs.Exists("reset") ? ["reset"] : []);
 
     /// <summary>NUMA node of the slot; null when the machine has one only.</summary>
-    public int? NumaNode => Text("numa_node") is { } text && int.Parse(text, CultureInfo.InvariantCulture) is >= 0 and int node ? node : null;
+    public int? NumaNode => _sysfs.Text("numa_node") is { } text && int.Parse(text, CultureInfo.InvariantCulture) is >= 0 and int node ? node : null;
 
     /// <summary>How many virtual functions it could have; 0 when it has no SR-IOV.</summary>
-    public int TotalVirtualFunctions => Text("sriov_totalvfs") is { } text ? int.Parse(text, CultureInfo.InvariantCulture) : 0;
+    public int TotalVirtualFunctions => _sysfs.Text("sriov_totalvfs") is { } text ? int.Parse(text, CultureInfo.InvariantCulture) : 0;
 
     /// <summary>How many virtual functions it has now, as it counts them itself.</summary>
-    internal int EnabledVirtualFunctions => Text("sriov_numvfs") is { } text ? int.Parse(text, CultureInfo.InvariantCulture) : 0;
+    internal int EnabledVirtualFunctions => _sysfs.Text("sriov_numvfs") is { } text ? int.Parse(text, CultureInfo.InvariantCulture) : 0;
 
     /// <summary>Its virtual functions, as many as there are now.</summary>
     public IReadOnlyList<PciAddress> VirtualFunctions =>
     [
-        .. Directory.EnumerateFileSystemEntries(_folder, "virtfn*")
+        .. Directory.EnumerateFileSystemEntries(_sysfs.FullPath, "virtfn*")
             .Select(link => PciAddress.TryParse(Directory.ResolveLinkTarget(link, returnFinalTarget: false)?.Name ?? "", out PciAddress address) ? address : (PciAddress?)null)
             .OfType<PciAddress>()
             .OrderBy(address => (address.Domain, address.Bus, address.Device, address.Function)),
@@ -113,13 +108,13 @@ public sealed class KernelFunction
 
     /// <summary>The function that it is a virtual function of; null when it is none.</summary>
     public PciAddress? PhysicalFunction =>
-        LinkName("physfn") is { } name && PciAddress.TryParse(name, out PciAddress address) ? address : null;
+        _sysfs.LinkName("physfn") is { } name && PciAddress.TryParse(name, out PciAddress address) ? address : null;
 
     /// <summary>The driver that it may have alone; null when any that fits may.</summary>
-    public string? DriverOverride => Text("driver_override") is { Length: > 0 } text and not "(null)" ? text : null;
+    public string? DriverOverride => _sysfs.Text("driver_override") is { Length: > 0 } text and not "(null)" ? text : null;
 
     /// <summary>Interrupt line that the kernel routed its pin to; 0 when it has none.</summary>
-    public int Irq => Text("irq") is { } text ? int.Parse(text, CultureInfo.InvariantCulture) : 0;
+    public int Irq => _sysfs.Text("irq") is { } text ? int.Parse(text, CultureInfo.InvariantCulture) : 0;
 
     /// <summary>As the kernel writes the address.</summary>
     public override string ToString() => Address.ToString();
@@ -128,34 +123,15 @@ public sealed class KernelFunction
     internal void Unbind()
     {
         if (Driver is not null)
-            Write(Path.Combine("driver", "unbind"), Address.ToString());
+            _sysfs.Write(Path.Combine("driver", "unbind"), Address.ToString());
     }
-
-    /// <summary>Lets the kernel look for a driver.</summary>
-    internal void Probe() => Write("../../drivers_probe", Address.ToString());
 
     /// <summary>Writes an attribute.</summary>
     /// <exception cref="VfioException">The kernel refused.</exception>
-    internal void Write(string name, string value)
-    {
-        // By name, not by where the links lead: the function's folder is one.
-        string path = Path.GetFullPath(Path.Combine(_folder, name));
-        try
-        {
-            using FileStream attribute = new(path, FileMode.Open, FileAccess.Write, FileShare.ReadWrite, bufferSize: 0);
-            attribute.Write(System.Text.Encoding.ASCII.GetBytes(value));
-        }
-        catch (UnauthorizedAccessException)
-        {
-            throw new VfioException($"writing {Path.GetFileName(name)}", Address.ToString(), Errno.AccessDenied, "only root may");
-        }
-        catch (IOException refusal)
-        {
-            // .NET keeps the errno of a refused write in the low bits.
-            Errno errno = (refusal.HResult & 0xffff) is > 0 and < 4096 and int number ? (Errno)number : Errno.NoDevice;
-            throw new VfioException($"writing {value.Trim()} to {Path.GetFileName(name)}", Address.ToString(), errno);
-        }
-    }
+    internal void Write(string name, string value) => _sysfs.Write(name, value);
+
+    /// <summary>Lets the kernel look for a driver.</summary>
+    internal void Probe() => _sysfs.Write("../../drivers_probe", Address.ToString());
 
     private static KernelRegion ParseRegion(string line)
     {
@@ -165,35 +141,6 @@ public sealed class KernelFunction
     }
 
     private static ulong Hex(string text) => ulong.Parse(text.AsSpan(2), NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture);
-
-    private bool Exists(string name) => File.Exists(Path.Combine(_folder, name));
-
-    private string? Text(string name) => Exists(name) ? Read(name, File.ReadAllText).Trim() : null;
-
-    private string? LinkName(string name)
-    {
-        string path = Path.Combine(_folder, name);
-        return Path.Exists(path) ? Directory.ResolveLinkTarget(path, returnFinalTarget: false)?.Name : null;
-    }
-
-    private T Read<T>(string name, Func<string, T> read)
-    {
-        string path = Path.Combine(_folder, name);
-        try
-        {
-            return read(path);
-        }
-        catch (UnauthorizedAccessException)
-        {
-            throw new VfioException($"reading {name}", Address.ToString(), Errno.AccessDenied, "ask as root");
-        }
-        catch (IOException refusal)
-        {
-            throw Directory.Exists(_folder)
-                ? new VfioException($"reading {name}", Address.ToString(), Errno.InputOutput, refusal.Message)
-                : new VfioException($"reading {name}", Address.ToString(), Errno.NoDevice, "list the functions that are here with 'vfio ls'");
-        }
-    }
 
     /// <summary>All that can be read: the file is as long as config space, and ends for an ordinary user after 64 bytes.</summary>
     private static byte[] ReadToEnd(string path)

@@ -34,6 +34,12 @@ internal static unsafe partial class LibC
     internal static partial int fcntl(int descriptor, int command, nint argument);
 
     [LibraryImport("libc", SetLastError = true)]
+    internal static partial int sched_getscheduler(int thread);
+
+    [LibraryImport("libc", SetLastError = true)]
+    internal static partial int sched_setscheduler(int thread, int policy, int* priority);
+
+    [LibraryImport("libc", SetLastError = true)]
     internal static partial nint read(int descriptor, void* buffer, nuint count);
 
     [LibraryImport("libc", SetLastError = true)]

@@ -10,7 +10,7 @@ internal static class Words
 {
     internal static Argument<string> Address() => new("address")
     {
-        Description = "The device: 0000:01:00.0, unix:/run/x.sock[?reconnect=5s] or model:edu.",
+        Description = "The device: 0000:01:00.0, unix:/run/x.sock[?reconnect=5s], model:edu or mdev:UUID.",
     };
 
     internal static Argument<PciAddress> Function() => new("function")

@@ -224,12 +224,8 @@ public sealed partial class DmaTable
         return error;
     }
 
-    private DirtyLog? CheckReport(Iova start, ulong length, ulong pageBytes, int bitmapBytes)
-    {
-        bool isRight = length != 0 && length - 1 <= ulong.MaxValue - start.Value && System.Numerics.BitOperations.IsPow2(pageBytes)
-            && DirtyBitmap.LengthOf(length, pageBytes) <= (ulong)bitmapBytes;
-        return isRight ? _log : null;
-    }
+    private DirtyLog? CheckReport(Iova start, ulong length, ulong pageBytes, int bitmapBytes) =>
+        DirtyBitmap.HasRoom(start, length, pageBytes, bitmapBytes) ? _log : null;
 
     /// <summary>Looks a range up as the device, and touches none of it.</summary>
     /// <param name="address">First address.</param>

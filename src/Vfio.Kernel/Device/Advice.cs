@@ -17,6 +17,20 @@ internal static class Advice
         _ => null,
     };
 
+    internal static Func<Errno, string?> Mediated(string path) => errno => errno switch
+    {
+        Errno.AccessDenied or Errno.OperationNotPermitted => $"it belongs to somebody else; run 'chown NAME {path}' as root",
+        Errno.Busy => "another program has it open",
+        _ => null,
+    };
+
+    internal static string? Pasid(Errno errno) => errno switch
+    {
+        Errno.InvalidArgument or Errno.NoSuchOperation or Errno.NotSupported =>
+            "PASIDs need Linux 6.15, the device's own file, and a function and an IOMMU that have them",
+        _ => null,
+    };
+
     internal static Func<Errno, string?> Node(string function) => errno => errno switch
     {
         Errno.NoEntry => $"{function} is not lent; run 'vfio bind {function}'",

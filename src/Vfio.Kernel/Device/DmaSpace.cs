@@ -8,7 +8,7 @@ namespace Vfio.Kernel;
 /// is then mapped for all, and their drivers share an <see cref="IovaAllocator"/>.</para>
 /// <para>Any thread may use it. The pages of a mapping are pinned, and count against RLIMIT_MEMLOCK.</para>
 /// </remarks>
-public abstract class DmaSpace : IDisposable
+public abstract partial class DmaSpace : IDisposable
 {
     private readonly Lock _gate = new();
     private readonly DmaMappings _mappings = new();
@@ -77,7 +77,7 @@ public abstract class DmaSpace : IDisposable
             for (; count > 0; count--)
             {
                 DmaMapping mapping = _mappings.All[first + count - 1];
-                Unpin(mapping.Start.Value, mapping.Length);
+                Release(mapping);
                 _mappings.RemoveAt(first + count - 1);
                 bytes += mapping.Length;
             }
@@ -93,6 +93,18 @@ public abstract class DmaSpace : IDisposable
         {
             if (_mappings.Count == 0)
                 return;
+            if (IsTracking)
+            {
+                // One by one: what was written stays on record.
+                for (int place = _mappings.Count - 1; place >= 0; place--)
+                {
+                    Release(_mappings.All[place]);
+                    _mappings.RemoveAt(place);
+                }
+
+                return;
+            }
+
             UnpinAll();
             _mappings.Clear();
         }
@@ -104,6 +116,7 @@ public abstract class DmaSpace : IDisposable
         lock (_gate)
         {
             // The kernel takes the mappings away with the address space; the memory may only go then.
+            _written = null;
             Close();
             _mappings.Clear();
         }
@@ -112,11 +125,14 @@ public abstract class DmaSpace : IDisposable
     }
 
     /// <summary>Puts a device into it.</summary>
-    internal void Admit(DeviceFile device)
+    internal void Admit(DeviceFile device) => Admit(device, Attach);
+
+    /// <summary>Puts a device into it, in a way of its own.</summary>
+    private protected void Admit(DeviceFile device, Action<DeviceFile> attach)
     {
         lock (_gate)
         {
-            Attach(device);
+            attach(device);
             Volatile.Write(ref _ranges, ReadRanges());
         }
     }

@@ -8,6 +8,7 @@ public sealed class IommufdSpace : DmaSpace
     private const uint FixedAddress = 1, Writeable = 2, Readable = 4;
     private readonly IommuFile _iommu;
     private readonly uint _id;
+    private readonly PageTables _tables;
 
     /// <summary>Makes an empty one.</summary>
     /// <param name="iommu">A descriptor of <c>/dev/iommu</c> that somebody passed; null to open it. Owned by this object.</param>
@@ -19,6 +20,7 @@ public sealed class IommufdSpace : DmaSpace
         try
         {
             _id = _iommu.AllocateIoas();
+            _tables = new PageTables(_iommu, _id);
         }
         catch
         {
@@ -27,10 +29,36 @@ public sealed class IommufdSpace : DmaSpace
         }
     }
 
+    /// <summary>Makes an empty one beside another, for processes of the same devices; see <see cref="KernelDevice.AttachPasid"/>.</summary>
+    /// <param name="beside">The address space that the devices are in.</param>
+    /// <exception cref="VfioException">The process has no descriptors left (EMFILE).</exception>
+    public IommufdSpace(IommufdSpace beside)
+        : this((beside ?? throw new ArgumentNullException(nameof(beside)))._iommu.Descriptor.Duplicate()) => Context = beside.Context;
+
+    /// <inheritdoc/>
+    /// <remarks>Where the IOMMU's hardware sets dirty bits (VT-d with SSADS, AMD's with HDSup, SMMUv3 with HTTU) and its driver says so,
+    /// since Linux 6.7.</remarks>
+    public override bool TracksDirtyPages => _tables.TrackAll;
+
+    internal override string NoDirtyPagesAdvice => "neither the device nor its IOMMU keeps a record of what it writes; "
+        + "opened by its group, all that it could have written counts as written";
+
+    /// <summary>What spaces have in common whose devices' numbers and page tables go together.</summary>
+    internal object Context { get; } = new();
+
+    private protected override ulong DirtyPageBytes => (ulong)Environment.SystemPageSize;
+
+    /// <summary>How many bits the numbers of a device's process address spaces have; 0 when it has none.</summary>
+    internal int PasidBitsOf(DeviceFile device) => _tables.PasidBitsOf(device.IommufdNumber);
+
+    /// <summary>Lets requests of a device that bear a PASID see this space. The device is in a space beside this one.</summary>
+    internal void AttachPasid(DeviceFile device, uint pasid) =>
+        Admit(device, file => _tables.Attach(file, pasid, IsTracking));
+
     private protected override void Attach(DeviceFile device)
     {
         device.BindIommufd(_iommu);
-        device.AttachIommufd(_id);
+        _tables.Attach(device, pasid: null, IsTracking);
     }
 
     private protected override IReadOnlyList<IovaRange> ReadRanges() =>
@@ -49,5 +77,28 @@ public sealed class IommufdSpace : DmaSpace
 
     private protected override void UnpinAll() => _iommu.Unmap(_id, 0, ulong.MaxValue);
 
-    private protected override void Close() => _iommu.Dispose();
+    private protected override void SetDirtyTracking(bool isOn) => _tables.SetDirtyTracking(isOn);
+
+    private protected override void CollectDirty(in DmaMapping mapping, ulong first, ulong last, DirtyLog written)
+    {
+        ulong start = first & ~(DirtyPageBytes - 1);
+        ulong length = (last | (DirtyPageBytes - 1)) - start + 1;
+        Span<byte> bits = BitsFor(length);
+        _tables.GetDirtyBitmap(start, length, DirtyPageBytes, bits);
+        written.Mark(start, DirtyPageBytes, bits);
+    }
+
+    private protected override void UnpinDirty(in DmaMapping mapping, DirtyLog written)
+    {
+        // There is no request that unmaps and reports at once; whatever is written between two would be lost.
+        Unpin(mapping.Start.Value, mapping.Length);
+        written.Mark(mapping.Start.Value, (long)mapping.Length);
+    }
+
+    private protected override void Close()
+    {
+        // The file may be open as another space's: then only this lets go of the memory.
+        _tables.Destroy();
+        _iommu.Dispose();
+    }
 }

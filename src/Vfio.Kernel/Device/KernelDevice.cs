@@ -9,7 +9,7 @@ namespace Vfio.Kernel;
 /// one (Linux 6.6) it has a file of its own, and memory is mapped with iommufd. What can be done is the same.</para>
 /// <para>Any thread may call. Disposing gives the device back: the kernel resets it, and takes its interrupts and mappings away.</para>
 /// </remarks>
-public sealed class KernelDevice : IVfioDevice
+public sealed partial class KernelDevice : IMigratableDevice, IDirtyTracker
 {
     private const string Removed = "it was removed; dispose it";
     private const ulong HeaderType = 0x0e;
@@ -17,6 +17,8 @@ public sealed class KernelDevice : IVfioDevice
     private readonly IDisposable? _group;
     private readonly DmaSpace? _ownSpace;
     private readonly RegionTable _regions;
+    private readonly KernelMigration _migration;
+    private readonly DirtyTracking _tracking;
     private int _disposed;
 
     internal KernelDevice(DeviceFile file, IDisposable? group, DmaSpace space, bool ownsSpace)
@@ -28,6 +30,8 @@ public sealed class KernelDevice : IVfioDevice
         vfio_device_info info = file.GetInfo();
         Info = new DeviceInfo((DeviceFlags)info.flags & (DeviceFlags.Reset | DeviceFlags.Pci), (int)info.num_regions, (int)info.num_irqs);
         _regions = new RegionTable(file, Info.RegionCount);
+        _migration = new KernelMigration(file);
+        _tracking = new DirtyTracking(new DmaLogging(file), space, file.Name);
     }
 
     /// <inheritdoc/>
@@ -51,6 +55,13 @@ public sealed class KernelDevice : IVfioDevice
     /// EPERM: not all of its group is lent; EBUSY: in use. The message says what to do.</exception>
     public static KernelDevice Open(PciAddress function, KernelDeviceOptions? options = null) =>
         new Opening(function, options ?? new KernelDeviceOptions()).Open();
+
+    /// <summary>Opens a mediated device (mdev): a part of a device, or one of software, that a driver in the kernel lends.</summary>
+    /// <param name="device">Its UUID.</param>
+    /// <param name="options">As for a function.</param>
+    /// <exception cref="VfioException">ENODEV: there is none; EACCES: its file belongs to somebody else; EBUSY: in use.</exception>
+    public static KernelDevice OpenMediated(Guid device, KernelDeviceOptions? options = null) =>
+        new Opening(device, options ?? new KernelDeviceOptions()).Open();
 
     /// <summary>Takes a device whose descriptor another process opened and passed, so that this one needs no access to <c>/dev</c>.</summary>
     /// <param name="device">From its group, or from <c>/dev/vfio/devices</c>; owned from here on, also when this throws.</param>
@@ -134,9 +145,10 @@ public sealed class KernelDevice : IVfioDevice
     /// <inheritdoc/>
     public void Reset()
     {
-        if (!Info.CanReset)
+        // What can be migrated can be reset: nothing else leads out of an error.
+        if (!Info.CanReset && Migration == MigrationFeatures.None)
             throw new VfioException("VFIO_DEVICE_RESET", Name, Errno.NoSuchOperation, "the function cannot be reset alone; see its bus reset");
-        _file.Reset();
+        _migration.Reset(_file.Reset);
     }
 
     /// <summary>The functions that a reset of its bus or slot resets, itself among them; empty when it cannot be reset so.</summary>
@@ -145,7 +157,7 @@ public sealed class KernelDevice : IVfioDevice
 
     /// <summary>Resets its bus or slot, and so all of <see cref="BusResetFunctions"/>.</summary>
     /// <exception cref="VfioException">Not all of them are open in this process.</exception>
-    public void ResetBus() => _file.PciHotReset(_group is GroupFile group ? [group.Descriptor.Number] : []);
+    public void ResetBus() => _migration.Reset(() => _file.PciHotReset(_group is GroupFile group ? [group.Descriptor.Number] : []));
 
     /// <summary>Lets the device sleep (runtime power management) until <see cref="ExitLowPower"/>; regions must not be touched meanwhile.</summary>
     /// <exception cref="VfioException">ENOTTY: the kernel cannot.</exception>
@@ -170,6 +182,9 @@ public sealed class KernelDevice : IVfioDevice
     {
         if (Interlocked.Exchange(ref _disposed, 1) != 0)
             return;
+
+        _migration.Dispose();
+        _tracking.Dispose();
 
         // The device first: it is reset, and so quiet, before its memory goes.
         _file.Dispose();

@@ -3,54 +3,79 @@ using Vfio.Pci;
 
 namespace Vfio.Kernel;
 
-/// <summary>Opens a function by one of the two doors.</summary>
-internal sealed class Opening(PciAddress address, KernelDeviceOptions options)
+/// <summary>Opens a function, or a mediated device, by one of the two doors.</summary>
+internal sealed class Opening
 {
-    private readonly PciTopology _topology = new(options.Sysfs);
+    private readonly KernelDeviceOptions _options;
+    private readonly SysfsFolder _sysfs;
+
+    // A mediated device is alone in its group, and lent as long as it is there.
+    private readonly KernelFunction? _function;
+
+    internal Opening(PciAddress address, KernelDeviceOptions options)
+    {
+        _options = options;
+        _function = new PciTopology(options.Sysfs).Find(address);
+        _sysfs = _function.Sysfs;
+    }
+
+    internal Opening(Guid mediated, KernelDeviceOptions options)
+    {
+        _options = options;
+        _sysfs = new SysfsFolder(Path.Combine(options.Sysfs, "bus/mdev/devices", mediated.ToString()), $"mdev:{mediated}");
+        if (!Directory.Exists(_sysfs.FullPath))
+        {
+            throw new VfioException("open", Name, Errno.NoDevice,
+                "root makes one by writing its UUID to /sys/class/mdev_bus/PARENT/mdev_supported_types/TYPE/create");
+        }
+    }
+
+    private string Name => _sysfs.Device;
+
+    private bool IsLent => _function is null || _function.LentBy is not null;
 
     /// <summary>Opens it, or says why not.</summary>
     internal KernelDevice Open()
     {
-        KernelFunction function = _topology.Find(address);
-        string? node = function.VfioDevice;
-        KernelDoor door = options.Door;
+        string? node = _sysfs.VfioDevice;
+        KernelDoor door = _options.Door;
         if (door == KernelDoor.Any)
             door = PreferDevice(node) ? KernelDoor.Device : KernelDoor.Group;
-        return door == KernelDoor.Device ? OpenDevice(function, node) : OpenGroup(function);
+        return door == KernelDoor.Device ? OpenDevice(node) : OpenGroup();
     }
 
-    private bool PreferDevice(string? node) => options.Space switch
+    private bool PreferDevice(string? node) => _options.Space switch
     {
         IommufdSpace => true,
         TypeOneSpace => false,
         _ => node is not null && KernelFile.MayOpen("/dev/iommu") && KernelFile.MayOpen(PathOf(node)),
     };
 
-    private KernelDevice OpenDevice(KernelFunction function, string? node)
+    private KernelDevice OpenDevice(string? node)
     {
         if (node is null)
         {
-            string why = function.LentBy is null ? NotLent(function) : "the kernel has no device files (6.6 and CONFIG_VFIO_DEVICE_CDEV); use its group";
-            throw new VfioException("open", address.ToString(), Errno.NoDevice, why);
+            string why = !IsLent ? NotLent : "the kernel has no device files (6.6 and CONFIG_VFIO_DEVICE_CDEV); use its group";
+            throw new VfioException("open", Name, Errno.NoDevice, why);
         }
 
-        DeviceFile file = new(KernelFile.Open(PathOf(node), Advice.Node(address.ToString())), address.ToString());
+        DeviceFile file = new(KernelFile.Open(PathOf(node), AdviceFor(PathOf(node))), Name);
         IommufdSpace? space = null;
         try
         {
-            space = options.Space as IommufdSpace ?? new IommufdSpace();
+            space = _options.Space as IommufdSpace ?? new IommufdSpace();
             space.Admit(file);
-            return new KernelDevice(file, null, space, ownsSpace: options.Space is null);
+            return new KernelDevice(file, null, space, ownsSpace: _options.Space is null);
         }
-        catch (VfioException refusal) when (refusal.Errno == Errno.OperationNotPermitted && function.GroupViability.Answer == Answer.No)
+        catch (VfioException refusal) when (refusal.Errno == Errno.OperationNotPermitted && _function?.GroupViability.Answer == Answer.No)
         {
             Close();
-            throw new VfioException("open", address.ToString(), Errno.OperationNotPermitted, NotViable(function));
+            throw new VfioException("open", Name, Errno.OperationNotPermitted, NotViable);
         }
         catch (VfioException refusal) when (refusal.Errno == Errno.InvalidArgument && refusal.Operation == "VFIO_DEVICE_BIND_IOMMUFD")
         {
             Close();
-            throw new VfioException("open", address.ToString(), Errno.InvalidArgument, "another program has it open");
+            throw new VfioException("open", Name, Errno.InvalidArgument, "another program has it open");
         }
         catch
         {
@@ -61,49 +86,59 @@ internal sealed class Opening(PciAddress address, KernelDeviceOptions options)
         void Close()
         {
             file.Dispose();
-            if (options.Space is null)
+            if (_options.Space is null)
                 space?.Dispose();
         }
     }
 
-    private KernelDevice OpenGroup(KernelFunction function)
+    private KernelDevice OpenGroup()
     {
-        if (function.IommuGroup is not { } number)
-            throw new VfioException("open", address.ToString(), Errno.NoDevice, "it is in no IOMMU group; turn the IOMMU on (intel_iommu=on or amd_iommu=on)");
-        if (function.LentBy is null)
-            throw new VfioException("open", address.ToString(), Errno.NoDevice, NotLent(function));
-        string path = PathOf(function.IsUntranslated ? $"noiommu-{number}" : number);
-        GroupFile group = new(KernelFile.Open(path, Advice.Node(address.ToString())), path);
+        if (_sysfs.IommuGroup is not { } number)
+            throw new VfioException("open", Name, Errno.NoDevice, "it is in no IOMMU group; turn the IOMMU on (intel_iommu=on or amd_iommu=on)");
+        if (!IsLent)
+            throw new VfioException("open", Name, Errno.NoDevice, NotLent);
+
+        // The kernel gives the group of a mediated device, which has no IOMMU of its own, the name of one without protection.
+        bool isTranslated = _function is not { IsUntranslated: true };
+        string path = PathOf(isTranslated ? number : $"noiommu-{number}");
+        GroupFile group = new(KernelFile.Open(path, AdviceFor(path)), path);
         TypeOneSpace? space = null;
         DeviceFile? file = null;
         try
         {
             if ((group.GetStatus() & GroupStatus.Viable) == 0)
-                throw new VfioException("open", address.ToString(), Errno.OperationNotPermitted, NotViable(function));
-            space = options.Space as TypeOneSpace ?? new TypeOneSpace();
-            space.Take(group, isTranslated: !function.IsUntranslated);
-            file = group.GetDevice(address.ToString());
+                throw new VfioException("open", Name, Errno.OperationNotPermitted, NotViable);
+            space = _options.Space as TypeOneSpace ?? new TypeOneSpace();
+            space.Take(group, isTranslated);
+            file = group.GetDevice(Path.GetFileName(_sysfs.FullPath), Name);
             space.Admit(file);
-            return new KernelDevice(file, group, space, ownsSpace: options.Space is null);
+            return new KernelDevice(file, group, space, ownsSpace: _options.Space is null);
         }
         catch
         {
             file?.Dispose();
             group.Dispose();
-            if (options.Space is null)
+            if (_options.Space is null)
                 space?.Dispose();
             throw;
         }
     }
 
-    private string NotLent(KernelFunction function) => function.Driver is { } driver
-        ? $"the driver {driver} has it; run 'vfio bind {address}'"
-        : $"no driver has it; run 'vfio bind {address}'";
+    private Func<Errno, string?> AdviceFor(string path) => _function is null ? Advice.Mediated(path) : Advice.Node(Name);
 
-    private static string NotViable(KernelFunction function)
+    private string NotLent => _sysfs.Driver is { } driver
+        ? $"the driver {driver} has it; run 'vfio bind {Name}'"
+        : $"no driver has it; run 'vfio bind {Name}'";
+
+    private string NotViable
     {
-        IEnumerable<string> others = FunctionJudge.HeldByOthers(function).Select(member => $"{member.Address} ({member.Driver})");
-        return $"its group has functions that other drivers have: {string.Join(", ", others)}; bind or unbind them too";
+        get
+        {
+            IEnumerable<string> others = _function is null
+                ? []
+                : FunctionJudge.HeldByOthers(_function).Select(member => $"{member.Address} ({member.Driver})");
+            return $"its group has functions that other drivers have: {string.Join(", ", others)}; bind or unbind them too";
+        }
     }
 
     private static string PathOf(string node) => $"/dev/vfio/{node}";

@@ -6,10 +6,11 @@ namespace Vfio.Kernel;
 public sealed class TypeOneSpace : DmaSpace
 {
     private const uint FlagRead = 1, FlagWrite = 2, FlagUnmapAll = 2;
-    private const ushort RangeCapability = 1;
+    private const ushort RangeCapability = 1, MigrationCapability = 2;
     private readonly ContainerFile _container;
     private bool _isChosen;
     private bool _hasIommu;
+    private ulong _dirtyPageBytes;
 
     /// <summary>Makes an empty one.</summary>
     /// <param name="container">A descriptor of <c>/dev/vfio/vfio</c> that somebody passed; null to open it. Owned by this object.</param>
@@ -27,6 +28,16 @@ public sealed class TypeOneSpace : DmaSpace
 
     /// <summary>Whether an IOMMU translates; without one, devices reach all memory, and nothing can be mapped.</summary>
     public bool IsTranslated => _hasIommu;
+
+    /// <inheritdoc/>
+    /// <remarks>Since Linux 5.8. As type 1 does not ask the hardware, it counts every page as written that a device of real hardware
+    /// could have written.</remarks>
+    public override bool TracksDirtyPages => _dirtyPageBytes != 0;
+
+    internal override string NoDirtyPagesAdvice =>
+        "neither the device nor its container keeps a record of what it writes; there is no IOMMU, or the kernel is older than 5.8";
+
+    private protected override ulong DirtyPageBytes => _dirtyPageBytes;
 
     /// <summary>Takes a group in, and chooses the kind of address space with the first.</summary>
     internal void Take(GroupFile group, bool isTranslated)
@@ -52,7 +63,11 @@ public sealed class TypeOneSpace : DmaSpace
         if (!_hasIommu)
             return IovaRange.Default;
         byte[] info = _container.GetInfo();
-        ReadOnlySpan<byte> found = InfoBuffer.FindCapability(info, Blittable.Read<vfio_iommu_type1_info>(info).cap_offset, RangeCapability);
+        uint first = Blittable.Read<vfio_iommu_type1_info>(info).cap_offset;
+        ReadOnlySpan<byte> found = InfoBuffer.FindCapability(info, first, MigrationCapability);
+        if (Blittable.TryRead(found, out vfio_iommu_type1_info_cap_migration migration))
+            _dirtyPageBytes = migration.pgsize_bitmap & (~migration.pgsize_bitmap + 1);
+        found = InfoBuffer.FindCapability(info, first, RangeCapability);
         if (!Blittable.TryRead(found, out vfio_iommu_type1_info_cap_iova_range head))
             return IovaRange.Default;
         found = found[Blittable.SizeOf<vfio_iommu_type1_info_cap_iova_range>()..];
@@ -84,6 +99,23 @@ public sealed class TypeOneSpace : DmaSpace
 
     private protected override void UnpinAll() =>
         _container.UnmapDma(new vfio_iommu_type1_dma_unmap { flags = FlagUnmapAll });
+
+    private protected override void SetDirtyTracking(bool isOn) => _container.SetDirtyPages(isOn);
+
+    /// <summary>The kernel reports on whole mappings only.</summary>
+    private protected override void CollectDirty(in DmaMapping mapping, ulong first, ulong last, DirtyLog written)
+    {
+        Span<byte> bits = BitsFor(mapping.Length);
+        _container.GetDirtyBitmap(mapping.Start.Value, mapping.Length, DirtyPageBytes, bits);
+        written.Mark(mapping.Start.Value, DirtyPageBytes, bits);
+    }
+
+    private protected override void UnpinDirty(in DmaMapping mapping, DirtyLog written)
+    {
+        Span<byte> bits = BitsFor(mapping.Length);
+        _container.UnmapDma(mapping.Start.Value, mapping.Length, DirtyPageBytes, bits);
+        written.Mark(mapping.Start.Value, DirtyPageBytes, bits);
+    }
 
     private protected override void Close() => _container.Dispose();
 }

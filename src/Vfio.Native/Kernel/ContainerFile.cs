@@ -37,6 +37,66 @@ internal sealed unsafe class ContainerFile(FileDescriptor descriptor) : KernelFi
         Call(KernelRequest.VFIO_IOMMU_UNMAP_DMA, &copy);
         return copy.size;
     }
+
+    /// <summary>VFIO_IOMMU_UNMAP_DMA with VFIO_DMA_UNMAP_FLAG_GET_DIRTY_BITMAP: which pages were written until then.</summary>
+    /// <param name="start">First address.</param>
+    /// <param name="length">Bytes: whole mappings.</param>
+    /// <param name="pageBytes">Bytes that a bit stands for; the container's smallest page.</param>
+    /// <param name="bitmap">All zero, whole words of 64.</param>
+    internal void UnmapDma(ulong start, ulong length, ulong pageBytes, Span<byte> bitmap)
+    {
+        const uint GetDirtyBitmap = 1;
+        byte* argument = stackalloc byte[sizeof(vfio_iommu_type1_dma_unmap) + sizeof(vfio_bitmap)];
+        // SAFETY: the kernel writes at most size bytes to the pinned bitmap; both structs outlive the call.
+        fixed (byte* data = bitmap)
+        {
+            *(vfio_iommu_type1_dma_unmap*)argument = new vfio_iommu_type1_dma_unmap
+            {
+                argsz = (uint)(sizeof(vfio_iommu_type1_dma_unmap) + sizeof(vfio_bitmap)),
+                flags = GetDirtyBitmap,
+                iova = start,
+                size = length,
+            };
+            *(vfio_bitmap*)(argument + sizeof(vfio_iommu_type1_dma_unmap)) =
+                new vfio_bitmap { pgsize = pageBytes, size = (ulong)bitmap.Length, data = (ulong)data };
+            Call(KernelRequest.VFIO_IOMMU_UNMAP_DMA, argument);
+        }
+    }
+
+    /// <summary>VFIO_IOMMU_DIRTY_PAGES, START or STOP: from now on, or no longer, on record.</summary>
+    internal void SetDirtyPages(bool isOn)
+    {
+        // SAFETY: the kernel reads argsz bytes, and dirty outlives the call.
+        vfio_iommu_type1_dirty_bitmap dirty = new() { argsz = (uint)sizeof(vfio_iommu_type1_dirty_bitmap), flags = isOn ? 1u : 2u };
+        Call(KernelRequest.VFIO_IOMMU_DIRTY_PAGES, &dirty);
+    }
+
+    /// <summary>VFIO_IOMMU_DIRTY_PAGES, GET_BITMAP: which pages were written since it was last asked.</summary>
+    /// <param name="start">First address.</param>
+    /// <param name="length">Bytes: whole mappings.</param>
+    /// <param name="pageBytes">Bytes that a bit stands for; the container's smallest page.</param>
+    /// <param name="bitmap">All zero, whole words of 64.</param>
+    internal void GetDirtyBitmap(ulong start, ulong length, ulong pageBytes, Span<byte> bitmap)
+    {
+        const uint GetBitmap = 4;
+        byte* argument = stackalloc byte[sizeof(vfio_iommu_type1_dirty_bitmap) + sizeof(vfio_iommu_type1_dirty_bitmap_get)];
+        // SAFETY: the kernel writes at most size bytes to the pinned bitmap; both structs outlive the call.
+        fixed (byte* data = bitmap)
+        {
+            *(vfio_iommu_type1_dirty_bitmap*)argument = new vfio_iommu_type1_dirty_bitmap
+            {
+                argsz = (uint)(sizeof(vfio_iommu_type1_dirty_bitmap) + sizeof(vfio_iommu_type1_dirty_bitmap_get)),
+                flags = GetBitmap,
+            };
+            *(vfio_iommu_type1_dirty_bitmap_get*)(argument + sizeof(vfio_iommu_type1_dirty_bitmap)) = new vfio_iommu_type1_dirty_bitmap_get
+            {
+                iova = start,
+                size = length,
+                bitmap = new vfio_bitmap { pgsize = pageBytes, size = (ulong)bitmap.Length, data = (ulong)data },
+            };
+            Call(KernelRequest.VFIO_IOMMU_DIRTY_PAGES, argument);
+        }
+    }
 }
 
 /// <summary>Extensions of a container: what kinds of I/O address space it can be, and what they can do.</summary>

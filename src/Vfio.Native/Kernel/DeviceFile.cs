@@ -4,8 +4,13 @@ using System.Runtime.InteropServices;
 namespace Vfio.Native;
 
 /// <summary>A device's descriptor, from its group or from <c>/dev/vfio/devices</c>. One method for each ioctl.</summary>
-internal sealed unsafe class DeviceFile(FileDescriptor descriptor, string name) : KernelFile(descriptor, name)
+internal sealed unsafe partial class DeviceFile(FileDescriptor descriptor, string name) : KernelFile(descriptor, name)
 {
+    private const uint PasidIsMeant = 1;
+
+    /// <summary>The device's number in iommufd, once it is bound.</summary>
+    internal uint IommufdNumber { get; private set; }
+
     /// <summary>VFIO_DEVICE_GET_INFO.</summary>
     internal vfio_device_info GetInfo()
     {
@@ -89,14 +94,36 @@ internal sealed unsafe class DeviceFile(FileDescriptor descriptor, string name) 
         // SAFETY: the kernel writes at most argsz bytes, and bind outlives the call.
         vfio_device_bind_iommufd bind = new() { argsz = (uint)sizeof(vfio_device_bind_iommufd), iommufd = iommu.Descriptor.Number };
         Call(KernelRequest.VFIO_DEVICE_BIND_IOMMUFD, &bind);
+        IommufdNumber = bind.out_devid;
     }
 
     /// <summary>VFIO_DEVICE_ATTACH_IOMMUFD_PT: lets the device see an I/O address space.</summary>
-    internal void AttachIommufd(uint addressSpace)
+    /// <param name="pageTable">The I/O address space, or a page table made for it.</param>
+    /// <param name="pasid">Which of the device's process address spaces; null for what it reaches without one.</param>
+    internal void AttachIommufd(uint pageTable, uint? pasid = null)
     {
         // SAFETY: the kernel writes at most argsz bytes, and attach outlives the call.
-        vfio_device_attach_iommufd_pt attach = new() { argsz = (uint)sizeof(vfio_device_attach_iommufd_pt), pt_id = addressSpace };
+        vfio_device_attach_iommufd_pt attach = new()
+        {
+            argsz = (uint)sizeof(vfio_device_attach_iommufd_pt),
+            flags = pasid is null ? 0 : PasidIsMeant,
+            pt_id = pageTable,
+            pasid = pasid ?? 0,
+        };
         Call(KernelRequest.VFIO_DEVICE_ATTACH_IOMMUFD_PT, &attach);
+    }
+
+    /// <summary>VFIO_DEVICE_DETACH_IOMMUFD_PT, of a process address space.</summary>
+    internal void DetachIommufd(uint pasid)
+    {
+        // SAFETY: the kernel reads at most argsz bytes, and detach outlives the call.
+        vfio_device_detach_iommufd_pt detach = new()
+        {
+            argsz = (uint)sizeof(vfio_device_detach_iommufd_pt),
+            flags = PasidIsMeant,
+            pasid = pasid,
+        };
+        Call(KernelRequest.VFIO_DEVICE_DETACH_IOMMUFD_PT, &detach);
     }
 
     /// <summary>Reads a region.</summary>

@@ -25,7 +25,8 @@ internal sealed unsafe class GroupFile(FileDescriptor descriptor, string name) :
 
     /// <summary>VFIO_GROUP_GET_DEVICE_FD.</summary>
     /// <param name="device">Its name in sysfs.</param>
-    internal DeviceFile GetDevice(string device)
+    /// <param name="name">Its name for messages.</param>
+    internal DeviceFile GetDevice(string device, string name)
     {
         Span<byte> text = stackalloc byte[64];
         text.Clear();
@@ -35,8 +36,8 @@ internal sealed unsafe class GroupFile(FileDescriptor descriptor, string name) :
         {
             int number = TryCall(KernelRequest.VFIO_GROUP_GET_DEVICE_FD, start);
             return number >= 0
-                ? new DeviceFile(new FileDescriptor(number), device)
-                : throw VfioException.FromLastError("VFIO_GROUP_GET_DEVICE_FD", device, Advice((Errno)Marshal.GetLastPInvokeError()));
+                ? new DeviceFile(new FileDescriptor(number), name)
+                : throw VfioException.FromLastError("VFIO_GROUP_GET_DEVICE_FD", name, Advice((Errno)Marshal.GetLastPInvokeError()));
         }
     }
 

@@ -64,4 +64,62 @@ internal sealed unsafe class IommuFile(FileDescriptor descriptor) : KernelFile(d
         Call(KernelRequest.IOMMU_IOAS_UNMAP, &unmap);
         return unmap.length;
     }
+
+    /// <summary>IOMMU_GET_HW_INFO: what the IOMMU of a device can do.</summary>
+    internal iommu_hw_info GetHwInfo(uint device)
+    {
+        // SAFETY: the kernel writes at most size bytes, and info outlives the call; no data of the IOMMU's own is asked for.
+        iommu_hw_info info = new() { size = (uint)sizeof(iommu_hw_info), dev_id = device };
+        Call(KernelRequest.IOMMU_GET_HW_INFO, &info);
+        return info;
+    }
+
+    /// <summary>IOMMU_HWPT_ALLOC: makes a page table of an I/O address space, for the IOMMU of a device.</summary>
+    /// <param name="device">The device.</param>
+    /// <param name="addressSpace">The I/O address space.</param>
+    /// <param name="flags">IOMMU_HWPT_ALLOC_*: 2 it tells what was written; 8 it goes together with PASIDs (Linux 6.15).</param>
+    internal uint AllocatePageTable(uint device, uint addressSpace, uint flags)
+    {
+        // SAFETY: the kernel writes at most size bytes, and alloc outlives the call.
+        iommu_hwpt_alloc alloc = new() { size = (uint)sizeof(iommu_hwpt_alloc), flags = flags, dev_id = device, pt_id = addressSpace };
+        Call(KernelRequest.IOMMU_HWPT_ALLOC, &alloc);
+        return alloc.out_hwpt_id;
+    }
+
+    /// <summary>IOMMU_HWPT_SET_DIRTY_TRACKING.</summary>
+    internal void SetDirtyTracking(uint pageTable, bool isOn)
+    {
+        // SAFETY: the kernel reads size bytes, and set outlives the call.
+        iommu_hwpt_set_dirty_tracking set = new()
+        {
+            size = (uint)sizeof(iommu_hwpt_set_dirty_tracking),
+            flags = isOn ? 1u : 0,
+            hwpt_id = pageTable,
+        };
+        Call(KernelRequest.IOMMU_HWPT_SET_DIRTY_TRACKING, &set);
+    }
+
+    /// <summary>IOMMU_HWPT_GET_DIRTY_BITMAP: which pages were written since it was last asked.</summary>
+    /// <param name="pageTable">The page table.</param>
+    /// <param name="start">First address.</param>
+    /// <param name="length">Bytes, all of them mapped.</param>
+    /// <param name="pageBytes">Bytes that a bit stands for; divides both.</param>
+    /// <param name="bitmap">Bits are set in it; as many as there are pages.</param>
+    internal void GetDirtyBitmap(uint pageTable, ulong start, ulong length, ulong pageBytes, Span<byte> bitmap)
+    {
+        // SAFETY: the kernel sets bits of the pinned bitmap, one for each page; the caller made room for them.
+        fixed (byte* data = bitmap)
+        {
+            iommu_hwpt_get_dirty_bitmap get = new()
+            {
+                size = (uint)sizeof(iommu_hwpt_get_dirty_bitmap),
+                hwpt_id = pageTable,
+                iova = start,
+                length = length,
+                page_size = pageBytes,
+                data = (ulong)data,
+            };
+            Call(KernelRequest.IOMMU_HWPT_GET_DIRTY_BITMAP, &get);
+        }
+    }
 }

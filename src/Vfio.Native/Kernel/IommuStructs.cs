@@ -105,3 +105,119 @@ internal struct iommu_ioas_unmap
     /// <summary>Bytes; the kernel's answer is how many were mapped.</summary>
     public ulong length;
 }
+
+/// <summary>IOMMU_GET_HW_INFO.</summary>
+[StructLayout(LayoutKind.Sequential)]
+internal struct iommu_hw_info
+{
+    /// <summary>Size of this struct.</summary>
+    public uint size;
+
+    /// <summary>0.</summary>
+    public uint flags;
+
+    /// <summary>The device.</summary>
+    public uint dev_id;
+
+    /// <summary>Room for what the IOMMU's driver tells, in bytes; the kernel's answer is how much that is.</summary>
+    public uint data_len;
+
+    /// <summary>Where that goes.</summary>
+    public ulong data_uptr;
+
+    /// <summary>What that is; the kernel's answer.</summary>
+    public uint out_data_type;
+
+    /// <summary>How many bits a process address space's number has, 0 for none; the kernel's answer, from Linux 6.15 on.</summary>
+    public byte out_max_pasid_log2;
+
+    private byte _reserved0;
+    private ushort _reserved1;
+
+    /// <summary>IOMMU_HW_CAP_*: 1 when it can tell which pages were written; the kernel's answer.</summary>
+    public ulong out_capabilities;
+}
+
+/// <summary>IOMMU_HWPT_ALLOC.</summary>
+[StructLayout(LayoutKind.Sequential)]
+internal struct iommu_hwpt_alloc
+{
+    /// <summary>Size of this struct.</summary>
+    public uint size;
+
+    /// <summary>IOMMU_HWPT_ALLOC_*: 2 for one that can tell which pages were written.</summary>
+    public uint flags;
+
+    /// <summary>The device.</summary>
+    public uint dev_id;
+
+    /// <summary>The I/O address space.</summary>
+    public uint pt_id;
+
+    /// <summary>The new page table; the kernel's answer.</summary>
+    public uint out_hwpt_id;
+
+    /// <summary>0.</summary>
+    public uint __reserved;
+
+    /// <summary>0: nothing of the IOMMU's own follows.</summary>
+    public uint data_type;
+
+    /// <summary>0.</summary>
+    public uint data_len;
+
+    /// <summary>0.</summary>
+    public ulong data_uptr;
+
+    /// <summary>0.</summary>
+    public uint fault_id;
+
+    /// <summary>0.</summary>
+    public uint __reserved2;
+}
+
+/// <summary>IOMMU_HWPT_SET_DIRTY_TRACKING.</summary>
+[StructLayout(LayoutKind.Sequential)]
+internal struct iommu_hwpt_set_dirty_tracking
+{
+    /// <summary>Size of this struct.</summary>
+    public uint size;
+
+    /// <summary>1 on, 0 off.</summary>
+    public uint flags;
+
+    /// <summary>The page table.</summary>
+    public uint hwpt_id;
+
+    /// <summary>0.</summary>
+    public uint __reserved;
+}
+
+/// <summary>IOMMU_HWPT_GET_DIRTY_BITMAP.</summary>
+[StructLayout(LayoutKind.Sequential)]
+internal struct iommu_hwpt_get_dirty_bitmap
+{
+    /// <summary>Size of this struct.</summary>
+    public uint size;
+
+    /// <summary>The page table.</summary>
+    public uint hwpt_id;
+
+    /// <summary>0: what is reported is forgotten.</summary>
+    public uint flags;
+
+    /// <summary>0.</summary>
+    public uint __reserved;
+
+    /// <summary>First address.</summary>
+    public ulong iova;
+
+    /// <summary>Bytes.</summary>
+    public ulong length;
+
+    /// <summary>Bytes that a bit stands for.</summary>
+    public ulong page_size;
+
+    /// <summary>Where the bits go.</summary>
+    public ulong data;
+}

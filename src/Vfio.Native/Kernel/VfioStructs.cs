@@ -228,11 +228,28 @@ internal struct vfio_device_attach_iommufd_pt
     /// <summary>Size of this struct.</summary>
     public uint argsz;
 
-    /// <summary>0.</summary>
+    /// <summary>VFIO_DEVICE_ATTACH_PASID: 1 when <see cref="pasid"/> is meant (Linux 6.15).</summary>
     public uint flags;
 
     /// <summary>The I/O address space; the kernel's answer is the page table it chose.</summary>
     public uint pt_id;
+
+    /// <summary>The process address space of the device; looked at with that flag only.</summary>
+    public uint pasid;
+}
+
+/// <summary>VFIO_DEVICE_DETACH_IOMMUFD_PT.</summary>
+[StructLayout(LayoutKind.Sequential)]
+internal struct vfio_device_detach_iommufd_pt
+{
+    /// <summary>Size of this struct.</summary>
+    public uint argsz;
+
+    /// <summary>VFIO_DEVICE_DETACH_PASID: 1 when <see cref="pasid"/> is meant (Linux 6.15).</summary>
+    public uint flags;
+
+    /// <summary>The process address space of the device; looked at with that flag only.</summary>
+    public uint pasid;
 }
 
 /// <summary>VFIO_IOMMU_GET_INFO.</summary>

@@ -150,9 +150,7 @@ internal sealed class MigrationRequests(ClientChannel channel, string name, int 
     /// <summary>Refuses what no server could answer.</summary>
     internal void CheckBitmap(string operation, Iova start, ulong length, ulong pageBytes, int bitmapBytes)
     {
-        bool isRight = length != 0 && length - 1 <= ulong.MaxValue - start.Value && ulong.IsPow2(pageBytes)
-            && DirtyBitmap.LengthOf(length, pageBytes) <= (ulong)bitmapBytes;
-        if (isRight)
+        if (DirtyBitmap.HasRoom(start, length, pageBytes, bitmapBytes))
             return;
         string what = $"{length} bytes at {start}, pages of {pageBytes} bytes, {bitmapBytes} bytes for the bits";
         throw new VfioException(operation, name, Errno.InvalidArgument, what);

@@ -59,10 +59,11 @@ internal sealed partial class ServerSession
     {
         using Activity? span = ServerTelemetry.StartSession();
         _channel.Own();
+        CoreCourtesy courtesy = new(_options.LeavesCoreToClient);
         _collections = GC.CollectionCount(0);
         try
         {
-            Serve();
+            Serve(courtesy);
         }
         catch (Exception failure)
         {
@@ -72,17 +73,19 @@ internal sealed partial class ServerSession
         }
         finally
         {
+            courtesy.End();
             if (!HasDeparted)
                 End();
             ServerTelemetry.EndSession(span, _device?.Name, _messages, _channel.EndReason);
         }
     }
 
-    private void Serve()
+    private void Serve(CoreCourtesy courtesy)
     {
         Deadline handshake = new(_options.HandshakeTimeout);
         while (_channel.WaitForCommands(_device is null ? handshake : new Deadline(_options.IdleTimeout)))
         {
+            courtesy.Woken();
             AnswerAll();
             if (_handover is { IsAsked: true } && !_channel.IsStopped && TryHandOver(_handover))
                 return;

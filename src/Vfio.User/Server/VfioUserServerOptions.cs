@@ -52,6 +52,11 @@ public sealed record VfioUserServerOptions
     /// session watches whether that is so: with a client that is slow, or shares its core, it soon sleeps at once.</remarks>
     public TimeSpan SpinTime { get; init; } = Spinner.DefaultTime;
 
+    /// <summary>Whether a session's thread may tell the scheduler that it need not preempt the client that wakes it (SCHED_BATCH); yes.</summary>
+    /// <remarks>That is quicker where both share a core, for a client that sends and then waits. The session watches whether it is so:
+    /// where a third program has the core, it soon competes again. Its thread is as before when the session has ended.</remarks>
+    public bool LeavesCoreToClient { get; init; } = true;
+
     /// <summary>Where turned away clients (warning), faults (error), and sessions and refused messages (debug) are logged.</summary>
     public ILogger Logger { get; init; } = NullLogger.Instance;
 

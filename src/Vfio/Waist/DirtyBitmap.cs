@@ -17,6 +17,16 @@ public static class DirtyBitmap
         return ((pages >> 6) + ((pages & 63) == 0 ? 0u : 1u)) * 8;
     }
 
+    /// <summary>Whether a report can be made: the range is not empty and does not wrap, the page size is a power of two, and there is
+    /// room for the bits.</summary>
+    /// <param name="start">First address.</param>
+    /// <param name="length">Size of the range in bytes.</param>
+    /// <param name="pageBytes">Bytes that a bit stands for.</param>
+    /// <param name="bitmapBytes">How long the bitmap is.</param>
+    public static bool HasRoom(Iova start, ulong length, ulong pageBytes, int bitmapBytes) =>
+        length != 0 && length - 1 <= ulong.MaxValue - start.Value && BitOperations.IsPow2(pageBytes)
+            && LengthOf(length, pageBytes) <= (ulong)bitmapBytes;
+
     /// <summary>Whether a page was written.</summary>
     /// <param name="bitmap">The report.</param>
     /// <param name="page">The page's number in the range, from 0.</param>

@@ -16,7 +16,8 @@ public interface IDirtyTracker : IVfioDevice
     /// <param name="pageBytes">How fine it should be: a power of two.</param>
     /// <param name="ranges">What the user will ask about; empty for everything. A device may record more.</param>
     /// <returns>How fine it is, in bytes.</returns>
-    /// <exception cref="VfioException">EINVAL: it has been started, or no such page size or ranges; ENOTTY: it cannot.</exception>
+    /// <exception cref="VfioException">EINVAL: it has been started, or no such page size or ranges; ENOTTY, EOPNOTSUPP: it
+    /// cannot.</exception>
     ulong StartDirtyTracking(ulong pageBytes, ReadOnlySpan<IovaRange> ranges);
 
     /// <summary>Stops, and forgets.</summary>

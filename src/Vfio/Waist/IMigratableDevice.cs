@@ -22,7 +22,7 @@ public interface IMigratableDevice : IVfioDevice
     /// <summary>Brings it to a state, step by step if need be; see <see cref="MigrationPath"/>. Returns when it is there.</summary>
     /// <exception cref="VfioException">ENOTTY: it cannot be migrated; EINVAL: it has no such state, no way leads there, or what was
     /// written to it is no state of such a device. It may then be anywhere on the way, <see cref="MigrationState.Error"/>
-    /// included.</exception>
+    /// included: ask <see cref="MigrationState"/>.</exception>
     void SetMigrationState(MigrationState target);
 
     /// <summary>Reads what comes next of the state.</summary>
@@ -33,6 +33,6 @@ public interface IMigratableDevice : IVfioDevice
 
     /// <summary>Writes what comes next of a state; pieces need not be those that were read.</summary>
     /// <exception cref="VfioException">EINVAL: not <see cref="MigrationState.Resuming"/>, or not the state of such a device, which then
-    /// has to be reset; ENOTTY: it cannot be migrated.</exception>
+    /// has to be reset (a driver of the kernel may say that with another errno); ENOTTY: it cannot be migrated.</exception>
     void WriteMigrationData(ReadOnlySpan<byte> source);
 }

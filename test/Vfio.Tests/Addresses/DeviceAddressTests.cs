@@ -23,7 +23,18 @@ public sealed class DeviceAddressTests
         Assert.Equal(text, address.ToString());
     }
 
+    [Fact]
+    public void A_mediated_device_is_its_UUID()
+    {
+        DeviceAddress address = DeviceAddress.Parse("mdev:83B8F4F2-509f-382f-3c1e-e6bfe0fa1001");
+        Assert.Equal(AddressScheme.Mediated, address.Scheme);
+        Assert.Equal(new Guid("83b8f4f2-509f-382f-3c1e-e6bfe0fa1001"), address.Uuid);
+        Assert.Equal("mdev:83b8f4f2-509f-382f-3c1e-e6bfe0fa1001", address.ToString());
+    }
+
     [Theory]
+    [InlineData("mdev:")]
+    [InlineData("mdev:83b8f4f2509f382f3c1ee6bfe0fa1001")]
     [InlineData("unix:/run/x.sock?reconnect=")]
     [InlineData("unix:/run/x.sock?reconnect=5")]
     [InlineData("unix:/run/x.sock?reconnect=s")]

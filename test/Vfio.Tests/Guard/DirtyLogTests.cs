@@ -159,6 +159,20 @@ public sealed class DirtyLogTests : IDisposable
         GC.KeepAlive(log);
     }
 
+    [Theory]
+    [InlineData(4096, 0b1001, 0b1001)]
+    [InlineData(16384, 0b101, 0xf0f)]
+    public void What_a_bitmap_says_is_on_record_for_each_page(ulong pageBytes, byte bits, ulong expected)
+    {
+        DirtyLog log = new();
+        log.Mark(Base, pageBytes, [bits, 0x80]);
+        byte[] bitmap = new byte[16];
+        log.Report(Base, Base + 0x3ffff, 4096, bitmap);
+        ulong last = 15 * pageBytes / 4096;
+        ulong lastBits = pageBytes / 4096 == 1 ? 1ul : 0xful;
+        Assert.Equal(expected | (lastBits << (int)last), BitConverter.ToUInt64(bitmap));
+    }
+
     [Fact]
     public void Writes_of_many_threads_are_reported_each_at_least_once_and_none_that_was_not()
     {

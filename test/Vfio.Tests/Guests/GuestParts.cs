@@ -7,7 +7,7 @@ internal sealed record GuestParts(string Kernel, string Initramfs)
 {
     private static readonly Lazy<(GuestParts? Parts, string Reason, string? Headers)> Found = new(Find);
 
-    /// <summary>Headers of the kernel that guests run, newer than this machine's may be; null where they are missing.</summary>
+    /// <summary>Headers of the kernel, newer than this machine's and the guests'; null where they are missing.</summary>
     public static string? Headers => Found.Value.Headers;
 
     /// <summary>The program that becomes QEMU.</summary>

@@ -30,6 +30,11 @@ public sealed class LibraryTests
         machine.Agent.Do("chmod 666 /dev/iommu; echo 8 > /proc/sys/vm/nr_hugepages");
         string power = $"/sys/bus/pci/devices/{LentFunctionTests.Disk}/power/control";
         machine.Agent.Do($"(while true; do echo on > {power}; echo auto > {power}; usleep 300000; done) >/dev/null 2>&1 &");
+        AssertPasses(machine.Agent, typeof(DirtyPageTests), Nobody, 8);
+        machine.Agent.Do(Lend(MediatedSerialTests.First, "mtty-1"));
+        machine.Agent.Do(Lend(MediatedSerialTests.Second, "mtty-1"));
+        machine.Agent.Do(Lend(MediatedSerialTests.TwoPorts, "mtty-2"));
+        AssertPasses(machine.Agent, typeof(MediatedSerialTests), Nobody, 15);
         string lockTaker = $"/sys/bus/pci/devices/{LentFunctionTests.Second}/power/control";
         machine.Agent.Do($"(while true; do echo on > {lockTaker}; echo auto > {lockTaker}; done) >/dev/null 2>&1 &");
         AssertPasses(machine.Agent, typeof(LentFunctionTests), Nobody, 21);
@@ -48,7 +53,12 @@ public sealed class LibraryTests
         Assert.DoesNotContain("Call Trace", machine.Agent.Do("dmesg"));
     }
 
-    private static void AssertPasses(GuestAgent agent, Type tests, string user, int count)
+    /// <summary>Makes a mediated device, and gives it to nobody.</summary>
+    private static string Lend(Guid device, string type) =>
+        $"exec 2>&1; echo {device} > /sys/class/mdev_bus/mtty/mdev_supported_types/{type}/create && cd /sys/bus/mdev/devices/{device} "
+        + "&& chown 65534 /dev/vfio/$(basename $(readlink iommu_group)) /dev/vfio/devices/$(ls vfio-dev)";
+
+    internal static void AssertPasses(GuestAgent agent, Type tests, string user, int count)
     {
         (int status, string output) = agent.Ask(VfioInGuest.Program(typeof(LibraryTests).Assembly.Location,
             $"-explicit only -noLogo -noColor -parallel none -class {tests.FullName}", user));

@@ -46,6 +46,17 @@ public sealed class OpeningTests : IDisposable
         AssertRefused(19, "use its group", KernelDoor.Device);
     }
 
+    [Fact]
+    public void A_mediated_device_that_is_not_there_is_ENODEV_and_says_how_one_is_made()
+    {
+        Guid device = Guid.NewGuid();
+        VfioException refusal = Assert.Throws<VfioException>(
+            () => KernelDevice.OpenMediated(device, new KernelDeviceOptions { Sysfs = _sysfs.Root }));
+        Assert.Equal(19, (int)refusal.Errno);
+        Assert.Contains($"mdev:{device}", refusal.Message);
+        Assert.Contains("mdev_supported_types", refusal.Message);
+    }
+
     private void AssertRefused(int errno, string advice, KernelDoor door)
     {
         VfioException refusal = Assert.Throws<VfioException>(

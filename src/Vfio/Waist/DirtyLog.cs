@@ -1,18 +1,20 @@
 using System.Collections.Concurrent;
 using System.Numerics;
 
-namespace Vfio.Guard;
+namespace Vfio;
 
 /// <summary>Which pages were written, one bit each, by address.</summary>
 /// <remarks>
 /// <para>Kept beside the mappings and not in them, so that an unmap loses nothing. Memory is taken where something is written and
 /// nowhere else, whatever is mapped: 4 KiB for 128 MiB of addresses. A device that its user sends all over the address space reaches
 /// a limit, from which on everything counts as written.</para>
-/// <para>Any thread may use it. A write is on record once <see cref="Mark"/> has returned.</para>
+/// <para>Any thread may use it. A write is on record once <see cref="Mark(ulong, long)"/> has returned.</para>
 /// </remarks>
-internal sealed class DirtyLog
+public sealed class DirtyLog
 {
-    internal const int PageBits = 12;
+    /// <summary>Bits of an address within a page of the record: 4 KiB.</summary>
+    public const int PageBits = 12;
+
     internal const int MaxPieces = 1 << 14;
     private const int WordBits = 6, PieceBits = 15;
     private const int PieceWords = 1 << (PieceBits - WordBits);
@@ -23,7 +25,7 @@ internal sealed class DirtyLog
     /// <summary>Records a write.</summary>
     /// <param name="address">First address.</param>
     /// <param name="count">How many bytes, above 0; the range does not wrap.</param>
-    internal void Mark(ulong address, int count)
+    public void Mark(ulong address, long count)
     {
         ulong last = (address + (ulong)(count - 1)) >> PageBits;
         for (ulong page = address >> PageBits; page <= last; page++)
@@ -37,12 +39,25 @@ internal sealed class DirtyLog
         }
     }
 
+    /// <summary>Records what a bitmap of <see cref="IDirtyTracker"/>'s form says.</summary>
+    /// <param name="start">The address that bit 0 stands for.</param>
+    /// <param name="pageBytes">Bytes that a bit stands for.</param>
+    /// <param name="bitmap">The bits.</param>
+    public void Mark(ulong start, ulong pageBytes, ReadOnlySpan<byte> bitmap)
+    {
+        for (int at = 0; at < bitmap.Length; at++)
+        {
+            for (int left = bitmap[at]; left != 0; left &= left - 1)
+                Mark(start + ((((ulong)at * 8) + (ulong)BitOperations.TrailingZeroCount(left)) * pageBytes), (long)pageBytes);
+        }
+    }
+
     /// <summary>Sets the bits of what was written in a range, and forgets the pages that lie in it as a whole.</summary>
     /// <param name="start">First address.</param>
     /// <param name="last">Last address.</param>
     /// <param name="pageBytes">Bytes that a bit of the bitmap stands for: a power of two.</param>
     /// <param name="bitmap">Long enough; see <see cref="DirtyBitmap"/>.</param>
-    internal void Report(ulong start, ulong last, ulong pageBytes, Span<byte> bitmap)
+    public void Report(ulong start, ulong last, ulong pageBytes, Span<byte> bitmap)
     {
         int shift = BitOperations.Log2(pageBytes);
         if (_isFull)

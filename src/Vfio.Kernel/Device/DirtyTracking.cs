@@ -1,0 +1,103 @@
+namespace Vfio.Kernel;
+
+/// <summary>Which pages a device wrote: as the device says where it keeps a record, otherwise as its IOMMU does.</summary>
+/// <remarks>Any thread may call.</remarks>
+internal sealed class DirtyTracking(DmaLogging logging, DmaSpace space, string name) : IDisposable
+{
+    private const string ReportOperation = "report of what was written";
+    private readonly Lock _gate = new();
+    private bool _isOn;
+
+    /// <summary>Whether one of them can.</summary>
+    internal bool IsOffered => logging.IsOffered || space.TracksDirtyPages;
+
+    /// <summary>Starts.</summary>
+    /// <returns>How fine the record is, in bytes.</returns>
+    internal ulong Start(ulong pageBytes, ReadOnlySpan<IovaRange> ranges)
+    {
+        const string Operation = "start of dirty tracking";
+        if (!ulong.IsPow2(pageBytes))
+            throw new VfioException(Operation, name, Errno.InvalidArgument, $"{pageBytes} is no power of two");
+        lock (_gate)
+        {
+            if (_isOn)
+                throw new VfioException(Operation, name, Errno.InvalidArgument, "it has been started");
+            if (!IsOffered)
+                throw new VfioException(Operation, name, Errno.NotSupported, space.NoDirtyPagesAdvice);
+            ulong granule = logging.IsOffered
+                ? logging.Start(pageBytes, ranges.IsEmpty ? space.Ranges : ranges.ToArray())
+                : space.StartDirtyTracking();
+            _isOn = true;
+            return granule;
+        }
+    }
+
+    /// <summary>Stops; nothing when it is off.</summary>
+    internal void Stop()
+    {
+        lock (_gate)
+        {
+            if (!_isOn)
+                return;
+            _isOn = false;
+            if (logging.IsOffered)
+                logging.Stop();
+            else
+                space.StopDirtyTracking();
+        }
+    }
+
+    /// <summary>Reports on a range, and forgets.</summary>
+    internal void Report(Iova start, ulong length, ulong pageBytes, Span<byte> bitmap)
+    {
+        lock (_gate)
+        {
+            Check(ReportOperation, start, length, pageBytes, bitmap.Length);
+            Ask(start, length, pageBytes, bitmap);
+        }
+    }
+
+    /// <summary>Unmaps a range, and reports on it.</summary>
+    /// <returns>How many bytes were mapped.</returns>
+    internal ulong Unmap(Iova start, ulong length, ulong pageBytes, Span<byte> bitmap)
+    {
+        lock (_gate)
+        {
+            Check("unmap with a report", start, length, pageBytes, bitmap.Length);
+            ulong bytes = space.Unmap(start, length);
+            Ask(start, length, pageBytes, bitmap);
+            return bytes;
+        }
+    }
+
+    /// <summary>Leaves an address space that others go on with.</summary>
+    public void Dispose()
+    {
+        lock (_gate)
+        {
+            // A record of the device's own ends with the device.
+            if (_isOn && !logging.IsOffered)
+                space.StopDirtyTracking();
+            _isOn = false;
+        }
+    }
+
+    private void Ask(Iova start, ulong length, ulong pageBytes, Span<byte> bitmap)
+    {
+        if (logging.IsOffered)
+            logging.Report(start.Value, length, pageBytes, bitmap);
+        else
+            space.ReportDirtyPages(start, length, pageBytes, bitmap);
+    }
+
+    private void Check(string operation, Iova start, ulong length, ulong pageBytes, int bitmapBytes)
+    {
+        if (!_isOn)
+            throw new VfioException(operation, name, Errno.InvalidArgument, "dirty tracking has not been started");
+        if (!DirtyBitmap.HasRoom(start, length, pageBytes, bitmapBytes))
+        {
+            string what = $"{length} bytes at {start}, pages of {pageBytes} bytes, {bitmapBytes} bytes for the bits";
+            throw new VfioException(operation, name, Errno.InvalidArgument, what);
+        }
+    }
+}

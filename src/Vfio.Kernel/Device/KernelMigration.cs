@@ -1,0 +1,203 @@
+using Vfio.Native;
+
+namespace Vfio.Kernel;
+
+/// <summary>The migration of a device: its state, and the descriptor that data goes through while there is a transfer.</summary>
+/// <remarks>Version 2 of the kernel's protocol, <c>enum vfio_device_mig_state</c> of <c>linux/vfio.h</c>. Any thread may call.</remarks>
+internal sealed class KernelMigration : IDisposable
+{
+    private readonly DeviceFile _file;
+    private readonly Lazy<MigrationFeatures> _features;
+    private readonly Lock _gate = new();
+    private MigrationFile? _data;
+    private bool _isSaving;
+
+    internal KernelMigration(DeviceFile file)
+    {
+        _file = file;
+        _features = new Lazy<MigrationFeatures>(AskFeatures);
+    }
+
+    /// <summary>What the device can do; nothing, when its driver has no migration.</summary>
+    internal MigrationFeatures Features => _features.Value;
+
+    /// <summary>Where the device is now.</summary>
+    internal MigrationState State
+    {
+        get
+        {
+            Need("the state of migration");
+            return AskState();
+        }
+    }
+
+    /// <summary>Brings it to a state.</summary>
+    internal void SetState(MigrationState target)
+    {
+        Need($"change to {target}");
+        lock (_gate)
+        {
+            try
+            {
+                FileDescriptor? started = _file.SetMigrationState((uint)target);
+                EndTransferUnlessIn(target);
+                if (started is not null)
+                    Begin(started, isSaving: target != MigrationState.Resuming);
+            }
+            catch (VfioException refusal)
+            {
+                throw Explain(refusal, target);
+            }
+        }
+    }
+
+    /// <summary>Reads what comes next of the state.</summary>
+    /// <returns>How many bytes; fewer than asked for when there are no more for now.</returns>
+    internal int Read(Span<byte> destination)
+    {
+        const string Operation = "read of its state";
+        Need(Operation);
+        lock (_gate)
+        {
+            if (_data is null || !_isSaving)
+                throw NoTransfer(Operation, "its state can be read in PreCopy and StopCopy");
+            int done = 0;
+            while (done < destination.Length)
+            {
+                int count = _data.Read(destination[done..]);
+                if (count < 0)
+                    throw VfioException.FromLastError(Operation, _file.Name);
+                if (count == 0)
+                    break;
+                done += count;
+            }
+
+            return done;
+        }
+    }
+
+    /// <summary>Writes what comes next of a state.</summary>
+    internal void Write(ReadOnlySpan<byte> source)
+    {
+        const string Operation = "write of a state";
+        Need(Operation);
+        lock (_gate)
+        {
+            if (_data is null || _isSaving)
+                throw NoTransfer(Operation, "a state can be written in Resuming");
+            while (source.Length > 0)
+            {
+                int count = _data.Write(source);
+                if (count <= 0)
+                    throw VfioException.FromLastError(Operation, _file.Name, "it does not take that as its state; reset it");
+                source = source[count..];
+            }
+        }
+    }
+
+    /// <summary>VFIO_DEVICE_FEATURE_MIG_DATA_SIZE.</summary>
+    internal ulong EstimateDataBytes()
+    {
+        vfio_device_feature_mig_data_size size = default;
+        _file.Feature(DeviceFeature.GetMigrationDataSize, Blittable.AsBytes(ref size));
+        return size.stop_copy_length;
+    }
+
+    /// <summary>VFIO_MIG_GET_PRECOPY_INFO.</summary>
+    internal PreCopyEstimate EstimatePreCopy()
+    {
+        const string Operation = "VFIO_MIG_GET_PRECOPY_INFO";
+        Need(Operation);
+        lock (_gate)
+        {
+            if (_data is null || !_isSaving)
+                throw NoTransfer(Operation, "there is such an estimate in PreCopy");
+            vfio_precopy_info info = _data.GetPreCopyInfo();
+            return new PreCopyEstimate(info.initial_bytes, info.dirty_bytes);
+        }
+    }
+
+    /// <summary>Does what resets the device, which ends a transfer.</summary>
+    internal void Reset(Action reset)
+    {
+        lock (_gate)
+        {
+            reset();
+            EndTransferUnlessIn(MigrationState.Running);
+        }
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        lock (_gate)
+            EndTransferUnlessIn(MigrationState.Running);
+    }
+
+    private void Begin(FileDescriptor data, bool isSaving)
+    {
+        _data?.Dispose();
+        _data = new MigrationFile(data, _file.Name);
+        _isSaving = isSaving;
+    }
+
+    /// <summary>Closes the descriptor of a transfer that is over. The states that save share one.</summary>
+    private void EndTransferUnlessIn(MigrationState state)
+    {
+        bool goesOn = _isSaving
+            ? state is MigrationState.PreCopy or MigrationState.PreCopyPeerToPeer or MigrationState.StopCopy
+            : state == MigrationState.Resuming;
+        if (goesOn)
+            return;
+        _data?.Dispose();
+        _data = null;
+    }
+
+    /// <summary>Why a change failed, with the state that the device is in: the old one, or one on the way.</summary>
+    private VfioException Explain(VfioException refusal, MigrationState target)
+    {
+        string advice;
+        try
+        {
+            MigrationState state = AskState();
+            EndTransferUnlessIn(state);
+            advice = state switch
+            {
+                MigrationState.Error => $"it is in {state} now; reset it",
+                MigrationState.Resuming => $"it is in {state} now, which only a whole state or a reset ends",
+                _ => $"it is in {state} now",
+            };
+        }
+        catch (VfioException)
+        {
+            EndTransferUnlessIn(MigrationState.Error);
+            advice = "it does not tell its state any more; reset it";
+        }
+
+        return new VfioException($"change to {target}", _file.Name, refusal.Errno, advice);
+    }
+
+    private MigrationState AskState()
+    {
+        vfio_device_feature_mig_state state = default;
+        _file.Feature(DeviceFeature.GetMigrationState, Blittable.AsBytes(ref state));
+        return (MigrationState)state.device_state;
+    }
+
+    private MigrationFeatures AskFeatures()
+    {
+        vfio_device_feature_migration migration = default;
+        if (!_file.HasFeature(DeviceFeature.GetMigration))
+            return MigrationFeatures.None;
+        _file.Feature(DeviceFeature.GetMigration, Blittable.AsBytes(ref migration));
+        return (MigrationFeatures)migration.flags;
+    }
+
+    private void Need(string operation)
+    {
+        if (Features == MigrationFeatures.None)
+            throw new VfioException(operation, _file.Name, Errno.NoSuchOperation, "its driver in the kernel cannot migrate it");
+    }
+
+    private VfioException NoTransfer(string operation, string advice) => new(operation, _file.Name, Errno.InvalidArgument, advice);
+}

@@ -1,0 +1,133 @@
+using Vfio.Native;
+
+namespace Vfio.Kernel;
+
+/// <summary>The page tables (HWPT) of an I/O address space of iommufd, where the kernel's own choice is not enough.</summary>
+/// <remarks>A page table that can tell what was written, or that goes together with process address spaces, has to be made as such
+/// before the device is put into it. Used by one thread at a time.</remarks>
+internal sealed class PageTables(IommuFile iommu, uint addressSpace)
+{
+    private const ulong DirtyTrackingCapability = 1;
+    private const uint DirtyTracking = 2, Pasid = 8;
+    private readonly List<(uint Id, uint Flags)> _tables = [];
+    private int _untracked;
+
+    /// <summary>Whether there is a device, and every device is in one that can tell what was written.</summary>
+    internal bool TrackAll => _untracked == 0 && Tracking.Any();
+
+    private IEnumerable<uint> Tracking => _tables.Where(table => (table.Flags & DirtyTracking) != 0).Select(table => table.Id);
+
+    /// <summary>Puts a device into one that fits, or into one that the kernel chooses.</summary>
+    /// <param name="device">The device, which is bound.</param>
+    /// <param name="pasid">Which of its process address spaces; null for what it reaches without one.</param>
+    /// <param name="isTracking">Whether what it writes is to be on record at once.</param>
+    internal void Attach(DeviceFile device, uint? pasid, bool isTracking)
+    {
+        uint flags = FlagsFor(device.IommufdNumber);
+        bool isIn = flags != 0 && (_tables.Any(table => table.Flags == flags && TryAttach(device, table.Id, pasid))
+            || TryAttachNew(device, pasid, flags, isTracking));
+        if (!isIn)
+            device.AttachIommufd(addressSpace, pasid);
+        if (!isIn || (flags & DirtyTracking) == 0)
+            _untracked++;
+    }
+
+    /// <summary>How many bits the numbers of a device's process address spaces have; 0 when it has none, or the kernel cannot
+    /// tell.</summary>
+    internal int PasidBitsOf(uint device) => InfoOf(device).out_max_pasid_log2;
+
+    /// <summary>Starts or ends the record.</summary>
+    internal void SetDirtyTracking(bool isOn)
+    {
+        foreach (uint table in Tracking)
+            iommu.SetDirtyTracking(table, isOn);
+    }
+
+    /// <summary>Sets the bits of what any device wrote, and forgets.</summary>
+    internal void GetDirtyBitmap(ulong start, ulong length, ulong pageBytes, Span<byte> bitmap)
+    {
+        foreach (uint table in Tracking)
+            iommu.GetDirtyBitmap(table, start, length, pageBytes, bitmap);
+    }
+
+    /// <summary>Ends all of them, and the address space, as far as no device is in them any more.</summary>
+    internal void Destroy()
+    {
+        foreach (uint id in _tables.Select(table => table.Id).Append(addressSpace))
+            TryDestroy(id);
+        _tables.Clear();
+    }
+
+    private bool TryAttachNew(DeviceFile device, uint? pasid, uint flags, bool isTracking)
+    {
+        if (TryMake(device.IommufdNumber, flags) is not { } table)
+            return false;
+        if (!TryAttach(device, table, pasid))
+        {
+            TryDestroy(table);
+            return false;
+        }
+
+        _tables.Add((table, flags));
+        if (isTracking && (flags & DirtyTracking) != 0)
+            iommu.SetDirtyTracking(table, isOn: true);
+        return true;
+    }
+
+    private uint? TryMake(uint device, uint flags)
+    {
+        try
+        {
+            return iommu.AllocatePageTable(device, addressSpace, flags);
+        }
+        catch (VfioException)
+        {
+            // What the IOMMU's driver claims and does not do keeps no device from being opened.
+            return null;
+        }
+    }
+
+    private static bool TryAttach(DeviceFile device, uint table, uint? pasid)
+    {
+        try
+        {
+            device.AttachIommufd(table, pasid);
+            return true;
+        }
+        catch (VfioException refusal) when (refusal.Errno == Errno.InvalidArgument)
+        {
+            return false;
+        }
+    }
+
+    private void TryDestroy(uint id)
+    {
+        try
+        {
+            iommu.Destroy(id);
+        }
+        catch (VfioException)
+        {
+            // A device is in it still: it goes with the device, or with the last descriptor of the file.
+        }
+    }
+
+    private uint FlagsFor(uint device)
+    {
+        iommu_hw_info info = InfoOf(device);
+        return ((info.out_capabilities & DirtyTrackingCapability) != 0 ? DirtyTracking : 0) | (info.out_max_pasid_log2 > 0 ? Pasid : 0);
+    }
+
+    /// <summary>All 0 where the kernel does not tell: before Linux 6.6, and of a device without an IOMMU of hardware.</summary>
+    private iommu_hw_info InfoOf(uint device)
+    {
+        try
+        {
+            return iommu.GetHwInfo(device);
+        }
+        catch (VfioException)
+        {
+            return default;
+        }
+    }
+}

@@ -1,0 +1,26 @@
+using System.Runtime.InteropServices;
+
+namespace Vfio.Native;
+
+/// <summary>How the scheduler treats the calling thread, of those ways that need no privilege: sched(7).</summary>
+public static unsafe class ThreadScheduling
+{
+    private const int Ordinary = 0, Batch = 3, ResetOnFork = 0x40000000;
+
+    /// <summary>Whether it is scheduled as threads are by default (SCHED_OTHER).</summary>
+    public static bool IsOrdinary => Policy == Ordinary;
+
+    /// <summary>Whether it does not preempt whoever wakes it (SCHED_BATCH).</summary>
+    public static bool IsBatch => Policy == Batch;
+
+    private static int Policy => LibC.sched_getscheduler(0) & ~ResetOnFork;
+
+    /// <summary>Makes it SCHED_BATCH, or SCHED_OTHER; threads that it starts are SCHED_OTHER either way.</summary>
+    /// <returns>False when the kernel refused.</returns>
+    public static bool TrySetBatch(bool isBatch)
+    {
+        // struct sched_param: the priority, which these two do not have.
+        int priority = 0;
+        return LibC.sched_setscheduler(0, (isBatch ? Batch : Ordinary) | ResetOnFork, &priority) == 0;
+    }
+}
