@@ -43,10 +43,8 @@ internal static class CaptureCommand
             if (result.GetValue(file) == StandardOutput && !Console.IsOutputRedirected)
                 result.AddError("A capture is no text for a terminal: give a file, or a pipe after it.");
         });
-        command.SetAction(parsed =>
+        command.SetAction(parsed => NetWords.Drive(parsed.GetValue(address)!, parsed.GetValue(mac), parsed.GetValue(poll), (port, stop) =>
         {
-            using StopSignals signals = new();
-            using IgbPort port = NetWords.Open(parsed.GetValue(address)!, parsed.GetValue(mac), parsed.GetValue(poll), signals.Token);
             string path = parsed.GetValue(file)!;
             if (parsed.GetValue(promiscuous))
                 port.IsPromiscuous = true;
@@ -57,12 +55,13 @@ internal static class CaptureCommand
                 SnapLengthBytes = parsed.GetValue(snap),
                 IsPromiscuous = port.IsPromiscuous,
             };
-            RunLimits limits = new(parsed.GetValue(count), TimeSpan.FromSeconds(parsed.GetValue(seconds)), signals.Token);
+            RunLimits limits = new(parsed.GetValue(count), TimeSpan.FromSeconds(parsed.GetValue(seconds)), stop);
 
             // Where the capture goes to standard output, its sums go beside it.
             TextWriter output = path == StandardOutput ? parsed.InvocationConfiguration.Error : parsed.InvocationConfiguration.Output;
             Run(port, source, stream, limits, output, parsed.GetValue(json));
-        });
+            return 0;
+        }));
         return command;
     }
 

@@ -41,14 +41,14 @@ internal static class EchoCommand
         command.Add(mac);
         command.Add(poll);
         command.Add(json);
-        command.SetAction(parsed =>
+        command.SetAction(parsed => NetWords.Drive(parsed.GetValue(address)!, parsed.GetValue(mac), parsed.GetValue(poll), (port, stop) =>
         {
-            using StopSignals signals = new();
-            using IgbPort port = NetWords.Open(parsed.GetValue(address)!, parsed.GetValue(mac), parsed.GetValue(poll), signals.Token);
             ushort? echoPort = parsed.GetValue(udp) == 0 ? null : (ushort)parsed.GetValue(udp);
-            RunLimits limits = new(parsed.GetValue(count), TimeSpan.FromSeconds(parsed.GetValue(seconds)), signals.Token);
-            Run(port, new Responder(port.Address, parsed.GetValue(own), echoPort), limits, parsed.InvocationConfiguration.Output, parsed.GetValue(json));
-        });
+            RunLimits limits = new(parsed.GetValue(count), TimeSpan.FromSeconds(parsed.GetValue(seconds)), stop);
+            Responder responder = new(port.Address, parsed.GetValue(own), echoPort);
+            Run(port, responder, limits, parsed.InvocationConfiguration.Output, parsed.GetValue(json));
+            return 0;
+        }));
         return command;
     }
 

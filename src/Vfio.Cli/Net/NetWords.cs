@@ -1,9 +1,11 @@
 using System.CommandLine;
 using System.CommandLine.Parsing;
 using System.Globalization;
+using Vfio.Cli.Output;
 using Vfio.Drivers.Ethernet;
 using Vfio.Drivers.Igb;
 using Vfio.Drivers.Packets;
+using Vfio.Kernel;
 
 namespace Vfio.Cli.Net;
 
@@ -47,20 +49,27 @@ internal static class NetWords
         return address;
     }
 
-    /// <summary>Opens a port and waits a little for its link.</summary>
-    internal static IgbPort Open(string address, MacAddress? mac, bool polled, CancellationToken stop)
+    /// <summary>Opens a port, waits a little for its link, and drives it until the command is done, is told to stop by Ctrl-C or SIGTERM,
+    /// or has to let go of the device; then gives it back.</summary>
+    /// <param name="address">Of the device.</param>
+    /// <param name="mac">The station's; null for the one that the function has.</param>
+    /// <param name="polled">Whether to spin rather than sleep.</param>
+    /// <param name="drive">What to do with the port until the token is cancelled, or earlier; gives the exit code.</param>
+    /// <returns>The exit code.</returns>
+    internal static int Drive(string address, MacAddress? mac, bool polled, Func<IgbPort, CancellationToken, int> drive)
     {
-        IgbPort port = new(VfioDevice.Open(address), new IgbOptions { Address = mac, Interrupts = !polled });
-        try
+        using StopSignals signals = new();
+        using DeviceWatch watch = new();
+        using CancellationTokenSource stop = CancellationTokenSource.CreateLinkedTokenSource(signals.Token, watch.Stop);
+        int code;
+        using (IgbPort port = new(VfioDevice.Open(address), new IgbOptions { Address = mac, Interrupts = !polled }))
         {
-            WaitForLink(port, TimeSpan.FromSeconds(LinkSeconds), stop);
-            return port;
+            watch.Start(port.Device);
+            WaitForLink(port, TimeSpan.FromSeconds(LinkSeconds), stop.Token);
+            code = drive(port, stop.Token);
         }
-        catch
-        {
-            port.Dispose();
-            throw;
-        }
+
+        return watch.Reason is { } reason ? GiveBack.Tell(reason) : code;
     }
 
     /// <summary>A number for people: 1.2.</summary>

@@ -50,10 +50,8 @@ internal static class PingCommand
             if (result.GetValue(target) == result.GetValue(own).Address)
                 result.AddError("That is the port's own address.");
         });
-        command.SetAction(parsed =>
+        command.SetAction(parsed => NetWords.Drive(parsed.GetValue(address)!, parsed.GetValue(mac), parsed.GetValue(poll), (port, stop) =>
         {
-            using StopSignals signals = new();
-            using IgbPort port = NetWords.Open(parsed.GetValue(address)!, parsed.GetValue(mac), parsed.GetValue(poll), signals.Token);
             Ipv4Interface from = parsed.GetValue(own);
             Ipv4Address to = parsed.GetValue(target);
             Pinger pinger = new(
@@ -66,9 +64,8 @@ internal static class PingCommand
                 Patience = TimeSpan.FromSeconds(parsed.GetValue(patience)),
                 Replied = isListed ? reply => Print(output, pinger, reply) : null,
             };
-            return Run(
-                port, pinger, run, new RunLimits(parsed.GetValue(count), TimeSpan.Zero, signals.Token), output, parsed.GetValue(json));
-        });
+            return Run(port, pinger, run, new RunLimits(parsed.GetValue(count), TimeSpan.Zero, stop), output, parsed.GetValue(json));
+        }));
         return command;
     }
 

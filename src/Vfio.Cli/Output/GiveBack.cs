@@ -2,37 +2,26 @@ using Vfio.Kernel;
 
 namespace Vfio.Cli.Output;
 
-/// <summary>Ends a command whose device is wanted back by its owner: a line, and exit code 1.</summary>
+/// <summary>Ends a command that has to let go of its device: a line, and exit code 1.</summary>
 internal static class GiveBack
 {
-    /// <summary>Watches for as long as the command runs.</summary>
+    /// <summary>Watches for as long as the command runs, and ends it at once: for commands that have nothing to finish.</summary>
     internal static void WhenAsked(PciDevice device)
     {
-        DeviceEvents events;
-        try
+        DeviceWatch watch = new();
+        watch.Start(device);
+        watch.Stop.Register(() =>
         {
-            events = new DeviceEvents();
-            events.Listen(device);
-        }
-        catch (VfioException)
-        {
-            // Where nothing can be heard, nobody can ask.
-            return;
-        }
-
-        _ = EndAsync(events, device.Name);
+            // The kernel resets the device and takes its mappings away when this process is gone.
+            Environment.Exit(Tell(watch.Reason!));
+        });
     }
 
-    private static async Task EndAsync(DeviceEvents events, string name)
+    /// <summary>Says why.</summary>
+    /// <returns>The exit code.</returns>
+    internal static int Tell(DeviceEvent reason)
     {
-        await foreach (DeviceEvent happened in events.ReadAllAsync())
-        {
-            if (happened.Kind != DeviceEventKind.ReturnRequested || happened.Device != name)
-                continue;
-
-            // The kernel resets the device and takes its mappings away when this process is gone.
-            await Console.Error.WriteLineAsync($"vfio: {happened}");
-            Environment.Exit(CommandLine.Refused);
-        }
+        Console.Error.WriteLine($"vfio: {reason}");
+        return CommandLine.Refused;
     }
 }

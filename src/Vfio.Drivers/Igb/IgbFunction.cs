@@ -5,13 +5,13 @@ namespace Vfio.Drivers.Igb;
 
 /// <summary>What the physical and the virtual function of an 82576 do each in its own way.</summary>
 /// <remarks>One thread at a time.</remarks>
-internal abstract class IgbFunction(string name, Bar registers)
+internal abstract class IgbFunction(PciDevice device, Bar registers)
 {
     /// <summary>How long a reset may take.</summary>
     protected static readonly TimeSpan ResetTimeout = TimeSpan.FromSeconds(1);
 
     /// <summary>For messages.</summary>
-    internal string Name => name;
+    internal string Name => device.Name;
 
     /// <summary>BAR0.</summary>
     internal Bar Registers => registers;
@@ -58,8 +58,19 @@ internal abstract class IgbFunction(string name, Bar registers)
     internal void Arm() => registers.Write32(InterruptMaskSet, Vector0);
 
     /// <summary>Looks whether the function still is what it was when it was opened.</summary>
+    /// <remarks>By its receive queue, which only this driver stops. Where a function is gone, some machines read ones and others zeros.
+    /// </remarks>
     /// <exception cref="VfioException">ENODEV: it is gone; ECONNRESET: it was reset from elsewhere.</exception>
-    internal abstract void ThrowIfDead(string operation);
+    internal virtual void ThrowIfDead(string operation)
+    {
+        uint control = registers.Read32(ReceiveQueue + IgbQueueRegisters.DescriptorControl);
+        bool isAnswered = control != uint.MaxValue;
+        if (isAnswered && (control & IgbQueueRegisters.Enable) != 0)
+            return;
+        throw isAnswered && device.IsPresent
+            ? new VfioException(operation, Name, Errno.ConnectionReset, "somebody reset it; open the port again")
+            : Gone(operation);
+    }
 
     /// <summary>Stops DMA and interrupts.</summary>
     internal virtual void Stop()
@@ -74,7 +85,8 @@ internal abstract class IgbFunction(string name, Bar registers)
     protected IgbStatus ReadStatus(string operation)
     {
         IgbStatus status = new(registers.Read32(Status));
-        return !status.IsGone ? status : throw new VfioException(
-            operation, name, Errno.NoDevice, "its registers read as all ones: it was removed or lost power");
+        return !status.IsGone ? status : throw Gone(operation);
     }
+
+    private VfioException Gone(string operation) => new(operation, Name, Errno.NoDevice, "it was removed, or lost power");
 }

@@ -1,14 +1,9 @@
 namespace Vfio.Drivers.Igb;
 
 /// <summary>The waiting for a frame: ends when the time is over or the device died.</summary>
-/// <remarks>Frames come in memory, which a device that is gone leaves as it was: only its registers tell.</remarks>
-internal struct IgbPatience(IgbFunction function, TimeSpan timeout)
+internal struct IgbPatience(IgbLookout lookout, TimeSpan timeout)
 {
-    /// <summary>How often registers are read while nothing comes; a read costs about a microsecond.</summary>
-    private const int LookEveryMilliseconds = 100;
-
     private readonly long _start = Environment.TickCount64;
-    private long _nextLook = Environment.TickCount64 + LookEveryMilliseconds;
     private SpinWait _spin;
 
     /// <summary>How long to sleep at most until <see cref="IsOver"/> is asked.</summary>
@@ -16,8 +11,10 @@ internal struct IgbPatience(IgbFunction function, TimeSpan timeout)
     {
         get
         {
-            double left = timeout < TimeSpan.Zero ? LookEveryMilliseconds : timeout.TotalMilliseconds - (Environment.TickCount64 - _start);
-            return TimeSpan.FromMilliseconds(Math.Clamp(left, 0, LookEveryMilliseconds));
+            if (timeout < TimeSpan.Zero)
+                return IgbLookout.Interval;
+            double left = timeout.TotalMilliseconds - (Environment.TickCount64 - _start);
+            return TimeSpan.FromMilliseconds(Math.Clamp(left, 0, IgbLookout.Interval.TotalMilliseconds));
         }
     }
 
@@ -26,15 +23,9 @@ internal struct IgbPatience(IgbFunction function, TimeSpan timeout)
 
     /// <summary>Whether the time is over.</summary>
     /// <exception cref="VfioException">The device died.</exception>
-    internal bool IsOver()
+    internal readonly bool IsOver()
     {
-        long now = Environment.TickCount64;
-        if (now >= _nextLook)
-        {
-            _nextLook = now + LookEveryMilliseconds;
-            function.ThrowIfDead("wait for a frame");
-        }
-
-        return timeout >= TimeSpan.Zero && now - _start >= timeout.TotalMilliseconds;
+        lookout.Look();
+        return timeout >= TimeSpan.Zero && Environment.TickCount64 - _start >= timeout.TotalMilliseconds;
     }
 }

@@ -6,9 +6,9 @@ namespace Vfio.Drivers.Igb;
 
 /// <summary>The physical function: the whole port, with its PHY.</summary>
 /// <remarks>82576 Datasheet, section 4.5.</remarks>
-internal sealed class IgbPhysicalFunction(string name, Bar registers) : IgbFunction(name, registers)
+internal sealed class IgbPhysicalFunction(PciDevice device, Bar registers) : IgbFunction(device, registers)
 {
-    private readonly IgbPhy _phy = new(name, registers);
+    private readonly IgbPhy _phy = new(device.Name, registers);
 
     /// <inheritdoc/>
     internal override long ReceiveQueue => IgbPhysicalRegisters.ReceiveQueue;
@@ -79,9 +79,6 @@ internal sealed class IgbPhysicalFunction(string name, Bar registers) : IgbFunct
         Registers.Write32(InterruptEnable, MessagePerCause);
         base.EnableInterrupts(interval);
     }
-
-    /// <inheritdoc/>
-    internal override void ThrowIfDead(string operation) => ReadStatus(operation);
 
     /// <inheritdoc/>
     internal override void Stop()

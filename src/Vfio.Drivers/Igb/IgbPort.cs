@@ -10,6 +10,9 @@ namespace Vfio.Drivers.Igb;
 /// <para>Owns the device; resets it when it is opened and stops it when it is disposed. One queue each way, one MSI-X vector.</para>
 /// <para>A virtual function needs a driver at its physical function, which lends it an address and forwards its frames. When that
 /// one is reset, waiting ends with ECONNRESET: open the port again.</para>
+/// <para>Whoever waits for frames looks at the registers ten times a second while none come, and so learns of a function that was
+/// pulled out, whether or not anybody tells. To hear of an owner who asks first is the program's matter:
+/// <see cref="PciInterrupts.EnableReturnRequest"/> of <see cref="Device"/>.</para>
 /// </remarks>
 public sealed class IgbPort : IEthernetPort
 {
@@ -20,6 +23,7 @@ public sealed class IgbPort : IEthernetPort
     private static readonly ushort[] Physical = [0x10c9, 0x10e8, 0x150a, 0x1526];
     private readonly PciDevice _device;
     private readonly IgbFunction _function;
+    private readonly IgbLookout _lookout;
     private readonly IgbReceiveRing _receive;
     private readonly IgbTransmitRing _transmit;
     private readonly Interrupt? _interrupt;
@@ -46,7 +50,7 @@ public sealed class IgbPort : IEthernetPort
 
             Bar registers = _device.OpenBar(0);
             IsVirtualFunction = _device.DeviceId == Virtual;
-            _function = IsVirtualFunction ? new IgbVirtualFunction(Name, registers) : new IgbPhysicalFunction(Name, registers);
+            _function = IsVirtualFunction ? new IgbVirtualFunction(_device, registers) : new IgbPhysicalFunction(_device, registers);
             _function.Reset();
             Address = _function.Adopt(options.Address);
             Buffers = new EthernetBuffers(_device, options.ReceiveEntries + options.TransmitEntries + options.SpareBuffers);
@@ -62,6 +66,7 @@ public sealed class IgbPort : IEthernetPort
             _function.Enable();
             _transmit.Start();
             _receive.Start(_function.SplitControl);
+            _lookout = new IgbLookout(_function);
         }
         catch
         {
@@ -141,12 +146,12 @@ public sealed class IgbPort : IEthernetPort
     public void Return(ReadOnlySpan<EthernetFrame> frames) => Buffers.TakeBack(frames);
 
     /// <inheritdoc/>
-    /// <exception cref="VfioException">ENODEV: the device is gone; ECONNRESET: the physical function was reset.</exception>
+    /// <exception cref="VfioException">ENODEV: the device is gone; ECONNRESET: it, or its physical function, was reset.</exception>
     public bool Wait(TimeSpan timeout)
     {
         if (HasFrame())
             return true;
-        IgbPatience patience = new(_function, timeout);
+        IgbPatience patience = new(_lookout, timeout);
         while (!patience.IsOver())
         {
             if (_interrupt is null)
@@ -170,8 +175,8 @@ public sealed class IgbPort : IEthernetPort
     }
 
     /// <inheritdoc/>
-    /// <remarks>Allocates nothing once warm. Without interrupts it takes turns with other work, and never sleeps. A device that is gone
-    /// does not interrupt: where that matters, use <see cref="Wait"/>, or listen to <see cref="PciInterrupts.EnableReturnRequest"/>.</remarks>
+    /// <remarks>Allocates nothing once warm. Without interrupts it takes turns with other work, and never sleeps.</remarks>
+    /// <exception cref="VfioException">ENODEV: the device is gone; ECONNRESET: it, or its physical function, was reset.</exception>
     [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
     public async ValueTask WaitAsync(CancellationToken cancellationToken = default)
     {
@@ -180,6 +185,7 @@ public sealed class IgbPort : IEthernetPort
         while (true)
         {
             cancellationToken.ThrowIfCancellationRequested();
+            _lookout.Look();
             if (_interrupt is null)
             {
                 await Task.Yield();
@@ -188,7 +194,7 @@ public sealed class IgbPort : IEthernetPort
             {
                 _function.Arm();
                 if (!_receive.HasFrame)
-                    await _interrupt.WaitAsync(cancellationToken).ConfigureAwait(false);
+                    await _interrupt.WaitAsync(IgbLookout.Interval, cancellationToken).ConfigureAwait(false);
             }
 
             if (_receive.HasFrame)

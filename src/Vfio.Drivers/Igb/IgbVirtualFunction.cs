@@ -7,12 +7,12 @@ namespace Vfio.Drivers.Igb;
 
 /// <summary>A virtual function: two queues, and a mailbox to the driver of the physical function, which allows all else.</summary>
 /// <remarks>82576 Datasheet, sections 4.5.11.2 and 7.10.2.9.</remarks>
-internal sealed class IgbVirtualFunction(string name, Bar registers) : IgbFunction(name, registers)
+internal sealed class IgbVirtualFunction(PciDevice device, Bar registers) : IgbFunction(device, registers)
 {
     // With VLAN tag and frame check sequence.
     private const uint LongestOnWire = 1522;
 
-    private readonly IgbMailbox _mailbox = new(name, registers);
+    private readonly IgbMailbox _mailbox = new(device.Name, registers);
     private MacAddress? _given;
 
     /// <inheritdoc/>
@@ -74,9 +74,9 @@ internal sealed class IgbVirtualFunction(string name, Bar registers) : IgbFuncti
     /// <inheritdoc/>
     internal override void ThrowIfDead(string operation)
     {
-        ReadStatus(operation);
         if (_mailbox.WasReset())
             throw new VfioException(operation, Name, Errno.ConnectionReset, "the physical function was reset; open the port again");
+        base.ThrowIfDead(operation);
     }
 
     /// <inheritdoc/>

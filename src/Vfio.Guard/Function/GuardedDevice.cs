@@ -384,7 +384,6 @@ internal sealed partial class GuardedDevice : IHandoverDevice, IDirtyTracker, IR
             ThrowDecodeOff(verb, region, offset);
     }
 
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private ulong LengthOf(RegionIndex region) => region.Value <= RegionIndex.Rom.Value ? _bars.GetLength(region)
         : region == RegionIndex.Config ? (ulong)_config.Length : 0;
 

@@ -372,7 +372,6 @@ internal sealed partial class GuardedInterrupts : IDisposable
     {
         if (!_hasReady)
             return;
-
         // Whoever has the turn gives it back before it looks at what is ready; here it is the other way round, so one of both sees it.
         Interlocked.MemoryBarrier();
         if (!_turn.IsTaken)

@@ -12,6 +12,7 @@ namespace Vfio.Kernel;
 public sealed partial class KernelDevice : IMigratableDevice, IDirtyTracker
 {
     private const string Removed = "it was removed; dispose it";
+    private const ulong HeaderType = 0x0e;
     private readonly DeviceFile _file;
     private readonly IDisposable? _group;
     private readonly DmaSpace? _ownSpace;
@@ -191,14 +192,14 @@ public sealed partial class KernelDevice : IMigratableDevice, IDirtyTracker
         _ownSpace?.Dispose();
     }
 
-    /// <summary>Whether config space has no vendor any more.</summary>
+    /// <summary>Whether nobody answers in config space any more: the ids are the kernel's own copy, and no Header Type is all ones.</summary>
     private bool IsGone
     {
         get
         {
-            ushort vendor = ushort.MaxValue;
-            int count = _file.Read(_regions.Get(RegionIndex.Config).FileOffset, Blittable.AsBytes(ref vendor));
-            return count < sizeof(ushort) || vendor == ushort.MaxValue;
+            byte layout = byte.MaxValue;
+            int count = _file.Read(_regions.Get(RegionIndex.Config).FileOffset + HeaderType, Blittable.AsBytes(ref layout));
+            return count < sizeof(byte) || layout == byte.MaxValue;
         }
     }
 

@@ -40,7 +40,6 @@ internal sealed partial class ServerChannel
     internal ServerChannel(UnixSocket socket, SessionBuffers buffers, VfioUserServerOptions options, HandoverPoint? handover)
     {
         _handover = handover;
-
         _socket = socket;
         _options = options;
         _in = buffers.Received;
@@ -370,7 +369,6 @@ internal sealed partial class ServerChannel
         }
     }
 
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private void NoteMessageEnd() =>
         _messageEnd = !_in.IsMidMessage ? Deadline.Never : _messageEnd.IsNever ? new Deadline(_options.MessageTimeout) : _messageEnd;
 

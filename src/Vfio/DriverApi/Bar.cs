@@ -305,17 +305,7 @@ public sealed class Bar : IDisposable
     private void ThrowIfGone(bool isLost, long offset)
     {
         string operation = $"access of {Index} at 0x{offset:x}";
-        ushort vendor = ushort.MaxValue;
-        try
-        {
-            _device.ReadRegion(RegionIndex.Config, 0, Blittable.AsBytes(ref vendor));
-        }
-        catch (VfioException)
-        {
-            // A device that is gone answers nothing, or all ones.
-        }
-
-        if (vendor == ushort.MaxValue)
+        if (!Presence.IsPresent(_device))
             throw new VfioException(operation, _device.Name, Errno.NoDevice, "it was removed; dispose it");
         if (isLost)
             throw new VfioException(operation, _device.Name, Errno.InputOutput, "its memory is gone: it is asleep, or decodes none; open it anew");

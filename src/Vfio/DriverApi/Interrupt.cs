@@ -66,6 +66,19 @@ public sealed class Interrupt : IDisposable
         ? ValueTask.FromCanceled(cancellationToken)
         : _wait.Start(cancellationToken);
 
+    /// <summary>Waits until the vector fires, or for a time: for drivers that look at their device now and then, for one that is gone fires
+    /// no more. No thread is blocked meanwhile.</summary>
+    /// <param name="timeout">How long, to the millisecond; <see cref="Timeout.InfiniteTimeSpan"/> for ever.</param>
+    /// <param name="cancellationToken">Ends it earlier.</param>
+    /// <returns>False when the time ran out first.</returns>
+    /// <remarks>Allocates nothing once warm. The result is awaited once, before the next wait.</remarks>
+    /// <exception cref="InvalidOperationException">Somebody waits already.</exception>
+    /// <exception cref="OperationCanceledException">It was cancelled; an interrupt that comes later is kept for the next wait.</exception>
+    public ValueTask<bool> WaitAsync(TimeSpan timeout, CancellationToken cancellationToken = default) =>
+        cancellationToken.IsCancellationRequested
+            ? ValueTask.FromCanceled<bool>(cancellationToken)
+            : _wait.Start(timeout, cancellationToken);
+
     /// <summary>Lets the vector fire again once its cause is handled: unmasks INTx; the other kinds need nothing.</summary>
     /// <remarks>If the device still asserts the pin, it fires at once.</remarks>
     public void Rearm()

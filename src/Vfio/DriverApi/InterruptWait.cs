@@ -4,14 +4,18 @@ using Vfio.Native;
 namespace Vfio;
 
 /// <summary>The one asynchronous wait that an eventfd has at a time; used again for the next, so that waiting allocates nothing.</summary>
-internal sealed class InterruptWait(EventFd signal, string name) : IValueTaskSource
+internal sealed class InterruptWait(EventFd signal, string name) : IValueTaskSource, IValueTaskSource<bool>
 {
+    private static readonly TimerCallback OnTime = static self => ((InterruptWait)self!).EndInTime();
+
     private static readonly Action<object?, CancellationToken> OnCancelled = static (self, token) =>
         ((InterruptWait)self!).End(new OperationCanceledException(token));
 
     private readonly Lock _gate = new();
     private ManualResetValueTaskSourceCore<bool> _core = new() { RunContinuationsAsynchronously = true };
     private CancellationTokenRegistration _cancellation;
+    private Timer? _timer;
+    private long _deadline;
     private State _state;
     private ulong _watch;
     private bool _closed;
@@ -27,37 +31,14 @@ internal sealed class InterruptWait(EventFd signal, string name) : IValueTaskSou
 
     /// <summary>Starts a wait; it is over already when the eventfd was signalled before.</summary>
     /// <exception cref="InvalidOperationException">Another one is not over, or was not awaited.</exception>
-    internal ValueTask Start(CancellationToken cancellationToken)
-    {
-        ValueTask waiting;
-        lock (_gate)
-        {
-            ObjectDisposedException.ThrowIf(_closed, typeof(Interrupt));
-            if (_state != State.Idle)
-                throw new InvalidOperationException($"{name} has a waiter already");
-            if (signal.Drain() != 0)
-                return ValueTask.CompletedTask;
-            Watch();
-            _core.Reset();
-            _state = State.Waiting;
-            waiting = new ValueTask(this, _core.Version);
-        }
+    internal ValueTask Start(CancellationToken cancellationToken) => Begin(Timeout.InfiniteTimeSpan, cancellationToken) is { } wait
+        ? new ValueTask(this, wait)
+        : ValueTask.CompletedTask;
 
-        // Outside the lock: a token that is cancelled by now calls back from inside Register. The wait may be over by
-        // then as well; the registration then belongs to nobody and is let go here.
-        CancellationTokenRegistration registration = cancellationToken.UnsafeRegister(OnCancelled, this);
-        lock (_gate)
-        {
-            if (_state == State.Waiting)
-            {
-                _cancellation = registration;
-                return waiting;
-            }
-        }
-
-        registration.Dispose();
-        return waiting;
-    }
+    /// <summary>The same, up to a time; whether the eventfd was signalled in it.</summary>
+    internal ValueTask<bool> Start(TimeSpan timeout, CancellationToken cancellationToken) => Begin(timeout, cancellationToken) is { } wait
+        ? new ValueTask<bool>(this, wait)
+        : new ValueTask<bool>(true);
 
     /// <summary>The poller saw the eventfd readable.</summary>
     internal void OnReadable()
@@ -77,7 +58,7 @@ internal sealed class InterruptWait(EventFd signal, string name) : IValueTaskSou
             registration = TakeEnd();
         }
 
-        Complete(registration, null);
+        Complete(registration, fired: true);
     }
 
     /// <summary>Ends the wait under way, and refuses others.</summary>
@@ -91,6 +72,7 @@ internal sealed class InterruptWait(EventFd signal, string name) : IValueTaskSou
             _closed = true;
             if (_watch != 0)
                 InterruptPoller.Shared.Remove(this, _watch);
+            _timer?.Dispose();
         }
 
         End(new ObjectDisposedException(nameof(Interrupt)));
@@ -98,7 +80,54 @@ internal sealed class InterruptWait(EventFd signal, string name) : IValueTaskSou
     }
 
     /// <inheritdoc/>
-    void IValueTaskSource.GetResult(short token)
+    void IValueTaskSource.GetResult(short token) => GetResult(token);
+
+    /// <inheritdoc/>
+    bool IValueTaskSource<bool>.GetResult(short token) => GetResult(token);
+
+    /// <inheritdoc/>
+    public ValueTaskSourceStatus GetStatus(short token) => _core.GetStatus(token);
+
+    /// <inheritdoc/>
+    public void OnCompleted(Action<object?> continuation, object? state, short token, ValueTaskSourceOnCompletedFlags flags) =>
+        _core.OnCompleted(continuation, state, token, flags);
+
+    /// <summary>Starts a wait.</summary>
+    /// <returns>Its number; null when it is over already.</returns>
+    private short? Begin(TimeSpan timeout, CancellationToken cancellationToken)
+    {
+        short wait;
+        lock (_gate)
+        {
+            ObjectDisposedException.ThrowIf(_closed, typeof(Interrupt));
+            if (_state != State.Idle)
+                throw new InvalidOperationException($"{name} has a waiter already");
+            if (signal.Drain() != 0)
+                return null;
+            Watch();
+            SetTime(timeout);
+            _core.Reset();
+            _state = State.Waiting;
+            wait = _core.Version;
+        }
+
+        // Outside the lock: a token that is cancelled by now calls back from inside Register. The wait may be over by
+        // then as well; the registration then belongs to nobody and is let go here.
+        CancellationTokenRegistration registration = cancellationToken.UnsafeRegister(OnCancelled, this);
+        lock (_gate)
+        {
+            if (_state == State.Waiting)
+            {
+                _cancellation = registration;
+                return wait;
+            }
+        }
+
+        registration.Dispose();
+        return wait;
+    }
+
+    private bool GetResult(short token)
     {
         lock (_gate)
         {
@@ -106,16 +135,8 @@ internal sealed class InterruptWait(EventFd signal, string name) : IValueTaskSou
                 _state = State.Idle;
         }
 
-        _ = _core.GetResult(token);
+        return _core.GetResult(token);
     }
-
-    /// <inheritdoc/>
-    ValueTaskSourceStatus IValueTaskSource.GetStatus(short token) => _core.GetStatus(token);
-
-    /// <inheritdoc/>
-    void IValueTaskSource.OnCompleted(
-        Action<object?> continuation, object? state, short token, ValueTaskSourceOnCompletedFlags flags) =>
-        _core.OnCompleted(continuation, state, token, flags);
 
     private void End(Exception reason)
     {
@@ -127,7 +148,22 @@ internal sealed class InterruptWait(EventFd signal, string name) : IValueTaskSou
             registration = TakeEnd();
         }
 
-        Complete(registration, reason);
+        registration.Dispose();
+        _core.SetException(reason);
+    }
+
+    // The time may be that of an earlier wait, which ended before it: the timer is never stopped.
+    private void EndInTime()
+    {
+        CancellationTokenRegistration registration;
+        lock (_gate)
+        {
+            if (_state != State.Waiting || Environment.TickCount64 < _deadline)
+                return;
+            registration = TakeEnd();
+        }
+
+        Complete(registration, fired: false);
     }
 
     private CancellationTokenRegistration TakeEnd()
@@ -138,14 +174,25 @@ internal sealed class InterruptWait(EventFd signal, string name) : IValueTaskSou
         return registration;
     }
 
-    private void Complete(CancellationTokenRegistration registration, Exception? error)
+    private void Complete(CancellationTokenRegistration registration, bool fired)
     {
         // Waits for a cancellation that is under way on another thread, which could otherwise hit the next wait.
         registration.Dispose();
-        if (error is null)
-            _core.SetResult(true);
-        else
-            _core.SetException(error);
+        _core.SetResult(fired);
+    }
+
+    private void SetTime(TimeSpan timeout)
+    {
+        if (timeout < TimeSpan.Zero)
+        {
+            _deadline = long.MaxValue;
+            return;
+        }
+
+        long milliseconds = (long)Math.Ceiling(timeout.TotalMilliseconds);
+        _deadline = Environment.TickCount64 + milliseconds;
+        _timer ??= new Timer(OnTime, this, Timeout.Infinite, Timeout.Infinite);
+        _timer.Change(milliseconds, Timeout.Infinite);
     }
 
     private void Watch()

@@ -75,21 +75,8 @@ public sealed class PciDevice : IDisposable
     /// <summary>Whether it may read and write memory by itself and send message signalled interrupts.</summary>
     public bool IsBusMaster => (Config.Read16(CommandRegister) & BusMaster) != 0;
 
-    /// <summary>Whether it is there: a function that was pulled out has no vendor any more. One read of config space.</summary>
-    public bool IsPresent
-    {
-        get
-        {
-            try
-            {
-                return Config.Read16(0x00) != ushort.MaxValue;
-            }
-            catch (VfioException)
-            {
-                return false;
-            }
-        }
-    }
+    /// <summary>Whether it is there: one read of config space, which nobody answers for a function that was pulled out.</summary>
+    public bool IsPresent => Presence.IsPresent(_device);
 
     /// <summary>Lets it read and write memory by itself and send message signalled interrupts.</summary>
     public void EnableBusMaster() => SetCommand(BusMaster, 0);

@@ -137,6 +137,58 @@ public sealed class InterruptTests : IDisposable
     }
 
     [Fact]
+    public async Task A_wait_for_a_time_says_whether_the_vector_fired_in_it()
+    {
+        Interrupt pin = _device.Interrupts.Enable(1)[0];
+        Assert.False(await pin.WaitAsync(TimeSpan.FromMilliseconds(1)).AsTask().WaitAsync(Fence));
+
+        // The time of an earlier wait does not end a later one.
+        ValueTask<bool> waiting = pin.WaitAsync(TimeSpan.FromMilliseconds(50));
+        _fake.Fire(InterruptIndex.Intx);
+        Assert.True(await waiting.AsTask().WaitAsync(Fence));
+        Task<bool> longer = pin.WaitAsync(Fence).AsTask();
+        Task forEver = Task.Delay(200, TestContext.Current.CancellationToken);
+        Assert.Same(forEver, await Task.WhenAny(longer, forEver));
+        _fake.Fire(InterruptIndex.Intx);
+        Assert.True(await longer);
+
+        Task unlimited = pin.WaitAsync(Timeout.InfiniteTimeSpan).AsTask();
+        Assert.False(unlimited.IsCompleted);
+        _fake.Fire(InterruptIndex.Intx);
+        await unlimited.WaitAsync(Fence);
+    }
+
+    [Fact]
+    public async Task A_time_that_ran_out_loses_no_interrupt()
+    {
+        Interrupt pin = _device.Interrupts.Enable(1)[0];
+        for (int i = 0; i < 200; i++)
+        {
+            ValueTask<bool> waiting = pin.WaitAsync(TimeSpan.FromMilliseconds(i % 3));
+            await Task.Yield();
+            _fake.Fire(InterruptIndex.Intx);
+            if (!await waiting)
+                Assert.True(await pin.WaitAsync(Fence));
+            Assert.False(pin.Wait(TimeSpan.Zero));
+        }
+    }
+
+    [Fact]
+    public async Task A_wait_for_a_time_ends_when_it_is_cancelled_and_when_the_vector_is_disposed()
+    {
+        Interrupt pin = _device.Interrupts.Enable(1)[0];
+        using CancellationTokenSource stop = new();
+        Task<bool> waiting = pin.WaitAsync(Fence, stop.Token).AsTask();
+        await stop.CancelAsync();
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => waiting);
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => pin.WaitAsync(Fence, stop.Token).AsTask());
+
+        waiting = pin.WaitAsync(Fence, CancellationToken.None).AsTask();
+        pin.Dispose();
+        await Assert.ThrowsAsync<ObjectDisposedException>(() => waiting);
+    }
+
+    [Fact]
     public async Task A_cancelled_wait_loses_no_interrupt()
     {
         Interrupt pin = _device.Interrupts.Enable(1)[0];
@@ -251,6 +303,21 @@ public sealed class InterruptTests : IDisposable
         {
             ValueTask waiting = pin.WaitAsync();
             device.Signal();
+            SpinWait spin = default;
+            while (!waiting.IsCompleted)
+                spin.SpinOnce();
+            waiting.GetAwaiter().GetResult();
+        }));
+    }
+
+    [Fact]
+    public void Waiting_for_a_time_allocates_nothing()
+    {
+        Interrupt pin = _device.Interrupts.Enable(InterruptIndex.Intx, 1)[0];
+        Assert.Equal(0, Measure.Allocations(() =>
+        {
+            ValueTask<bool> waiting = pin.WaitAsync(Fence);
+            pin.Event.Signal();
             SpinWait spin = default;
             while (!waiting.IsCompleted)
                 spin.SpinOnce();

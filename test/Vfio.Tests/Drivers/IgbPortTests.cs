@@ -291,6 +291,54 @@ public sealed class IgbPortTests
         Assert.False(port.IsLinkUp);
     }
 
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task A_device_that_vanishes_ends_an_asynchronous_wait(bool interrupts)
+    {
+        using IgbPort port = new(_device, new IgbOptions { Interrupts = interrupts });
+        Task waiting = port.WaitAsync().AsTask();
+        Assert.False(waiting.IsCompleted);
+        _device.IsGone = true;
+
+        VfioException error = await Assert.ThrowsAsync<VfioException>(() => waiting.WaitAsync(TimeSpan.FromMinutes(1)));
+        Assert.Equal(Errno.NoDevice, error.Errno);
+        Assert.Contains("stand-in", error.Message);
+    }
+
+    [Fact]
+    public void Many_short_waits_find_out_that_the_device_vanished_as_a_long_one_does()
+    {
+        using IgbPort port = new(_device);
+        _device.IsGone = true;
+
+        VfioException error = Assert.Throws<VfioException>(
+            () => SpinWait.SpinUntil(() => port.Wait(TimeSpan.Zero), TimeSpan.FromMinutes(1)));
+        Assert.Equal(Errno.NoDevice, error.Errno);
+    }
+
+    [Fact]
+    public void A_device_whose_registers_read_as_zeros_is_gone_when_nobody_answers_for_it()
+    {
+        using IgbPort port = new(_device);
+        _device[0xc028] = 0;
+        _device.HasConfig = false;
+
+        VfioException error = Assert.Throws<VfioException>(() => port.Wait(TimeSpan.FromMinutes(1)));
+        Assert.Equal(Errno.NoDevice, error.Errno);
+    }
+
+    [Fact]
+    public void A_device_that_somebody_else_reset_ends_the_wait()
+    {
+        using IgbPort port = new(_device);
+        _device[0xc028] = 0;
+
+        VfioException error = Assert.Throws<VfioException>(() => port.Wait(TimeSpan.FromMinutes(1)));
+        Assert.Equal(Errno.ConnectionReset, error.Errno);
+        Assert.Contains("open the port again", error.Message);
+    }
+
     [Fact]
     public void Without_MSI_X_it_is_polled()
     {

@@ -60,6 +60,9 @@ internal class IgbStandIn : IVfioDevice
     /// <summary>Whether reads give ones.</summary>
     internal bool IsGone { get; set; }
 
+    /// <summary>Whether somebody answers in config space.</summary>
+    internal bool HasConfig { get; set; } = true;
+
     /// <summary>Whether it was disposed.</summary>
     internal bool IsDisposed { get; private set; }
 
@@ -83,7 +86,9 @@ internal class IgbStandIn : IVfioDevice
 
     public void ReadRegion(RegionIndex region, ulong offset, Span<byte> destination)
     {
-        if (region == RegionIndex.Config)
+        if (region == RegionIndex.Config && !HasConfig)
+            destination.Fill(byte.MaxValue);
+        else if (region == RegionIndex.Config)
             _config.AsSpan((int)offset, destination.Length).CopyTo(destination);
         else
             BinaryPrimitives.WriteUInt32LittleEndian(destination, IsGone ? uint.MaxValue : OnRead((uint)offset));

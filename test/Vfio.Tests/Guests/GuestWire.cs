@@ -54,6 +54,9 @@ internal sealed class GuestWire : IDisposable
         return frame;
     }
 
+    /// <summary>Takes the next frame where one has come.</summary>
+    internal byte[]? TryReceive() => _stream.Value.DataAvailable ? Receive() : null;
+
     public void Dispose()
     {
         if (_stream.IsValueCreated)

@@ -1,15 +1,15 @@
 using System.Buffers.Binary;
+using Vfio.Kernel;
 using Vfio.Tests.Packets;
 
 namespace Vfio.Tests.Guests;
 
 /// <summary>QEMU's 82576 and a virtual function of it, lent by Linux to an ordinary user, whose program answers a peer outside of the
-/// guest: this process, at the other end of the cable.</summary>
+/// guest: this process, at the other end of the cable. And both are taken away while they are driven.</summary>
 [Collection(nameof(GuestCollection))]
 public sealed class IgbOnLinuxTests : IDisposable
 {
     private const string Physical = "0000:01:00.0", Virtual = "0000:01:10.0";
-    private const string Nobody = "/usr/bin/setpriv --reuid=65534 --regid=65534 --clear-groups";
     private const int Burst = 200;
     private readonly GuestWire _wire = new();
     private GuestMachine? _machine;
@@ -17,23 +17,26 @@ public sealed class IgbOnLinuxTests : IDisposable
     private GuestAgent Agent => _machine!.Agent;
 
     [Fact]
-    public void A_peer_outside_is_answered_by_a_port_through_both_doors()
+    public void A_peer_outside_is_answered_by_a_port_through_both_doors_until_it_is_taken_away()
     {
         Boot($"{Frames.OwnMac}");
         Assert.Contains("is lent to nobody", Vfio($"bind {Physical} --user nobody"));
-        Start(Physical, "");
-        AssertAnswers();
-        Stop();
+        foreach ((KernelDoor door, string words) in new[] { (KernelDoor.Group, ""), (KernelDoor.Device, "--poll") })
+        {
+            Agent.Open(door);
+            Start(Physical, words, door);
+            AssertAnswers();
+            Stop();
+        }
 
-        // The other door needs /dev/iommu too, which belongs to root until its udev rule says more.
-        Agent.Do("chmod 666 /dev/iommu");
-        Start(Physical, "--poll");
-        AssertAnswers();
-        Stop();
+        AssertCaptures(KernelDoor.Group, "", [Frames.EchoRequest]);
+        AssertCaptures(KernelDoor.Device, "--promiscuous", [ToAnother, Frames.EchoRequest]);
 
         // Linux has its card back as it was.
         Assert.Contains("igb", Vfio($"unbind {Physical}"));
         Assert.Equal($"{Frames.OwnMac}", Agent.Do($"cat /sys/bus/pci/devices/{Physical}/net/*/address"));
+
+        AssertLetsGoInTraffic();
         Assert.Equal(0, _machine!.PowerOff());
     }
 
@@ -47,15 +50,28 @@ public sealed class IgbOnLinuxTests : IDisposable
         Assert.Contains("is lent to nobody", Vfio($"bind {Virtual} --user nobody"));
 
         // The address is one more thing that it asks the physical function's driver for.
-        Start(Virtual, $"--mac {Frames.OwnMac}");
+        Start(Virtual, $"--mac {Frames.OwnMac}", KernelDoor.Group);
         AssertAnswers();
         Stop();
 
         // Without its physical function it says what is missing.
         Agent.Do($"ip link set $(ls /sys/bus/pci/devices/{Physical}/net) down");
-        (int status, string output) = Agent.Ask(VfioInGuest.Command($"net {Virtual} echo --address 192.0.2.7/24", Nobody));
+        (int status, string output) = Agent.Ask(VfioInGuest.Command($"net {Virtual} echo --address 192.0.2.7/24", VfioInGuest.Nobody));
         Assert.True(status == 1, output);
         Assert.Contains("the physical function does not answer", output);
+
+        // The other door; and its owner takes it away.
+        Agent.Do($"ip link set $(ls /sys/bus/pci/devices/{Physical}/net) up");
+        Agent.Open(KernelDoor.Device);
+        Start(Virtual, $"--mac {Frames.OwnMac}", KernelDoor.Device);
+        AssertAnswers();
+        using (WireTraffic traffic = new(_wire, Frames.EchoRequest, Frames.PeerMac))
+        {
+            traffic.AssertFlows();
+            Agent.Do($"echo 0 > /sys/bus/pci/devices/{Physical}/sriov_numvfs");
+        }
+
+        AssertEnded(Virtual);
         Assert.Equal(0, _machine!.PowerOff());
     }
 
@@ -65,29 +81,42 @@ public sealed class IgbOnLinuxTests : IDisposable
         _wire.Dispose();
     }
 
+    /// <summary>A frame that is not for the station.</summary>
+    private static byte[] ToAnother => Frames.EchoRequest.With(0, "02000000000a");
+
     private void Boot(string mac)
     {
         GuestParts.Need();
         _machine = new GuestMachine(
             "",
             ["-machine", "q35,kernel-irqchip=split", "-device", "intel-iommu,intremap=on,caching-mode=on",
-            "-netdev", _wire.Netdev, "-device", "pcie-root-port,id=slot1,chassis=1", "-device", $"igb,bus=slot1,netdev=wire,mac={mac}",
-            .. GuestMachine.HostFiles]);
+            "-device", "pcie-root-port,id=slot1,chassis=1",
+            "-netdev", _wire.Netdev, "-device", $"igb,id=card,bus=slot1,netdev=wire,mac={mac}",
+            .. SlotInGuest.OwnHotplug, .. GuestMachine.HostFiles]);
     }
 
     private string Vfio(string words) => Agent.Do(VfioInGuest.Command(words));
 
-    private void Start(string function, string words)
+    /// <summary>Starts to answer, and looks by which door.</summary>
+    private void Start(string function, string words, KernelDoor door)
     {
-        Agent.Do($"({VfioInGuest.Command($"net {function} echo --address {Frames.OwnAddress} {words}", Nobody)}) > /run/echo 2>&1 &");
-        Agent.WaitFor("grep -q 'Ctrl-C ends it' /run/echo");
+        string echo = VfioInGuest.Command($"net {function} echo --address {Frames.OwnAddress} {words}", VfioInGuest.Nobody);
+        Run(echo);
+        Agent.WaitFor("grep -q 'Ctrl-C ends it' /run/output || test -e /run/exit");
+        string open = Agent.Do("ls -l /proc/$(pidof dotnet)/fd | grep -o '/dev/.*' | sort -u");
+        Assert.Equal(door == KernelDoor.Device, open.Contains("/dev/vfio/devices/vfio", StringComparison.Ordinal));
+        Assert.Equal(door == KernelDoor.Group, open.Contains("/dev/vfio/vfio", StringComparison.Ordinal));
     }
+
+    /// <summary>Runs a program beside, with its output and its exit code in files of the guest.</summary>
+    private void Run(string program) => Agent.Do($"rm -f /run/trace /run/exit; ({program}; echo $? > /run/exit) > /run/output 2>&1 &");
 
     private void Stop()
     {
         Agent.Do("kill $(pidof dotnet)");
-        Agent.WaitFor("! pidof dotnet");
-        Assert.Matches($"answered, ICMP echo +{Burst + 2}\\b", Agent.Do("cat /run/echo"));
+        Agent.WaitFor("test -e /run/exit");
+        Assert.Equal("0", Agent.Do("cat /run/exit"));
+        Assert.Matches($"answered, ICMP echo +{Burst + 2}\\b", Agent.Do("cat /run/output"));
     }
 
     /// <summary>ARP, an echo, the longest frame, and many at once.</summary>
@@ -103,6 +132,58 @@ public sealed class IgbOnLinuxTests : IDisposable
             _wire.Send(Echo(i, 60 + i));
         for (ushort i = 0; i < Burst; i++)
             Assert.Equal(Echo(i, 60 + i).AsSpan(Frames.Message + 4), _wire.Receive(Frames.PeerMac).AsSpan(Frames.Message + 4));
+    }
+
+    /// <summary>A capture of a frame to another station and one to the own has what is expected, and tcpdump reads it.</summary>
+    private void AssertCaptures(KernelDoor door, string words, byte[][] expected)
+    {
+        Agent.Open(door);
+        string capture = VfioInGuest.Command($"net {Physical} capture /run/trace --count {expected.Length} {words}", VfioInGuest.Nobody);
+        Run(capture);
+
+        // The port is in the file before the first frame.
+        Agent.WaitFor("test -s /run/trace || test -e /run/exit");
+        _wire.Send(ToAnother);
+        _wire.Send(Frames.EchoRequest);
+        Agent.WaitFor("test -e /run/exit");
+        Assert.Contains($"{expected.Length} frames of {60 * expected.Length} bytes captured", Agent.Do("cat /run/output"));
+        byte[] file = Convert.FromBase64String(Agent.Do("chroot /host base64 -w 0 /run/trace"));
+        Assert.Equal(expected, PcapngReader.Read(file).Where(block => block.Type == 6).Select(block => block.Packet));
+        if (Tcpdump.IsInstalled)
+            Assert.Equal(expected.Length, Tcpdump.Read(file).Split("192.0.2.1 > 192.0.2.7: ICMP echo request").Length - 1);
+    }
+
+    /// <summary>The slot's button is pressed while the peer asks: the kernel asks for the function, and switches the slot off when it has
+    /// it. Nothing is left.</summary>
+    private void AssertLetsGoInTraffic()
+    {
+        Vfio($"bind {Physical} --user nobody");
+        Agent.Open(KernelDoor.Group);
+        Start(Physical, "", KernelDoor.Group);
+        using (WireTraffic traffic = new(_wire, Frames.EchoRequest, Frames.PeerMac))
+        {
+            traffic.AssertFlows();
+            _machine!.Monitor.Execute("device_del", new { id = "card" });
+            _machine.Monitor.WaitForEvent("DEVICE_DELETED");
+        }
+
+        AssertEnded(Physical);
+        Assert.Equal("/dev/vfio/vfio", Agent.Do("find /dev/vfio ! -type d"));
+    }
+
+    /// <summary>The program gave its sums and one line of why, ended with exit code 1, and neither it nor the function is there any more.
+    /// </summary>
+    private void AssertEnded(string function)
+    {
+        Agent.WaitFor("test -e /run/exit");
+        string output = Agent.Do("cat /run/output");
+        string[] said = [.. output.Split('\n').Where(line => line.StartsWith("vfio:", StringComparison.Ordinal))];
+        Assert.Equal([$"vfio: {function} wanted back"], said);
+        Assert.Matches("answered, ICMP echo +[0-9]+", output);
+        Assert.Equal("1", Agent.Do("cat /run/exit"));
+        Agent.WaitFor($"test ! -e /sys/bus/pci/devices/{function}");
+        Assert.NotEqual(0, Agent.Ask("pidof dotnet").Status);
+        Assert.DoesNotContain("Call Trace", Agent.Do("dmesg"));
     }
 
     private byte[] Ask(byte[] frame)

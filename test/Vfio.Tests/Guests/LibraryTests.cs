@@ -5,7 +5,7 @@ namespace Vfio.Tests.Guests;
 /// <summary>Runs the tests of the library that need Linux's VFIO inside a guest, as an ordinary user that functions were lent to.</summary>
 public sealed class LibraryTests
 {
-    private const string Nobody = "/usr/bin/setpriv --reuid=65534 --regid=65534 --clear-groups";
+    private const string Nobody = VfioInGuest.Nobody;
 
     [Fact]
     public void The_library_does_on_lent_functions_what_it_says()
@@ -16,7 +16,8 @@ public sealed class LibraryTests
             ["-machine", "q35,kernel-irqchip=split", "-device", "intel-iommu,intremap=on,caching-mode=on",
                 "-device", "pcie-root-port,id=slot1,chassis=1", "-device", "pcie-root-port,id=slot2,chassis=2",
                 "-device", "pcie-root-port,id=slot3,chassis=3", "-device", "edu,bus=slot1", "-device", "edu,bus=slot2",
-                "-drive", "driver=null-co,size=1M,if=none,id=disk", "-device", "nvme,drive=disk,serial=1,bus=slot3", .. GuestMachine.HostFiles]);
+                "-drive", "driver=null-co,size=1M,if=none,id=disk", "-device", "nvme,drive=disk,serial=1,bus=slot3",
+                .. SlotInGuest.OwnHotplug, .. GuestMachine.HostFiles]);
 
         // Lent to root alone at first.
         machine.Agent.Do(VfioInGuest.Command($"bind {LentFunctionTests.First}"));
@@ -39,6 +40,17 @@ public sealed class LibraryTests
         AssertPasses(machine.Agent, typeof(LentFunctionTests), Nobody, 21);
         AssertPasses(machine.Agent, typeof(MemoryLimitTests), $"{Nobody} /usr/bin/prlimit --memlock=65536", 2);
         Assert.Contains("DMAR: [DMA Read", machine.Agent.Do("dmesg | grep DMAR"));
+
+        foreach (string function in new[] { LentFunctionTests.First, LentFunctionTests.Second })
+        {
+            string wish = RemovedFunctionTests.WishFor(function);
+            machine.Agent.Do($"(while ! test -e {wish}; do usleep 50000; done; {SlotInGuest.TearOut(function)}) >/dev/null 2>&1 &");
+        }
+
+        AssertPasses(machine.Agent, typeof(RemovedFunctionTests), Nobody, 2);
+        foreach (string function in new[] { LentFunctionTests.First, LentFunctionTests.Second })
+            machine.Agent.WaitFor($"test ! -e /sys/bus/pci/devices/{function}");
+        Assert.DoesNotContain("Call Trace", machine.Agent.Do("dmesg"));
     }
 
     /// <summary>Makes a mediated device, and gives it to nobody.</summary>

@@ -1,7 +1,9 @@
+using Vfio.Kernel;
+
 namespace Vfio.Tests.Guests;
 
-/// <summary><c>vfio net</c> inside Linux, on the kernel's own VFIO behind an emulated IOMMU and on QEMU's own 82576; the peer on the
-/// wire is Linux itself.</summary>
+/// <summary><c>vfio net</c> inside Linux, as an ordinary user, on the kernel's own VFIO behind an emulated IOMMU and on QEMU's own 82576;
+/// the peer on the wire is Linux itself.</summary>
 [Collection(nameof(GuestCollection))]
 public sealed class NetOnLinuxTests : IDisposable
 {
@@ -26,8 +28,7 @@ public sealed class NetOnLinuxTests : IDisposable
     [Fact]
     public void Linux_pings_it_it_pings_Linux_and_tcpdump_reads_along()
     {
-        Agent.Do($"echo {Physical} > /sys/bus/pci/devices/{Physical}/driver/unbind");
-        Lend(Physical);
+        Lend(Physical, KernelDoor.Group);
         RaiseCard(PeerMac);
 
         StartEcho(Physical, "192.0.2.7");
@@ -39,6 +40,7 @@ public sealed class NetOnLinuxTests : IDisposable
         Assert.Matches("answered, UDP echo +1\\b", sums);
         Assert.DoesNotContain("wrong checksum", sums);
 
+        Agent.Open(KernelDoor.Device);
         string ping = Agent.Do(Vfio(Physical, "ping 192.0.2.1 --address 192.0.2.7/24 --count 20 --interval 0.01 --timeout 10"));
         Assert.Contains($"192.0.2.1 is at {PeerMac}", ping);
         Assert.Contains("20 packets transmitted, 20 received, 0% packet loss", ping);
@@ -59,12 +61,13 @@ public sealed class NetOnLinuxTests : IDisposable
         Agent.Do($"echo 0 > /sys/bus/pci/devices/{Physical}/sriov_drivers_autoprobe");
         Agent.Do($"echo 1 > /sys/bus/pci/devices/{Physical}/sriov_numvfs");
         Agent.WaitFor($"test -e /sys/bus/pci/devices/{Virtual}");
-        Lend(Virtual);
+        Lend(Virtual, KernelDoor.Group);
 
         string ping = Agent.Do(Vfio(Virtual, "ping 192.0.2.1 --address 192.0.2.7/24 --count 20 --interval 0.01 --timeout 10"));
         Assert.Contains($"192.0.2.1 is at {PhysicalMac}", ping);
         Assert.Contains("20 packets transmitted, 20 received, 0% packet loss", ping);
 
+        Agent.Open(KernelDoor.Device);
         StartEcho(Virtual, "192.0.2.8");
         Assert.Contains("20 packets received, 0% packet loss", Agent.Do("ping -c 20 -i 0.05 192.0.2.8"));
         Assert.Matches("answered, ICMP echo +2[0-9]\\b", StopEcho());
@@ -73,12 +76,12 @@ public sealed class NetOnLinuxTests : IDisposable
 
     public void Dispose() => _machine?.Dispose();
 
-    private static string Vfio(string function, string words) => VfioInGuest.Command($"net {function} {words}");
+    private static string Vfio(string function, string words) => VfioInGuest.Command($"net {function} {words}", VfioInGuest.Nobody);
 
-    private void Lend(string function)
+    private void Lend(string function, KernelDoor door)
     {
-        Agent.Do($"echo vfio-pci > /sys/bus/pci/devices/{function}/driver_override");
-        Agent.Do($"echo {function} > /sys/bus/pci/drivers_probe");
+        Agent.Do(VfioInGuest.Command($"bind {function} --user nobody"));
+        Agent.Open(door);
     }
 
     /// <summary>Gives Linux 192.0.2.1 at the card with an address of Ethernet.</summary>

@@ -1,4 +1,5 @@
 using System.Runtime.InteropServices;
+using Vfio.Kernel;
 
 namespace Vfio.Tests.Guests;
 
@@ -6,6 +7,9 @@ namespace Vfio.Tests.Guests;
 /// <remarks>Only <c>/host/run</c> is the guest's own, and writable: a checkout may be anywhere else.</remarks>
 internal static class VfioInGuest
 {
+    /// <summary>A program that runs one as a user without privileges.</summary>
+    internal const string Nobody = "/usr/bin/setpriv --reuid=65534 --regid=65534 --clear-groups";
+
     private const string Environment = "HOME=/run TMPDIR=/run DOTNET_EnableDiagnostics=0 DOTNET_TieredPGO=0";
 
     /// <summary>A command for the guest's shell; errors come with the output.</summary>
@@ -17,6 +21,12 @@ internal static class VfioInGuest
     /// <summary>The same for another program of this machine's.</summary>
     internal static string Program(string path, string words, string user = "", string output = "") =>
         $"{Environment} chroot /host {user} {Dotnet} {path} {words} {(output.Length > 0 ? ">" + output : "")} 2>&1";
+
+    /// <summary>Decides by which door users without privileges come to their devices.</summary>
+    /// <remarks>A device's own file comes first, and is of use with <c>/dev/iommu</c> only, which belongs to root until a rule of udev says
+    /// more.</remarks>
+    internal static void Open(this GuestAgent agent, KernelDoor door) =>
+        agent.Do($"chmod {(door == KernelDoor.Device ? 666 : 600)} /dev/iommu");
 
     private static string Dotnet => Path.GetFullPath("../../../dotnet", RuntimeEnvironment.GetRuntimeDirectory());
 }
