@@ -59,7 +59,8 @@ internal sealed partial class ServerSession
     {
         using Activity? span = ServerTelemetry.StartSession();
         _channel.Own();
-        CoreCourtesy courtesy = new(_options.LeavesCoreToClient);
+        // A session that never sleeps is never woken.
+        CoreCourtesy courtesy = new(_options.LeavesCoreToClient && _options.SpinTime >= TimeSpan.Zero);
         _collections = GC.CollectionCount(0);
         try
         {
