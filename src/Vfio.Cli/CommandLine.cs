@@ -45,11 +45,16 @@ internal static class CommandLine
         HelpOption help = root.Options.OfType<HelpOption>().Single();
         help.Action = new HelpWithExamples((HelpAction)help.Action!, Verbs);
 
+        if (words.Length == 0)
+        {
+            await root.Parse(["--help"]).InvokeAsync();
+            return Misused;
+        }
+
         ParseResult parsed = root.Parse(words);
         if (parsed.Errors.Count > 0 && parsed.Action is not HelpWithExamples)
         {
-            await Console.Error.WriteLineAsync($"vfio: {parsed.Errors[0].Message} Ask 'vfio {FindVerb(parsed.CommandResult)} --help'."
-                .Replace("vfio vfio", "vfio", StringComparison.Ordinal));
+            await Console.Error.WriteLineAsync($"vfio: {FindError(parsed)} Ask '{FindCommand(parsed.CommandResult)} --help'.");
             return Misused;
         }
 
@@ -72,7 +77,19 @@ internal static class CommandLine
         }
     }
 
-    /// <summary>The verb that a word belongs to: <c>nvme</c> for its <c>read</c>.</summary>
-    private static string FindVerb(CommandResult word) =>
-        word.Parent is CommandResult { Parent: not null } outer ? FindVerb(outer) : word.Command.Name;
+    /// <summary>What to say of words that are wrong: of a word that means nothing rather than of one that is missing in its place.</summary>
+    private static string FindError(ParseResult parsed)
+    {
+        string? stray = parsed.UnmatchedTokens.FirstOrDefault();
+        ParseError? ofStray = parsed.Errors.FirstOrDefault(error => stray is not null && error.Message.Contains($"'{stray}'", StringComparison.Ordinal));
+        return (ofStray ?? parsed.Errors[0]).Message;
+    }
+
+    /// <summary>The command that a word belongs to: <c>vfio nvme</c> for its <c>read</c>, and <c>vfio</c> for what is no verb.</summary>
+    private static string FindCommand(CommandResult word) => word.Parent switch
+    {
+        CommandResult { Parent: not null } outer => FindCommand(outer),
+        null => "vfio",
+        _ => $"vfio {word.Command.Name}",
+    };
 }

@@ -21,6 +21,7 @@ public static class ConformanceKit
     /// <param name="options">Which server, and which checks.</param>
     /// <param name="found">Called with each result as it is there.</param>
     /// <param name="starting">Called before each check, with its number from 0 and how many there are.</param>
+    /// <exception cref="VfioException">No server is there.</exception>
     public static ConformanceReport Run(
         ConformanceOptions options, Action<CheckResult>? found = null, Action<Check, int, int>? starting = null)
     {

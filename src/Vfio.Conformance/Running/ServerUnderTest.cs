@@ -11,6 +11,7 @@ internal sealed class ServerUnderTest : IDisposable
     private readonly ConformanceOptions _options;
     private Process? _process;
     private int? _exitCode;
+    private bool _wasReached;
 
     internal ServerUnderTest(ConformanceOptions options) => _options = options;
 
@@ -24,7 +25,8 @@ internal sealed class ServerUnderTest : IDisposable
     internal bool EndsWithClient { get; private set; }
 
     /// <summary>Connects, and starts the server first where it is gone and a command for that was given.</summary>
-    /// <exception cref="CheckEndedException">Nobody listens for as long as an answer may take.</exception>
+    /// <exception cref="CheckEndedException">Nobody listens any more, for as long as an answer may take.</exception>
+    /// <exception cref="VfioException">Nobody ever did: there is no server to find fault with.</exception>
     internal UnixSocket Connect()
     {
         long start = Stopwatch.GetTimestamp();
@@ -33,12 +35,14 @@ internal sealed class ServerUnderTest : IDisposable
             try
             {
                 Start();
-                return UnixSocket.Connect(_options.Path, _options.Timeout);
+                UnixSocket socket = UnixSocket.Connect(_options.Path, _options.Timeout);
+                _wasReached = true;
+                return socket;
             }
             catch (VfioException refusal)
             {
                 if (Stopwatch.GetElapsedTime(start) > _options.Timeout)
-                    throw CheckEndedException.Violation(refusal.Message + HowItEnded());
+                    throw _wasReached ? CheckEndedException.Violation(refusal.Message + HowItEnded()) : NoServer(refusal);
             }
 
             Thread.Sleep(Pause);
@@ -77,6 +81,9 @@ internal sealed class ServerUnderTest : IDisposable
         ended.Dispose();
         _process = null;
     }
+
+    private VfioException NoServer(VfioException refusal) =>
+        new("connect", _options.Path, refusal.Errno, $"no server is there to be checked{HowItEnded()}");
 
     private string HowItEnded() => _process is { HasExited: true } ? $"; its command ended with code {_process.ExitCode}" : "";
 

@@ -98,7 +98,7 @@ public sealed record WellBehavedReport(IReadOnlyList<Verdict> Verdicts)
             .Select(item => $"{item.Heading} is no known capability"));
         strange.AddRange(UnlistedData(facts.Space, rules));
         return strange.Count == 0
-            ? new Verdict(Question, Answer.Yes, $"{facts.Capabilities.Items.Count} capabilities, all known")
+            ? new Verdict(Question, Answer.Yes, "every capability is known")
             : new Verdict(Question, Answer.No, string.Join("; ", strange));
     }
 

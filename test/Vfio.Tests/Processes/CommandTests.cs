@@ -30,12 +30,35 @@ public sealed class CommandTests
     }
 
     [Theory]
+    [InlineData("'vfio --help'", "nosuch")]
+    [InlineData("'nosuch'", "nosuch")]
+    [InlineData("'vfio net --help'", "net", "model:edu", "nosuch")]
+    [InlineData("'nosuch'", "net", "model:edu", "nosuch")]
+    [InlineData("'vfio nvme --help'", "nvme", "model:nvme")]
+    public void Words_that_are_wrong_are_named_with_where_help_is(string part, params string[] words)
+    {
+        VfioCommand.Result result = VfioCommand.Run(words);
+        Assert.Equal(2, result.ExitCode);
+        Assert.Contains(part, Assert.Single(result.Errors.TrimEnd().Split('\n')));
+    }
+
+    [Fact]
+    public void Without_words_it_says_what_there_is()
+    {
+        VfioCommand.Result result = VfioCommand.Run();
+        Assert.Equal(2, result.ExitCode);
+        Assert.Contains("Commands:", result.Output);
+    }
+
+    [Theory]
     [InlineData("show", "0000:ff:1f.7")]
     [InlineData("show", "nonsense")]
     [InlineData("show", "model:nonsense")]
     [InlineData("show", "model:edu?nonsense=1")]
     [InlineData("show", "unix:/nowhere/at/all")]
     [InlineData("show", "--from", "/nowhere/at/all")]
+    [InlineData("check", "unix:/nowhere/at/all", "--patience", "0.1")]
+    [InlineData("check", "unix:/nowhere/at/all", "--patience", "0.1", "--server", "exit 3")]
     [InlineData("peek", "model:edu", "bar1", "0")]
     [InlineData("peek", "model:edu", "bar0", "0x100000")]
     [InlineData("poke", "model:edu", "config", "0x3c", "0x100", "-w", "1")]
