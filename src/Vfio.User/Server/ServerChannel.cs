@@ -16,8 +16,8 @@ namespace Vfio.User;
 /// </remarks>
 internal sealed partial class ServerChannel
 {
-    private readonly Gate _gate = new();
-    private readonly Gate _sending = new();
+    private readonly ParkingLock _gate = new();
+    private readonly ParkingLock _sending = new();
     private readonly UnixSocket _socket;
     private readonly VfioUserServerOptions _options;
     private readonly MessageBuffer _in;
@@ -68,7 +68,7 @@ internal sealed partial class ServerChannel
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal bool WaitForCommands(Deadline deadline)
     {
-        using Gate.Scope inside = _gate.Enter();
+        using ParkingLock.Scope inside = _gate.Enter();
         while (true)
         {
             _limit = _in.ScannedEnd;
@@ -109,7 +109,7 @@ internal sealed partial class ServerChannel
         // What belongs to a command that is whole arrived before it was, so no lock is needed to find that nothing did.
         if (!_in.HoldsDescriptors)
             return 0;
-        using Gate.Scope inside = _gate.Enter();
+        using ParkingLock.Scope inside = _gate.Enter();
         return _in.Claim(position, into, out lost);
     }
 
@@ -184,7 +184,7 @@ internal sealed partial class ServerChannel
     private Errno Begin(
         Command command, in DmaTransfer transfer, Deadline deadline, out DmaRequest? request, out MessageHeader header)
     {
-        using Gate.Scope inside = _gate.Enter();
+        using ParkingLock.Scope inside = _gate.Enter();
         while (true)
         {
             header = default;
@@ -210,7 +210,7 @@ internal sealed partial class ServerChannel
 
     private Errno Finish(DmaRequest request, Deadline deadline, bool isOwner, Span<byte> destination)
     {
-        using Gate.Scope inside = _gate.Enter();
+        using ParkingLock.Scope inside = _gate.Enter();
         Errno result = WaitForAnswer(request, deadline, isOwner);
         if (!request.IsAnswered)
         {
@@ -341,7 +341,7 @@ internal sealed partial class ServerChannel
 
     private bool ReceiveWhileSending()
     {
-        using Gate.Scope inside = _gate.Enter();
+        using ParkingLock.Scope inside = _gate.Enter();
         if (_receiving || !_in.HasRoom || EndReason is not null)
             return false;
         int count = _in.ReceiveBytes(_socket, wait: false, out Errno error);

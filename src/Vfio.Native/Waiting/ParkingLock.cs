@@ -3,7 +3,7 @@ namespace Vfio.Native;
 /// <summary>A lock, and a place to sleep until another thread changes what it guards.</summary>
 /// <remarks>Free, it is taken and left by one atomic operation each, without a call into the runtime: a session does that four times a
 /// message. Not re-entrant: who is inside and enters again waits for ever.</remarks>
-public sealed class Gate
+public sealed class ParkingLock
 {
     private const int Free = 0, Taken = 1, Wanted = 2;
 
@@ -84,9 +84,9 @@ public sealed class Gate
     /// <summary>A stay inside, which ends when it is disposed.</summary>
     public readonly ref struct Scope
     {
-        private readonly Gate _gate;
+        private readonly ParkingLock _gate;
 
-        internal Scope(Gate gate) => _gate = gate;
+        internal Scope(ParkingLock gate) => _gate = gate;
 
         /// <summary>Leaves.</summary>
         public void Dispose() => _gate.Leave();
