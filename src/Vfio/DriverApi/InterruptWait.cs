@@ -15,7 +15,7 @@ internal sealed class InterruptWait(EventFd signal, string name) : IValueTaskSou
     private ManualResetValueTaskSourceCore<bool> _core = new() { RunContinuationsAsynchronously = true };
     private CancellationTokenRegistration _cancellation;
     private Timer? _timer;
-    private long _deadline;
+    private Deadline _deadline = Deadline.Never;
     private State _state;
     private ulong _watch;
     private bool _closed;
@@ -31,12 +31,12 @@ internal sealed class InterruptWait(EventFd signal, string name) : IValueTaskSou
 
     /// <summary>Starts a wait; it is over already when the eventfd was signalled before.</summary>
     /// <exception cref="InvalidOperationException">Another one is not over, or was not awaited.</exception>
-    internal ValueTask Start(CancellationToken cancellationToken) => Begin(Timeout.InfiniteTimeSpan, cancellationToken) is { } wait
+    internal ValueTask Start(CancellationToken cancellationToken) => Begin(Deadline.Never, cancellationToken) is { } wait
         ? new ValueTask(this, wait)
         : ValueTask.CompletedTask;
 
     /// <summary>The same, up to a time; whether the eventfd was signalled in it.</summary>
-    internal ValueTask<bool> Start(TimeSpan timeout, CancellationToken cancellationToken) => Begin(timeout, cancellationToken) is { } wait
+    internal ValueTask<bool> Start(Deadline end, CancellationToken cancellationToken) => Begin(end, cancellationToken) is { } wait
         ? new ValueTask<bool>(this, wait)
         : new ValueTask<bool>(true);
 
@@ -94,7 +94,7 @@ internal sealed class InterruptWait(EventFd signal, string name) : IValueTaskSou
 
     /// <summary>Starts a wait.</summary>
     /// <returns>Its number; null when it is over already.</returns>
-    private short? Begin(TimeSpan timeout, CancellationToken cancellationToken)
+    private short? Begin(Deadline end, CancellationToken cancellationToken)
     {
         short wait;
         lock (_gate)
@@ -105,7 +105,7 @@ internal sealed class InterruptWait(EventFd signal, string name) : IValueTaskSou
             if (signal.Drain() != 0)
                 return null;
             Watch();
-            SetTime(timeout);
+            SetTime(end);
             _core.Reset();
             _state = State.Waiting;
             wait = _core.Version;
@@ -152,14 +152,20 @@ internal sealed class InterruptWait(EventFd signal, string name) : IValueTaskSou
         _core.SetException(reason);
     }
 
-    // The time may be that of an earlier wait, which ended before it: the timer is never stopped.
+    // The time may be that of an earlier wait, which ended before it, or be longer than a timer takes: the timer is never stopped.
     private void EndInTime()
     {
         CancellationTokenRegistration registration;
         lock (_gate)
         {
-            if (_state != State.Waiting || Environment.TickCount64 < _deadline)
+            if (_state != State.Waiting)
                 return;
+            if (!_deadline.HasPassed)
+            {
+                _timer!.Change(_deadline.Left, Timeout.InfiniteTimeSpan);
+                return;
+            }
+
             registration = TakeEnd();
         }
 
@@ -181,18 +187,13 @@ internal sealed class InterruptWait(EventFd signal, string name) : IValueTaskSou
         _core.SetResult(fired);
     }
 
-    private void SetTime(TimeSpan timeout)
+    private void SetTime(Deadline end)
     {
-        if (timeout < TimeSpan.Zero)
-        {
-            _deadline = long.MaxValue;
+        _deadline = end;
+        if (_deadline.IsNever)
             return;
-        }
-
-        long milliseconds = (long)Math.Ceiling(timeout.TotalMilliseconds);
-        _deadline = Environment.TickCount64 + milliseconds;
         _timer ??= new Timer(OnTime, this, Timeout.Infinite, Timeout.Infinite);
-        _timer.Change(milliseconds, Timeout.Infinite);
+        _timer.Change(_deadline.Left, Timeout.InfiniteTimeSpan);
     }
 
     private void Watch()
