@@ -11,13 +11,16 @@ internal sealed class InterruptWait(EventFd signal, string name) : IValueTaskSou
     private static readonly Action<object?, CancellationToken> OnCancelled = static (self, token) =>
         ((InterruptWait)self!).End(new OperationCanceledException(token));
 
+    /// <summary>The one thread of this process for the interrupts that somebody waits for asynchronously.</summary>
+    private static readonly EventLoop Interrupts = new("vfio interrupts");
+
     private readonly Lock _gate = new();
     private ManualResetValueTaskSourceCore<bool> _core = new() { RunContinuationsAsynchronously = true };
     private CancellationTokenRegistration _cancellation;
     private Timer? _timer;
     private Deadline _deadline = Deadline.Never;
     private State _state;
-    private ulong _watch;
+    private EventRegistration? _watch;
     private bool _closed;
 
     private enum State
@@ -26,8 +29,6 @@ internal sealed class InterruptWait(EventFd signal, string name) : IValueTaskSou
         Waiting,
         Ended,
     }
-
-    internal FileDescriptor Descriptor => signal.Descriptor;
 
     /// <summary>Starts a wait; it is over already when the eventfd was signalled before.</summary>
     /// <exception cref="InvalidOperationException">Another one is not over, or was not awaited.</exception>
@@ -40,41 +41,21 @@ internal sealed class InterruptWait(EventFd signal, string name) : IValueTaskSou
         ? new ValueTask<bool>(this, wait)
         : new ValueTask<bool>(true);
 
-    /// <summary>The poller saw the eventfd readable.</summary>
-    internal void OnReadable()
-    {
-        CancellationTokenRegistration registration;
-        lock (_gate)
-        {
-            if (_state != State.Waiting || _closed)
-                return;
-            if (signal.Drain() == 0)
-            {
-                Watch();
-                return;
-            }
-
-            // In the same lock as the drain: a cancellation in between would lose the interrupt.
-            registration = TakeEnd();
-        }
-
-        Complete(registration, fired: true);
-    }
-
     /// <summary>Ends the wait under way, and refuses others.</summary>
     /// <returns>False when that was done before.</returns>
     internal bool Close()
     {
+        EventRegistration? watch;
         lock (_gate)
         {
             if (_closed)
                 return false;
             _closed = true;
-            if (_watch != 0)
-                InterruptPoller.Shared.Remove(this, _watch);
+            watch = _watch;
             _timer?.Dispose();
         }
 
+        watch?.Dispose();
         End(new ObjectDisposedException(nameof(Interrupt)));
         return true;
     }
@@ -138,6 +119,40 @@ internal sealed class InterruptWait(EventFd signal, string name) : IValueTaskSou
         return _core.GetResult(token);
     }
 
+    /// <summary>The eventfd is readable.</summary>
+    private void OnReadable()
+    {
+        try
+        {
+            Take();
+        }
+        catch (VfioException refusal)
+        {
+            End(refusal);
+        }
+    }
+
+    /// <summary>Ends the wait if the eventfd was signalled, and goes on with it otherwise.</summary>
+    private void Take()
+    {
+        CancellationTokenRegistration registration;
+        lock (_gate)
+        {
+            if (_state != State.Waiting || _closed)
+                return;
+            if (signal.Drain() == 0)
+            {
+                Watch();
+                return;
+            }
+
+            // In the same lock as the drain: a cancellation in between would lose the interrupt.
+            registration = TakeEnd();
+        }
+
+        Complete(registration, fired: true);
+    }
+
     private void End(Exception reason)
     {
         CancellationTokenRegistration registration;
@@ -198,9 +213,9 @@ internal sealed class InterruptWait(EventFd signal, string name) : IValueTaskSou
 
     private void Watch()
     {
-        if (_watch == 0)
-            _watch = InterruptPoller.Shared.Add(this);
+        if (_watch is null)
+            _watch = Interrupts.AddOnce(signal.Descriptor, _ => OnReadable());
         else
-            InterruptPoller.Shared.Arm(this, _watch);
+            _watch.Arm();
     }
 }

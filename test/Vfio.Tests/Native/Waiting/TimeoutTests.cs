@@ -34,13 +34,6 @@ public sealed class TimeoutTests
         ["Poll.WaitWritable"] = time => WithSignal(signal => Assert.True(Poll.WaitWritable(signal.Descriptor, time))),
         ["Poll.WaitEither"] = time => WithSignal(signal => Assert.Equal((true, true), Poll.WaitEither(signal.Descriptor, time))),
         ["Poll.WaitAny"] = time => WithSignal(signal => Assert.Equal(1, Poll.WaitAny([signal.Descriptor], new bool[1], time))),
-        ["Epoll.Wait"] = time => WithSignal(signal =>
-        {
-            using Epoll epoll = new();
-            epoll.Add(signal.Descriptor, 5);
-            ulong[] tokens = new ulong[1];
-            Assert.Equal(1, epoll.Wait(tokens, time));
-        }),
         ["LivenessWait.Begin"] = time =>
         {
             LivenessWait wait = default;
