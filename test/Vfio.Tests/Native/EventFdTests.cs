@@ -29,7 +29,7 @@ public sealed class EventFdTests
 
             // A thread that hangs must not hang the tests.
             Task signal = Task.Factory.StartNew(held.Signal, TaskCreationOptions.LongRunning);
-            Assert.Same(signal, await Task.WhenAny(signal, Task.Delay(TimeSpan.FromSeconds(30))));
+            Assert.Same(signal, await Task.WhenAny(signal, Task.Delay(HangGuard.Timeout)));
             await signal;
         }
 
