@@ -10,7 +10,7 @@ namespace Vfio.Tests.Drivers;
 public sealed class NvmeFaultTests : IDisposable
 {
     private const ulong CapabilitiesLow = 0x00, Configuration = 0x14, Status = 0x1c, Doorbells = 0x1000, FirstIoDoorbell = 0x1008;
-    private static readonly NvmeOptions Hasty = new() { CommandTimeout = TimeSpan.FromMilliseconds(300) };
+    private static readonly NvmeOptions Hasty = new() { CommandTimeout = TimeSpan.FromSeconds(4) };
     private readonly GuardedFunction _nvme = new(NvmeFunction.InMemory(1 << 20));
     private readonly FaultyDevice _device;
 

@@ -6,7 +6,7 @@ namespace Vfio.Tests.Guard;
 
 public sealed class GuardedInterruptTests : IDisposable
 {
-    private static readonly TimeSpan Fence = TimeSpan.FromSeconds(30);
+    private static readonly TimeSpan Fence = HangGuard.Timeout;
 
     private readonly Lease _lease = new(
         new FunctionDescription("x", 1, 2)

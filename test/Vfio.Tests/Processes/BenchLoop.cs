@@ -8,7 +8,7 @@ namespace Vfio.Tests.Processes;
 internal sealed class BenchLoop : IDisposable
 {
     private const ulong Shared = 0x10000, Asked = 0x20000, Page = 4096;
-    private static readonly TimeSpan Fence = TimeSpan.FromSeconds(60);
+    private static readonly TimeSpan Fence = HangGuard.Timeout;
     private readonly VfioUserClient _bench;
     private readonly EventFd[] _events = [EventFd.Create(), EventFd.Create()];
     private readonly SharedDmaMemory _memory = new(SharedMemory.Create("bench-loop", Page));

@@ -12,7 +12,7 @@ public sealed class StressTests
     private const ulong Mapped = 0x10000, Asked = 0x100000, Page = 4096;
     private const ushort DmaRead = 11, DmaWrite = 12;
     private const uint MessageRead = 4, MessageWrite = 5, ReadMemory = 1;
-    private static readonly TimeSpan Fence = TimeSpan.FromSeconds(60);
+    private static readonly TimeSpan Fence = HangGuard.Timeout;
 
     // 10,000 sessions that left 400 bytes behind each would show. The heap's own ups and downs are less: its youngest
     // generation is 1 MiB here.

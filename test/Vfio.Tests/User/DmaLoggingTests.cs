@@ -147,6 +147,6 @@ public sealed class DmaLoggingTests : IDisposable
         object[][] registers = [[0x80ul, 0, 8, 0x40000ul], [0x88ul, 0, 8, address], [0x90ul, 0, 8, 8ul], [0x98ul, 0, 8, 3ul]];
         foreach (object[] register in registers)
             Assert.NotEmpty(_peer.Ask(10, register).Success);
-        Assert.True(SpinWait.SpinUntil(() => (_peer.Ask(9, [0x98ul, 0, 8]).U64(16) & 1) == 0, TimeSpan.FromSeconds(30)));
+        Assert.True(SpinWait.SpinUntil(() => (_peer.Ask(9, [0x98ul, 0, 8]).U64(16) & 1) == 0, HangGuard.Timeout));
     }
 }
