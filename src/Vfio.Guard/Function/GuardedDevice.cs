@@ -110,11 +110,20 @@ internal sealed partial class GuardedDevice : IHandoverDevice, IDirtyTracker, IR
     {
         using Turn.Scope turn = _turn.Take();
         CheckInTurn();
-        Errno error = request.Index.Value < InterruptIndex.PciCount ? _interrupts.Set(request, _messages) : Errno.InvalidArgument;
-        if (error != Errno.None)
-            ThrowRefused(request, error);
-        if (request.Action == InterruptAction.Trigger && (request.Data == InterruptData.Events || request.IsDisable))
-            Show(request.Index);
+        bool isDone = request.IsDisable;
+        try
+        {
+            Errno error = request.Index.Value < InterruptIndex.PciCount ? _interrupts.Set(request, _messages) : Errno.InvalidArgument;
+            if (error != Errno.None)
+                ThrowRefused(request, error);
+            isDone |= request is { Action: InterruptAction.Trigger, Data: InterruptData.Events };
+        }
+        finally
+        {
+            // A kind that is disabled is off, even if the function does not hear of it.
+            if (isDone)
+                Show(request.Index);
+        }
     }
 
     public void MapDma(in DmaMapping mapping)
@@ -245,9 +254,7 @@ internal sealed partial class GuardedDevice : IHandoverDevice, IDirtyTracker, IR
         // A state that is taken over has no reset in it: one in the midst of it is the doing of whoever made it up.
         if (_migration.IsRestoring)
             return;
-        Quiet();
-        Errno error = _function.ResetHardware(method, isLent: true);
-        Settle(error, byUser: true);
+        ResetBy(() => _function.ResetHardware(method, isLent: true), byUser: true);
         _migration.AfterReset();
     }
 
@@ -316,17 +323,24 @@ internal sealed partial class GuardedDevice : IHandoverDevice, IDirtyTracker, IR
     /// <summary>Makes everything as at open, but for what is bound and mapped.</summary>
     private void ResetAll()
     {
-        Quiet();
-        Errno error = _function.ResetHardware(isLent: true);
-        Settle(error, byUser: false);
+        ResetBy(() => _function.ResetHardware(isLent: true), byUser: false);
     }
 
-    private void Quiet()
+    /// <summary>Makes a reset, or what is left to do after one, with the guard's own state before and after it.</summary>
+    private void ResetBy(Func<Errno> reset, bool byUser, bool isDone = false)
     {
         _command.StopBusMaster();
-        _interrupts.Reset();
+        _interrupts.BeginReset(isDone);
         if (_doorbells.IsValueCreated)
             _doorbells.Value.Forget();
+        try
+        {
+            Settle(reset(), byUser);
+        }
+        finally
+        {
+            _interrupts.EndReset();
+        }
     }
 
     /// <summary>A ring is the write that it stands for; nobody can be told that it failed, but of a fault of the function.</summary>
@@ -388,8 +402,7 @@ internal sealed partial class GuardedDevice : IHandoverDevice, IDirtyTracker, IR
         bool isDone = false;
         try
         {
-            Quiet();
-            Settle(_owner.Restore(isLent: true), byUser: false);
+            ResetBy(() => _owner.Restore(isLent: true), byUser: false, isDone: true);
             _migration.AfterReset();
             isDone = true;
         }

@@ -28,6 +28,7 @@ internal sealed partial class GuardedInterrupts : IDisposable
     private bool _isHeld;
     private bool _isBusMaster;
     private bool _isAsleep;
+    private bool _isResetting;
 
     // The kind whose eventfds are being exchanged: nothing of it is signalled before that is done, or undone.
     private int _changing = None;
@@ -38,7 +39,7 @@ internal sealed partial class GuardedInterrupts : IDisposable
         int[] counts = [layout.HasPin ? 1 : 0, layout.MsiVectors, layout.MsixTable?.Vectors ?? 0, 1, 1];
         _kinds = [.. counts.Select(count => new InterruptVector[count])];
         _watcher = new EventWatcher(layout.Function.Name, SetMaskedByRequest);
-        Reset();
+        Forget();
     }
 
     internal InterruptInfo GetInfo(InterruptIndex index)
@@ -190,24 +191,29 @@ internal sealed partial class GuardedInterrupts : IDisposable
         FlushUnlessInTurn();
     }
 
-    /// <summary>Forgets what is pending and masked; what is bound stays bound, and unmasked. Called before the function resets, or when it
-    /// was reset.</summary>
-    internal void Reset()
+    /// <summary>Forgets what is pending and masked; what is bound stays bound, and unmasked. The function interrupts nobody until <see
+    /// cref="EndReset"/>.</summary>
+    /// <param name="isDone">Whether the function was reset already: the level of its pin is that of after it.</param>
+    internal void BeginReset(bool isDone)
     {
         lock (_gate)
         {
-            _pin = false;
-            for (int kind = 0; kind < _kinds.Length; kind++)
-            {
-                foreach (ref InterruptVector vector in _kinds[kind].AsSpan())
-                {
-                    // What the lender has to say is true after a reset too.
-                    vector.IsPending &= kind > Msix;
-                    vector.IsMaskedByRequest = false;
-                    vector.Register = kind == Msix ? RegisterMask.MaskedWhileUnbound : RegisterMask.Unmasked;
-                }
-            }
+            _isResetting = true;
+            _pin &= isDone;
+            Forget();
         }
+    }
+
+    /// <summary>The function was reset: it interrupts again.</summary>
+    internal void EndReset()
+    {
+        lock (_gate)
+        {
+            _isResetting = false;
+            ReleaseAll();
+        }
+
+        FlushUnlessInTurn();
     }
 
     /// <summary>Holds everything back that the function fires, as pending, or lets it go. What nobody is bound to waits on.</summary>
@@ -252,6 +258,20 @@ internal sealed partial class GuardedInterrupts : IDisposable
         for (uint kind = 0; kind < InterruptIndex.PciCount; kind++)
             Disable(new InterruptIndex(kind));
         _watcher.Dispose();
+    }
+
+    private void Forget()
+    {
+        for (int kind = 0; kind < _kinds.Length; kind++)
+        {
+            foreach (ref InterruptVector vector in _kinds[kind].AsSpan())
+            {
+                // What the lender has to say is true after a reset too.
+                vector.IsPending &= kind > Msix;
+                vector.IsMaskedByRequest = false;
+                vector.Register = kind == Msix ? RegisterMask.MaskedWhileUnbound : RegisterMask.Unmasked;
+            }
+        }
     }
 
     private void Act(in InterruptRequest request)
@@ -318,7 +338,7 @@ internal sealed partial class GuardedInterrupts : IDisposable
     /// <summary>Signals INTx if the pin is asserted and nothing holds it, and masks it; inside the lock.</summary>
     private void FirePin()
     {
-        if (!_pin || _isIntxDisabled || _isHeld || _isAsleep || _changing == Intx || _kinds[Intx].Length == 0)
+        if (!_pin || _isIntxDisabled || _isHeld || _isAsleep || _isResetting || _changing == Intx || _kinds[Intx].Length == 0)
             return;
         ref InterruptVector state = ref _kinds[Intx][0];
         if (state.Trigger is null || state.IsMasked)

@@ -194,6 +194,38 @@ public sealed class LeaseEndTests
         }
     }
 
+    [Fact]
+    public void A_function_that_is_unplugged_in_the_midst_of_an_open_is_taken_back_at_once()
+    {
+        HookedFunction function = new();
+        GuardedFunction guarded = new(function);
+        Thread closer = new(guarded.Dispose);
+        function.Hook = () =>
+        {
+            function.Hook = null;
+            closer.Start();
+            Assert.True(SpinWait.SpinUntil(
+                () => (closer.ThreadState & ThreadState.WaitSleepJoin) != 0, TimeSpan.FromSeconds(60)), "Dispose waits for nobody");
+        };
+        IVfioDevice device = guarded.Open();
+        closer.Join();
+        Assert.False(guarded.IsOpen);
+        Assert.Throws<ObjectDisposedException>(() => device.ReadRegion(RegionIndex.Config, 0, new byte[1]));
+        Assert.Throws<ObjectDisposedException>(guarded.Open);
+    }
+
+    /// <summary>Does something in its reset.</summary>
+    private sealed class HookedFunction() : PlainFunction(Everything, Bar())
+    {
+        internal Action? Hook { get; set; }
+
+        protected override void OnReset()
+        {
+            base.OnReset();
+            Hook?.Invoke();
+        }
+    }
+
     private static (int, BarContent, BarType) Bar() => (2, new MemoryBar("x", 0x2000), BarType.Memory32);
 
     /// <summary>Tries with a failure at the first call, at the second, and so on, until there is no such call.</summary>
