@@ -5,8 +5,7 @@ using Vfio.Native;
 namespace Vfio.Devices.Bench;
 
 /// <summary>A device to measure a server with (5646:5542): registers, memory that can be mapped, interrupts and DMA on demand.</summary>
-/// <remarks>Everything happens on the thread of the access, before it returns. Its clients speak to it at once, without a system
-/// that would enumerate it, so it is lent with bus mastering on.</remarks>
+/// <remarks>Everything happens on the thread of the access, before it returns.</remarks>
 public sealed class BenchFunction : SoftwareFunction
 {
     /// <summary>Bytes that go through the buffer at a time: it then stays in the cache of the core.</summary>
@@ -34,7 +33,7 @@ public sealed class BenchFunction : SoftwareFunction
         AddBar(2, _memory);
     }
 
-    /// <summary>What the lender of this device should decide: it works for clients that never write config space.</summary>
+    /// <summary>For a lender whose clients never write config space, as programs that measure: it masters the bus at once.</summary>
     public static GuardPolicy Policy { get; } = new() { StartAsBusMaster = true };
 
     /// <inheritdoc/>

@@ -5,6 +5,14 @@ namespace Vfio.Guard;
 internal sealed class GuardSlot(RefusalCounter refusals) : IPciSlot
 {
     private volatile GuardedDevice? _device;
+    private volatile bool _isResetting;
+
+    /// <summary>Whether the guard is resetting the function: it knows by itself.</summary>
+    internal bool IsResetting
+    {
+        get => _isResetting;
+        set => _isResetting = value;
+    }
 
     internal void Lend(GuardedDevice? device) => _device = device;
 
@@ -31,6 +39,12 @@ internal sealed class GuardSlot(RefusalCounter refusals) : IPciSlot
     public bool IsHeard(InterruptIndex kind, int vector) => _device is { } device && device.IsHeard(kind, vector);
 
     public void ReportError() => _device?.Notify(InterruptIndex.Error);
+
+    public void ReportReset()
+    {
+        if (!IsResetting)
+            _device?.FoundReset();
+    }
 
     public void RequestReturn() => _device?.Notify(InterruptIndex.Request);
 

@@ -7,7 +7,9 @@ namespace Vfio.Guard;
 /// <summary>One lease of a guarded function: what its user holds.</summary>
 internal sealed partial class GuardedDevice : IHandoverDevice, IDirtyTracker, IResetTarget
 {
+    private const int Closed = 1, WasReset = 2;
     private readonly GuardedFunction _function;
+    private readonly OwnerState _owner;
     private readonly Turn _turn;
     private readonly RefusalCounter _refusals;
     private readonly GuardedConfig _config;
@@ -22,11 +24,12 @@ internal sealed partial class GuardedDevice : IHandoverDevice, IDirtyTracker, IR
     private readonly Lazy<GuardedDoorbells> _doorbells;
     private readonly GuardedMigration _migration;
     private readonly GuardState _state;
-    private volatile bool _isClosed;
+    private volatile int _attention;
 
     internal GuardedDevice(GuardedFunction function, FunctionLayout layout, OwnerState owner, Turn turn, RefusalCounter refusals)
     {
         _function = function;
+        _owner = owner;
         _turn = turn;
         _refusals = refusals;
         _dma = new DmaTable(function.Policy.MaxDmaMappings);
@@ -36,9 +39,9 @@ internal sealed partial class GuardedDevice : IHandoverDevice, IDirtyTracker, IR
         _config = new GuardedConfig(layout, refusals);
         _config.Add(new VirtualBars(layout, _config.Shadow));
         _config.Add(_command = new CommandRegister(
-            layout, _config.Shadow, owner, _interrupts, function.Policy.StartAsBusMaster));
+            layout, _config.Shadow, owner, _interrupts, this, function.Policy.StartAsBusMaster));
         if (layout.PowerManagement != 0)
-            _config.Add(_power = new PowerState(layout, _config.Shadow, this));
+            _config.Add(_power = new PowerState(layout, _config.Shadow, this, _interrupts));
         if (layout.Msi != 0)
             _config.Add(_msi = new MsiRegisters(layout, _config.Shadow, _interrupts));
         if (layout.Msix != 0)
@@ -97,7 +100,7 @@ internal sealed partial class GuardedDevice : IHandoverDevice, IDirtyTracker, IR
     public IReadOnlyList<Doorbell> GetDoorbells(RegionIndex region)
     {
         using Turn.Scope turn = _turn.Take();
-        CheckOpen();
+        CheckInTurn();
         bool isThere = region.IsBar && GetRegion(region).Length > 0;
         IReadOnlyList<Doorbell> offered = isThere ? _function.Layout.Function.GetDoorbells(region) : [];
         return offered.Count == 0 ? [] : _doorbells.Value.Get(region, offered);
@@ -106,27 +109,28 @@ internal sealed partial class GuardedDevice : IHandoverDevice, IDirtyTracker, IR
     public void SetInterrupts(in InterruptRequest request)
     {
         using Turn.Scope turn = _turn.Take();
-        CheckOpen();
-        Errno error = request.Index.Value < InterruptIndex.PciCount ? _interrupts.Set(request) : Errno.InvalidArgument;
-        if (error != Errno.None)
-            ThrowRefused(request, error);
-        if (request.Action != InterruptAction.Trigger || (request.Data != InterruptData.Events && !request.IsDisable))
-            return;
-        if (request.IsDisable)
-            _messages.Program();
-        else
-            _messages.Program(request.Start, request.Count);
-        if (request.Index == InterruptIndex.Msi)
-            _msi?.Show(_interrupts.BoundCount(request.Index));
-        if (request.Index == InterruptIndex.Msix)
-            _msix?.Show(_interrupts.BoundCount(request.Index));
+        CheckInTurn();
+        bool isDone = request.IsDisable;
+        try
+        {
+            Errno error = request.Index.Value < InterruptIndex.PciCount ? _interrupts.Set(request, _messages) : Errno.InvalidArgument;
+            if (error != Errno.None)
+                ThrowRefused(request, error);
+            isDone |= request is { Action: InterruptAction.Trigger, Data: InterruptData.Events };
+        }
+        finally
+        {
+            // A kind that is disabled is off, even if the function does not hear of it.
+            if (isDone)
+                Show(request.Index);
+        }
     }
 
     public void MapDma(in DmaMapping mapping)
     {
         CheckOpen();
         Errno error = _dma.Map(mapping);
-        if (_isClosed)
+        if (IsClosed)
         {
             // Closed meanwhile, perhaps after its memory was let go: this mapping would hold on to its memory for ever.
             _dma.Clear();
@@ -153,7 +157,7 @@ internal sealed partial class GuardedDevice : IHandoverDevice, IDirtyTracker, IR
     public void Reset()
     {
         using Turn.Scope turn = _turn.Take();
-        CheckOpen();
+        CheckInTurn();
         if (!_function.CanReset)
             throw new VfioException("reset", Name, Errno.NoSuchOperation, "the function has no way to be reset");
         ResetAll();
@@ -177,7 +181,7 @@ internal sealed partial class GuardedDevice : IHandoverDevice, IDirtyTracker, IR
     public void SetMigrationState(MigrationState target)
     {
         using Turn.Scope turn = _turn.Take();
-        CheckOpen();
+        CheckInTurn();
         _migration.Set(target);
     }
 
@@ -230,29 +234,19 @@ internal sealed partial class GuardedDevice : IHandoverDevice, IDirtyTracker, IR
     /// <summary>Closes: the user's hold on the system ends first, then the device is made quiet.</summary>
     public void Dispose()
     {
+        CloseSteps steps = new();
         using (Turn.Scope turn = _turn.Take())
         {
-            if (_isClosed)
+            if (!TryClose(steps))
                 return;
-            _isClosed = true;
-            _command.StopBusMaster();
-            _interrupts.Dispose();
-            _messages.Program();
-            _dma.Clear();
-            if (_doorbells.IsValueCreated)
-                _doorbells.Value.Stop();
-            try
-            {
-                _function.TakeBack();
-            }
-            finally
-            {
-                _migration.AfterReset();
-            }
+            steps.Do(_messages.Program);
+            _function.TakeBack(steps);
+            steps.Do(_migration.AfterReset);
+            _function.CloseFailure = steps.Failure;
         }
 
-        if (_doorbells.IsValueCreated)
-            _doorbells.Value.Close();
+        CloseDoorbells(steps);
+        steps.ThrowFault();
     }
 
     void IResetTarget.ResetByUser(ResetMethod method)
@@ -260,10 +254,21 @@ internal sealed partial class GuardedDevice : IHandoverDevice, IDirtyTracker, IR
         // A state that is taken over has no reset in it: one in the midst of it is the doing of whoever made it up.
         if (_migration.IsRestoring)
             return;
-        Quiet();
-        Errno error = _function.ResetHardware(method, isLent: true);
-        Settle(error, byUser: true);
+        ResetBy(() => _function.ResetHardware(method, isLent: true), byUser: true);
         _migration.AfterReset();
+    }
+
+    void IResetTarget.RestoreLost()
+    {
+        _owner.RestoreLost();
+        _messages.Program();
+    }
+
+    /// <summary>Any thread may call it.</summary>
+    public void FoundReset()
+    {
+        _command.StopBusMaster();
+        Interlocked.Or(ref _attention, WasReset);
     }
 
     internal Errno ReadMemory(Iova address, Span<byte> destination)
@@ -291,7 +296,7 @@ internal sealed partial class GuardedDevice : IHandoverDevice, IDirtyTracker, IR
     internal int MappingCount => _dma.Count;
 
     internal bool IsHeard(InterruptIndex kind, int vector) =>
-        (kind == InterruptIndex.Intx || MayMaster) && _interrupts.IsBound(kind, vector);
+        (kind == InterruptIndex.Intx ? _power is not { IsAsleep: true } : MayMaster) && _interrupts.IsBound(kind, vector);
 
     /// <summary>A message is a write to memory, so it needs bus mastering as every other.</summary>
     internal void Message(InterruptIndex kind, int vector)
@@ -318,17 +323,24 @@ internal sealed partial class GuardedDevice : IHandoverDevice, IDirtyTracker, IR
     /// <summary>Makes everything as at open, but for what is bound and mapped.</summary>
     private void ResetAll()
     {
-        Quiet();
-        Errno error = _function.ResetHardware(isLent: true);
-        Settle(error, byUser: false);
+        ResetBy(() => _function.ResetHardware(isLent: true), byUser: false);
     }
 
-    private void Quiet()
+    /// <summary>Makes a reset, or what is left to do after one, with the guard's own state before and after it.</summary>
+    private void ResetBy(Func<Errno> reset, bool byUser, bool isDone = false)
     {
         _command.StopBusMaster();
-        _interrupts.Reset();
+        _interrupts.BeginReset(isDone);
         if (_doorbells.IsValueCreated)
             _doorbells.Value.Forget();
+        try
+        {
+            Settle(reset(), byUser);
+        }
+        finally
+        {
+            _interrupts.EndReset();
+        }
     }
 
     /// <summary>A ring is the write that it stands for; nobody can be told that it failed, but of a fault of the function.</summary>
@@ -371,12 +383,70 @@ internal sealed partial class GuardedDevice : IHandoverDevice, IDirtyTracker, IR
             _bars.Write(region, offset, source);
     }
 
-    private void CheckOpen() => ObjectDisposedException.ThrowIf(_isClosed, this);
+    private bool IsClosed => (_attention & Closed) != 0;
+
+    private void CheckOpen() => ObjectDisposedException.ThrowIf(IsClosed, this);
+
+    /// <summary>That it is open, and that the function is as the shadows say.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private void CheckInTurn()
+    {
+        if (_attention != 0)
+            Attend();
+    }
+
+    private void Attend()
+    {
+        CheckOpen();
+        Interlocked.And(ref _attention, ~WasReset);
+        bool isDone = false;
+        try
+        {
+            ResetBy(() => _owner.Restore(isLent: true), byUser: false, isDone: true);
+            _migration.AfterReset();
+            isDone = true;
+        }
+        finally
+        {
+            if (!isDone)
+                Interlocked.Or(ref _attention, WasReset);
+        }
+    }
+
+    /// <summary>Ends what the user holds; in the turn.</summary>
+    /// <returns>False when that was done before.</returns>
+    private bool TryClose(CloseSteps steps)
+    {
+        if (IsClosed)
+            return false;
+        Interlocked.Or(ref _attention, Closed);
+        steps.Do(_command.StopBusMaster);
+        steps.Do(_interrupts.Dispose);
+        steps.Do(_dma.Clear);
+        if (_doorbells.IsValueCreated)
+            steps.Do(_doorbells.Value.Stop);
+        return true;
+    }
+
+    /// <summary>Outside the turn.</summary>
+    private void CloseDoorbells(CloseSteps steps)
+    {
+        if (_doorbells.IsValueCreated)
+            steps.Do(_doorbells.Value.Close);
+    }
+
+    private void Show(InterruptIndex index)
+    {
+        if (index == InterruptIndex.Msi)
+            _msi?.Show();
+        if (index == InterruptIndex.Msix)
+            _msix?.Show();
+    }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private void Check(string verb, RegionIndex region, ulong offset, int count)
     {
-        CheckOpen();
+        CheckInTurn();
         ulong length = LengthOf(region);
         if (offset > length || (ulong)count > length - offset || length == 0)
             ThrowOutside(verb, region, offset, count, length);

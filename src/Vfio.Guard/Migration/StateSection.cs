@@ -27,7 +27,8 @@ internal enum StateSectionKind : uint
     /// <summary>Config space as its user sees it.</summary>
     Config = 2,
 
-    /// <summary>A byte for each vector of INTx, MSI and MSI-X; see <see cref="InterruptVector.State"/>.</summary>
+    /// <summary>A byte for each vector of INTx, MSI and MSI-X, see <see cref="InterruptVector.State"/>; then how many of each are in
+    /// use.</summary>
     Interrupts = 3,
 
     /// <summary>The user's MSI-X table.</summary>

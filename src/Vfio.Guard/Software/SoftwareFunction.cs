@@ -110,6 +110,7 @@ public abstract class SoftwareFunction : IPciFunction, IMigratableFunction
         _interrupts.Reset();
         _bars.Reset();
         OnReset();
+        _slot?.ReportReset();
         return Errno.None;
     }
 

@@ -46,6 +46,12 @@ public interface IPciSlot
     {
     }
 
+    /// <summary>Tells that the function was reset, by itself or by what was written to it: its config space is as after power-on. Whoever
+    /// lends it brings back what is not the user's. Not needed for a reset that the lender has asked for.</summary>
+    void ReportReset()
+    {
+    }
+
     /// <summary>Asks the user to give the function back: the REQ interrupt.</summary>
     void RequestReturn()
     {

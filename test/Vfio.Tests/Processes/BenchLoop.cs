@@ -18,6 +18,7 @@ internal sealed class BenchLoop : IDisposable
     internal BenchLoop(VfioUserClient bench)
     {
         _bench = bench;
+        bench.WriteRegion(RegionIndex.Config, 4, [6, 0]);
         bench.MapDma(new DmaMapping(new Iova(Shared), Page, DmaAccess.ReadWrite, _memory, 0));
         bench.MapDma(new DmaMapping(new Iova(Asked), Page, DmaAccess.ReadWrite, _asked, 0));
         bench.SetInterrupts(InterruptRequest.Bind(
