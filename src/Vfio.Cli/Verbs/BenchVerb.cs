@@ -1,5 +1,6 @@
 using System.CommandLine;
 using Vfio.Cli.Bench;
+using Vfio.Cli.Numbers;
 using Vfio.User;
 using Command = System.CommandLine.Command;
 
@@ -20,8 +21,9 @@ internal sealed class BenchVerb() : Verb("bench", "Measure how fast a device ans
     protected override void Define(Command command)
     {
         Argument<string> address = Words.Address();
-        Option<double> seconds = new Option<double>("--seconds") { Description = "How long each row is measured.", DefaultValueFactory = _ => 0.5 }
-            .Checked(value => value is > 0 and <= 3600, "takes more than 0 and at most 3600");
+        NumberOption<Duration> seconds = new(
+            "--seconds", NumberRules.Time(Duration.Milliseconds(1), Duration.Seconds(3600), Duration.Seconds(5)), Duration.Milliseconds(500),
+            "How long each row is measured.");
         Option<string?> only = new("--only") { Description = "Only these rows, by their first word: read,write,pipelined,multi,posted,dma,interrupt,connect." };
         Option<bool> json = Words.Json();
         command.Add(address);
@@ -32,7 +34,7 @@ internal sealed class BenchVerb() : Verb("bench", "Measure how fast a device ans
         {
             TextWriter output = parsed.InvocationConfiguration.Output;
             using DeviceSource source = DeviceSource.Find(parsed.GetValue(address)!);
-            BenchRunner runner = new(TimeSpan.FromSeconds(parsed.GetValue(seconds)), ShowProgress);
+            BenchRunner runner = new(parsed.GetValue(seconds), ShowProgress);
             string[]? wanted = parsed.GetValue(only)?.Split(',', StringSplitOptions.TrimEntries);
             List<BenchRow> rows = Measure(source, runner, row => wanted?.Contains(row.Split(' ')[0], StringComparer.OrdinalIgnoreCase) ?? true, cancellation);
             ShowProgress(null);
