@@ -84,7 +84,7 @@ internal static class NetWords
                 return;
             if (Environment.TickCount64 >= end)
             {
-                Console.Error.WriteLine($"vfio: {port.Name} has no link yet; going on");
+                StandardStreams.Errors.WriteLine($"vfio: {port.Name} has no link yet; going on");
                 return;
             }
         }

@@ -12,10 +12,14 @@ internal sealed class Peer : IDisposable
     private const uint MaxReplyBytes = 64 << 20;
     private const int MaxInterludes = 10_000;
 
+    // How long nobody looks whether all is to end.
+    private static readonly TimeSpan MaxWait = TimeSpan.FromMilliseconds(100);
+
     private readonly UnixSocket _socket;
     private readonly int _number;
     private readonly DescriptorQueue _arrived = new();
     private ushort _id = 100;
+    private bool _isEnded;
 
     internal Peer(Trial trial, UnixSocket socket, int number) => (Trial, _socket, _number) = (trial, socket, number);
 
@@ -45,7 +49,8 @@ internal sealed class Peer : IDisposable
                 throw CheckEndedException.Violation($"the server did not read {bytes.Length} bytes within {Trial.Timeout.TotalSeconds:0.#} s");
             if (count < 0)
             {
-                Poll.WaitWritable(_socket.Descriptor, Trial.Timeout);
+                Trial.Cancellation.ThrowIfCancellationRequested();
+                Poll.WaitWritable(_socket.Descriptor, Trial.Timeout < MaxWait ? Trial.Timeout : MaxWait);
                 continue;
             }
 
@@ -66,13 +71,12 @@ internal sealed class Peer : IDisposable
     internal Received Ask(Request request) => Reply(Send(request), request.Command);
 
     /// <summary>As <see cref="Ask"/>, for a request that must succeed.</summary>
-    internal Received MustDo(Request request)
-    {
-        Received reply = Ask(request);
-        return reply.IsRefusal
-            ? throw CheckEndedException.Violation($"{MessageText.NameOf(request.Command)} was refused: {reply.Refusal}")
-            : reply;
-    }
+    internal Received MustDo(Request request) => MustSucceed(Ask(request), request.Command);
+
+    /// <summary>Takes a reply that must be none of refusal.</summary>
+    internal Received MustSucceed(Received reply, Command command) => reply.IsRefusal
+        ? throw CheckEndedException.Violation($"{MessageText.NameOf(command)} was refused: {reply.Refusal}")
+        : reply;
 
     /// <summary>As <see cref="Ask"/>, for a step that a check needs and does not test.</summary>
     internal Received Need(Request request)
@@ -84,10 +88,13 @@ internal sealed class Peer : IDisposable
     }
 
     /// <summary>Takes the reply to a request that was sent.</summary>
-    internal Received Reply(ushort id, Command command)
+    internal Received Reply(ushort id, Command command) => Check(Await(out Received? reply), reply, id, command);
+
+    /// <summary>Holds what arrived against the rules for every reply.</summary>
+    internal Received Check(Arrival arrival, Received? reply, ushort id, Command command)
     {
         string name = MessageText.NameOf(command);
-        switch (Await(out Received? reply))
+        switch (arrival)
         {
             case Arrival.Closed:
                 throw CheckEndedException.Violation($"the server closed the connection instead of replying to {name}");
@@ -140,6 +147,9 @@ internal sealed class Peer : IDisposable
     {
         _arrived.Dispose();
         _socket.Dispose();
+        if (!_isEnded)
+            Trial.Leave();
+        _isEnded = true;
     }
 
     private Arrival Receive(TimeSpan timeout, out Received? message)
@@ -177,6 +187,13 @@ internal sealed class Peer : IDisposable
         return Arrival.Message;
     }
 
+    /// <summary>Waits for bytes, and looks between whether all is to end.</summary>
+    private void WaitReadable(TimeSpan timeout)
+    {
+        Trial.Cancellation.ThrowIfCancellationRequested();
+        Poll.WaitReadable(_socket.Descriptor, timeout < MaxWait ? timeout : MaxWait);
+    }
+
     private Arrival Fill(Span<byte> bytes, long start, TimeSpan timeout, out int count)
     {
         count = 0;
@@ -188,7 +205,7 @@ internal sealed class Peer : IDisposable
             else if (received == 0 || error != Errno.TryAgain)
                 return Arrival.Closed;
             else if (timeout - Stopwatch.GetElapsedTime(start) is var left && left > TimeSpan.Zero)
-                Poll.WaitReadable(_socket.Descriptor, left);
+                WaitReadable(left);
             else
                 return Arrival.Silence;
         }
