@@ -50,7 +50,7 @@ internal sealed class ServerUnderTest : IDisposable
     internal UnixSocket Connect()
     {
         WaitForEndOfLast();
-        long start = Stopwatch.GetTimestamp();
+        Deadline end = new(WasReached ? RestartTime : Timeout);
         while (true)
         {
             Cancellation.ThrowIfCancellationRequested();
@@ -65,7 +65,7 @@ internal sealed class ServerUnderTest : IDisposable
             }
             catch (VfioException refusal)
             {
-                if (Stopwatch.GetElapsedTime(start) > (WasReached ? RestartTime : Timeout))
+                if (end.HasPassed)
                     throw WasReached ? CheckEndedException.Violation(refusal.Message + HowItEnded()) : NoServer(refusal);
                 if (refusal.Errno != Errno.TimedOut)
                     NoteRestart();
@@ -144,10 +144,10 @@ internal sealed class ServerUnderTest : IDisposable
 
     private bool WaitFor(Func<bool> isOver)
     {
-        for (long start = Stopwatch.GetTimestamp(); !isOver(); Thread.Sleep(Pause))
+        for (Deadline end = new(Timeout); !isOver(); Thread.Sleep(Pause))
         {
             Cancellation.ThrowIfCancellationRequested();
-            if (Stopwatch.GetElapsedTime(start) > Timeout)
+            if (end.HasPassed)
                 return false;
         }
 

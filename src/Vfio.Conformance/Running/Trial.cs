@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using Vfio.Native;
 using Vfio.User;
 
@@ -44,14 +43,14 @@ internal sealed class Trial : IDisposable
     /// <summary>A new connection with VERSION done.</summary>
     internal Peer Open(string json = Requests.AllCapabilities)
     {
-        for (long start = Stopwatch.GetTimestamp(); ; Thread.Sleep(ServerUnderTest.Pause))
+        for (Deadline end = new(_server.RestartTime); ; Thread.Sleep(ServerUnderTest.Pause))
         {
             Peer peer = Connect();
             ushort id = peer.Send(Requests.Version(json));
             Arrival arrival = peer.Await(out Received? reply);
 
             // A server that is about to end with the client before still takes the next one, and closes.
-            if (arrival == Arrival.Closed && Stopwatch.GetElapsedTime(start) < _server.RestartTime)
+            if (arrival == Arrival.Closed && !end.HasPassed)
             {
                 _server.NoteRestart();
                 peer.Dispose();
