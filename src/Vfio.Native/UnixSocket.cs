@@ -28,18 +28,11 @@ public sealed unsafe class UnixSocket : IDisposable
 
     /// <summary>The user of the process that connected, or that listened, when it did.</summary>
     /// <exception cref="VfioException">The socket is closed.</exception>
-    public uint PeerUserId
-    {
-        get
-        {
-            // struct ucred: pid, uid, gid.
-            uint* credentials = stackalloc uint[3];
-            uint length = 3 * sizeof(uint);
-            return LibC.getsockopt(_descriptor.Number, LibC.SOL_SOCKET, LibC.SO_PEERCRED, credentials, &length) == 0
-                ? credentials[1]
-                : throw VfioException.FromLastError("asking for the peer's user", "a socket");
-        }
-    }
+    public uint PeerUserId => PeerCredential(1);
+
+    /// <summary>The process that connected, or that listened, when it did; 0 for one that this process cannot see.</summary>
+    /// <exception cref="VfioException">The socket is closed.</exception>
+    public int PeerProcessId => (int)PeerCredential(0);
 
     /// <summary>Makes every later <see cref="Receive"/> that waits give up after a time, with <see cref="Errno.TryAgain"/>.</summary>
     /// <param name="timeout">How long; <see cref="Timeout.InfiniteTimeSpan"/> for ever, as it is at first.</param>
@@ -206,6 +199,16 @@ public sealed unsafe class UnixSocket : IDisposable
     private static VfioException RefusalOf(string path) => Marshal.GetLastPInvokeError() == (int)Errno.TryAgain
         ? new VfioException("connect", path, Errno.TimedOut, "a server listens there but takes no client; it may be busy with others, or stuck")
         : VfioException.FromLastError("connect", path, "check that a server runs and that this user may write to its socket");
+
+    private uint PeerCredential(int index)
+    {
+        // struct ucred: pid, uid, gid.
+        uint* credentials = stackalloc uint[3];
+        uint length = 3 * sizeof(uint);
+        return LibC.getsockopt(_descriptor.Number, LibC.SOL_SOCKET, LibC.SO_PEERCRED, credentials, &length) == 0
+            ? credentials[index]
+            : throw VfioException.FromLastError("asking for the peer's user", "a socket");
+    }
 
     private static void SetTimeout(FileDescriptor socket, int option, TimeSpan timeout)
     {

@@ -1,6 +1,6 @@
 using System.CommandLine;
+using Vfio.Cli.Numbers;
 using Vfio.Cli.Output;
-using Vfio.Cli.Verbs;
 using Vfio.Drivers.Nvme;
 
 namespace Vfio.Cli.Nvme;
@@ -14,22 +14,19 @@ internal static class WriteCommand
     {
         Command command = new("write", "Write a file to the disk; what is there is lost.");
         Argument<string> file = new("file") { Description = "What to write, whole blocks; - for standard input." };
-        Option<ulong> offset = Words.NumberOption("--offset", "Where to start, in bytes; 0x for hex.", 0);
-        Option<uint> id = NvmeWords.Namespace();
+        NumberOption<ulong> offset = NvmeWords.Offset();
+        NumberOption<uint> id = NvmeWords.Namespace();
         Option<bool> yes = new("--yes") { Description = "Really do it: what is there is lost." };
         command.Add(file);
         command.Add(offset);
         command.Add(id);
         command.Add(yes);
-        command.Validators.Add(result =>
-        {
-            if (!result.GetValue(yes))
-                result.AddError("Writing destroys what is there: add --yes.");
-        });
         command.SetAction(parsed =>
         {
+            if (!parsed.GetValue(yes))
+                throw new MisuseException("Writing destroys what is there: add --yes.");
             string path = parsed.GetValue(file)!;
-            using Stream input = path == StandardInput ? Console.OpenStandardInput() : File.OpenRead(path);
+            using Stream input = path == StandardInput ? Console.OpenStandardInput() : UserFile.OpenRead(path);
             using NvmeController controller = NvmeWords.Open(parsed.GetValue(address)!);
             using NvmeBlockDevice disk = controller.FindNamespace(parsed.GetValue(id)).Open();
             long written = Copy(input, disk, parsed.GetValue(offset));

@@ -29,13 +29,10 @@ internal sealed class ShowVerb() : Verb("show", "Decode a function: config space
         command.Add(from);
         command.Add(map);
         command.Add(json);
-        command.Validators.Add(result =>
-        {
-            if (result.GetValue(address) is not null && result.GetValue(from) is not null)
-                result.AddError("Give either an address or --from FILE.");
-        });
         command.SetAction(parsed =>
         {
+            if (parsed.GetValue(address) is not null && parsed.GetValue(from) is not null)
+                throw new MisuseException("Give either an address or --from FILE.");
             FunctionView[] views = [.. Find(parsed.GetValue(address), parsed.GetValue(from))];
             TextWriter output = parsed.InvocationConfiguration.Output;
             if (parsed.GetValue(json))
@@ -54,7 +51,7 @@ internal sealed class ShowVerb() : Verb("show", "Decode a function: config space
 
     private static IEnumerable<FunctionView> ReadDump(string from)
     {
-        using TextReader text = from == "-" ? Console.In : File.OpenText(from);
+        using TextReader text = from == "-" ? Console.In : UserFile.OpenText(from);
         try
         {
             FunctionView[] views = [.. LspciDump.Parse(text).Select(FunctionView.Of)];
