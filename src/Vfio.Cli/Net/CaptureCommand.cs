@@ -15,7 +15,7 @@ internal static class CaptureCommand
 {
     private const string StandardOutput = "-";
 
-    internal static Command Create(Argument<string> address)
+    internal static Command Create(Argument<string> address, Option<TimeSpan?> timeout)
     {
         Command command = new("capture", "Write what the port receives as pcapng, for tcpdump and Wireshark.");
         Argument<string> file = new("file") { Description = "Where to, a file or a pipe; - for standard output." };
@@ -43,7 +43,7 @@ internal static class CaptureCommand
             if (result.GetValue(file) == StandardOutput && !Console.IsOutputRedirected)
                 result.AddError("A capture is no text for a terminal: give a file, or a pipe after it.");
         });
-        command.SetAction(parsed => NetWords.Drive(parsed.GetValue(address)!, parsed.GetValue(mac), parsed.GetValue(poll), (port, stop) =>
+        command.SetAction(parsed => NetWords.Drive(parsed.GetValue(address)!, parsed.OpenOptions(timeout), parsed.GetValue(mac), parsed.GetValue(poll), (port, stop) =>
         {
             string path = parsed.GetValue(file)!;
             if (parsed.GetValue(promiscuous))

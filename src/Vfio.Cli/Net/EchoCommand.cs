@@ -20,7 +20,7 @@ internal static class EchoCommand
         ("wrong", [PacketVerdict.Malformed, PacketVerdict.BadChecksum, PacketVerdict.Fragment, PacketVerdict.Unanswerable, PacketVerdict.AddressConflict]),
     ];
 
-    internal static Command Create(Argument<string> address)
+    internal static Command Create(Argument<string> address, Option<TimeSpan?> timeout)
     {
         Command command = new("echo", "Answer ARP, ICMP echo and UDP echo at an address.");
         Option<Ipv4Interface> own = NetWords.OwnAddress();
@@ -41,7 +41,7 @@ internal static class EchoCommand
         command.Add(mac);
         command.Add(poll);
         command.Add(json);
-        command.SetAction(parsed => NetWords.Drive(parsed.GetValue(address)!, parsed.GetValue(mac), parsed.GetValue(poll), (port, stop) =>
+        command.SetAction(parsed => NetWords.Drive(parsed.GetValue(address)!, parsed.OpenOptions(timeout), parsed.GetValue(mac), parsed.GetValue(poll), (port, stop) =>
         {
             ushort? echoPort = parsed.GetValue(udp) == 0 ? null : (ushort)parsed.GetValue(udp);
             RunLimits limits = new(parsed.GetValue(count), TimeSpan.FromSeconds(parsed.GetValue(seconds)), stop);

@@ -13,7 +13,7 @@ internal static class PingCommand
     private const int LargestData = 1472;
     private static readonly (string Name, double Share)[] Percentiles = [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p99.9", 0.999)];
 
-    internal static Command Create(Argument<string> address)
+    internal static Command Create(Argument<string> address, Option<TimeSpan?> timeout)
     {
         Command command = new("ping", "Ask a host for ICMP echoes: loss and times.");
         Argument<Ipv4Address> target = new("target") { Description = "Whom to ask: 192.0.2.1.", CustomParser = NetWords.ParseHost };
@@ -50,7 +50,7 @@ internal static class PingCommand
             if (result.GetValue(target) == result.GetValue(own).Address)
                 result.AddError("That is the port's own address.");
         });
-        command.SetAction(parsed => NetWords.Drive(parsed.GetValue(address)!, parsed.GetValue(mac), parsed.GetValue(poll), (port, stop) =>
+        command.SetAction(parsed => NetWords.Drive(parsed.GetValue(address)!, parsed.OpenOptions(timeout), parsed.GetValue(mac), parsed.GetValue(poll), (port, stop) =>
         {
             Ipv4Interface from = parsed.GetValue(own);
             Ipv4Address to = parsed.GetValue(target);

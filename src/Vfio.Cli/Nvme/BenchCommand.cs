@@ -13,7 +13,7 @@ internal static class BenchCommand
     private static readonly (string Name, double Share)[] Percentiles =
         [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p99.9", 0.999)];
 
-    internal static Command Create(Argument<string> address)
+    internal static Command Create(Argument<string> address, Option<TimeSpan?> timeout)
     {
         Command command = new("bench", "Measure random reads of 4 KiB; writes nothing.");
         Option<int> depth = new Option<int>("--depth", "-d") { Description = "How many reads are in flight.", DefaultValueFactory = _ => 32 }
@@ -30,7 +30,7 @@ internal static class BenchCommand
         command.Add(json);
         command.SetAction(parsed =>
         {
-            using NvmeController controller = NvmeWords.Open(parsed.GetValue(address)!);
+            using NvmeController controller = NvmeWords.Open(parsed.GetValue(address)!, parsed.OpenOptions(timeout));
             int wanted = parsed.GetValue(depth);
             if (wanted > controller.MaxDepth)
             {

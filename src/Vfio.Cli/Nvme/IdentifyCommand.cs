@@ -10,14 +10,14 @@ internal static class IdentifyCommand
 {
     private static readonly string[] Headings = ["NAMESPACE", "BYTES", "BLOCKS", "BLOCK", "USED", "METADATA"];
 
-    internal static Command Create(Argument<string> address)
+    internal static Command Create(Argument<string> address, Option<TimeSpan?> timeout)
     {
         Command command = new("identify", "Show what the controller and its namespaces are.");
         Option<bool> json = Words.Json();
         command.Add(json);
         command.SetAction(parsed =>
         {
-            using NvmeController controller = NvmeWords.Open(parsed.GetValue(address)!);
+            using NvmeController controller = NvmeWords.Open(parsed.GetValue(address)!, parsed.OpenOptions(timeout));
             TextWriter output = parsed.InvocationConfiguration.Output;
             if (parsed.GetValue(json))
                 PrintJson(output, controller);

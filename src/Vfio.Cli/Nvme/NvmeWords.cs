@@ -13,9 +13,9 @@ internal static class NvmeWords
     internal static Option<uint> Namespace() => new("--namespace", "-n") { Description = "Which namespace.", DefaultValueFactory = _ => 1 };
 
     /// <summary>Opens a disk, and ends the command when its owner wants it back.</summary>
-    internal static NvmeController Open(string address)
+    internal static NvmeController Open(string address, VfioDeviceOptions options)
     {
-        NvmeController controller = new(VfioDevice.Open(address));
+        NvmeController controller = new(VfioDevice.Open(address, options));
         GiveBack.WhenAsked(controller.Device);
         return controller;
     }

@@ -8,7 +8,7 @@ namespace Vfio.Cli.Nvme;
 /// <summary>Reads a range of a namespace to a file or to standard output.</summary>
 internal static class ReadCommand
 {
-    internal static Command Create(Argument<string> address)
+    internal static Command Create(Argument<string> address, Option<TimeSpan?> timeout)
     {
         Command command = new("read", "Read a range to standard output or a file.");
         Option<ulong> offset = Words.NumberOption("--offset", "Where to start, in bytes; 0x for hex.", 0);
@@ -21,7 +21,7 @@ internal static class ReadCommand
         command.Add(id);
         command.SetAction(parsed =>
         {
-            using NvmeController controller = NvmeWords.Open(parsed.GetValue(address)!);
+            using NvmeController controller = NvmeWords.Open(parsed.GetValue(address)!, parsed.OpenOptions(timeout));
             using NvmeBlockDevice disk = controller.FindNamespace(parsed.GetValue(id)).Open();
             ulong start = parsed.GetValue(offset);
             ulong bytes = parsed.GetValue(count);

@@ -10,7 +10,7 @@ internal static class WriteCommand
 {
     private const string StandardInput = "-";
 
-    internal static Command Create(Argument<string> address)
+    internal static Command Create(Argument<string> address, Option<TimeSpan?> timeout)
     {
         Command command = new("write", "Write a file to the disk; what is there is lost.");
         Argument<string> file = new("file") { Description = "What to write, whole blocks; - for standard input." };
@@ -30,7 +30,7 @@ internal static class WriteCommand
         {
             string path = parsed.GetValue(file)!;
             using Stream input = path == StandardInput ? Console.OpenStandardInput() : File.OpenRead(path);
-            using NvmeController controller = NvmeWords.Open(parsed.GetValue(address)!);
+            using NvmeController controller = NvmeWords.Open(parsed.GetValue(address)!, parsed.OpenOptions(timeout));
             using NvmeBlockDevice disk = controller.FindNamespace(parsed.GetValue(id)).Open();
             long written = Copy(input, disk, parsed.GetValue(offset));
             parsed.InvocationConfiguration.Output.WriteLine($"wrote {written} bytes to {disk.Namespace} at {parsed.GetValue(offset)}");

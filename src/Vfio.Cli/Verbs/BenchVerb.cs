@@ -24,14 +24,16 @@ internal sealed class BenchVerb() : Verb("bench", "Measure how fast a device ans
             .Checked(value => value is > 0 and <= 3600, "takes more than 0 and at most 3600");
         Option<string?> only = new("--only") { Description = "Only these rows, by their first word: read,write,pipelined,multi,posted,dma,interrupt,connect." };
         Option<bool> json = Words.Json();
+        Option<TimeSpan?> timeout = Words.Timeout();
         command.Add(address);
+        command.Add(timeout);
         command.Add(seconds);
         command.Add(only);
         command.Add(json);
         command.SetAction((parsed, cancellation) =>
         {
             TextWriter output = parsed.InvocationConfiguration.Output;
-            using DeviceSource source = DeviceSource.Find(parsed.GetValue(address)!);
+            using DeviceSource source = DeviceSource.Find(parsed.GetValue(address)!, parsed.OpenOptions(timeout));
             BenchRunner runner = new(TimeSpan.FromSeconds(parsed.GetValue(seconds)), ShowProgress);
             string[]? wanted = parsed.GetValue(only)?.Split(',', StringSplitOptions.TrimEntries);
             List<BenchRow> rows = Measure(source, runner, row => wanted?.Contains(row.Split(' ')[0], StringComparer.OrdinalIgnoreCase) ?? true, cancellation);

@@ -20,9 +20,11 @@ internal sealed class NetVerb() : Verb("net", "Drive an 82576's port, or a virtu
     protected override void Define(Command command)
     {
         Argument<string> address = Words.Address();
+        Option<TimeSpan?> timeout = Words.Timeout();
         command.Add(address);
-        command.Add(EchoCommand.Create(address));
-        command.Add(PingCommand.Create(address));
-        command.Add(CaptureCommand.Create(address));
+        command.Add(timeout);
+        command.Add(EchoCommand.Create(address, timeout));
+        command.Add(PingCommand.Create(address, timeout));
+        command.Add(CaptureCommand.Create(address, timeout));
     }
 }

@@ -20,10 +20,12 @@ internal sealed class NvmeVerb() : Verb("nvme", "Drive an NVMe disk: identify, r
     protected override void Define(Command command)
     {
         Argument<string> address = Words.Address();
+        Option<TimeSpan?> timeout = Words.Timeout();
         command.Add(address);
-        command.Add(IdentifyCommand.Create(address));
-        command.Add(ReadCommand.Create(address));
-        command.Add(WriteCommand.Create(address));
-        command.Add(BenchCommand.Create(address));
+        command.Add(timeout);
+        command.Add(IdentifyCommand.Create(address, timeout));
+        command.Add(ReadCommand.Create(address, timeout));
+        command.Add(WriteCommand.Create(address, timeout));
+        command.Add(BenchCommand.Create(address, timeout));
     }
 }

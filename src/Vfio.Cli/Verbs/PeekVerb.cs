@@ -24,7 +24,9 @@ internal sealed class PeekVerb() : Verb("peek", "Read registers of a region.")
         Option<int> count = new("--count", "-n") { Description = "How many registers, one after the other.", DefaultValueFactory = _ => 1 };
         Option<int> repeat = new("--repeat") { Description = "Read that often and print the last.", DefaultValueFactory = _ => 1 };
         Option<bool> json = Words.Json();
+        Option<TimeSpan?> timeout = Words.Timeout();
         command.Add(address);
+        command.Add(timeout);
         command.Add(region);
         command.Add(offset);
         command.Add(width);
@@ -33,7 +35,7 @@ internal sealed class PeekVerb() : Verb("peek", "Read registers of a region.")
         command.Add(json);
         command.SetAction(parsed =>
         {
-            using RegionAccess access = RegionAccess.Open(parsed.GetValue(address)!, parsed.GetValue(region));
+            using RegionAccess access = RegionAccess.Open(parsed.GetValue(address)!, parsed.GetValue(region), parsed.OpenOptions(timeout));
             int bytes = parsed.GetValue(width);
             for (int i = 1; i < parsed.GetValue(repeat); i++)
                 access.Read(parsed.GetValue(offset), bytes);

@@ -20,14 +20,16 @@ internal sealed class PokeVerb() : Verb("poke", "Write one register of a region,
         Argument<ulong> offset = Words.Offset();
         Argument<ulong> value = Words.Number("value", "What to write; 0x for hex.");
         Option<int> width = Words.Width();
+        Option<TimeSpan?> timeout = Words.Timeout();
         command.Add(address);
+        command.Add(timeout);
         command.Add(region);
         command.Add(offset);
         command.Add(value);
         command.Add(width);
         command.SetAction(parsed =>
         {
-            using RegionAccess access = RegionAccess.Open(parsed.GetValue(address)!, parsed.GetValue(region));
+            using RegionAccess access = RegionAccess.Open(parsed.GetValue(address)!, parsed.GetValue(region), parsed.OpenOptions(timeout));
             int bytes = parsed.GetValue(width);
             ulong at = parsed.GetValue(offset);
             access.Write(at, bytes, parsed.GetValue(value));

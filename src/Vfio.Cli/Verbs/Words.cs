@@ -8,9 +8,12 @@ namespace Vfio.Cli.Verbs;
 /// <summary>Arguments and options that several verbs take.</summary>
 internal static class Words
 {
+    /// <summary>How long a person waits for a server that says nothing, unless told otherwise.</summary>
+    private static readonly TimeSpan DefaultTimeout = TimeSpan.FromSeconds(10);
+
     internal static Argument<string> Address() => new("address")
     {
-        Description = "The device: 0000:01:00.0, unix:/run/x.sock[?reconnect=5s], model:edu or mdev:UUID.",
+        Description = "The device: 0000:01:00.0, unix:/run/x.sock[?timeout=5s&reconnect=5s], model:edu or mdev:UUID.",
     };
 
     internal static Argument<PciAddress> Function() => new("function")
@@ -25,6 +28,20 @@ internal static class Words
         Arity = ArgumentArity.ZeroOrOne,
         CustomParser = result => ParseFunction(result),
     };
+
+    /// <summary>How long the server of an address is waited for; see <see cref="OpenOptions"/>.</summary>
+    /// <param name="otherwise">What it is when it is not given.</param>
+    internal static Option<TimeSpan?> Timeout(TimeSpan? otherwise = null) => new("--timeout")
+    {
+        Description = "How long a server may take to take this client, and over each request: 500ms, 5s, 2min or infinite; "
+            + $"{(otherwise ?? DefaultTimeout).TotalSeconds}s unless said.",
+        CustomParser = ParseTimeout,
+        Recursive = true,
+    };
+
+    /// <summary>How to open an address, by what a person typed.</summary>
+    internal static VfioDeviceOptions OpenOptions(this ParseResult parsed, Option<TimeSpan?> timeout, TimeSpan? otherwise = null) =>
+        new() { Timeout = parsed.GetValue(timeout) ?? otherwise ?? DefaultTimeout };
 
     internal static Option<bool> Json() => new("--json") { Description = "Print JSON for machines." };
 
@@ -74,6 +91,14 @@ internal static class Words
         if (!PciAddress.TryParse(word.StartsWith("pci:", StringComparison.Ordinal) ? word[4..] : word, out PciAddress address))
             result.AddError($"'{word}' is no function: write 0000:01:00.0.");
         return address;
+    }
+
+    private static TimeSpan? ParseTimeout(ArgumentResult result)
+    {
+        if (DeviceAddress.TryParseTimeout(result.Tokens[0].Value, out TimeSpan timeout))
+            return timeout;
+        result.AddError($"'{result.Tokens[0].Value}' is no timeout of up to a day: write 500ms, 5s, 2min or infinite.");
+        return null;
     }
 
     private static RegionIndex ParseRegion(ArgumentResult result)

@@ -3,7 +3,7 @@ namespace Vfio.Drivers.Nvme;
 /// <summary>Driver of NVM Express controllers on PCI: any function with class code 01 08 02.</summary>
 /// <remarks>Owns the device; starts the controller, and shuts it down when it is disposed. Any thread may use it; a queue pair is for
 /// one thread at a time. NVM Express Base Specification 1.4, section 7.6.1.</remarks>
-public sealed class NvmeController : IDisposable
+public sealed class NvmeController : IDisposable, IAsyncDisposable
 {
     private const uint ClassCode = 0x010802;
     private const int LargestNamespaceList = 1024;
@@ -152,6 +152,9 @@ public sealed class NvmeController : IDisposable
 
         _device.Dispose();
     }
+
+    /// <summary>As <see cref="Dispose"/>, which waits for the controller to shut down, on another thread.</summary>
+    public ValueTask DisposeAsync() => new(Task.Run(Dispose));
 
     /// <summary>Takes a queue pair away from the controller.</summary>
     internal void Release(NvmeQueuePair pair)
