@@ -8,7 +8,7 @@ namespace Vfio.Cli.Nvme;
 /// <summary>Shows what a controller and its namespaces are.</summary>
 internal static class IdentifyCommand
 {
-    private static readonly string[] Headings = ["NAMESPACE", "BYTES", "BLOCKS", "BLOCK", "USED", "METADATA"];
+    private static readonly string[] Headings = ["NAMESPACE", "BYTES", "BLOCKS", "BLOCK", "USED", "METADATA", "STATUS"];
 
     internal static Command Create(Argument<string> address, Option<TimeSpan?> timeout)
     {
@@ -42,7 +42,10 @@ internal static class IdentifyCommand
     }
 
     private static IReadOnlyList<string> Row(NvmeNamespace one) =>
-        [$"{one.Id}", $"{one.Length}", $"{one.Blocks}", $"{one.BlockBytes}", $"{one.UsedBlocks}", $"{one.MetadataBytes}"];
+    [
+        $"{one.Id}", $"{one.Length}", $"{one.Blocks}", $"{one.BlockBytes}", $"{one.UsedBlocks}", $"{one.MetadataBytes}",
+        one.IsReady ? "ready" : $"{one.Status}",
+    ];
 
     private static void PrintJson(TextWriter output, NvmeController controller) => Json.Print(output, writer =>
     {
@@ -67,6 +70,8 @@ internal static class IdentifyCommand
             writer.WriteNumber("blockBytes", one.BlockBytes);
             writer.WriteNumber("usedBlocks", one.UsedBlocks);
             writer.WriteNumber("metadataBytes", one.MetadataBytes);
+            writer.WriteBoolean("ready", one.IsReady);
+            writer.WriteString("status", one.Status.ToString());
             writer.WriteEndObject();
         }
 

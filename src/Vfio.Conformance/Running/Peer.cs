@@ -121,11 +121,15 @@ internal sealed class Peer : IDisposable
     /// <summary>As the other, for another time.</summary>
     internal Arrival Await(TimeSpan timeout, out Received? reply)
     {
+        long start = Stopwatch.GetTimestamp();
         for (int i = 0; i < MaxInterludes; i++)
         {
-            Arrival arrival = Receive(timeout, out reply);
+            // Commands in between do not make the time longer.
+            Arrival arrival = Receive(start, timeout, out reply);
             if (arrival != Arrival.Message || reply!.Header.Type != MessageFlags.Command)
                 return arrival;
+            if (reply.Header.IsError)
+                throw CheckEndedException.Violation($"the server sent {MessageText.NameOf(reply.Header.Command)} as a command with an error in it");
             if (OnCommand is not null)
                 OnCommand(this, reply);
             else
@@ -142,10 +146,9 @@ internal sealed class Peer : IDisposable
         _socket.Dispose();
     }
 
-    private Arrival Receive(TimeSpan timeout, out Received? message)
+    private Arrival Receive(long start, TimeSpan timeout, out Received? message)
     {
         message = null;
-        long start = Stopwatch.GetTimestamp();
         byte[] head = new byte[MessageHeader.Length];
         Arrival arrival = Fill(head, start, timeout, out int count);
         if (arrival != Arrival.Message)
