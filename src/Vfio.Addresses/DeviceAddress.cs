@@ -8,7 +8,7 @@ namespace Vfio;
 /// <para><c>0000:01:00.0</c> or <c>pci:0000:01:00.0</c>: a function of this machine.</para>
 /// <para><c>mdev:83b8f4f2-509f-382f-3c1e-e6bfe0fa1001</c>: a mediated device of this machine.</para>
 /// <para><c>unix:/run/x.sock</c>: a vfio-user server. <c>unix:/run/x.sock?reconnect=5s</c> waits that long for one that went away,
-/// and <c>?timeout=5s</c> for its answers, <c>?timeout=infinite</c> for ever; <c>ms</c>, <c>s</c> and <c>min</c> are units, and
+/// and <c>?timeout=5s</c> for its answers, <c>?timeout=infinite</c> for ever; <c>ms</c>, <c>s</c>, <c>min</c> and <c>h</c> are units, and
 /// <c>&amp;</c> stands between two options.</para>
 /// <para><c>model:edu</c>, <c>model:NAME?option=value&amp;option=value</c>: a guarded model in this process.</para>
 /// </remarks>
@@ -64,16 +64,6 @@ public sealed record DeviceAddress
                 "address", text, Errno.InvalidArgument, "write 0000:01:00.0, unix:/run/x.sock, model:edu or mdev:UUID");
     }
 
-    /// <summary>Reads a timeout as <c>?timeout=</c> takes it: <c>500ms</c>, <c>5s</c>, <c>2min</c>, up to a day and above 0;
-    /// <c>infinite</c> or <c>none</c> for <see cref="System.Threading.Timeout.InfiniteTimeSpan"/>.</summary>
-    /// <returns>False when the text is none.</returns>
-    public static bool TryParseTimeout(string text, out TimeSpan timeout)
-    {
-        ArgumentNullException.ThrowIfNull(text);
-        timeout = System.Threading.Timeout.InfiniteTimeSpan;
-        return text is "infinite" or "none" || (TryParseTime(text, out timeout) && timeout > TimeSpan.Zero);
-    }
-
     /// <summary>The address.</summary>
     public override string ToString() => Text;
 
@@ -115,10 +105,15 @@ public sealed record DeviceAddress
         return options;
     }
 
-    private static TimeSpan LimitOf(string text, string value) => TryParseTimeout(value, out TimeSpan timeout)
-        ? timeout
-        : throw new VfioException(
-            "address", text, Errno.InvalidArgument, $"'{value}' is no timeout of up to a day: write 500ms, 5s, 2min or infinite");
+    private static TimeSpan LimitOf(string text, string value)
+    {
+        if (value is "infinite" or "none")
+            return System.Threading.Timeout.InfiniteTimeSpan;
+        return TryParseTime(value, out TimeSpan limit) && limit > TimeSpan.Zero
+            ? limit
+            : throw new VfioException(
+                "address", text, Errno.InvalidArgument, $"'{value}' is no timeout of up to a day: write 500ms, 5s, 2min or infinite");
+    }
 
     private static TimeSpan TimeOf(string text, string value) => TryParseTime(value, out TimeSpan time)
         ? time
@@ -126,7 +121,7 @@ public sealed record DeviceAddress
 
     private static bool TryParseTime(string value, out TimeSpan time)
     {
-        (string Unit, double Seconds)[] units = [("ms", 1e-3), ("min", 60), ("s", 1)];
+        (string Unit, double Seconds)[] units = [("ms", 1e-3), ("s", 1), ("min", 60), ("m", 60), ("h", 3600)];
         foreach ((string unit, double seconds) in units)
         {
             if (!value.EndsWith(unit, StringComparison.Ordinal))

@@ -3,6 +3,7 @@ using System.CommandLine.Help;
 using System.CommandLine.Parsing;
 using Vfio.Cli.Output;
 using Vfio.Cli.Verbs;
+using Vfio.Native;
 
 namespace Vfio.Cli;
 
@@ -51,12 +52,9 @@ internal static class CommandLine
             return Misused;
         }
 
-        ParseResult parsed = root.Parse(words);
+        ParseResult parsed = root.Parse(words, new ParserConfiguration { ResponseFileTokenReplacer = null });
         if (parsed.Errors.Count > 0 && parsed.Action is not HelpWithExamples)
-        {
-            await Console.Error.WriteLineAsync($"vfio: {FindError(parsed)} Ask '{FindCommand(parsed.CommandResult)} --help'.");
-            return Misused;
-        }
+            return await MisuseAsync(parsed, FindError(parsed));
 
         try
         {
@@ -65,6 +63,10 @@ internal static class CommandLine
                 EnableDefaultExceptionHandler = false,
                 ProcessTerminationTimeout = null, // a verb that has something to end takes the signal itself
             });
+        }
+        catch (MisuseException mistake)
+        {
+            return await MisuseAsync(parsed, mistake.Message);
         }
         catch (Exception refusal) when (refusal is IOException or UnauthorizedAccessException or FormatException)
         {
@@ -75,6 +77,12 @@ internal static class CommandLine
         {
             return Refused;
         }
+    }
+
+    private static async Task<int> MisuseAsync(ParseResult parsed, string mistake)
+    {
+        await Console.Error.WriteLineAsync($"vfio: {PrintableText.Of(mistake)} Ask '{FindCommand(parsed.CommandResult)} --help'.");
+        return Misused;
     }
 
     /// <summary>What to say of words that are wrong: of a word that means nothing rather than of one that is missing in its place.</summary>

@@ -1,4 +1,5 @@
 using System.CommandLine;
+using Vfio.Cli.Numbers;
 using Vfio.Cli.Output;
 using Vfio.Cli.Verbs;
 using Vfio.Drivers.Nvme;
@@ -10,7 +11,7 @@ internal static class IdentifyCommand
 {
     private static readonly string[] Headings = ["NAMESPACE", "BYTES", "BLOCKS", "BLOCK", "USED", "METADATA", "STATUS"];
 
-    internal static Command Create(Argument<string> address, Option<TimeSpan?> timeout)
+    internal static Command Create(Argument<string> address, Option<Duration> timeout)
     {
         Command command = new("identify", "Show what the controller and its namespaces are.");
         Option<bool> json = Words.Json();

@@ -1,4 +1,5 @@
 using System.CommandLine;
+using Vfio.Cli.Numbers;
 using Vfio.Cli.Output;
 using Vfio.Cli.Verbs;
 using Vfio.Drivers.Nvme;
@@ -8,13 +9,14 @@ namespace Vfio.Cli.Nvme;
 /// <summary>Reads a range of a namespace to a file or to standard output.</summary>
 internal static class ReadCommand
 {
-    internal static Command Create(Argument<string> address, Option<TimeSpan?> timeout)
+    internal static Command Create(Argument<string> address, Option<Duration> timeout)
     {
         Command command = new("read", "Read a range to standard output or a file.");
-        Option<ulong> offset = Words.NumberOption("--offset", "Where to start, in bytes; 0x for hex.", 0);
-        Option<ulong> count = Words.NumberOption("--count", "How many bytes; 0 for all up to the end.", 4096);
+        NumberOption<ulong> offset = NvmeWords.Offset();
+        NumberOption<ulong> count = new(
+            "--count", NumberRules.Size<ulong>(0, Words.MaxOffset, 4096), 4096, "How many bytes; 0 for all up to the end.");
         Option<string?> file = new("--output", "-o") { Description = "Where the bytes go; otherwise standard output." };
-        Option<uint> id = NvmeWords.Namespace();
+        NumberOption<uint> id = NvmeWords.Namespace();
         command.Add(offset);
         command.Add(count);
         command.Add(file);

@@ -1,5 +1,6 @@
 using System.CommandLine;
 using Vfio.Cli.Bench;
+using Vfio.Cli.Numbers;
 using Vfio.User;
 using Command = System.CommandLine.Command;
 
@@ -20,11 +21,12 @@ internal sealed class BenchVerb() : Verb("bench", "Measure how fast a device ans
     protected override void Define(Command command)
     {
         Argument<string> address = Words.Address();
-        Option<double> seconds = new Option<double>("--seconds") { Description = "How long each row is measured.", DefaultValueFactory = _ => 0.5 }
-            .Checked(value => value is > 0 and <= 3600, "takes more than 0 and at most 3600");
+        NumberOption<Duration> seconds = new(
+            "--seconds", NumberRules.Time(Duration.Milliseconds(1), Duration.Seconds(3600), Duration.Seconds(5)), Duration.Milliseconds(500),
+            "How long each row is measured.");
         Option<string?> only = new("--only") { Description = "Only these rows, by their first word: read,write,pipelined,multi,posted,dma,interrupt,connect." };
         Option<bool> json = Words.Json();
-        Option<TimeSpan?> timeout = Words.Timeout();
+        NumberOption<Duration> timeout = Words.Timeout();
         command.Add(address);
         command.Add(timeout);
         command.Add(seconds);
@@ -34,7 +36,7 @@ internal sealed class BenchVerb() : Verb("bench", "Measure how fast a device ans
         {
             TextWriter output = parsed.InvocationConfiguration.Output;
             using DeviceSource source = DeviceSource.Find(parsed.GetValue(address)!, parsed.OpenOptions(timeout));
-            BenchRunner runner = new(TimeSpan.FromSeconds(parsed.GetValue(seconds)), ShowProgress);
+            BenchRunner runner = new(parsed.GetValue(seconds), ShowProgress);
             string[]? wanted = parsed.GetValue(only)?.Split(',', StringSplitOptions.TrimEntries);
             List<BenchRow> rows = Measure(source, runner, row => wanted?.Contains(row.Split(' ')[0], StringComparer.OrdinalIgnoreCase) ?? true, cancellation);
             ShowProgress(null);

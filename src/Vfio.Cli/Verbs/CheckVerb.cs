@@ -1,4 +1,5 @@
 using System.CommandLine;
+using Vfio.Cli.Numbers;
 using Vfio.Cli.Output;
 using Vfio.Conformance;
 
@@ -24,7 +25,9 @@ internal sealed class CheckVerb() : Verb("check", "Check any vfio-user server ag
         Option<string[]> only = new("--only") { Description = "Only checks with this word in their name; may be given again.", AllowMultipleArgumentsPerToken = true };
         Option<bool> list = new("--list") { Description = "List the checks, and try none." };
         Option<string?> server = new("--server") { Description = "A shell command that starts the server, whenever nobody listens." };
-        Option<double> patience = new("--patience") { Description = "Seconds that one answer may take.", DefaultValueFactory = _ => 2 };
+        NumberOption<Duration> patience = new(
+            "--patience", NumberRules.Time(Duration.Milliseconds(1), Duration.Seconds(3600), Duration.Seconds(2)), Duration.Seconds(2),
+            "How long one answer may take.");
         Option<bool> verbose = new("--verbose") { Description = "Print what was sent and what came back for every check." };
         Option<bool> json = Words.Json();
         command.Add(address);
@@ -34,18 +37,10 @@ internal sealed class CheckVerb() : Verb("check", "Check any vfio-user server ag
         command.Add(patience);
         command.Add(verbose);
         command.Add(json);
-        patience.Validators.Add(result =>
-        {
-            if (result.GetValueOrDefault<double>() <= 0)
-                result.AddError("Patience is more than 0 seconds.");
-        });
-        command.Validators.Add(result =>
-        {
-            if (!result.GetValue(list) && result.GetValue(address)?.StartsWith("unix:", StringComparison.Ordinal) is not true)
-                result.AddError("Give the server's socket as unix:PATH.");
-        });
         command.SetAction(parsed =>
         {
+            if (!parsed.GetValue(list) && parsed.GetValue(address)?.StartsWith("unix:", StringComparison.Ordinal) is not true)
+                throw new MisuseException("Give the server's socket as unix:PATH.");
             string[] words = parsed.GetValue(only) ?? [];
             Func<Check, bool> chosen = check => words.Length == 0 || words.Any(word => check.Name.Contains(word, StringComparison.OrdinalIgnoreCase));
             Check[] checks = [.. ConformanceKit.Checks.Where(chosen)];
@@ -61,7 +56,7 @@ internal sealed class CheckVerb() : Verb("check", "Check any vfio-user server ag
             ConformanceOptions options = new()
             {
                 Path = DeviceAddress.Parse(parsed.GetValue(address)!).Place,
-                Timeout = TimeSpan.FromSeconds(parsed.GetValue(patience)),
+                Timeout = parsed.GetValue(patience),
                 ServerCommand = parsed.GetValue(server),
                 Chosen = chosen,
             };

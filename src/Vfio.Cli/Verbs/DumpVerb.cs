@@ -1,4 +1,5 @@
 using System.CommandLine;
+using Vfio.Cli.Numbers;
 using Vfio.Cli.Show;
 using Vfio.Kernel;
 using Vfio.Pci;
@@ -19,7 +20,7 @@ internal sealed class DumpVerb() : Verb("dump", "Write config space as hex that 
     protected override void Define(Command command)
     {
         Argument<string?> address = new("address") { Description = "The device; without one, all functions of this machine.", Arity = ArgumentArity.ZeroOrOne };
-        Option<TimeSpan?> timeout = Words.Timeout();
+        NumberOption<Duration> timeout = Words.Timeout();
         command.Add(address);
         command.Add(timeout);
         command.SetAction(parsed =>

@@ -3,6 +3,7 @@ using System.CommandLine.Parsing;
 using System.Globalization;
 using System.Runtime.InteropServices;
 using System.Text.Json;
+using Vfio.Cli.Numbers;
 using Vfio.Cli.Output;
 using Vfio.Kernel;
 using Vfio.Pci;
@@ -30,7 +31,7 @@ internal sealed class EventsVerb() : Verb("events", "Tell what happens to the PC
         };
         Option<string?> open = new("--open") { Description = "Open this device too, and tell of its errors and of its owner's wish to have it back." };
         Option<bool> json = new("--json") { Description = "Print one JSON object a line." };
-        Option<TimeSpan?> timeout = Words.Timeout();
+        NumberOption<Duration> timeout = Words.Timeout();
         command.Add(filters);
         command.Add(timeout);
         command.Add(open);

@@ -1,4 +1,5 @@
 using System.CommandLine;
+using Vfio.Cli.Numbers;
 using Vfio.Cli.Nvme;
 
 namespace Vfio.Cli.Verbs;
@@ -20,7 +21,7 @@ internal sealed class NvmeVerb() : Verb("nvme", "Drive an NVMe disk: identify, r
     protected override void Define(Command command)
     {
         Argument<string> address = Words.Address();
-        Option<TimeSpan?> timeout = Words.Timeout();
+        NumberOption<Duration> timeout = Words.Timeout();
         command.Add(address);
         command.Add(timeout);
         command.Add(IdentifyCommand.Create(address, timeout));

@@ -1,4 +1,5 @@
 using System.CommandLine;
+using Vfio.Cli.Numbers;
 
 namespace Vfio.Cli.Verbs;
 
@@ -17,10 +18,10 @@ internal sealed class PokeVerb() : Verb("poke", "Write one register of a region,
     {
         Argument<string> address = Words.Address();
         Argument<RegionIndex> region = Words.Region();
-        Argument<ulong> offset = Words.Offset();
-        Argument<ulong> value = Words.Number("value", "What to write; 0x for hex.");
-        Option<int> width = Words.Width();
-        Option<TimeSpan?> timeout = Words.Timeout();
+        NumberArgument<ulong> offset = Words.Offset();
+        NumberArgument<ulong> value = new("value", NumberRules.Register(ulong.MaxValue, 16), "What to write; 0x for hex.");
+        NumberOption<int> width = Words.Width();
+        NumberOption<Duration> timeout = Words.Timeout();
         command.Add(address);
         command.Add(timeout);
         command.Add(region);

@@ -3,6 +3,7 @@ using System.Runtime.InteropServices;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Console;
+using Vfio.Cli.Numbers;
 using Vfio.Native;
 using Vfio.User;
 using Command = System.CommandLine.Command;
@@ -13,7 +14,10 @@ namespace Vfio.Cli.Verbs;
 internal sealed class ServeVerb() : Verb("serve", "Lend a device to other programs and to virtual machines, as a vfio-user server.")
 {
     // Nobody waits at a terminal, and a device that is lent again may be real and slow to reset.
-    private static readonly TimeSpan ServedTimeout = new VfioDeviceOptions().Timeout;
+    private static readonly Duration ServedTimeout = new(new VfioDeviceOptions().Timeout);
+
+    // Linux lets no process have more open files than this (fs.nr_open) unless it is told to.
+    private const int MaxDescriptor = 1 << 20;
 
     /// <inheritdoc/>
     internal override IReadOnlyList<Example> Examples =>
@@ -30,23 +34,21 @@ internal sealed class ServeVerb() : Verb("serve", "Lend a device to other progra
     {
         Argument<string> address = Words.Address();
         Option<string?> socket = new("--socket", "--socket-path") { Description = "Where to listen." };
-        Option<int?> descriptor = new("--fd") { Description = "A descriptor that listens already, in place of --socket." };
+        OptionalNumberOption<int> descriptor = new(
+            "--fd", NumberRules.Count(0, MaxDescriptor, 3), "A descriptor that listens already, in place of --socket.");
         Option<string?> takeOver = new("--take-over") { Description = "Go on in place of a server that waits there, with its client and device." };
         Option<string?> handover = new("--handover") { Description = "Where a successor may ask to go on, of the same user or root." };
         Option<string?> user = new("--user") { Description = "Who may connect, for root to say; otherwise this user and its group." };
-        Option<double> patience = new("--patience")
-        {
-            Description = "Seconds that a client may take to negotiate, to finish a message or to read an answer.",
-            DefaultValueFactory = _ => 30,
-        };
-        Option<double?> spin = new("--spin")
-        {
-            Description = "Microseconds to look for the next message before sleeping, while that is of use; 0 for never. 100 unless said.",
-        };
+        NumberOption<Duration> patience = new(
+            "--patience", NumberRules.Time(Duration.Milliseconds(1), Duration.Days(1), Duration.Seconds(30)), Duration.Seconds(30),
+            "How long a client may take to negotiate, to finish a message or to read an answer.");
+        OptionalNumberOption<Duration> spin = new(
+            "--spin", NumberRules.Time(Duration.Zero, Duration.Seconds(1), Duration.Microseconds(50), plain: "us"),
+            "How long to look for the next message before sleeping, while that is of use; a plain number is of microseconds; 100us unless said.");
         Option<bool> poll = new("--poll") { Description = "Never sleep: one core is taken, and answers come soonest." };
         Option<bool> verbose = new("--verbose") { Description = "Log every session, and every message that is refused." };
         Option<bool> libvirt = new("--libvirt") { Description = "Print XML for libvirt too." };
-        Option<TimeSpan?> timeout = Words.Timeout(ServedTimeout);
+        NumberOption<Duration> timeout = Words.Timeout(ServedTimeout);
         command.Add(address);
         command.Add(timeout);
         command.Add(socket);
@@ -59,21 +61,16 @@ internal sealed class ServeVerb() : Verb("serve", "Lend a device to other progra
         command.Add(spin);
         command.Add(poll);
         command.Add(verbose);
-        command.Validators.Add(result =>
-        {
-            object?[] places = [result.GetValue(socket), result.GetValue(descriptor), result.GetValue(takeOver)];
-            int given = places.Count(place => place is not null);
-            if (given > 1 || (given == 0 && !SocketActivation.IsActivated))
-                result.AddError("Give one of --socket PATH, --fd NUMBER and --take-over PATH, or be started by a socket unit.");
-            if (result.GetValue(spin) is not null && result.GetValue(poll))
-                result.AddError("Give either --spin MICROSECONDS or --poll.");
-            if (result.GetValue(spin) is not (null or (>= 0 and <= 1_000_000)))
-                result.AddError("--spin takes 0 to 1000000 microseconds.");
-        });
         command.SetAction(async parsed =>
         {
+            object?[] places = [parsed.GetValue(socket), parsed.GetValue(descriptor), parsed.GetValue(takeOver)];
+            int given = places.Count(place => place is not null);
+            if (given > 1 || (given == 0 && !SocketActivation.IsActivated))
+                throw new MisuseException("Give one of --socket PATH, --fd NUMBER and --take-over PATH, or be started by a socket unit.");
+            if (parsed.GetValue(spin) is not null && parsed.GetValue(poll))
+                throw new MisuseException("Give either --spin TIME or --poll.");
             using ILoggerFactory logging = CreateLogging(parsed.GetValue(verbose));
-            TimeSpan wait = TimeSpan.FromSeconds(parsed.GetValue(patience));
+            TimeSpan wait = parsed.GetValue(patience);
             VfioUserServerOptions options = WhereToListen(
                 parsed.GetValue(socket), parsed.GetValue(descriptor), parsed.GetValue(takeOver)) with
             {
@@ -82,12 +79,12 @@ internal sealed class ServeVerb() : Verb("serve", "Lend a device to other progra
                 MessageTimeout = wait,
                 SendTimeout = wait,
                 SpinTime = parsed.GetValue(poll) ? Timeout.InfiniteTimeSpan
-                    : parsed.GetValue(spin) is { } microseconds ? TimeSpan.FromMicroseconds(microseconds)
+                    : parsed.GetValue(spin) is { } time ? time
                     : new VfioUserServerOptions().SpinTime,
                 Logger = logging.CreateLogger("vfio"),
             };
             await ServeAsync(
-                parsed.GetValue(address)!, parsed.OpenOptions(timeout, ServedTimeout) with { Logger = options.Logger }, options, parsed.GetValue(user), parsed.GetValue(libvirt),
+                parsed.GetValue(address)!, parsed.OpenOptions(timeout) with { Logger = options.Logger }, options, parsed.GetValue(user), parsed.GetValue(libvirt),
                 parsed.InvocationConfiguration.Output);
         });
     }

@@ -1,4 +1,5 @@
 using System.CommandLine;
+using Vfio.Cli.Numbers;
 using Vfio.Cli.Output;
 using Vfio.Cli.Show;
 using Vfio.Kernel;
@@ -25,19 +26,16 @@ internal sealed class ShowVerb() : Verb("show", "Decode a function: config space
         Option<string?> from = new("--from") { Description = "Read an lspci -xxxx dump from this file, or from standard input (-)." };
         Option<bool> map = new("--map") { Description = "Draw which bits a user of the function may change." };
         Option<bool> json = Words.Json();
-        Option<TimeSpan?> timeout = Words.Timeout();
+        NumberOption<Duration> timeout = Words.Timeout();
         command.Add(address);
         command.Add(timeout);
         command.Add(from);
         command.Add(map);
         command.Add(json);
-        command.Validators.Add(result =>
-        {
-            if (result.GetValue(address) is not null && result.GetValue(from) is not null)
-                result.AddError("Give either an address or --from FILE.");
-        });
         command.SetAction(parsed =>
         {
+            if (parsed.GetValue(address) is not null && parsed.GetValue(from) is not null)
+                throw new MisuseException("Give either an address or --from FILE.");
             FunctionView[] views = [.. Find(parsed.GetValue(address), parsed.GetValue(from), parsed.OpenOptions(timeout))];
             TextWriter output = parsed.InvocationConfiguration.Output;
             if (parsed.GetValue(json))

@@ -1,4 +1,5 @@
 using System.CommandLine;
+using Vfio.Cli.Numbers;
 using Vfio.Kernel;
 using Vfio.Pci;
 
@@ -18,7 +19,7 @@ internal sealed class VirtualFunctionsVerb() : Verb("vfs", "Set how many virtual
     protected override void Define(Command command)
     {
         Argument<PciAddress> function = Words.Function();
-        Argument<int> count = new("count") { Description = "How many; 0 for none." };
+        NumberArgument<int> count = new("count", NumberRules.Count(0, ushort.MaxValue, 2), "How many; 0 for none.");
         command.Add(function);
         command.Add(count);
         command.SetAction(parsed =>

@@ -128,8 +128,8 @@ internal sealed class Peer : IDisposable
             Arrival arrival = Receive(start, timeout, out reply);
             if (arrival != Arrival.Message || reply!.Header.Type != MessageFlags.Command)
                 return arrival;
-            if (reply.Header.IsError)
-                throw CheckEndedException.Violation($"the server sent {MessageText.NameOf(reply.Header.Command)} as a command with an error in it");
+            if (reply.Header.IsError || (OnCommand is null && reply.Header.Command is not (Command.DmaRead or Command.DmaWrite)))
+                throw CheckEndedException.Violation($"the server sent {MessageText.Of(Requests.Bytes(reply.Header))} as a command");
             if (OnCommand is not null)
                 OnCommand(this, reply);
             else

@@ -56,16 +56,16 @@ public sealed class BrokenServerTests
     }
 
     [Theory]
-    [InlineData(0x20u, "as a command with an error in it")]
-    [InlineData(0x30u, "as a command with an error in it")]
-    [InlineData(0x00u, "no reply to DEVICE_RESET within 0.5 s")]
-    [InlineData(0x10u, "no reply to DEVICE_RESET within 0.5 s")]
-    public void A_reply_that_says_it_is_a_command_violates_within_the_patience(uint flags, string reason)
+    [InlineData(0x20u)]
+    [InlineData(0x30u)]
+    [InlineData(0x00u)]
+    [InlineData(0x10u)]
+    public void A_reply_that_says_it_is_a_command_violates(uint flags)
     {
         using ScriptedServer server = new((command, body) => command == 13 ? Answer.Body() with { Flags = flags } : Right(command, body));
         CheckResult result = Run(server, "reset.twice");
         Assert.Equal(Verdict.Violation, result.Outcome.Verdict);
-        Assert.Contains(reason, result.Outcome.Reason, StringComparison.Ordinal);
+        Assert.Matches("the server sent DEVICE_RESET, id [0-9]+.* as a command", result.Outcome.Reason);
     }
 
     [Theory]
