@@ -10,7 +10,7 @@ public sealed record VfioDeviceOptions
 {
     /// <summary>How long the server at the end of a socket may take: to take this client and say what the device is, all together, and
     /// then over each request. See <see cref="VfioUserClientOptions.Timeout"/>.</summary>
-    /// <remarks>30 s unless said otherwise; up to 24 days; <see cref="System.Threading.Timeout.InfiniteTimeSpan"/> for ever. In an
+    /// <remarks>30 s unless said otherwise; above 0; <see cref="System.Threading.Timeout.InfiniteTimeSpan"/> for ever. In an
     /// address: <c>unix:/run/x.sock?timeout=5s</c>, <c>?timeout=infinite</c>.</remarks>
     public TimeSpan Timeout { get; init; } = VfioUserClientOptions.DefaultTimeout;
 

@@ -236,6 +236,7 @@ public sealed unsafe class UnixSocket : IDisposable
 
     private static void SetTimeout(FileDescriptor socket, int option, TimeSpan timeout)
     {
+        Deadline.ThrowIfInvalid(timeout);
         // struct timeval; zero means for ever, so the shortest time is a microsecond.
         long microseconds = timeout < TimeSpan.Zero ? 0 : Math.Max(1, (long)timeout.TotalMicroseconds);
         long* value = stackalloc long[2] { microseconds / 1_000_000, microseconds % 1_000_000 };

@@ -57,7 +57,7 @@ internal static class PingCommand
                 PingRun run = new(port, pinger, from)
                 {
                     Interval = parsed.GetValue(interval),
-                    Patience = parsed.GetValue(patience),
+                    ReplyTimeout = parsed.GetValue(patience),
                     Replied = isListed ? reply => Print(output, pinger, reply) : null,
                 };
                 return Run(port, pinger, run, new RunLimits(parsed.GetValue(count), TimeSpan.Zero, stop), output, parsed.GetValue(json));

@@ -1,5 +1,5 @@
-using System.Diagnostics;
 using Vfio.Cli.Numbers;
+using Vfio.Native;
 
 namespace Vfio.Cli.Net;
 
@@ -9,8 +9,8 @@ namespace Vfio.Cli.Net;
 /// <param name="Stop">Told to.</param>
 internal readonly record struct RunLimits(long Count, TimeSpan Time, CancellationToken Stop)
 {
-    /// <summary>The longest time that nobody looks whether it is over.</summary>
-    internal static readonly TimeSpan Nap = TimeSpan.FromMilliseconds(100);
+    /// <summary>The longest sleep before <see cref="IsOver"/> is asked again.</summary>
+    internal static readonly TimeSpan SleepTime = TimeSpan.FromMilliseconds(100);
 
     private const long MaxCount = 1_000_000_000_000;
 
@@ -23,7 +23,10 @@ internal readonly record struct RunLimits(long Count, TimeSpan Time, Cancellatio
 
     /// <summary>Whether it is over.</summary>
     /// <param name="done">How many there were.</param>
-    /// <param name="start">Timestamp of the beginning.</param>
-    internal bool IsOver(long done, long start) =>
-        Stop.IsCancellationRequested || (Count > 0 && done >= Count) || (Time > TimeSpan.Zero && Stopwatch.GetElapsedTime(start) >= Time);
+    /// <param name="end">What <see cref="Begin"/> gave.</param>
+    internal bool IsOver(long done, Deadline end) =>
+        Stop.IsCancellationRequested || (Count > 0 && done >= Count) || end.HasPassed;
+
+    /// <summary>When its time is over, from now on.</summary>
+    internal Deadline Begin() => Time > TimeSpan.Zero ? new Deadline(Time) : Deadline.Never;
 }

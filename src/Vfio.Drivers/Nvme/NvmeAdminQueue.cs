@@ -1,3 +1,5 @@
+using Vfio.Native;
+
 namespace Vfio.Drivers.Nvme;
 
 /// <summary>Admin commands, one at a time and each waited for.</summary>
@@ -158,7 +160,7 @@ internal sealed class NvmeAdminQueue : IDisposable
             numbered.CommandId = id;
             _ring.Put(numbered);
             _ring.RingDoorbell();
-            NvmePatience patience = new(_control, operation, CommandTimeout);
+            LivenessWait wait = _control.BeginWait(operation, CommandTimeout);
             while (true)
             {
                 // What an earlier command, given up by now, brings late is dropped.
@@ -171,7 +173,9 @@ internal sealed class NvmeAdminQueue : IDisposable
                     return new NvmeStatus((uint)completion.PhaseAndStatus >> 1);
                 }
 
-                patience.Spin();
+                wait.SpinOnce();
+                if (wait.IsOver())
+                    throw _control.NotInTime(operation, CommandTimeout);
             }
         }
     }

@@ -37,15 +37,15 @@ public sealed class ParkingLock
     }
 
     /// <summary>Leaves, sleeps until <see cref="WakeAll"/> or a moment, and enters again.</summary>
-    /// <param name="atMost">The moment, from now; infinite for none.</param>
-    public void Sleep(TimeSpan atMost)
+    /// <param name="until">The moment.</param>
+    public void Sleep(Deadline until)
     {
         lock (_bed)
         {
             // Whoever enters now sees a sleeper, and cannot wake it before it sleeps.
             _sleepers++;
             Leave();
-            Monitor.Wait(_bed, atMost);
+            Monitor.Wait(_bed, until.Left);
         }
 
         Take();

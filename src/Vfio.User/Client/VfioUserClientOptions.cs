@@ -1,5 +1,6 @@
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
+using Vfio.Native;
 
 namespace Vfio.User;
 
@@ -11,7 +12,7 @@ public sealed record VfioUserClientOptions
 
     /// <summary>How long the server may take before the connection is given up: to take the client and say what its device is, all
     /// together, and then over each request, to read it and to answer it to the last byte.</summary>
-    /// <remarks>30 s unless said otherwise; up to 24 days; <see cref="System.Threading.Timeout.InfiniteTimeSpan"/> for ever. A reset may
+    /// <remarks>30 s unless said otherwise; above 0; <see cref="System.Threading.Timeout.InfiniteTimeSpan"/> for ever. A reset may
     /// take long on real hardware.</remarks>
     public TimeSpan Timeout { get; init; } = DefaultTimeout;
 
@@ -55,19 +56,11 @@ public sealed record VfioUserClientOptions
     /// <summary>Throws when a number is out of its range.</summary>
     internal void Check()
     {
-        if (Timeout != System.Threading.Timeout.InfiniteTimeSpan)
-        {
-            ArgumentOutOfRangeException.ThrowIfLessThanOrEqual(Timeout, TimeSpan.Zero, nameof(Timeout));
-            ArgumentOutOfRangeException.ThrowIfGreaterThan(Timeout.TotalMilliseconds, int.MaxValue, nameof(Timeout));
-        }
-
-        if (ReconnectTimeout != System.Threading.Timeout.InfiniteTimeSpan)
-        {
-            ArgumentOutOfRangeException.ThrowIfLessThan(ReconnectTimeout, TimeSpan.Zero, nameof(ReconnectTimeout));
-            ArgumentOutOfRangeException.ThrowIfGreaterThan(ReconnectTimeout.TotalMilliseconds, int.MaxValue, nameof(ReconnectTimeout));
-        }
-
+        ArgumentOutOfRangeException.ThrowIfEqual(Timeout, TimeSpan.Zero, nameof(Timeout));
         ArgumentOutOfRangeException.ThrowIfLessThan(MaxDataTransferBytes, 4096, nameof(MaxDataTransferBytes));
         ArgumentOutOfRangeException.ThrowIfGreaterThan(MaxDataTransferBytes, Protocol.DefaultDataTransferBytes, nameof(MaxDataTransferBytes));
+        Deadline.ThrowIfInvalid(Timeout);
+        Deadline.ThrowIfInvalid(ReconnectTimeout);
+        Deadline.ThrowIfInvalid(SpinTime);
     }
 }

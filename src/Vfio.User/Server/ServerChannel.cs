@@ -81,7 +81,7 @@ internal sealed partial class ServerChannel
             Deadline next = Deadline.Earlier(deadline, _messageEnd);
             if (_receiving)
             {
-                _gate.Sleep(next.Left);
+                _gate.Sleep(next);
             }
             else
             {
@@ -175,7 +175,7 @@ internal sealed partial class ServerChannel
         using (_gate.Enter())
         {
             while (_receiving || _transfers > 0)
-                _gate.Sleep(Timeout.InfiniteTimeSpan);
+                _gate.Sleep(Deadline.Never);
         }
 
         Twin?.Dispose();
@@ -204,7 +204,7 @@ internal sealed partial class ServerChannel
 
             if (deadline.HasPassed)
                 return Errno.TimedOut;
-            _gate.Sleep(deadline.Left);
+            _gate.Sleep(deadline);
         }
     }
 
@@ -238,13 +238,13 @@ internal sealed partial class ServerChannel
             if (deadline.HasPassed)
                 return Errno.TimedOut;
             if (_receiving)
-                _gate.Sleep(deadline.Left);
+                _gate.Sleep(deadline);
             else if (_in.HasRoom)
                 Receive(deadline, handover: null);
             else if (isOwner)
                 return Errno.NoBuffers;
             else
-                _gate.Sleep(deadline.Left);
+                _gate.Sleep(deadline);
         }
 
         return Errno.None;
@@ -317,7 +317,7 @@ internal sealed partial class ServerChannel
         _gate.Leave();
         int count = -1;
         Errno error = Errno.TryAgain;
-        if (!_spinner.IsWorthIt || !_spinner.TryReceive(_socket, _in, deadline, handover, out count, out error))
+        if (!_spinner.IsWorthIt || !ReceiveSpin.TryReceive(_spinner, _socket, _in, deadline, handover, out count, out error))
         {
             long begin = _spinner.BeginSleep();
             count = _in.ReceiveBytes(_socket, wait: deadline.IsNever && handover is not { IsAsked: true }, out error);

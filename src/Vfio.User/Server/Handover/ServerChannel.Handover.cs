@@ -22,7 +22,7 @@ internal sealed partial class ServerChannel
         Deadline deadline = new(timeout);
         using ParkingLock.Scope inside = _gate.Enter();
         while ((_receiving || _transfers > 0) && !deadline.HasPassed)
-            _gate.Sleep(deadline.Left);
+            _gate.Sleep(deadline);
         return !_receiving && _transfers == 0;
     }
 

@@ -38,7 +38,7 @@ public sealed class ParkingLockTests
             {
                 using ParkingLock.Scope inside = gate.Enter();
                 while (ball % 2 != side)
-                    gate.Sleep(Timeout.InfiniteTimeSpan);
+                    gate.Sleep(Deadline.Never);
                 ball++;
                 gate.WakeAll();
             }
@@ -53,6 +53,6 @@ public sealed class ParkingLockTests
         TimeSpan moment = TimeSpan.FromMilliseconds(5);
         long begin = Stopwatch.GetTimestamp();
         while (Stopwatch.GetElapsedTime(begin) < moment)
-            gate.Sleep(moment);
+            gate.Sleep(new Deadline(moment));
     }
 }
