@@ -85,8 +85,8 @@ internal sealed class DeviceWorkloads : IDisposable
     {
         const string Name = "interrupt";
         InterruptIndex[] kinds = [InterruptIndex.Msix, InterruptIndex.Msi];
-        InterruptIndex kind = Array.Find(kinds, kind => _device.GetInterrupt(kind).Count > 0);
-        if (_device.GetInterrupt(kind).Count == 0 || !kinds.Contains(kind))
+        InterruptIndex kind = Array.Find(kinds, kind => kind.Value < _device.Info.InterruptCount && _device.GetInterrupt(kind).Count > 0);
+        if (!kinds.Contains(kind))
             return (null, new BenchRow(Name) { Skipped = "the device has neither MSI-X nor MSI" });
         bool isBound = false;
         return Do(new Workload(Name, () => Fire(kind))

@@ -16,7 +16,7 @@ internal static class CaptureCommand
 {
     private const string StandardOutput = "-";
 
-    internal static Command Create(Argument<string> address)
+    internal static Command Create(Argument<string> address, Option<Duration> timeout)
     {
         Command command = new("capture", "Write what the port receives as pcapng, for tcpdump and Wireshark.");
         Argument<string> file = new("file") { Description = "Where to, a file or a pipe; - for standard output." };
@@ -42,7 +42,7 @@ internal static class CaptureCommand
             string path = parsed.GetValue(file)!;
             if (path == StandardOutput && !Console.IsOutputRedirected)
                 throw new MisuseException("A capture is no text for a terminal: give a file, or a pipe after it.");
-            return NetWords.Drive(parsed.GetValue(address)!, parsed.GetValue(mac), parsed.GetValue(poll), (port, stop) =>
+            return NetWords.Drive(parsed.GetValue(address)!, parsed.OpenOptions(timeout), parsed.GetValue(mac), parsed.GetValue(poll), (port, stop) =>
             {
                 if (parsed.GetValue(promiscuous))
                     port.IsPromiscuous = true;

@@ -22,7 +22,7 @@ internal static class EchoCommand
         ("wrong", [PacketVerdict.Malformed, PacketVerdict.BadChecksum, PacketVerdict.Fragment, PacketVerdict.Unanswerable, PacketVerdict.AddressConflict]),
     ];
 
-    internal static Command Create(Argument<string> address)
+    internal static Command Create(Argument<string> address, Option<Duration> timeout)
     {
         Command command = new("echo", "Answer ARP, ICMP echo and UDP echo at an address.");
         Option<Ipv4Interface> own = NetWords.OwnAddress();
@@ -41,7 +41,7 @@ internal static class EchoCommand
         command.Add(mac);
         command.Add(poll);
         command.Add(json);
-        command.SetAction(parsed => NetWords.Drive(parsed.GetValue(address)!, parsed.GetValue(mac), parsed.GetValue(poll), (port, stop) =>
+        command.SetAction(parsed => NetWords.Drive(parsed.GetValue(address)!, parsed.OpenOptions(timeout), parsed.GetValue(mac), parsed.GetValue(poll), (port, stop) =>
         {
             ushort? echoPort = parsed.GetValue(udp) is > 0 and ushort number ? number : null;
             RunLimits limits = new(parsed.GetValue(count), parsed.GetValue(seconds) ?? Duration.Zero, stop);

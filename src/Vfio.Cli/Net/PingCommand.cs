@@ -14,7 +14,7 @@ internal static class PingCommand
     private const int LargestData = 1472;
     private static readonly (string Name, double Share)[] Percentiles = [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p99.9", 0.999)];
 
-    internal static Command Create(Argument<string> address)
+    internal static Command Create(Argument<string> address, Option<Duration> timeout)
     {
         Command command = new("ping", "Ask a host for ICMP echoes: loss and times.");
         Argument<Ipv4Address> target = new("target") { Description = "Whom to ask: 192.0.2.1.", CustomParser = NetWords.ParseHost };
@@ -48,7 +48,7 @@ internal static class PingCommand
                 throw new MisuseException($"{to} is outside {from}: say its --gateway.");
             if (to == from.Address)
                 throw new MisuseException("That is the port's own address.");
-            return NetWords.Drive(parsed.GetValue(address)!, parsed.GetValue(mac), parsed.GetValue(poll), (port, stop) =>
+            return NetWords.Drive(parsed.GetValue(address)!, parsed.OpenOptions(timeout), parsed.GetValue(mac), parsed.GetValue(poll), (port, stop) =>
             {
                 Pinger pinger = new(
                     port.Address, from, to, from.Contains(to) ? to : parsed.GetValue(gateway), parsed.GetValue(size), (ushort)Environment.ProcessId);

@@ -17,7 +17,7 @@ internal static class BenchCommand
     private static readonly (string Name, double Share)[] Percentiles =
         [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p99.9", 0.999)];
 
-    internal static Command Create(Argument<string> address)
+    internal static Command Create(Argument<string> address, Option<Duration> timeout)
     {
         Command command = new("bench", "Measure random reads of 4 KiB; writes nothing.");
         NumberOption<int> depth = new("--depth", NumberRules.Count(1, MaxDepth, 32), 32, "How many reads are in flight.", "-d");
@@ -34,7 +34,7 @@ internal static class BenchCommand
         command.Add(json);
         command.SetAction(parsed =>
         {
-            using NvmeController controller = NvmeWords.Open(parsed.GetValue(address)!);
+            using NvmeController controller = NvmeWords.Open(parsed.GetValue(address)!, parsed.OpenOptions(timeout));
             int wanted = parsed.GetValue(depth);
             if (wanted > controller.MaxDepth)
             {

@@ -22,9 +22,9 @@ internal static class NvmeWords
         new("--offset", NumberRules.Size<ulong>(0, Words.MaxOffset, 1 << 20), 0, "Where to start, in bytes: 4096, 0x1000, 4K, 1M.");
 
     /// <summary>Opens a disk, and ends the command when its owner wants it back.</summary>
-    internal static NvmeController Open(string address)
+    internal static NvmeController Open(string address, VfioDeviceOptions options)
     {
-        NvmeController controller = new(VfioDevice.Open(address));
+        NvmeController controller = new(VfioDevice.Open(address, options));
         GiveBack.WhenAsked(controller.Device);
         return controller;
     }

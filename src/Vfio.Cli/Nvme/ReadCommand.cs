@@ -10,7 +10,7 @@ namespace Vfio.Cli.Nvme;
 /// <summary>Reads a range of a namespace to a file or to standard output.</summary>
 internal static class ReadCommand
 {
-    internal static Command Create(Argument<string> address)
+    internal static Command Create(Argument<string> address, Option<Duration> timeout)
     {
         Command command = new("read", "Read a range to standard output or a file.");
         NumberOption<ulong> offset = NvmeWords.Offset();
@@ -26,7 +26,7 @@ internal static class ReadCommand
         {
             if (parsed.GetValue(file) is null && !Console.IsOutputRedirected)
                 throw new MisuseException("A disk's bytes are no text for a terminal: say --output FILE, or add a pipe such as '| xxd'.");
-            using NvmeController controller = NvmeWords.Open(parsed.GetValue(address)!);
+            using NvmeController controller = NvmeWords.Open(parsed.GetValue(address)!, parsed.OpenOptions(timeout));
             using NvmeBlockDevice disk = controller.FindNamespace(parsed.GetValue(id)).Open();
             ulong start = parsed.GetValue(offset);
             ulong bytes = parsed.GetValue(count);

@@ -1,6 +1,7 @@
 using System.CommandLine;
 using Vfio.Cli.Numbers;
 using Vfio.Cli.Output;
+using Vfio.Cli.Verbs;
 using Vfio.Drivers.Nvme;
 
 namespace Vfio.Cli.Nvme;
@@ -10,7 +11,7 @@ internal static class WriteCommand
 {
     private const string StandardInput = "-";
 
-    internal static Command Create(Argument<string> address)
+    internal static Command Create(Argument<string> address, Option<Duration> timeout)
     {
         Command command = new("write", "Write a file to the disk; what is there is lost.");
         Argument<string> file = new("file") { Description = "What to write, whole blocks; - for standard input." };
@@ -27,7 +28,7 @@ internal static class WriteCommand
                 throw new MisuseException("Writing destroys what is there: add --yes.");
             string path = parsed.GetValue(file)!;
             using Stream input = path == StandardInput ? Console.OpenStandardInput() : UserFile.OpenRead(path);
-            using NvmeController controller = NvmeWords.Open(parsed.GetValue(address)!);
+            using NvmeController controller = NvmeWords.Open(parsed.GetValue(address)!, parsed.OpenOptions(timeout));
             using NvmeBlockDevice disk = controller.FindNamespace(parsed.GetValue(id)).Open();
             long written = Copy(input, disk, parsed.GetValue(offset));
             parsed.InvocationConfiguration.Output.WriteLine($"wrote {written} bytes to {disk.Namespace} at {parsed.GetValue(offset)}");

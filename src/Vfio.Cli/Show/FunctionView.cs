@@ -32,13 +32,15 @@ internal sealed record FunctionView(string Name, ConfigSpace Space, FunctionFact
         new(function.Address.ToString(), function.Space, new FunctionFacts { Address = function.Address, Names = Names });
 
     /// <summary>What an address names, as its user sees it.</summary>
-    internal static FunctionView Open(string address)
+    internal static FunctionView Open(string address, VfioDeviceOptions options)
     {
         DeviceAddress parsed = DeviceAddress.Parse(address);
         if (parsed.Scheme == AddressScheme.Pci)
             return Of(new PciTopology().Find(parsed.Function));
-        using DeviceSource source = DeviceSource.Find(address);
+        using DeviceSource source = DeviceSource.Find(address, options);
         using IVfioDevice device = source.Open();
+        if (!device.Info.Flags.HasFlag(DeviceFlags.Pci))
+            throw new VfioException("reading of config space", parsed.Text, Errno.NoDevice, "it is no PCI function");
         byte[] bytes = new byte[device.GetRegion(RegionIndex.Config).Length];
         device.ReadRegion(RegionIndex.Config, 0, bytes);
         return new FunctionView(parsed.Text, new ConfigSpace(bytes), new FunctionFacts { Names = Names })

@@ -29,7 +29,9 @@ internal sealed class BenchVerb() : Verb("bench", "Measure how fast a device ans
             "How long each row is measured.");
         Option<string?> only = new("--only") { Description = $"Only these rows, by their first word: {string.Join(',', Rows)}." };
         Option<bool> json = Words.Json();
+        NumberOption<Duration> timeout = Words.Timeout();
         command.Add(address);
+        command.Add(timeout);
         command.Add(seconds);
         command.Add(only);
         command.Add(json);
@@ -39,9 +41,9 @@ internal sealed class BenchVerb() : Verb("bench", "Measure how fast a device ans
             string[]? wanted = parsed.GetValue(only)?.Split(',', StringSplitOptions.TrimEntries);
             if (wanted?.FirstOrDefault(word => !Rows.Contains(word, StringComparer.OrdinalIgnoreCase)) is { } unknown)
                 throw new MisuseException($"--only takes {string.Join(", ", Rows)}, not '{unknown}'.");
-            using DeviceSource source = DeviceSource.Find(parsed.GetValue(address)!);
+            using DeviceSource source = DeviceSource.Find(parsed.GetValue(address)!, parsed.OpenOptions(timeout));
             BenchRunner runner = new(parsed.GetValue(seconds), row => StatusLine.Show($"measuring {row}"));
-            List<BenchRow> rows = Measure(source, runner, row => wanted?.Contains(row.Split(' ')[0], StringComparer.OrdinalIgnoreCase) ?? true, cancellation);
+            List<BenchRow> rows = Measure(source, parsed.GetValue(timeout), runner, row => wanted?.Contains(row.Split(' ')[0], StringComparer.OrdinalIgnoreCase) ?? true, cancellation);
             StatusLine.Show(null);
             if (parsed.GetValue(json))
                 BenchReport.PrintJson(output, source.Address.Text, rows);
@@ -51,7 +53,8 @@ internal sealed class BenchVerb() : Verb("bench", "Measure how fast a device ans
         });
     }
 
-    private static List<BenchRow> Measure(DeviceSource source, BenchRunner runner, Predicate<string> isWanted, CancellationToken cancellation)
+    private static List<BenchRow> Measure(
+        DeviceSource source, TimeSpan timeout, BenchRunner runner, Predicate<string> isWanted, CancellationToken cancellation)
     {
         List<BenchRow> rows = [];
         using (IVfioDevice device = source.Open())
@@ -65,17 +68,18 @@ internal sealed class BenchVerb() : Verb("bench", "Measure how fast a device ans
         }
 
         if (isWanted("posted"))
-            rows.Insert(Math.Min(2, rows.Count), Post(source, runner, cancellation));
+            rows.Insert(Math.Min(2, rows.Count), Post(source, timeout, runner, cancellation));
         if (isWanted("connect"))
             rows.Add(runner.Run(new Workload("connect", () => source.Open().Dispose()), cancellation));
         return rows;
     }
 
-    private static BenchRow Post(DeviceSource source, BenchRunner runner, CancellationToken cancellation)
+    private static BenchRow Post(DeviceSource source, TimeSpan timeout, BenchRunner runner, CancellationToken cancellation)
     {
         if (source.Address.Scheme != AddressScheme.Unix)
             return new BenchRow("posted write") { Skipped = "only servers can be sent what they need not answer" };
-        using VfioUserClient client = VfioUserClient.Connect(source.Address.Place, new VfioUserClientOptions { PostedWrites = true });
+        VfioUserClientOptions options = new() { PostedWrites = true, Timeout = source.Address.Timeout ?? timeout };
+        using VfioUserClient client = VfioUserClient.Connect(source.Address.Place, options);
         using DeviceWorkloads workloads = new(client);
         return runner.Run(workloads.PostedWrites(), cancellation);
     }

@@ -28,7 +28,7 @@ internal sealed class CheckVerb() : Verb("check", "Check any vfio-user server ag
         Option<string?> server = new("--server") { Description = "A shell command that starts the server, whenever nobody listens." };
         NumberOption<Duration> patience = new(
             "--patience", NumberRules.Time(Duration.Milliseconds(1), Duration.Seconds(3600), Duration.Seconds(2)), Duration.Seconds(2),
-            "How long one answer may take.");
+            "How long one answer may take; ?timeout= in the address goes before it.", "--timeout");
         Option<bool> verbose = new("--verbose") { Description = "Print what was sent and what came back for every check." };
         Option<string?> junit = new("--junit") { Description = "Write a report in JUnit's XML to this file too." };
         Option<bool> json = Words.Json();
@@ -62,7 +62,7 @@ internal sealed class CheckVerb() : Verb("check", "Check any vfio-user server ag
             ConformanceOptions options = new()
             {
                 Path = DeviceAddress.Parse(parsed.GetValue(address)!).Place,
-                Timeout = parsed.GetValue(patience),
+                Timeout = DeviceAddress.Parse(parsed.GetValue(address)!).Timeout ?? parsed.GetValue(patience),
                 ServerCommand = parsed.GetValue(server),
                 Chosen = chosen,
                 Cancellation = signals.Token,

@@ -27,7 +27,9 @@ internal sealed class PeekVerb() : Verb("peek", "Read registers of a region.")
         NumberOption<int> count = new("--count", NumberRules.Count(1, MaxCount, 4), 1, "How many registers, one after the other.", "-n");
         NumberOption<int> repeat = new("--repeat", NumberRules.Count(1, MaxRepeat, 100), 1, "Read that often and print the last.");
         Option<bool> json = Words.Json();
+        NumberOption<Duration> timeout = Words.Timeout();
         command.Add(address);
+        command.Add(timeout);
         command.Add(region);
         command.Add(offset);
         command.Add(width);
@@ -36,7 +38,7 @@ internal sealed class PeekVerb() : Verb("peek", "Read registers of a region.")
         command.Add(json);
         command.SetAction(parsed =>
         {
-            using RegionAccess access = RegionAccess.Open(parsed.GetValue(address)!, parsed.GetValue(region));
+            using RegionAccess access = RegionAccess.Open(parsed.GetValue(address)!, parsed.GetValue(region), parsed.OpenOptions(timeout));
             int bytes = parsed.GetValue(width);
             for (int i = 1; i < parsed.GetValue(repeat); i++)
                 access.Read(parsed.GetValue(offset), bytes);

@@ -21,14 +21,16 @@ internal sealed class PokeVerb() : Verb("poke", "Write one register of a region,
         NumberArgument<ulong> offset = Words.Offset();
         NumberArgument<ulong> value = new("value", NumberRules.Register(ulong.MaxValue, 16), "What to write; 0x for hex.");
         NumberOption<int> width = Words.Width();
+        NumberOption<Duration> timeout = Words.Timeout();
         command.Add(address);
+        command.Add(timeout);
         command.Add(region);
         command.Add(offset);
         command.Add(value);
         command.Add(width);
         command.SetAction(parsed =>
         {
-            using RegionAccess access = RegionAccess.Open(parsed.GetValue(address)!, parsed.GetValue(region));
+            using RegionAccess access = RegionAccess.Open(parsed.GetValue(address)!, parsed.GetValue(region), parsed.OpenOptions(timeout));
             int bytes = parsed.GetValue(width);
             ulong at = parsed.GetValue(offset);
             access.Write(at, bytes, parsed.GetValue(value));

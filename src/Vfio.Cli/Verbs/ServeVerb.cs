@@ -13,6 +13,9 @@ namespace Vfio.Cli.Verbs;
 /// <summary>Lends any device as a vfio-user server.</summary>
 internal sealed class ServeVerb() : Verb("serve", "Lend a device to other programs and to virtual machines, as a vfio-user server.")
 {
+    // Nobody waits at a terminal, and a device that is lent again may be real and slow to reset.
+    private static readonly Duration ServedTimeout = new(new VfioDeviceOptions().Timeout);
+
     // Linux lets no process have more open files than this (fs.nr_open) unless it is told to.
     private const int MaxDescriptor = 1 << 20;
 
@@ -45,7 +48,9 @@ internal sealed class ServeVerb() : Verb("serve", "Lend a device to other progra
         Option<bool> poll = new("--poll") { Description = "Never sleep: one core is taken, and answers come soonest." };
         Option<bool> verbose = new("--verbose") { Description = "Log every session, and every message that is refused." };
         Option<bool> libvirt = new("--libvirt") { Description = "Print XML for libvirt too." };
+        NumberOption<Duration> timeout = Words.Timeout(ServedTimeout);
         command.Add(address);
+        command.Add(timeout);
         command.Add(socket);
         command.Add(descriptor);
         command.Add(takeOver);
@@ -79,7 +84,7 @@ internal sealed class ServeVerb() : Verb("serve", "Lend a device to other progra
                 Logger = logging.CreateLogger("vfio"),
             };
             await ServeAsync(
-                parsed.GetValue(address)!, options, parsed.GetValue(user), parsed.GetValue(libvirt),
+                parsed.GetValue(address)!, parsed.OpenOptions(timeout) with { Logger = options.Logger }, options, parsed.GetValue(user), parsed.GetValue(libvirt),
                 parsed.InvocationConfiguration.Output);
         });
     }
@@ -95,12 +100,12 @@ internal sealed class ServeVerb() : Verb("serve", "Lend a device to other progra
     }
 
     private static async Task ServeAsync(
-        string address, VfioUserServerOptions options, string? user, bool libvirt, TextWriter output)
+        string address, VfioDeviceOptions how, VfioUserServerOptions options, string? user, bool libvirt, TextWriter output)
     {
         using CancellationTokenSource end = new();
         using PosixSignalRegistration terminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, Stop);
         using PosixSignalRegistration interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, Stop);
-        using DeviceSource source = DeviceSource.Find(address);
+        using DeviceSource source = DeviceSource.Find(address, how);
         using VfioUserServer server = new(source.Open, options);
         if (user is not null && options.Path is not null)
             UserAccount.Find(user).TakeOwnership(options.Path);

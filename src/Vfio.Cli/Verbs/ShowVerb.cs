@@ -1,4 +1,5 @@
 using System.CommandLine;
+using Vfio.Cli.Numbers;
 using Vfio.Cli.Output;
 using Vfio.Cli.Show;
 using Vfio.Kernel;
@@ -25,7 +26,9 @@ internal sealed class ShowVerb() : Verb("show", "Decode a function: config space
         Option<string?> from = new("--from") { Description = "Read an lspci -xxxx dump from this file, or from standard input (-)." };
         Option<bool> map = new("--map") { Description = "Draw which bits a user of the function may change." };
         Option<bool> json = Words.Json();
+        NumberOption<Duration> timeout = Words.Timeout();
         command.Add(address);
+        command.Add(timeout);
         command.Add(from);
         command.Add(map);
         command.Add(json);
@@ -33,7 +36,7 @@ internal sealed class ShowVerb() : Verb("show", "Decode a function: config space
         {
             if (parsed.GetValue(address) is not null && parsed.GetValue(from) is not null)
                 throw new MisuseException("Give either an address or --from FILE.");
-            FunctionView[] views = [.. Find(parsed.GetValue(address), parsed.GetValue(from))];
+            FunctionView[] views = [.. Find(parsed.GetValue(address), parsed.GetValue(from), parsed.OpenOptions(timeout))];
             TextWriter output = parsed.InvocationConfiguration.Output;
             if (parsed.GetValue(json))
                 Json.Print(output, writer => DocumentJson.Write(writer, views.Select(view => (view, ConfigDecoder.Decode(view.Space, view.Facts)))));
@@ -42,11 +45,11 @@ internal sealed class ShowVerb() : Verb("show", "Decode a function: config space
         });
     }
 
-    private static IEnumerable<FunctionView> Find(string? address, string? from)
+    private static IEnumerable<FunctionView> Find(string? address, string? from, VfioDeviceOptions options)
     {
         if (from is not null)
             return ReadDump(from);
-        return address is not null ? [FunctionView.Open(address)] : new PciTopology().Functions.Select(FunctionView.Of);
+        return address is not null ? [FunctionView.Open(address, options)] : new PciTopology().Functions.Select(FunctionView.Of);
     }
 
     private static IEnumerable<FunctionView> ReadDump(string from)

@@ -8,12 +8,15 @@ namespace Vfio.Cli.Verbs;
 /// <summary>Arguments and options that several verbs take.</summary>
 internal static class Words
 {
+    /// <summary>How long a person waits for a server that says nothing, unless told otherwise.</summary>
+    internal static readonly Duration DefaultTimeout = Duration.Seconds(10);
+
     /// <summary>Farther than any region or disk reaches, and far from where sums wrap.</summary>
     internal const ulong MaxOffset = 1UL << 60;
 
     internal static Argument<string> Address() => new("address")
     {
-        Description = "The device: 0000:01:00.0, unix:/run/x.sock[?reconnect=5s], model:edu or mdev:UUID.",
+        Description = "The device: 0000:01:00.0, unix:/run/x.sock[?timeout=5s&reconnect=5s], model:edu or mdev:UUID.",
     };
 
     internal static Argument<PciAddress> Function() => new("function")
@@ -28,6 +31,19 @@ internal static class Words
         Arity = ArgumentArity.ZeroOrOne,
         CustomParser = result => ParseFunction(result),
     };
+
+    /// <summary>How long the server of an address is waited for; see <see cref="OpenOptions"/>.</summary>
+    /// <param name="otherwise">What it is when it is not given.</param>
+    internal static NumberOption<Duration> Timeout(Duration? otherwise = null) => new(
+        "--timeout", NumberRules.Time(Duration.Milliseconds(1), Duration.Days(1), Duration.Seconds(5), infinite: true),
+        otherwise ?? DefaultTimeout, "How long a server may take to take this client, and over each request.")
+    {
+        Recursive = true,
+    };
+
+    /// <summary>How to open an address, by what a person typed.</summary>
+    internal static VfioDeviceOptions OpenOptions(this ParseResult parsed, Option<Duration> timeout) =>
+        new() { Timeout = parsed.GetValue(timeout) };
 
     internal static Option<bool> Json() => new("--json") { Description = "Print JSON for machines." };
 

@@ -127,11 +127,15 @@ internal sealed class Peer : IDisposable
     /// <summary>As the other, for another time.</summary>
     internal Arrival Await(TimeSpan timeout, out Received? reply)
     {
+        Deadline end = new(timeout);
         for (int i = 0; i < MaxInterludes; i++)
         {
-            Arrival arrival = Receive(new Deadline(timeout), out reply);
+            // Commands in between do not make the time longer.
+            Arrival arrival = Receive(end, out reply);
             if (arrival != Arrival.Message || reply!.Header.Type != MessageFlags.Command)
                 return arrival;
+            if (reply.Header.IsError || (OnCommand is null && reply.Header.Command is not (Command.DmaRead or Command.DmaWrite)))
+                throw CheckEndedException.Violation($"the server sent {MessageText.Of(Requests.Bytes(reply.Header))} as a command");
             if (OnCommand is not null)
                 OnCommand(this, reply);
             else

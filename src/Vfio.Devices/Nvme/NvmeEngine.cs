@@ -289,12 +289,14 @@ internal sealed class NvmeEngine(NvmeStorage storage)
         ulong dwords = (command.Dword10 >> 16 | (ulong)(command.Dword11 & 0xffff) << 16) + 1;
         ulong offset = command.Dword12 | (ulong)command.Dword13 << 32;
         const int Length = 4096;
-        if (dwords * 4 > Length || offset > Length - (dwords * 4))
+        if (dwords * 4 > NvmeData.LargestBytes || offset > Length)
             return NvmeOutcome.InvalidField;
         if (!NvmeIdentity.TryWriteLog(_data.Bytes[..Length], (int)(command.Dword10 & 0xff)))
             return NvmeOutcome.InvalidLogPage;
         int count = (int)dwords * 4;
-        _data.Bytes.Slice((int)offset, count).CopyTo(_data.Bytes);
+        int held = Math.Min(count, Length - (int)offset);
+        _data.Bytes.Slice((int)offset, held).CopyTo(_data.Bytes);
+        _data.Bytes[held..count].Clear(); // beyond the page's end
         return _data.Send(slot, command, count);
     }
 

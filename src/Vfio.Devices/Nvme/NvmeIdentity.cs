@@ -25,6 +25,7 @@ internal static class NvmeIdentity
         data[111] = 1;                                                   // CNTRLTYPE: an I/O controller
         data[259] = NvmeEngine.EventRequests - 1;                        // AERL
         data[260] = 0x02;                                                // FRMW: one firmware slot
+        data[261] = 0x04;                                                // LPA: log pages by offset, and more than 16 KiB
         BinaryPrimitives.WriteUInt16LittleEndian(data[266..], 343);      // WCTEMP, kelvins
         BinaryPrimitives.WriteUInt16LittleEndian(data[268..], 373);      // CCTEMP, kelvins
         data[512] = 0x66;                                                // SQES: 64 bytes

@@ -122,7 +122,7 @@ internal sealed class Reconnector : IDisposable
             foreach (DmaMapping mapping in _mappings.All)
                 made.Map(mapping);
             State.Replay(made);
-            made.SetTimeout(_options.Timeout);
+            made.EndHandshake();
         }
         catch
         {

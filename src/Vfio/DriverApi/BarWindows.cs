@@ -7,18 +7,20 @@ internal sealed class BarWindows : IDisposable
 {
     private Window[] _windows;
 
-    /// <summary>Maps all that the device offers and that is safe to touch.</summary>
-    /// <exception cref="VfioException">The kernel refused.</exception>
+    /// <summary>Maps all that the device offers and that is safe to touch; nothing where the kernel maps only part of it, for what cannot
+    /// be mapped can still be read and written.</summary>
     internal BarWindows(RegionInfo region)
     {
         _windows = [];
 
         // A store to a read-only mapping would end the process; as a message it is an error.
-        if (!region.IsMappable || !region.Flags.HasFlag(RegionFlags.Write) || !IsSafe(region))
+        if (!region.IsMappable || !region.Flags.HasFlag(RegionFlags.Write))
             return;
         IReadOnlyList<MappableArea> areas = region.MappableAreas.Count > 0 ? region.MappableAreas : [new(0, region.Length)];
         try
         {
+            if (!IsSafe(region))
+                return;
             foreach (MappableArea area in areas)
             {
                 SharedMemory memory = SharedMemory.MapWatched(region.File!, region.FileOffset + area.Offset, area.Length, writable: true);
@@ -28,7 +30,6 @@ internal sealed class BarWindows : IDisposable
         catch (VfioException)
         {
             Dispose();
-            throw;
         }
     }
 

@@ -54,6 +54,55 @@ public sealed class BrokenServerTests
         Assert.Contains("says DEVICE_RESET with id", Run(server, "reset.twice").Outcome.Reason, StringComparison.Ordinal);
     }
 
+    [Theory]
+    [InlineData(0x20u)]
+    [InlineData(0x30u)]
+    [InlineData(0x00u)]
+    [InlineData(0x10u)]
+    public void A_reply_that_says_it_is_a_command_violates(uint flags)
+    {
+        using ScriptedServer server = new((command, body) => command == 13 ? Answer.Body() with { Flags = flags } : Right(command, body));
+        CheckResult result = Run(server, "reset.twice");
+        Assert.Equal(Verdict.Violation, result.Outcome.Verdict);
+        Assert.Matches("the server sent DEVICE_RESET, id [0-9]+.* as a command", result.Outcome.Reason);
+    }
+
+    [Theory]
+    [InlineData("")]
+    [InlineData("[]\0")]
+    [InlineData("7\0")]
+    [InlineData("{\"capabilities\":[]}\0")]
+    [InlineData("{\"capabilities\":{}")]
+    public void Version_data_of_any_shape_ends_no_check_with_more_than_a_finding(string data)
+    {
+        using ScriptedServer server = new((command, body) =>
+            command == 1 ? Answer.Body((ushort)0, (ushort)1, data) : Right(command, body));
+        Assert.InRange(RunAll(server, "version-data.").Count, 10, 100);
+    }
+
+    [Theory]
+    [InlineData(0)]
+    [InlineData(3)]
+    public void A_VERSION_without_its_numbers_is_a_finding(int bytes)
+    {
+        using ScriptedServer server = new((command, body) => command == 1 ? Answer.Body(new byte[bytes]) : Right(command, body));
+        Assert.Contains(RunAll(server, "version"), result => result.Outcome.Verdict == Verdict.Violation);
+    }
+
+    [Fact]
+    public void Limits_as_large_as_numbers_get_make_no_check_larger_than_it_is()
+    {
+        const string Limits = "{\"capabilities\":{\"max_msg_fds\":4294967295,\"max_data_xfer_size\":18446744073709551615,\"max_dma_maps\":18446744073709551615}}\0";
+        using ScriptedServer server = new((command, body) => command switch
+        {
+            1 => Answer.Body((ushort)0, (ushort)1, Limits),
+            7 when body.Length >= 16 && BitConverter.ToUInt32(body, 8) < 5 => Answer.Body(16, 1, BitConverter.ToUInt32(body, 8), uint.MaxValue),
+            _ => Right(command, body),
+        });
+        Assert.Contains(RunAll(server, "set-irqs.bind-all"), result => result.Outcome.Verdict == Verdict.Violation);
+        Assert.Contains(RunAll(server, "count-above-max"), result => result.Check.Name == "region-write.count-above-max");
+    }
+
     [Fact]
     public void A_refusal_with_a_body_violates()
     {
@@ -130,6 +179,13 @@ public sealed class BrokenServerTests
         Assert.Equal("sent", first.GetProperty("exchange")[0].GetProperty("direction").GetString());
         Assert.StartsWith("65000100", first.GetProperty("exchange")[0].GetProperty("bytes").GetString(), StringComparison.Ordinal);
     }
+
+    private static IReadOnlyList<CheckResult> RunAll(ScriptedServer server, string word) => ConformanceKit.Run(new ConformanceOptions
+    {
+        Path = server.Path,
+        Timeout = HangGuard.Timeout,
+        Chosen = one => one.Name.Contains(word, StringComparison.Ordinal),
+    }).Results;
 
     private static CheckResult Run(ScriptedServer server, string check, TimeSpan? timeout = null)
     {

@@ -138,16 +138,20 @@ public sealed class HostileServerTests
         { "a capability past the end", [80, 15, 0, 4096, 65536ul, 0ul, new byte[48]] },
         { "a capability at the very end", [80, 15, 0, 76, 65536ul, 0ul, new byte[48]] },
         { "a loop", [80, 15, 0, 32, 65536ul, 0ul, (ushort)9, (ushort)1, 32] },
-        { "a backward link", [80, 15, 0, 40, 65536ul, 0ul, 0ul, (ushort)9, (ushort)1, 32] },
+        { "a loop of two", [80, 15, 0, 40, 65536ul, 0ul, (ushort)8, (ushort)1, 40, (ushort)9, (ushort)1, 32] },
+        { "a link into the head", [80, 15, 0, 32, 65536ul, 0ul, (ushort)9, (ushort)1, 16] },
+        { "a link past the end", [80, 15, 0, 32, 65536ul, 0ul, (ushort)9, (ushort)1, uint.MaxValue] },
         { "more areas than there are", [80, 15, 0, 32, 65536ul, 0ul, (ushort)1, (ushort)1, 0, 3, 0, 0ul, 4096ul, 8192ul, 4096ul] },
         { "4 Gi areas", [80, 15, 0, 32, 65536ul, 0ul, (ushort)1, (ushort)1, 0, uint.MaxValue, 0, 0ul, 4096ul] },
         { "an area past the region", [80, 15, 0, 32, 65536ul, 0ul, (ushort)1, (ushort)1, 0, 1, 0, 61440ul, 8192ul] },
         { "an area that wraps", [80, 15, 0, 32, 65536ul, 0ul, (ushort)1, (ushort)1, 0, 1, 0, 4096ul, 0xfffffffffffff000ul] },
-        { "areas that overlap", [80, 15, 0, 32, 65536ul, 0ul, (ushort)1, (ushort)1, 0, 2, 0, 0ul, 8192ul, 4096ul, 4096ul] },
-        { "an empty area", [80, 15, 0, 32, 65536ul, 0ul, (ushort)1, (ushort)1, 0, 1, 0, 0ul, 0ul] },
+        { "no room for the number of areas", [44, 15, 0, 32, 65536ul, 0ul, (ushort)1, (ushort)1, 0, 1] },
+        { "an area past the region after one that is in it",
+            [80, 15, 0, 32, 65536ul, 0ul, (ushort)1, (ushort)1, 0, 2, 0, 0ul, 4096ul, 65536ul, 4096ul] },
         { "a file offset that wraps", [32, 7, 0, 0, 65536ul, 0xfffffffffffff000ul] },
         { "a file offset that no file has", [32, 7, 0, 0, 65536ul, 1ul << 63] },
         { "a mappable size that no file has", [32, 7, 0, 0, ulong.MaxValue, 0ul] },
+        { "a size that no offset reaches", [32, 3, 0, 0, 1ul << 63, 0ul] },
         { "half a page", [80, 15, 0, 32, 65536ul, 0ul, (ushort)1, (ushort)1, 0, 1, 0, 0ul, 2048ul] },
     };
 
@@ -221,6 +225,34 @@ public sealed class HostileServerTests
             while (size <= 65536);
         });
         Assert.Equal(4096ul, opened.Client.GetRegion(RegionIndex.Bar0).Length);
+        Assert.InRange(asked, 2, 17);
+    }
+
+    [Theory]
+    [InlineData(1u)]
+    [InlineData(8u)]
+    [InlineData(255u)]
+    public void A_server_that_needs_a_little_more_room_each_time_is_asked_a_bounded_number_of_times(uint step)
+    {
+        using OpenedClient opened = new();
+        int asked = 0;
+        opened.Serve(server =>
+        {
+            // A reset, which is asked after it, ends this.
+            for (RawPeer.Reply request = server.Receive(); ; request = server.Receive())
+            {
+                if (request.Command == 13)
+                {
+                    server.Send(RawPeer.Message(request.Id, 13, 1));
+                    return;
+                }
+
+                asked++;
+                server.Send(RawPeer.Message(request.Id, 5, 1, request.U32(0) + step, 3, 0, 0, 4096ul, 0ul));
+            }
+        });
+        Assert.Equal(4096ul, opened.Client.GetRegion(RegionIndex.Bar0).Length);
+        opened.Client.Reset();
         Assert.InRange(asked, 2, 17);
     }
 
