@@ -49,7 +49,8 @@ public static class ModelCatalog
         throw new VfioException("open", $"model:{name}", Errno.InvalidArgument, $"it has no option '{unknown}'");
     }
 
-    private static Func<ModelOptions, IPciFunction> Find(string name) => Models.TryGetValue(name, out Func<ModelOptions, IPciFunction>? make)
+    private static Func<ModelOptions, IPciFunction> Find(string name) =>
+        Models.TryGetValue(name, out Func<ModelOptions, IPciFunction>? make)
         ? make
         : throw new VfioException("open", $"model:{name}", Errno.NoEntry, $"there are the models {string.Join(", ", Names)}");
 }

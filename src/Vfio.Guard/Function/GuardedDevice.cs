@@ -157,9 +157,12 @@ internal sealed partial class GuardedDevice : IHandoverDevice, IDirtyTracker, IR
     public void Reset()
     {
         using Turn.Scope turn = _turn.Take();
-        CheckInTurn();
+        CheckOpen();
         if (!_function.CanReset)
             throw new VfioException("reset", Name, Errno.NoSuchOperation, "the function has no way to be reset");
+
+        // What a reset of its own left to do is done with this one.
+        Interlocked.And(ref _attention, ~WasReset);
         ResetAll();
         _migration.AfterReset();
     }
@@ -231,46 +234,6 @@ internal sealed partial class GuardedDevice : IHandoverDevice, IDirtyTracker, IR
         return error == Errno.None ? unmapped : throw new VfioException($"unmapping of 0x{length:x} bytes at {start}", Name, error);
     }
 
-    /// <summary>Closes: the user's hold on the system ends first, then the device is made quiet.</summary>
-    public void Dispose()
-    {
-        CloseSteps steps = new();
-        using (Turn.Scope turn = _turn.Take())
-        {
-            if (!TryClose(steps))
-                return;
-            steps.Do(_messages.Program);
-            _function.TakeBack(steps);
-            steps.Do(_migration.AfterReset);
-            _function.CloseFailure = steps.Failure;
-        }
-
-        CloseDoorbells(steps);
-        steps.ThrowFault();
-    }
-
-    void IResetTarget.ResetByUser(ResetMethod method)
-    {
-        // A state that is taken over has no reset in it: one in the midst of it is the doing of whoever made it up.
-        if (_migration.IsRestoring)
-            return;
-        ResetBy(() => _function.ResetHardware(method, isLent: true), byUser: true);
-        _migration.AfterReset();
-    }
-
-    void IResetTarget.RestoreLost()
-    {
-        _owner.RestoreLost();
-        _messages.Program();
-    }
-
-    /// <summary>Any thread may call it.</summary>
-    public void FoundReset()
-    {
-        _command.StopBusMaster();
-        Interlocked.Or(ref _attention, WasReset);
-    }
-
     internal Errno ReadMemory(Iova address, Span<byte> destination)
     {
         Errno error = MayUseMemory ? _dma.Read(address, destination) : Errno.OperationNotPermitted;
@@ -320,29 +283,6 @@ internal sealed partial class GuardedDevice : IHandoverDevice, IDirtyTracker, IR
 
     private bool MayUseMemory => MayMaster && !_migration.IsStopped;
 
-    /// <summary>Makes everything as at open, but for what is bound and mapped.</summary>
-    private void ResetAll()
-    {
-        ResetBy(() => _function.ResetHardware(isLent: true), byUser: false);
-    }
-
-    /// <summary>Makes a reset, or what is left to do after one, with the guard's own state before and after it.</summary>
-    private void ResetBy(Func<Errno> reset, bool byUser, bool isDone = false)
-    {
-        _command.StopBusMaster();
-        _interrupts.BeginReset(isDone);
-        if (_doorbells.IsValueCreated)
-            _doorbells.Value.Forget();
-        try
-        {
-            Settle(reset(), byUser);
-        }
-        finally
-        {
-            _interrupts.EndReset();
-        }
-    }
-
     /// <summary>A ring is the write that it stands for; nobody can be told that it failed, but of a fault of the function.</summary>
     private void Ring(RegionIndex region, Doorbell bell)
     {
@@ -360,16 +300,6 @@ internal sealed partial class GuardedDevice : IHandoverDevice, IDirtyTracker, IR
             // A fault of the function's code. It has no caller to hear of it, and must not end this process.
             _interrupts.Fire(InterruptIndex.Error, 0);
         }
-    }
-
-    /// <summary>After a reset: the owner's and the guard's programming is back, or the failure is told.</summary>
-    private void Settle(Errno error, bool byUser)
-    {
-        _bars.Reset();
-        _config.Reset(byUser);
-        if (error != Errno.None)
-            throw new VfioException("reset", Name, error);
-        _messages.Program();
     }
 
     private void Write(RegionIndex region, ulong offset, ReadOnlySpan<byte> source)
@@ -393,46 +323,6 @@ internal sealed partial class GuardedDevice : IHandoverDevice, IDirtyTracker, IR
     {
         if (_attention != 0)
             Attend();
-    }
-
-    private void Attend()
-    {
-        CheckOpen();
-        Interlocked.And(ref _attention, ~WasReset);
-        bool isDone = false;
-        try
-        {
-            ResetBy(() => _owner.Restore(isLent: true), byUser: false, isDone: true);
-            _migration.AfterReset();
-            isDone = true;
-        }
-        finally
-        {
-            if (!isDone)
-                Interlocked.Or(ref _attention, WasReset);
-        }
-    }
-
-    /// <summary>Ends what the user holds; in the turn.</summary>
-    /// <returns>False when that was done before.</returns>
-    private bool TryClose(CloseSteps steps)
-    {
-        if (IsClosed)
-            return false;
-        Interlocked.Or(ref _attention, Closed);
-        steps.Do(_command.StopBusMaster);
-        steps.Do(_interrupts.Dispose);
-        steps.Do(_dma.Clear);
-        if (_doorbells.IsValueCreated)
-            steps.Do(_doorbells.Value.Stop);
-        return true;
-    }
-
-    /// <summary>Outside the turn.</summary>
-    private void CloseDoorbells(CloseSteps steps)
-    {
-        if (_doorbells.IsValueCreated)
-            steps.Do(_doorbells.Value.Close);
     }
 
     private void Show(InterruptIndex index)

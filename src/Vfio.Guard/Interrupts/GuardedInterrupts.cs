@@ -4,7 +4,8 @@ namespace Vfio.Guard;
 
 /// <summary>The interrupts of one lease: which eventfd each vector signals, which vectors are held back, and what is pending.</summary>
 /// <remarks>
-/// <para>Any thread may use it. Eventfds are signalled when no lock is held: those that fire while the function's turn is taken, after it.</para>
+/// <para>Any thread may use it. Eventfds are signalled when no lock is held: those that fire while the function's turn is taken, after
+/// it.</para>
 /// <para>INTx is a level: when it fires it is masked until somebody unmasks it, and fires again if the pin is still asserted.
 /// A message that comes while its vector is held back, or has no eventfd, is pending, and is signalled when the vector is let go. What the
 /// lender has to say (ERR, REQ) waits for an eventfd.</para>

@@ -3,8 +3,8 @@ using System.Runtime.InteropServices;
 namespace Vfio.Guard;
 
 /// <summary>What every section of a saved state starts with: 16 bytes, then <see cref="Length"/> bytes.</summary>
-/// <remarks>All numbers are little-endian. A state is an identity, then the others in the order of their numbers, each once but for memory, which comes in
-/// pieces; the end closes it.</remarks>
+/// <remarks>All numbers are little-endian. A state is an identity, then the others in the order of their numbers, each once but for memory,
+/// which comes in pieces; the end closes it.</remarks>
 [StructLayout(LayoutKind.Sequential, Pack = 1)]
 internal struct StateSection
 {

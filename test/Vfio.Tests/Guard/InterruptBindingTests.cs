@@ -84,7 +84,8 @@ public sealed class InterruptBindingTests : IDisposable
         watched.ConfigWrites.Clear();
         device.SetInterrupts(InterruptRequest.Bind(index, InterruptAction.Trigger, 0, [_other.Descriptor]));
         device.SetInterrupts(InterruptRequest.Bind(index, InterruptAction.Trigger, 0, [null]));
-        device.SetInterrupts(InterruptRequest.Bind(index, InterruptAction.Trigger, 0, [_other.Descriptor, _event.Descriptor, null, _event.Descriptor]));
+        device.SetInterrupts(InterruptRequest.Bind(
+            index, InterruptAction.Trigger, 0, [_other.Descriptor, _event.Descriptor, null, _event.Descriptor]));
         int control = kind == 1 ? Msi + 2 : Msix + 2;
         uint enable = kind == 1 ? 1u : 0x8000;
         Assert.All(watched.ConfigWrites.Where(write => write.Offset == control), write => Assert.NotEqual(0u, write.Value & enable));

@@ -114,9 +114,11 @@ public sealed class LeaseEndTests
     [Theory]
     [InlineData(1)]
     [InlineData(2)]
-    public void A_bind_in_which_any_call_fails_leaves_what_was_bound_before(uint kind) => AtEveryCall(once: true, (faulty, plain, guarded, call) =>
+    public void A_bind_in_which_any_call_fails_leaves_what_was_bound_before(uint kind) =>
+        AtEveryCall(once: true, (faulty, plain, guarded, call) => BindWithFailure(new InterruptIndex(kind), faulty, plain, guarded, call));
+
+    private static int BindWithFailure(InterruptIndex index, FaultyFunction faulty, PlainFunction plain, GuardedFunction guarded, int call)
     {
-        InterruptIndex index = new(kind);
         using EventFd old = EventFd.Create();
         EventFd refused = EventFd.Create();
         FileDescriptor descriptor = refused.Descriptor;
@@ -148,7 +150,7 @@ public sealed class LeaseEndTests
             Assert.Equal(0ul, refused.Drain());
             Assert.Equal(round == 0 ? 0ul : 1ul, old.Drain());
             plain.EndInterrupt();
-            InterruptIndex other = new((kind + 1) % 3);
+            InterruptIndex other = new((index.Value + 1) % 3);
             if (round == 0)
             {
                 // Nothing of the kind is in use: another is free to be.
@@ -161,7 +163,7 @@ public sealed class LeaseEndTests
         refused.Dispose();
         Assert.True(descriptor.IsClosed);
         return MostCalls;
-    });
+    }
 
     [Fact]
     public void A_function_that_is_unplugged_while_it_is_opened_ends_with_no_lease()

@@ -15,10 +15,16 @@ public sealed class OwnerStateTests
         (0x18, [0, 0, 0, 0], [0xff, 0x1f, 0xff, 0x1f], [0x0f, 0x10, 0x0f, 0x10]),
         (0x15, [0xf0, 0xff, 0, 0, 0x20, 0, 0, 0], [0, 0, 0, 0, 0, 0x3f, 0, 0], [0, 0, 0, 0, 0, 0x05, 0, 0]),
         (0x1b, [0x06, 0x14, 0, 0], [0, 0, 0x07, 0], [0, 0, 0x03, 0]),
-        (0x13, [0, 0, 0, 0, 0x40, 0, 0, 0, 0, 0, 0, 0], [0x01, 0, 0, 0, 0, 0, 0, 0, 0xff, 0, 0, 0], [0x01, 0, 0, 0, 0, 0, 0, 0, 0x20, 0, 0, 0]),
+        (0x13,
+            [0, 0, 0, 0, 0x40, 0, 0, 0, 0, 0, 0, 0],
+            [0x01, 0, 0, 0, 0, 0, 0, 0, 0xff, 0, 0, 0],
+            [0x01, 0, 0, 0, 0, 0, 0, 0, 0x20, 0, 0, 0]),
         (0x0f, [0x20, 0, 0, 0], [0, 0, 0x1f, 0x80], [0, 0, 0x01, 0x80]),
         (0x17, [0x07, 0, 0, 0, 0, 0, 0, 0], [0, 0, 0, 0, 0x07, 0x03, 0, 0], [0, 0, 0, 0, 0x01, 0x01, 0, 0]),
     ];
+
+    // Revision 1 of somebody's, 16 bytes long.
+    private static readonly byte[] Vendor = [1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0];
 
     private static readonly FunctionDescription Description = new("x", 1, 2)
     {
@@ -85,7 +91,8 @@ public sealed class OwnerStateTests
                 break;
         }
 
-        Assert.All(owned, register => Assert.Equal((register.Key, register.Value), (register.Key, (byte)function.ReadConfig(register.Key, 1))));
+        Assert.All(owned, register => Assert.Equal(
+            (register.Key, register.Value), (register.Key, (byte)function.ReadConfig(register.Key, 1))));
     }
 
     [Fact]
@@ -118,14 +125,17 @@ public sealed class OwnerStateTests
         {
             Capabilities =
             [
-                new CapabilityDescription(0x09, new byte[] { 8, 0, 0, 0, 0, 0 }) { Writable = new byte[] { 0, 0xff, 0xff, 0xff, 0xff, 0xff } },
-                new CapabilityDescription(0x0b, new byte[] { 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0 }) { IsExtended = true, Writable = Ones(12) },
-                new CapabilityDescription(0x23, new byte[] { 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0 }) { IsExtended = true, Writable = Ones(12) },
+                new CapabilityDescription(0x09, new byte[] { 8, 0, 0, 0, 0, 0 }) { Writable = Ones(1, 5) },
+                new CapabilityDescription(0x0b, Vendor) { IsExtended = true, Writable = Ones(4, 8) },
+                new CapabilityDescription(0x23, Vendor) { IsExtended = true, Writable = Ones(4, 8) },
             ],
         };
         PlainFunction function = new(description);
         FaultyFunction watched = new(function);
-        int[] starts = [.. CapabilityList.Read(Space(function)).Items.Where(item => item.Id is 0x09 or 0x0b or 0x23).Select(item => item.Offset)];
+        int[] starts =
+        [
+            .. CapabilityList.Read(Space(function)).Items.Where(item => item.Id is 0x09 or 0x0b or 0x23).Select(item => item.Offset),
+        ];
         Assert.Equal(3, starts.Length);
         foreach (int start in starts)
             function.WriteConfig(start + 4, 4, 0x1234_5678);
@@ -135,7 +145,7 @@ public sealed class OwnerStateTests
         device.Dispose();
         Assert.DoesNotContain(watched.ConfigWrites, write => starts.Any(start => write.Offset >= start && write.Offset < start + 16));
 
-        static byte[] Ones(int count) => [0, 0, 0, 0, .. Enumerable.Repeat((byte)0xff, count - 4)];
+        static byte[] Ones(int from, int count) => [.. new byte[from], .. Enumerable.Repeat((byte)0xff, count)];
     }
 
     [Theory]

@@ -32,7 +32,8 @@ public sealed class ResetTests : IDisposable
         _event.Dispose();
     }
 
-    public static TheoryData<string, uint> Resets => new MatrixTheoryData<string, uint>(["FLR", "D3hot", "RESET", "its own", "its own, seen late"], [0, 1, 2]);
+    public static TheoryData<string, uint> Resets => new MatrixTheoryData<string, uint>(
+        ["FLR", "D3hot", "RESET", "its own", "its own, seen late"], [0, 1, 2]);
 
     [Theory]
     [MemberData(nameof(Resets))]
