@@ -1,22 +1,25 @@
-using System.Diagnostics;
 using Vfio.Guard;
 using Vfio.Native;
 
 namespace Vfio.Devices.Bench;
 
 /// <summary>A device to measure a server with (5646:5542): registers, memory that can be mapped, interrupts and DMA on demand.</summary>
-/// <remarks>Everything happens on the thread of the access, before it returns. Its clients speak to it at once, without a system
-/// that would enumerate it, so it is lent with bus mastering on.</remarks>
+/// <remarks>
+/// <para>Everything short happens on the thread of the access, before it returns: a signal, and transfers of some megabytes of memory
+/// that is there. The rest of a longer transfer, and one that needs an answer of the memory's owner for longer than a moment, is done by
+/// a thread of its own: until it is over DMA_STATUS is EINPROGRESS (115), and another DMA_GO is ignored.</para>
+/// <para>Its clients speak to it at once, without a system that would enumerate it, so it is lent with bus mastering on.</para>
+/// </remarks>
 public sealed class BenchFunction : SoftwareFunction
 {
-    /// <summary>Bytes that go through the buffer at a time: it then stays in the cache of the core.</summary>
-    private const int PieceBytes = 64 << 10;
+    /// <summary>How long a write of DMA_GO, and a read of its result, wait for a memory's owner: one that answers does so
+    /// sooner.</summary>
+    private static readonly TimeSpan Moment = TimeSpan.FromMilliseconds(30);
 
     private readonly BenchCore _core = new();
     private readonly MemoryBar _memory = new("vfio-bench", Registers.MemoryLength);
-    private byte[] _buffer = [];
+    private BenchMove? _move;
     private bool _isStopped;
-    private bool _isMoveDue;
 
     /// <summary>Makes the device.</summary>
     /// <exception cref="VfioException">No descriptors or no memory left.</exception>
@@ -47,16 +50,18 @@ public sealed class BenchFunction : SoftwareFunction
     protected override void OnStart()
     {
         _isStopped = false;
-        if (_isMoveDue)
-            Run();
+        if (_move is { } move)
+            Begin(move);
     }
 
     /// <inheritdoc/>
     protected override void OnSave(StateWriter state)
     {
         ArgumentNullException.ThrowIfNull(state);
+        Collect();
         _core.Save(state);
-        state.Write(_isMoveDue ? (byte)1 : (byte)0);
+        state.Write(_move is null ? (byte)0 : (byte)1);
+        _move?.Save(state);
     }
 
     /// <inheritdoc/>
@@ -64,14 +69,16 @@ public sealed class BenchFunction : SoftwareFunction
     {
         if (!_core.TryRestore(ref state) || !state.TryRead(out byte due) || due > 1)
             return false;
-        _isMoveDue = due != 0;
-        return true;
+        if (due == 0)
+            return true;
+        _move = BenchMove.TryRestore(this, _memory, ref state);
+        return _move is not null;
     }
 
     /// <inheritdoc/>
     protected override void OnReset()
     {
-        _isMoveDue = false;
+        _move = null;
         _core.Reset();
         EndInterrupt();
     }
@@ -91,85 +98,40 @@ public sealed class BenchFunction : SoftwareFunction
         return Errno.None;
     }
 
-    /// <summary>Runs what the registers ask for, once the device may work.</summary>
-    private void Run()
+    /// <summary>Begins what the registers ask for, unless a transfer is under way.</summary>
+    private void Go()
     {
-        _isMoveDue = _isStopped;
-        if (!_isStopped)
-            _core.Finish(Run(_core.Transfer));
-    }
-
-    private BenchResult Run(in BenchTransfer transfer)
-    {
-        long start = Stopwatch.GetTimestamp();
-        ulong bytes = 0;
-        ulong distance = 0;
-        int segments = 0;
-        Errno error = transfer.Verdict;
-        IPciSlot slot = Slot;
-        DmaAccess access = AccessOf(transfer.Operation);
-        for (uint i = 0; i < transfer.Repeats && error == Errno.None; i++)
+        if (_move is not null)
+            return;
+        BenchMove move = new(this, _memory, _core.Transfer);
+        _move = move;
+        _core[BenchRegister.DmaStatus] = (ulong)Errno.InProgress;
+        if (_isStopped)
+            return;
+        Begin(move);
+        if (!move.IsOver && move.IsAtOwner)
         {
-            Iova address = new(unchecked(transfer.Address + distance));
-            error = slot.TranslateMemory(address, transfer.Length, access, out segments);
-            if (error == Errno.None && transfer.Operation != BenchOperation.Translate)
-                error = Move(transfer.Operation, address, (int)transfer.Length);
-            if (error == Errno.None)
-                bytes += transfer.Length;
-            distance = transfer.After(distance);
+            move.WaitFor(Moment);
+            Collect();
         }
-
-        return new BenchResult(error, segments, bytes, (ulong)Stopwatch.GetElapsedTime(start).TotalNanoseconds);
     }
 
-    private static DmaAccess AccessOf(BenchOperation operation) =>
-        operation is BenchOperation.Write or BenchOperation.MessageWrite ? DmaAccess.Write
-        : operation == BenchOperation.Translate ? DmaAccess.None
-        : DmaAccess.Read;
-
-    private Errno Move(BenchOperation operation, Iova address, int length) => operation switch
+    /// <summary>Begins a transfer, or goes on with one whose thread stands still.</summary>
+    private void Begin(BenchMove move)
     {
-        BenchOperation.Write => FromMemoryBar(address, length, PieceBytes),
-        BenchOperation.MessageWrite => FromMemoryBar(address, length, length),
-        BenchOperation.MessageRead => ToMemoryBar(address, length, length),
-        _ => ToMemoryBar(address, length, PieceBytes),
-    };
-
-    private Errno ToMemoryBar(Iova address, int length, int pieceBytes)
-    {
-        for (int done = 0; done < length;)
-        {
-            Span<byte> piece = Buffer(Math.Min(pieceBytes, length - done));
-            Errno error = Slot.ReadMemory(new Iova(unchecked(address.Value + (ulong)done)), piece);
-            if (error != Errno.None)
-                return error;
-            _memory.Write((ulong)done, piece);
-            done += piece.Length;
-        }
-
-        return Errno.None;
+        move.RunAtOnce(Slot);
+        if (move.IsOver)
+            Collect();
+        else
+            move.Wake();
     }
 
-    private Errno FromMemoryBar(Iova address, int length, int pieceBytes)
+    private void Collect()
     {
-        for (int done = 0; done < length;)
-        {
-            Span<byte> piece = Buffer(Math.Min(pieceBytes, length - done));
-            _memory.Read((ulong)done, piece);
-            Errno error = Slot.WriteMemory(new Iova(unchecked(address.Value + (ulong)done)), piece);
-            if (error != Errno.None)
-                return error;
-            done += piece.Length;
-        }
-
-        return Errno.None;
-    }
-
-    private Span<byte> Buffer(int bytes)
-    {
-        if (_buffer.Length < bytes)
-            _buffer = GC.AllocateUninitializedArray<byte>(Math.Max(bytes, PieceBytes));
-        return _buffer.AsSpan(0, bytes);
+        if (_move is not { IsOver: true } move)
+            return;
+        _core.Finish(move.Result);
+        _move = null;
     }
 
     /// <summary>BAR0: the core, and what it asks for.</summary>
@@ -179,6 +141,13 @@ public sealed class BenchFunction : SoftwareFunction
 
         public override void Read(ulong offset, Span<byte> destination)
         {
+            if (function._move is { } move)
+            {
+                if (move.IsAtOwner && !function._isStopped && BenchCore.Touches(BenchRegister.DmaStatus, offset, destination.Length))
+                    move.WaitFor(Moment);
+                function.Collect();
+            }
+
             if (BenchCore.Touches(BenchRegister.DmaMappings, offset, destination.Length))
                 function._core[BenchRegister.DmaMappings] = (ulong)function.Slot.MappingCount;
             function._core.Read(offset, destination);
@@ -186,12 +155,13 @@ public sealed class BenchFunction : SoftwareFunction
 
         public override void Write(ulong offset, ReadOnlySpan<byte> source)
         {
+            function.Collect();
             BenchCore core = function._core;
             BenchEffects effects = core.Write(offset, source);
             if (effects == BenchEffects.Signal)
                 core[BenchRegister.InterruptStatus] = (ulong)function.Signal((uint)core[BenchRegister.Interrupt]);
             else if (effects == BenchEffects.Move)
-                function.Run();
+                function.Go();
         }
     }
 }

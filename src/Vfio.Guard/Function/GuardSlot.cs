@@ -5,8 +5,14 @@ namespace Vfio.Guard;
 internal sealed class GuardSlot(RefusalCounter refusals) : IPciSlot
 {
     private volatile GuardedDevice? _device;
+    private volatile GuardedDevice? _last;
 
-    internal void Lend(GuardedDevice? device) => _device = device;
+    internal void Lend(GuardedDevice? device)
+    {
+        _device = device;
+        if (device is not null)
+            _last = device;
+    }
 
     public Errno ReadMemory(Iova address, Span<byte> destination) =>
         _device is { } device ? device.ReadMemory(address, destination) : Refuse();
@@ -21,6 +27,11 @@ internal sealed class GuardSlot(RefusalCounter refusals) : IPciSlot
     }
 
     public int MappingCount => _device?.MappingCount ?? 0;
+
+    // Also of the user who has just given it back: an access may have begun before.
+    public int AccessesAtOwner => _last?.AccessesAtOwner ?? 0;
+
+    public bool IsReachedDirectly(Iova address, ulong length) => _device is not { } device || device.IsReachedDirectly(address, length);
 
     public void SetIntx(bool asserted) => _device?.SetPin(asserted);
 
