@@ -20,8 +20,12 @@ public sealed class DeviceSource : IDisposable
     public GuardedFunction? Guard { get; private init; }
 
     /// <summary>Finds what an address names.</summary>
-    /// <exception cref="VfioException">EINVAL: the text is no address; ENOENT: there is no such model.</exception>
-    public static DeviceSource Find(string address)
+    /// <param name="address">The address.</param>
+    /// <param name="isSuccessor">Whether a model is to go on in place of one that another process still has: what only one process can
+    /// have is taken when it is first opened.</param>
+    /// <exception cref="VfioException">EINVAL: the text is no address; ENOENT: there is no such model; else why it cannot be
+    /// made.</exception>
+    public static DeviceSource Find(string address, bool isSuccessor = false)
     {
         DeviceAddress parsed = DeviceAddress.Parse(address);
         switch (parsed.Scheme)
@@ -30,7 +34,7 @@ public sealed class DeviceSource : IDisposable
                 VfioUserClientOptions options = new() { ReconnectTimeout = parsed.Reconnect };
                 return new DeviceSource(parsed, () => VfioUserClient.Connect(parsed.Place, options));
             case AddressScheme.Model:
-                GuardedFunction guard = ModelCatalog.Lend(parsed.Place, parsed.Options);
+                GuardedFunction guard = ModelCatalog.Lend(parsed.Place, parsed.Options, isSuccessor);
                 return new DeviceSource(parsed, guard.Open) { Guard = guard };
             case AddressScheme.Mediated:
                 return new DeviceSource(parsed, () => KernelDevice.OpenMediated(parsed.Uuid));

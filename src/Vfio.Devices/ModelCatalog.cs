@@ -21,17 +21,20 @@ public static class ModelCatalog
     /// <summary>Makes a model and a guard that lends it, by the policy that suits the model.</summary>
     /// <param name="name">One of <see cref="Names"/>.</param>
     /// <param name="options">What its address says after the question mark.</param>
-    /// <exception cref="VfioException">ENOENT: there is no such model; EINVAL: it has no such option.</exception>
-    public static GuardedFunction Lend(string name, IReadOnlyDictionary<string, string> options) =>
-        new(Create(name, options), policy: Find(name).Policy);
+    /// <param name="isSuccessor">Whether it is to go on in place of one that another process still has: what only one process can have,
+    /// an image for example, is taken when it is first lent.</param>
+    /// <exception cref="VfioException">ENOENT: there is no such model; EINVAL: it has no such option; else why it cannot be made.</exception>
+    public static GuardedFunction Lend(string name, IReadOnlyDictionary<string, string> options, bool isSuccessor = false) =>
+        new(Create(name, options, isSuccessor), policy: Find(name).Policy);
 
     /// <summary>Makes a model by itself.</summary>
     /// <param name="name">One of <see cref="Names"/>.</param>
     /// <param name="options">What its address says after the question mark.</param>
-    /// <exception cref="VfioException">ENOENT: there is no such model; EINVAL: it has no such option.</exception>
-    public static IPciFunction Create(string name, IReadOnlyDictionary<string, string> options)
+    /// <param name="isSuccessor">As for <see cref="Lend"/>.</param>
+    /// <exception cref="VfioException">ENOENT: there is no such model; EINVAL: it has no such option; else why it cannot be made.</exception>
+    public static IPciFunction Create(string name, IReadOnlyDictionary<string, string> options, bool isSuccessor = false)
     {
-        ModelOptions given = new(name, options);
+        ModelOptions given = new(name, options, isSuccessor);
         IPciFunction function = Find(name).Make(given);
         if (given.Unused is not { } unknown)
             return function;
