@@ -62,11 +62,13 @@ public sealed class Lender(KernelPaths? paths = null)
     /// <summary>Gives a function back, with all of its group: to the drivers that had them, or that fit.</summary>
     /// <param name="address">Where it is.</param>
     /// <param name="grace">How long a program that has it open may keep it. It is asked to let go, and told how long it has
-    /// (<see cref="DeviceEventKind.ReturnRequested"/>). Null to ask nobody.</param>
+    /// (<see cref="DeviceEventKind.ReturnRequested"/>). Null to ask nobody, <see cref="Timeout.InfiniteTimeSpan"/> to wait without
+    /// an end.</param>
     /// <returns>The functions that were given back, with the drivers that have them now.</returns>
     /// <exception cref="VfioException">EBUSY: a program has it open; the message names it. ENODEV: it is not lent.</exception>
     public IReadOnlyList<KernelFunction> Unbind(PciAddress address, TimeSpan? grace = null)
     {
+        Deadline.ThrowIfInvalid(grace ?? TimeSpan.Zero, nameof(grace));
         KernelFunction function = Topology.Find(address);
         KernelFunction[] lent = [.. function.GroupMembers.Select(Topology.Find).Where(member => member.LentBy is not null)];
         if (lent.Length == 0)
@@ -111,11 +113,12 @@ public sealed class Lender(KernelPaths? paths = null)
     /// <returns>Who has them still.</returns>
     private IReadOnlyList<string> AskForReturn(KernelFunction[] functions, string[] nodes, TimeSpan time)
     {
-        long start = Environment.TickCount64;
+        Deadline end = new(time);
+        string seconds = end.IsNever ? EventTranslator.NoLimit : $"{Math.Min(int.MaxValue, Math.Ceiling(time.TotalSeconds))}";
         foreach (KernelFunction function in functions)
-            function.Write("uevent", $"change {Guid.NewGuid()} {EventTranslator.ReturnKey}={(int)Math.Ceiling(time.TotalSeconds)}");
+            function.Write("uevent", $"change {Guid.NewGuid()} {EventTranslator.ReturnKey}={seconds}");
         IReadOnlyList<string> holders;
-        while ((holders = Holders.Of(_paths, nodes)).Count > 0 && Environment.TickCount64 - start < time.TotalMilliseconds)
+        while ((holders = Holders.Of(_paths, nodes)).Count > 0 && !end.HasPassed)
             Thread.Sleep(LookAgainMilliseconds);
         return holders;
     }
