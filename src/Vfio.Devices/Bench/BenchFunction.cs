@@ -6,19 +6,22 @@ namespace Vfio.Devices.Bench;
 /// <summary>A device to measure a server with (5646:5542): registers, memory that can be mapped, interrupts and DMA on demand.</summary>
 /// <remarks>
 /// <para>Everything short happens on the thread of the access, before it returns: a signal, and transfers of some megabytes of memory
-/// that is there. The rest of a longer transfer, and one that needs an answer of the memory's owner for longer than a moment, is done by
-/// a thread of its own: until it is over DMA_STATUS is EINPROGRESS (115), and another DMA_GO is ignored.</para>
+/// that is there. The rest of a longer transfer, and one that needs answers of the memory's owner, is done by a thread of its own. An
+/// owner is waited for until it asks for something else, or for a second. Until a transfer is over DMA_STATUS is EINPROGRESS
+/// (115), and another DMA_GO is ignored.</para>
 /// <para>Its clients speak to it at once, without a system that would enumerate it, so it is lent with bus mastering on.</para>
 /// </remarks>
 public sealed class BenchFunction : SoftwareFunction
 {
-    /// <summary>How long a write of DMA_GO, and a read of its result, wait for a memory's owner: one that answers does so
-    /// sooner.</summary>
-    private static readonly TimeSpan Moment = TimeSpan.FromMilliseconds(30);
+    /// <summary>How long a write of DMA_GO waits for a memory's owner that asks for nothing else: one that answers does so sooner.</summary>
+    private static readonly TimeSpan OwnerPatience = TimeSpan.FromSeconds(1);
+
+    private static readonly TimeSpan Grace = TimeSpan.FromMilliseconds(30), Moment = TimeSpan.FromMilliseconds(2);
 
     private readonly BenchCore _core = new();
     private readonly MemoryBar _memory = new("vfio-bench", Registers.MemoryLength);
-    private BenchMove? _move;
+    private BenchWork _work;
+    private bool _isMoving;
     private bool _isStopped;
 
     /// <summary>Makes the device.</summary>
@@ -33,6 +36,7 @@ public sealed class BenchFunction : SoftwareFunction
             Msix = new MsixDescription(Registers.Vectors, Bar: 0, Registers.VectorTable, Registers.VectorPending),
         })
     {
+        _work = new BenchWork(this, _memory);
         AddBar(0, new Bar0(this));
         AddBar(2, _memory);
     }
@@ -50,8 +54,8 @@ public sealed class BenchFunction : SoftwareFunction
     protected override void OnStart()
     {
         _isStopped = false;
-        if (_move is { } move)
-            Begin(move);
+        _work.Begin(Slot);
+        Collect();
     }
 
     /// <inheritdoc/>
@@ -60,8 +64,9 @@ public sealed class BenchFunction : SoftwareFunction
         ArgumentNullException.ThrowIfNull(state);
         Collect();
         _core.Save(state);
-        state.Write(_move is null ? (byte)0 : (byte)1);
-        _move?.Save(state);
+        state.Write(_isMoving ? (byte)1 : (byte)0);
+        if (_isMoving)
+            _work.Save(state);
     }
 
     /// <inheritdoc/>
@@ -69,16 +74,15 @@ public sealed class BenchFunction : SoftwareFunction
     {
         if (!_core.TryRestore(ref state) || !state.TryRead(out byte due) || due > 1)
             return false;
-        if (due == 0)
-            return true;
-        _move = BenchMove.TryRestore(this, _memory, ref state);
-        return _move is not null;
+        _isMoving = due != 0;
+        return !_isMoving || _work.TryRestore(ref state);
     }
 
     /// <inheritdoc/>
     protected override void OnReset()
     {
-        _move = null;
+        _work = new BenchWork(this, _memory);
+        _isMoving = false;
         _core.Reset();
         EndInterrupt();
     }
@@ -101,37 +105,41 @@ public sealed class BenchFunction : SoftwareFunction
     /// <summary>Begins what the registers ask for, unless a transfer is under way.</summary>
     private void Go()
     {
-        if (_move is not null)
+        if (_isMoving)
             return;
-        BenchMove move = new(this, _memory, _core.Transfer);
-        _move = move;
+        _isMoving = true;
+        _work.Take(_core.Transfer);
         _core[BenchRegister.DmaStatus] = (ulong)Errno.InProgress;
         if (_isStopped)
             return;
-        Begin(move);
-        if (!move.IsOver && move.IsAtOwner)
-        {
-            move.WaitFor(Moment);
-            Collect();
-        }
+        _work.Begin(Slot);
+        if (_work.IsAtOwner)
+            WaitForOwner();
+        Collect();
     }
 
-    /// <summary>Begins a transfer, or goes on with one whose thread stands still.</summary>
-    private void Begin(BenchMove move)
+    private void WaitForOwner()
     {
-        move.RunAtOnce(Slot);
-        if (move.IsOver)
-            Collect();
-        else
-            move.Wake();
+        Deadline end = new(OwnerPatience);
+        bool isAsking = false;
+        while (!_work.IsOver && !end.HasPassed)
+        {
+            _work.WaitFor(Moment);
+            if (isAsking || !Slot.IsOwnerAsking(_work.Start))
+                continue;
+
+            // It may have asked before it saw that it is asked itself.
+            isAsking = true;
+            end = new Deadline(Grace);
+        }
     }
 
     private void Collect()
     {
-        if (_move is not { IsOver: true } move)
+        if (!_isMoving || !_work.IsOver)
             return;
-        _core.Finish(move.Result);
-        _move = null;
+        _core.Finish(_work.Result);
+        _isMoving = false;
     }
 
     /// <summary>BAR0: the core, and what it asks for.</summary>
@@ -141,13 +149,7 @@ public sealed class BenchFunction : SoftwareFunction
 
         public override void Read(ulong offset, Span<byte> destination)
         {
-            if (function._move is { } move)
-            {
-                if (move.IsAtOwner && !function._isStopped && BenchCore.Touches(BenchRegister.DmaStatus, offset, destination.Length))
-                    move.WaitFor(Moment);
-                function.Collect();
-            }
-
+            function.Collect();
             if (BenchCore.Touches(BenchRegister.DmaMappings, offset, destination.Length))
                 function._core[BenchRegister.DmaMappings] = (ulong)function.Slot.MappingCount;
             function._core.Read(offset, destination);

@@ -1,5 +1,6 @@
 using System.Buffers.Binary;
 using Vfio.Guard;
+using Vfio.Native;
 
 namespace Vfio.Devices.Nvme;
 
@@ -130,11 +131,11 @@ public sealed class NvmeFunction : SoftwareFunction
 
     private bool TakeImage()
     {
-        long begin = Environment.TickCount64;
+        Deadline end = new(PredecessorPatience);
         while (!_isTaken)
         {
             _isTaken = _disk.TryLock();
-            if (!_isTaken && Environment.TickCount64 - begin > PredecessorPatience.TotalMilliseconds)
+            if (!_isTaken && end.HasPassed)
                 return false;
             if (!_isTaken)
                 Thread.Sleep(10);

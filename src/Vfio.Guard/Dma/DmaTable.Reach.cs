@@ -34,4 +34,22 @@ public sealed partial class DmaTable
             _gate.ExitRead(ticket);
         }
     }
+
+    /// <summary>Whether the owner of the memory at an address asks for something else while it owes an answer.</summary>
+    internal bool IsOwnerAsking(Iova address)
+    {
+        DmaMemory? memory = null;
+        int ticket = _gate.EnterRead();
+        ref readonly DmaEntry entry = ref Locate(ticket, address.Value, out ulong into);
+        if (into < entry.Length)
+        {
+            memory = entry.Memory;
+            memory.AddReference();
+        }
+
+        _gate.ExitRead(ticket);
+        bool isAsking = memory is { IsOwnerAsking: true };
+        memory?.Release();
+        return isAsking;
+    }
 }

@@ -31,6 +31,8 @@ internal sealed class GuardSlot(RefusalCounter refusals) : IPciSlot
     // Also of the user who has just given it back: an access may have begun before.
     public int AccessesAtOwner => _last?.AccessesAtOwner ?? 0;
 
+    public bool IsOwnerAsking(Iova address) => _device is { } device && device.IsOwnerAsking(address);
+
     public bool IsReachedDirectly(Iova address, ulong length) => _device is not { } device || device.IsReachedDirectly(address, length);
 
     public void SetIntx(bool asserted) => _device?.SetPin(asserted);

@@ -6,4 +6,6 @@ internal sealed partial class GuardedDevice
     internal int AccessesAtOwner => _dma.AccessesAtOwner;
 
     internal bool IsReachedDirectly(Iova address, ulong length) => _dma.IsReachedDirectly(address, length);
+
+    internal bool IsOwnerAsking(Iova address) => _dma.IsOwnerAsking(address);
 }

@@ -135,12 +135,11 @@ internal sealed class DeviceExecutor
 
     private static void WaitOutside(List<DeviceWork> works, IPciSlot? slot)
     {
-        long begin = Environment.TickCount64;
+        Deadline patience = new(OwnerPatience);
         SpinWait spin = default;
         while (works.Count(work => work.IsInsideElsewhere) is > 0 and int inside)
         {
-            bool isLong = Environment.TickCount64 - begin > OwnerPatience.TotalMilliseconds;
-            if (isLong && slot is not null && inside <= slot.AccessesAtOwner)
+            if (patience.HasPassed && slot is not null && inside <= slot.AccessesAtOwner)
                 return;
             spin.SpinOnce();
         }

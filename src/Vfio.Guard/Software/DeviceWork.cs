@@ -215,6 +215,8 @@ public abstract class DeviceWork
         public bool IsReachedDirectly(Iova address, ulong length) =>
             work._function.SlotOrNull is { } slot && slot.IsReachedDirectly(address, length);
 
+        public bool IsOwnerAsking(Iova address) => work._function.SlotOrNull is { } slot && slot.IsOwnerAsking(address);
+
         public bool IsHeard(InterruptIndex kind, int vector) => !work._isAbandoned && work._function.SlotOrNull!.IsHeard(kind, vector);
 
         public void SetIntx(bool asserted) => throw Misuse();

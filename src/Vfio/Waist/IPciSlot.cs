@@ -33,6 +33,9 @@ public interface IPciSlot
     /// <param name="length">Size of the range in bytes.</param>
     bool IsReachedDirectly(Iova address, ulong length) => true;
 
+    /// <summary>Whether the owner of the memory at an address, who has to answer for an access, asks for something else meanwhile.</summary>
+    bool IsOwnerAsking(Iova address) => false;
+
     /// <summary>Sets the level of the interrupt pin.</summary>
     void SetIntx(bool asserted);
 

@@ -4,10 +4,12 @@ using Vfio.Native;
 
 namespace Vfio.Devices.Bench;
 
-/// <summary>One transfer of the benchmark device, in pieces: the first on the thread of the access, the rest on its own.</summary>
-/// <remarks>Short transfers of memory that this process reaches end before the access returns, as the interface has it. What is longer, or needs an
-/// answer of the memory's owner, is this work's.</remarks>
-internal sealed class BenchMove : DeviceWork
+/// <summary>The transfers of the benchmark device, one at a time and in pieces: the first on the thread of the access, the rest on its
+/// own.</summary>
+/// <remarks>Short transfers of memory that this process reaches end before the access returns, as the interface has it. What is longer,
+/// or needs an answer of the memory's owner, is handed over to this work's thread: until it is over, or that stands still, nobody else
+/// touches it.</remarks>
+internal sealed class BenchWork : DeviceWork
 {
     /// <summary>Bytes that go through the buffer at a time: it then stays in the cache of the core.</summary>
     private const int PieceBytes = 64 << 10;
@@ -20,28 +22,55 @@ internal sealed class BenchMove : DeviceWork
 
     private readonly ManualResetEventSlim _end = new();
     private readonly MemoryBar _memory;
-    private readonly BenchTransfer _transfer;
+    private BenchTransfer _transfer;
     private BenchProgress _progress;
     private byte[] _buffer = [];
-    private Errno _status = Errno.None;
-    private volatile bool _isOver;
+    private Errno _status;
+    private volatile bool _isOnThread;
+    private volatile bool _isOver = true;
 
-    /// <summary>Makes a transfer that has not begun, or goes on with one.</summary>
-    internal BenchMove(BenchFunction function, MemoryBar memory, in BenchTransfer transfer, in BenchProgress progress = default)
-        : base(function)
-    {
-        _memory = memory;
-        _transfer = transfer;
-        _progress = progress;
-    }
+    internal BenchWork(BenchFunction function, MemoryBar memory)
+        : base(function) => _memory = memory;
 
-    /// <summary>Whether it is over: its result stays as it is.</summary>
+    /// <summary>Whether no transfer is under way: the result of the last one stays as it is.</summary>
     internal bool IsOver => _isOver;
 
     internal BenchResult Result => new(_status, _progress.Segments, _progress.Bytes, _progress.Nanoseconds);
 
     /// <summary>Whether the repeat under way needs an answer of the memory's owner.</summary>
     internal bool IsAtOwner { get; private set; }
+
+    /// <summary>Where the first repeat is.</summary>
+    internal Iova Start => new(_transfer.Address);
+
+    /// <summary>Takes a transfer, which does not begin yet; when none is under way.</summary>
+    internal void Take(in BenchTransfer transfer)
+    {
+        _transfer = transfer;
+        _progress = default;
+        _status = Errno.None;
+        IsAtOwner = false;
+        _end.Reset();
+        _isOver = false;
+    }
+
+    /// <summary>Begins, or goes on while its thread stands still: does as much as the thread of an access may, and hands the rest
+    /// over.</summary>
+    internal void Begin(IPciSlot slot)
+    {
+        if (_isOver)
+            return;
+        _isOnThread = false;
+        RunAtOnce(slot);
+        if (IsFinished)
+        {
+            _isOver = true;
+            return;
+        }
+
+        _isOnThread = true;
+        Wake();
+    }
 
     /// <summary>Writes down what it is and how far; its thread stands still.</summary>
     internal void Save(StateWriter state)
@@ -60,10 +89,10 @@ internal sealed class BenchMove : DeviceWork
         state.Write(_progress.Nanoseconds);
     }
 
-    /// <summary>Goes on with what <see cref="Save"/> wrote, or with what somebody made up: the transfer is judged before it is done, and
-    /// how far it is must be inside of it.</summary>
-    /// <returns>Null when it cannot be.</returns>
-    internal static BenchMove? TryRestore(BenchFunction function, MemoryBar memory, ref StateReader state)
+    /// <summary>Takes what <see cref="Save"/> wrote, or what somebody made up: the transfer is judged before it is done, and how far it
+    /// is must be inside of it.</summary>
+    /// <returns>False when it cannot be.</returns>
+    internal bool TryRestore(ref StateReader state)
     {
         BenchProgress progress = default;
         bool isWhole = state.TryRead(out uint operation) & state.TryRead(out ulong address) & state.TryRead(out ulong length)
@@ -71,29 +100,11 @@ internal sealed class BenchMove : DeviceWork
             & state.TryRead(out progress.Repeats) & state.TryRead(out progress.Done) & state.TryRead(out progress.Distance)
             & state.TryRead(out progress.Segments) & state.TryRead(out progress.Bytes) & state.TryRead(out progress.Nanoseconds);
         bool isInside = progress.Repeats <= repeats && (progress.Done == 0 || progress.Done < length);
-        return isWhole && isInside
-            ? new BenchMove(function, memory, new((BenchOperation)operation, address, length, repeats, stride, span), progress)
-            : null;
-    }
-
-    /// <summary>Does as much as the thread of an access may; before its own thread is woken.</summary>
-    internal void RunAtOnce(IPciSlot slot)
-    {
-        long start = Stopwatch.GetTimestamp();
-        uint firstRepeat = _progress.Repeats;
-        ulong firstByte = _progress.Bytes;
-        while (!IsJudgedOver() && _progress.Repeats - firstRepeat < MostRepeatsAtOnce && _progress.Bytes - firstByte < MostBytesAtOnce)
-        {
-            IsAtOwner = _transfer.Operation != BenchOperation.Translate && !slot.IsReachedDirectly(Address, _transfer.Length);
-            if (IsAtOwner)
-                break;
-            while (!Step(slot, isOnOwnThread: false))
-            {
-            }
-        }
-
-        Count(start);
-        _isOver = IsFinished;
+        if (!isWhole || !isInside)
+            return false;
+        Take(new BenchTransfer((BenchOperation)operation, address, length, repeats, stride, span));
+        _progress = progress;
+        return true;
     }
 
     /// <summary>Waits until it is over, but not for long.</summary>
@@ -102,21 +113,43 @@ internal sealed class BenchMove : DeviceWork
     /// <inheritdoc/>
     protected override void Run()
     {
+        if (!_isOnThread)
+            return;
         long start = Stopwatch.GetTimestamp();
-        while (!ShouldReturn)
+        bool isFinished = false;
+        while (!ShouldReturn && !isFinished)
         {
-            if (IsJudgedOver())
-            {
-                Count(start);
-                _isOver = true;
-                _end.Set();
-                return;
-            }
-
             for (int i = 0; i < Burst && !IsFinished && !ShouldReturn; i++)
             {
                 if (Step(Bus, isOnOwnThread: true) && _transfer.Operation != BenchOperation.Translate)
                     break;
+            }
+
+            isFinished = IsFinished;
+        }
+
+        Count(start);
+        if (!isFinished)
+            return;
+        _isOnThread = false;
+        _end.Set();
+        _isOver = true;
+    }
+
+    private void RunAtOnce(IPciSlot slot)
+    {
+        long start = Stopwatch.GetTimestamp();
+        uint firstRepeat = _progress.Repeats;
+        ulong firstByte = _progress.Bytes;
+        if (_status == Errno.None)
+            _status = _transfer.Verdict;
+        while (!IsFinished && _progress.Repeats - firstRepeat < MostRepeatsAtOnce && _progress.Bytes - firstByte < MostBytesAtOnce)
+        {
+            IsAtOwner = _transfer.Operation != BenchOperation.Translate && !slot.IsReachedDirectly(Address, _transfer.Length);
+            if (IsAtOwner)
+                break;
+            while (!Step(slot, isOnOwnThread: false))
+            {
             }
         }
 
@@ -128,13 +161,6 @@ internal sealed class BenchMove : DeviceWork
     private bool IsFinished => _status != Errno.None || _progress.Repeats == _transfer.Repeats;
 
     private bool IsWrite => _transfer.Operation is BenchOperation.Write or BenchOperation.MessageWrite;
-
-    private bool IsJudgedOver()
-    {
-        if (_status == Errno.None)
-            _status = _transfer.Verdict;
-        return IsFinished;
-    }
 
     private void Count(long start) => _progress.Nanoseconds += (ulong)Stopwatch.GetElapsedTime(start).TotalNanoseconds;
 
