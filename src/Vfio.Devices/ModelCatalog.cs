@@ -24,23 +24,27 @@ public static class ModelCatalog
     /// its users write no config space; see <see cref="GuardPolicy.StartAsBusMaster"/>.</summary>
     /// <param name="name">One of <see cref="Names"/>.</param>
     /// <param name="options">What its address says after the question mark.</param>
-    /// <exception cref="VfioException">ENOENT: there is no such model; EINVAL: it has no such option, or not with this value.</exception>
-    public static GuardedFunction Lend(string name, IReadOnlyDictionary<string, string> options)
+    /// <param name="isSuccessor">Whether it is to go on in place of one that another process still has: what only one process can have,
+    /// an image for example, is taken when it is first opened.</param>
+    /// <exception cref="VfioException">ENOENT: there is no such model; EINVAL: it has no such option, or not with this value; else why it
+    /// cannot be made.</exception>
+    public static GuardedFunction Lend(string name, IReadOnlyDictionary<string, string> options, bool isSuccessor = false)
     {
         ArgumentNullException.ThrowIfNull(options);
         string? busMaster = options.GetValueOrDefault(BusMaster);
         if (busMaster is not (null or "on" or "off"))
             throw new VfioException("open", $"model:{name}", Errno.InvalidArgument, $"{BusMaster} is 'on' or 'off', not '{busMaster}'");
-        return new(Create(name, options), policy: new GuardPolicy { StartAsBusMaster = busMaster == "on" });
+        return new(Create(name, options, isSuccessor), policy: new GuardPolicy { StartAsBusMaster = busMaster == "on" });
     }
 
     /// <summary>Makes a model by itself.</summary>
     /// <param name="name">One of <see cref="Names"/>.</param>
     /// <param name="options">What its address says after the question mark.</param>
-    /// <exception cref="VfioException">ENOENT: there is no such model; EINVAL: it has no such option.</exception>
-    public static IPciFunction Create(string name, IReadOnlyDictionary<string, string> options)
+    /// <param name="isSuccessor">As for <see cref="Lend"/>.</param>
+    /// <exception cref="VfioException">ENOENT: there is no such model; EINVAL: it has no such option; else why it cannot be made.</exception>
+    public static IPciFunction Create(string name, IReadOnlyDictionary<string, string> options, bool isSuccessor = false)
     {
-        ModelOptions given = new(name, options);
+        ModelOptions given = new(name, options, isSuccessor);
         given.Take(BusMaster);
         IPciFunction function = Find(name)(given);
         if (given.Unused is not { } unknown)

@@ -24,6 +24,8 @@ internal sealed class ServeVerb() : Verb("serve", "Lend a device to other progra
     [
         new("vfio serve model:edu --socket /run/edu.sock", "lend a model; prints the line to paste for QEMU"),
         new("vfio serve model:edu --socket /run/edu.sock --user alice", "to one user only"),
+        new("vfio serve 'model:nvme?image=disk.raw' --socket /run/nvme.sock", "a disk of a raw image or a block device, for nobody else meanwhile"),
+        new("vfio serve 'model:nvme?image=disk.raw&readonly=1' --socket /run/nvme.sock", "one that is only read, beside other readers"),
         new("vfio serve unix:/run/a.sock --socket /run/b.sock", "a proxy"),
         new("vfio serve model:edu --socket /run/edu.sock --handover /run/edu.next", "ready for a successor"),
         new("vfio serve model:edu --take-over /run/edu.next --handover /run/edu.next", "which goes on with its client and device, and waits too"),
@@ -105,7 +107,7 @@ internal sealed class ServeVerb() : Verb("serve", "Lend a device to other progra
         using CancellationTokenSource end = new();
         using PosixSignalRegistration terminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, Stop);
         using PosixSignalRegistration interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, Stop);
-        using DeviceSource source = DeviceSource.Find(address, how);
+        using DeviceSource source = DeviceSource.Find(address, how, isSuccessor: options.TakeOverPath is not null);
         using VfioUserServer server = new(source.Open, options);
         if (user is not null && options.Path is not null)
             UserAccount.Find(user).TakeOwnership(options.Path);

@@ -24,6 +24,18 @@ public interface IPciSlot
     /// <summary>How many ranges of memory are mapped now; for a device that reports it. A card in a real slot cannot know.</summary>
     int MappingCount { get; }
 
+    /// <summary>How many accesses under way wait for an answer of whoever owns the memory, which may not come.</summary>
+    int AccessesAtOwner => 0;
+
+    /// <summary>Whether an access to a range ends without an answer of anybody: this process reaches all of its memory by itself, or
+    /// refuses it. The next moment it may be otherwise.</summary>
+    /// <param name="address">First address.</param>
+    /// <param name="length">Size of the range in bytes.</param>
+    bool IsReachedDirectly(Iova address, ulong length) => true;
+
+    /// <summary>Whether the owner of the memory at an address, who has to answer for an access, asks for something else meanwhile.</summary>
+    bool IsOwnerAsking(Iova address) => false;
+
     /// <summary>Sets the level of the interrupt pin.</summary>
     void SetIntx(bool asserted);
 

@@ -61,6 +61,8 @@ internal sealed class WaitingSlot : IPciSlot
 
     public int MappingCount => 1;
 
+    public int AccessesAtOwner { get; set; }
+
     public void SetIntx(bool asserted)
     {
         if (asserted && !_pin && IsRecording)
