@@ -1,3 +1,4 @@
+using Vfio.Native;
 using Vfio.User;
 
 namespace Vfio.Tests.Fuzz.Targets;
