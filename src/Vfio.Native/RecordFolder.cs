@@ -32,14 +32,17 @@ public sealed class RecordFolder : IDisposable
             : throw VfioException.FromLastError("opening the folder of records", path, "remove what is there");
     }
 
-    /// <summary>Opens a folder, and makes it first where there is none.</summary>
+    /// <summary>Opens a folder to write to, and makes it first where there is none. One that others may write to is closed to them.</summary>
     /// <exception cref="VfioException">The same, and what mkdir(2) refuses.</exception>
     public static RecordFolder OpenOrCreate(string path)
     {
         ArgumentNullException.ThrowIfNull(path);
         if (FileCalls.mkdir(path, FolderMode) != 0 && Marshal.GetLastPInvokeError() is int error && (Errno)error != Errno.Exists)
             throw new VfioException("making the folder of records", path, (Errno)error);
-        return Open(path) ?? throw new VfioException("opening the folder of records", path, Errno.NoEntry);
+        RecordFolder records = Open(path) ?? throw new VfioException("opening the folder of records", path, Errno.NoEntry);
+        if ((FileStatus.Of(records._folder.Number).Mode & WritableByOthers) != 0)
+            _ = FileCalls.fchmod(records._folder.Number, FolderMode);
+        return records;
     }
 
     /// <summary>Reads a file; null when there is none that this owner wrote, or it is longer than it may be.</summary>
@@ -151,8 +154,6 @@ public sealed class RecordFolder : IDisposable
             throw new VfioException("using the folder of records", path, Errno.OperationNotPermitted, "it belongs to another user; remove it");
         }
 
-        if ((status.Mode & WritableByOthers) != 0)
-            _ = FileCalls.fchmod(folder.Number, FolderMode);
         return new RecordFolder(folder, path);
     }
 

@@ -46,8 +46,14 @@ internal sealed class OpenFiles(KernelPaths paths, IBindingSystem system)
             }
 
             HashSet<NodeKey> nodes = OpenNodes(folder, paths.Dev + "/", system);
-            if (nodes.Count > 0)
-                processes.Add((new OpenFileUser(process, NameOf(folder), UserOf(folder)), nodes));
+            if (nodes.Count == 0)
+                continue;
+            uint? user = UserOf(folder);
+            string name = NameOf(folder);
+
+            // udev looks for a moment at each disk that comes.
+            if (user != 0 || !name.Contains("udev", StringComparison.Ordinal))
+                processes.Add((new OpenFileUser(process, name, user is { } id ? OneLine.Of(UserAccount.NameOf(id)) : null), nodes));
         }
 
         return processes;
@@ -87,12 +93,12 @@ internal sealed class OpenFiles(KernelPaths paths, IBindingSystem system)
     private static string NameOf(string folder) => ReadOrNull(Path.Combine(folder, "comm")) is { } name ? OneLine.Of(name.TrimEnd('\n')) : "a process";
 
     /// <summary>The real user, of the line <c>Uid:</c> (proc(5)).</summary>
-    private static string? UserOf(string folder)
+    private static uint? UserOf(string folder)
     {
         string? line = ReadOrNull(Path.Combine(folder, "status"))?.Split('\n').FirstOrDefault(line => line.StartsWith("Uid:", StringComparison.Ordinal));
         return line?.Split('\t', StringSplitOptions.RemoveEmptyEntries) is [_, string number, ..]
             && uint.TryParse(number, NumberStyles.None, CultureInfo.InvariantCulture, out uint user)
-                ? OneLine.Of(UserAccount.NameOf(user))
+                ? user
                 : null;
     }
 
