@@ -3,11 +3,24 @@ namespace Vfio.Conformance;
 /// <summary>Which server, and how patiently.</summary>
 public sealed record ConformanceOptions
 {
+    private static readonly TimeSpan LongestTimeout = TimeSpan.FromDays(1);
+
     /// <summary>The server's socket.</summary>
     public required string Path { get; init; }
 
-    /// <summary>How long the server may take for one answer, and to take the next client.</summary>
-    public TimeSpan Timeout { get; init; } = TimeSpan.FromSeconds(2);
+    /// <summary>How long the server may take for one answer, and to take the next client: above zero, and at most a day, for some checks
+    /// wait that long for nothing to come.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">It is another time, or infinite.</exception>
+    public TimeSpan Timeout
+    {
+        get;
+        init
+        {
+            if (value <= TimeSpan.Zero || value > LongestTimeout)
+                throw new ArgumentOutOfRangeException(nameof(Timeout), value, "an answer may take from more than zero to one day");
+            field = value;
+        }
+    } = TimeSpan.FromSeconds(2);
 
     /// <summary>A command for the shell that starts the server, for one that ends with its client; started whenever nobody listens.</summary>
     public string? ServerCommand { get; init; }

@@ -3,24 +3,24 @@ using System.Runtime.InteropServices;
 namespace Vfio.Native;
 
 /// <summary>An eventfd: a 64-bit counter that one side adds to and the other waits for.</summary>
-/// <remarks>Safe to signal and to wait for from any thread. See eventfd(2).</remarks>
+/// <remarks>
+/// <para>Safe to signal and to wait for from any thread. See eventfd(2).</para>
+/// <para>Whoever else holds it can empty and fill the counter and change O_NONBLOCK at any time, of one that this process made and
+/// passed on too. So nothing here believes that flag: a read says for itself that it does not wait (RWF_NOWAIT, Linux 5.8), and a write,
+/// which cannot, is one write(2) that <see cref="StuckSignals"/> ends if it waits all the same. An eventfd of which a write had to be
+/// ended is written to no more: to who waits for it, a full counter says all that there is to say.</para>
+/// </remarks>
 public sealed class EventFd : IDisposable
 {
-    private const string EventFdLink = "anon_inode:[eventfd]";
-    private readonly bool _mayBlock;
-    private int _begun;
-    private int _ended;
-    private (int Begun, int Ended) _lastLook;
+    private static volatile bool _hasNoNowait;
+    private volatile bool _isJammed;
     private int _disposed;
 
-    private EventFd(FileDescriptor descriptor, bool mayBlock)
+    private EventFd(FileDescriptor descriptor)
     {
         bool held = false;
         descriptor.DangerousAddRef(ref held);
         Descriptor = descriptor;
-        _mayBlock = mayBlock;
-        if (mayBlock)
-            StuckSignals.Watch(this);
     }
 
     /// <summary>The descriptor, to be passed to a device; open for as long as this object is.</summary>
@@ -34,54 +34,51 @@ public sealed class EventFd : IDisposable
         if (number < 0)
             throw VfioException.FromLastError("eventfd", "this process", "raise the limit on open files (ulimit -n)");
         using FileDescriptor descriptor = new(number);
-        return new EventFd(descriptor, mayBlock: false);
+        return new EventFd(descriptor);
     }
 
-    /// <summary>Holds a descriptor that somebody gave, if it is an eventfd.</summary>
+    /// <summary>Holds a descriptor that somebody gave, if the kernel says that it is an eventfd.</summary>
     /// <remarks>Anything else would let its giver block the thread that signals it. The giver may dispose its own object
     /// at once: the descriptor stays open until this object is disposed too.</remarks>
     /// <returns>Null when the descriptor is no eventfd.</returns>
     public static EventFd? TryHold(FileDescriptor descriptor)
     {
         ArgumentNullException.ThrowIfNull(descriptor);
-        string? link = File.ResolveLinkTarget($"/proc/self/fd/{descriptor.Number}", returnFinalTarget: false)?.Name;
-        if (link != EventFdLink)
-            return null;
-        int flags = LibC.fcntl(descriptor.Number, LibC.F_GETFL, 0);
-        return flags < 0 ? null : new EventFd(descriptor, mayBlock: (flags & LibC.O_NONBLOCK) == 0);
+        return DescriptorInfo.IsEventFd(descriptor) ? new EventFd(descriptor) : null;
     }
 
     /// <summary>Adds one to the counter and wakes who waits. A full counter stays full, and ends no more than a moment of this
-    /// thread's time.</summary>
+    /// thread's time, once.</summary>
     public void Signal()
     {
-        // The giver chose whether writes block and may have filled the counter; its flags are not ours to change,
-        // because they are shared with it.
-        if (!_mayBlock)
+        StuckSignals.Caller caller = StuckSignals.Begin();
+        if (!_isJammed && (!StuckSignals.AsksFirst || Poll.IsReady(Descriptor, forWriting: true))
+            && Add(1) == Errno.Interrupted && caller.IsToEnd)
         {
-            Add(1);
+            _isJammed = true;
+            StuckSignals.BecomeWary();
         }
-        else if (!StuckSignals.AskFirst || Poll.IsReady(Descriptor, forWriting: true))
-        {
-            // It may have been filled since it was asked.
-            Interlocked.Increment(ref _begun);
-            Add(1);
-            Interlocked.Increment(ref _ended);
-        }
+
+        caller.End();
     }
 
-    /// <summary>Whether a signal is under way that was so the last time already; for one thread at a time.</summary>
-    internal bool IsStuck()
-    {
-        (int Begun, int Ended) now = (Volatile.Read(ref _begun), Volatile.Read(ref _ended));
-        bool isStuck = now == _lastLook && now.Begun != now.Ended;
-        _lastLook = now;
-        return isStuck;
-    }
-
-    /// <summary>Takes the counter and sets it to zero.</summary>
+    /// <summary>Takes the counter and sets it to zero; never waits.</summary>
     /// <returns>How often it was signalled since the last time; 0 when it was not.</returns>
-    public ulong Drain() => !_mayBlock || Poll.IsReady(Descriptor, forWriting: false) ? Read() : 0;
+    public unsafe ulong Drain()
+    {
+        ulong count;
+        LibC.IoVector vector = new() { Base = &count, Length = sizeof(ulong) };
+        if (_hasNoNowait)
+            return DrainWatched();
+        if (LibC.preadv2(Descriptor.Number, &vector, 1, -1, LibC.RWF_NOWAIT) == sizeof(ulong))
+            return count;
+
+        // EINVAL and ENOSYS: whatever filters system calls here does not know it.
+        if ((Errno)Marshal.GetLastPInvokeError() is not (Errno.NotSupported or Errno.NotImplemented or Errno.InvalidArgument or Errno.OperationNotPermitted))
+            return 0;
+        _hasNoNowait = true;
+        return DrainWatched();
+    }
 
     /// <summary>Waits until it is signalled, and drains it.</summary>
     /// <param name="timeout">How long; <see cref="Timeout.InfiniteTimeSpan"/> for ever.</param>
@@ -93,33 +90,37 @@ public sealed class EventFd : IDisposable
     {
         if (timeout == TimeSpan.Zero)
             return Drain() != 0;
-        long end = Environment.TickCount64 + (long)timeout.TotalMilliseconds;
+        Deadline end = new(timeout);
         do
         {
-            TimeSpan left = timeout < TimeSpan.Zero ? timeout : TimeSpan.FromMilliseconds(Math.Max(0, end - Environment.TickCount64));
-            if (Poll.WaitReadable(Descriptor, left) && Drain() != 0)
+            if (Poll.WaitReadable(Descriptor, end.Left) && Drain() != 0)
                 return true;
         }
-        while (timeout < TimeSpan.Zero || Environment.TickCount64 < end);
+        while (!end.HasPassed);
         return false;
     }
 
     /// <inheritdoc/>
     public void Dispose()
     {
-        if (Interlocked.Exchange(ref _disposed, 1) != 0)
-            return;
-        if (_mayBlock)
-            StuckSignals.Forget(this);
-        Descriptor.DangerousRelease();
+        if (Interlocked.Exchange(ref _disposed, 1) == 0)
+            Descriptor.DangerousRelease();
     }
 
-    /// <summary>Adds to the counter; blocks while that would fill it over, where the descriptor does.</summary>
-    internal unsafe void Add(ulong amount) => _ = LibC.write(Descriptor.Number, &amount, sizeof(ulong));
+    /// <summary>Adds to the counter; waits while that would fill it over, where the descriptor does.</summary>
+    internal unsafe Errno Add(ulong amount) =>
+        LibC.write(Descriptor.Number, &amount, sizeof(ulong)) < 0 ? (Errno)Marshal.GetLastPInvokeError() : Errno.None;
 
-    private unsafe ulong Read()
+    /// <summary>Drains it where the kernel has no RWF_NOWAIT for eventfds: as a signal does.</summary>
+    private unsafe ulong DrainWatched()
     {
+        if (!Poll.IsReady(Descriptor, forWriting: false))
+            return 0;
+        StuckSignals.Caller caller = StuckSignals.Begin();
         ulong count;
-        return LibC.read(Descriptor.Number, &count, sizeof(ulong)) == sizeof(ulong) ? count : 0;
+        if (LibC.read(Descriptor.Number, &count, sizeof(ulong)) != sizeof(ulong))
+            count = 0;
+        caller.End();
+        return count;
     }
 }

@@ -20,6 +20,8 @@ internal static unsafe partial class LibC
     internal const uint EPOLLIN = 1, EPOLLONESHOT = 1u << 30, EPOLLET = 1u << 31;
     internal const int CLOCK_MONOTONIC = 1, TFD_CLOEXEC = 0x80000, TFD_NONBLOCK = 0x800;
     internal const short POLLIN = 1, POLLOUT = 4, POLLERR = 8, POLLHUP = 16;
+    internal const int SIGSTKFLT = 16, SIGURG = 23, SIG_DFL = 0, SIG_IGN = 1, SIG_UNBLOCK = 1;
+    internal const int RWF_NOWAIT = 8;
     internal const uint S_IFMT = 0xf000, S_IFREG = 0x8000, S_IFSOCK = 0xc000;
 
     [LibraryImport("libc", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
@@ -42,6 +44,9 @@ internal static unsafe partial class LibC
 
     [LibraryImport("libc", SetLastError = true)]
     internal static partial nint read(int descriptor, void* buffer, nuint count);
+
+    [LibraryImport("libc", SetLastError = true)]
+    internal static partial nint preadv2(int descriptor, IoVector* vectors, int count, long offset, int flags);
 
     [LibraryImport("libc", SetLastError = true)]
     internal static partial nint write(int descriptor, void* buffer, nuint count);
@@ -81,6 +86,15 @@ internal static unsafe partial class LibC
 
     [LibraryImport("libc", SetLastError = true)]
     internal static partial int sigaction(int signal, void* action, void* previous);
+
+    [LibraryImport("libc")]
+    internal static partial int pthread_sigmask(int how, ulong* set, ulong* previous);
+
+    [LibraryImport("libc")]
+    internal static partial int gettid();
+
+    [LibraryImport("libc")]
+    internal static partial int tgkill(int process, int thread, int signal);
 
     // Without errno: whoever waits looks again, whatever ended the wait.
     [LibraryImport("libc")]
@@ -172,6 +186,15 @@ internal static unsafe partial class LibC
     {
         internal TimerTime Interval;
         internal TimerTime First;
+    }
+
+    /// <summary><c>struct sigaction</c> of the C library on 64-bit Linux.</summary>
+    internal struct SignalAction
+    {
+        internal nint Handler;
+        internal fixed ulong Mask[16];
+        internal int Flags;
+        internal nint Restorer;
     }
 
     /// <summary><c>struct iovec</c>.</summary>

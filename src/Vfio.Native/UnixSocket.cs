@@ -57,6 +57,7 @@ public sealed unsafe class UnixSocket : IDisposable
     /// <exception cref="VfioException">Nobody listens there, this user may not, or ETIMEDOUT.</exception>
     public static UnixSocket Connect(string path, TimeSpan timeout)
     {
+        Deadline.ThrowIfInvalid(timeout);
         FileDescriptor descriptor = UnixAddress.NewSocket();
         try
         {
@@ -208,6 +209,7 @@ public sealed unsafe class UnixSocket : IDisposable
 
     private static void SetTimeout(FileDescriptor socket, int option, TimeSpan timeout)
     {
+        Deadline.ThrowIfInvalid(timeout);
         // struct timeval; zero means for ever, so the shortest time is a microsecond.
         long microseconds = timeout < TimeSpan.Zero ? 0 : Math.Max(1, (long)timeout.TotalMicroseconds);
         long* value = stackalloc long[2] { microseconds / 1_000_000, microseconds % 1_000_000 };

@@ -9,7 +9,7 @@ internal sealed class DeviceWorkloads : IDisposable
     private const int PageBytes = 4096, BulkBytes = 1 << 20, Posted = 64, Together = 16;
     private const uint BenchIds = 0x5542_5646, EduIds = 0x11e8_1234;
     private const ulong InterruptRegister = 0x10, InterruptLine = 0x3c;
-    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(5);
+    private static readonly TimeSpan InterruptTimeout = TimeSpan.FromSeconds(5);
     private readonly IVfioDevice _device;
     private readonly SharedDmaMemory _memory = new(SharedMemory.Create("vfio-bench", PageBytes));
     private readonly EventFd _event = EventFd.Create();
@@ -110,8 +110,8 @@ internal sealed class DeviceWorkloads : IDisposable
             _device.SetInterrupts(InterruptRequest.ForAll(kind, InterruptAction.Trigger, 0, 1));
         }
 
-        if (!_event.Wait(Patience))
-            throw new TimeoutException($"no interrupt came within {Patience.TotalSeconds} s");
+        if (!_event.Wait(InterruptTimeout))
+            throw new TimeoutException($"no interrupt came within {InterruptTimeout.TotalSeconds} s");
     }
 
     private void Read() => _device.ReadRegion(_region, _offset, _word.AsSpan(0, _width));

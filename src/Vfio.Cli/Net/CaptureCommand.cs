@@ -7,6 +7,7 @@ using Vfio.Cli.Verbs;
 using Vfio.Drivers.Ethernet;
 using Vfio.Drivers.Igb;
 using Vfio.Drivers.Packets;
+using Vfio.Native;
 
 namespace Vfio.Cli.Net;
 
@@ -72,16 +73,17 @@ internal static class CaptureCommand
         using PcapngWriter writer = new(stream, source, $"vfio {Assembly.GetExecutingAssembly().GetName().Version?.ToString(3)}");
         FrameRecorder recorder = new(port, writer, clock);
         (ulong first, long start) = (clock.Now, Stopwatch.GetTimestamp());
+        Deadline end = limits.Begin();
         bool isReaderGone = false;
         try
         {
             // Wireshark shows the port as soon as it has heard of it, frames or none.
             writer.Flush();
             using Progress progress = new("frames captured:", 0);
-            while (!limits.IsOver(writer.Frames, start))
+            while (!limits.IsOver(writer.Frames, end))
             {
                 if (recorder.Poll(limits.Count > 0 ? limits.Count - writer.Frames : long.MaxValue) == 0)
-                    port.Wait(RunLimits.Nap);
+                    port.Wait(RunLimits.SleepTime);
                 progress.Report(writer.Frames);
             }
 

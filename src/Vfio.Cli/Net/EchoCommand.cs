@@ -5,6 +5,7 @@ using Vfio.Cli.Verbs;
 using Vfio.Drivers.Ethernet;
 using Vfio.Drivers.Igb;
 using Vfio.Drivers.Packets;
+using Vfio.Native;
 
 namespace Vfio.Cli.Net;
 
@@ -58,13 +59,14 @@ internal static class EchoCommand
         EchoStation station = new(port, responder);
         if (!json)
             output.WriteLine($"{responder.Network} at {responder.Hardware} on {port.Name} answers; Ctrl-C ends it");
+        Deadline end = limits.Begin();
         long start = Stopwatch.GetTimestamp();
         long line = start;
         long[] before = new long[Kinds.Length];
-        while (!limits.IsOver(station.Sent, start))
+        while (!limits.IsOver(station.Sent, end))
         {
             if (station.Poll() == 0)
-                port.Wait(RunLimits.Nap);
+                port.Wait(RunLimits.SleepTime);
             if (json || Stopwatch.GetElapsedTime(line) < TimeSpan.FromSeconds(1))
                 continue;
             line = Stopwatch.GetTimestamp();

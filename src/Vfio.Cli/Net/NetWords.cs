@@ -6,6 +6,7 @@ using Vfio.Drivers.Ethernet;
 using Vfio.Drivers.Igb;
 using Vfio.Drivers.Packets;
 using Vfio.Kernel;
+using Vfio.Native;
 
 namespace Vfio.Cli.Net;
 
@@ -75,14 +76,14 @@ internal static class NetWords
     /// <summary>A number for people: 1.2.</summary>
     internal static string Number(double value, string format = "0.0") => value.ToString(format, CultureInfo.InvariantCulture);
 
-    private static void WaitForLink(IEthernetPort port, TimeSpan patience, CancellationToken stop)
+    private static void WaitForLink(IEthernetPort port, TimeSpan timeout, CancellationToken stop)
     {
-        long end = Environment.TickCount64 + (long)patience.TotalMilliseconds;
+        Deadline end = new(timeout);
         while (!port.IsLinkUp)
         {
             if (stop.WaitHandle.WaitOne(20))
                 return;
-            if (Environment.TickCount64 >= end)
+            if (end.HasPassed)
             {
                 Console.Error.WriteLine($"vfio: {port.Name} has no link yet; going on");
                 return;

@@ -61,7 +61,7 @@ internal static class PingCommand
             PingRun run = new(port, pinger, from)
             {
                 Interval = TimeSpan.FromSeconds(parsed.GetValue(interval)),
-                Patience = TimeSpan.FromSeconds(parsed.GetValue(patience)),
+                ReplyTimeout = TimeSpan.FromSeconds(parsed.GetValue(patience)),
                 Replied = isListed ? reply => Print(output, pinger, reply) : null,
             };
             return Run(port, pinger, run, new RunLimits(parsed.GetValue(count), TimeSpan.Zero, stop), output, parsed.GetValue(json));

@@ -1,6 +1,6 @@
 using System.CommandLine;
-using System.Diagnostics;
 using Vfio.Cli.Verbs;
+using Vfio.Native;
 
 namespace Vfio.Cli.Net;
 
@@ -10,8 +10,8 @@ namespace Vfio.Cli.Net;
 /// <param name="Stop">Told to.</param>
 internal readonly record struct RunLimits(long Count, TimeSpan Time, CancellationToken Stop)
 {
-    /// <summary>The longest time that nobody looks whether it is over.</summary>
-    internal static readonly TimeSpan Nap = TimeSpan.FromMilliseconds(100);
+    /// <summary>The longest sleep before <see cref="IsOver"/> is asked again.</summary>
+    internal static readonly TimeSpan SleepTime = TimeSpan.FromMilliseconds(100);
 
     private const double LongestSeconds = 1e7;
 
@@ -24,7 +24,10 @@ internal readonly record struct RunLimits(long Count, TimeSpan Time, Cancellatio
 
     /// <summary>Whether it is over.</summary>
     /// <param name="done">How many there were.</param>
-    /// <param name="start">Timestamp of the beginning.</param>
-    internal bool IsOver(long done, long start) =>
-        Stop.IsCancellationRequested || (Count > 0 && done >= Count) || (Time > TimeSpan.Zero && Stopwatch.GetElapsedTime(start) >= Time);
+    /// <param name="end">What <see cref="Begin"/> gave.</param>
+    internal bool IsOver(long done, Deadline end) =>
+        Stop.IsCancellationRequested || (Count > 0 && done >= Count) || end.HasPassed;
+
+    /// <summary>When its time is over, from now on.</summary>
+    internal Deadline Begin() => Time > TimeSpan.Zero ? new Deadline(Time) : Deadline.Never;
 }

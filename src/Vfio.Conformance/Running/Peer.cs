@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using Vfio.Native;
 using Vfio.User;
 
@@ -35,17 +34,17 @@ internal sealed class Peer : IDisposable
     internal void Send(ReadOnlySpan<byte> bytes, params ReadOnlySpan<FileDescriptor> descriptors)
     {
         Trial.Log(_number, true, bytes, descriptors.Length);
-        long start = Stopwatch.GetTimestamp();
+        Deadline end = new(Trial.Timeout);
         while (bytes.Length > 0)
         {
             int count = _socket.Send(bytes, default, descriptors, wait: false, out Errno error);
             if (count < 0 && error != Errno.TryAgain)
                 return; // it closed; whoever waits for an answer learns so
-            if (count < 0 && Stopwatch.GetElapsedTime(start) > Trial.Timeout)
+            if (count < 0 && end.HasPassed)
                 throw CheckEndedException.Violation($"the server did not read {bytes.Length} bytes within {Trial.Timeout.TotalSeconds:0.#} s");
             if (count < 0)
             {
-                Poll.WaitWritable(_socket.Descriptor, Trial.Timeout);
+                Poll.WaitWritable(_socket.Descriptor, end.Left);
                 continue;
             }
 
@@ -123,7 +122,7 @@ internal sealed class Peer : IDisposable
     {
         for (int i = 0; i < MaxInterludes; i++)
         {
-            Arrival arrival = Receive(timeout, out reply);
+            Arrival arrival = Receive(new Deadline(timeout), out reply);
             if (arrival != Arrival.Message || reply!.Header.Type != MessageFlags.Command)
                 return arrival;
             if (OnCommand is not null)
@@ -142,12 +141,11 @@ internal sealed class Peer : IDisposable
         _socket.Dispose();
     }
 
-    private Arrival Receive(TimeSpan timeout, out Received? message)
+    private Arrival Receive(Deadline end, out Received? message)
     {
         message = null;
-        long start = Stopwatch.GetTimestamp();
         byte[] head = new byte[MessageHeader.Length];
-        Arrival arrival = Fill(head, start, timeout, out int count);
+        Arrival arrival = Fill(head, end, out int count);
         if (arrival != Arrival.Message)
         {
             return count == 0
@@ -163,7 +161,7 @@ internal sealed class Peer : IDisposable
         }
 
         byte[] body = new byte[header.Size - MessageHeader.Length];
-        if (Fill(body, start, timeout, out int part) != Arrival.Message)
+        if (Fill(body, end, out int part) != Arrival.Message)
         {
             Trial.Log(_number, false, [.. head, .. body.AsSpan(0, part)], _arrived.Count);
             throw CheckEndedException.Violation($"a message of the server has {part} of the {body.Length} bytes that it announced");
@@ -177,7 +175,7 @@ internal sealed class Peer : IDisposable
         return Arrival.Message;
     }
 
-    private Arrival Fill(Span<byte> bytes, long start, TimeSpan timeout, out int count)
+    private Arrival Fill(Span<byte> bytes, Deadline end, out int count)
     {
         count = 0;
         while (count < bytes.Length)
@@ -187,10 +185,10 @@ internal sealed class Peer : IDisposable
                 count += received;
             else if (received == 0 || error != Errno.TryAgain)
                 return Arrival.Closed;
-            else if (timeout - Stopwatch.GetElapsedTime(start) is var left && left > TimeSpan.Zero)
-                Poll.WaitReadable(_socket.Descriptor, left);
-            else
+            else if (end.HasPassed)
                 return Arrival.Silence;
+            else
+                Poll.WaitReadable(_socket.Descriptor, end.Left);
         }
 
         return Arrival.Message;

@@ -29,7 +29,7 @@ internal sealed class ServerUnderTest : IDisposable
     /// <exception cref="VfioException">Nobody ever did: there is no server to find fault with.</exception>
     internal UnixSocket Connect()
     {
-        long start = Stopwatch.GetTimestamp();
+        Deadline end = new(_options.Timeout);
         while (true)
         {
             try
@@ -41,7 +41,7 @@ internal sealed class ServerUnderTest : IDisposable
             }
             catch (VfioException refusal)
             {
-                if (Stopwatch.GetElapsedTime(start) > _options.Timeout)
+                if (end.HasPassed)
                     throw _wasReached ? CheckEndedException.Violation(refusal.Message + HowItEnded()) : NoServer(refusal);
             }
 

@@ -1,3 +1,5 @@
+using Vfio.Native;
+
 namespace Vfio.Drivers.Nvme;
 
 /// <summary>Admin commands, one at a time and each waited for.</summary>
@@ -116,7 +118,7 @@ internal sealed class NvmeAdminQueue : IDisposable
             numbered.CommandId = id;
             _ring.Put(numbered);
             _ring.RingDoorbell();
-            NvmePatience patience = new(_control, operation, CommandTimeout);
+            LivenessWait wait = _control.BeginWait(operation, CommandTimeout);
             while (true)
             {
                 // What an earlier command, given up by now, brings late is dropped.
@@ -131,7 +133,9 @@ internal sealed class NvmeAdminQueue : IDisposable
                         : throw new VfioException(operation, _control.Name, status.Errno, status.ToString());
                 }
 
-                patience.Spin();
+                wait.SpinOnce();
+                if (wait.IsOver())
+                    throw _control.NotInTime(operation, CommandTimeout);
             }
         }
     }

@@ -98,12 +98,14 @@ public sealed class Lender
     /// <summary>Releases a function, with all of its group: to the drivers that had them, or that fit.</summary>
     /// <param name="address">Where it is.</param>
     /// <param name="grace">How long a program that has it open may keep it. It is asked to let go, and told how long it has
-    /// (<see cref="DeviceEventKind.ReturnRequested"/>). Null to ask nobody.</param>
+    /// (<see cref="DeviceEventKind.ReturnRequested"/>). Null to ask nobody, <see cref="Timeout.InfiniteTimeSpan"/> to wait without
+    /// an end.</param>
     /// <returns>The functions that were released, with the drivers that have them now.</returns>
     /// <exception cref="VfioException">EBUSY: a program has it open; the message names it. ENODEV: it is not assigned. EPERM: not root. Or
     /// what the kernel refused meanwhile; everything is as before then.</exception>
     public IReadOnlyList<ReleasedFunction> Unbind(PciAddress address, TimeSpan? grace = null)
     {
+        Deadline.ThrowIfInvalid(grace ?? TimeSpan.Zero, nameof(grace));
         KernelFunction function = Topology.Find(address);
         KernelFunction[] bound = [.. function.GroupFunctions.Where(member => member.LentBy is not null)];
         if (bound.Length == 0)

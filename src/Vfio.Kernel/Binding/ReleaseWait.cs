@@ -16,11 +16,11 @@ internal sealed class ReleaseWait(KernelPaths paths, IBindingSystem system)
         OpenFileUser[] users = FindUsers(nodes);
         if (users.Length > 0 && grace is { } time)
         {
-            long start = Environment.TickCount64;
-            int seconds = (int)Math.Clamp(Math.Ceiling(time.TotalSeconds), 0, int.MaxValue);
+            Deadline end = new(time);
+            string seconds = end.IsNever ? EventTranslator.NoLimit : $"{Math.Min(int.MaxValue, Math.Ceiling(time.TotalSeconds))}";
             foreach (KernelFunction function in functions)
                 system.WriteAttribute(function, "uevent", $"change {Guid.NewGuid()} {EventTranslator.ReturnKey}={seconds}");
-            while ((users = FindUsers(nodes)).Length > 0 && Environment.TickCount64 - start < time.TotalMilliseconds)
+            while ((users = FindUsers(nodes)).Length > 0 && !end.HasPassed)
                 Thread.Sleep(LookAgainMilliseconds);
         }
 

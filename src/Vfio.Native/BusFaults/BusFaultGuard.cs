@@ -61,7 +61,7 @@ internal static unsafe class BusFaultGuard
         nuint page = (nuint)Environment.SystemPageSize;
         Entry* table = (Entry*)Allocate(Entries * (nuint)sizeof(Entry));
         byte* code = (byte*)Allocate(page);
-        SignalAction previous = default;
+        LibC.SignalAction previous = default;
         if (table is null || code is null || LibC.sigaction(SigBus, null, &previous) != 0 || previous.Handler <= 1
             || (previous.Flags & SaSigInfo) == 0)
             return null;
@@ -71,7 +71,7 @@ internal static unsafe class BusFaultGuard
 
         // SAFETY: the handler is in memory that is never freed, and keeps to what a handler may do. It runs as the one before it asked to be:
         // the runtime unwinds from its own, and cannot from another stack.
-        SignalAction ours = previous;
+        LibC.SignalAction ours = previous;
         ours.Handler = (nint)code;
         return LibC.sigaction(SigBus, &ours, null) == 0 ? table : null;
     }
@@ -89,14 +89,5 @@ internal static unsafe class BusFaultGuard
         internal ulong Start;
         internal ulong End;
         internal ulong Lost;
-    }
-
-    /// <summary><c>struct sigaction</c> of the C library on 64-bit Linux.</summary>
-    private struct SignalAction
-    {
-        internal nint Handler;
-        internal fixed ulong Mask[16];
-        internal int Flags;
-        internal nint Restorer;
     }
 }

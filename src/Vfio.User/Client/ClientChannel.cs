@@ -230,7 +230,7 @@ internal sealed class ClientChannel : IDisposable
     /// <summary>Looks for a while where that is worth it, and sleeps then, at most for the socket's receive timeout.</summary>
     private int WaitAndReceive(Deadline deadline, out Errno error)
     {
-        if (_spinner.IsWorthIt && _spinner.TryReceive(_socket, _in, deadline, handover: null, out int count, out error))
+        if (_spinner.IsWorthIt && ReceiveSpin.TryReceive(_spinner, _socket, _in, deadline, handover: null, out int count, out error))
             return count;
         long begin = _spinner.BeginSleep();
         count = _in.ReceiveBytes(_socket, wait: true, out error);

@@ -11,7 +11,7 @@ internal sealed class TwinPump : IDisposable
     private readonly ClientChannel _channel;
     private readonly DmaMappings _mappings;
     private readonly VfioUserClientOptions _options;
-    private Thread? _thread;
+    private BackgroundThread? _thread;
     private bool _isDisposed;
 
     /// <summary>Takes the socket; no thread yet.</summary>
@@ -32,8 +32,7 @@ internal sealed class TwinPump : IDisposable
     {
         if (_thread is not null || _isDisposed)
             return;
-        _thread = new Thread(Run) { IsBackground = true, Name = "vfio-user twin socket" };
-        _thread.Start();
+        _thread = new BackgroundThread("vfio-user twin socket", Run);
     }
 
     /// <summary>Ends the thread; from any other.</summary>
@@ -43,8 +42,7 @@ internal sealed class TwinPump : IDisposable
             return;
         _isDisposed = true;
         _socket.Shutdown();
-        if (_thread != Thread.CurrentThread)
-            _thread?.Join();
+        _thread?.Join();
         _socket.Dispose();
     }
 

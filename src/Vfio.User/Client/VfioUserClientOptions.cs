@@ -1,5 +1,6 @@
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
+using Vfio.Native;
 
 namespace Vfio.User;
 
@@ -52,5 +53,8 @@ public sealed record VfioUserClientOptions
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(MaxDataTransferBytes, 4096, nameof(MaxDataTransferBytes));
         ArgumentOutOfRangeException.ThrowIfGreaterThan(MaxDataTransferBytes, Protocol.DefaultDataTransferBytes, nameof(MaxDataTransferBytes));
+        Deadline.ThrowIfInvalid(Timeout);
+        Deadline.ThrowIfInvalid(ReconnectTimeout);
+        Deadline.ThrowIfInvalid(SpinTime);
     }
 }

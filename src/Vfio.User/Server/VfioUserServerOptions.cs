@@ -71,6 +71,12 @@ public sealed record VfioUserServerOptions
         ArgumentOutOfRangeException.ThrowIfLessThan(MaxDmaMaps, 1, nameof(MaxDmaMaps));
         ArgumentOutOfRangeException.ThrowIfGreaterThan(MaxDmaMaps, Protocol.DefaultDmaMaps, nameof(MaxDmaMaps));
         ArgumentOutOfRangeException.ThrowIfLessThan(MaxSharedFiles, 1, nameof(MaxSharedFiles));
+        Deadline.ThrowIfInvalid(HandshakeTimeout);
+        Deadline.ThrowIfInvalid(MessageTimeout);
+        Deadline.ThrowIfInvalid(SendTimeout);
+        Deadline.ThrowIfInvalid(DmaTimeout);
+        Deadline.ThrowIfInvalid(IdleTimeout);
+        Deadline.ThrowIfInvalid(SpinTime);
         if (TakeOverPath is not null && (Path is not null || Listener is not null))
             throw new ArgumentException("a server that takes another's place over listens where that one did", nameof(TakeOverPath));
         if (HandoverPath is not null && TakeOverPath is null && Path is null && Listener is null)

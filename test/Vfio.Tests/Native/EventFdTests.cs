@@ -1,11 +1,15 @@
+using System.Diagnostics;
+using System.Runtime.InteropServices;
 using Vfio.Native;
 
 namespace Vfio.Tests.Native;
 
-/// <summary>Eventfds whose giver left them blocking, and filled them: eventfd(2), a write waits then for as long as nobody reads.</summary>
+/// <summary>Eventfds that somebody else holds too, who fills and empties the counter and changes O_NONBLOCK as it likes: eventfd(2), a
+/// write to a full one waits then for as long as nobody reads, and a read of an empty one for as long as nobody writes.</summary>
 public sealed class EventFdTests
 {
     private const ulong Full = 0xffff_ffff_ffff_fffe;
+    private static readonly TimeSpan Fence = TimeSpan.FromSeconds(60);
 
     [Fact]
     public void A_signal_to_a_blocking_descriptor_is_counted()
@@ -19,35 +23,159 @@ public sealed class EventFdTests
     }
 
     [Fact]
-    public async Task A_full_counter_holds_nobody_up_for_long_and_the_second_time_not_at_all()
+    public async Task A_full_counter_holds_nobody_up_for_long()
     {
         using FileDescriptor given = NewBlocking();
         using EventFd held = EventFd.TryHold(given)!;
         for (int i = 0; i < 3; i++)
         {
             Fill(given);
-
-            // A thread that hangs must not hang the tests.
-            Task signal = Task.Factory.StartNew(held.Signal, TaskCreationOptions.LongRunning);
-            Assert.Same(signal, await Task.WhenAny(signal, Task.Delay(TimeSpan.FromSeconds(30))));
-            await signal;
+            await Ends(held.Signal);
         }
 
         // Nobody waits for what was full, so it is as it was: only who reads it makes it less.
         Assert.Equal(Full, held.Drain());
     }
 
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task A_flag_that_is_cleared_after_it_was_given_away_lets_no_signal_and_no_read_wait(bool isOurs)
+    {
+        using EventFd made = EventFd.Create();
+        using EventFd other = EventFd.TryHold(made.Descriptor)!;
+        EventFd held = isOurs ? made : other;
+        Block(made.Descriptor);
+        await Ends(() => Assert.Equal(0ul, held.Drain()));
+        Fill(made.Descriptor);
+        await Ends(held.Signal);
+        Assert.Equal(Full, held.Drain());
+        await Ends(() => Assert.False(held.Wait(TimeSpan.FromMilliseconds(1))));
+    }
+
     [Fact]
-    public void A_signal_that_ends_is_never_stuck()
+    public async Task Who_fills_it_again_whenever_it_is_emptied_keeps_no_signal()
     {
         using FileDescriptor given = NewBlocking();
         using EventFd held = EventFd.TryHold(given)!;
-        held.Signal();
-        Assert.False(held.IsStuck());
-        Assert.False(held.IsStuck());
+        using CancellationTokenSource end = new();
+        Task filler = Task.Factory.StartNew(
+            () =>
+            {
+                while (!end.IsCancellationRequested)
+                    Fill(given);
+            },
+            TaskCreationOptions.LongRunning);
+        await Ends(() =>
+        {
+            for (int i = 0; i < 1000; i++)
+                held.Signal();
+        });
+        await end.CancelAsync();
+
+        // The filler is stuck in its own write only if somebody filled before it: it is alone.
+        held.Drain();
+        await filler.WaitAsync(Fence, TestContext.Current.CancellationToken);
     }
 
+    [Fact]
+    public async Task A_hundred_that_are_full_cost_their_threads_no_more_than_one_does()
+    {
+        FileDescriptor[] given = [.. Enumerable.Range(0, 100).Select(_ => NewBlocking())];
+        EventFd[] held = [.. given.Select(descriptor => EventFd.TryHold(descriptor)!)];
+        Array.ForEach(given, Fill);
+        await Ends(() =>
+        {
+            Thread[] threads = [.. held.Select(one => new Thread(one.Signal))];
+            Array.ForEach(threads, thread => thread.Start());
+            Array.ForEach(threads, thread => thread.Join());
+        });
+        await Ends(() => Array.ForEach(held, one => one.Signal()));
+        Array.ForEach(held, one => one.Dispose());
+        Array.ForEach(given, one => one.Dispose());
+    }
+
+    [Fact]
+    public async Task One_that_was_filled_is_left_alone_and_others_are_signalled_as_before()
+    {
+        using FileDescriptor given = NewBlocking();
+        using EventFd hostile = EventFd.TryHold(given)!;
+        using EventFd good = EventFd.Create();
+        Fill(given);
+        await Ends(hostile.Signal);
+        hostile.Drain();
+        hostile.Signal();
+        Assert.Equal(0ul, hostile.Drain());
+        good.Signal();
+        Assert.Equal(1ul, good.Drain());
+    }
+
+    [Fact]
+    public async Task A_process_that_was_started_with_all_signals_blocked_ends_them_too()
+    {
+        // What the thread has blocked when it signals for the first time stands for what its parent had blocked.
+        using FileDescriptor given = NewBlocking();
+        using EventFd held = EventFd.TryHold(given)!;
+        Fill(given);
+        await Ends(() =>
+        {
+            BlockSignals();
+            held.Signal();
+        });
+    }
+
+    [Fact]
+    public void A_fifo_in_a_folder_with_an_eventfds_name_is_none()
+    {
+        string folder = Path.Combine(Directory.CreateTempSubdirectory("vfio-test-").FullName, "anon_inode:[eventfd]");
+        Directory.CreateDirectory(folder);
+        string fifo = Path.Combine(folder, "anon_inode:[eventfd]");
+        using (Process make = Process.Start("mkfifo", [fifo]))
+            make.WaitForExit();
+        using (FileDescriptor descriptor = new(LibC.open(fifo, LibC.O_RDWR | LibC.O_CLOEXEC)))
+            Assert.Null(EventFd.TryHold(descriptor));
+        Directory.Delete(Path.GetDirectoryName(folder)!, recursive: true);
+    }
+
+    [Fact]
+    public void Other_anonymous_files_are_no_eventfds()
+    {
+        using FileDescriptor timer = new(LibC.timerfd_create(LibC.CLOCK_MONOTONIC, LibC.TFD_CLOEXEC));
+        using FileDescriptor poller = new(LibC.epoll_create1(LibC.EPOLL_CLOEXEC));
+        using FileDescriptor memory = MemoryFile.Create("eventfd-count: 1", 4096);
+        Assert.All([timer, poller, memory], descriptor => Assert.Null(EventFd.TryHold(descriptor)));
+    }
+
+    // proc_pid_fdinfo(5): what every kind has, then what the kind adds. The second and third have the word where a peer chose it.
+    [Theory]
+    [InlineData("pos:\t0\nflags:\t02000002\nmnt_id:\t16\nino:\t2057\neventfd-count:                0\neventfd-id: 5\n", true)]
+    [InlineData("pos:\t0\nflags:\t02\nmnt_id:\t16\neventfd-count:               1a\n", true)]
+    [InlineData("pos:\t0\nflags:\t02\nlock:\t1: FLOCK  ADVISORY  WRITE 99 00:0f:2057 0 EOF\neventfd-count:                0\n", true)]
+    [InlineData("pos:\t0\nflags:\t02\nmnt_id:\t16\nino:\t7\nSqMask:\t0x7\nUserFiles:\t1\n    0: a\neventfd-count: 0\n", false)]
+    [InlineData("pos:\t0\nflags:\t02\nmnt_id:\t16\nino:\t7\ninotify wd:1\neventfd-count: 0\n", false)]
+    [InlineData("pos:\t0\nflags:\t02\nmnt_id:\t16\nino:\t7\n", false)]
+    [InlineData("", false)]
+    public void Only_the_line_that_the_kernel_writes_first_for_a_kind_counts(string text, bool isEventFd) =>
+        Assert.Equal(isEventFd, DescriptorInfo.SaysEventFd(text));
+
     private static FileDescriptor NewBlocking() => new(LibC.eventfd(0, LibC.EFD_CLOEXEC));
+
+    /// <summary>Lets a thread of its own do something: one that hangs must not hang the tests.</summary>
+    private static Task Ends(Action action) =>
+        Task.Factory.StartNew(action, TaskCreationOptions.LongRunning).WaitAsync(Fence, TestContext.Current.CancellationToken);
+
+    private static void Block(FileDescriptor descriptor) =>
+        Assert.Equal(0, LibC.fcntl(descriptor.Number, LibC.F_SETFL, LibC.fcntl(descriptor.Number, LibC.F_GETFL, 0) & ~LibC.O_NONBLOCK));
+
+    private static void BlockSignals()
+    {
+        ulong[] all = new ulong[16];
+        all.AsSpan().Fill(ulong.MaxValue);
+        Assert.Equal(0, pthread_sigmask(0, all, 0));
+    }
+
+    [DllImport("libc")]
+    private static extern int pthread_sigmask(int how, ulong[] set, nint previous);
 
     private static void Fill(FileDescriptor given)
     {

@@ -75,7 +75,7 @@ public sealed class NetCommandTests : IDisposable
     public void A_host_that_stops_answering_is_exit_code_1()
     {
         Pinger pinger = NewPinger();
-        PingRun run = new(_peer, pinger, Frames.PeerAddress) { Interval = TimeSpan.Zero, Patience = TimeSpan.FromMilliseconds(20) };
+        PingRun run = new(_peer, pinger, Frames.PeerAddress) { Interval = TimeSpan.Zero, ReplyTimeout = TimeSpan.FromMilliseconds(20) };
         pinger.TryAccept(Frames.ArpReply, 1, out _);
         Assert.Equal(1, PingCommand.Run(_peer, pinger, run, new RunLimits(2, default, default), _output, json: false));
         Assert.Contains("2 packets transmitted, 0 received, 100% packet loss", _output.ToString());
@@ -181,7 +181,7 @@ public sealed class NetCommandTests : IDisposable
         PingRun run = new(_peer, pinger, Frames.PeerAddress)
         {
             Interval = TimeSpan.FromMilliseconds(1),
-            Patience = patience ?? TimeSpan.FromSeconds(30),
+            ReplyTimeout = patience ?? TimeSpan.FromSeconds(30),
             Replied = json ? null : reply => PingCommand.Print(output, pinger, reply),
         };
         PingCommand.Run(_peer, pinger, run, new RunLimits(count, default, default), output, json);

@@ -2,10 +2,10 @@ using System.Runtime.InteropServices;
 
 namespace Vfio.Native;
 
-/// <summary>Waits for any number of descriptors, each armed for one report at a time or watched for good. See epoll(7).</summary>
+/// <summary>Waits for any number of descriptors. See epoll(7).</summary>
 /// <remarks>Any thread may add, arm and remove while another waits. A removed descriptor may be reported once more by a wait that
 /// was under way: the waiter drops tokens that it does not know any longer.</remarks>
-public sealed unsafe class Epoll : IDisposable
+internal sealed unsafe class Epoll : IDisposable
 {
     private const int MaxReports = 64;
 
@@ -16,41 +16,46 @@ public sealed unsafe class Epoll : IDisposable
 
     /// <summary>Makes one that watches nothing.</summary>
     /// <exception cref="VfioException">The process has no descriptors left (EMFILE).</exception>
-    public Epoll()
+    internal Epoll()
     {
         int number = LibC.epoll_create1(LibC.EPOLL_CLOEXEC);
         _poller = number >= 0 ? new FileDescriptor(number) : throw VfioException.FromLastError("epoll_create1", "this process");
     }
 
-    /// <summary>Watches a descriptor, armed: the next time it is readable, or at once when it is, it is reported.</summary>
+    /// <summary>When a descriptor is reported.</summary>
+    internal enum Mode : uint
+    {
+        /// <summary>For as long as it is readable.</summary>
+        Level = LibC.EPOLLIN,
+
+        /// <summary>Once each time that something to read comes, though nobody read what came before; at first when it is readable.</summary>
+        Edge = LibC.EPOLLIN | LibC.EPOLLET,
+
+        /// <summary>Once, when it is readable, and again after each <see cref="Arm"/>.</summary>
+        Once = LibC.EPOLLIN | LibC.EPOLLONESHOT,
+    }
+
+    /// <summary>Watches a descriptor.</summary>
     /// <param name="descriptor">Stays open until it is removed.</param>
     /// <param name="token">What <see cref="Wait"/> reports.</param>
-    /// <exception cref="VfioException">The kernel refused.</exception>
-    public void Add(FileDescriptor descriptor, ulong token) =>
-        Control(LibC.EPOLL_CTL_ADD, descriptor, LibC.EPOLLIN | LibC.EPOLLONESHOT, token);
+    /// <param name="mode">When.</param>
+    /// <exception cref="VfioException">The kernel refused; EEXIST: that number is watched already.</exception>
+    internal void Add(FileDescriptor descriptor, ulong token, Mode mode) => Control(LibC.EPOLL_CTL_ADD, descriptor, (uint)mode, token);
 
-    /// <summary>Watches a descriptor for good: it is reported once each time that something to read comes, though nobody read what came
-    /// before.</summary>
-    /// <param name="descriptor">Stays open until it is removed.</param>
-    /// <param name="token">What <see cref="Wait"/> reports.</param>
+    /// <summary>Arms a descriptor of <see cref="Mode.Once"/> for one more report.</summary>
     /// <exception cref="VfioException">The kernel refused.</exception>
-    public void AddEdges(FileDescriptor descriptor, ulong token) =>
-        Control(LibC.EPOLL_CTL_ADD, descriptor, LibC.EPOLLIN | LibC.EPOLLET, token);
-
-    /// <summary>Arms a watched descriptor for one more report.</summary>
-    /// <exception cref="VfioException">The kernel refused.</exception>
-    public void Arm(FileDescriptor descriptor, ulong token) =>
+    internal void Arm(FileDescriptor descriptor, ulong token) =>
         Control(LibC.EPOLL_CTL_MOD, descriptor, LibC.EPOLLIN | LibC.EPOLLONESHOT, token);
 
     /// <summary>Stops watching a descriptor.</summary>
     /// <exception cref="VfioException">It is not watched.</exception>
-    public void Remove(FileDescriptor descriptor) => Control(LibC.EPOLL_CTL_DEL, descriptor, 0, 0);
+    internal void Remove(FileDescriptor descriptor) => Control(LibC.EPOLL_CTL_DEL, descriptor, 0, 0);
 
     /// <summary>Waits until there is a descriptor to report.</summary>
     /// <param name="tokens">Where the tokens of the readable ones go; what was armed is no longer. At most 64 are used.</param>
     /// <param name="timeout">How long; <see cref="Timeout.InfiniteTimeSpan"/> for ever.</param>
     /// <returns>How many; 0 when the time ran out or a signal came.</returns>
-    public int Wait(Span<ulong> tokens, TimeSpan timeout)
+    internal int Wait(Span<ulong> tokens, TimeSpan timeout)
     {
         ArgumentOutOfRangeException.ThrowIfZero(tokens.Length);
         byte* entries = stackalloc byte[MaxReports * EntryLength];

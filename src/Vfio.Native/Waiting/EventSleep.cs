@@ -28,8 +28,8 @@ public sealed class EventSleep : IDisposable
             _epoll = new Epoll();
             try
             {
-                _epoll.AddEdges(_timer.Descriptor, TimerToken);
-                _epoll.AddEdges(signal.Descriptor, SignalToken);
+                _epoll.Add(_timer.Descriptor, TimerToken, Epoll.Mode.Edge);
+                _epoll.Add(signal.Descriptor, SignalToken, Epoll.Mode.Edge);
             }
             catch
             {

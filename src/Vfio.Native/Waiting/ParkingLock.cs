@@ -3,7 +3,7 @@ namespace Vfio.Native;
 /// <summary>A lock, and a place to sleep until another thread changes what it guards.</summary>
 /// <remarks>Free, it is taken and left by one atomic operation each, without a call into the runtime: a session does that four times a
 /// message. Not re-entrant: who is inside and enters again waits for ever.</remarks>
-public sealed class Gate
+public sealed class ParkingLock
 {
     private const int Free = 0, Taken = 1, Wanted = 2;
 
@@ -37,15 +37,15 @@ public sealed class Gate
     }
 
     /// <summary>Leaves, sleeps until <see cref="WakeAll"/> or a moment, and enters again.</summary>
-    /// <param name="atMost">The moment, from now; infinite for none.</param>
-    public void Sleep(TimeSpan atMost)
+    /// <param name="until">The moment.</param>
+    public void Sleep(Deadline until)
     {
         lock (_bed)
         {
             // Whoever enters now sees a sleeper, and cannot wake it before it sleeps.
             _sleepers++;
             Leave();
-            Monitor.Wait(_bed, atMost);
+            Monitor.Wait(_bed, until.Left);
         }
 
         Take();
@@ -84,9 +84,9 @@ public sealed class Gate
     /// <summary>A stay inside, which ends when it is disposed.</summary>
     public readonly ref struct Scope
     {
-        private readonly Gate _gate;
+        private readonly ParkingLock _gate;
 
-        internal Scope(Gate gate) => _gate = gate;
+        internal Scope(ParkingLock gate) => _gate = gate;
 
         /// <summary>Leaves.</summary>
         public void Dispose() => _gate.Leave();

@@ -1,7 +1,6 @@
 using System.Runtime.CompilerServices;
-using Vfio.Native;
 
-namespace Vfio.User;
+namespace Vfio.Native;
 
 /// <summary>Leaves the core to the client until that sleeps, where both share one and it is worth it.</summary>
 /// <remarks>
@@ -11,18 +10,18 @@ namespace Vfio.User;
 /// <para>Used by the session's thread alone, which may belong to the user of this library: it leaves it as it found it, and does
 /// nothing to one that is scheduled in another way.</para>
 /// </remarks>
-internal sealed class CoreCourtesy
+public sealed class BatchScheduling
 {
-    private readonly WakeCount _wakes = new();
+    private readonly WakeupPolicy _wakes = new();
     private bool _isOff;
 
     /// <summary>Makes one for the calling thread.</summary>
     /// <param name="isWanted">Whether it may do anything.</param>
-    internal CoreCourtesy(bool isWanted) => _isOff = !isWanted || !ThreadScheduling.IsOrdinary;
+    public BatchScheduling(bool isWanted) => _isOff = !isWanted || !ThreadScheduling.IsOrdinary;
 
     /// <summary>The thread was woken by its client.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    internal void Woken()
+    public void Woken()
     {
         // A clock that moves with the timer's interrupt, and costs less to read than the time of day.
         if (!_isOff && _wakes.Woken(Environment.TickCount64))
@@ -30,7 +29,7 @@ internal sealed class CoreCourtesy
     }
 
     /// <summary>Leaves the thread as it was.</summary>
-    internal void End()
+    public void End()
     {
         if (!_isOff && _wakes.ShouldDefer)
             ThreadScheduling.TrySetBatch(false);

@@ -1,13 +1,12 @@
-using Vfio.User;
-using Xunit;
+using Vfio.Native;
 
-namespace Vfio.Tests.User;
+namespace Vfio.Tests.Native;
 
 /// <summary>When a thread leaves the core to whoever wakes it.</summary>
-public sealed class WakeCountTests
+public sealed class WakeupPolicyTests
 {
     private const int Busy = 100;
-    private readonly WakeCount _wakes = new();
+    private readonly WakeupPolicy _wakes = new();
     private long _tick;
 
     [Fact]

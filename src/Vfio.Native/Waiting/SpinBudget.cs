@@ -1,4 +1,4 @@
-namespace Vfio.User;
+namespace Vfio.Native;
 
 /// <summary>Whether looking for bytes before sleeping is worth it: a count of how often it was.</summary>
 /// <remarks>
@@ -8,7 +8,7 @@ namespace Vfio.User;
 /// look for nothing costs two, and without credit it sleeps again. A trial that brought nothing at all makes the next one come
 /// eight times later, for the short sleeps then show a peer that cannot run while this thread does.</para>
 /// </remarks>
-internal sealed class SpinBudget
+public sealed class SpinBudget
 {
     private const int FirstTrial = 16, LastTrial = 1 << 16, Growth = 8;
     private const int Miss = 2, MaxCredit = 32;
@@ -18,17 +18,17 @@ internal sealed class SpinBudget
     private bool _hasGained;
 
     /// <summary>Whether to look before the next sleep.</summary>
-    internal bool ShouldSpin => _credit > 0;
+    public bool ShouldSpin => _credit > 0;
 
     /// <summary>Bytes came while it looked, and not at once.</summary>
-    internal void Gained()
+    public void Gained()
     {
         _hasGained = true;
         _credit = Math.Min(_credit + 1, MaxCredit);
     }
 
     /// <summary>It looked, and nothing came.</summary>
-    internal void Missed()
+    public void Missed()
     {
         _credit -= Miss;
         if (ShouldSpin)
@@ -39,7 +39,7 @@ internal sealed class SpinBudget
 
     /// <summary>It slept.</summary>
     /// <param name="isShort">Whether so shortly that a look might have been enough.</param>
-    internal void Slept(bool isShort)
+    public void Slept(bool isShort)
     {
         if (ShouldSpin || !isShort || ++_shortSleeps < _trial)
             return;

@@ -85,6 +85,12 @@ public static class Poll
         }
     }
 
-    internal static int Milliseconds(TimeSpan timeout) =>
-        timeout < TimeSpan.Zero ? -1 : (int)Math.Min(int.MaxValue, Math.Ceiling(timeout.TotalMilliseconds));
+    /// <summary>A timeout as poll(2) and epoll_wait(2) take it: rounded up, and at most 24.8 days.</summary>
+    internal static int Milliseconds(TimeSpan timeout)
+    {
+        if (timeout.Ticks >= 0)
+            return (int)Math.Min(int.MaxValue, Deadline.CeilingMilliseconds(timeout));
+        Deadline.ThrowIfInvalid(timeout);
+        return -1;
+    }
 }

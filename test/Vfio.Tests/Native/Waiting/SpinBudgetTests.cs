@@ -1,7 +1,6 @@
-using Vfio.User;
-using Xunit;
+using Vfio.Native;
 
-namespace Vfio.Tests.User;
+namespace Vfio.Tests.Native;
 
 /// <summary>When a side looks for bytes before it sleeps.</summary>
 public sealed class SpinBudgetTests

@@ -6,7 +6,7 @@ using Xunit;
 namespace Vfio.Tests.User;
 
 /// <summary>A session's thread leaves the core to a client that asks one thing after another, and is as before when it ends.</summary>
-public sealed class CoreCourtesyTests
+public sealed class BatchSchedulingTests
 {
     [Fact]
     public void A_busy_client_is_not_preempted_by_what_it_wakes_and_the_thread_is_given_back_as_it_was()

@@ -3,20 +3,20 @@ using Vfio.Native;
 
 namespace Vfio.Tests.Native;
 
-public sealed class GateTests
+public sealed class ParkingLockTests
 {
     private const int Threads = 4, Rounds = 20_000;
 
     [Fact]
     public async Task One_thread_at_a_time_is_inside()
     {
-        Gate gate = new();
+        ParkingLock gate = new();
         int count = 0;
         await Task.WhenAll(Enumerable.Range(0, Threads).Select(_ => Task.Run(() =>
         {
             for (int i = 0; i < Rounds; i++)
             {
-                using Gate.Scope inside = gate.Enter();
+                using ParkingLock.Scope inside = gate.Enter();
                 count++;
             }
         })));
@@ -26,7 +26,7 @@ public sealed class GateTests
     [Fact]
     public async Task Two_threads_hand_a_ball_to_each_other_and_sleep_meanwhile()
     {
-        Gate gate = new();
+        ParkingLock gate = new();
         int ball = 0;
         await Task.WhenAll(Task.Factory.StartNew(() => Play(0), TaskCreationOptions.LongRunning),
             Task.Factory.StartNew(() => Play(1), TaskCreationOptions.LongRunning));
@@ -36,9 +36,9 @@ public sealed class GateTests
         {
             for (int i = 0; i < Rounds; i++)
             {
-                using Gate.Scope inside = gate.Enter();
+                using ParkingLock.Scope inside = gate.Enter();
                 while (ball % 2 != side)
-                    gate.Sleep(Timeout.InfiniteTimeSpan);
+                    gate.Sleep(Deadline.Never);
                 ball++;
                 gate.WakeAll();
             }
@@ -48,11 +48,11 @@ public sealed class GateTests
     [Fact]
     public void A_sleep_ends_at_its_moment_when_nobody_wakes_it()
     {
-        Gate gate = new();
-        using Gate.Scope inside = gate.Enter();
+        ParkingLock gate = new();
+        using ParkingLock.Scope inside = gate.Enter();
         TimeSpan moment = TimeSpan.FromMilliseconds(5);
         long begin = Stopwatch.GetTimestamp();
         while (Stopwatch.GetElapsedTime(begin) < moment)
-            gate.Sleep(moment);
+            gate.Sleep(new Deadline(moment));
     }
 }

@@ -1,4 +1,4 @@
-namespace Vfio.User;
+namespace Vfio.Native;
 
 /// <summary>Whether a thread should leave the core to whoever wakes it: a count of how often it is woken.</summary>
 /// <remarks>
@@ -7,7 +7,7 @@ namespace Vfio.User;
 /// <para>A tick that is not busy ends it: the peer has paused, or a third program has the core, and lets the thread in only
 /// when its own time is over. That would happen at every message, so a trial that ended soon makes the next one come later.</para>
 /// </remarks>
-internal sealed class WakeCount
+public sealed class WakeupPolicy
 {
     private const int BusyWakes = 4, ProvenTicks = 64;
     private const int FirstTrial = 4, LastTrial = 4096, Growth = 4;
@@ -17,12 +17,12 @@ internal sealed class WakeCount
     private long _tick;
 
     /// <summary>Whether to leave the core to the peer.</summary>
-    internal bool ShouldDefer { get; private set; }
+    public bool ShouldDefer { get; private set; }
 
     /// <summary>The thread was woken.</summary>
     /// <param name="tick">When.</param>
     /// <returns>Whether <see cref="ShouldDefer"/> is another now.</returns>
-    internal bool Woken(long tick)
+    public bool Woken(long tick)
     {
         _wakes++;
         return tick != _tick && Judge(tick);
