@@ -25,6 +25,12 @@ public sealed record ConformanceOptions
     /// <summary>A command for the shell that starts the server, for one that ends with its client; started whenever nobody listens.</summary>
     public string? ServerCommand { get; init; }
 
+    /// <summary>How long a server that ended with its client may take until the next one listens.</summary>
+    public TimeSpan RestartTimeout { get; init; } = TimeSpan.FromSeconds(10);
+
+    /// <summary>Ends the run after the wait of the moment: what was found until then is the report.</summary>
+    public CancellationToken Cancellation { get; init; }
+
     /// <summary>Which checks; all when null.</summary>
     public Func<Check, bool>? Chosen { get; init; }
 }

@@ -47,6 +47,12 @@ public enum Errno
     /// <summary>ENODEV: the device is gone.</summary>
     NoDevice = 19,
 
+    /// <summary>ENOTDIR: a part of a path that is no directory.</summary>
+    NotDirectory = 20,
+
+    /// <summary>EISDIR: a directory where a file is wanted.</summary>
+    IsDirectory = 21,
+
     /// <summary>EINVAL: an argument out of its range.</summary>
     InvalidArgument = 22,
 
@@ -59,8 +65,14 @@ public enum Errno
     /// <summary>ENOSPC: no room.</summary>
     NoSpace = 28,
 
+    /// <summary>EROFS: a file system that cannot be written to.</summary>
+    ReadOnlyFileSystem = 30,
+
     /// <summary>EPIPE: the reader is gone.</summary>
     BrokenPipe = 32,
+
+    /// <summary>ENAMETOOLONG: a path or a name that is too long.</summary>
+    NameTooLong = 36,
 
     /// <summary>ENOSYS: not implemented.</summary>
     NotImplemented = 38,

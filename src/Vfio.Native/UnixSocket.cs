@@ -31,18 +31,11 @@ public sealed unsafe class UnixSocket : IDisposable
 
     /// <summary>The user of the process that connected, or that listened, when it did.</summary>
     /// <exception cref="VfioException">The socket is closed.</exception>
-    public uint PeerUserId
-    {
-        get
-        {
-            // struct ucred: pid, uid, gid.
-            uint* credentials = stackalloc uint[3];
-            uint length = 3 * sizeof(uint);
-            return LibC.getsockopt(_descriptor.Number, LibC.SOL_SOCKET, LibC.SO_PEERCRED, credentials, &length) == 0
-                ? credentials[1]
-                : throw VfioException.FromLastError("asking for the peer's user", "a socket");
-        }
-    }
+    public uint PeerUserId => PeerCredential(1);
+
+    /// <summary>The process that connected, or that listened, when it did; 0 for one that this process cannot see.</summary>
+    /// <exception cref="VfioException">The socket is closed.</exception>
+    public int PeerProcessId => (int)PeerCredential(0);
 
     /// <summary>Whether this is a UNIX stream socket, rather than another kind or no socket at all.</summary>
     public bool IsUnixStream => OptionOf(LibC.SO_DOMAIN) == LibC.AF_UNIX && OptionOf(LibC.SO_TYPE) == LibC.SOCK_STREAM;
@@ -232,6 +225,16 @@ public sealed unsafe class UnixSocket : IDisposable
 
         // SAFETY: the kernel writes at most length bytes.
         return LibC.getsockopt(_descriptor.Number, LibC.SOL_SOCKET, option, &value, &length) == 0 ? value : -1;
+    }
+
+    private uint PeerCredential(int index)
+    {
+        // struct ucred: pid, uid, gid.
+        uint* credentials = stackalloc uint[3];
+        uint length = 3 * sizeof(uint);
+        return LibC.getsockopt(_descriptor.Number, LibC.SOL_SOCKET, LibC.SO_PEERCRED, credentials, &length) == 0
+            ? credentials[index]
+            : throw VfioException.FromLastError("asking for the peer's user", "a socket");
     }
 
     private static void SetTimeout(FileDescriptor socket, int option, TimeSpan timeout)

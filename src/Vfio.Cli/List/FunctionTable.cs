@@ -6,7 +6,8 @@ namespace Vfio.Cli.List;
 /// <summary>Functions as a table, a line each, that fits 80 columns; why not is in <see cref="FunctionBlocks"/>.</summary>
 internal static class FunctionTable
 {
-    private static readonly string[] Headings = ["ADDRESS", "IDS", "DRIVER", "GROUP", "VIABLE", "BEHAVES", "NAME"];
+    private static readonly Column[] Headings =
+    [Column.Whole("ADDRESS"), Column.Whole("IDS"), "DRIVER", Column.Number("GROUP"), Column.Whole("VIABLE"), Column.Whole("BEHAVES"), "NAME"];
 
     internal static void Print(TextWriter output, IEnumerable<ListedFunction> functions) =>
         TextTable.Print(output, Headings, functions.Select(Cells));

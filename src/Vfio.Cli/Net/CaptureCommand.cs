@@ -1,7 +1,6 @@
 using System.CommandLine;
 using System.Diagnostics;
 using System.Reflection;
-using Microsoft.Win32.SafeHandles;
 using Vfio.Cli.Numbers;
 using Vfio.Cli.Output;
 using Vfio.Cli.Verbs;
@@ -47,7 +46,7 @@ internal static class CaptureCommand
             {
                 if (parsed.GetValue(promiscuous))
                     port.IsPromiscuous = true;
-                using FileStream stream = OpenFile(path);
+                using Stream stream = OpenFile(path);
                 PcapngInterface source = new(port.Name, port.Address)
                 {
                     Description = "driven by vfio from user space",
@@ -96,10 +95,9 @@ internal static class CaptureCommand
         Print(output, writer, recorder, Stopwatch.GetElapsedTime(start), isReaderGone, json);
     }
 
-    // The console's own stream goes on in silence when nobody reads any more.
-    private static FileStream OpenFile(string path) => path == StandardOutput
-        ? new FileStream(new SafeFileHandle(1, ownsHandle: false), FileAccess.Write, bufferSize: 0)
-        : new FileStream(path, FileMode.Create, FileAccess.Write, FileShare.Read, bufferSize: 0);
+    private static Stream OpenFile(string path) => path == StandardOutput
+        ? StandardStream.Output
+        : UserFile.Create(path, bufferSize: 0);
 
     private static void Print(TextWriter output, PcapngWriter writer, FrameRecorder recorder, TimeSpan elapsed, bool isReaderGone, bool json)
     {

@@ -87,7 +87,7 @@ internal static class NetWords
                 return;
             if (end.HasPassed)
             {
-                Console.Error.WriteLine($"vfio: {port.Name} has no link yet; going on");
+                StandardStreams.Errors.WriteLine($"vfio: {port.Name} has no link yet; going on");
                 return;
             }
         }

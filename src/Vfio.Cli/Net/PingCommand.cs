@@ -116,8 +116,8 @@ internal static class PingCommand
             return;
         output.WriteLine(
             $"rtt min/avg/max = {Milliseconds(run.Extremes.Shortest.TotalNanoseconds)}/" +
-            $"{Milliseconds((double)run.Nanoseconds.Total / run.Nanoseconds.Count)}/{Milliseconds(run.Extremes.Longest.TotalNanoseconds)} ms, " +
-            string.Join(", ", Percentiles.Select(one => $"{one.Name} {Milliseconds(run.Nanoseconds.Percentile(one.Share))}")));
+            $"{Milliseconds((double)run.Nanoseconds.Total / run.Nanoseconds.Count)}/{Milliseconds(run.Extremes.Longest.TotalNanoseconds)} ms");
+        output.WriteLine(string.Join(", ", Percentiles.Select(one => $"{one.Name} {Milliseconds(run.Nanoseconds.Percentile(one.Share))} ms")));
     }
 
     private static void PrintJson(TextWriter output, Pinger pinger, PingRun run) => Json.Print(output, writer =>

@@ -81,10 +81,11 @@ internal static class BenchCommand
         output.WriteLine(
             $"{times.Count} random reads of {RandomReads.ReadBytes} bytes in {Number(reads.Elapsed.TotalSeconds)} s, " +
             $"{depth} in flight, {(interrupts ? "by interrupt" : "polled")}");
-        output.WriteLine($"{Number(rate)} reads/s, {Number(rate * RandomReads.ReadBytes / 1e6)} MB/s, {Number(cpu)} us of CPU time a read");
-        output.WriteLine("latency in us: " +
-            string.Join(", ", Percentiles.Select(one => $"{one.Name} {Number(times.Percentile(one.Share) / 1e3)}")) +
-            $", max {Number(times.Longest / 1e3)}");
+        output.WriteLine($"{Units.Rate(rate)} reads, {Units.Rate(rate * RandomReads.ReadBytes, "B")}, {Number(cpu)} us of CPU time a read");
+        TextTable.Print(
+            output,
+            [.. Percentiles.Select(one => Column.Number(one.Name.ToUpperInvariant())), Column.Number("MAX")],
+            [[.. Percentiles.Select(one => Units.Time(times.Percentile(one.Share))), Units.Time(times.Longest)]]);
     }
 
     private static string Number(double value) => value.ToString("0.0", CultureInfo.InvariantCulture);

@@ -9,7 +9,11 @@ namespace Vfio.Cli.Nvme;
 /// <summary>Shows what a controller and its namespaces are.</summary>
 internal static class IdentifyCommand
 {
-    private static readonly string[] Headings = ["NAMESPACE", "BYTES", "BLOCKS", "BLOCK", "USED", "METADATA", "STATUS"];
+    private static readonly Column[] Headings =
+    [
+        Column.Number("NAMESPACE"), Column.Number("BYTES"), Column.Number("BLOCKS"), Column.Number("BLOCK"), Column.Number("USED"),
+        Column.Number("METADATA"), Column.Text("STATUS"),
+    ];
 
     internal static Command Create(Argument<string> address, Option<Duration> timeout)
     {

@@ -3,6 +3,7 @@ using Vfio.Cli.Numbers;
 using Vfio.Cli.Output;
 using Vfio.Cli.Verbs;
 using Vfio.Drivers.Nvme;
+using Vfio.Native;
 
 namespace Vfio.Cli.Nvme;
 
@@ -23,6 +24,8 @@ internal static class ReadCommand
         command.Add(id);
         command.SetAction(parsed =>
         {
+            if (parsed.GetValue(file) is null && !Console.IsOutputRedirected)
+                throw new MisuseException("A disk's bytes are no text for a terminal: say --output FILE, or add a pipe such as '| xxd'.");
             using NvmeController controller = NvmeWords.Open(parsed.GetValue(address)!, parsed.OpenOptions(timeout));
             using NvmeBlockDevice disk = controller.FindNamespace(parsed.GetValue(id)).Open();
             ulong start = parsed.GetValue(offset);
@@ -30,7 +33,7 @@ internal static class ReadCommand
             if (bytes == 0 && start <= (ulong)disk.Length)
                 bytes = (ulong)disk.Length - start;
             NvmeWords.CheckRange(disk, start, bytes);
-            using Stream output = parsed.GetValue(file) is { } path ? File.Create(path) : Console.OpenStandardOutput();
+            using Stream output = parsed.GetValue(file) is { } path ? UserFile.Create(path) : StandardStream.Output;
             Copy(disk, (long)start, (long)bytes, output);
         });
         return command;

@@ -27,7 +27,7 @@ internal static class WriteCommand
             if (!parsed.GetValue(yes))
                 throw new MisuseException("Writing destroys what is there: add --yes.");
             string path = parsed.GetValue(file)!;
-            using Stream input = path == StandardInput ? Console.OpenStandardInput() : File.OpenRead(path);
+            using Stream input = path == StandardInput ? Console.OpenStandardInput() : UserFile.OpenRead(path);
             using NvmeController controller = NvmeWords.Open(parsed.GetValue(address)!, parsed.OpenOptions(timeout));
             using NvmeBlockDevice disk = controller.FindNamespace(parsed.GetValue(id)).Open();
             long written = Copy(input, disk, parsed.GetValue(offset));

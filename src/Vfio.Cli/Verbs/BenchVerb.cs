@@ -1,6 +1,7 @@
 using System.CommandLine;
 using Vfio.Cli.Bench;
 using Vfio.Cli.Numbers;
+using Vfio.Cli.Output;
 using Vfio.User;
 using Command = System.CommandLine.Command;
 
@@ -9,6 +10,8 @@ namespace Vfio.Cli.Verbs;
 /// <summary>Measures how fast a device answers.</summary>
 internal sealed class BenchVerb() : Verb("bench", "Measure how fast a device answers: registers, memory, DMA maps, interrupts, connecting.")
 {
+    private static readonly string[] Rows = ["read", "write", "pipelined", "multi", "posted", "dma", "interrupt", "connect"];
+
     /// <inheritdoc/>
     internal override IReadOnlyList<Example> Examples =>
     [
@@ -24,7 +27,7 @@ internal sealed class BenchVerb() : Verb("bench", "Measure how fast a device ans
         NumberOption<Duration> seconds = new(
             "--seconds", NumberRules.Time(Duration.Milliseconds(1), Duration.Seconds(3600), Duration.Seconds(5)), Duration.Milliseconds(500),
             "How long each row is measured.");
-        Option<string?> only = new("--only") { Description = "Only these rows, by their first word: read,write,pipelined,multi,posted,dma,interrupt,connect." };
+        Option<string?> only = new("--only") { Description = $"Only these rows, by their first word: {string.Join(',', Rows)}." };
         Option<bool> json = Words.Json();
         NumberOption<Duration> timeout = Words.Timeout();
         command.Add(address);
@@ -35,11 +38,13 @@ internal sealed class BenchVerb() : Verb("bench", "Measure how fast a device ans
         command.SetAction((parsed, cancellation) =>
         {
             TextWriter output = parsed.InvocationConfiguration.Output;
-            using DeviceSource source = DeviceSource.Find(parsed.GetValue(address)!, parsed.OpenOptions(timeout));
-            BenchRunner runner = new(parsed.GetValue(seconds), ShowProgress);
             string[]? wanted = parsed.GetValue(only)?.Split(',', StringSplitOptions.TrimEntries);
+            if (wanted?.FirstOrDefault(word => !Rows.Contains(word, StringComparer.OrdinalIgnoreCase)) is { } unknown)
+                throw new MisuseException($"--only takes {string.Join(", ", Rows)}, not '{unknown}'.");
+            using DeviceSource source = DeviceSource.Find(parsed.GetValue(address)!, parsed.OpenOptions(timeout));
+            BenchRunner runner = new(parsed.GetValue(seconds), row => StatusLine.Show($"measuring {row}"));
             List<BenchRow> rows = Measure(source, parsed.GetValue(timeout), runner, row => wanted?.Contains(row.Split(' ')[0], StringComparer.OrdinalIgnoreCase) ?? true, cancellation);
-            ShowProgress(null);
+            StatusLine.Show(null);
             if (parsed.GetValue(json))
                 BenchReport.PrintJson(output, source.Address.Text, rows);
             else
@@ -77,11 +82,5 @@ internal sealed class BenchVerb() : Verb("bench", "Measure how fast a device ans
         using VfioUserClient client = VfioUserClient.Connect(source.Address.Place, options);
         using DeviceWorkloads workloads = new(client);
         return runner.Run(workloads.PostedWrites(), cancellation);
-    }
-
-    private static void ShowProgress(string? name)
-    {
-        if (!Console.IsErrorRedirected)
-            Console.Error.Write(name is null ? "\r\e[K" : $"\r\e[Kmeasuring {name}");
     }
 }

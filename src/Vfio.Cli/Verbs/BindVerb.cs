@@ -9,7 +9,7 @@ namespace Vfio.Cli.Verbs;
 /// <summary>Lends a function of this machine, with its group.</summary>
 internal sealed class BindVerb() : Verb("bind", "Take a function and its IOMMU group from their drivers, to lend them.")
 {
-    private static readonly string[] Headings = ["ADDRESS", "DRIVER", "BECOMES", "USED FOR"];
+    private static readonly Column[] Headings = [Column.Whole("ADDRESS"), "DRIVER", Column.Whole("BECOMES"), "USED FOR"];
 
     /// <inheritdoc/>
     internal override IReadOnlyList<Example> Examples =>

@@ -15,6 +15,7 @@ internal sealed class CheckVerb() : Verb("check", "Check any vfio-user server ag
         new("vfio check unix:/run/edu.sock --only dma-map", "the checks with that word in their name"),
         new("vfio check unix:/run/edu.sock --only set-irqs.sum-wraps --verbose", "one of them, with all that was said"),
         new("vfio check unix:/tmp/s --server './server /tmp/s'", "start a server that ends with its client, again and again"),
+        new("vfio check unix:/run/edu.sock --junit report.xml", "a report for CI, also when it is interrupted"),
         new("vfio check --list", "what is checked"),
     ];
 
@@ -29,6 +30,7 @@ internal sealed class CheckVerb() : Verb("check", "Check any vfio-user server ag
             "--patience", NumberRules.Time(Duration.Milliseconds(1), Duration.Seconds(3600), Duration.Seconds(2)), Duration.Seconds(2),
             "How long one answer may take; ?timeout= in the address goes before it.", "--timeout");
         Option<bool> verbose = new("--verbose") { Description = "Print what was sent and what came back for every check." };
+        Option<string?> junit = new("--junit") { Description = "Write a report in JUnit's XML to this file too." };
         Option<bool> json = Words.Json();
         command.Add(address);
         command.Add(only);
@@ -36,6 +38,7 @@ internal sealed class CheckVerb() : Verb("check", "Check any vfio-user server ag
         command.Add(server);
         command.Add(patience);
         command.Add(verbose);
+        command.Add(junit);
         command.Add(json);
         command.SetAction(parsed =>
         {
@@ -53,16 +56,22 @@ internal sealed class CheckVerb() : Verb("check", "Check any vfio-user server ag
                 return 0;
             }
 
+            // A file that cannot be written is found out before the checks, not after them.
+            using FileStream? file = parsed.GetValue(junit) is { } name ? UserFile.Create(name) : null;
+            using StopSignals signals = new();
             ConformanceOptions options = new()
             {
                 Path = DeviceAddress.Parse(parsed.GetValue(address)!).Place,
                 Timeout = DeviceAddress.Parse(parsed.GetValue(address)!).Timeout ?? parsed.GetValue(patience),
                 ServerCommand = parsed.GetValue(server),
                 Chosen = chosen,
+                Cancellation = signals.Token,
             };
             ConformanceReport report = ConformanceKit.Run(options, printer.Found, printer.Starting);
+            if (file is not null)
+                JUnitReport.Write(file, report);
             printer.Finish(report);
-            return report.Conforms ? 0 : CommandLine.Refused;
+            return signals.ExitCode > 0 ? signals.ExitCode : report.Conforms ? 0 : CommandLine.Refused;
         });
     }
 }

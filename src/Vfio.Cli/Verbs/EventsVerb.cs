@@ -49,7 +49,7 @@ internal sealed class EventsVerb() : Verb("events", "Tell what happens to the PC
         using PciDevice? device = open is null ? null : new PciDevice(VfioDevice.Open(open, options));
         if (device is not null)
             events.Listen(device);
-        await Console.Error.WriteLineAsync("listening");
+        StandardStreams.Errors.WriteLine("listening");
         try
         {
             await foreach (DeviceEvent happened in events.ReadAllAsync(end.Token))

@@ -54,7 +54,7 @@ internal sealed class ShowVerb() : Verb("show", "Decode a function: config space
 
     private static IEnumerable<FunctionView> ReadDump(string from)
     {
-        using TextReader text = from == "-" ? Console.In : File.OpenText(from);
+        using TextReader text = from == "-" ? Console.In : UserFile.OpenText(from);
         try
         {
             FunctionView[] views = [.. LspciDump.Parse(text).Select(FunctionView.Of)];

@@ -1,10 +1,11 @@
 using System.Runtime.InteropServices;
 
-namespace Vfio.Cli.Net;
+namespace Vfio.Cli.Output;
 
 /// <summary>Ctrl-C and SIGTERM as a request to end with the sums, rather than at once.</summary>
 internal sealed class StopSignals : IDisposable
 {
+    private const int FirstSignalCode = 128, Interrupt = 2, Terminate = 15;
     private readonly CancellationTokenSource _end = new();
     private readonly PosixSignalRegistration _interrupt;
     private readonly PosixSignalRegistration _terminate;
@@ -18,6 +19,9 @@ internal sealed class StopSignals : IDisposable
     /// <summary>Cancelled once one of them came. A second one ends the process.</summary>
     internal CancellationToken Token => _end.Token;
 
+    /// <summary>What a shell sees of a process that the signal ended; 0 while none came.</summary>
+    internal int ExitCode { get; private set; }
+
     /// <inheritdoc/>
     public void Dispose()
     {
@@ -29,6 +33,7 @@ internal sealed class StopSignals : IDisposable
     private void Stop(PosixSignalContext signal)
     {
         signal.Cancel = !_end.IsCancellationRequested;
+        ExitCode = FirstSignalCode + (signal.Signal == PosixSignal.SIGINT ? Interrupt : Terminate);
         _end.Cancel();
     }
 }
