@@ -35,12 +35,12 @@ internal sealed class ServeVerb() : Verb("serve", "Lend a device to other progra
     protected override void Define(Command command)
     {
         Argument<string> address = Words.Address();
-        Option<string?> socket = new("--socket", "--socket-path") { Description = "Where to listen." };
+        Option<string?> socket = new("--socket", "--socket-path") { HelpName = "path", Description = "Where to listen." };
         OptionalNumberOption<int> descriptor = new(
             "--fd", NumberRules.Count(0, MaxDescriptor, 3), "A descriptor that listens already, in place of --socket.");
-        Option<string?> takeOver = new("--take-over") { Description = "Go on in place of a server that waits there, with its client and device." };
-        Option<string?> handover = new("--handover") { Description = "Where a successor may ask to go on, of the same user or root." };
-        Option<string?> user = new("--user") { Description = "Who may connect, for root to say; otherwise this user and its group." };
+        Option<string?> takeOver = new("--take-over") { HelpName = "path", Description = "Go on in place of a server that waits there, with its client and device." };
+        Option<string?> handover = new("--handover") { HelpName = "path", Description = "Where a successor may ask to go on, of the same user or root." };
+        Option<string?> user = new("--user") { HelpName = "name", Description = "Who may connect, for root to say; otherwise this user and its group." };
         NumberOption<Duration> patience = new(
             "--patience", NumberRules.Time(Duration.Milliseconds(1), Duration.Days(1), Duration.Seconds(30)), Duration.Seconds(30),
             "How long a client may take to negotiate, to finish a message or to read an answer.");
@@ -112,7 +112,15 @@ internal sealed class ServeVerb() : Verb("serve", "Lend a device to other progra
         if (user is not null && options.Path is not null)
             UserAccount.Find(user).TakeOwnership(options.Path);
 
-        Invitation.Write(output, server.Path, libvirt);
+        try
+        {
+            Invitation.Write(output, server.Path, libvirt);
+        }
+        catch (VfioException unread) when (unread.Target == StandardStream.OutputName)
+        {
+            // Who started the server may have read the first line and closed the rest, or never wanted any.
+        }
+
         await server.RunAsync(end.Token);
 
         void Stop(PosixSignalContext signal)
