@@ -65,7 +65,7 @@ internal static class DmaUnmapChecks
             peer.MustGoOn();
             if (reply.IsRefusal)
                 return Outcome.Differs($"refused: {reply.Refusal}");
-            bool left = peer.Ask(Requests.DmaMap(Base, Size)).IsRefusal || peer.Ask(Requests.DmaMap(0x100000, Size)).IsRefusal;
+            bool left = peer.Ask(Requests.DmaMap(Base, 2 * Size)).IsRefusal || peer.Ask(Requests.DmaMap(0x100000, 2 * Size)).IsRefusal;
             return left ? Outcome.Violation("accepted, but a range is still there") : Outcome.Pass();
         }),
         Better("all-with-range", "Flag 2 takes all ranges: an address and a size beside it contradict that.", peer =>
