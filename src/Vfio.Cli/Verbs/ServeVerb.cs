@@ -1,5 +1,4 @@
 using System.CommandLine;
-using System.Runtime.InteropServices;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Console;
@@ -12,6 +11,13 @@ namespace Vfio.Cli.Verbs;
 /// <summary>Lends any device as a vfio-user server.</summary>
 internal sealed class ServeVerb() : Verb("serve", "Lend a device to other programs and to virtual machines, as a vfio-user server.")
 {
+    private const double LongestIdle = 24 * 60 * 60;
+    private const int MostClients = 1024, LongestLog = 1024;
+
+    // Together less than two seconds, after which a service manager's operator wonders.
+    private static readonly TimeSpan EndTime = TimeSpan.FromSeconds(1);
+    private static readonly TimeSpan LogTime = TimeSpan.FromMilliseconds(300);
+
     /// <inheritdoc/>
     internal override IReadOnlyList<Example> Examples =>
     [
@@ -40,6 +46,20 @@ internal sealed class ServeVerb() : Verb("serve", "Lend a device to other progra
         {
             Description = "Microseconds to look for the next message before sleeping, while that is of use; 0 for never. 100 unless said.",
         };
+        Option<double> idle = new("--idle")
+        {
+            Description = "Seconds that a client may keep others waiting that has neither memory mapped nor an interrupt bound; 0 for ever.",
+            DefaultValueFactory = _ => 60,
+        };
+        Option<int> clients = new("--clients")
+        {
+            Description = "How many clients to serve at a time, each with a device of its own; for models.",
+            DefaultValueFactory = _ => 1,
+        };
+        Option<bool> stalling = new("--allow-stalling-files")
+        {
+            Description = "Take memory in files of file systems that a user's process or another machine serves (FUSE, NFS, overlay): they can hold the device up.",
+        };
         Option<bool> poll = new("--poll") { Description = "Never sleep: one core is taken, and answers come soonest." };
         Option<bool> verbose = new("--verbose") { Description = "Log every session, and every message that is refused." };
         Option<bool> libvirt = new("--libvirt") { Description = "Print XML for libvirt too." };
@@ -51,6 +71,9 @@ internal sealed class ServeVerb() : Verb("serve", "Lend a device to other progra
         command.Add(user);
         command.Add(libvirt);
         command.Add(patience);
+        command.Add(idle);
+        command.Add(clients);
+        command.Add(stalling);
         command.Add(spin);
         command.Add(poll);
         command.Add(verbose);
@@ -64,15 +87,27 @@ internal sealed class ServeVerb() : Verb("serve", "Lend a device to other progra
                 result.AddError("Give either --spin MICROSECONDS or --poll.");
             if (result.GetValue(spin) is not (null or (>= 0 and <= 1_000_000)))
                 result.AddError("--spin takes 0 to 1000000 microseconds.");
+            if (result.GetValue(idle) is not (>= 0 and <= LongestIdle))
+                result.AddError("--idle takes 0 to 86400 seconds.");
+            if (result.GetValue(clients) is not (>= 1 and <= MostClients))
+                result.AddError("--clients takes 1 to 1024.");
+            if (result.GetValue(clients) > 1 && (result.GetValue(handover) ?? result.GetValue(takeOver)) is not null)
+                result.AddError("--clients does not go with --handover and --take-over: one client's device goes on elsewhere.");
+            if (result.GetValue(clients) > 1 && result.GetValue(address)?.StartsWith("model:", StringComparison.Ordinal) != true)
+                result.AddError("--clients is for models: of another device there is only one.");
         });
         command.SetAction(async parsed =>
         {
-            using ILoggerFactory logging = CreateLogging(parsed.GetValue(verbose));
+            ILoggerFactory logging = CreateLogging(parsed.GetValue(verbose));
             TimeSpan wait = TimeSpan.FromSeconds(parsed.GetValue(patience));
             VfioUserServerOptions options = WhereToListen(
                 parsed.GetValue(socket), parsed.GetValue(descriptor), parsed.GetValue(takeOver)) with
             {
                 HandoverPath = parsed.GetValue(handover),
+                Owner = parsed.GetValue(user) is { } name ? UserAccount.Find(name) : null,
+                TurnTimeout = parsed.GetValue(idle) is > 0 and double seconds ? TimeSpan.FromSeconds(seconds) : Timeout.InfiniteTimeSpan,
+                MaxClients = parsed.GetValue(clients),
+                AllowStallingFiles = parsed.GetValue(stalling),
                 HandshakeTimeout = wait,
                 MessageTimeout = wait,
                 SendTimeout = wait,
@@ -81,9 +116,15 @@ internal sealed class ServeVerb() : Verb("serve", "Lend a device to other progra
                     : new VfioUserServerOptions().SpinTime,
                 Logger = logging.CreateLogger("vfio"),
             };
-            await ServeAsync(
-                parsed.GetValue(address)!, options, parsed.GetValue(user), parsed.GetValue(libvirt),
-                parsed.InvocationConfiguration.Output);
+            try
+            {
+                return await ServeAsync(parsed.GetValue(address)!, options, parsed.GetValue(libvirt), parsed.InvocationConfiguration.Output);
+            }
+            finally
+            {
+                // Lines that nobody reads keep nobody: they have this long to get out.
+                await Task.WhenAny(Task.Run(logging.Dispose), Task.Delay(LogTime));
+            }
         });
     }
 
@@ -97,24 +138,35 @@ internal sealed class ServeVerb() : Verb("serve", "Lend a device to other progra
         return new VfioUserServerOptions { Path = path, Listener = listener };
     }
 
-    private static async Task ServeAsync(
-        string address, VfioUserServerOptions options, string? user, bool libvirt, TextWriter output)
+    private static async Task<int> ServeAsync(string address, VfioUserServerOptions options, bool libvirt, TextWriter output)
     {
-        using CancellationTokenSource end = new();
-        using PosixSignalRegistration terminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, Stop);
-        using PosixSignalRegistration interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, Stop);
-        using DeviceSource source = DeviceSource.Find(address);
-        using VfioUserServer server = new(source.Open, options);
-        if (user is not null && options.Path is not null)
-            UserAccount.Find(user).TakeOwnership(options.Path);
-
-        Invitation.Write(output, server.Path, libvirt);
-        await server.RunAsync(end.Token);
-
-        void Stop(PosixSignalContext signal)
+        using StopSignals signals = new();
+        VfioUserServer? server = null;
+        Task serving = Task.Factory.StartNew(Serve, CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
+        Task stopped = Task.Delay(Timeout.InfiniteTimeSpan, signals.Token);
+        if (await Task.WhenAny(serving, stopped) == stopped && await Task.WhenAny(serving, Task.Delay(EndTime)) != serving)
         {
-            signal.Cancel = true;
-            end.Cancel();
+            server?.Abandon();
+            return CommandLine.Refused;
+        }
+
+        await serving;
+        return 0;
+
+        void Serve()
+        {
+            using DeviceSource source = DeviceSource.Find(address);
+            Func<IVfioDevice> open = source.Open;
+            if (options.MaxClients > 1)
+            {
+                // This one was to find out whether the address is right.
+                source.Dispose();
+                open = () => VfioDevice.Open(address);
+            }
+
+            using VfioUserServer made = server = new(open, options);
+            Invitation.Write(output, made.Path, libvirt);
+            made.Run(signals.Token);
         }
     }
 
@@ -128,6 +180,13 @@ internal sealed class ServeVerb() : Verb("serve", "Lend a device to other progra
         });
 
         // Standard output is for what the user asked for; the log goes beside it.
-        builder.Services.Configure<ConsoleLoggerOptions>(options => options.LogToStandardErrorThreshold = LogLevel.Trace);
+        builder.Services.Configure<ConsoleLoggerOptions>(options =>
+        {
+            options.LogToStandardErrorThreshold = LogLevel.Trace;
+
+            // Where nobody reads it, lines are dropped and counted; a session waits for no reader.
+            options.QueueFullMode = ConsoleLoggerQueueFullMode.DropWrite;
+            options.MaxQueueLength = LongestLog;
+        });
     });
 }
