@@ -1,3 +1,4 @@
 using Vfio.Cli;
 
+RuntimeFiles.Remove();
 return await CommandLine.RunAsync(args);

@@ -11,7 +11,7 @@ namespace Vfio.Cli.Verbs;
 /// <summary>Lends any device as a vfio-user server.</summary>
 internal sealed class ServeVerb() : Verb("serve", "Lend a device to other programs and to virtual machines, as a vfio-user server.")
 {
-    private const double LongestIdle = 24 * 60 * 60;
+    private const double UsualIdle = 60, LongestIdle = 24 * 60 * 60;
     private const int MostClients = 1024, LongestLog = 1024;
 
     // Together less than two seconds, after which a service manager's operator wonders.
@@ -46,16 +46,11 @@ internal sealed class ServeVerb() : Verb("serve", "Lend a device to other progra
         {
             Description = "Microseconds to look for the next message before sleeping, while that is of use; 0 for never. 100 unless said.",
         };
-        Option<double> idle = new("--idle")
+        Option<double?> idle = new("--idle")
         {
-            Description = "Seconds that a client may keep others waiting that has neither memory mapped nor an interrupt bound; 0 for ever.",
-            DefaultValueFactory = _ => 60,
+            Description = "Seconds that a client may keep others waiting that has neither memory mapped nor an interrupt bound; 0 for ever. 60 unless said.",
         };
-        Option<int> clients = new("--clients")
-        {
-            Description = "How many clients to serve at a time, each with a device of its own; for models.",
-            DefaultValueFactory = _ => 1,
-        };
+        Option<int?> clients = new("--clients") { Description = "How many clients to serve at a time, each with a device of its own; for models. 1 unless said." };
         Option<bool> stalling = new("--allow-stalling-files")
         {
             Description = "Take memory in files of file systems that a user's process or another machine serves (FUSE, NFS, overlay): they can hold the device up.",
@@ -87,9 +82,9 @@ internal sealed class ServeVerb() : Verb("serve", "Lend a device to other progra
                 result.AddError("Give either --spin MICROSECONDS or --poll.");
             if (result.GetValue(spin) is not (null or (>= 0 and <= 1_000_000)))
                 result.AddError("--spin takes 0 to 1000000 microseconds.");
-            if (result.GetValue(idle) is not (>= 0 and <= LongestIdle))
+            if (result.GetValue(idle) is not (null or >= 0 and <= LongestIdle))
                 result.AddError("--idle takes 0 to 86400 seconds.");
-            if (result.GetValue(clients) is not (>= 1 and <= MostClients))
+            if (result.GetValue(clients) is not (null or >= 1 and <= MostClients))
                 result.AddError("--clients takes 1 to 1024.");
             if (result.GetValue(clients) > 1 && (result.GetValue(handover) ?? result.GetValue(takeOver)) is not null)
                 result.AddError("--clients does not go with --handover and --take-over: one client's device goes on elsewhere.");
@@ -105,8 +100,8 @@ internal sealed class ServeVerb() : Verb("serve", "Lend a device to other progra
             {
                 HandoverPath = parsed.GetValue(handover),
                 Owner = parsed.GetValue(user) is { } name ? UserAccount.Find(name) : null,
-                TurnTimeout = parsed.GetValue(idle) is > 0 and double seconds ? TimeSpan.FromSeconds(seconds) : Timeout.InfiniteTimeSpan,
-                MaxClients = parsed.GetValue(clients),
+                TurnTimeout = (parsed.GetValue(idle) ?? UsualIdle) is > 0 and double seconds ? TimeSpan.FromSeconds(seconds) : Timeout.InfiniteTimeSpan,
+                MaxClients = parsed.GetValue(clients) ?? 1,
                 AllowStallingFiles = parsed.GetValue(stalling),
                 HandshakeTimeout = wait,
                 MessageTimeout = wait,
