@@ -3,6 +3,7 @@ using Vfio.Cli.Output;
 using Vfio.Native;
 
 StandardStream.FillGaps();
+RuntimeFiles.Remove();
 AppDomain.CurrentDomain.UnhandledException += (_, fault) =>
 {
     // Of a thread that nobody waits for: the runtime would print its stack, and abort.

@@ -47,10 +47,10 @@ public sealed unsafe class DiskFile : IDisposable
 
         // What it is, before it is opened: to open a FIFO may wait for ever, and a device may do what it likes.
         using FileDescriptor place = OpenOrThrow(path, LibC.O_PATH, path, isReadOnly: true);
-        uint kind = KindOf(place.Number);
-        if (kind is not (LibC.S_IFREG or LibC.S_IFBLK))
+        FileKind kind = FileStatus.Of(place.Number).Kind;
+        if (kind is not (FileKind.Regular or FileKind.BlockDevice))
             throw new VfioException(Opening, path, Errno.InvalidArgument, $"it is {Describe(kind)}, and neither a file nor a block device");
-        bool isDevice = kind == LibC.S_IFBLK;
+        bool isDevice = kind == FileKind.BlockDevice;
         string same = $"/proc/self/fd/{place.Number}";
 
         // O_EXCL on a block device is refused while it is mounted, or held by another that said the same. Readers share it.
@@ -201,20 +201,12 @@ public sealed unsafe class DiskFile : IDisposable
         throw new VfioException(Opening, named, error, advice);
     }
 
-    private static uint KindOf(int descriptor)
+    private static string Describe(FileKind kind) => kind switch
     {
-        byte* status = stackalloc byte[256];
-        return LibC.fstat(descriptor, status) == 0
-            ? FileIdentity.KindOf(status)
-            : throw VfioException.FromLastError("fstat", $"descriptor {descriptor}");
-    }
-
-    private static string Describe(uint kind) => kind switch
-    {
-        LibC.S_IFDIR => "a directory",
-        LibC.S_IFIFO => "a FIFO",
-        LibC.S_IFSOCK => "a socket",
-        LibC.S_IFCHR => "a character device",
+        FileKind.Directory => "a directory",
+        FileKind.Fifo => "a FIFO",
+        FileKind.Socket => "a socket",
+        FileKind.CharacterDevice => "a character device",
         _ => "of another kind",
     };
 
@@ -252,10 +244,9 @@ public sealed unsafe class DiskFile : IDisposable
 
     private bool NoteLength()
     {
-        byte* status = stackalloc byte[256];
-        if (LibC.fstat(_file.Number, status) != 0)
+        if (FileStatus.TryOf(_file.Number) is not { } status)
             return false;
-        NoteShortest(FileIdentity.SizeOf(status));
+        NoteShortest((long)status.Length);
         return true;
     }
 

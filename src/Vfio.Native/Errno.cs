@@ -56,6 +56,9 @@ public enum Errno
     /// <summary>EINVAL: an argument out of its range.</summary>
     InvalidArgument = 22,
 
+    /// <summary>ENFILE: this machine has too many open files.</summary>
+    FileTableFull = 23,
+
     /// <summary>EMFILE: this process has too many open files.</summary>
     TooManyOpenFiles = 24,
 
@@ -76,6 +79,9 @@ public enum Errno
 
     /// <summary>ENOSYS: not implemented.</summary>
     NotImplemented = 38,
+
+    /// <summary>ELOOP: symbolic links that are not followed.</summary>
+    TooManyLinks = 40,
 
     /// <summary>EPROTO: the peer broke the protocol.</summary>
     Protocol = 71,

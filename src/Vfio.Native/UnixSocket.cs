@@ -261,7 +261,7 @@ public sealed unsafe class UnixSocket : IDisposable
             {
                 int* numbers = (int*)(control + at + ControlHeaderBytes);
                 for (nuint i = 0; i < (length - ControlHeaderBytes) / sizeof(int); i++)
-                    descriptors.Add(new FileDescriptor(numbers[i]));
+                    descriptors.Add(FileDescriptor.Received(numbers[i]));
             }
 
             at += (length + 7) & ~(nuint)7;

@@ -1,7 +1,6 @@
 using System.CommandLine;
 using System.CommandLine.Parsing;
 using System.Globalization;
-using System.Runtime.InteropServices;
 using System.Text.Json;
 using Vfio.Cli.Numbers;
 using Vfio.Cli.Output;
@@ -43,9 +42,7 @@ internal sealed class EventsVerb() : Verb("events", "Tell what happens to the PC
 
     private static async Task TellAsync(TextWriter output, EventFilter[] filters, string? open, VfioDeviceOptions options, bool json)
     {
-        using CancellationTokenSource end = new();
-        using PosixSignalRegistration terminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, Stop);
-        using PosixSignalRegistration interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, Stop);
+        using StopSignals signals = new();
         using DeviceEvents events = new();
         using PciDevice? device = open is null ? null : new PciDevice(VfioDevice.Open(open, options));
         if (device is not null)
@@ -53,7 +50,7 @@ internal sealed class EventsVerb() : Verb("events", "Tell what happens to the PC
         StandardStreams.Errors.WriteLine("listening");
         try
         {
-            await foreach (DeviceEvent happened in events.ReadAllAsync(end.Token))
+            await foreach (DeviceEvent happened in events.ReadAllAsync(signals.Token))
             {
                 if (filters.Length == 0 || filters.Any(filter => filter.Takes(happened)))
                     await output.WriteLineAsync(json ? ToJson(happened) : ToText(happened));
@@ -64,12 +61,6 @@ internal sealed class EventsVerb() : Verb("events", "Tell what happens to the PC
         catch (OperationCanceledException)
         {
             // Being told to stop is how it ends.
-        }
-
-        void Stop(PosixSignalContext signal)
-        {
-            signal.Cancel = true;
-            end.Cancel();
         }
     }
 

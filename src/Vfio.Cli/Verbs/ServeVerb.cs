@@ -1,9 +1,9 @@
 using System.CommandLine;
-using System.Runtime.InteropServices;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Console;
 using Vfio.Cli.Numbers;
+using Vfio.Cli.Output;
 using Vfio.Native;
 using Vfio.User;
 using Command = System.CommandLine.Command;
@@ -13,11 +13,17 @@ namespace Vfio.Cli.Verbs;
 /// <summary>Lends any device as a vfio-user server.</summary>
 internal sealed class ServeVerb() : Verb("serve", "Lend a device to other programs and to virtual machines, as a vfio-user server.")
 {
-    // Nobody waits at a terminal, and a device that is lent again may be real and slow to reset.
-    private static readonly Duration ServedTimeout = new(new VfioDeviceOptions().Timeout);
+    private const int MostClients = 1024, LongestLog = 1024;
 
     // Linux lets no process have more open files than this (fs.nr_open) unless it is told to.
     private const int MaxDescriptor = 1 << 20;
+
+    // Nobody waits at a terminal, and a device that is served again may be real and slow to reset.
+    private static readonly Duration ServedTimeout = new(new VfioDeviceOptions().Timeout);
+
+    // Together less than two seconds, after which a service manager's operator wonders.
+    private static readonly TimeSpan EndTime = TimeSpan.FromSeconds(1);
+    private static readonly TimeSpan LogTime = TimeSpan.FromMilliseconds(300);
 
     /// <inheritdoc/>
     internal override IReadOnlyList<Example> Examples =>
@@ -47,6 +53,15 @@ internal sealed class ServeVerb() : Verb("serve", "Lend a device to other progra
         OptionalNumberOption<Duration> spin = new(
             "--spin", NumberRules.Time(Duration.Zero, Duration.Seconds(1), Duration.Microseconds(50), plain: "us"),
             "How long to look for the next message before sleeping, while that is of use; a plain number is of microseconds; 100us unless said.");
+        NumberOption<Duration> idle = new(
+            "--idle", NumberRules.Time(Duration.Zero, Duration.Days(1), Duration.Seconds(60)), Duration.Seconds(60),
+            "How long a client with neither memory mapped nor an interrupt bound may keep others waiting; 0 for ever.");
+        NumberOption<int> clients = new(
+            "--clients", NumberRules.Count(1, MostClients, 4), 1, "How many clients to serve at a time, each with a device of its own; for models.");
+        Option<bool> stalling = new("--allow-stalling-files")
+        {
+            Description = "Take memory in files of file systems that a user's process or another machine serves (FUSE, NFS, overlay): they can hold the device up.",
+        };
         Option<bool> poll = new("--poll") { Description = "Never sleep: one core is taken, and answers come soonest." };
         Option<bool> verbose = new("--verbose") { Description = "Log every session, and every message that is refused." };
         Option<bool> libvirt = new("--libvirt") { Description = "Print XML for libvirt too." };
@@ -60,6 +75,9 @@ internal sealed class ServeVerb() : Verb("serve", "Lend a device to other progra
         command.Add(user);
         command.Add(libvirt);
         command.Add(patience);
+        command.Add(idle);
+        command.Add(clients);
+        command.Add(stalling);
         command.Add(spin);
         command.Add(poll);
         command.Add(verbose);
@@ -71,12 +89,22 @@ internal sealed class ServeVerb() : Verb("serve", "Lend a device to other progra
                 throw new MisuseException("Give one of --socket PATH, --fd NUMBER and --take-over PATH, or be started by a socket unit.");
             if (parsed.GetValue(spin) is not null && parsed.GetValue(poll))
                 throw new MisuseException("Give either --spin TIME or --poll.");
-            using ILoggerFactory logging = CreateLogging(parsed.GetValue(verbose));
+            bool isShared = parsed.GetValue(clients) > 1;
+            if (isShared && (parsed.GetValue(handover) ?? parsed.GetValue(takeOver)) is not null)
+                throw new MisuseException("--clients does not go with --handover and --take-over: one client's device goes on elsewhere.");
+            if (isShared && !parsed.GetValue(address)!.StartsWith("model:", StringComparison.Ordinal))
+                throw new MisuseException("--clients is for models: of another device there is only one.");
+            ILoggerFactory logging = CreateLogging(parsed.GetValue(verbose));
             TimeSpan wait = parsed.GetValue(patience);
+            TimeSpan turn = parsed.GetValue(idle);
             VfioUserServerOptions options = WhereToListen(
                 parsed.GetValue(socket), parsed.GetValue(descriptor), parsed.GetValue(takeOver)) with
             {
                 HandoverPath = parsed.GetValue(handover),
+                Owner = parsed.GetValue(user) is { } name ? UserAccount.Find(name) : null,
+                TurnTimeout = turn > TimeSpan.Zero ? turn : Timeout.InfiniteTimeSpan,
+                MaxClients = parsed.GetValue(clients),
+                AllowStallingFiles = parsed.GetValue(stalling),
                 HandshakeTimeout = wait,
                 MessageTimeout = wait,
                 SendTimeout = wait,
@@ -85,9 +113,17 @@ internal sealed class ServeVerb() : Verb("serve", "Lend a device to other progra
                     : new VfioUserServerOptions().SpinTime,
                 Logger = logging.CreateLogger("vfio"),
             };
-            await ServeAsync(
-                parsed.GetValue(address)!, parsed.OpenOptions(timeout) with { Logger = options.Logger }, options, parsed.GetValue(user), parsed.GetValue(libvirt),
-                parsed.InvocationConfiguration.Output);
+            try
+            {
+                return await ServeAsync(
+                    parsed.GetValue(address)!, parsed.OpenOptions(timeout) with { Logger = options.Logger }, options, parsed.GetValue(libvirt),
+                    parsed.InvocationConfiguration.Output);
+            }
+            finally
+            {
+                // Lines that nobody reads keep nobody: they have this long to get out.
+                await Task.WhenAny(Task.Run(logging.Dispose), Task.Delay(LogTime));
+            }
         });
     }
 
@@ -101,32 +137,36 @@ internal sealed class ServeVerb() : Verb("serve", "Lend a device to other progra
         return new VfioUserServerOptions { Path = path, Listener = listener };
     }
 
-    private static async Task ServeAsync(
-        string address, VfioDeviceOptions how, VfioUserServerOptions options, string? user, bool libvirt, TextWriter output)
+    private static async Task<int> ServeAsync(
+        string address, VfioDeviceOptions how, VfioUserServerOptions options, bool libvirt, TextWriter output)
     {
-        using CancellationTokenSource end = new();
-        using PosixSignalRegistration terminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, Stop);
-        using PosixSignalRegistration interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, Stop);
-        using DeviceSource source = DeviceSource.Find(address, how, isSuccessor: options.TakeOverPath is not null);
-        using VfioUserServer server = new(source.Open, options);
-        if (user is not null && options.Path is not null)
-            UserAccount.Find(user).TakeOwnership(options.Path);
-
-        try
+        using StopSignals signals = new();
+        VfioUserServer? server = null;
+        Task serving = Task.Factory.StartNew(Serve, CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
+        Task stopped = Task.Delay(Timeout.InfiniteTimeSpan, signals.Token);
+        if (await Task.WhenAny(serving, stopped) == stopped && await Task.WhenAny(serving, Task.Delay(EndTime)) != serving)
         {
-            Invitation.Write(output, server.Path, libvirt);
-        }
-        catch (VfioException unread) when (unread.Target == StandardStream.OutputName)
-        {
-            // Who started the server may have read the first line and closed the rest, or never wanted any.
+            server?.Abandon();
+            return CommandLine.Refused;
         }
 
-        await server.RunAsync(end.Token);
+        await serving;
+        return 0;
 
-        void Stop(PosixSignalContext signal)
+        void Serve()
         {
-            signal.Cancel = true;
-            end.Cancel();
+            using DeviceSource source = DeviceSource.Find(address, how, isSuccessor: options.TakeOverPath is not null);
+            Func<IVfioDevice> open = source.Open;
+            if (options.MaxClients > 1)
+            {
+                // This one was to find out whether the address is right.
+                source.Dispose();
+                open = () => VfioDevice.Open(address, how);
+            }
+
+            using VfioUserServer made = server = new(open, options);
+            Invitation.Write(output, made.Path, libvirt);
+            made.Run(signals.Token);
         }
     }
 
@@ -140,6 +180,13 @@ internal sealed class ServeVerb() : Verb("serve", "Lend a device to other progra
         });
 
         // Standard output is for what the user asked for; the log goes beside it.
-        builder.Services.Configure<ConsoleLoggerOptions>(options => options.LogToStandardErrorThreshold = LogLevel.Trace);
+        builder.Services.Configure<ConsoleLoggerOptions>(options =>
+        {
+            options.LogToStandardErrorThreshold = LogLevel.Trace;
+
+            // Where nobody reads it, lines are dropped and counted; a session waits for no reader.
+            options.QueueFullMode = ConsoleLoggerQueueFullMode.DropWrite;
+            options.MaxQueueLength = LongestLog;
+        });
     });
 }

@@ -24,9 +24,12 @@ internal sealed class DmaCommands : IDisposable
         _device = device;
         _maxMappings = maxMappings;
         _maxTransferBytes = options.MaxDataTransferBytes;
-        _files = new SharedFiles(options.MaxSharedFiles);
+        _files = new SharedFiles(options.MaxSharedFiles, options.AllowStallingFiles);
         _clientMemory = clientMemory;
     }
+
+    /// <summary>Whether the client has anything mapped; any thread may ask.</summary>
+    internal bool HasMappings => _mappings.Count > 0;
 
     /// <summary>DMA_MAP. Twice the same range is EEXIST.</summary>
     /// <param name="body">The message.</param>

@@ -13,13 +13,15 @@ internal sealed class BarWindows : IDisposable
     {
         _windows = [];
 
-        // A store to a read-only mapping would end the process; as a message it is an error.
+        // A store to a read-only mapping would end the process; as a message it is an error. So would a touch past the end of a file: the
+        // region lies inside its file, which cannot be truncated. The kernel's device files give pages until the device is pulled out,
+        // which the watch tells.
         if (!region.IsMappable || !region.Flags.HasFlag(RegionFlags.Write))
             return;
         IReadOnlyList<MappableArea> areas = region.MappableAreas.Count > 0 ? region.MappableAreas : [new(0, region.Length)];
         try
         {
-            if (!IsSafe(region))
+            if (!FileIdentity.Of(region.File!).IsSafeToMap(region.FileOffset, region.Length))
                 return;
             foreach (MappableArea area in areas)
             {
@@ -56,15 +58,6 @@ internal sealed class BarWindows : IDisposable
     {
         foreach (Window window in Interlocked.Exchange(ref _windows, []))
             window.Memory.Dispose();
-    }
-
-    // A touch past the end of a file would end this process with SIGBUS, so the region lies inside its file, which cannot be
-    // truncated. The kernel's device files are no regular files: they give pages until the device is pulled out, which the watch tells.
-    private static bool IsSafe(RegionInfo region)
-    {
-        FileIdentity file = FileIdentity.Of(region.File!);
-        return !file.IsRegular
-            || (file.CannotShrink && region.FileOffset <= file.LengthBytes && region.Length <= file.LengthBytes - region.FileOffset);
     }
 
     private readonly record struct Window(ulong Start, SharedMemory Memory);
