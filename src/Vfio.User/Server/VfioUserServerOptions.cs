@@ -93,6 +93,7 @@ public sealed record VfioUserServerOptions
         Deadline.ThrowIfInvalid(SendTimeout);
         Deadline.ThrowIfInvalid(DmaTimeout);
         Deadline.ThrowIfInvalid(IdleTimeout);
+        Deadline.ThrowIfInvalid(TurnTimeout);
         Deadline.ThrowIfInvalid(SpinTime);
         ArgumentOutOfRangeException.ThrowIfLessThan(MaxClients, 1, nameof(MaxClients));
         if (MaxClients > 1 && (HandoverPath is not null || TakeOverPath is not null))

@@ -8,8 +8,9 @@ namespace Vfio.Tests.Guard;
 /// another rule is given to, one at a time.</summary>
 public sealed class RuleMutationTests
 {
-    // Status bits that are cleared together hide each other: each run clears other ones first.
-    private static readonly byte[][] Runs = [[0x00, 0x55, 0xff, 0x00], [0xaa, 0xff]];
+    // Status bits that are cleared together hide each other: each run clears other ones first; and 0x2a without the highest bit of a
+    // register, which in DevCtl is a reset of the function and leaves nothing to see.
+    private static readonly byte[][] Runs = [[0x00, 0x55, 0xff, 0x00], [0xaa, 0xff], [0x2a]];
 
     public static TheoryData<ushort, bool> Kinds() =>
         [.. CapabilityCatalog.All.Select(table => (table.Id, table.IsExtended))];
@@ -74,7 +75,6 @@ public sealed class RuleMutationTests
     private static void TryAll(byte[] config, ulong[] lengths, Func<RuledStructure, bool> isMeant, Dictionary<string, bool> mutants)
     {
         ConfigSpace space = new(config);
-        ConfigRules rules = new(space);
         foreach (RuledStructure structure in RuledStructure.Of(space, CapabilityList.Read(space)).Where(isMeant))
         {
             // Of long arrays of the same register some are enough.
@@ -83,7 +83,7 @@ public sealed class RuleMutationTests
             {
                 int dword = (structure.Offset + register.Offset) & ~3;
                 uint mask = field.Mask << (8 * (register.Offset & 3));
-                foreach (BitRule other in Mutants(field, rules, dword))
+                foreach (BitRule other in Mutants(field))
                 {
                     string name = $"{structure.Name}, {register.Name}, {field.Name}: {field.Rule} made {other}";
                     mutants[name] = mutants.GetValueOrDefault(name) || IsNoticed(config, lengths, dword, mask, other);
@@ -93,7 +93,7 @@ public sealed class RuleMutationTests
     }
 
     /// <summary>Rules that make a difference: what is the owner's given to the user, and what is the user's kept back.</summary>
-    private static IEnumerable<BitRule> Mutants(Field field, ConfigRules rules, int dword)
+    private static IEnumerable<BitRule> Mutants(Field field)
     {
         BitRule rule = field.Rule;
         if (rule is BitRule.PassedThrough or BitRule.WriteOneToClear)
@@ -103,9 +103,9 @@ public sealed class RuleMutationTests
         // Pending bits of MSI are brought up to date before they are read, whatever was written.
         if (rule is BitRule.VirtualFixed)
             return field.Name == "Pending" ? [BitRule.PassedThrough] : [BitRule.PassedThrough, BitRule.Virtual];
-        // A status bit that is written back as it was read is cleared; that takes a write that reaches the hardware.
-        bool isWritten = rules.Mask(BitRule.PassedThrough, dword, 4) != 0;
-        return rule is BitRule.FixedStatus && isWritten ? [BitRule.Fixed, BitRule.PassedThrough] : [BitRule.PassedThrough, BitRule.Virtual];
+        // A status bit made fixed stays one: the guard takes what a written 1 clears from the tables, so that no rule added later lets a
+        // write clear it.
+        return [BitRule.PassedThrough, BitRule.Virtual];
     }
 
     private static bool IsNoticed(byte[] config, ulong[] lengths, int dword, uint mask, BitRule rule) => Runs.Any(values =>
