@@ -12,7 +12,7 @@ internal static class IdentifyCommand
     private static readonly Column[] Headings =
     [
         Column.Number("NAMESPACE"), Column.Number("BYTES"), Column.Number("BLOCKS"), Column.Number("BLOCK"), Column.Number("USED"),
-        Column.Number("METADATA"), Column.Text("STATUS"),
+        Column.Number("METADATA"), "STATUS",
     ];
 
     internal static Command Create(Argument<string> address, Option<Duration> timeout)
