@@ -24,8 +24,11 @@ public sealed class DeviceSource : IDisposable, IAsyncDisposable
     /// <summary>Finds what an address names.</summary>
     /// <param name="address">See <see cref="DeviceAddress"/>.</param>
     /// <param name="options">How to open it; null for the defaults.</param>
-    /// <exception cref="VfioException">EINVAL: the text is no address; ENOENT: there is no such model.</exception>
-    public static DeviceSource Find(string address, VfioDeviceOptions? options = null)
+    /// <param name="isSuccessor">Whether a model is to go on in place of one that another process still has: what only one process can
+    /// have is taken when it is first opened.</param>
+    /// <exception cref="VfioException">EINVAL: the text is no address; ENOENT: there is no such model; else why it cannot be
+    /// made.</exception>
+    public static DeviceSource Find(string address, VfioDeviceOptions? options = null, bool isSuccessor = false)
     {
         DeviceAddress parsed = DeviceAddress.Parse(address);
         switch (parsed.Scheme)
@@ -34,7 +37,7 @@ public sealed class DeviceSource : IDisposable, IAsyncDisposable
                 VfioUserClientOptions client = ClientOptionsOf(parsed, options ?? new VfioDeviceOptions());
                 return new DeviceSource(parsed, () => VfioUserClient.Connect(parsed.Place, client), client);
             case AddressScheme.Model:
-                GuardedFunction guard = ModelCatalog.Lend(parsed.Place, parsed.Options);
+                GuardedFunction guard = ModelCatalog.Lend(parsed.Place, parsed.Options, isSuccessor);
                 return new DeviceSource(parsed, guard.Open) { Guard = guard };
             case AddressScheme.Mediated:
                 return new DeviceSource(parsed, () => KernelDevice.OpenMediated(parsed.Uuid));

@@ -82,7 +82,8 @@ public static class ConformanceKit
         }
     }
 
-    private static CheckResult Try(ServerUnderTest server, DeviceFacts? device, Check check)
+    /// <summary>Tries one check; whatever goes wrong in it is its result.</summary>
+    internal static CheckResult Try(ServerUnderTest server, DeviceFacts? device, Check check)
     {
         long start = Stopwatch.GetTimestamp();
         using Trial trial = new(server, device);

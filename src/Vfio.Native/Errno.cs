@@ -112,4 +112,7 @@ public enum Errno
 
     /// <summary>EHOSTUNREACH: no station there answers.</summary>
     HostUnreachable = 113,
+
+    /// <summary>EINPROGRESS: begun, and not over yet.</summary>
+    InProgress = 115,
 }

@@ -44,6 +44,12 @@ public readonly record struct FileIdentity(
     /// <summary>Whether a <c>struct stat</c> is that of a socket.</summary>
     internal static unsafe bool IsSocket(byte* status) => (FileStatus.Read(status).Mode & LibC.S_IFMT) == LibC.S_IFSOCK;
 
+    /// <summary>The kind of file (<c>S_IFMT</c>) that a <c>struct stat</c> is of.</summary>
+    internal static unsafe uint KindOf(byte* status) => FileStatus.Read(status).Mode & LibC.S_IFMT;
+
+    /// <summary>Size of the file that a <c>struct stat</c> is of.</summary>
+    internal static unsafe long SizeOf(byte* status) => FileStatus.Read(status).Size;
+
     /// <summary>The head of <c>struct stat</c>, whose order differs between the architectures.</summary>
     private readonly record struct FileStatus(ulong Device, ulong Inode, uint Mode, long Size)
     {

@@ -8,6 +8,9 @@ internal static unsafe partial class LibC
     internal const int F_DUPFD = 0, F_GETFD = 1, F_SETFD = 2, FD_CLOEXEC = 1;
     internal const int F_DUPFD_CLOEXEC = 1030, F_GETFL = 3, F_SETFL = 4, F_ADD_SEALS = 1033, F_GET_SEALS = 1034;
     internal const int O_ACCMODE = 3, O_RDONLY = 0, O_WRONLY = 1, O_RDWR = 2, O_NONBLOCK = 0x800, O_CLOEXEC = 0x80000;
+    internal const int O_EXCL = 0x80, O_PATH = 0x200000;
+    internal const int LOCK_SH = 1, LOCK_NB = 4, F_GETLK = 5, F_SETLK = 6, F_OFD_SETLK = 37;
+    internal const short F_RDLCK = 0, F_WRLCK = 1, F_UNLCK = 2;
     internal const int R_OK = 4, W_OK = 2;
     internal const int F_SEAL_SEAL = 1, F_SEAL_SHRINK = 2, F_SEAL_GROW = 4;
     internal const uint MFD_CLOEXEC = 1, MFD_ALLOW_SEALING = 2, MFD_HUGETLB = 4, MFD_HUGE_2MB = 21u << 26;
@@ -23,6 +26,8 @@ internal static unsafe partial class LibC
     internal const int SIGSTKFLT = 16, SIGURG = 23, SIG_DFL = 0, SIG_IGN = 1, SIG_UNBLOCK = 1;
     internal const int RWF_NOWAIT = 8;
     internal const uint S_IFMT = 0xf000, S_IFREG = 0x8000, S_IFSOCK = 0xc000;
+    internal const uint S_IFBLK = 0x6000, S_IFCHR = 0x2000, S_IFDIR = 0x4000, S_IFIFO = 0x1000;
+    internal const nuint BLKGETSIZE64 = 0x8008_1272, BLKSSZGET = 0x1268, BLKROGET = 0x125e;
 
     [LibraryImport("libc", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
     internal static partial int open(string path, int flags);
@@ -59,6 +64,12 @@ internal static unsafe partial class LibC
 
     [LibraryImport("libc", SetLastError = true)]
     internal static partial int ftruncate(int descriptor, long length);
+
+    [LibraryImport("libc", SetLastError = true)]
+    internal static partial int fsync(int descriptor);
+
+    [LibraryImport("libc", SetLastError = true)]
+    internal static partial int flock(int descriptor, int operation);
 
     [LibraryImport("libc", SetLastError = true)]
     internal static partial int fstat(int descriptor, byte* status);
@@ -172,6 +183,16 @@ internal static unsafe partial class LibC
         internal int Descriptor;
         internal short Events;
         internal short Returned;
+    }
+
+    /// <summary><c>struct flock</c> of 64-bit Linux.</summary>
+    internal struct RecordLock
+    {
+        internal short Type;
+        internal short Whence;
+        internal long Start;
+        internal long Length;
+        internal int Process;
     }
 
     /// <summary><c>struct timespec</c>.</summary>

@@ -48,6 +48,7 @@ internal static class OperationText
         ["timerfd_create"] = "making a timer for {0}",
         ["timerfd_settime"] = "setting a timer of {0}",
         ["unbind"] = "unbinding {0}",
+        ["use"] = "using {0}",
         ["use as a disk"] = "using {0} as a disk",
         ["use of a passed descriptor"] = "using the passed {0}",
         ["use of interrupts"] = "using interrupts of {0}",

@@ -4,13 +4,16 @@ namespace Vfio.Native;
 /// <remarks>.NET's own console streams are silent when nobody reads any more. Nothing is kept back; one writer at a time.</remarks>
 public sealed unsafe class StandardStream : Stream
 {
+    /// <summary>What errors of writing to standard output have as their target.</summary>
+    public const string OutputName = "standard output";
+
     private readonly int _number;
     private readonly string _name;
 
     private StandardStream(int number, string name, bool isOpen) => (_number, _name, IsOpen) = (number, name, isOpen);
 
     /// <summary>Standard output.</summary>
-    public static StandardStream Output { get; } = Find(1, "standard output");
+    public static StandardStream Output { get; } = Find(1, OutputName);
 
     /// <summary>Standard error.</summary>
     public static StandardStream Error { get; } = Find(2, "standard error");

@@ -23,6 +23,7 @@ public sealed class VfioException : IOException
         Operation = operation;
         Target = target;
         Errno = errno;
+        HResult = (int)errno; // as .NET has it in an IOException of a system call
     }
 
     /// <summary>What was asked.</summary>

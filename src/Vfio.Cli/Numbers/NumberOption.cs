@@ -19,6 +19,7 @@ internal sealed class NumberOption<T> : Option<T>, INumberSymbol
         : base(name, aliases)
     {
         Rule = rule;
+        HelpName = rule.Placeholder;
         Description = NumberWords.Describe(description, rule);
         CustomParser = result => NumberWords.Parse(result, Name, rule) ?? default;
         DefaultValueFactory = _ => otherwise;
@@ -37,6 +38,7 @@ internal sealed class OptionalNumberOption<T> : Option<T?>, INumberSymbol
         : base(name, aliases)
     {
         Rule = rule;
+        HelpName = rule.Placeholder;
         Description = NumberWords.Describe(description, rule);
         CustomParser = result => NumberWords.Parse(result, Name, rule);
     }

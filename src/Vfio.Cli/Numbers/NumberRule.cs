@@ -6,6 +6,9 @@ namespace Vfio.Cli.Numbers;
 /// <param name="Example">What to type, and perhaps another way to: <c>30s</c>.</param>
 internal abstract record NumberRule(string Kind, string Range, string Example)
 {
+    /// <summary>What stands for it in help: the last word of its kind.</summary>
+    internal string Placeholder => Kind[(Kind.LastIndexOf(' ') + 1)..];
+
     /// <summary>The error for a word that is none: one sentence without its subject's line end.</summary>
     /// <param name="name">The option or argument.</param>
     /// <param name="word">What was typed.</param>

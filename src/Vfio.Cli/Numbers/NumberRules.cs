@@ -27,7 +27,8 @@ internal static class NumberRules
 
     /// <summary>One of a few numbers.</summary>
     internal static NumberRule<int> OneOf(params int[] values) => new(
-        "a number", string.Join(" or ", values), $"{values[^1]}", word => ReadDigits<int>(word) is { } value && values.Contains(value) ? value : null);
+        "a number", $"{string.Join(", ", values[..^1])} or {values[^1]}", $"{values[^1]}",
+        word => ReadDigits<int>(word) is { } value && values.Contains(value) ? value : null);
 
     /// <summary>A time: decimal with a unit, and a plain number where <paramref name="plain"/> says of what.</summary>
     /// <param name="least">The shortest.</param>
@@ -82,10 +83,11 @@ internal static class NumberRules
     private static string WriteSize<T>(T value)
         where T : struct, IBinaryInteger<T>
     {
+        UInt128 bytes = UInt128.CreateSaturating(value);
         foreach ((string unit, int shift) in SizeUnits.Reverse())
         {
-            if (value != T.Zero && (value >> shift) is { } count && count != T.Zero && count << shift == value)
-                return $"{count}{unit}";
+            if (bytes != 0 && bytes >> shift << shift == bytes)
+                return $"{bytes >> shift}{unit}";
         }
 
         return $"{value}";

@@ -16,7 +16,7 @@ internal static class ReadCommand
         NumberOption<ulong> offset = NvmeWords.Offset();
         NumberOption<ulong> count = new(
             "--count", NumberRules.Size<ulong>(0, Words.MaxOffset, 4096), 4096, "How many bytes; 0 for all up to the end.");
-        Option<string?> file = new("--output", "-o") { Description = "Where the bytes go; otherwise standard output." };
+        Option<string?> file = new("--output", "-o") { HelpName = "file", Description = "Where the bytes go; otherwise standard output." };
         NumberOption<uint> id = NvmeWords.Namespace();
         command.Add(offset);
         command.Add(count);

@@ -23,7 +23,7 @@ internal readonly partial record struct Failure(string? Line, int ExitCode)
                 return Of(cause);
             case MisuseException:
                 return new Failure(exception.Message, CommandLine.Misused);
-            case VfioException { Errno: Errno.BrokenPipe, Target: "standard output" }:
+            case VfioException { Errno: Errno.BrokenPipe, Target: StandardStream.OutputName }:
                 // Whoever read the output has enough of it: head has seen its lines.
                 return new Failure(null, CommandLine.NobodyReads);
             case VfioException or FormatException or TimeoutException:
@@ -33,7 +33,7 @@ internal readonly partial record struct Failure(string? Line, int ExitCode)
             case OutOfMemoryException:
                 return new Failure("out of memory; ask for less at a time, or free some", CommandLine.Refused);
             case IOException or UnauthorizedAccessException or SocketException or Win32Exception:
-                return new Failure(Translate("using a file or a program", null, exception).Message, CommandLine.Refused);
+                return new Failure(Translate("use", null, exception).Message, CommandLine.Refused);
             default:
                 string why = TypeNames().IsMatch(exception.Message) ? "" : $" ({exception.Message.TrimEnd('.')})";
                 return new Failure($"this is a fault of vfio itself{why}; please report it, with what {CommandLine.TraceVariable}=1 prints", CommandLine.Faulty);

@@ -9,10 +9,8 @@ namespace Vfio.Cli.Show;
 /// <param name="Facts">What its owner tells.</param>
 internal sealed record FunctionView(string Name, ConfigSpace Space, FunctionFacts Facts)
 {
-    private const string NamesFile = "/usr/share/misc/pci.ids";
-
-    /// <summary>Names for ids; without the file, ids stay numbers.</summary>
-    internal static PciIds Names { get; } = File.Exists(NamesFile) ? PciIds.From(() => File.OpenText(NamesFile)) : PciIds.Empty;
+    /// <summary>Names for ids; what no file of this machine names stays a number.</summary>
+    internal static PciIds Names { get; } = InstalledNames.Read();
 
     /// <summary>Regions and interrupts, when the device is open to be lent.</summary>
     internal LentFacts? Lent { get; private init; }

@@ -27,7 +27,7 @@ internal sealed class BenchVerb() : Verb("bench", "Measure how fast a device ans
         NumberOption<Duration> seconds = new(
             "--seconds", NumberRules.Time(Duration.Milliseconds(1), Duration.Seconds(3600), Duration.Seconds(5)), Duration.Milliseconds(500),
             "How long each row is measured.");
-        Option<string?> only = new("--only") { Description = $"Only these rows, by their first word: {string.Join(',', Rows)}." };
+        Option<string?> only = new("--only") { HelpName = "rows", Description = $"Only these rows, by their first word: {string.Join(',', Rows)}." };
         Option<bool> json = Words.Json();
         NumberOption<Duration> timeout = Words.Timeout();
         command.Add(address);

@@ -23,14 +23,19 @@ internal sealed class CheckVerb() : Verb("check", "Check any vfio-user server ag
     protected override void Define(Command command)
     {
         Argument<string?> address = new("address") { Description = "The server: unix:/run/x.sock.", Arity = ArgumentArity.ZeroOrOne };
-        Option<string[]> only = new("--only") { Description = "Only checks with this word in their name; may be given again.", AllowMultipleArgumentsPerToken = true };
+        Option<string[]> only = new("--only")
+        {
+            HelpName = "word",
+            Description = "Only checks with this word in their name; may be given again.",
+            AllowMultipleArgumentsPerToken = true,
+        };
         Option<bool> list = new("--list") { Description = "List the checks, and try none." };
-        Option<string?> server = new("--server") { Description = "A shell command that starts the server, whenever nobody listens." };
+        Option<string?> server = new("--server") { HelpName = "command", Description = "A shell command that starts the server, whenever nobody listens." };
         NumberOption<Duration> patience = new(
             "--patience", NumberRules.Time(Duration.Milliseconds(1), Duration.Seconds(3600), Duration.Seconds(2)), Duration.Seconds(2),
             "How long one answer may take; ?timeout= in the address goes before it.", "--timeout");
         Option<bool> verbose = new("--verbose") { Description = "Print what was sent and what came back for every check." };
-        Option<string?> junit = new("--junit") { Description = "Write a report in JUnit's XML to this file too." };
+        Option<string?> junit = new("--junit") { HelpName = "file", Description = "Write a report in JUnit's XML to this file too." };
         Option<bool> json = Words.Json();
         command.Add(address);
         command.Add(only);
@@ -67,11 +72,30 @@ internal sealed class CheckVerb() : Verb("check", "Check any vfio-user server ag
                 Chosen = chosen,
                 Cancellation = signals.Token,
             };
-            ConformanceReport report = ConformanceKit.Run(options, printer.Found, printer.Starting);
-            if (file is not null)
-                JUnitReport.Write(file, report);
+            ConformanceReport report = Run(options, printer, file, checks);
             printer.Finish(report);
             return signals.ExitCode > 0 ? signals.ExitCode : report.Conforms ? 0 : CommandLine.Refused;
         });
+    }
+
+    /// <summary>Tries the checks, and writes the file whatever ends them: a reader of the output that is gone, too.</summary>
+    private static ConformanceReport Run(ConformanceOptions options, ConformancePrinter printer, Stream? file, Check[] checks)
+    {
+        List<CheckResult> found = [];
+        try
+        {
+            return ConformanceKit.Run(options, Found, printer.Starting);
+        }
+        finally
+        {
+            if (file is not null)
+                JUnitReport.Write(file, new ConformanceReport(options.Path, found) { Untried = [.. checks.Except(found.Select(one => one.Check))] });
+        }
+
+        void Found(CheckResult result)
+        {
+            found.Add(result);
+            printer.Found(result);
+        }
     }
 }

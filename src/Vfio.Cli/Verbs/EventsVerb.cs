@@ -26,10 +26,11 @@ internal sealed class EventsVerb() : Verb("events", "Tell what happens to the PC
     {
         Option<EventFilter[]> filters = new("--filter")
         {
+            HelpName = "kind or function",
             Description = $"A kind of event or a function; may be repeated. Kinds: {string.Join(", ", EventFilter.Kinds)}.",
             CustomParser = ParseFilters,
         };
-        Option<string?> open = new("--open") { Description = "Open this device too, and tell of its errors and of its owner's wish to have it back." };
+        Option<string?> open = new("--open") { HelpName = "device", Description = "Open this device too, and tell of its errors and of its owner's wish to have it back." };
         Option<bool> json = new("--json") { Description = "Print one JSON object a line." };
         NumberOption<Duration> timeout = Words.Timeout();
         command.Add(filters);

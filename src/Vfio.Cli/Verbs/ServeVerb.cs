@@ -24,6 +24,8 @@ internal sealed class ServeVerb() : Verb("serve", "Lend a device to other progra
     [
         new("vfio serve model:edu --socket /run/edu.sock", "lend a model; prints the line to paste for QEMU"),
         new("vfio serve model:edu --socket /run/edu.sock --user alice", "to one user only"),
+        new("vfio serve 'model:nvme?image=disk.raw' --socket /run/nvme.sock", "a disk of a raw image or a block device, for nobody else meanwhile"),
+        new("vfio serve 'model:nvme?image=disk.raw&readonly=1' --socket /run/nvme.sock", "one that is only read, beside other readers"),
         new("vfio serve unix:/run/a.sock --socket /run/b.sock", "a proxy"),
         new("vfio serve model:edu --socket /run/edu.sock --handover /run/edu.next", "ready for a successor"),
         new("vfio serve model:edu --take-over /run/edu.next --handover /run/edu.next", "which goes on with its client and device, and waits too"),
@@ -33,12 +35,12 @@ internal sealed class ServeVerb() : Verb("serve", "Lend a device to other progra
     protected override void Define(Command command)
     {
         Argument<string> address = Words.Address();
-        Option<string?> socket = new("--socket", "--socket-path") { Description = "Where to listen." };
+        Option<string?> socket = new("--socket", "--socket-path") { HelpName = "path", Description = "Where to listen." };
         OptionalNumberOption<int> descriptor = new(
             "--fd", NumberRules.Count(0, MaxDescriptor, 3), "A descriptor that listens already, in place of --socket.");
-        Option<string?> takeOver = new("--take-over") { Description = "Go on in place of a server that waits there, with its client and device." };
-        Option<string?> handover = new("--handover") { Description = "Where a successor may ask to go on, of the same user or root." };
-        Option<string?> user = new("--user") { Description = "Who may connect, for root to say; otherwise this user and its group." };
+        Option<string?> takeOver = new("--take-over") { HelpName = "path", Description = "Go on in place of a server that waits there, with its client and device." };
+        Option<string?> handover = new("--handover") { HelpName = "path", Description = "Where a successor may ask to go on, of the same user or root." };
+        Option<string?> user = new("--user") { HelpName = "name", Description = "Who may connect, for root to say; otherwise this user and its group." };
         NumberOption<Duration> patience = new(
             "--patience", NumberRules.Time(Duration.Milliseconds(1), Duration.Days(1), Duration.Seconds(30)), Duration.Seconds(30),
             "How long a client may take to negotiate, to finish a message or to read an answer.");
@@ -105,12 +107,20 @@ internal sealed class ServeVerb() : Verb("serve", "Lend a device to other progra
         using CancellationTokenSource end = new();
         using PosixSignalRegistration terminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, Stop);
         using PosixSignalRegistration interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, Stop);
-        using DeviceSource source = DeviceSource.Find(address, how);
+        using DeviceSource source = DeviceSource.Find(address, how, isSuccessor: options.TakeOverPath is not null);
         using VfioUserServer server = new(source.Open, options);
         if (user is not null && options.Path is not null)
             UserAccount.Find(user).TakeOwnership(options.Path);
 
-        Invitation.Write(output, server.Path, libvirt);
+        try
+        {
+            Invitation.Write(output, server.Path, libvirt);
+        }
+        catch (VfioException unread) when (unread.Target == StandardStream.OutputName)
+        {
+            // Who started the server may have read the first line and closed the rest, or never wanted any.
+        }
+
         await server.RunAsync(end.Token);
 
         void Stop(PosixSignalContext signal)

@@ -93,7 +93,7 @@ public sealed class DeviceAddressTests
             Serve(edu, path, () =>
             {
                 Assert.Equal(0x0100_00edu, device!.OpenBar(0).Read32(0));
-                Assert.True(told.Wait(TimeSpan.FromSeconds(60)));
+                Assert.True(told.Wait(HangGuard.Timeout));
                 device.Dispose();
             });
         }

@@ -150,6 +150,8 @@ public sealed class NumberTests
         Assert.Equal(ulong.MaxValue, NumberRules.Register(ulong.MaxValue, 16).Read("0xffffffffffffffff"));
         Assert.Equal(255, NumberRules.Size(0, 255, 1).Read("0xff"));
         Assert.Null(NumberRules.Size(0, int.MaxValue, 1).Read("4G"));
+        Assert.Equal("1 to 256K", NumberRules.Size(1, 262_144, 96).Range);
+        Assert.Equal("1, 2, 4 or 8", width.Range);
     }
 
     [Theory]

@@ -45,6 +45,29 @@ public sealed class StreamTests
         Assert.Equal((0, "141\n"), (exit, errors));
     }
 
+    [Theory]
+    [InlineData(">&-")]
+    [InlineData("| head -1")]
+    [InlineData(">/dev/full")]
+    public void A_server_serves_whether_or_not_anybody_reads_what_it_prints(string output)
+    {
+        string folder = Directory.CreateTempSubdirectory("vfio-test-").FullName;
+        try
+        {
+            // The server is the background job; it is ended by its own process id.
+            string socket = Path.Combine(folder, "s");
+            (int exit, string errors) = Shell(
+                $"(sh -c 'echo $$ >\"{folder}/pid\"; exec dotnet \"{VfioCommand.Path}\" serve model:edu --socket \"{socket}\" 2>/dev/null' {output}) & " +
+                $"until dotnet '{VfioCommand.Path}' peek 'unix:{socket}' bar0 0 2>/dev/null; do kill -0 $! || exit 9; done; " +
+                $"dotnet '{VfioCommand.Path}' peek 'unix:{socket}' bar0 0; code=$?; kill $(cat '{folder}/pid'); wait; exit $code");
+            Assert.Equal((0, ""), (exit, errors));
+        }
+        finally
+        {
+            Directory.Delete(folder, recursive: true);
+        }
+    }
+
     [Fact]
     public void What_is_added_to_a_file_is_added()
     {

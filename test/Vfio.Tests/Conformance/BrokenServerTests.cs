@@ -7,7 +7,6 @@ namespace Vfio.Tests.Conformance;
 /// <summary>Servers that break the protocol on purpose: the kit finds it, and waits for none of them for ever.</summary>
 public sealed class BrokenServerTests
 {
-    private static readonly TimeSpan Patience = TimeSpan.FromMilliseconds(500);
 
     [Theory]
     [InlineData("device-info.answers", Verdict.Pass)]
@@ -36,9 +35,9 @@ public sealed class BrokenServerTests
     public void A_server_that_does_not_answer_violates_within_the_patience()
     {
         using ScriptedServer server = new((command, body) => command == 13 ? Answer.Silence : Right(command, body));
-        CheckResult result = Run(server, "reset.twice");
+        CheckResult result = Run(server, "reset.twice", TimeSpan.FromSeconds(2));
         Assert.Equal(Verdict.Violation, result.Outcome.Verdict);
-        Assert.Contains("no reply to DEVICE_RESET within 0.5 s", result.Outcome.Reason, StringComparison.Ordinal);
+        Assert.Matches("no reply to [A-Z_]+ within 2 s", result.Outcome.Reason);
     }
 
     [Fact]
@@ -126,7 +125,7 @@ public sealed class BrokenServerTests
         ConformanceReport report = ConformanceKit.Run(new ConformanceOptions
         {
             Path = server.Path,
-            Timeout = Patience,
+            Timeout = TimeSpan.FromSeconds(10),
             Chosen = check => check.Name is "reset.as-promised" or "reset.twice" or "reset.with-body" or "device-info.answers",
         });
         Dictionary<string, Outcome> found = report.Results.ToDictionary(result => result.Check.Name, result => result.Outcome);
@@ -184,13 +183,14 @@ public sealed class BrokenServerTests
     private static IReadOnlyList<CheckResult> RunAll(ScriptedServer server, string word) => ConformanceKit.Run(new ConformanceOptions
     {
         Path = server.Path,
-        Timeout = Patience,
+        Timeout = HangGuard.Timeout,
         Chosen = one => one.Name.Contains(word, StringComparison.Ordinal),
     }).Results;
 
-    private static CheckResult Run(ScriptedServer server, string check)
+    private static CheckResult Run(ScriptedServer server, string check, TimeSpan? timeout = null)
     {
-        ConformanceReport report = ConformanceKit.Run(new ConformanceOptions { Path = server.Path, Timeout = Patience, Chosen = one => one.Name == check });
+        ConformanceReport report = ConformanceKit.Run(
+            new ConformanceOptions { Path = server.Path, Timeout = timeout ?? HangGuard.Timeout, Chosen = one => one.Name == check });
         return Assert.Single(report.Results);
     }
 }

@@ -7,7 +7,7 @@ namespace Vfio.Tests.Conformance;
 /// <summary>A server that does a little of the protocol, wrongly where a test says so: one client after the other.</summary>
 internal sealed class ScriptedServer : IDisposable
 {
-    private static readonly TimeSpan Fence = TimeSpan.FromSeconds(60);
+    private static readonly TimeSpan Fence = HangGuard.Timeout;
     private readonly string _folder = Directory.CreateTempSubdirectory("vfio-test-").FullName;
     private readonly UnixListener _listener;
     private readonly Func<ushort, byte[], Answer> _answer;

@@ -185,6 +185,6 @@ public sealed class ClientMigrationTests
                 client.ReadRegion(RegionIndex.Bar0, 0x98, command);
                 return (command[0] & 1) == 0;
             },
-            TimeSpan.FromSeconds(30)));
+            HangGuard.Timeout));
     }
 }

@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using Vfio.Native;
 using Vfio.User;
 
@@ -71,10 +70,8 @@ public sealed class HostileServerTests
     [Fact]
     public void Silence_is_ETIMEDOUT_where_a_time_is_set()
     {
-        Stopwatch clock = Stopwatch.StartNew();
         VfioException refusal = Fail(server => _ = server.IsClosed(), TimeSpan.FromMilliseconds(50));
         Assert.Equal(Errno.TimedOut, refusal.Errno);
-        Assert.InRange(clock.Elapsed, TimeSpan.FromMilliseconds(40), TimeSpan.FromSeconds(20));
     }
 
     [Fact]
@@ -329,9 +326,9 @@ public sealed class HostileServerTests
             }
         });
         thread.Start();
-        using (VfioUserClient client = new(ours, "unix:test", new VfioUserClientOptions { Timeout = TimeSpan.FromMilliseconds(200) }))
+        using (VfioUserClient client = new(ours, "unix:test", Unanswered))
             Assert.Equal(Errno.TimedOut, Assert.Throws<VfioException>(client.Reset).Errno);
-        Assert.True(thread.Join(TimeSpan.FromSeconds(30)));
+        Assert.True(thread.Join(HangGuard.Timeout));
     }
 
     [Fact]
@@ -345,8 +342,8 @@ public sealed class HostileServerTests
             server.Send(RawPeer.Message(server.Receive().Id, 4, 1, 16, 3, 9, 5));
         });
         thread.Start();
-        using VfioUserClient client = new(ours, "unix:test", new VfioUserClientOptions { Timeout = TimeSpan.FromMilliseconds(200) });
-        Assert.True(thread.Join(TimeSpan.FromSeconds(30)));
+        using VfioUserClient client = new(ours, "unix:test", Unanswered);
+        Assert.True(thread.Join(HangGuard.Timeout));
         byte[] much = new byte[4 << 20];
         Assert.Equal(Errno.TimedOut, Assert.Throws<VfioException>(() => client.WriteRegion(RegionIndex.Bar0, 0, much)).Errno);
     }
@@ -445,6 +442,9 @@ public sealed class HostileServerTests
         memory.Release();
     }
 
+    /// <summary>Long enough to open the client, however busy the machine is; it runs out in each of these tests.</summary>
+    private static VfioUserClientOptions Unanswered => new() { Timeout = TimeSpan.FromSeconds(8) };
+
     /// <summary>Opens a client on a server that fails it.</summary>
     private static VfioException Fail(Action<RawPeer> serve, TimeSpan? timeout = null)
     {
@@ -459,7 +459,7 @@ public sealed class HostileServerTests
         VfioUserClientOptions options = timeout is TimeSpan time ? new() { Timeout = time } : new();
         VfioException refusal = Assert.Throws<VfioException>(() => new VfioUserClient(ours, "unix:test", options));
         Assert.True(ours.Descriptor.IsClosed);
-        Assert.True(thread.Join(TimeSpan.FromSeconds(30)));
+        Assert.True(thread.Join(HangGuard.Timeout));
         return refusal;
     }
 

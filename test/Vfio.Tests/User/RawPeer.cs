@@ -7,7 +7,7 @@ namespace Vfio.Tests.User;
 /// <summary>One end of a connection that speaks bytes, made by hand from the specification.</summary>
 internal sealed class RawPeer(UnixSocket socket) : IDisposable
 {
-    private static readonly TimeSpan Fence = TimeSpan.FromSeconds(30);
+    private static readonly TimeSpan Fence = HangGuard.Timeout;
     private readonly DescriptorQueue _descriptors = new();
     private ushort _id;
 

@@ -9,7 +9,7 @@ public sealed class TwinSocketTests
 {
     private const ulong Address = 0x10_0000;
     private const string Offer = "{\"capabilities\":{\"max_msg_fds\":8,\"twin_socket\":{\"supported\":true}}}\0";
-    private static readonly TimeSpan Fence = TimeSpan.FromSeconds(30);
+    private static readonly TimeSpan Fence = HangGuard.Timeout;
 
     [Fact]
     public void A_client_that_offers_it_gets_the_socket_named_by_its_index()

@@ -22,7 +22,7 @@ public sealed class RemovedFunctionTests
         Assert.True(device.IsPresent);
 
         File.WriteAllText(WishFor(function), "");
-        Assert.True(watch.Stop.WaitHandle.WaitOne(TimeSpan.FromMinutes(1)));
+        Assert.True(watch.Stop.WaitHandle.WaitOne(HangGuard.Timeout));
         Assert.Equal($"{function} removed", watch.Reason!.ToString());
         Assert.False(device.IsPresent);
 
