@@ -175,6 +175,9 @@ internal sealed class ClientChannel : IDisposable
     /// byte.</summary>
     internal void EndHandshake() => _handshake = Deadline.Never;
 
+    /// <summary>Takes note that the connection is closed.</summary>
+    internal void NoteClosed() => _ = Lost(Errno.ConnectionReset, "it closed the connection");
+
     /// <summary>Makes a request that is under way in another thread fail; from any thread.</summary>
     internal void Shutdown() => _socket.Shutdown();
 

@@ -190,7 +190,7 @@ internal sealed class Reconnector : IDisposable
             return false;
         if (Connection != watched)
             return true;
-        watched.Break(Errno.ConnectionReset, "it closed the connection");
+        watched.NoteClosed();
         if (!watched.IsLost)
             return false;
         try

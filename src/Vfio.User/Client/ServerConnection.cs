@@ -210,6 +210,9 @@ internal sealed class ServerConnection : IDisposable
     /// <summary>Makes a request that is under way in another thread fail.</summary>
     internal void Shutdown() => _channel.Shutdown();
 
+    /// <summary>Takes note that the connection is closed: every later request fails.</summary>
+    internal void NoteClosed() => _channel.NoteClosed();
+
     /// <summary>Gives the connection up: every later request fails.</summary>
     internal void Break(Errno errno, string reason) => _channel.Break(errno, reason);
 

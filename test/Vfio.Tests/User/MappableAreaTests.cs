@@ -9,7 +9,7 @@ public sealed class MappableAreaTests
     private const ulong Bytes = 0x10000;
 
     // argsz, flags, index, cap_offset, size, offset; then capabilities: id, version, next, and for sparse mmap a count, 0 and areas.
-    public static TheoryData<string, object[], (ulong, ulong)[]> Replies => new()
+    public static TheoryData<string, object[], (ulong Start, ulong Length)[]> Replies => new()
     {
         { "no capability", [32, 7, 0, 0, Bytes, 0ul], [(0, Bytes)] },
         { "another capability", [40, 15, 0, 32, Bytes, 0ul, (ushort)9, (ushort)1, 0], [(0, Bytes)] },
