@@ -12,8 +12,14 @@ public sealed class NumberTests
     // What the arguments that are no numbers have to be, for a number to be all that is wrong.
     private static readonly Dictionary<string, string> Rights = new()
     {
-        ["address"] = "model:edu", ["function"] = "0000:ff:1f.7", ["region"] = "bar0", ["shell"] = "bash", ["file"] = "/dev/null",
-        ["target"] = "192.0.2.1", ["socket"] = "/nowhere", ["--address"] = "192.0.2.7/24",
+        ["address"] = "model:edu",
+        ["function"] = "0000:ff:1f.7",
+        ["region"] = "bar0",
+        ["shell"] = "bash",
+        ["file"] = "/dev/null",
+        ["target"] = "192.0.2.1",
+        ["socket"] = "/nowhere",
+        ["--address"] = "192.0.2.7/24",
     };
 
     public static TheoryData<string> NumericWords
