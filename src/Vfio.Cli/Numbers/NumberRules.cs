@@ -84,7 +84,7 @@ internal static class NumberRules
         where T : struct, IBinaryInteger<T>
     {
         UInt128 bytes = UInt128.CreateSaturating(value);
-        foreach ((string unit, int shift) in SizeUnits.Reverse())
+        foreach ((string unit, int shift) in Enumerable.Reverse(SizeUnits))
         {
             if (bytes != 0 && bytes >> shift << shift == bytes)
                 return $"{bytes >> shift}{unit}";
