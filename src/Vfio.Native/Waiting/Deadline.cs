@@ -18,8 +18,14 @@ public readonly struct Deadline
     /// <param name="parameter">What the caller calls it, for the exception.</param>
     /// <exception cref="ArgumentOutOfRangeException">It is another time below zero.</exception>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public Deadline(TimeSpan timeout, [CallerArgumentExpression(nameof(timeout))] string? parameter = null) =>
-        _tick = timeout.Ticks < 0 ? NeverFor(timeout, parameter) : Environment.TickCount64 + CeilingMilliseconds(timeout);
+    public Deadline(TimeSpan timeout, [CallerArgumentExpression(nameof(timeout))] string? parameter = null)
+    {
+        // Inlined up to here: a session makes one for each message, and nearly always it is this.
+        if (timeout == Timeout.InfiniteTimeSpan)
+            _tick = long.MaxValue;
+        else
+            _tick = After(timeout, parameter);
+    }
 
     private Deadline(long tick) => _tick = tick;
 
@@ -30,7 +36,7 @@ public readonly struct Deadline
     public bool IsNever => _tick == long.MaxValue;
 
     /// <summary>Whether it is over.</summary>
-    public bool HasPassed => !IsNever && Environment.TickCount64 >= _tick;
+    public bool HasPassed => !IsNever && HasPassedAt(Environment.TickCount64);
 
     /// <summary>How long to wait for it now: zero when it is over, infinite for never, and at most 24.8 days, as waits take no more. Who
     /// waited so long in vain asks <see cref="HasPassed"/> before it gives up.</summary>
@@ -45,9 +51,12 @@ public readonly struct Deadline
     /// <exception cref="ArgumentOutOfRangeException">It is below zero, and not <see cref="Timeout.InfiniteTimeSpan"/>.</exception>
     public static void ThrowIfInvalid(TimeSpan timeout, [CallerArgumentExpression(nameof(timeout))] string? parameter = null)
     {
-        if (timeout.Ticks < 0)
-            NeverFor(timeout, parameter);
+        if (timeout.Ticks < 0 && timeout != Timeout.InfiniteTimeSpan)
+            ThrowBelowZero(timeout, parameter);
     }
+
+    /// <summary>Whether it is over at a moment of <see cref="Environment.TickCount64"/>.</summary>
+    internal bool HasPassedAt(long tick) => !IsNever && tick >= _tick;
 
     internal static long CeilingMilliseconds(TimeSpan time)
     {
@@ -55,10 +64,14 @@ public readonly struct Deadline
         return rest > 0 ? milliseconds + 1 : milliseconds;
     }
 
-    private static long NeverFor(TimeSpan timeout, string? parameter) =>
-        timeout == Timeout.InfiniteTimeSpan ? long.MaxValue : ThrowBelowZero(timeout, parameter);
+    private static long After(TimeSpan timeout, string? parameter)
+    {
+        if (timeout.Ticks < 0)
+            ThrowBelowZero(timeout, parameter);
+        return Environment.TickCount64 + CeilingMilliseconds(timeout);
+    }
 
     [DoesNotReturn]
-    private static long ThrowBelowZero(TimeSpan timeout, string? parameter) => throw new ArgumentOutOfRangeException(
+    private static void ThrowBelowZero(TimeSpan timeout, string? parameter) => throw new ArgumentOutOfRangeException(
         parameter, timeout, "a timeout is from zero on, or Timeout.InfiniteTimeSpan (-1 ms) for ever");
 }

@@ -108,8 +108,14 @@ public sealed class EventLoop(string name, Action<Exception>? failed = null, int
         {
             if (_registrations.Remove(registration.Token))
             {
-                _epoll!.Remove(registration.Descriptor);
-                registration.Release();
+                try
+                {
+                    _epoll!.Remove(registration.Descriptor);
+                }
+                finally
+                {
+                    registration.Release();
+                }
             }
 
             if (waits)

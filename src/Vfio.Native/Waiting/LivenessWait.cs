@@ -36,12 +36,13 @@ public struct LivenessWait(ILiveness device, string operation)
     /// <exception cref="VfioException">The device died.</exception>
     public bool IsOver()
     {
-        if (_nextCheck.HasPassed)
+        long now = Environment.TickCount64;
+        if (_nextCheck.HasPassedAt(now))
         {
             _nextCheck = new Deadline(CheckInterval);
             device.ThrowIfDead(operation);
         }
 
-        return _end.HasPassed;
+        return _end.HasPassedAt(now);
     }
 }

@@ -88,9 +88,9 @@ public static class Poll
     /// <summary>A timeout as poll(2) and epoll_wait(2) take it: rounded up, and at most 24.8 days.</summary>
     internal static int Milliseconds(TimeSpan timeout)
     {
-        if (timeout.Ticks >= 0)
-            return (int)Math.Min(int.MaxValue, Deadline.CeilingMilliseconds(timeout));
+        if (timeout == Timeout.InfiniteTimeSpan)
+            return -1;
         Deadline.ThrowIfInvalid(timeout);
-        return -1;
+        return (int)Math.Min(int.MaxValue, Deadline.CeilingMilliseconds(timeout));
     }
 }
