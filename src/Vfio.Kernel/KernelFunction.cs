@@ -62,8 +62,9 @@ public sealed class KernelFunction
     /// <summary>Whether it leads to a bus (PCI, CardBus): VFIO takes none, and its driver does not keep its group from being assigned.</summary>
     public bool IsBridge => HeaderType is 1 or 2 || ClassCode >> 8 is 0x0604 or 0x0607 or 0x0609;
 
-    /// <summary>Whether it is a bridge of the machine itself (host, ISA and the like), which is not assigned either.</summary>
-    internal bool IsMachineBridge => !IsBridge && ClassCode >> 16 == 0x06;
+    /// <summary>Whether it is a bridge of the machine itself (host, ISA, EISA, MicroChannel), which is not assigned either. Others of the
+    /// class are devices like any: switches of NVLink, non-transparent bridges.</summary>
+    internal bool IsMachineBridge => !IsBridge && ClassCode >> 8 is >= 0x0600 and <= 0x0603;
 
     /// <summary>Layout of its config space, bits 6:0 of the byte at 0x0e: 0 of a device, 1 of a PCI bridge, 2 of a CardBus bridge.</summary>
     /// <remarks>PCI Local Bus 3.0, 6.2.1.</remarks>

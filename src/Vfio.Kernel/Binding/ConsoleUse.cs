@@ -67,7 +67,7 @@ internal sealed class ConsoleUse(KernelPaths paths)
             string[] lines = paragraph.Split('\n');
             string folder = paths.Sysfs + Value(lines, "S: Sysfs=");
             if (tree.Holds(folder) && Value(lines, "H: Handlers=").Split(' ').Contains("kbd") && HasKeys(Value(lines, "B: KEY=")))
-                yield return OneLine.Of(Value(lines, "N: Name=").Trim('"'));
+                yield return PrintableText.Of(Value(lines, "N: Name=").Trim('"'));
         }
     }
 

@@ -66,7 +66,7 @@ internal sealed class DiskUse(KernelPaths paths, IBindingSystem system)
             : [];
         HashSet<string> all = [.. tags.Concat(others).Select(tag => tag.TrimEnd('\0')).Where(tag => tag.Length > 0)];
         return Mounts().Where(mount => mount.Type is "9p" or "virtiofs" && all.Contains(mount.Source))
-            .Select(mount => $"{OneLine.Of(mount.Source)} is mounted at {mount.Place}");
+            .Select(mount => $"{PrintableText.Of(mount.Source)} is mounted at {mount.Place}");
     }
 
     private static bool IsBelow(string share, DeviceTree tree)
@@ -87,7 +87,7 @@ internal sealed class DiskUse(KernelPaths paths, IBindingSystem system)
             {
                 yield return new Mount(
                     words[2],
-                    OneLine.Of(words[4]),
+                    PrintableText.Of(words[4]),
                     hyphen > 0 && hyphen + 1 < words.Length ? words[hyphen + 1] : "",
                     hyphen > 0 && hyphen + 2 < words.Length ? words[hyphen + 2] : "");
             }

@@ -45,8 +45,8 @@ internal static class FunctionNodes
     private static string OwnerOf(FileStatus node) => node switch
     {
         _ when (node.Mode & OpenToAll) != 0 => "everyone",
-        { UserId: not 0 } => OneLine.Of(UserAccount.NameOf(node.UserId)),
-        { GroupId: not 0 } when (node.Mode & OpenToGroup) != 0 => $"group {OneLine.Of(UserAccount.NameOfGroup(node.GroupId))}",
+        { UserId: not 0 } => PrintableText.Of(UserAccount.NameOf(node.UserId)),
+        { GroupId: not 0 } when (node.Mode & OpenToGroup) != 0 => $"group {PrintableText.Of(UserAccount.NameOfGroup(node.GroupId))}",
         _ => "root",
     };
 }

@@ -111,10 +111,11 @@ public sealed class Lender
         if (bound.Length == 0)
             throw new VfioException("unbind", address.ToString(), Errno.NoDevice, "it is not assigned");
 
+        RefuseUnlessRoot("unbind", function, "drivers_probe");
+
         // The kernel would wait for them, for ever; and a function takes its virtual ones with it.
         KernelFunction[] withVirtual = [.. bound.Concat(bound.SelectMany(member => member.VirtualFunctions).Select(Topology.Find))];
         new ReleaseWait(_paths, _system).WaitUntilClosed(address, withVirtual, grace);
-        RefuseUnlessRoot("unbind", function, "drivers_probe");
         using IDisposable only = _system.Lock(_paths.Records);
         using Undo undo = new("unbind", _paths, _system);
         List<ReleasedFunction> released = [];

@@ -5,7 +5,7 @@ namespace Vfio.Kernel;
 
 /// <summary>A process that has a device's file open.</summary>
 /// <param name="ProcessId">Its number.</param>
-/// <param name="Name">What it calls itself; chosen by whoever runs it, with a question mark for what is no plain text.</param>
+/// <param name="Name">What it calls itself; chosen by whoever runs it, made printable.</param>
 /// <param name="User">Who runs it: the name, or the number of a user without one; null when that is not told.</param>
 public sealed record OpenFileUser(int ProcessId, string Name, string? User)
 {
@@ -53,7 +53,7 @@ internal sealed class OpenFiles(KernelPaths paths, IBindingSystem system)
 
             // udev looks for a moment at each disk that comes.
             if (user != 0 || !name.Contains("udev", StringComparison.Ordinal))
-                processes.Add((new OpenFileUser(process, name, user is { } id ? OneLine.Of(UserAccount.NameOf(id)) : null), nodes));
+                processes.Add((new OpenFileUser(process, name, user is { } id ? PrintableText.Of(UserAccount.NameOf(id)) : null), nodes));
         }
 
         return processes;
@@ -90,7 +90,7 @@ internal sealed class OpenFiles(KernelPaths paths, IBindingSystem system)
         }
     }
 
-    private static string NameOf(string folder) => ReadOrNull(Path.Combine(folder, "comm")) is { } name ? OneLine.Of(name.TrimEnd('\n')) : "a process";
+    private static string NameOf(string folder) => ReadOrNull(Path.Combine(folder, "comm")) is { } name ? PrintableText.Of(name.TrimEnd('\n')) : "a process";
 
     /// <summary>The real user, of the line <c>Uid:</c> (proc(5)).</summary>
     private static uint? UserOf(string folder)

@@ -43,7 +43,7 @@ public sealed class BindingTests : IDisposable
         Agent.Do("kill $(pidof sleep)");
 
         Assert.Contains("bridge", Refusal(22, Port));
-        Assert.Contains("look-up of user", Refusal(2, $"{Edu} --user nobody-of-this-name"));
+        Assert.Contains("nobody-of-this-name", Refusal(2, $"{Edu} --user nobody-of-this-name"));
         string asUser = Agent.Ask(VfioInGuest.Command($"bind {Edu}", VfioInGuest.Nobody)).Output;
         Assert.Contains("only root may", asUser);
         Assert.NotEqual(0, Agent.Ask("test -e /run/vfio").Status);

@@ -160,6 +160,27 @@ public sealed class BindTests : IDisposable
         Assert.Contains(why, RefusalOf(22, bridge));
     }
 
+    [Theory]
+    [InlineData(0x068000)]
+    [InlineData(0x060a00)]
+    public void A_device_of_the_class_of_bridges_is_bound_like_any(uint classCode)
+    {
+        PciAddress nvSwitch = _machine.AddFunction("0000:02:00.0", "nvidia-nvswitch", group: 9, classCode);
+        Assert.Equal(LendAction.Bind, Assert.Single(_machine.Lender.Bind(nvSwitch).Members).Action);
+        Assert.Equal("vfio-pci", _machine.DriverOf("0000:02:00.0"));
+    }
+
+    [Fact]
+    public void A_user_without_the_right_is_told_before_anybody_is_asked_to_let_go()
+    {
+        _machine.Lender.Bind(_first);
+        _machine.AddProcess(4711, "dpdk", "vfio/7");
+        _machine.Changes.Clear();
+        _machine.Permission = Errno.AccessDenied;
+        Assert.Equal(1, (int)Assert.Throws<VfioException>(() => _machine.Lender.Unbind(_first, TimeSpan.FromHours(1))).Errno);
+        Assert.Empty(_machine.Changes);
+    }
+
     [Fact]
     public void A_bridge_of_the_machine_with_a_driver_keeps_its_group_from_being_bound()
     {

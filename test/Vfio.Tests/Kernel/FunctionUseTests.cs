@@ -102,7 +102,7 @@ public sealed class FunctionUseTests : IDisposable
     {
         _machine.Write("proc/self/mountinfo", "36 1 259:0 / /media/\e[31mred rw - vfat /dev/nvme0n1 rw\n");
         _machine.AddMember("block", Function, "nvme/nvme0/nvme0n1", "259:0");
-        Assert.Equal(["nvme0n1 is mounted at /media/?[31mred"], Uses);
+        Assert.Equal([@"nvme0n1 is mounted at /media/\x1b[31mred"], Uses);
     }
 
     [Theory]
@@ -179,7 +179,7 @@ public sealed class FunctionUseTests : IDisposable
     {
         _machine.AddMember("drm", Function, "drm/card0", "226:0");
         _machine.AddProcess(4711, "\e]0;x\a\u009b1m\u202ey\n", "card0");
-        Assert.Equal(["card0 is open in ?]0;x??1m?y (4711) of root"], Uses);
+        Assert.Equal([@"card0 is open in \x1b]0;x\x07\x9b1m\u202ey (4711) of root"], Uses);
     }
 
     [Fact]
@@ -221,7 +221,7 @@ public sealed class FunctionUseTests : IDisposable
         string folder = _machine.AddMember("input", Function, "usb1/1-1/1-1:1.0/input/input5");
         string text = $"N: Name=\"A \e Keyboard\"\nS: Sysfs={folder["sys".Length..]}\nH: Handlers=sysrq kbd event5 leds \nB: KEY=1000000000007 ff9f207ac14057ff febeffdfffefffff fffffffffffffffe\n\n";
         _machine.Write("proc/bus/input/devices", text);
-        Assert.Equal(["the console's keyboard is A ? Keyboard"], Uses);
+        Assert.Equal([@"the console's keyboard is A \x1b Keyboard"], Uses);
 
         // A mouse and a power button have the handler too.
         _machine.Write("proc/bus/input/devices", text.Replace("fffffffffffffffe", "0", StringComparison.Ordinal));
