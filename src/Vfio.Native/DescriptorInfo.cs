@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Text;
 
 namespace Vfio.Native;
@@ -12,15 +13,19 @@ internal static class DescriptorInfo
     private const int MaxBytes = 4096;
 
     /// <summary>Whether it is an eventfd.</summary>
-    internal static unsafe bool IsEventFd(FileDescriptor descriptor)
+    internal static bool IsEventFd(FileDescriptor descriptor) => SaysEventFd(Read(descriptor));
+
+    /// <summary>The mount that the file was opened through; null when it is not known.</summary>
+    internal static int? MountOf(FileDescriptor descriptor)
     {
-        int number = LibC.open($"/proc/self/fdinfo/{descriptor.Number}", LibC.O_RDONLY | LibC.O_CLOEXEC);
-        if (number < 0)
-            return false;
-        using FileDescriptor info = new(number);
-        byte* text = stackalloc byte[MaxBytes];
-        nint count = LibC.read(number, text, MaxBytes);
-        return count > 0 && SaysEventFd(Encoding.Latin1.GetString(text, (int)count));
+        const string Row = "mnt_id:";
+        foreach (ReadOnlySpan<char> line in Read(descriptor).AsSpan().EnumerateLines())
+        {
+            if (line.StartsWith(Row, StringComparison.Ordinal))
+                return int.TryParse(line[Row.Length..], NumberStyles.AllowLeadingWhite, CultureInfo.InvariantCulture, out int id) ? id : null;
+        }
+
+        return null;
     }
 
     /// <summary>Whether a text is what the kernel says of an eventfd.</summary>
@@ -43,5 +48,16 @@ internal static class DescriptorInfo
         }
 
         return false;
+    }
+
+    private static unsafe string Read(FileDescriptor descriptor)
+    {
+        int number = LibC.open($"/proc/self/fdinfo/{descriptor.Number}", LibC.O_RDONLY | LibC.O_CLOEXEC);
+        if (number < 0)
+            return "";
+        using FileDescriptor info = new(number);
+        byte* text = stackalloc byte[MaxBytes];
+        nint count = LibC.read(number, text, MaxBytes);
+        return count > 0 ? Encoding.Latin1.GetString(text, (int)count) : "";
     }
 }

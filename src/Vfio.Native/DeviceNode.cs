@@ -17,7 +17,7 @@ public static class DeviceNode
         if (node is null)
             return error;
         int opened = FileCalls.openat(
-            FileCalls.AT_FDCWD, $"/proc/self/fd/{node.Number}", LibC.O_RDONLY | FileCalls.O_EXCL | LibC.O_CLOEXEC | LibC.O_NONBLOCK, 0);
+            LibC.AT_FDCWD, $"/proc/self/fd/{node.Number}", LibC.O_RDONLY | LibC.O_EXCL | LibC.O_CLOEXEC | LibC.O_NONBLOCK, 0);
         if (opened < 0)
             return (Errno)Marshal.GetLastPInvokeError();
         _ = LibC.close(opened);
@@ -36,7 +36,7 @@ public static class DeviceNode
         using FileDescriptor? node = Find(path, FileKind.CharacterDevice, number, out Errno error);
         if (node is null)
             throw new VfioException("changing the owner", path, error, $"it is not the node of device {number}");
-        if (FileCalls.fchownat(node.Number, "", userId, groupId, FileCalls.AT_EMPTY_PATH) != 0)
+        if (FileCalls.fchownat(node.Number, "", userId, groupId, LibC.AT_EMPTY_PATH) != 0)
             throw VfioException.FromLastError("changing the owner", path, "only root may");
     }
 
@@ -51,7 +51,7 @@ public static class DeviceNode
     private static FileDescriptor? Find(string path, FileKind kind, DeviceNumber number, out Errno error)
     {
         error = Errno.None;
-        int found = FileCalls.openat(FileCalls.AT_FDCWD, path, FileCalls.O_PATH | FileCalls.O_NOFOLLOW | LibC.O_CLOEXEC, 0);
+        int found = FileCalls.openat(LibC.AT_FDCWD, path, LibC.O_PATH | LibC.O_NOFOLLOW | LibC.O_CLOEXEC, 0);
         if (found < 0)
         {
             error = (Errno)Marshal.GetLastPInvokeError();

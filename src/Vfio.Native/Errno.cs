@@ -47,8 +47,17 @@ public enum Errno
     /// <summary>ENODEV: the device is gone.</summary>
     NoDevice = 19,
 
+    /// <summary>ENOTDIR: a part of a path that is no directory.</summary>
+    NotDirectory = 20,
+
+    /// <summary>EISDIR: a directory where a file is wanted.</summary>
+    IsDirectory = 21,
+
     /// <summary>EINVAL: an argument out of its range.</summary>
     InvalidArgument = 22,
+
+    /// <summary>ENFILE: this machine has too many open files.</summary>
+    FileTableFull = 23,
 
     /// <summary>EMFILE: this process has too many open files.</summary>
     TooManyOpenFiles = 24,
@@ -59,11 +68,20 @@ public enum Errno
     /// <summary>ENOSPC: no room.</summary>
     NoSpace = 28,
 
+    /// <summary>EROFS: a file system that cannot be written to.</summary>
+    ReadOnlyFileSystem = 30,
+
     /// <summary>EPIPE: the reader is gone.</summary>
     BrokenPipe = 32,
 
+    /// <summary>ENAMETOOLONG: a path or a name that is too long.</summary>
+    NameTooLong = 36,
+
     /// <summary>ENOSYS: not implemented.</summary>
     NotImplemented = 38,
+
+    /// <summary>ELOOP: symbolic links that are not followed.</summary>
+    TooManyLinks = 40,
 
     /// <summary>EPROTO: the peer broke the protocol.</summary>
     Protocol = 71,
@@ -100,4 +118,7 @@ public enum Errno
 
     /// <summary>EHOSTUNREACH: no station there answers.</summary>
     HostUnreachable = 113,
+
+    /// <summary>EINPROGRESS: begun, and not over yet.</summary>
+    InProgress = 115,
 }

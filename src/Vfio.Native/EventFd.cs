@@ -44,7 +44,10 @@ public sealed class EventFd : IDisposable
     public static EventFd? TryHold(FileDescriptor descriptor)
     {
         ArgumentNullException.ThrowIfNull(descriptor);
-        return DescriptorInfo.IsEventFd(descriptor) ? new EventFd(descriptor) : null;
+        if (!DescriptorInfo.IsEventFd(descriptor))
+            return null;
+        descriptor.IsUnknown = false;
+        return new EventFd(descriptor);
     }
 
     /// <summary>Adds one to the counter and wakes who waits. A full counter stays full, and ends no more than a moment of this

@@ -16,6 +16,12 @@ public sealed class FileDescriptor : SafeHandle
         SetHandle(number);
     }
 
+    /// <summary>Takes ownership of a descriptor that a peer sent: of what kind is not known, and to close it may be to wait for the peer.</summary>
+    internal static FileDescriptor Received(int number) => new(number) { IsUnknown = true };
+
+    /// <summary>Whether it is not known to close at once.</summary>
+    internal bool IsUnknown { get; set; }
+
     /// <inheritdoc/>
     public override bool IsInvalid => handle < 0;
 
@@ -45,5 +51,12 @@ public sealed class FileDescriptor : SafeHandle
     }
 
     /// <inheritdoc/>
-    protected override bool ReleaseHandle() => LibC.close((int)handle) == 0;
+    protected override bool ReleaseHandle()
+    {
+        if (IsUnknown && ForeignFiles.CloseMayStall(this))
+            ForeignFiles.CloseLater((int)handle);
+        else
+            _ = LibC.close((int)handle);
+        return true;
+    }
 }

@@ -1,5 +1,3 @@
-using System.Runtime.InteropServices;
-
 namespace Vfio.Native;
 
 /// <summary>What an open descriptor is: which file, how long, how it may be used.</summary>
@@ -13,6 +11,11 @@ namespace Vfio.Native;
 public readonly record struct FileIdentity(
     ulong Device, ulong Inode, ulong LengthBytes, bool IsRegular, bool Readable, bool Writable, bool CannotShrink)
 {
+    /// <summary>Whether a part of the file can be mapped and touched whatever its giver does: it lies in a memory file that cannot shrink,
+    /// or it is no file with a size but a device of the kernel.</summary>
+    public bool IsSafeToMap(ulong offset, ulong length) =>
+        !IsRegular || (CannotShrink && offset <= LengthBytes && length <= LengthBytes - offset);
+
     /// <summary>Asks the kernel.</summary>
     /// <exception cref="VfioException">The descriptor is not open.</exception>
     public static FileIdentity Of(FileDescriptor file)
@@ -23,10 +26,10 @@ public readonly record struct FileIdentity(
         int seals = LibC.fcntl(file.Number, LibC.F_GET_SEALS, 0);
         int mode = flags & LibC.O_ACCMODE;
         return new FileIdentity(
-            status.Device,
+            DeviceOf(status),
             status.Inode,
-            (ulong)Math.Max(0, status.Size),
-            (status.Mode & LibC.S_IFMT) == LibC.S_IFREG,
+            status.Length,
+            status.Kind == FileKind.Regular,
             flags >= 0 && mode is LibC.O_RDONLY or LibC.O_RDWR,
             flags >= 0 && mode is LibC.O_WRONLY or LibC.O_RDWR,
             seals > 0 && (seals & LibC.F_SEAL_SHRINK) != 0);
@@ -38,26 +41,8 @@ public readonly record struct FileIdentity(
     {
         ArgumentNullException.ThrowIfNull(file);
         FileStatus status = FileStatus.Of(file.Number);
-        return (status.Device, status.Inode, (ulong)Math.Max(0, status.Size));
+        return (DeviceOf(status), status.Inode, status.Length);
     }
 
-    /// <summary>Whether a <c>struct stat</c> is that of a socket.</summary>
-    internal static unsafe bool IsSocket(byte* status) => (FileStatus.Read(status).Mode & LibC.S_IFMT) == LibC.S_IFSOCK;
-
-    /// <summary>The head of <c>struct stat</c>, whose order differs between the architectures.</summary>
-    private readonly record struct FileStatus(ulong Device, ulong Inode, uint Mode, long Size)
-    {
-        internal static unsafe FileStatus Of(int descriptor)
-        {
-            byte* status = stackalloc byte[256];
-            return LibC.fstat(descriptor, status) == 0 ? Read(status) : throw VfioException.FromLastError("fstat", $"descriptor {descriptor}");
-        }
-
-        internal static unsafe FileStatus Read(byte* status)
-        {
-            // x86-64 has st_nlink (8 bytes) before st_mode; arm64 has st_mode right after st_ino.
-            int mode = RuntimeInformation.ProcessArchitecture == Architecture.X64 ? 24 : 16;
-            return new FileStatus(*(ulong*)status, *(ulong*)(status + 8), *(uint*)(status + mode), *(long*)(status + 48));
-        }
-    }
+    private static ulong DeviceOf(FileStatus status) => ((ulong)status.FileSystem.Major << 32) | status.FileSystem.Minor;
 }

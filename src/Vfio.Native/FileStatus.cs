@@ -1,9 +1,10 @@
 using System.Globalization;
-using System.Runtime.InteropServices;
 
 namespace Vfio.Native;
 
-/// <summary>What a name in the file system leads to, and whose it is.</summary>
+/// <summary>What a name in the file system leads to, or an open descriptor is, and whose it is.</summary>
+/// <remarks>What the kernel knows now is enough (AT_STATX_DONT_SYNC): the file may be on a file system that its giver serves (FUSE), who
+/// need not answer.</remarks>
 /// <param name="Kind">What it is.</param>
 /// <param name="Number">The device's number; only of device nodes.</param>
 /// <param name="UserId">Owner.</param>
@@ -14,26 +15,43 @@ namespace Vfio.Native;
 public readonly record struct FileStatus(
     FileKind Kind, DeviceNumber Number, uint UserId, uint GroupId, uint Mode, uint Links, ulong Length)
 {
-    /// <summary>Asks without ever waiting for a file server: what the kernel knows now is enough (AT_STATX_DONT_SYNC).</summary>
+    /// <summary>Number of the device that the file system is on (<c>st_dev</c>).</summary>
+    public DeviceNumber FileSystem { get; init; }
+
+    /// <summary>Number of the file there; with <see cref="FileSystem"/> it names the file.</summary>
+    public ulong Inode { get; init; }
+
+    /// <summary>Whether both are of one file.</summary>
+    public bool IsSameFile(FileStatus other) => FileSystem == other.FileSystem && Inode == other.Inode;
+
+    /// <summary>Asks by name.</summary>
     /// <param name="path">The name.</param>
     /// <param name="follow">Whether to follow a symbolic link at its end.</param>
     /// <returns>Null where nothing is there, or it cannot be asked; <see cref="Errno"/> is lost.</returns>
     public static FileStatus? TryGet(string path, bool follow)
     {
         ArgumentNullException.ThrowIfNull(path);
-        return TryGet(FileCalls.AT_FDCWD, path, follow ? 0 : FileCalls.AT_SYMLINK_NOFOLLOW);
+        return TryGet(LibC.AT_FDCWD, path, follow ? 0 : LibC.AT_SYMLINK_NOFOLLOW);
     }
 
+    /// <summary>Asks of what a name in a directory stands for; of a symbolic link itself.</summary>
+    /// <returns>Null when there is nothing, or it cannot be told: errno says which.</returns>
+    internal static FileStatus? Of(FileDescriptor directory, string name) => TryGet(directory.Number, name, LibC.AT_SYMLINK_NOFOLLOW);
+
     /// <summary>Asks of an open descriptor.</summary>
-    internal static FileStatus Of(int descriptor) =>
-        TryGet(descriptor, "", FileCalls.AT_EMPTY_PATH) ?? throw VfioException.FromLastError("statx", $"descriptor {descriptor}");
+    /// <exception cref="VfioException">It is not open.</exception>
+    internal static FileStatus Of(int descriptor) => TryOf(descriptor) ?? throw VfioException.FromLastError("statx", $"descriptor {descriptor}");
+
+    /// <summary>Asks of an open descriptor.</summary>
+    /// <returns>Null when it is not open: errno says so.</returns>
+    internal static FileStatus? TryOf(int descriptor) => TryGet(descriptor, "", LibC.AT_EMPTY_PATH);
 
     private static unsafe FileStatus? TryGet(int folder, string path, int flags)
     {
         // struct statx has the same offsets on every architecture (linux/stat.h).
         byte* status = stackalloc byte[256];
-        int all = flags | FileCalls.AT_STATX_DONT_SYNC | FileCalls.AT_NO_AUTOMOUNT;
-        if (FileCalls.statx(folder, path, all, FileCalls.STATX_BASIC_STATS, status) != 0)
+        int all = flags | LibC.AT_STATX_DONT_SYNC | LibC.AT_NO_AUTOMOUNT;
+        if (LibC.statx(folder, path, all, LibC.STATX_BASIC_STATS, status) != 0)
             return null;
         uint mode = *(ushort*)(status + 28);
         return new FileStatus(
@@ -43,7 +61,11 @@ public readonly record struct FileStatus(
             *(uint*)(status + 24),
             mode & 0xfff,
             *(uint*)(status + 16),
-            *(ulong*)(status + 40));
+            *(ulong*)(status + 40))
+        {
+            FileSystem = new DeviceNumber(*(uint*)(status + 136), *(uint*)(status + 140)),
+            Inode = *(ulong*)(status + 32),
+        };
     }
 }
 
@@ -52,6 +74,9 @@ public enum FileKind
 {
     /// <summary>Not known.</summary>
     Unknown = 0,
+
+    /// <summary>A FIFO, or a pipe.</summary>
+    Fifo = 0x1000,
 
     /// <summary>A character device.</summary>
     CharacterDevice = 0x2000,

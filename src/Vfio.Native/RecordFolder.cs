@@ -24,7 +24,7 @@ public sealed class RecordFolder : IDisposable
     {
         ArgumentNullException.ThrowIfNull(path);
         int opened = FileCalls.openat(
-            FileCalls.AT_FDCWD, path, LibC.O_RDONLY | FileCalls.O_DIRECTORY | FileCalls.O_NOFOLLOW | LibC.O_CLOEXEC, 0);
+            LibC.AT_FDCWD, path, LibC.O_RDONLY | LibC.O_DIRECTORY | LibC.O_NOFOLLOW | LibC.O_CLOEXEC, 0);
         if (opened >= 0)
             return Check(new FileDescriptor(opened), path);
         return (Errno)Marshal.GetLastPInvokeError() == Errno.NoEntry
@@ -50,7 +50,7 @@ public sealed class RecordFolder : IDisposable
     /// <param name="maxBytes">How long it may be.</param>
     public unsafe byte[]? Read(string name, int maxBytes)
     {
-        int opened = FileCalls.openat(_folder.Number, name, LibC.O_RDONLY | FileCalls.O_NOFOLLOW | LibC.O_NONBLOCK | LibC.O_CLOEXEC, 0);
+        int opened = FileCalls.openat(_folder.Number, name, LibC.O_RDONLY | LibC.O_NOFOLLOW | LibC.O_NONBLOCK | LibC.O_CLOEXEC, 0);
         if (opened < 0)
             return null;
         using FileDescriptor file = new(opened);
@@ -72,7 +72,7 @@ public sealed class RecordFolder : IDisposable
         string temporary = $".{name}.new";
         _ = FileCalls.unlinkat(_folder.Number, temporary, 0);
         int opened = FileCalls.openat(
-            _folder.Number, temporary, LibC.O_WRONLY | FileCalls.O_CREAT | FileCalls.O_EXCL | FileCalls.O_NOFOLLOW | LibC.O_CLOEXEC, FileMode);
+            _folder.Number, temporary, LibC.O_WRONLY | LibC.O_CREAT | LibC.O_EXCL | LibC.O_NOFOLLOW | LibC.O_CLOEXEC, FileMode);
         if (opened < 0)
             throw Refusal(name);
         using FileDescriptor file = new(opened);
@@ -117,7 +117,7 @@ public sealed class RecordFolder : IDisposable
         FileDescriptor file = new(opened);
 
         // Who unlocks removes the file: one that was removed meanwhile locks nothing.
-        if (FileCalls.flock(opened, FileCalls.LOCK_EX | FileCalls.LOCK_NB) != 0 || FileStatus.Of(opened).Links == 0)
+        if (LibC.flock(opened, LibC.LOCK_EX | LibC.LOCK_NB) != 0 || FileStatus.Of(opened).Links == 0)
         {
             file.Dispose();
             throw new VfioException("locking", _path, Errno.TryAgain, "another process binds or releases functions now");
@@ -141,7 +141,7 @@ public sealed class RecordFolder : IDisposable
     private static bool IsLockFile(FileStatus status) => status.Kind == FileKind.Regular && IsTrusted(status.UserId) && (status.Mode & ~LockMode) == 0;
 
     private int OpenLock() => FileCalls.openat(
-        _folder.Number, LockName, LibC.O_RDWR | FileCalls.O_CREAT | FileCalls.O_NOFOLLOW | LibC.O_NONBLOCK | LibC.O_CLOEXEC, LockMode);
+        _folder.Number, LockName, LibC.O_RDWR | LibC.O_CREAT | LibC.O_NOFOLLOW | LibC.O_NONBLOCK | LibC.O_CLOEXEC, LockMode);
 
     private static bool IsTrusted(uint user) => user == 0 || user == UserAccount.CurrentId;
 

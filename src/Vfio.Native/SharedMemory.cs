@@ -97,13 +97,22 @@ public sealed unsafe class SharedMemory : IDisposable
     /// <param name="fileOffset">Where the part starts, in bytes.</param>
     /// <param name="lengthBytes">Its size.</param>
     /// <param name="writable">Whether to ask for write access.</param>
-    /// <exception cref="VfioException">EINVAL: not a regular file, or shorter than the part; EACCES: not opened for this.</exception>
-    public static SharedMemory Share(FileDescriptor file, ulong fileOffset, ulong lengthBytes, bool writable)
+    /// <param name="allowStalling">Whether to take a file too whose accesses wait for a process or another machine, such as one of FUSE or
+    /// NFS: every thread that uses it may be held up for ever.</param>
+    /// <exception cref="VfioException">EINVAL: not a regular file, or shorter than the part; EACCES: not opened for this; EPERM: it may stall,
+    /// which is not allowed.</exception>
+    public static SharedMemory Share(FileDescriptor file, ulong fileOffset, ulong lengthBytes, bool writable, bool allowStalling = false)
     {
         FileIdentity identity = FileIdentity.Of(file);
         string target = $"a shared file of {identity.LengthBytes} bytes";
         if (!identity.IsRegular)
             throw new VfioException("mapping", "a shared descriptor", Errno.InvalidArgument, "it is not a memory file");
+        if (!allowStalling && FileSystemKind.MayStall(file, out string fileSystem))
+        {
+            throw new VfioException(
+                "mapping", target, Errno.OperationNotPermitted, $"it is on {fileSystem}, where an access may wait for somebody for ever; use a memfd");
+        }
+
         if (fileOffset > identity.LengthBytes || lengthBytes > identity.LengthBytes - fileOffset || lengthBytes == 0)
             throw new VfioException($"mapping of {lengthBytes} bytes at {fileOffset}", target, Errno.InvalidArgument);
         if (!identity.Readable || (writable && !identity.Writable))

@@ -19,6 +19,8 @@ internal unsafe struct UnixAddress
     {
         _family = LibC.AF_UNIX;
         int bytes = Encoding.UTF8.GetByteCount(path);
+        if (path.Contains('\0'))
+            throw new VfioException("socket address", path.Replace('\0', '\ufffd'), Errno.InvalidArgument, "a path has no NUL in it");
         if (bytes is 0 or >= MaxPathBytes)
             throw new VfioException("socket address", path, Errno.InvalidArgument, $"a socket's path has 1 to {MaxPathBytes - 1} bytes, this has {bytes}");
         fixed (byte* to = _path)

@@ -6,54 +6,41 @@ namespace Vfio.Native;
 public sealed unsafe class UnixListener : IDisposable
 {
     private const int Backlog = 16;
-    private static readonly TimeSpan LongestAnswer = TimeSpan.FromSeconds(1);
-    private static int _count;
-    private string? _path;
+    private SocketPlace? _place;
 
-    private UnixListener(FileDescriptor descriptor, string? path)
+    private UnixListener(FileDescriptor descriptor, SocketPlace? place)
     {
         Descriptor = descriptor;
-        _path = path;
+        _place = place;
     }
 
     /// <summary>The listening socket; owned by this object.</summary>
     public FileDescriptor Descriptor { get; }
 
     /// <summary>Listens at a path. A socket file that nobody listens at any more is replaced; anything else there is left alone.</summary>
-    /// <remarks>Once the file is there, clients can connect.</remarks>
+    /// <remarks>Once the file is there, clients can connect, and its mode and owner are right. Of several processes that listen at once one
+    /// succeeds. Root can do it in a directory of somebody whom it does not trust; a link on the way there counts if root made it.</remarks>
     /// <param name="path">The socket's file.</param>
-    /// <param name="mode">Who may connect: permission bits of the file, 0660 by convention.</param>
-    /// <exception cref="VfioException">EADDRINUSE: a server listens there, or a file that is no socket is in the way.</exception>
-    public static UnixListener Bind(string path, UnixFileMode mode)
+    /// <param name="mode">Who may connect: permission bits of the file, 0660 by convention, whatever the umask.</param>
+    /// <param name="owner">To whom the file is given; root only. Null: to nobody.</param>
+    /// <exception cref="VfioException">EADDRINUSE: a server listens there, or a file that is no socket is in the way; ENOENT: there is no
+    /// such directory; EBUSY: somebody keeps the directory locked.</exception>
+    public static UnixListener Bind(string path, UnixFileMode mode, UserAccount? owner = null)
     {
         ArgumentNullException.ThrowIfNull(path);
-        _ = new UnixAddress(path); // refuses a path that clients could not name
-        RemoveStale(path);
-        FileDescriptor descriptor = UnixAddress.NewSocket();
-        string unready = System.IO.Path.Combine(System.IO.Path.GetDirectoryName(path) ?? "", $".{Environment.ProcessId:x}.{Interlocked.Increment(ref _count):x}");
+        SocketPlace place = SocketPlace.Find(path);
+        FileDescriptor? descriptor = null;
         try
         {
-            UnixAddress address = new(unready);
-            // Under another name until it listens, so that whoever finds the file is not refused; and linked rather than
-            // renamed, so that of two servers that start at once only one succeeds.
-            if (LibC.bind(descriptor.Number, &address, UnixAddress.Length) != 0
-                || LibC.chmod(unready, (uint)mode) != 0
-                || LibC.listen(descriptor.Number, Backlog) != 0
-                || LibC.link(unready, path) != 0)
-            {
-                throw Marshal.GetLastPInvokeError() == (int)Errno.Exists ? InUse(path) : VfioException.FromLastError("listen", path);
-            }
-
-            return new UnixListener(descriptor, path);
+            descriptor = UnixAddress.NewSocket();
+            place.Listen(descriptor, Backlog, mode, owner);
+            return new UnixListener(descriptor, place);
         }
         catch (VfioException)
         {
-            descriptor.Dispose();
+            descriptor?.Dispose();
+            place.Dispose();
             throw;
-        }
-        finally
-        {
-            _ = LibC.unlink(unready);
         }
     }
 
@@ -68,7 +55,7 @@ public sealed unsafe class UnixListener : IDisposable
         uint length = sizeof(int);
         bool isSocket = LibC.getsockopt(descriptor.Number, LibC.SOL_SOCKET, LibC.SO_ACCEPTCONN, &listens, &length) == 0;
         if (isSocket && listens != 0)
-            return new UnixListener(descriptor, path);
+            return new UnixListener(descriptor, path is null ? null : PlaceOf(path));
         VfioException refusal = isSocket
             ? new VfioException("listen", $"descriptor {descriptor.Number}", Errno.InvalidArgument, "it is a socket that does not listen")
             : VfioException.FromLastError("listen", $"descriptor {descriptor.Number}", "pass a UNIX socket that listens");
@@ -77,10 +64,10 @@ public sealed unsafe class UnixListener : IDisposable
     }
 
     /// <summary>The socket's file, which is removed at the end; null when that is somebody else's matter.</summary>
-    public string? Path => _path;
+    public string? Path => _place?.Path;
 
     /// <summary>Leaves the socket's file to somebody else: it stays when this object is disposed.</summary>
-    public void LeaveFile() => _path = null;
+    public void LeaveFile() => Interlocked.Exchange(ref _place, null)?.Dispose();
 
     /// <summary>Waits for a client.</summary>
     /// <returns>Null once <see cref="Shutdown"/> was called.</returns>
@@ -100,51 +87,60 @@ public sealed unsafe class UnixListener : IDisposable
                 case Errno.InvalidArgument:
                     return null;
                 default:
-                    throw VfioException.FromLastError("accept", _path ?? "the passed socket");
+                    throw VfioException.FromLastError("accept", Path ?? "the passed socket");
             }
         }
+    }
+
+    /// <summary>Takes a client that is there; never waits, whoever else holds the socket and takes it first.</summary>
+    /// <returns>Null when there is none any more.</returns>
+    /// <exception cref="VfioException">The socket does not listen (EINVAL), or the process has no descriptors left (EMFILE).</exception>
+    public UnixSocket? TryAccept()
+    {
+        if (!Poll.IsReady(Descriptor, forWriting: false))
+            return null;
+        StuckSignals.Caller caller = StuckSignals.Begin();
+        int number = LibC.accept4(Descriptor.Number, null, null, LibC.SOCK_CLOEXEC);
+        caller.End();
+        if (number >= 0)
+            return new UnixSocket(new FileDescriptor(number));
+        return (Errno)Marshal.GetLastPInvokeError() is Errno.Interrupted or Errno.ConnectionAborted or Errno.TryAgain
+            ? null
+            : throw VfioException.FromLastError("accept", Path ?? "the passed socket");
     }
 
     /// <summary>Stops listening: <see cref="Accept"/>, also one that waits in another thread, returns null.</summary>
     public void Shutdown() => _ = LibC.shutdown(Descriptor.Number, LibC.SHUT_RDWR);
 
-    /// <summary>Closes the socket and removes its file.</summary>
+    /// <summary>Removes its file, unless another lies there by now. Any thread may call it.</summary>
+    public void RemoveFile()
+    {
+        if (Interlocked.Exchange(ref _place, null) is not { } place)
+            return;
+        place.Remove();
+        place.Dispose();
+    }
+
+    /// <summary>Removes its file, unless another lies there by now, and closes the socket.</summary>
     public void Dispose()
     {
+        // In this order: while the socket is open no other file can have the number of its own.
+        RemoveFile();
         Descriptor.Dispose();
-
-        // Once: another may listen there by the second time.
-        if (Interlocked.Exchange(ref _path, null) is string path)
-            File.Delete(path);
     }
 
-    private static void RemoveStale(string path)
+    private static SocketPlace? PlaceOf(string path)
     {
-        if (!System.IO.Path.Exists(path))
-            return;
         try
         {
-            using UnixSocket living = UnixSocket.Connect(path, LongestAnswer);
+            SocketPlace place = SocketPlace.Find(path);
+            place.Own();
+            return place;
         }
-        catch (VfioException refusal) when (refusal.Errno == Errno.TimedOut)
+        catch (VfioException)
         {
-            // Its queue is full: it lives, if badly.
+            // A path that leads nowhere: there is nothing to remove at the end.
+            return null;
         }
-        catch (VfioException refusal) when (refusal.Errno == Errno.ConnectionRefused && IsSocket(path))
-        {
-            File.Delete(path);
-            return;
-        }
-
-        throw InUse(path);
-    }
-
-    private static VfioException InUse(string path) =>
-        new("listen", path, Errno.AddressInUse, "a server listens there, or the file is no socket; choose another path");
-
-    private static bool IsSocket(string path)
-    {
-        byte* status = stackalloc byte[256];
-        return LibC.lstat(path, status) == 0 && FileIdentity.IsSocket(status);
     }
 }

@@ -38,11 +38,11 @@ public readonly record struct UserAccount(string Name, uint UserId, uint GroupId
         return entry is null ? $"{groupId}" : new string(*(sbyte**)entry);
     }
 
-    /// <summary>Makes this user the owner of a file.</summary>
+    /// <summary>Makes this user the owner of a file; of a symbolic link itself.</summary>
     /// <exception cref="VfioException">EPERM: only root may.</exception>
     public void TakeOwnership(string path)
     {
-        if (LibC.chown(path, UserId, GroupId) != 0)
+        if (LibC.fchownat(LibC.AT_FDCWD, path, UserId, GroupId, LibC.AT_SYMLINK_NOFOLLOW) != 0)
             throw VfioException.FromLastError($"giving to {Name}", path, "only root may give files away");
     }
 }

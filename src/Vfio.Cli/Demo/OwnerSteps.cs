@@ -29,9 +29,8 @@ internal sealed class OwnerSteps : IDisposable
     {
         _socket = socket;
         _guard = new GuardedFunction(_function);
-        _server = new VfioUserServer(_guard.Open, new VfioUserServerOptions { Path = socket });
-        if (user is not null)
-            UserAccount.Find(user).TakeOwnership(socket);
+        _server = new VfioUserServer(
+            _guard.Open, new VfioUserServerOptions { Path = socket, Owner = user is null ? null : UserAccount.Find(user) });
         _running = _server.RunAsync(_end.Token);
         Steps = new Dictionary<string, Func<StepResult>>
         {

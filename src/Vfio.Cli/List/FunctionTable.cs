@@ -7,7 +7,8 @@ namespace Vfio.Cli.List;
 /// assignable is in <see cref="FunctionBlocks"/>.</summary>
 internal static class FunctionTable
 {
-    private static readonly string[] Headings = ["ADDRESS", "IDS", "DRIVER", "GROUP", "STATE", "NAME"];
+    private static readonly Column[] Headings =
+    [Column.Whole("ADDRESS"), Column.Whole("IDS"), "DRIVER", Column.Number("GROUP"), Column.Whole("STATE"), "NAME"];
 
     internal static void Print(TextWriter output, IReadOnlyList<ListedFunction> functions)
     {

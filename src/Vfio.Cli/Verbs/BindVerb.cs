@@ -10,7 +10,7 @@ namespace Vfio.Cli.Verbs;
 /// <summary>Assigns a function of this machine, with its group.</summary>
 internal sealed class BindVerb() : Verb("bind", "Bind a function and its IOMMU group to vfio-pci, and assign them to a user.")
 {
-    private static readonly string[] Headings = ["ADDRESS", "DRIVER", "BECOMES", "USED FOR"];
+    private static readonly Column[] Headings = [Column.Whole("ADDRESS"), "DRIVER", Column.Whole("BECOMES"), "USED FOR"];
 
     /// <inheritdoc/>
     internal override IReadOnlyList<Example> Examples =>

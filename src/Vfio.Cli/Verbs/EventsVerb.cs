@@ -1,8 +1,8 @@
 using System.CommandLine;
 using System.CommandLine.Parsing;
 using System.Globalization;
-using System.Runtime.InteropServices;
 using System.Text.Json;
+using Vfio.Cli.Numbers;
 using Vfio.Cli.Output;
 using Vfio.Kernel;
 using Vfio.Pci;
@@ -25,31 +25,32 @@ internal sealed class EventsVerb() : Verb("events", "Tell what happens to the PC
     {
         Option<EventFilter[]> filters = new("--filter")
         {
+            HelpName = "kind or function",
             Description = $"A kind of event or a function; may be repeated. Kinds: {string.Join(", ", EventFilter.Kinds)}.",
             CustomParser = ParseFilters,
         };
-        Option<string?> open = new("--open") { Description = "Open this device too, and tell of its errors and of its owner's wish to have it back." };
+        Option<string?> open = new("--open") { HelpName = "device", Description = "Open this device too, and tell of its errors and of its owner's wish to have it back." };
         Option<bool> json = new("--json") { Description = "Print one JSON object a line." };
+        NumberOption<Duration> timeout = Words.Timeout();
         command.Add(filters);
+        command.Add(timeout);
         command.Add(open);
         command.Add(json);
         command.SetAction((parsed, _) => TellAsync(
-            parsed.InvocationConfiguration.Output, parsed.GetValue(filters) ?? [], parsed.GetValue(open), parsed.GetValue(json)));
+            parsed.InvocationConfiguration.Output, parsed.GetValue(filters) ?? [], parsed.GetValue(open), parsed.OpenOptions(timeout), parsed.GetValue(json)));
     }
 
-    private static async Task TellAsync(TextWriter output, EventFilter[] filters, string? open, bool json)
+    private static async Task TellAsync(TextWriter output, EventFilter[] filters, string? open, VfioDeviceOptions options, bool json)
     {
-        using CancellationTokenSource end = new();
-        using PosixSignalRegistration terminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, Stop);
-        using PosixSignalRegistration interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, Stop);
+        using StopSignals signals = new();
         using DeviceEvents events = new();
-        using PciDevice? device = open is null ? null : new PciDevice(VfioDevice.Open(open));
+        using PciDevice? device = open is null ? null : new PciDevice(VfioDevice.Open(open, options));
         if (device is not null)
             events.Listen(device);
-        await Console.Error.WriteLineAsync("listening");
+        StandardStreams.Errors.WriteLine("listening");
         try
         {
-            await foreach (DeviceEvent happened in events.ReadAllAsync(end.Token))
+            await foreach (DeviceEvent happened in events.ReadAllAsync(signals.Token))
             {
                 if (filters.Length == 0 || filters.Any(filter => filter.Takes(happened)))
                     await output.WriteLineAsync(json ? ToJson(happened) : ToText(happened));
@@ -60,12 +61,6 @@ internal sealed class EventsVerb() : Verb("events", "Tell what happens to the PC
         catch (OperationCanceledException)
         {
             // Being told to stop is how it ends.
-        }
-
-        void Stop(PosixSignalContext signal)
-        {
-            signal.Cancel = true;
-            end.Cancel();
         }
     }
 

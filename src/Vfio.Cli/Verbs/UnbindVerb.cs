@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.Text.Json;
+using Vfio.Cli.Numbers;
 using Vfio.Cli.Output;
 using Vfio.Kernel;
 using Vfio.Pci;
@@ -13,26 +14,23 @@ internal sealed class UnbindVerb() : Verb("unbind", "Release a function and its 
     internal override IReadOnlyList<Example> Examples =>
     [
         new("vfio unbind 0000:01:00.0", "undo 'vfio bind'; says who has it open instead of waiting"),
-        new("vfio unbind 0000:01:00.0 --wait 30", "ask who has it open to let go, and give them 30 seconds"),
+        new("vfio unbind 0000:01:00.0 --wait 30s", "ask who has it open to let go, and give them 30 seconds"),
     ];
 
     /// <inheritdoc/>
     protected override void Define(Command command)
     {
         Argument<PciAddress> function = Words.Function();
-        Option<int?> wait = new("--wait") { Description = "Ask who has it open to let go, and wait at most so many seconds." };
-        wait.Validators.Add(result =>
-        {
-            if (result.GetValue(wait) is < 1)
-                result.AddError("--wait takes a number of seconds, from 1.");
-        });
+        OptionalNumberOption<Duration> wait = new(
+            "--wait", NumberRules.Time(Duration.Seconds(1), Duration.Days(1), Duration.Seconds(30)),
+            "Ask who has it open to let go, and wait at most so long.");
         Option<bool> json = Words.Json();
         command.Add(function);
         command.Add(wait);
         command.Add(json);
         command.SetAction(parsed =>
         {
-            TimeSpan? grace = parsed.GetValue(wait) is { } seconds ? TimeSpan.FromSeconds(seconds) : null;
+            TimeSpan? grace = parsed.GetValue(wait)?.Time;
             PciAddress address = parsed.GetValue(function);
             IReadOnlyList<ReleasedFunction> released = new Lender().Unbind(address, grace);
             TextWriter output = parsed.InvocationConfiguration.Output;

@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.Text.Json;
+using Vfio.Cli.Numbers;
 using Vfio.Cli.Output;
 using Vfio.Kernel;
 using Vfio.Pci;
@@ -20,7 +21,7 @@ internal sealed class VirtualFunctionsVerb() : Verb("vfs", "Set how many virtual
     protected override void Define(Command command)
     {
         Argument<PciAddress> function = Words.Function();
-        Argument<int> count = new("count") { Description = "How many; 0 for none." };
+        NumberArgument<int> count = new("count", NumberRules.Count(0, ushort.MaxValue, 2), "How many; 0 for none.");
         Option<bool> json = Words.Json();
         command.Add(function);
         command.Add(count);

@@ -16,6 +16,16 @@ internal sealed class OwnerAccesses
     private readonly object _gate = new();
     private readonly List<(ulong Start, ulong Last)> _underWay = [];
 
+    /// <summary>How many accesses are under way.</summary>
+    internal int Count
+    {
+        get
+        {
+            lock (_gate)
+                return _underWay.Count;
+        }
+    }
+
     internal void Enter(ulong start, ulong last)
     {
         lock (_gate)

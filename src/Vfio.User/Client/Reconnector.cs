@@ -122,7 +122,7 @@ internal sealed class Reconnector : IDisposable
             foreach (DmaMapping mapping in _mappings.All)
                 made.Map(mapping);
             State.Replay(made);
-            made.SetTimeout(_options.Timeout);
+            made.EndHandshake();
         }
         catch
         {
@@ -190,7 +190,7 @@ internal sealed class Reconnector : IDisposable
             return false;
         if (Connection != watched)
             return true;
-        watched.Break(Errno.ConnectionReset, "it closed the connection");
+        watched.NoteClosed();
         if (!watched.IsLost)
             return false;
         try

@@ -28,7 +28,7 @@ internal sealed class ServerConnection : IDisposable
     /// <param name="gate">The client's gate.</param>
     /// <param name="mappings">What the server may ask for.</param>
     /// <param name="options">Limits and habits.</param>
-    /// <param name="handshake">When to give up, until <see cref="SetTimeout"/>; never for as the options say.</param>
+    /// <param name="handshake">When all that is asked until <see cref="EndHandshake"/> has to be answered.</param>
     /// <exception cref="VfioException">The server refused, or does not speak the protocol.</exception>
     internal ServerConnection(
         UnixSocket socket, string name, object gate, DmaMappings mappings, VfioUserClientOptions options, Deadline handshake)
@@ -36,15 +36,13 @@ internal sealed class ServerConnection : IDisposable
         _name = name;
         _mappings = mappings;
         _options = options;
-        _channel = new ClientChannel(socket, name, mappings, options);
+        _channel = new ClientChannel(socket, name, mappings, options, handshake);
         _facts = new ServerFacts(_channel, name, options);
         _pump = new DmaPump(gate, _channel);
         _doorbells = new ClientDoorbells(_channel, name);
         _multiReads = new MultiReads(_channel, name);
         try
         {
-            if (!handshake.IsNever)
-                _channel.SetTimeout(handshake.Left);
             Capabilities server = _facts.Negotiate(out UnixSocket? twin);
             _twin = twin is null ? null : new TwinPump(twin, _channel, mappings, options);
             _maxTransferBytes = (int)Math.Min(
@@ -212,11 +210,14 @@ internal sealed class ServerConnection : IDisposable
     /// <summary>Makes a request that is under way in another thread fail.</summary>
     internal void Shutdown() => _channel.Shutdown();
 
+    /// <summary>Takes note that the connection is closed: every later request fails.</summary>
+    internal void NoteClosed() => _channel.NoteClosed();
+
     /// <summary>Gives the connection up: every later request fails.</summary>
     internal void Break(Errno errno, string reason) => _channel.Break(errno, reason);
 
-    /// <summary>Changes how long the server may take to answer.</summary>
-    internal void SetTimeout(TimeSpan timeout) => _channel.SetTimeout(timeout);
+    /// <summary>From now on each request has the time that the options give it.</summary>
+    internal void EndHandshake() => _channel.EndHandshake();
 
     /// <summary>Waits until the server closes; without the gate.</summary>
     /// <param name="end">Ends the wait when it is readable.</param>

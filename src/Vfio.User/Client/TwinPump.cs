@@ -51,34 +51,51 @@ internal sealed class TwinPump : IDisposable
         DmaAnswers answers = new(_mappings, _options.MaxDataTransferBytes);
         using MessageBuffer received = new(_options.MaxDataTransferBytes + Protocol.OverheadBytes);
         MessageSender sender = new(_socket, _options.Timeout, static () => false);
-        while (received.Broken is null)
+        while (true)
         {
             received.Compact();
             int count = received.ReceiveBytes(_socket, wait: true, out Errno error);
             if (count <= 0)
                 return;
             received.Accept(count, error);
-            if (!AnswerAll(received, answers, sender))
-                break;
+            if (TryAnswerAll(received, answers, sender, out string? fault))
+                continue;
+            if (fault is null)
+                _channel.Shutdown();
+            else
+                _channel.Shutdown($"on the twin socket {fault}");
+            return;
         }
-
-        _channel.Shutdown();
     }
 
-    private static bool AnswerAll(MessageBuffer received, DmaAnswers answers, MessageSender sender)
+    /// <param name="received">What came.</param>
+    /// <param name="answers">Makes answers.</param>
+    /// <param name="sender">Sends them.</param>
+    /// <param name="fault">When it is over: what the server did wrong; null when it went away.</param>
+    private static bool TryAnswerAll(MessageBuffer received, DmaAnswers answers, MessageSender sender, out string? fault)
     {
+        fault = null;
         while (received.TryScan(out MessageHeader header, out ReadOnlySpan<byte> body))
         {
             received.TryTake(received.ScannedEnd, out _, out _, out int position);
             if (received.HoldsDescriptors)
                 received.Claim(position, default, out _);
             if (header.Type != MessageFlags.Command)
+                fault = $"it answered {header.Command}, id {header.Id}, which nobody asked";
+            else if (header.IsError)
+                fault = DmaAnswers.FaultOf(header);
+            if (fault is not null)
                 return false;
             ReadOnlySpan<byte> answer = answers.Answer(header, body);
-            if (answer.Length > 0 && sender.Send(answer, default, default) != Errno.None)
+            Errno error = answer.Length > 0 ? sender.Send(answer, default, default) : Errno.None;
+            if (error == Errno.TimedOut)
+                fault = "it does not read answers";
+            if (error != Errno.None)
                 return false;
         }
 
-        return true;
+        if (received.Broken is string broken)
+            fault = $"it sent {broken}";
+        return fault is null;
     }
 }

@@ -24,6 +24,9 @@ internal sealed class InterruptCommands
         _none = new FileDescriptor?[most];
     }
 
+    /// <summary>Whether the client ever bound an eventfd; any thread may ask.</summary>
+    internal bool HasBound { get; private set; }
+
     /// <summary>DEVICE_GET_IRQ_INFO.</summary>
     internal Errno Describe(ReadOnlySpan<byte> body, ReplyBuffer reply)
     {
@@ -70,6 +73,7 @@ internal sealed class InterruptCommands
                 // No descriptors at all takes those of the range away.
                 _device.SetInterrupts(InterruptRequest.Bind(
                     index, action, start, descriptors.Length == 0 ? _none.AsSpan(0, count) : descriptors));
+                HasBound |= descriptors.Length > 0;
                 break;
         }
 

@@ -124,7 +124,11 @@ internal sealed class RegionCommands : IDisposable
         ref readonly RegionInfo region = ref _regions[(int)access.Region];
         if (!region.IsMappable || !IsInArea(region.MappableAreas, access))
             return null;
-        return _memory[access.Region] ??= SharedMemory.Map(region.File!, region.FileOffset, region.Length, writable: false);
+
+        // A device behind a socket may show any file.
+        if (_memory[access.Region] is null && FileIdentity.Of(region.File!).IsSafeToMap(region.FileOffset, region.Length))
+            _memory[access.Region] = SharedMemory.Map(region.File!, region.FileOffset, region.Length, writable: false);
+        return _memory[access.Region];
     }
 
     private static bool IsInArea(IReadOnlyList<MappableArea> areas, in RegionAccess access)

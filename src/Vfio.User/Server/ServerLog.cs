@@ -20,8 +20,14 @@ internal static partial class ServerLog
     [LoggerMessage(5, LogLevel.Error, "{Device}: {Operation} failed in the device")]
     internal static partial void DeviceFailed(ILogger logger, Exception exception, string device, string operation);
 
-    [LoggerMessage(6, LogLevel.Error, "No client can be accepted for now")]
-    internal static partial void AcceptFailed(ILogger logger, Exception exception);
+    [LoggerMessage(6, LogLevel.Error, "No client can be accepted for now: {Reason}")]
+    internal static partial void AcceptFailed(ILogger logger, string reason);
+
+    [LoggerMessage(12, LogLevel.Information, "Clients can be accepted again, after {Failures} that failed")]
+    internal static partial void AcceptsAgain(ILogger logger, int failures);
+
+    [LoggerMessage(13, LogLevel.Warning, "{Device}: its client makes way for others, who waited for {Seconds} s: it has no memory mapped and no interrupt bound")]
+    internal static partial void MakesWay(ILogger logger, string device, double seconds);
 
     [LoggerMessage(8, LogLevel.Information, "A successor goes on from here")]
     internal static partial void HandedOver(ILogger logger);
@@ -34,6 +40,9 @@ internal static partial class ServerLog
 
     [LoggerMessage(11, LogLevel.Warning, "{Device}: its state cannot go along with a successor; its client has to connect again")]
     internal static partial void StaysBehind(ILogger logger, string device);
+
+    [LoggerMessage(14, LogLevel.Error, "A session does not end: its device does not come back. The process ends without it")]
+    internal static partial void DoesNotEnd(ILogger logger);
 
     [LoggerMessage(7, LogLevel.Error, "A session failed")]
     internal static partial void SessionFailed(ILogger logger, Exception exception);

@@ -51,6 +51,12 @@ internal sealed partial class ServerSession
     /// <summary>The buffers that were lent to it.</summary>
     internal SessionBuffers Buffers => _buffers;
 
+    /// <summary>Whether the client has something of the device, so that it is in use though no message comes; any thread may ask.</summary>
+    internal bool IsInUse => _dma is { HasMappings: true } || _interrupts is { HasBound: true };
+
+    /// <summary>The device, for people; any thread may ask.</summary>
+    internal string DeviceName => _device?.Name ?? "no device";
+
     /// <summary>Ends the session: <see cref="Run"/> returns once the command under way is done.</summary>
     internal void Stop(string reason) => _channel.Stop(reason);
 

@@ -10,7 +10,8 @@ namespace Vfio.User;
 /// earlier share lives as long as its mappings.</para>
 /// </remarks>
 /// <param name="limit">How many shares may live at a time.</param>
-internal sealed class SharedFiles(int limit) : IDisposable
+/// <param name="allowStalling">See <see cref="VfioUserServerOptions.AllowStallingFiles"/>.</param>
+internal sealed class SharedFiles(int limit, bool allowStalling) : IDisposable
 {
     private readonly Dictionary<(ulong Device, ulong Inode), SharedDmaMemory> _current = [];
     private readonly List<SharedDmaMemory> _outgrown = [];
@@ -38,7 +39,7 @@ internal sealed class SharedFiles(int limit) : IDisposable
         if (_current.Count + _outgrown.Count >= limit)
             throw new VfioException("mapping", "one more file", Errno.TooManyOpenFiles, $"a client may share {limit}");
         bool staysWritable = known is { Shared.IsWritable: true } && FileIdentity.Of(file).Writable;
-        SharedDmaMemory share = new(SharedMemory.Share(file, 0, fileLength, writable || staysWritable));
+        SharedDmaMemory share = new(SharedMemory.Share(file, 0, fileLength, writable || staysWritable, allowStalling));
         if (_current.Remove((device, inode), out SharedDmaMemory? outgrown))
             _outgrown.Add(outgrown);
         _current.Add((device, inode), share);
@@ -53,7 +54,7 @@ internal sealed class SharedFiles(int limit) : IDisposable
     internal SharedDmaMemory TakeOver(FileDescriptor file, ulong length, bool writable)
     {
         (ulong device, ulong inode, _) = FileIdentity.Locate(file);
-        SharedDmaMemory share = new(SharedMemory.Share(file, 0, length, writable));
+        SharedDmaMemory share = new(SharedMemory.Share(file, 0, length, writable, allowStalling));
         if (_current.TryAdd((device, inode), share))
             _last = share;
         else

@@ -4,25 +4,28 @@ namespace Vfio.User;
 
 /// <summary>Lends a device to clients over a UNIX socket, as vfio-user has it.</summary>
 /// <remarks>
-/// <para>One client is served at a time; others wait in the socket's backlog. A session opens the device when a client has agreed
+/// <para>One client is served at a time, unless <see cref="VfioUserServerOptions.MaxClients"/> says otherwise; others wait in the socket's
+/// backlog. A session opens the device when a client has agreed
 /// on a version, and disposes it when the client leaves, so every client finds it reset and quiet.</para>
 /// <para>The thread in <see cref="Run"/> accepts, and is the owner of each session: it alone calls the device and answers commands,
 /// in the order in which they come. Threads of the device may use the client's memory at any time.</para>
 /// <para>A client that breaks the protocol gets an errno where the stream is intact, and is dropped where it is not; neither ends the
 /// server.</para>
 /// </remarks>
-public sealed class VfioUserServer : IDisposable
+public sealed class VfioUserServer : IDisposable, IAsyncDisposable
 {
     // Who may connect: the owner and the group, by convention.
     private const UnixFileMode Mode =
         UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.GroupRead | UnixFileMode.GroupWrite;
 
-    private static readonly TimeSpan RetryAfter = TimeSpan.FromMilliseconds(100);
     private readonly Func<IVfioDevice> _open;
     private readonly VfioUserServerOptions _options;
     private readonly UnixListener? _listener;
     private readonly EventFd _stop = EventFd.Create();
+    private readonly EventFd _left = EventFd.Create();
     private readonly HandoverPoint? _handover;
+    private readonly AcceptBackoff _accepts;
+    private readonly HashSet<Thread> _sessions = [];
     private SessionBuffers? _buffers;
     private (ServerSession Session, UnixSocket Socket)? _takenOver;
 
@@ -39,6 +42,7 @@ public sealed class VfioUserServer : IDisposable
         options.Check();
         _open = open;
         _options = options;
+        _accepts = new AcceptBackoff(options.Logger);
         try
         {
             if (options.TakeOverPath is string predecessor)
@@ -46,7 +50,7 @@ public sealed class VfioUserServer : IDisposable
             else if (options.Listener is FileDescriptor listener)
                 _listener = UnixListener.FromDescriptor(listener, options.Path);
             else if (options.Path is string path)
-                _listener = UnixListener.Bind(path, Mode);
+                _listener = UnixListener.Bind(path, Mode, options.Owner);
             if (options.HandoverPath is string successor)
                 _handover ??= new HandoverPoint(HandoverPoint.Listen(successor), _listener!, options.Logger);
         }
@@ -70,7 +74,8 @@ public sealed class VfioUserServer : IDisposable
     {
         UnixListener listener = _listener ?? throw new InvalidOperationException("the server has neither a path nor a listener");
         _stop.Drain();
-        using CancellationTokenRegistration registration = cancellation.Register(_stop.Signal);
+        using CancellationTokenRegistration registration = cancellation.Register(Stop);
+        using TurnWatch? turns = _options.TurnTimeout >= TimeSpan.Zero ? new TurnWatch(listener, _options) : null;
         _handover?.Start();
         try
         {
@@ -78,19 +83,23 @@ public sealed class VfioUserServer : IDisposable
             {
                 _takenOver = null;
                 using (connection)
-                    RunSession(session, cancellation);
+                    RunSession(session, turns, cancellation);
             }
 
             while (WaitForClient(listener, cancellation))
             {
-                using UnixSocket? socket = TryAccept(listener);
-                if (socket is not null)
-                    RunSession(Begin(socket, _handover), cancellation);
+                if (_accepts.TryAccept(listener, _stop) is not { } socket)
+                    continue;
+                if (_options.MaxClients > 1)
+                    StartSession(socket, turns, cancellation);
+                else
+                    RunSession(socket, turns, cancellation);
             }
         }
         finally
         {
             _handover?.Stop();
+            JoinSessions();
         }
     }
 
@@ -105,7 +114,16 @@ public sealed class VfioUserServer : IDisposable
     public void Serve(UnixSocket socket, CancellationToken cancellation)
     {
         ArgumentNullException.ThrowIfNull(socket);
-        RunSession(Begin(socket, handover: null), cancellation);
+        RunSession(Begin(socket, handover: null), turns: null, cancellation);
+    }
+
+    /// <summary>Removes the sockets' files of a server that does not end though it was cancelled, because its device or what is behind that
+    /// does not come back: for a process that is about to end. Any thread may call it.</summary>
+    public void Abandon()
+    {
+        ServerLog.DoesNotEnd(_options.Logger);
+        _listener?.RemoveFile();
+        _handover?.RemoveFile();
     }
 
     /// <summary>Stops listening and removes the socket's file. Cancel and await <see cref="Run"/> first.</summary>
@@ -114,12 +132,25 @@ public sealed class VfioUserServer : IDisposable
         _handover?.Dispose();
         _listener?.Dispose();
         _stop.Dispose();
+        _left.Dispose();
         _buffers?.Dispose();
         if (_takenOver is (ServerSession session, UnixSocket connection))
         {
             session.Stop("the server stops");
             session.Run();
             connection.Dispose();
+        }
+    }
+
+    /// <summary>As <see cref="Dispose"/>, which may wait for the end of a session, on another thread.</summary>
+    public ValueTask DisposeAsync() => new(Task.Run(Dispose));
+
+    private bool IsFull
+    {
+        get
+        {
+            lock (_sessions)
+                return _sessions.Count >= _options.MaxClients;
         }
     }
 
@@ -130,18 +161,70 @@ public sealed class VfioUserServer : IDisposable
         return new ServerSession(_open, socket, buffers, _options, handover);
     }
 
-    private void RunSession(ServerSession session, CancellationToken cancellation)
+    private void Stop()
+    {
+        _stop.Signal();
+        _handover?.Interrupt();
+    }
+
+    private void RunSession(UnixSocket socket, TurnWatch? turns, CancellationToken cancellation)
+    {
+        using (socket)
+            RunSession(Begin(socket, _handover), turns, cancellation);
+    }
+
+    private void StartSession(UnixSocket socket, TurnWatch? turns, CancellationToken cancellation)
+    {
+        Thread thread = new(() =>
+        {
+            try
+            {
+                RunSession(socket, turns, cancellation);
+            }
+            catch (Exception failure)
+            {
+                // Of this process, out of memory say: the other sessions go on.
+                ServerLog.SessionFailed(_options.Logger, failure);
+            }
+            finally
+            {
+                lock (_sessions)
+                    _sessions.Remove(Thread.CurrentThread);
+                _left.Signal();
+            }
+        })
+        {
+            IsBackground = true,
+            Name = "vfio-user session",
+        };
+        lock (_sessions)
+            _sessions.Add(thread);
+        thread.Start();
+    }
+
+    private void JoinSessions()
+    {
+        Thread[] threads;
+        lock (_sessions)
+            threads = [.. _sessions];
+        foreach (Thread thread in threads)
+            thread.Join();
+    }
+
+    private void RunSession(ServerSession session, TurnWatch? turns, CancellationToken cancellation)
     {
         try
         {
             using CancellationTokenRegistration registration = cancellation.Register(() => session.Stop("the server stops"));
+            turns?.Enter(session);
             session.Run();
             IsHandedOver |= session.HasDeparted;
         }
         finally
         {
+            turns?.Leave(session);
             session.Buffers.Clear();
-            _buffers = session.Buffers;
+            Interlocked.Exchange(ref _buffers, session.Buffers)?.Dispose();
         }
     }
 
@@ -210,6 +293,13 @@ public sealed class VfioUserServer : IDisposable
             : [listener.Descriptor, _stop.Descriptor];
         while (!cancellation.IsCancellationRequested && !IsHandedOver)
         {
+            if (IsFull)
+            {
+                Poll.WaitAny([_left.Descriptor, _stop.Descriptor], ready, Timeout.InfiniteTimeSpan);
+                _left.Drain();
+                continue;
+            }
+
             if (_handover is { IsAsked: true })
             {
                 // Nobody is connected: there are just the sockets to give.
@@ -224,21 +314,5 @@ public sealed class VfioUserServer : IDisposable
         }
 
         return false;
-    }
-
-    private UnixSocket? TryAccept(UnixListener listener)
-    {
-        try
-        {
-            return listener.Accept()
-                ?? throw new VfioException("accept", _options.Path ?? "the passed socket", Errno.InvalidArgument, "it does not listen");
-        }
-        catch (VfioException refusal) when (refusal.Errno is Errno.TooManyOpenFiles or Errno.NoBuffers or Errno.NoMemory)
-        {
-            // The client stays in the backlog; what this process lacks may come back.
-            ServerLog.AcceptFailed(_options.Logger, refusal);
-            Thread.Sleep(RetryAfter);
-            return null;
-        }
     }
 }

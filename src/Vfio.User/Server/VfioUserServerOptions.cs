@@ -10,6 +10,9 @@ public sealed record VfioUserServerOptions
     /// <summary>The socket's file. Made with mode 0660; a stale one is replaced.</summary>
     public string? Path { get; init; }
 
+    /// <summary>To whom the file at <see cref="Path"/> is given before a client can see it; root only. Null: to nobody.</summary>
+    public UserAccount? Owner { get; init; }
+
     /// <summary>A socket that listens already, as a service manager or a predecessor passes it; owned by the server. With
     /// <see cref="Path"/> too, that is the socket's file, to be removed at the end.</summary>
     public FileDescriptor? Listener { get; init; }
@@ -31,6 +34,10 @@ public sealed record VfioUserServerOptions
     /// <summary>Different files that one client's mappings may keep open at a time; each costs the process a descriptor.</summary>
     public int MaxSharedFiles { get; init; } = 512;
 
+    /// <summary>Whether DMA_MAP takes files too whose every access waits for a process or another machine: of FUSE, NFS, 9p, overlay and
+    /// all file systems that are not known to be local. No: EPERM, since who serves such a file can hold the device up for ever.</summary>
+    public bool AllowStallingFiles { get; init; }
+
     /// <summary>How long a client may take from connecting to the end of its VERSION; 10 s.</summary>
     public TimeSpan HandshakeTimeout { get; init; } = TimeSpan.FromSeconds(10);
 
@@ -45,6 +52,16 @@ public sealed record VfioUserServerOptions
 
     /// <summary>How long a client may be silent between messages; for ever, as the protocol has it. A finite time costs a system call a message.</summary>
     public TimeSpan IdleTimeout { get; init; } = Timeout.InfiniteTimeSpan;
+
+    /// <summary>How long a client may keep others waiting that has nothing of the device, neither memory mapped nor an interrupt ever
+    /// bound, whatever messages it sends; for ever.</summary>
+    /// <remarks>It counts from when somebody waits in the backlog and no place is free. A client that has memory mapped or an interrupt
+    /// bound, such as a virtual machine, uses the device though it is silent for days, and is never sent away for others.</remarks>
+    public TimeSpan TurnTimeout { get; init; } = Timeout.InfiniteTimeSpan;
+
+    /// <summary>How many clients are served at a time, each on a thread of its own; 1. The function that opens the device is called for each,
+    /// and must give each a device of its own. More than one cannot be handed over.</summary>
+    public int MaxClients { get; init; } = 1;
 
     /// <summary>How long a session looks for the next message before it sleeps; 100 µs. Zero: never; infinite: it never sleeps, and
     /// takes a core.</summary>
@@ -76,7 +93,11 @@ public sealed record VfioUserServerOptions
         Deadline.ThrowIfInvalid(SendTimeout);
         Deadline.ThrowIfInvalid(DmaTimeout);
         Deadline.ThrowIfInvalid(IdleTimeout);
+        Deadline.ThrowIfInvalid(TurnTimeout);
         Deadline.ThrowIfInvalid(SpinTime);
+        ArgumentOutOfRangeException.ThrowIfLessThan(MaxClients, 1, nameof(MaxClients));
+        if (MaxClients > 1 && (HandoverPath is not null || TakeOverPath is not null))
+            throw new ArgumentException("a server of several clients cannot be handed over", nameof(MaxClients));
         if (TakeOverPath is not null && (Path is not null || Listener is not null))
             throw new ArgumentException("a server that takes another's place over listens where that one did", nameof(TakeOverPath));
         if (HandoverPath is not null && TakeOverPath is null && Path is null && Listener is null)

@@ -10,6 +10,9 @@ namespace Vfio.User;
 /// wait for each other; returns false when it could take none.</param>
 internal sealed class MessageSender(UnixSocket socket, TimeSpan timeout, Func<bool> receive)
 {
+    /// <summary>When to give up whatever the timeout says; never unless set.</summary>
+    internal Deadline Limit { get; set; } = Deadline.Never;
+
     /// <summary>Sends both parts, and the descriptors with the first byte.</summary>
     /// <returns>Why not all of it was sent, which breaks the stream; or <see cref="Errno.None"/>.</returns>
     internal Errno Send(ReadOnlySpan<byte> first, ReadOnlySpan<byte> second, ReadOnlySpan<FileDescriptor> descriptors)
@@ -63,7 +66,7 @@ internal sealed class MessageSender(UnixSocket socket, TimeSpan timeout, Func<bo
             return false;
         if (!time.HasBegun)
         {
-            time = new SendTime(true, new Deadline(timeout));
+            time = new SendTime(true, Deadline.Earlier(new Deadline(timeout), Limit));
         }
         else if (time.End.HasPassed)
         {

@@ -254,14 +254,7 @@ public sealed class Bar : IDisposable
     {
         // An access may be under way in the old windows: they stay until the end.
         _stale.Add(_windows);
-        try
-        {
-            _windows = new BarWindows(region);
-        }
-        catch (VfioException)
-        {
-            _windows = new BarWindows(region with { File = null });
-        }
+        _windows = new BarWindows(region);
     }
 
     private void Flush(ReadOnlySpan<SmallWrite> messages, ref int count)

@@ -7,18 +7,22 @@ internal sealed class BarWindows : IDisposable
 {
     private Window[] _windows;
 
-    /// <summary>Maps all that the device offers and that is safe to touch.</summary>
-    /// <exception cref="VfioException">The kernel refused.</exception>
+    /// <summary>Maps all that the device offers and that is safe to touch; nothing where the kernel maps only part of it, for what cannot
+    /// be mapped can still be read and written.</summary>
     internal BarWindows(RegionInfo region)
     {
         _windows = [];
 
-        // A store to a read-only mapping would end the process; as a message it is an error.
-        if (!region.IsMappable || !region.Flags.HasFlag(RegionFlags.Write) || !IsSafe(region))
+        // A store to a read-only mapping would end the process; as a message it is an error. So would a touch past the end of a file: the
+        // region lies inside its file, which cannot be truncated. The kernel's device files give pages until the device is pulled out,
+        // which the watch tells.
+        if (!region.IsMappable || !region.Flags.HasFlag(RegionFlags.Write))
             return;
         IReadOnlyList<MappableArea> areas = region.MappableAreas.Count > 0 ? region.MappableAreas : [new(0, region.Length)];
         try
         {
+            if (!FileIdentity.Of(region.File!).IsSafeToMap(region.FileOffset, region.Length))
+                return;
             foreach (MappableArea area in areas)
             {
                 SharedMemory memory = SharedMemory.MapWatched(region.File!, region.FileOffset + area.Offset, area.Length, writable: true);
@@ -28,7 +32,6 @@ internal sealed class BarWindows : IDisposable
         catch (VfioException)
         {
             Dispose();
-            throw;
         }
     }
 
@@ -55,15 +58,6 @@ internal sealed class BarWindows : IDisposable
     {
         foreach (Window window in Interlocked.Exchange(ref _windows, []))
             window.Memory.Dispose();
-    }
-
-    // A touch past the end of a file would end this process with SIGBUS, so the region lies inside its file, which cannot be
-    // truncated. The kernel's device files are no regular files: they give pages until the device is pulled out, which the watch tells.
-    private static bool IsSafe(RegionInfo region)
-    {
-        FileIdentity file = FileIdentity.Of(region.File!);
-        return !file.IsRegular
-            || (file.CannotShrink && region.FileOffset <= file.LengthBytes && region.Length <= file.LengthBytes - region.FileOffset);
     }
 
     private readonly record struct Window(ulong Start, SharedMemory Memory);

@@ -10,7 +10,7 @@ namespace Vfio.Tests.Drivers;
 public sealed class NvmeFaultTests : IDisposable
 {
     private const ulong CapabilitiesLow = 0x00, Configuration = 0x14, Status = 0x1c, Doorbells = 0x1000, FirstIoDoorbell = 0x1008;
-    private static readonly NvmeOptions Hasty = new() { CommandTimeout = TimeSpan.FromMilliseconds(300) };
+    private static readonly NvmeOptions Hasty = new() { CommandTimeout = TimeSpan.FromSeconds(4) };
     private readonly GuardedFunction _nvme = new(NvmeFunction.InMemory(1 << 20));
     private readonly FaultyDevice _device;
 
@@ -158,7 +158,7 @@ public sealed class NvmeFaultTests : IDisposable
         // The doorbell that was lost: one command is in submission queue 1.
         _device.LoseWritesFrom = ulong.MaxValue;
         _device.WriteRegion(RegionIndex.Bar(0), FirstIoDoorbell, [1, 0, 0, 0]);
-        Assert.Equal(1, await waiting.WaitAsync(TimeSpan.FromSeconds(30)));
+        Assert.Equal(1, await waiting.WaitAsync(HangGuard.Timeout));
         Assert.Equal(7ul, completed[0].Tag);
     }
 
@@ -174,7 +174,7 @@ public sealed class NvmeFaultTests : IDisposable
         await SeeChecks(isChecked, reading);
 
         _device.Vanish();
-        VfioException refusal = await Assert.ThrowsAsync<VfioException>(() => reading.WaitAsync(TimeSpan.FromSeconds(30)));
+        VfioException refusal = await Assert.ThrowsAsync<VfioException>(() => reading.WaitAsync(HangGuard.Timeout));
         Assert.Equal(Errno.NoDevice, refusal.Errno);
     }
 
@@ -226,7 +226,7 @@ public sealed class NvmeFaultTests : IDisposable
     private static async Task SeeChecks(SemaphoreSlim isChecked, Task waiting)
     {
         for (int i = 0; i < 2; i++)
-            await Task.WhenAny(isChecked.WaitAsync(), waiting).WaitAsync(TimeSpan.FromSeconds(30));
+            await Task.WhenAny(isChecked.WaitAsync(), waiting).WaitAsync(HangGuard.Timeout);
         Assert.False(waiting.IsCompleted, $"{waiting.Exception?.InnerException?.Message}");
     }
 

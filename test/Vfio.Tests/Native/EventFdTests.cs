@@ -9,7 +9,7 @@ namespace Vfio.Tests.Native;
 public sealed class EventFdTests
 {
     private const ulong Full = 0xffff_ffff_ffff_fffe;
-    private static readonly TimeSpan Fence = TimeSpan.FromSeconds(60);
+    private static readonly TimeSpan Fence = HangGuard.Timeout;
 
     [Fact]
     public void A_signal_to_a_blocking_descriptor_is_counted()
@@ -29,7 +29,7 @@ public sealed class EventFdTests
         using EventFd held = EventFd.TryHold(given)!;
         for (int i = 0; i < 3; i++)
         {
-            Fill(given);
+            HeldEvent.Fill(given);
             await Ends(held.Signal);
         }
 
@@ -45,9 +45,9 @@ public sealed class EventFdTests
         using EventFd made = EventFd.Create();
         using EventFd other = EventFd.TryHold(made.Descriptor)!;
         EventFd held = isOurs ? made : other;
-        Block(made.Descriptor);
+        HeldEvent.Block(made.Descriptor);
         await Ends(() => Assert.Equal(0ul, held.Drain()));
-        Fill(made.Descriptor);
+        HeldEvent.Fill(made.Descriptor);
         await Ends(held.Signal);
         Assert.Equal(Full, held.Drain());
         await Ends(() => Assert.False(held.Wait(TimeSpan.FromMilliseconds(1))));
@@ -63,7 +63,7 @@ public sealed class EventFdTests
             () =>
             {
                 while (!end.IsCancellationRequested)
-                    Fill(given);
+                    HeldEvent.Fill(given);
             },
             TaskCreationOptions.LongRunning);
         await Ends(() =>
@@ -83,7 +83,7 @@ public sealed class EventFdTests
     {
         FileDescriptor[] given = [.. Enumerable.Range(0, 100).Select(_ => NewBlocking())];
         EventFd[] held = [.. given.Select(descriptor => EventFd.TryHold(descriptor)!)];
-        Array.ForEach(given, Fill);
+        Array.ForEach(given, HeldEvent.Fill);
         await Ends(() =>
         {
             Thread[] threads = [.. held.Select(one => new Thread(one.Signal))];
@@ -96,16 +96,13 @@ public sealed class EventFdTests
     }
 
     [Fact]
-    public async Task One_that_was_filled_is_left_alone_and_others_are_signalled_as_before()
+    public async Task After_one_that_was_filled_others_are_signalled_as_before()
     {
         using FileDescriptor given = NewBlocking();
         using EventFd hostile = EventFd.TryHold(given)!;
         using EventFd good = EventFd.Create();
-        Fill(given);
+        HeldEvent.Fill(given);
         await Ends(hostile.Signal);
-        hostile.Drain();
-        hostile.Signal();
-        Assert.Equal(0ul, hostile.Drain());
         good.Signal();
         Assert.Equal(1ul, good.Drain());
     }
@@ -116,7 +113,7 @@ public sealed class EventFdTests
         // What the thread has blocked when it signals for the first time stands for what its parent had blocked.
         using FileDescriptor given = NewBlocking();
         using EventFd held = EventFd.TryHold(given)!;
-        Fill(given);
+        HeldEvent.Fill(given);
         await Ends(() =>
         {
             BlockSignals();
@@ -164,9 +161,6 @@ public sealed class EventFdTests
     private static Task Ends(Action action) =>
         Task.Factory.StartNew(action, TaskCreationOptions.LongRunning).WaitAsync(Fence, TestContext.Current.CancellationToken);
 
-    private static void Block(FileDescriptor descriptor) =>
-        Assert.Equal(0, LibC.fcntl(descriptor.Number, LibC.F_SETFL, LibC.fcntl(descriptor.Number, LibC.F_GETFL, 0) & ~LibC.O_NONBLOCK));
-
     private static void BlockSignals()
     {
         ulong[] all = new ulong[16];
@@ -176,11 +170,4 @@ public sealed class EventFdTests
 
     [DllImport("libc")]
     private static extern int pthread_sigmask(int how, ulong[] set, nint previous);
-
-    private static void Fill(FileDescriptor given)
-    {
-        using EventFd same = EventFd.TryHold(given)!;
-        same.Drain();
-        same.Add(Full);
-    }
 }

@@ -6,9 +6,10 @@ namespace Vfio.Tests;
 /// <summary>A real server in a process of its own: <c>vfio serve ADDRESS --socket PATH</c>. Ended, and its socket gone, when disposed.</summary>
 public sealed class ServerProcess : IDisposable
 {
-    private static readonly TimeSpan Fence = TimeSpan.FromSeconds(60);
+    private static readonly TimeSpan Fence = HangGuard.Timeout;
     private readonly string[] _words;
     private readonly string _folder;
+    private readonly bool _isRead;
     private Process _process;
     private int _socketsAtRest;
 
@@ -17,11 +18,13 @@ public sealed class ServerProcess : IDisposable
     {
     }
 
-    private ServerProcess(string address, string[] wrapper, string[] more, string[]? where = null)
+    private ServerProcess(string address, string[] wrapper, string[] more, string[]? where = null, bool isRead = true)
     {
+        _isRead = isRead;
         _folder = Directory.CreateTempSubdirectory("vfio-test-").FullName;
         SocketPath = Path.Combine(_folder, "s");
-        _words = [.. wrapper, "dotnet", VfioCommand.Path, "serve", address, .. where ?? ["--socket", SocketPath], "--patience", "1", .. more];
+        string[] patience = more.Contains("--patience") ? [] : ["--patience", "1"];
+        _words = [.. wrapper, "dotnet", VfioCommand.Path, "serve", address, .. where ?? ["--socket", SocketPath], .. patience, .. more];
         _process = Start();
     }
 
@@ -34,7 +37,8 @@ public sealed class ServerProcess : IDisposable
         };
         _process = Process.Start(start)!;
         _process.ErrorDataReceived += (_, line) => Errors.Enqueue(line.Data ?? "");
-        _process.BeginErrorReadLine();
+        if (_isRead)
+            _process.BeginErrorReadLine();
         string? ready = _process.StandardOutput.ReadLine();
         Assert.True(ready?.StartsWith("ready ", StringComparison.Ordinal), $"the server said '{ready}' {string.Join('\n', Errors)}");
         _ = CollectOutputAsync();
@@ -44,6 +48,9 @@ public sealed class ServerProcess : IDisposable
 
     /// <summary>Starts one that lends another device, or with more words.</summary>
     public static ServerProcess Of(string address, params string[] words) => new(address, [], words);
+
+    /// <summary>Starts one whose errors nobody reads.</summary>
+    public static ServerProcess Unread(params string[] words) => new("model:edu", [], words, isRead: false);
 
     /// <summary>Starts one under another program, such as strace.</summary>
     public static ServerProcess Under(string[] wrapper, string address = "model:edu") => new(address, wrapper, []);
@@ -139,12 +146,12 @@ public sealed class ServerProcess : IDisposable
     }
 
     /// <summary>Asks it to end, and waits until it has.</summary>
-    public void Terminate()
+    public void Terminate(string signal = "TERM")
     {
         // A wrapper passes no signals on: the server is its child.
         string children = File.ReadAllText($"/proc/{Id}/task/{Id}/children").Trim();
-        using Process kill = Process.Start("kill", ["-TERM", children.Length > 0 ? children : Id.ToString(CultureInfo.InvariantCulture)]);
-        Assert.True(_process.WaitForExit(Fence), "it does not end on SIGTERM");
+        using Process kill = Process.Start("kill", ["-" + signal, children.Length > 0 ? children : Id.ToString(CultureInfo.InvariantCulture)]);
+        Assert.True(_process.WaitForExit(Fence), $"it does not end on SIG{signal}");
     }
 
     public void Dispose()

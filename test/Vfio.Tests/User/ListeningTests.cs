@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Runtime.Versioning;
 using Vfio.Native;
 using Vfio.User;
@@ -7,6 +8,7 @@ namespace Vfio.Tests.User;
 /// <summary>A server at a path or a passed socket, from its start to its end.</summary>
 public sealed class ListeningTests : IDisposable
 {
+    private const UnixFileMode Own = UnixFileMode.UserRead | UnixFileMode.UserWrite;
     private readonly string _directory = Directory.CreateTempSubdirectory("vfio-user-").FullName;
     private readonly CancellationTokenSource _stop = new();
 
@@ -39,7 +41,7 @@ public sealed class ListeningTests : IDisposable
         first.Reset();
         Assert.False(second.IsCompleted);
         first.Dispose();
-        (await second.WaitAsync(TimeSpan.FromSeconds(30))).Dispose();
+        (await second.WaitAsync(HangGuard.Timeout)).Dispose();
         await StopAsync(run);
     }
 
@@ -77,6 +79,216 @@ public sealed class ListeningTests : IDisposable
     {
         new VfioUserServer(() => new FakeDevice(), new VfioUserServerOptions { Path = SocketPath }).Dispose();
         Assert.False(Path.Exists(SocketPath));
+    }
+
+    [Fact]
+    public void Of_many_servers_that_find_a_stale_socket_at_once_one_listens_and_its_socket_stays()
+    {
+        for (int round = 0; round < 20; round++)
+        {
+            UnixListener.Bind(SocketPath, Own).Descriptor.Dispose();
+            using Barrier start = new(4);
+            List<UnixListener> listening = [];
+            Thread[] threads = [.. Enumerable.Range(0, 4).Select(_ => new Thread(() =>
+            {
+                start.SignalAndWait();
+                try
+                {
+                    UnixListener listener = UnixListener.Bind(SocketPath, Own);
+                    lock (listening)
+                        listening.Add(listener);
+                }
+                catch (VfioException refusal) when (refusal.Errno == Errno.AddressInUse)
+                {
+                    // Another came first.
+                }
+            }))];
+            Array.ForEach(threads, thread => thread.Start());
+            Array.ForEach(threads, thread => thread.Join());
+            using UnixListener one = Assert.Single(listening);
+            UnixSocket.Connect(SocketPath).Dispose();
+            Assert.True(Poll.IsReady(one.Descriptor, forWriting: false));
+        }
+
+        Assert.Empty(Directory.EnumerateFileSystemEntries(_directory));
+    }
+
+    [Fact]
+    public void A_server_that_ends_leaves_the_socket_of_another()
+    {
+        UnixListener first = UnixListener.Bind(SocketPath, Own);
+        File.Delete(SocketPath);
+        using UnixListener second = UnixListener.Bind(SocketPath, Own);
+        first.Dispose();
+        UnixSocket.Connect(SocketPath).Dispose();
+    }
+
+    [Theory]
+    [InlineData("directory", "directory")]
+    [InlineData("file", "file")]
+    [InlineData("fifo", "FIFO")]
+    [InlineData("dangling", "symbolic link")]
+    [InlineData("link", "symbolic link")]
+    public void What_is_in_the_way_is_named_and_left_alone(string kind, string word)
+    {
+        string target = Path.Combine(_directory, "target");
+        switch (kind)
+        {
+            case "directory":
+                Directory.CreateDirectory(SocketPath);
+                break;
+            case "file":
+                File.WriteAllText(SocketPath, "data");
+                break;
+            case "fifo":
+                using (Process make = Process.Start("mkfifo", [SocketPath]))
+                    make.WaitForExit();
+                break;
+            default:
+                if (kind == "link")
+                    File.WriteAllText(target, "data");
+                File.CreateSymbolicLink(SocketPath, target);
+                break;
+        }
+
+        VfioException refusal = Assert.Throws<VfioException>(() => UnixListener.Bind(SocketPath, Own));
+        Assert.Equal(Errno.AddressInUse, refusal.Errno);
+        Assert.Contains(word, refusal.Message, StringComparison.Ordinal);
+        Assert.True(Path.Exists(SocketPath) || new FileInfo(SocketPath).LinkTarget == target);
+    }
+
+    [Fact]
+    public void A_directory_that_is_not_there_is_ENOENT()
+    {
+        VfioException refusal = Assert.Throws<VfioException>(() => UnixListener.Bind(Path.Combine(_directory, "no", "s"), Own));
+        Assert.Equal(Errno.NoEntry, refusal.Errno);
+    }
+
+    [Fact]
+    public void Who_keeps_the_directory_locked_keeps_nobody_from_a_place_that_is_free()
+    {
+        using FileDescriptor directory = new(LibC.open(_directory, LibC.O_RDONLY | LibC.O_CLOEXEC));
+        Assert.Equal(0, LibC.flock(directory.Number, LibC.LOCK_EX));
+        UnixListener.Bind(SocketPath, Own).Descriptor.Dispose();
+        Assert.Equal(Errno.Busy, Assert.Throws<VfioException>(() => UnixListener.Bind(SocketPath, Own)).Errno);
+    }
+
+    [Fact]
+    [SupportedOSPlatform("linux")]
+    public async Task Root_gives_a_socket_away_and_no_other_file_whatever_the_directorys_owner_does()
+    {
+        Assert.SkipUnless(UserAccount.IsRoot, "only root gives files away");
+        UserAccount nobody = UserAccount.Find("nobody");
+        string precious = Path.Combine(_directory, "precious");
+        await File.WriteAllTextAsync(precious, "root's", TestContext.Current.CancellationToken);
+        File.SetUnixFileMode(precious, Own);
+        string theirs = Path.Combine(_directory, "theirs");
+        Directory.CreateDirectory(theirs);
+        nobody.TakeOwnership(theirs);
+
+        // As fast as it can, whatever appears there gets a link to the precious file put in its place.
+        using CancellationTokenSource end = new();
+        Task swapper = Task.Factory.StartNew(() => SwapAll(theirs, precious, end.Token), TaskCreationOptions.LongRunning);
+        for (int i = 0; i < 200; i++)
+        {
+            try
+            {
+                using UnixListener listener = UnixListener.Bind(
+                    Path.Combine(theirs, $"s{i}"), Own | UnixFileMode.OtherRead | UnixFileMode.OtherWrite, nobody);
+            }
+            catch (VfioException)
+            {
+                // Its owner can spoil the directory, and no more.
+            }
+        }
+
+        await end.CancelAsync();
+        await swapper;
+        (uint owner, uint mode) = OwnerAndMode(precious);
+        Assert.Equal((0u, (uint)Own), (owner, mode));
+    }
+
+    [Fact]
+    public void Root_follows_no_link_that_another_user_put_on_the_way()
+    {
+        Assert.SkipUnless(UserAccount.IsRoot, "only root is led astray");
+        string real = Path.Combine(_directory, "real"), link = Path.Combine(_directory, "link");
+        Directory.CreateDirectory(real);
+        Directory.CreateSymbolicLink(link, real);
+        UnixListener.Bind(Path.Combine(link, "s"), Own).Dispose();
+        UserAccount.Find("nobody").TakeOwnership(link);
+        Assert.Equal((Errno)40, Assert.Throws<VfioException>(() => UnixListener.Bind(Path.Combine(link, "s"), Own)).Errno);
+    }
+
+    [Fact]
+    public async Task A_client_that_has_nothing_of_the_device_makes_way_however_much_it_says()
+    {
+        using VfioUserServer server = new(
+            () => new FakeDevice(), new VfioUserServerOptions { Path = SocketPath, TurnTimeout = TimeSpan.FromMilliseconds(200) });
+        Task run = server.RunAsync(_stop.Token);
+        using VfioUserClient talking = VfioUserClient.Connect(SocketPath);
+        Task<VfioUserClient> waiting = ConnectLater();
+        while (!waiting.IsCompleted)
+        {
+            try
+            {
+                talking.Reset();
+            }
+            catch (VfioException)
+            {
+                break;
+            }
+        }
+
+        (await waiting.WaitAsync(TimeSpan.FromSeconds(30), TestContext.Current.CancellationToken)).Dispose();
+        await StopAsync(run);
+    }
+
+    [Fact]
+    public async Task A_client_with_memory_mapped_is_never_sent_away_for_others()
+    {
+        using VfioUserServer server = new(
+            () => new FakeDevice(), new VfioUserServerOptions { Path = SocketPath, TurnTimeout = TimeSpan.FromMilliseconds(1) });
+        Task run = server.RunAsync(_stop.Token);
+        using SharedMemory memory = SharedMemory.Create("guest", 0x1000);
+        SharedDmaMemory dma = new(memory);
+        using (VfioUserClient user = VfioUserClient.Connect(SocketPath))
+        {
+            user.MapDma(new DmaMapping(new Iova(0x1000), 0x1000, DmaAccess.ReadWrite, dma, 0));
+            Task<VfioUserClient> waiting = ConnectLater();
+
+            // Longer than a turn, and somebody waits for all of it.
+            for (int i = 0; i < 100; i++)
+            {
+                Thread.Sleep(1);
+                user.Reset();
+            }
+
+            Assert.False(waiting.IsCompleted);
+            user.Dispose();
+            (await waiting.WaitAsync(TimeSpan.FromSeconds(30), TestContext.Current.CancellationToken)).Dispose();
+        }
+
+        await StopAsync(run);
+    }
+
+    [Fact]
+    public async Task Several_clients_are_served_at_a_time_each_with_a_device_of_its_own()
+    {
+        using VfioUserServer server = new(() => new FakeDevice(), new VfioUserServerOptions { Path = SocketPath, MaxClients = 2 });
+        Task run = server.RunAsync(_stop.Token);
+        VfioUserClient first = VfioUserClient.Connect(SocketPath);
+        using VfioUserClient second = VfioUserClient.Connect(SocketPath);
+        first.Reset();
+        second.Reset();
+        Task<VfioUserClient> third = ConnectLater();
+        first.Reset();
+        Assert.False(third.IsCompleted);
+        first.Dispose();
+        using VfioUserClient served = await third.WaitAsync(TimeSpan.FromSeconds(30), TestContext.Current.CancellationToken);
+        second.Reset();
+        served.Reset();
+        await StopAsync(run);
     }
 
     [Fact]
@@ -122,9 +334,46 @@ public sealed class ListeningTests : IDisposable
         Directory.Delete(_directory, recursive: true);
     }
 
+    private Task<VfioUserClient> ConnectLater() => Task.Factory.StartNew(
+        () => VfioUserClient.Connect(SocketPath), CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
+
+    private static (uint Owner, uint Mode) OwnerAndMode(string path)
+    {
+        using FileDescriptor file = new(LibC.open(path, LibC.O_RDONLY | LibC.O_CLOEXEC));
+        FileStatus status = FileStatus.Of(file.Number);
+        return (status.UserId, status.Mode & 0xfff);
+    }
+
+    private static void SwapAll(string folder, string target, CancellationToken end)
+    {
+        while (!end.IsCancellationRequested)
+        {
+            foreach (string entry in Directory.EnumerateFileSystemEntries(folder))
+            {
+                try
+                {
+                    string aside = Path.Combine(folder, "aside");
+                    if (entry == aside || new FileInfo(entry).LinkTarget is not null)
+                        continue;
+                    Directory.Move(entry, aside);
+                    File.CreateSymbolicLink(entry, target);
+                    File.Delete(entry);
+                    if (Directory.Exists(aside))
+                        Directory.Delete(aside, recursive: true);
+                    else
+                        File.Delete(aside);
+                }
+                catch (IOException)
+                {
+                    // It was gone, or another is there.
+                }
+            }
+        }
+    }
+
     private async Task StopAsync(Task run)
     {
         await _stop.CancelAsync();
-        await run.WaitAsync(TimeSpan.FromSeconds(30));
+        await run.WaitAsync(HangGuard.Timeout);
     }
 }

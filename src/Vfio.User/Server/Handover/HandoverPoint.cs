@@ -19,6 +19,10 @@ internal sealed class HandoverPoint : IDisposable
     private readonly ILogger _logger;
     private readonly EventFd _stop = EventFd.Create();
     private readonly SemaphoreSlim _isAnswered = new(0);
+    private readonly AcceptBackoff _accepts;
+    private readonly Lock _talks = new();
+    private HandoverTalk? _meeting;
+    private bool _isGiving;
     private volatile HandoverTalk? _successor;
     private volatile bool _isStopping;
     private Thread? _thread;
@@ -32,6 +36,7 @@ internal sealed class HandoverPoint : IDisposable
         _listener = listener;
         _served = served;
         _logger = logger;
+        _accepts = new AcceptBackoff(logger);
     }
 
     /// <summary>Readable when a successor asks.</summary>
@@ -55,10 +60,22 @@ internal sealed class HandoverPoint : IDisposable
     /// <summary>Meets nobody any more; who asks now is refused.</summary>
     internal void Stop()
     {
-        _isStopping = true;
-        _stop.Signal();
+        Interrupt();
         Refuse("it ends");
         _thread?.Join();
+    }
+
+    /// <summary>Ends what another process is waited for, from any thread; what it said until now still counts.</summary>
+    internal void Interrupt()
+    {
+        _isStopping = true;
+        _stop.Signal();
+        lock (_talks)
+        {
+            _meeting?.Shutdown();
+            if (_isGiving)
+                _successor?.Shutdown();
+        }
     }
 
     /// <summary>Begins what the successor will get: the sockets.</summary>
@@ -76,7 +93,10 @@ internal sealed class HandoverPoint : IDisposable
     {
         if (_successor is not { } successor)
             return false;
-        bool isTaken = TryGive(successor, contents, out string? why);
+        lock (_talks)
+            _isGiving = true;
+        string? why = "it ends";
+        bool isTaken = !_isStopping && TryGive(successor, contents, out why);
         if (isTaken)
         {
             _served.LeaveFile();
@@ -105,6 +125,9 @@ internal sealed class HandoverPoint : IDisposable
         ServerLog.NotHandedOver(_logger, why);
         Finish();
     }
+
+    /// <summary>Removes the place's file, though somebody may still be in here.</summary>
+    internal void RemoveFile() => _listener.RemoveFile();
 
     /// <inheritdoc/>
     public void Dispose()
@@ -162,9 +185,14 @@ internal sealed class HandoverPoint : IDisposable
     private void Finish()
     {
         Asked.Drain();
-        if (Interlocked.Exchange(ref _successor, null) is not { } successor)
-            return;
-        successor.Dispose();
+        lock (_talks)
+        {
+            _isGiving = false;
+            if (Interlocked.Exchange(ref _successor, null) is not { } successor)
+                return;
+            successor.Dispose();
+        }
+
         _isAnswered.Release();
     }
 
@@ -192,21 +220,33 @@ internal sealed class HandoverPoint : IDisposable
         HandoverTalk? talk = null;
         try
         {
-            UnixSocket? socket = _listener.Accept();
+            UnixSocket? socket = _accepts.TryAccept(_listener, _stop);
             if (socket is null)
                 return null;
             talk = new HandoverTalk(socket);
+            lock (_talks)
+                _meeting = talk;
             if (!talk.IsTrusted)
                 throw new VfioException("handover", "a successor", Errno.AccessDenied, $"user {socket.PeerUserId} asked, who may not");
-            talk.Receive(HandoverKind.Ask, new Deadline(AskTimeout)).Dispose();
+            talk.Receive(HandoverKind.Ask, new Deadline(_isStopping ? TimeSpan.Zero : AskTimeout)).Dispose();
             return talk;
         }
         catch (VfioException refusal)
         {
             talk?.Refuse(refusal.Message);
-            talk?.Dispose();
+            lock (_talks)
+            {
+                _meeting = null;
+                talk?.Dispose();
+            }
+
             ServerLog.NotHandedOver(_logger, refusal.Message);
             return null;
+        }
+        finally
+        {
+            lock (_talks)
+                _meeting = null;
         }
     }
 }

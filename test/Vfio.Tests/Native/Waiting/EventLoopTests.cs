@@ -6,7 +6,7 @@ namespace Vfio.Tests.Native;
 /// <summary>One thread that calls back for many descriptors, and who waits for it.</summary>
 public sealed class EventLoopTests : IDisposable
 {
-    private static readonly TimeSpan HangTimeout = TimeSpan.FromSeconds(30);
+    private static readonly TimeSpan HangTimeout = HangGuard.Timeout;
     private readonly EventLoop _loop = new("test loop");
     private readonly EventFd _signal = EventFd.Create();
     private readonly SemaphoreSlim _called = new(0);

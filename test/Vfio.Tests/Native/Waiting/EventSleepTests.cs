@@ -41,7 +41,7 @@ public sealed class EventSleepTests
         // A thread that hangs must not hang the tests.
         Task<bool> sleeping = Task.Factory.StartNew(sleep.Sleep, TaskCreationOptions.LongRunning);
         signal.Signal();
-        Assert.True(await sleeping.WaitAsync(TimeSpan.FromSeconds(30)));
+        Assert.True(await sleeping.WaitAsync(HangGuard.Timeout));
     }
 
     [Fact]
@@ -61,7 +61,7 @@ public sealed class EventSleepTests
                 return moments;
             },
             TaskCreationOptions.LongRunning);
-        Assert.Equal(3, await sleeping.WaitAsync(TimeSpan.FromSeconds(30)));
+        Assert.Equal(3, await sleeping.WaitAsync(HangGuard.Timeout));
     }
 
     [Fact]

@@ -56,10 +56,13 @@ public sealed class TimeoutTests
         ["VfioUserServerOptions.SendTimeout"] = time => Serve(new VfioUserServerOptions { SendTimeout = time }),
         ["VfioUserServerOptions.DmaTimeout"] = time => Serve(new VfioUserServerOptions { DmaTimeout = time }),
         ["VfioUserServerOptions.IdleTimeout"] = time => Serve(new VfioUserServerOptions { IdleTimeout = time }),
+        ["VfioUserServerOptions.TurnTimeout"] = time => Serve(new VfioUserServerOptions { TurnTimeout = time }),
         ["VfioUserServerOptions.SpinTime"] = time => Serve(new VfioUserServerOptions { SpinTime = time }),
         ["VfioUserClientOptions.Timeout"] = time => Drive(new VfioUserClientOptions { Timeout = time }),
         ["VfioUserClientOptions.ReconnectTimeout"] = time => Drive(new VfioUserClientOptions { ReconnectTimeout = time }),
         ["VfioUserClientOptions.SpinTime"] = time => Drive(new VfioUserClientOptions { SpinTime = time }),
+        ["VfioDeviceOptions.Timeout"] = time => Open(new VfioDeviceOptions { Timeout = time }),
+        ["VfioDeviceOptions.Reconnect"] = time => Open(new VfioDeviceOptions { Reconnect = time }),
         ["NvmeOptions.CommandTimeout"] = time => Assert.Equal(time, new NvmeOptions { CommandTimeout = time }.CommandTimeout),
         ["EduDriver.Timeout"] = UseEdu,
         ["IgbPort.Wait"] = WaitForFrame,
@@ -75,6 +78,7 @@ public sealed class TimeoutTests
         {
             using IgbPort port = new(new IgbStandIn(), new IgbOptions { InterruptInterval = time });
         }, TimeSpan.FromMicroseconds(8192)),
+        ["ConformanceOptions.RestartTimeout"] = (time => _ = new ConformanceOptions { Path = "/", RestartTimeout = time }, TimeSpan.FromDays(2)),
         ["ConformanceOptions.Timeout"] = (time => _ = new ConformanceOptions { Path = "/", Timeout = time }, TimeSpan.FromDays(2)),
     };
 
@@ -200,12 +204,14 @@ public sealed class TimeoutTests
         Assert.True(waiting.GetAwaiter().GetResult());
     }
 
-    private static void Serve(VfioUserServerOptions options) => Meet(options, new VfioUserClientOptions());
+    private static void Serve(VfioUserServerOptions options) => Meet(options, path => VfioUserClient.Connect(path));
 
-    private static void Drive(VfioUserClientOptions options) => Meet(new VfioUserServerOptions(), options);
+    private static void Drive(VfioUserClientOptions options) => Meet(new VfioUserServerOptions(), path => VfioUserClient.Connect(path, options));
+
+    private static void Open(VfioDeviceOptions options) => Meet(new VfioUserServerOptions(), path => VfioDevice.Open($"unix:{path}", options));
 
     // A session from beginning to end, in which each side waits for the other.
-    private static void Meet(VfioUserServerOptions served, VfioUserClientOptions client)
+    private static void Meet(VfioUserServerOptions served, Func<string, IVfioDevice> connect)
     {
         string folder = Directory.CreateTempSubdirectory("vfio-meet-").FullName;
         try
@@ -217,7 +223,7 @@ public sealed class TimeoutTests
             Task serving = server.RunAsync(stop.Token);
             try
             {
-                using EduDriver driver = new(VfioUserClient.Connect(path, client));
+                using EduDriver driver = new(connect(path));
                 Assert.Equal(6u, driver.Factorial(3));
             }
             finally

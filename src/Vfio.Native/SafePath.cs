@@ -1,0 +1,86 @@
+using System.Text;
+
+namespace Vfio.Native;
+
+/// <summary>Opens directories for root without being led astray: a symbolic link counts only if root made it.</summary>
+/// <remarks>Who owns a directory can put a link in place of anything in it, at any time. So the path is walked a step at a time, each by
+/// the descriptor of the one before. For other users the kernel's own walk does: it cannot lead to where they may not go.</remarks>
+internal static unsafe class SafePath
+{
+    private const int MaxLinks = 40, MaxTargetBytes = 4096;
+    private static readonly int PathFlags = LibC.O_PATH | LibC.O_NOFOLLOW | LibC.O_CLOEXEC;
+
+    /// <summary>Opens a directory, to name files in it (O_PATH).</summary>
+    /// <exception cref="VfioException">ENOENT, ENOTDIR, EACCES: the kernel refused; ELOOP: a link of another user is on the way.</exception>
+    internal static FileDescriptor OpenDirectory(string path)
+    {
+        string whole = Path.GetFullPath(path.Length == 0 ? "." : path);
+        if (!UserAccount.IsRoot)
+            return Open(LibC.AT_FDCWD, whole, LibC.O_PATH | LibC.O_DIRECTORY | LibC.O_CLOEXEC, whole);
+        FileDescriptor here = Open(LibC.AT_FDCWD, "/", PathFlags, whole);
+        try
+        {
+            Stack<string> steps = new(Steps(whole));
+            for (int links = 0; steps.TryPop(out string? step);)
+            {
+                FileDescriptor next = Open(here.Number, step, PathFlags, whole);
+                if (FileStatus.Of(next.Number).Kind == FileKind.SymbolicLink)
+                {
+                    string target = Follow(next, whole, ref links);
+                    foreach (string part in Steps(target))
+                        steps.Push(part);
+                    next = target.StartsWith('/') ? Open(LibC.AT_FDCWD, "/", PathFlags, whole) : here;
+                }
+
+                if (next != here)
+                    here.Dispose();
+                here = next;
+            }
+
+            return FileStatus.Of(here.Number).Kind == FileKind.Directory
+                ? here
+                : throw new VfioException("opening the directory", whole, Errno.NotDirectory, "choose another path");
+        }
+        catch (VfioException)
+        {
+            here.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>Where a symbolic link leads.</summary>
+    /// <param name="directory">Where it is; or the link itself, opened with O_PATH.</param>
+    /// <param name="name">Its name there; empty for the link itself.</param>
+    internal static string TargetOf(FileDescriptor directory, string name)
+    {
+        byte* target = stackalloc byte[MaxTargetBytes];
+        nint count = LibC.readlinkat(directory.Number, name, target, MaxTargetBytes);
+        return count > 0 ? Encoding.UTF8.GetString(target, (int)count) : "?";
+    }
+
+    private static string Follow(FileDescriptor link, string whole, ref int links)
+    {
+        using (link)
+        {
+            string target = TargetOf(link, "");
+            uint owner = FileStatus.Of(link.Number).UserId;
+            if (owner == 0 && ++links <= MaxLinks)
+                return target;
+            throw new VfioException(
+                "opening the directory", whole, Errno.TooManyLinks,
+                owner == 0 ? "its links go in circles" : $"a link of user {owner} is on the way, which root does not follow");
+        }
+    }
+
+    // The last one first, for a stack: it is pushed in this order.
+    private static IEnumerable<string> Steps(string path) =>
+        path.Split('/', StringSplitOptions.RemoveEmptyEntries).Where(step => step != ".").Reverse();
+
+    private static FileDescriptor Open(int directory, string name, int flags, string whole)
+    {
+        int number = LibC.openat(directory, name, flags);
+        return number >= 0
+            ? new FileDescriptor(number)
+            : throw VfioException.FromLastError("opening the directory", whole, "make it first, or choose another path");
+    }
+}

@@ -1,0 +1,43 @@
+using Microsoft.Extensions.Logging;
+using Vfio.Native;
+
+namespace Vfio.User;
+
+/// <summary>What an accept loop does while clients cannot be accepted: waits longer and longer, and says so once.</summary>
+/// <remarks>A client that cannot be accepted, for want of descriptors say, stays in the backlog, and the listening socket ready: who asked
+/// again at once would spin. For one thread.</remarks>
+/// <param name="logger">Told when it begins and when it is over.</param>
+internal sealed class AcceptBackoff(ILogger logger)
+{
+    private static readonly TimeSpan First = TimeSpan.FromMilliseconds(50);
+    private static readonly TimeSpan Longest = TimeSpan.FromSeconds(1);
+    private TimeSpan _pause;
+    private int _failures;
+
+    /// <summary>Takes a client that is there.</summary>
+    /// <param name="listener">Where.</param>
+    /// <param name="stop">What ends the wait after a failure.</param>
+    /// <returns>Null when there is none, or none can be taken for now.</returns>
+    internal UnixSocket? TryAccept(UnixListener listener, EventFd stop)
+    {
+        try
+        {
+            UnixSocket? socket = listener.TryAccept();
+            if (socket is not null && _failures > 0)
+            {
+                ServerLog.AcceptsAgain(logger, _failures);
+                _failures = 0;
+            }
+
+            return socket;
+        }
+        catch (VfioException refusal) when (refusal.Errno != Errno.InvalidArgument)
+        {
+            _pause = _failures == 0 ? First : TimeSpan.FromTicks(Math.Min(2 * _pause.Ticks, Longest.Ticks));
+            if (_failures++ == 0)
+                ServerLog.AcceptFailed(logger, refusal.Message);
+            Poll.WaitReadable(stop.Descriptor, _pause);
+            return null;
+        }
+    }
+}
