@@ -15,7 +15,7 @@ internal sealed class ServeVerb() : Verb("serve", "Lend a device to other progra
     private const int MostClients = 1024, LongestLog = 1024;
 
     // Together less than two seconds, after which a service manager's operator wonders.
-    private static readonly TimeSpan EndTime = TimeSpan.FromSeconds(1);
+    private static readonly TimeSpan EndTime = TimeSpan.FromSeconds(1.4);
     private static readonly TimeSpan LogTime = TimeSpan.FromMilliseconds(300);
 
     /// <inheritdoc/>
@@ -142,7 +142,7 @@ internal sealed class ServeVerb() : Verb("serve", "Lend a device to other progra
         if (await Task.WhenAny(serving, stopped) == stopped && await Task.WhenAny(serving, Task.Delay(EndTime)) != serving)
         {
             server?.Abandon();
-            return CommandLine.Refused;
+            return 0;
         }
 
         await serving;

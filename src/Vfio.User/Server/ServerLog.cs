@@ -41,7 +41,7 @@ internal static partial class ServerLog
     [LoggerMessage(11, LogLevel.Warning, "{Device}: its state cannot go along with a successor; its client has to connect again")]
     internal static partial void StaysBehind(ILogger logger, string device);
 
-    [LoggerMessage(14, LogLevel.Error, "A session does not end: its device does not come back. The process ends without it")]
+    [LoggerMessage(14, LogLevel.Error, "A session does not end in time: its device has not come back. The process ends without it")]
     internal static partial void DoesNotEnd(ILogger logger);
 
     [LoggerMessage(7, LogLevel.Error, "A session failed")]

@@ -20,9 +20,11 @@ public sealed class CrowdTests
         string path = Path.Combine(folder, "s"), place = Path.Combine(folder, "next");
         using (ServerProcess server = ServerProcess.At([], "model:edu", "--socket", path, "--handover", place))
         {
-            // The lowest number that is free is the next one: at this limit there is none. A client that waits needs one.
-            int[] used = [.. Directory.EnumerateFiles($"/proc/{server.Id}/fd").Select(name => int.Parse(Path.GetFileName(name), CultureInfo.InvariantCulture))];
-            Limit(server.Id, Enumerable.Range(0, int.MaxValue).First(number => !used.Contains(number)));
+            // Once well, so that all code that is needed is there.
+            using (VfioUserClient client = VfioUserClient.Connect(path))
+                client.Reset();
+            server.WaitUntilIdle();
+            Limit(server.Id, LowestFree(server.Id));
             using (UnixSocket.Connect(where == "--socket" ? path : place))
             {
                 Assert.True(SpinWait.SpinUntil(() => Count(server, words) > 0, Fence), "it says nothing");
@@ -61,7 +63,7 @@ public sealed class CrowdTests
     [Fact]
     public void Several_clients_of_a_model_have_one_each()
     {
-        using ServerProcess server = ServerProcess.Of("model:edu", "--clients", "2");
+        using ServerProcess server = ServerProcess.Of("model:edu", "--clients", "2", "--patience", "60");
         using RawClient first = new(server.SocketPath), second = new(server.SocketPath);
         first.Negotiate();
         second.Negotiate();
@@ -70,6 +72,21 @@ public sealed class CrowdTests
         Assert.NotEqual(0x55, second.Receive()![^1]);
         server.Terminate();
         Assert.Equal(0, server.ExitCode);
+    }
+
+    /// <summary>The number that the next descriptor gets, once the runtime has closed what it opened: with this for a limit there is
+    /// none.</summary>
+    private static int LowestFree(int process)
+    {
+        int[] used = [], before;
+        do
+        {
+            before = used;
+            Thread.Sleep(200);
+            used = [.. Directory.EnumerateFiles($"/proc/{process}/fd").Select(name => int.Parse(Path.GetFileName(name), CultureInfo.InvariantCulture)).Order()];
+        }
+        while (!used.SequenceEqual(before));
+        return Enumerable.Range(0, int.MaxValue).First(number => !used.Contains(number));
     }
 
     private static int Count(ServerProcess server, string words) => server.Errors.Count(line => line.Contains(words, StringComparison.Ordinal));

@@ -37,8 +37,9 @@ public sealed class HostileDescriptorTests
     {
         using ServerProcess server = new();
         using RawClient client = new(server.SocketPath);
-        using EventFd both = EventFd.Create();
+        using EventFd both = EventFd.Create(), pin = EventFd.Create();
         client.Negotiate();
+        Assert.Equal(0, client.Ask(SetIrqs, IrqBody(BindTrigger, Intx, 0, 1), pin.Descriptor));
         Assert.Equal(0, client.Ask(SetIrqs, IrqBody(BindMask, Intx, 0, 1), both.Descriptor));
         Assert.Equal(0, client.Ask(SetIrqs, IrqBody(BindUnmask, Intx, 0, 1), both.Descriptor));
         HeldEvent.Block(both.Descriptor);
@@ -75,8 +76,9 @@ public sealed class HostileDescriptorTests
     [InlineData(null)]
     public void A_file_whose_accesses_wait_for_their_owner_is_refused_and_closing_it_holds_nobody_up(string? flush)
     {
-        using StallingFile file = new(flush);
+        // In this order: a process that has a file open that cannot be closed does not end before the file system does.
         using ServerProcess server = new();
+        using StallingFile file = new(flush);
         using RawClient client = new(server.SocketPath);
         client.Negotiate();
         Assert.Equal(EPERM, client.Ask(DmaMap, MapBody(0, 0, Page), file.Descriptor));
@@ -92,8 +94,8 @@ public sealed class HostileDescriptorTests
     [Fact]
     public void A_file_whose_accesses_wait_is_taken_where_the_owner_allows_it()
     {
-        using StallingFile file = new("flush");
         using ServerProcess server = ServerProcess.Of("model:edu", "--allow-stalling-files");
+        using StallingFile file = new("flush");
         using RawClient client = new(server.SocketPath);
         client.Negotiate();
         Assert.Equal(0, client.Ask(DmaMap, MapBody(0, 0, Page), file.Descriptor));
