@@ -7,12 +7,15 @@ namespace Vfio;
 /// <remarks>
 /// <para><c>0000:01:00.0</c> or <c>pci:0000:01:00.0</c>: a function of this machine.</para>
 /// <para><c>mdev:83b8f4f2-509f-382f-3c1e-e6bfe0fa1001</c>: a mediated device of this machine.</para>
-/// <para><c>unix:/run/x.sock</c>: a vfio-user server. <c>unix:/run/x.sock?reconnect=5s</c> waits that long for one that went away;
-/// <c>ms</c>, <c>s</c> and <c>min</c> are units.</para>
+/// <para><c>unix:/run/x.sock</c>: a vfio-user server. <c>unix:/run/x.sock?reconnect=5s</c> waits that long for one that went away,
+/// and <c>?timeout=5s</c> for its answers, <c>?timeout=infinite</c> for ever; <c>ms</c>, <c>s</c>, <c>min</c> and <c>h</c> are units, and
+/// <c>&amp;</c> stands between two options.</para>
 /// <para><c>model:edu</c>, <c>model:NAME?option=value&amp;option=value</c>: a guarded model in this process.</para>
 /// </remarks>
 public sealed record DeviceAddress
 {
+    internal const string ReconnectWord = "reconnect";
+    private const string TimeoutWord = "timeout";
     private const double LongestSeconds = 24 * 60 * 60;
 
     private DeviceAddress(AddressScheme scheme, string text) => (Scheme, Text) = (scheme, text);
@@ -38,6 +41,10 @@ public sealed record DeviceAddress
 
     /// <summary>With <see cref="AddressScheme.Unix"/>: how long to wait for a server that went away; zero for not at all.</summary>
     public TimeSpan Reconnect { get; private init; }
+
+    /// <summary>With <see cref="AddressScheme.Unix"/>: how long the server may take to take a client, and over each request;
+    /// <see cref="System.Threading.Timeout.InfiniteTimeSpan"/> for ever; null where the address does not say.</summary>
+    public TimeSpan? Timeout { get; private init; }
 
     /// <summary>Reads an address.</summary>
     /// <exception cref="VfioException">EINVAL: the text is none.</exception>
@@ -67,12 +74,13 @@ public sealed record DeviceAddress
         if (mark < 0 || !text[mark..].Contains('='))
             return new DeviceAddress(AddressScheme.Unix, text) { Place = text[5..] };
         Dictionary<string, string> options = OptionsOf(text, text[(mark + 1)..]);
-        if (options.Keys.FirstOrDefault(name => name != "reconnect") is string unknown)
-            throw new VfioException("address", text, Errno.InvalidArgument, $"a socket has no option '{unknown}'");
+        if (options.Keys.FirstOrDefault(name => name is not (ReconnectWord or TimeoutWord)) is string unknown)
+            throw new VfioException("address", text, Errno.InvalidArgument, $"a socket has no option '{unknown}': it has timeout and reconnect");
         return new DeviceAddress(AddressScheme.Unix, text)
         {
             Place = mark > 5 ? text[5..mark] : throw new VfioException("address", text, Errno.InvalidArgument, "there is no path in it"),
-            Reconnect = TimeOf(text, options["reconnect"]),
+            Reconnect = options.TryGetValue(ReconnectWord, out string? reconnect) ? TimeOf(text, reconnect) : TimeSpan.Zero,
+            Timeout = options.TryGetValue(TimeoutWord, out string? timeout) ? LimitOf(text, timeout) : null,
             Options = options,
         };
     }
@@ -97,20 +105,37 @@ public sealed record DeviceAddress
         return options;
     }
 
-    private static TimeSpan TimeOf(string text, string value)
+    private static TimeSpan LimitOf(string text, string value)
     {
-        (string Unit, double Seconds)[] units = [("ms", 1e-3), ("min", 60), ("s", 1)];
+        if (value is "infinite" or "none")
+            return System.Threading.Timeout.InfiniteTimeSpan;
+        return TryParseTime(value, out TimeSpan limit) && limit > TimeSpan.Zero
+            ? limit
+            : throw new VfioException(
+                "address", text, Errno.InvalidArgument, $"'{value}' is no timeout of up to a day: write 500ms, 5s, 2min or infinite");
+    }
+
+    private static TimeSpan TimeOf(string text, string value) => TryParseTime(value, out TimeSpan time)
+        ? time
+        : throw new VfioException("address", text, Errno.InvalidArgument, $"'{value}' is no time of up to a day, such as 500ms, 5s or 2min");
+
+    private static bool TryParseTime(string value, out TimeSpan time)
+    {
+        (string Unit, double Seconds)[] units = [("ms", 1e-3), ("s", 1), ("min", 60), ("m", 60), ("h", 3600)];
         foreach ((string unit, double seconds) in units)
         {
             if (!value.EndsWith(unit, StringComparison.Ordinal))
                 continue;
             ReadOnlySpan<char> digits = value.AsSpan(0, value.Length - unit.Length);
-            bool isNumber = uint.TryParse(digits, NumberStyles.None, CultureInfo.InvariantCulture, out uint number);
-            if (isNumber && number * seconds <= LongestSeconds)
-                return TimeSpan.FromSeconds(number * seconds);
+            if (uint.TryParse(digits, NumberStyles.None, CultureInfo.InvariantCulture, out uint number) && number * seconds <= LongestSeconds)
+            {
+                time = TimeSpan.FromSeconds(number * seconds);
+                return true;
+            }
         }
 
-        throw new VfioException("address", text, Errno.InvalidArgument, $"'{value}' is no time of up to a day, such as 500ms, 5s or 2min");
+        time = default;
+        return false;
     }
 }
 

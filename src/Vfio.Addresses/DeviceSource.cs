@@ -7,11 +7,13 @@ namespace Vfio;
 
 /// <summary>What an address names: something that can be opened, again and again, by one user at a time.</summary>
 /// <remarks>A model lives as long as its source; what is at the end of a socket lives on its own.</remarks>
-public sealed class DeviceSource : IDisposable
+public sealed class DeviceSource : IDisposable, IAsyncDisposable
 {
     private readonly Func<IVfioDevice> _open;
+    private readonly VfioUserClientOptions? _client;
 
-    private DeviceSource(DeviceAddress address, Func<IVfioDevice> open) => (Address, _open) = (address, open);
+    private DeviceSource(DeviceAddress address, Func<IVfioDevice> open, VfioUserClientOptions? client = null) =>
+        (Address, _open, _client) = (address, open, client);
 
     /// <summary>The address.</summary>
     public DeviceAddress Address { get; }
@@ -20,17 +22,22 @@ public sealed class DeviceSource : IDisposable
     public GuardedFunction? Guard { get; private init; }
 
     /// <summary>Finds what an address names.</summary>
-    /// <exception cref="VfioException">EINVAL: the text is no address; ENOENT: there is no such model.</exception>
-    public static DeviceSource Find(string address)
+    /// <param name="address">See <see cref="DeviceAddress"/>.</param>
+    /// <param name="options">How to open it; null for the defaults.</param>
+    /// <param name="isSuccessor">Whether a model is to go on in place of one that another process still has: what only one process can
+    /// have is taken when it is first opened.</param>
+    /// <exception cref="VfioException">EINVAL: the text is no address; ENOENT: there is no such model; else why it cannot be
+    /// made.</exception>
+    public static DeviceSource Find(string address, VfioDeviceOptions? options = null, bool isSuccessor = false)
     {
         DeviceAddress parsed = DeviceAddress.Parse(address);
         switch (parsed.Scheme)
         {
             case AddressScheme.Unix:
-                VfioUserClientOptions options = new() { ReconnectTimeout = parsed.Reconnect };
-                return new DeviceSource(parsed, () => VfioUserClient.Connect(parsed.Place, options));
+                VfioUserClientOptions client = ClientOptionsOf(parsed, options ?? new VfioDeviceOptions());
+                return new DeviceSource(parsed, () => VfioUserClient.Connect(parsed.Place, client), client);
             case AddressScheme.Model:
-                GuardedFunction guard = ModelCatalog.Lend(parsed.Place, parsed.Options);
+                GuardedFunction guard = ModelCatalog.Lend(parsed.Place, parsed.Options, isSuccessor);
                 return new DeviceSource(parsed, guard.Open) { Guard = guard };
             case AddressScheme.Mediated:
                 return new DeviceSource(parsed, () => KernelDevice.OpenMediated(parsed.Uuid));
@@ -43,6 +50,50 @@ public sealed class DeviceSource : IDisposable
     /// <exception cref="VfioException">It is in use, cannot be reset, or its server refused.</exception>
     public IVfioDevice Open() => _open();
 
+    /// <summary>As <see cref="Open"/>, on another thread.</summary>
+    /// <param name="cancellation">Ends an attempt that is under way; nothing of it stays.</param>
+    /// <exception cref="VfioException">As there.</exception>
+    /// <exception cref="OperationCanceledException">It was cancelled.</exception>
+    public async Task<IVfioDevice> OpenAsync(CancellationToken cancellation = default)
+    {
+        if (_client is not null)
+            return await VfioUserClient.ConnectAsync(Address.Place, _client, cancellation).ConfigureAwait(false);
+        Task<IVfioDevice> opening = Task.Factory.StartNew(_open, cancellation, TaskCreationOptions.LongRunning, TaskScheduler.Default);
+        try
+        {
+            // A model is opened at once, and its source is not to end before that; the kernel may take its time.
+            return await (Guard is null ? opening.WaitAsync(cancellation) : opening).ConfigureAwait(false);
+        }
+        catch (OperationCanceledException)
+        {
+            _ = GiveBackAsync(opening);
+            throw;
+        }
+    }
+
     /// <inheritdoc/>
     public void Dispose() => Guard?.Dispose();
+
+    /// <summary>As <see cref="Dispose"/>, which waits for the model, on another thread.</summary>
+    public ValueTask DisposeAsync() => new(Task.Run(Dispose));
+
+    /// <summary>How a client is to behave: the address says it first, and then the options do.</summary>
+    internal static VfioUserClientOptions ClientOptionsOf(DeviceAddress address, VfioDeviceOptions options) => new()
+    {
+        Timeout = address.Timeout ?? options.Timeout,
+        ReconnectTimeout = address.Options.ContainsKey(DeviceAddress.ReconnectWord) ? address.Reconnect : options.Reconnect,
+        Logger = options.Logger,
+    };
+
+    private static async Task GiveBackAsync(Task<IVfioDevice> opening)
+    {
+        try
+        {
+            (await opening.ConfigureAwait(false)).Dispose();
+        }
+        catch (Exception refusal) when (refusal is VfioException or OperationCanceledException)
+        {
+            // It was not opened, so there is nothing to give back.
+        }
+    }
 }

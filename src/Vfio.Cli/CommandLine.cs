@@ -1,19 +1,32 @@
 using System.CommandLine;
 using System.CommandLine.Help;
 using System.CommandLine.Parsing;
+using System.Text.RegularExpressions;
 using Vfio.Cli.Output;
 using Vfio.Cli.Verbs;
+using Vfio.Native;
 
 namespace Vfio.Cli;
 
 /// <summary>The <c>vfio</c> command: its verbs, and what becomes of their errors.</summary>
-internal static class CommandLine
+internal static partial class CommandLine
 {
     /// <summary>Exit code when a device, a peer or the system refused.</summary>
     internal const int Refused = 1;
 
     /// <summary>Exit code when the words of the command are wrong.</summary>
     internal const int Misused = 2;
+
+    /// <summary>Exit code when this program has a fault (EX_SOFTWARE of <c>sysexits.h</c>).</summary>
+    internal const int Faulty = 70;
+
+    /// <summary>Exit code when nobody reads standard output any more: what a shell sees of a process that SIGPIPE ended.</summary>
+    internal const int NobodyReads = 141;
+
+    /// <summary>Set to 1 in the environment, it has errors print where they come from.</summary>
+    internal const string TraceVariable = "VFIO_TRACE";
+
+    private const int MaxLineLength = 4000;
 
     private static readonly Verb[] Verbs =
     [
@@ -37,45 +50,81 @@ internal static class CommandLine
         new DemoUserVerb(),
     ];
 
-    internal static async Task<int> RunAsync(string[] words)
+    /// <summary>Runs one command.</summary>
+    /// <param name="words">Its words.</param>
+    /// <param name="output">Standard output.</param>
+    /// <param name="errors">Standard error: one line for whatever goes wrong.</param>
+    /// <returns>The exit code.</returns>
+    internal static async Task<int> RunAsync(string[] words, TextWriter output, TextWriter errors)
+    {
+        try
+        {
+            return await RunWordsAsync(words, output, errors);
+        }
+        catch (Exception failure)
+        {
+            return Report(failure, errors);
+        }
+    }
+
+    /// <summary>Says what went wrong.</summary>
+    /// <returns>The exit code.</returns>
+    internal static int Report(Exception exception, TextWriter errors)
+    {
+        Failure failure = Failure.Of(exception);
+        StatusLine.Show(null);
+        if (failure.Line is { } line)
+            errors.WriteLine($"vfio: {PrintableText.Of(LineEnds().Replace(line, " "), MaxLineLength)}");
+        if (Environment.GetEnvironmentVariable(TraceVariable) == "1")
+            errors.Write($"{exception}\n");
+        return failure.ExitCode;
+    }
+
+    // The messages of the library that reads the words have lines and tabs.
+    [GeneratedRegex(@"[\t ]*[\r\n]+[\t ]*")]
+    private static partial Regex LineEnds();
+
+    /// <summary>All words that the command knows.</summary>
+    internal static RootCommand CreateRoot()
     {
         RootCommand root = new("Lends PCI devices to ordinary programs, and drives, shows and serves them.");
         foreach (Verb verb in Verbs)
             root.Subcommands.Add(verb.ToCommand());
         HelpOption help = root.Options.OfType<HelpOption>().Single();
         help.Action = new HelpWithExamples((HelpAction)help.Action!, Verbs);
+        return root;
+    }
 
+    private static async Task<int> RunWordsAsync(string[] words, TextWriter output, TextWriter errors)
+    {
+        RootCommand root = CreateRoot();
+        InvocationConfiguration invocation = new()
+        {
+            Output = output,
+            Error = errors,
+            EnableDefaultExceptionHandler = false,
+            ProcessTerminationTimeout = null, // a verb that has something to end takes the signal itself
+        };
         if (words.Length == 0)
         {
-            await root.Parse(["--help"]).InvokeAsync();
+            await root.Parse(["--help"]).InvokeAsync(invocation);
             return Misused;
         }
 
-        ParseResult parsed = root.Parse(words);
+        ParseResult parsed = root.Parse(words, new ParserConfiguration { ResponseFileTokenReplacer = null });
         if (parsed.Errors.Count > 0 && parsed.Action is not HelpWithExamples)
-        {
-            await Console.Error.WriteLineAsync($"vfio: {FindError(parsed)} Ask '{FindCommand(parsed.CommandResult)} --help'.");
-            return Misused;
-        }
-
+            throw new MisuseException(WithHelp(parsed, FindError(parsed)));
         try
         {
-            return await parsed.InvokeAsync(new InvocationConfiguration
-            {
-                EnableDefaultExceptionHandler = false,
-                ProcessTerminationTimeout = null, // a verb that has something to end takes the signal itself
-            });
+            return await parsed.InvokeAsync(invocation);
         }
-        catch (Exception refusal) when (refusal is IOException or UnauthorizedAccessException or FormatException)
+        catch (MisuseException mistake)
         {
-            await Console.Error.WriteLineAsync($"vfio: {refusal.Message.ReplaceLineEndings(" ")}");
-            return Refused;
-        }
-        catch (OperationCanceledException)
-        {
-            return Refused;
+            throw new MisuseException(WithHelp(parsed, mistake.Message));
         }
     }
+
+    private static string WithHelp(ParseResult parsed, string mistake) => $"{mistake} Ask '{FindCommand(parsed.CommandResult)} --help'.";
 
     /// <summary>What to say of words that are wrong: of a word that means nothing rather than of one that is missing in its place.</summary>
     private static string FindError(ParseResult parsed)

@@ -1,4 +1,12 @@
 using Vfio.Cli;
+using Vfio.Cli.Output;
+using Vfio.Native;
 
+StandardStream.FillGaps();
 RuntimeFiles.Remove();
-return await CommandLine.RunAsync(args);
+AppDomain.CurrentDomain.UnhandledException += (_, fault) =>
+{
+    // Of a thread that nobody waits for: the runtime would print its stack, and abort.
+    Environment.Exit(CommandLine.Report(fault.ExceptionObject as Exception ?? new InvalidOperationException(), StandardStreams.Errors));
+};
+return await CommandLine.RunAsync(args, StandardStreams.Output, StandardStreams.Errors);

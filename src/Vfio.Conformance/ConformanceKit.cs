@@ -29,36 +29,51 @@ public static class ConformanceKit
         Check[] chosen = [.. Checks.Where(options.Chosen ?? (_ => true))];
         List<CheckResult> results = [];
         using ServerUnderTest server = new(options);
-        // The survey is a check like the others, and shows in the report when it fails.
-        DeviceFacts? device = null;
-        const string Rule = "A server agrees on a version and says what regions and interrupts its device has.";
-        CheckResult survey = Try(server, null, new Check("survey.describes-itself", "Device Information", Rule, trial =>
+        int done = 0;
+        try
         {
-            device = DeviceFacts.Learn(trial);
-            return Outcome.Pass();
-        }));
-        if (device is null)
-            Add(survey);
-        server.LearnHowItEnds();
-        _ = server.TakeDeath();
-
-        string? gone = null;
-        for (int i = 0; i < chosen.Length; i++)
+            RunAll();
+        }
+        catch (OperationCanceledException) when (options.Cancellation.IsCancellationRequested)
         {
-            starting?.Invoke(chosen[i], i, chosen.Length);
-            CheckResult result = gone is null
-                ? Try(server, device, chosen[i])
-                : new CheckResult(chosen[i], Outcome.Skipped(gone), [], TimeSpan.Zero);
-            if (gone is null && FindDeath(server) is string death)
-            {
-                result = result with { Outcome = Outcome.Violation(death) };
-                gone = IsGone(server) ? $"the server is gone since {chosen[i].Name}" : null;
-            }
-
-            Add(result);
+            // What was found so far is what was asked for.
         }
 
-        return new ConformanceReport(options.Path, results);
+        return new ConformanceReport(options.Path, results) { Untried = chosen[done..] };
+
+        void RunAll()
+        {
+            // The survey is a check like the others, and shows in the report when it fails.
+            DeviceFacts? device = null;
+            const string Rule = "A server agrees on a version and says what regions and interrupts its device has.";
+            CheckResult survey = Try(server, null, new Check("survey.describes-itself", "Device Information", Rule, trial =>
+            {
+                device = DeviceFacts.Learn(trial);
+                return Outcome.Pass();
+            }));
+            if (device is null)
+                Add(survey);
+            else
+                server.LearnHowItEnds();
+            _ = server.TakeDeath();
+
+            string? gone = null;
+            for (; done < chosen.Length; done++)
+            {
+                options.Cancellation.ThrowIfCancellationRequested();
+                starting?.Invoke(chosen[done], done, chosen.Length);
+                CheckResult result = gone is null
+                    ? Try(server, device, chosen[done])
+                    : new CheckResult(chosen[done], Outcome.Skipped(gone), [], TimeSpan.Zero);
+                if (gone is null && FindDeath(server) is string death)
+                {
+                    result = result with { Outcome = Outcome.Violation(death) };
+                    gone = IsGone(server) ? $"the server is gone since {chosen[done].Name}" : null;
+                }
+
+                Add(result);
+            }
+        }
 
         void Add(CheckResult result)
         {
@@ -67,7 +82,8 @@ public static class ConformanceKit
         }
     }
 
-    private static CheckResult Try(ServerUnderTest server, DeviceFacts? device, Check check)
+    /// <summary>Tries one check; whatever goes wrong in it is its result.</summary>
+    internal static CheckResult Try(ServerUnderTest server, DeviceFacts? device, Check check)
     {
         long start = Stopwatch.GetTimestamp();
         using Trial trial = new(server, device);
@@ -79,6 +95,11 @@ public static class ConformanceKit
         catch (CheckEndedException ended)
         {
             outcome = ended.Outcome;
+        }
+        catch (Exception fault) when (server.WasReached && fault is not OperationCanceledException)
+        {
+            // Of this side, or of a process that went away while it was looked at: no reason to lose the rest.
+            outcome = Outcome.Skipped($"it could not be tried: {fault.Message}");
         }
 
         return new CheckResult(check, outcome, [.. trial.Exchange], Stopwatch.GetElapsedTime(start));

@@ -1,12 +1,19 @@
 namespace Vfio.Devices;
 
 /// <summary>Options of a model's address, each to be taken once.</summary>
-internal sealed class ModelOptions(string model, IReadOnlyDictionary<string, string> options)
+/// <param name="model">The model's name.</param>
+/// <param name="options">The options.</param>
+/// <param name="isSuccessor">Whether it is to go on in place of one that another process still has.</param>
+internal sealed class ModelOptions(string model, IReadOnlyDictionary<string, string> options, bool isSuccessor)
 {
     private readonly HashSet<string> _taken = [];
 
     /// <summary>The model's name, for messages.</summary>
     internal string Model => model;
+
+    /// <summary>Whether it is to go on in place of one that another process still has: what only one process can have is taken when
+    /// it is first lent.</summary>
+    internal bool IsSuccessor => isSuccessor;
 
     /// <summary>An option that nobody took; null when there is none.</summary>
     internal string? Unused => options.Keys.FirstOrDefault(name => !_taken.Contains(name));

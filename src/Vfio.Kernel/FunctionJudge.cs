@@ -2,7 +2,7 @@ using Vfio.Pci;
 
 namespace Vfio.Kernel;
 
-/// <summary>Whether a function of this machine can be lent, told from sysfs: nothing is written, and no device is opened.</summary>
+/// <summary>Whether a function of this machine can be assigned, told from sysfs: nothing is written, and no device is opened.</summary>
 internal static class FunctionJudge
 {
     private const string Question = "IOMMU group viable";
@@ -27,8 +27,8 @@ internal static class FunctionJudge
             : new Verdict(Question, Answer.Yes, $"no driver but vfio's has a function of group {group}");
     }
 
-    /// <summary>The functions of the group that keep it from being lent: those with another driver. Bridges do not, and neither does
-    /// pci-stub, which drives nothing.</summary>
+    /// <summary>The functions of the group that keep it from being assigned: those with another driver. Bridges to a bus do not, and neither
+    /// does pci-stub, which drives nothing.</summary>
     internal static IEnumerable<KernelFunction> HeldByOthers(KernelFunction function) => function.GroupFunctions
         .Where(member => member.LentBy is null && member.Driver is not (null or "pci-stub") && !member.IsBridge);
 }

@@ -8,6 +8,12 @@ namespace Vfio.Kernel;
 /// <see cref="VfioException"/> with ENODEV. See the kernel's Documentation/ABI/testing/sysfs-bus-pci.</remarks>
 public sealed class KernelFunction
 {
+    /// <summary>The attribute that takes a function, written there by its address, from its driver.</summary>
+    internal const string UnbindName = "driver/unbind";
+
+    /// <summary>The attribute that lets the kernel look for a driver of a function, written there by its address.</summary>
+    internal const string ProbeName = "../../drivers_probe";
+
     private const int BarCount = 6;
     private readonly SysfsFolder _sysfs;
 
@@ -53,8 +59,20 @@ public sealed class KernelFunction
     /// <summary>Class code: class in bits 23:16, subclass in 15:8, programming interface in 7:0.</summary>
     public uint ClassCode => _sysfs.Text("class") is { } text ? (uint)Hex(text) : 0;
 
-    /// <summary>Whether it is a bridge, whose driver does not keep its group from being lent.</summary>
-    public bool IsBridge => ClassCode >> 16 == 0x06;
+    /// <summary>Whether it leads to a bus (PCI, CardBus): VFIO takes none, and its driver does not keep its group from being assigned.</summary>
+    public bool IsBridge => HeaderType is 1 or 2 || ClassCode >> 8 is 0x0604 or 0x0607 or 0x0609;
+
+    /// <summary>Whether it is a bridge of the machine itself (host, ISA and the like), which is not assigned either.</summary>
+    internal bool IsMachineBridge => !IsBridge && ClassCode >> 16 == 0x06;
+
+    /// <summary>Layout of its config space, bits 6:0 of the byte at 0x0e: 0 of a device, 1 of a PCI bridge, 2 of a CardBus bridge.</summary>
+    /// <remarks>PCI Local Bus 3.0, 6.2.1.</remarks>
+    internal int HeaderType => HeaderByte & 0x7f;
+
+    /// <summary>Whether config space reads as all ones: nothing answers there. No function has this header type.</summary>
+    internal bool IsSilent => HeaderByte == 0xff;
+
+    private byte HeaderByte => _sysfs.Exists("config") && ReadConfig() is { Length: > 0x0e } config ? config.Read8(0x0e) : (byte)0;
 
     /// <summary>Number of its IOMMU group; null when no IOMMU is in use.</summary>
     public string? IommuGroup => _sysfs.IommuGroup;
@@ -119,19 +137,9 @@ public sealed class KernelFunction
     /// <summary>As the kernel writes the address.</summary>
     public override string ToString() => Address.ToString();
 
-    /// <summary>Takes it from its driver, when it has one.</summary>
-    internal void Unbind()
-    {
-        if (Driver is not null)
-            _sysfs.Write(Path.Combine("driver", "unbind"), Address.ToString());
-    }
-
     /// <summary>Writes an attribute.</summary>
     /// <exception cref="VfioException">The kernel refused.</exception>
     internal void Write(string name, string value) => _sysfs.Write(name, value);
-
-    /// <summary>Lets the kernel look for a driver.</summary>
-    internal void Probe() => _sysfs.Write("../../drivers_probe", Address.ToString());
 
     private static KernelRegion ParseRegion(string line)
     {

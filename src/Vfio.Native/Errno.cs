@@ -47,8 +47,11 @@ public enum Errno
     /// <summary>ENODEV: the device is gone.</summary>
     NoDevice = 19,
 
-    /// <summary>ENOTDIR: a file where a directory has to be.</summary>
+    /// <summary>ENOTDIR: a part of a path that is no directory.</summary>
     NotDirectory = 20,
+
+    /// <summary>EISDIR: a directory where a file is wanted.</summary>
+    IsDirectory = 21,
 
     /// <summary>EINVAL: an argument out of its range.</summary>
     InvalidArgument = 22,
@@ -65,8 +68,14 @@ public enum Errno
     /// <summary>ENOSPC: no room.</summary>
     NoSpace = 28,
 
+    /// <summary>EROFS: a file system that cannot be written to.</summary>
+    ReadOnlyFileSystem = 30,
+
     /// <summary>EPIPE: the reader is gone.</summary>
     BrokenPipe = 32,
+
+    /// <summary>ENAMETOOLONG: a path or a name that is too long.</summary>
+    NameTooLong = 36,
 
     /// <summary>ENOSYS: not implemented.</summary>
     NotImplemented = 38,
@@ -109,4 +118,7 @@ public enum Errno
 
     /// <summary>EHOSTUNREACH: no station there answers.</summary>
     HostUnreachable = 113,
+
+    /// <summary>EINPROGRESS: begun, and not over yet.</summary>
+    InProgress = 115,
 }

@@ -93,14 +93,13 @@ public sealed class EventFd : IDisposable
     {
         if (timeout == TimeSpan.Zero)
             return Drain() != 0;
-        long end = Environment.TickCount64 + (long)timeout.TotalMilliseconds;
+        Deadline end = new(timeout);
         do
         {
-            TimeSpan left = timeout < TimeSpan.Zero ? timeout : TimeSpan.FromMilliseconds(Math.Max(0, end - Environment.TickCount64));
-            if (Poll.WaitReadable(Descriptor, left) && Drain() != 0)
+            if (Poll.WaitReadable(Descriptor, end.Left) && Drain() != 0)
                 return true;
         }
-        while (timeout < TimeSpan.Zero || Environment.TickCount64 < end);
+        while (!end.HasPassed);
         return false;
     }
 

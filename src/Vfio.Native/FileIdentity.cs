@@ -26,10 +26,10 @@ public readonly record struct FileIdentity(
         int seals = LibC.fcntl(file.Number, LibC.F_GET_SEALS, 0);
         int mode = flags & LibC.O_ACCMODE;
         return new FileIdentity(
-            status.Device,
+            DeviceOf(status),
             status.Inode,
-            (ulong)Math.Max(0, status.Size),
-            status.Kind == LibC.S_IFREG,
+            status.Length,
+            status.Kind == FileKind.Regular,
             flags >= 0 && mode is LibC.O_RDONLY or LibC.O_RDWR,
             flags >= 0 && mode is LibC.O_WRONLY or LibC.O_RDWR,
             seals > 0 && (seals & LibC.F_SEAL_SHRINK) != 0);
@@ -41,6 +41,8 @@ public readonly record struct FileIdentity(
     {
         ArgumentNullException.ThrowIfNull(file);
         FileStatus status = FileStatus.Of(file.Number);
-        return (status.Device, status.Inode, (ulong)Math.Max(0, status.Size));
+        return (DeviceOf(status), status.Inode, status.Length);
     }
+
+    private static ulong DeviceOf(FileStatus status) => ((ulong)status.FileSystem.Major << 32) | status.FileSystem.Minor;
 }

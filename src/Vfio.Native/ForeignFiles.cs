@@ -20,7 +20,7 @@ internal static class ForeignFiles
             return false;
         try
         {
-            return FileStatus.Of(descriptor.Number).Kind is LibC.S_IFREG or LibC.S_IFDIR or LibC.S_IFCHR or LibC.S_IFBLK;
+            return FileStatus.Of(descriptor.Number).Kind is FileKind.Regular or FileKind.Directory or FileKind.CharacterDevice or FileKind.BlockDevice;
         }
         catch (VfioException)
         {

@@ -5,28 +5,33 @@ namespace Vfio.Native;
 /// <summary>The C library's system calls, with blittable arguments only: no marshalling, no allocation.</summary>
 internal static unsafe partial class LibC
 {
-    internal const int F_DUPFD = 0, F_SETFD = 2, FD_CLOEXEC = 1;
+    internal const int F_DUPFD = 0, F_GETFD = 1, F_SETFD = 2, FD_CLOEXEC = 1;
     internal const int F_DUPFD_CLOEXEC = 1030, F_GETFL = 3, F_SETFL = 4, F_ADD_SEALS = 1033, F_GET_SEALS = 1034;
     internal const int O_ACCMODE = 3, O_RDONLY = 0, O_WRONLY = 1, O_RDWR = 2, O_NONBLOCK = 0x800, O_CLOEXEC = 0x80000;
+    internal const int F_GETLK = 5, F_SETLK = 6, F_OFD_SETLK = 37;
+    internal const short F_RDLCK = 0, F_WRLCK = 1, F_UNLCK = 2;
     internal const int R_OK = 4, W_OK = 2;
     internal static readonly int O_DIRECTORY = IsArm64 ? 0x4000 : 0x10000, O_NOFOLLOW = IsArm64 ? 0x8000 : 0x20000;
-    internal const int O_PATH = 0x200000, AT_FDCWD = -100, AT_SYMLINK_NOFOLLOW = 0x100, AT_REMOVEDIR = 0x200, AT_EMPTY_PATH = 0x1000;
-    internal const int AT_STATX_DONT_SYNC = 0x4000;
-    internal const int LOCK_EX = 2, LOCK_NB = 4, LOCK_UN = 8;
+    internal const int O_CREAT = 0x40, O_EXCL = 0x80, O_PATH = 0x200000;
+    internal const int AT_FDCWD = -100, AT_SYMLINK_NOFOLLOW = 0x100, AT_REMOVEDIR = 0x200, AT_EMPTY_PATH = 0x1000;
+    internal const int AT_STATX_DONT_SYNC = 0x4000, AT_NO_AUTOMOUNT = 0x800;
+    internal const uint STATX_BASIC_STATS = 0x7ff;
+    internal const int LOCK_SH = 1, LOCK_EX = 2, LOCK_NB = 4, LOCK_UN = 8;
     internal const int F_SEAL_SEAL = 1, F_SEAL_SHRINK = 2, F_SEAL_GROW = 4;
     internal const uint MFD_CLOEXEC = 1, MFD_ALLOW_SEALING = 2, MFD_HUGETLB = 4, MFD_HUGE_2MB = 21u << 26;
     internal const int EFD_CLOEXEC = 0x80000, EFD_NONBLOCK = 0x800;
     internal const int PROT_READ = 1, PROT_WRITE = 2, PROT_EXEC = 4, MAP_SHARED = 1, MAP_PRIVATE = 2, MAP_ANONYMOUS = 0x20;
     internal const int AF_UNIX = 1, SOCK_STREAM = 1, SOCK_CLOEXEC = 0x80000, SOCK_NONBLOCK = 0x800, SOL_SOCKET = 1, SCM_RIGHTS = 1;
     internal const int MSG_CTRUNC = 8, MSG_DONTWAIT = 0x40, MSG_NOSIGNAL = 0x4000, MSG_CMSG_CLOEXEC = 0x40000000;
-    internal const int SHUT_RDWR = 2, SO_PEERCRED = 17, SO_RCVTIMEO = 20, SO_SNDTIMEO = 21, SO_ACCEPTCONN = 30;
+    internal const int SHUT_RDWR = 2, SO_TYPE = 3, SO_DOMAIN = 39, SO_PEERCRED = 17, SO_RCVTIMEO = 20, SO_SNDTIMEO = 21, SO_ACCEPTCONN = 30;
     internal const int EPOLL_CLOEXEC = 0x80000, EPOLL_CTL_ADD = 1, EPOLL_CTL_DEL = 2, EPOLL_CTL_MOD = 3;
     internal const uint EPOLLIN = 1, EPOLLONESHOT = 1u << 30, EPOLLET = 1u << 31;
     internal const int CLOCK_MONOTONIC = 1, TFD_CLOEXEC = 0x80000, TFD_NONBLOCK = 0x800;
     internal const short POLLIN = 1, POLLOUT = 4, POLLERR = 8, POLLHUP = 16;
     internal const int SIGSTKFLT = 16, SIGURG = 23, SIG_DFL = 0, SIG_IGN = 1, SIG_UNBLOCK = 1;
     internal const int RWF_NOWAIT = 8;
-    internal const uint S_IFMT = 0xf000, S_IFIFO = 0x1000, S_IFDIR = 0x4000, S_IFREG = 0x8000, S_IFLNK = 0xa000, S_IFCHR = 0x2000, S_IFBLK = 0x6000, S_IFSOCK = 0xc000;
+    internal const uint S_IFMT = 0xf000;
+    internal const nuint BLKGETSIZE64 = 0x8008_1272, BLKSSZGET = 0x1268, BLKROGET = 0x125e;
     private static bool IsArm64 => RuntimeInformation.ProcessArchitecture == Architecture.Arm64;
 
     [LibraryImport("libc", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
@@ -67,6 +72,9 @@ internal static unsafe partial class LibC
 
     [LibraryImport("libc", SetLastError = true)]
     internal static partial int ftruncate(int descriptor, long length);
+
+    [LibraryImport("libc", SetLastError = true)]
+    internal static partial int fsync(int descriptor);
 
     [LibraryImport("libc", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
     internal static partial int memfd_create(string name, uint flags);
@@ -186,6 +194,16 @@ internal static unsafe partial class LibC
         internal int Descriptor;
         internal short Events;
         internal short Returned;
+    }
+
+    /// <summary><c>struct flock</c> of 64-bit Linux.</summary>
+    internal struct RecordLock
+    {
+        internal short Type;
+        internal short Whence;
+        internal long Start;
+        internal long Length;
+        internal int Process;
     }
 
     /// <summary><c>struct timespec</c>.</summary>

@@ -24,7 +24,7 @@ internal static unsafe class SafePath
             for (int links = 0; steps.TryPop(out string? step);)
             {
                 FileDescriptor next = Open(here.Number, step, PathFlags, whole);
-                if (FileStatus.Of(next.Number).Kind == LibC.S_IFLNK)
+                if (FileStatus.Of(next.Number).Kind == FileKind.SymbolicLink)
                 {
                     string target = Follow(next, whole, ref links);
                     foreach (string part in Steps(target))
@@ -37,7 +37,7 @@ internal static unsafe class SafePath
                 here = next;
             }
 
-            return FileStatus.Of(here.Number).Kind == LibC.S_IFDIR
+            return FileStatus.Of(here.Number).Kind == FileKind.Directory
                 ? here
                 : throw new VfioException("opening the directory", whole, Errno.NotDirectory, "choose another path");
         }

@@ -35,7 +35,7 @@ internal sealed unsafe class SocketPlace : IDisposable
     }
 
     /// <summary>Takes it that the file that lies there now is the caller's, who has its socket open.</summary>
-    internal void Own() => _ours = FileStatus.Of(_directory, _name) is { Kind: LibC.S_IFSOCK } there ? there : null;
+    internal void Own() => _ours = FileStatus.Of(_directory, _name) is { Kind: FileKind.Socket } there ? there : null;
 
     /// <summary>Puts a socket there that listens.</summary>
     /// <param name="socket">Not bound yet.</param>
@@ -132,21 +132,21 @@ internal sealed unsafe class SocketPlace : IDisposable
             return;
         switch (there.Kind)
         {
-            case LibC.S_IFSOCK when !IsLiving(there):
+            case FileKind.Socket when !IsLiving(there):
                 if (!isLocked)
                     throw new VfioException("listen", Path, Errno.Busy, "a stale socket is there, and another process keeps the directory locked (flock)");
                 if (LibC.unlinkat(_directory.Number, _name, 0) != 0)
                     throw VfioException.FromLastError("removing the stale socket", Path, "this user may not; remove it, or choose another path");
                 return;
-            case LibC.S_IFSOCK:
+            case FileKind.Socket:
                 throw InUse("a server listens there; choose another path");
-            case LibC.S_IFDIR:
+            case FileKind.Directory:
                 throw InUse("it is a directory; name a file in it");
-            case LibC.S_IFLNK:
+            case FileKind.SymbolicLink:
                 throw InUse($"it is a symbolic link (to {SafePath.TargetOf(_directory, _name)}), in place of which no socket is put; name its target, or remove it");
-            case LibC.S_IFIFO:
+            case FileKind.Fifo:
                 throw InUse("it is a FIFO; choose another path, or remove it");
-            case LibC.S_IFREG:
+            case FileKind.Regular:
                 throw InUse("it is a file with data; choose another path, or remove it");
             default:
                 throw InUse("it is a device node; choose another path");

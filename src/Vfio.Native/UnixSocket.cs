@@ -14,6 +14,9 @@ public sealed unsafe class UnixSocket : IDisposable
     // struct cmsghdr (16 bytes), then the descriptors; CMSG_SPACE of the most.
     private const int ControlHeaderBytes = 16;
 
+    // How long a connect sleeps before it looks whether it was cancelled: nothing else wakes it.
+    private static readonly TimeSpan CancellationPeriod = TimeSpan.FromMilliseconds(20);
+
     private readonly FileDescriptor _descriptor;
 
     /// <summary>Takes ownership of a connected socket.</summary>
@@ -28,18 +31,14 @@ public sealed unsafe class UnixSocket : IDisposable
 
     /// <summary>The user of the process that connected, or that listened, when it did.</summary>
     /// <exception cref="VfioException">The socket is closed.</exception>
-    public uint PeerUserId
-    {
-        get
-        {
-            // struct ucred: pid, uid, gid.
-            uint* credentials = stackalloc uint[3];
-            uint length = 3 * sizeof(uint);
-            return LibC.getsockopt(_descriptor.Number, LibC.SOL_SOCKET, LibC.SO_PEERCRED, credentials, &length) == 0
-                ? credentials[1]
-                : throw VfioException.FromLastError("asking for the peer's user", "a socket");
-        }
-    }
+    public uint PeerUserId => PeerCredential(1);
+
+    /// <summary>The process that connected, or that listened, when it did; 0 for one that this process cannot see.</summary>
+    /// <exception cref="VfioException">The socket is closed.</exception>
+    public int PeerProcessId => (int)PeerCredential(0);
+
+    /// <summary>Whether this is a UNIX stream socket, rather than another kind or no socket at all.</summary>
+    public bool IsUnixStream => OptionOf(LibC.SO_DOMAIN) == LibC.AF_UNIX && OptionOf(LibC.SO_TYPE) == LibC.SOCK_STREAM;
 
     /// <summary>Makes every later <see cref="Receive"/> that waits give up after a time, with <see cref="Errno.TryAgain"/>.</summary>
     /// <param name="timeout">How long; <see cref="Timeout.InfiniteTimeSpan"/> for ever, as it is at first.</param>
@@ -54,20 +53,32 @@ public sealed unsafe class UnixSocket : IDisposable
     /// <summary>Connects to a server.</summary>
     /// <param name="path">The socket's file.</param>
     /// <param name="timeout">How long to wait for a server that has no room for one more client in its queue.</param>
+    /// <param name="cancellation">Ends the wait.</param>
     /// <exception cref="VfioException">Nobody listens there, this user may not, or ETIMEDOUT.</exception>
-    public static UnixSocket Connect(string path, TimeSpan timeout)
+    /// <exception cref="OperationCanceledException">It was cancelled.</exception>
+    public static UnixSocket Connect(string path, TimeSpan timeout, CancellationToken cancellation = default)
     {
+        Deadline deadline = new(timeout);
         FileDescriptor descriptor = UnixAddress.NewSocket();
         try
         {
             UnixAddress address = new(path);
             // A connect to a UNIX socket whose queue is full waits as a send does.
-            if (timeout >= TimeSpan.Zero)
-                SetTimeout(descriptor, LibC.SO_SNDTIMEO, timeout);
-            if (LibC.connect(descriptor.Number, &address, UnixAddress.Length) != 0)
-                throw RefusalOf(path);
-            if (timeout >= TimeSpan.Zero)
-                SetTimeout(descriptor, LibC.SO_SNDTIMEO, Timeout.InfiniteTimeSpan);
+            while (true)
+            {
+                cancellation.ThrowIfCancellationRequested();
+                TimeSpan period = cancellation.CanBeCanceled && (deadline.IsNever || deadline.Left > CancellationPeriod)
+                    ? CancellationPeriod
+                    : deadline.Left;
+                SetTimeout(descriptor, LibC.SO_SNDTIMEO, period);
+                if (LibC.connect(descriptor.Number, &address, UnixAddress.Length) == 0)
+                    break;
+                Errno error = (Errno)Marshal.GetLastPInvokeError();
+                if (error is not (Errno.TryAgain or Errno.Interrupted) || deadline.HasPassed)
+                    throw RefusalOf(path, error);
+            }
+
+            SetTimeout(descriptor, LibC.SO_SNDTIMEO, Timeout.InfiniteTimeSpan);
             return new UnixSocket(descriptor);
         }
         catch
@@ -202,12 +213,33 @@ public sealed unsafe class UnixSocket : IDisposable
     /// <inheritdoc/>
     public void Dispose() => _descriptor.Dispose();
 
-    private static VfioException RefusalOf(string path) => Marshal.GetLastPInvokeError() == (int)Errno.TryAgain
+    private static VfioException RefusalOf(string path, Errno error) => error is Errno.TryAgain or Errno.Interrupted
         ? new VfioException("connect", path, Errno.TimedOut, "a server listens there but takes no client; it may be busy with others, or stuck")
-        : VfioException.FromLastError("connect", path, "check that a server runs and that this user may write to its socket");
+        : new VfioException("connect", path, error, "check that a server runs and that this user may write to its socket");
+
+    /// <summary>A number that the kernel keeps of the socket; -1 when this is none.</summary>
+    private int OptionOf(int option)
+    {
+        int value = -1;
+        uint length = sizeof(int);
+
+        // SAFETY: the kernel writes at most length bytes.
+        return LibC.getsockopt(_descriptor.Number, LibC.SOL_SOCKET, option, &value, &length) == 0 ? value : -1;
+    }
+
+    private uint PeerCredential(int index)
+    {
+        // struct ucred: pid, uid, gid.
+        uint* credentials = stackalloc uint[3];
+        uint length = 3 * sizeof(uint);
+        return LibC.getsockopt(_descriptor.Number, LibC.SOL_SOCKET, LibC.SO_PEERCRED, credentials, &length) == 0
+            ? credentials[index]
+            : throw VfioException.FromLastError("asking for the peer's user", "a socket");
+    }
 
     private static void SetTimeout(FileDescriptor socket, int option, TimeSpan timeout)
     {
+        Deadline.ThrowIfInvalid(timeout);
         // struct timeval; zero means for ever, so the shortest time is a microsecond.
         long microseconds = timeout < TimeSpan.Zero ? 0 : Math.Max(1, (long)timeout.TotalMicroseconds);
         long* value = stackalloc long[2] { microseconds / 1_000_000, microseconds % 1_000_000 };

@@ -24,6 +24,20 @@ public readonly record struct UserAccount(string Name, uint UserId, uint GroupId
             : throw new VfioException("look-up of user", name, Errno.NoEntry, "see 'getent passwd'");
     }
 
+    /// <summary>The name of a user, or its number where it has none.</summary>
+    public static unsafe string NameOf(uint userId)
+    {
+        byte* entry = FileCalls.getpwuid(userId);
+        return entry is null ? $"{userId}" : new string(*(sbyte**)entry);
+    }
+
+    /// <summary>The name of a group, or its number where it has none.</summary>
+    public static unsafe string NameOfGroup(uint groupId)
+    {
+        byte* entry = FileCalls.getgrgid(groupId);
+        return entry is null ? $"{groupId}" : new string(*(sbyte**)entry);
+    }
+
     /// <summary>Makes this user the owner of a file; of a symbolic link itself.</summary>
     /// <exception cref="VfioException">EPERM: only root may.</exception>
     public void TakeOwnership(string path)

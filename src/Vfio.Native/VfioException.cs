@@ -1,10 +1,12 @@
 using System.ComponentModel;
 using System.Runtime.InteropServices;
+using Vfio.Native;
 
 namespace Vfio;
 
 /// <summary>The kernel, a peer or a device refused: what was asked, of which device, the errno, and what to do.</summary>
-/// <remarks>The message is one line, ready for a person. Misuse of this library is an <see cref="ArgumentException"/> instead.</remarks>
+/// <remarks>The message is one line of printable text, ready for a person: what was being done, why it failed, what to do, and the errno,
+/// last. Misuse of this library is an <see cref="ArgumentException"/> instead.</remarks>
 public sealed class VfioException : IOException
 {
     /// <summary>Makes the exception.</summary>
@@ -13,11 +15,15 @@ public sealed class VfioException : IOException
     /// <param name="errno">The error number.</param>
     /// <param name="advice">Why, or what to do about it; a clause without a full stop.</param>
     public VfioException(string operation, string target, Errno errno, string? advice = null)
-        : base($"{operation} on {target}: {Describe(errno)}{(advice is null ? "" : "; " + advice)}")
+        : base(
+            $"{PrintableText.Of(OperationText.Of(operation, target))}: {TextOf(errno)}" +
+            $"{(advice is null ? "" : "; " + PrintableText.Of(advice))} " +
+            $"({(OperationText.NameOf(operation) is { } name ? name + ", " : "")}errno {(int)errno})")
     {
         Operation = operation;
         Target = target;
         Errno = errno;
+        HResult = (int)errno; // as .NET has it in an IOException of a system call
     }
 
     /// <summary>What was asked.</summary>
@@ -38,5 +44,7 @@ public sealed class VfioException : IOException
 
     /// <summary>The errno in the C library's words, with its number.</summary>
     /// <param name="errno">The error number.</param>
-    public static string Describe(Errno errno) => $"{new Win32Exception((int)errno).Message} (errno {(int)errno})";
+    public static string Describe(Errno errno) => $"{TextOf(errno)} (errno {(int)errno})";
+
+    private static string TextOf(Errno errno) => new Win32Exception((int)errno).Message;
 }

@@ -8,7 +8,8 @@ internal static class BenchReport
 {
     private const int Columns = 12;
     private const double Last = 0.999;
-    private static readonly string[] Headings = ["OPERATION", "P50", "P99", "P99.9", "RATE", "RUNS", "FROM FASTEST TO P99.9"];
+    private static readonly Column[] Headings =
+    ["OPERATION", Column.Number("P50"), Column.Number("P99"), Column.Number("P99.9"), Column.Number("RATE"), Column.Number("RUNS"), "FROM FASTEST TO P99.9"];
     private static readonly char[] Bars = [' ', '▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 
     /// <summary>A table; what was left out stands below it, with the reason.</summary>
@@ -54,28 +55,13 @@ internal static class BenchReport
     private static string[] Cells(BenchRow row) =>
     [
         row.Name,
-        Time(row.Percentile(0.5)),
-        Time(row.Percentile(0.99)),
-        Time(row.Percentile(Last)),
-        row.Bytes > 0 ? $"{Short(row.Rate * row.Bytes)}B/s" : $"{Short(row.Rate)}/s",
+        Units.Time(row.Percentile(0.5)),
+        Units.Time(row.Percentile(0.99)),
+        Units.Time(row.Percentile(Last)),
+        row.Bytes > 0 ? Units.Rate(row.Rate * row.Bytes, "B") : Units.Rate(row.Rate),
         row.Times.Count.ToString(CultureInfo.InvariantCulture),
         Draw(row.Times),
     ];
-
-    private static string Time(double nanoseconds) => nanoseconds switch
-    {
-        < 1e3 => string.Create(CultureInfo.InvariantCulture, $"{nanoseconds:f0} ns"),
-        < 1e6 => string.Create(CultureInfo.InvariantCulture, $"{nanoseconds / 1e3:f1} us"),
-        _ => string.Create(CultureInfo.InvariantCulture, $"{nanoseconds / 1e6:f1} ms"),
-    };
-
-    private static string Short(double number) => number switch
-    {
-        < 1e3 => string.Create(CultureInfo.InvariantCulture, $"{number:f0} "),
-        < 1e6 => string.Create(CultureInfo.InvariantCulture, $"{number / 1e3:f1} k"),
-        < 1e9 => string.Create(CultureInfo.InvariantCulture, $"{number / 1e6:f1} M"),
-        _ => string.Create(CultureInfo.InvariantCulture, $"{number / 1e9:f1} G"),
-    };
 
     private static string Draw(LatencyHistogram times)
     {

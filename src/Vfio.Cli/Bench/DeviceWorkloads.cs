@@ -8,8 +8,9 @@ internal sealed class DeviceWorkloads : IDisposable
 {
     private const int PageBytes = 4096, BulkBytes = 1 << 20, Posted = 64, Together = 16;
     private const uint BenchIds = 0x5542_5646, EduIds = 0x11e8_1234;
-    private const ulong InterruptRegister = 0x10, InterruptLine = 0x3c;
-    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(5);
+    private const ulong InterruptRegister = 0x10, InterruptLine = 0x3c, Command = 4;
+    private const byte BusMaster = 4;
+    private static readonly TimeSpan InterruptTimeout = TimeSpan.FromSeconds(5);
     private readonly IVfioDevice _device;
     private readonly SharedDmaMemory _memory = new(SharedMemory.Create("vfio-bench", PageBytes));
     private readonly EventFd _event = EventFd.Create();
@@ -32,6 +33,8 @@ internal sealed class DeviceWorkloads : IDisposable
         device.ReadRegion(RegionIndex.Config, 0, _word);
         uint ids = Blittable.Read<uint>(_word);
         _isBench = ids == BenchIds;
+        if (_isBench)
+            EnableBusMaster();
 
         // The benchmark device has a register for this, edu one that inverts what is written. Every other PCI function has the
         // interrupt line, a byte that means nothing to the device: it is written with what it holds.
@@ -82,8 +85,8 @@ internal sealed class DeviceWorkloads : IDisposable
     {
         const string Name = "interrupt";
         InterruptIndex[] kinds = [InterruptIndex.Msix, InterruptIndex.Msi];
-        InterruptIndex kind = Array.Find(kinds, kind => _device.GetInterrupt(kind).Count > 0);
-        if (_device.GetInterrupt(kind).Count == 0 || !kinds.Contains(kind))
+        InterruptIndex kind = Array.Find(kinds, kind => kind.Value < _device.Info.InterruptCount && _device.GetInterrupt(kind).Count > 0);
+        if (!kinds.Contains(kind))
             return (null, new BenchRow(Name) { Skipped = "the device has neither MSI-X nor MSI" });
         bool isBound = false;
         return Do(new Workload(Name, () => Fire(kind))
@@ -95,6 +98,15 @@ internal sealed class DeviceWorkloads : IDisposable
                 isBound = true;
             },
         });
+    }
+
+    /// <summary>Its interrupts are messages, which only a bus master sends.</summary>
+    private void EnableBusMaster()
+    {
+        _device.ReadRegion(RegionIndex.Config, Command, _word);
+        Span<byte> command = _word.AsSpan(0, 2);
+        command[0] |= BusMaster;
+        _device.WriteRegion(RegionIndex.Config, Command, command);
     }
 
     /// <summary>The benchmark device fires by a register; others when they are asked to, as drivers test their interrupts.</summary>
@@ -110,8 +122,8 @@ internal sealed class DeviceWorkloads : IDisposable
             _device.SetInterrupts(InterruptRequest.ForAll(kind, InterruptAction.Trigger, 0, 1));
         }
 
-        if (!_event.Wait(Patience))
-            throw new TimeoutException($"no interrupt came within {Patience.TotalSeconds} s");
+        if (!_event.Wait(InterruptTimeout))
+            throw new TimeoutException($"no interrupt came within {InterruptTimeout.TotalSeconds} s");
     }
 
     private void Read() => _device.ReadRegion(_region, _offset, _word.AsSpan(0, _width));

@@ -1,8 +1,9 @@
+using Vfio.Kernel;
 using Vfio.Pci;
 
 namespace Vfio.Cli.List;
 
-/// <summary>A function as a block of lines: all that is known, and why it can or cannot be lent.</summary>
+/// <summary>A function as a block of lines: all that is known, and why it can or cannot be assigned.</summary>
 internal static class FunctionBlocks
 {
     private const int LabelWidth = 14;
@@ -22,14 +23,14 @@ internal static class FunctionBlocks
     [
         $"{listed.Function.Address} {listed.Ids} {listed.Name}",
         Line("class", $"{listed.Class} [{listed.Function.ClassCode:x6}]"),
-        Line("driver", listed.Function.Driver ?? "none"),
+        Line("driver", listed.Driver ?? "none"),
         Line("IOMMU", listed.Function.Iommu ?? "none"),
         Line("group", Group(listed)),
         Line("reset", listed.Function.ResetMethods.Count > 0 ? string.Join(", ", listed.Function.ResetMethods) : "none"),
         .. VirtualFunctions(listed),
         Line("NUMA node", listed.Function.NumaNode is { } node ? $"{node}" : "not told"),
         .. listed.Uses.Count > 0 ? [Line("used", string.Join(", ", listed.Uses))] : Array.Empty<string>(),
-        Line("viable", $"{Word(listed.Viability.Answer)}: {listed.Viability.Reason}"),
+        .. States(listed),
         Line("well-behaved", listed.Report.IsWellBehaved ? "yes" : "no"),
         .. listed.Report.Verdicts.Select(verdict => $"    {verdict.Question}: {Word(verdict.Answer)}, {verdict.Reason}"),
     ];
@@ -51,6 +52,20 @@ internal static class FunctionBlocks
             yield return Line("SR-IOV", $"a virtual function of {physical}");
         if (listed.Function.TotalVirtualFunctions > 0)
             yield return Line("SR-IOV", $"{listed.Function.VirtualFunctions.Count} of {listed.Function.TotalVirtualFunctions} virtual functions");
+    }
+
+    private static IEnumerable<string> States(ListedFunction listed)
+    {
+        if (listed.Assignment is { } assignment)
+        {
+            yield return Line("state", $"assigned to {assignment.To}{(listed.Why is { } wrong ? $", but not usable: {wrong}" : "")}");
+            foreach (OpenFileUser user in assignment.OpenBy)
+                yield return Line("open in", user.ToString());
+        }
+        else
+        {
+            yield return Line("state", listed.Why is { } why ? $"{listed.State}: {why}" : listed.State);
+        }
     }
 
     private static string Word(Answer answer) => answer.ToString().ToLowerInvariant();

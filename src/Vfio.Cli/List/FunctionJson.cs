@@ -24,7 +24,7 @@ internal static class FunctionJson
         writer.WriteString("classCode", $"{listed.Function.ClassCode:x6}");
         writer.WriteString("class", listed.Class);
         writer.WriteString("name", listed.Name);
-        writer.WriteString("driver", listed.Function.Driver);
+        writer.WriteString("driver", listed.Driver);
         writer.WriteString("lentBy", listed.Function.LentBy);
         writer.WriteString("iommu", listed.Function.Iommu);
         writer.WriteString("iommuGroup", listed.Function.IommuGroup);
@@ -37,6 +37,9 @@ internal static class FunctionJson
             writer.WriteNumber("numaNode", node);
         else
             writer.WriteNull("numaNode");
+        writer.WriteString("state", listed.State);
+        writer.WriteString("stateReason", listed.Why);
+        AssignmentJson.Write(writer, listed.Assignment);
         WriteStrings(writer, "uses", listed.Uses);
         writer.WriteBoolean("viable", listed.Viability.Answer == Answer.Yes);
         writer.WriteString("viableReason", listed.Viability.Reason);

@@ -1,28 +1,32 @@
 using Vfio.Cli.Output;
-using Vfio.Pci;
+using Vfio.Kernel;
 
 namespace Vfio.Cli.List;
 
-/// <summary>Functions as a table, a line each, that fits 80 columns; why not is in <see cref="FunctionBlocks"/>.</summary>
+/// <summary>Functions as a table, a line each, that fits 80 columns; below it, who has assigned functions open. Why a function is not
+/// assignable is in <see cref="FunctionBlocks"/>.</summary>
 internal static class FunctionTable
 {
-    private static readonly string[] Headings = ["ADDRESS", "IDS", "DRIVER", "GROUP", "VIABLE", "BEHAVES", "NAME"];
+    private static readonly Column[] Headings =
+    [Column.Whole("ADDRESS"), Column.Whole("IDS"), "DRIVER", Column.Number("GROUP"), Column.Whole("STATE"), "NAME"];
 
-    internal static void Print(TextWriter output, IEnumerable<ListedFunction> functions) =>
+    internal static void Print(TextWriter output, IReadOnlyList<ListedFunction> functions)
+    {
         TextTable.Print(output, Headings, functions.Select(Cells));
+        foreach (ListedFunction listed in functions)
+        {
+            foreach (OpenFileUser user in listed.Assignment?.OpenBy ?? [])
+                output.WriteLine($"{listed.Function.Address} is open in {user}");
+        }
+    }
 
     private static IReadOnlyList<string> Cells(ListedFunction listed) =>
     [
         listed.Function.Address.ToString(),
         listed.Ids,
-        listed.Function.Driver ?? "-",
+        listed.Driver ?? "-",
         listed.Function.IommuGroup ?? "-",
-        listed.Viability.Answer == Answer.Yes ? "yes" : "no",
-        Behaviour(listed.Report),
+        listed.Assignment is { } assignment ? $"assigned to {assignment.To}" : listed.State,
         listed.ShortName,
     ];
-
-    /// <summary>What cannot be known from here is a question.</summary>
-    private static string Behaviour(WellBehavedReport report) =>
-        !report.IsWellBehaved ? "no" : report.Verdicts.Any(verdict => verdict.Answer == Answer.Unknown) ? "?" : "well";
 }

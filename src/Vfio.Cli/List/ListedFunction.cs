@@ -4,16 +4,37 @@ using Vfio.Pci;
 
 namespace Vfio.Cli.List;
 
-/// <summary>A function of this machine, and all that lending it asks for.</summary>
+/// <summary>A function of this machine, and all that assigning it asks for.</summary>
 /// <param name="Function">The function.</param>
 /// <param name="Vendor">Vendor ID.</param>
 /// <param name="Device">Device ID.</param>
 /// <param name="Viability">Whether its group is viable.</param>
 /// <param name="Report">Whether it is well-behaved by itself, whatever its group.</param>
-/// <param name="Uses">What this machine uses it for; it is not lent then.</param>
+/// <param name="Plan">What binding it would mean.</param>
 internal sealed record ListedFunction(
-    KernelFunction Function, ushort Vendor, ushort Device, Verdict Viability, WellBehavedReport Report, IReadOnlyList<string> Uses)
+    KernelFunction Function, ushort Vendor, ushort Device, Verdict Viability, WellBehavedReport Report, LendPlan Plan)
 {
+    private LendStep Itself => Plan.Members.Single(member => member.Function.Address == Function.Address);
+
+    /// <summary>What this machine uses it for; it cannot be assigned then.</summary>
+    internal IReadOnlyList<string> Uses => Itself.Uses;
+
+    /// <summary>Its driver.</summary>
+    internal string? Driver => Itself.Driver;
+
+    /// <summary>To whom it is assigned; null when it is not.</summary>
+    internal FunctionAssignment? Assignment => Itself.Assignment;
+
+    /// <summary>Whether it is assigned or can be, in one of three words.</summary>
+    internal string State => Assignment is not null ? "assigned" : Plan.Obstacle is null ? "assignable" : "not assignable";
+
+    /// <summary>Why it is not assignable, or cannot be used although it is assigned; null when nothing is wrong.</summary>
+    internal string? Why => Assignment is not null
+        ? Viability.Answer == Answer.No ? Viability.Reason : null
+        : Plan.Obstacle is { } obstacle
+            ? obstacle.Function == Function.Address ? obstacle.Reason : $"{obstacle.Function} of its group: {obstacle.Reason}"
+            : null;
+
     internal string Class => FunctionView.Names.Class((ushort)(Function.ClassCode >> 8));
 
     internal string Ids => $"{Vendor:x4}:{Device:x4}";
@@ -28,28 +49,25 @@ internal sealed record ListedFunction(
 
     /// <summary>All functions of this machine. One that is unplugged meanwhile is left out.</summary>
     internal static IReadOnlyList<ListedFunction> All(KernelPaths paths) =>
-        [.. new PciTopology(paths.Sysfs).Functions.Select(function => TryOf(function, paths)).OfType<ListedFunction>()];
+        [.. new Lender(paths).PlanAll(new PciTopology(paths.Sysfs).Functions).Select(planned => TryOf(planned.Function, planned.Plan)).OfType<ListedFunction>()];
 
     /// <summary>One function.</summary>
-    internal static ListedFunction Of(KernelFunction function, KernelPaths paths)
+    internal static ListedFunction Of(KernelFunction function, LendPlan plan)
     {
         Verdict viability = function.GroupViability;
         WellBehavedReport itself = new([.. function.Judge().Verdicts.Where(verdict => verdict.Question != viability.Question)]);
-        LendPlan plan = new Lender(paths).Plan(function.Address);
-        return new ListedFunction(
-            function, function.VendorId, function.DeviceId, viability, itself,
-            plan.Members.Single(member => member.Function.Address == function.Address).Uses)
+        return new ListedFunction(function, function.VendorId, function.DeviceId, viability, itself, plan)
         {
             Others = [.. plan.Members.Where(member => member.Function.Address != function.Address)
-                .Select(member => (member.Function.Address, member.Function.Driver))],
+                .Select(member => (member.Function.Address, member.Driver))],
         };
     }
 
-    private static ListedFunction? TryOf(KernelFunction function, KernelPaths paths)
+    private static ListedFunction? TryOf(KernelFunction function, LendPlan plan)
     {
         try
         {
-            return Of(function, paths);
+            return Of(function, plan);
         }
         catch (VfioException gone) when (gone.Errno == Errno.NoDevice)
         {

@@ -1,12 +1,13 @@
 using System.CommandLine;
 using System.Diagnostics;
 using System.Reflection;
-using Microsoft.Win32.SafeHandles;
+using Vfio.Cli.Numbers;
 using Vfio.Cli.Output;
 using Vfio.Cli.Verbs;
 using Vfio.Drivers.Ethernet;
 using Vfio.Drivers.Igb;
 using Vfio.Drivers.Packets;
+using Vfio.Native;
 
 namespace Vfio.Cli.Net;
 
@@ -15,18 +16,16 @@ internal static class CaptureCommand
 {
     private const string StandardOutput = "-";
 
-    internal static Command Create(Argument<string> address)
+    internal static Command Create(Argument<string> address, Option<Duration> timeout)
     {
         Command command = new("capture", "Write what the port receives as pcapng, for tcpdump and Wireshark.");
         Argument<string> file = new("file") { Description = "Where to, a file or a pipe; - for standard output." };
         Option<bool> promiscuous = new("--promiscuous", "-p") { Description = "All frames of the network, also those to others." };
-        Option<int> snap = new Option<int>("--snaplen")
-        {
-            Description = "Bytes that are kept of each frame.",
-            DefaultValueFactory = _ => PcapngInterface.MaxSnapLengthBytes,
-        }.Checked(bytes => bytes is >= 1 and <= PcapngInterface.MaxSnapLengthBytes, $"is 1 to {PcapngInterface.MaxSnapLengthBytes}");
-        Option<long> count = RunLimits.CountOption("End after so many frames.");
-        Option<double> seconds = RunLimits.SecondsOption();
+        NumberOption<int> snap = new(
+            "--snaplen", NumberRules.Size(1, PcapngInterface.MaxSnapLengthBytes, 96), PcapngInterface.MaxSnapLengthBytes,
+            "Bytes that are kept of each frame.");
+        NumberOption<long> count = RunLimits.CountOption("End after so many frames.");
+        OptionalNumberOption<Duration> seconds = RunLimits.SecondsOption();
         Option<MacAddress?> mac = NetWords.Mac();
         Option<bool> poll = NetWords.Poll();
         Option<bool> json = Words.Json();
@@ -38,30 +37,30 @@ internal static class CaptureCommand
         command.Add(mac);
         command.Add(poll);
         command.Add(json);
-        command.Validators.Add(result =>
-        {
-            if (result.GetValue(file) == StandardOutput && !Console.IsOutputRedirected)
-                result.AddError("A capture is no text for a terminal: give a file, or a pipe after it.");
-        });
-        command.SetAction(parsed => NetWords.Drive(parsed.GetValue(address)!, parsed.GetValue(mac), parsed.GetValue(poll), (port, stop) =>
+        command.SetAction(parsed =>
         {
             string path = parsed.GetValue(file)!;
-            if (parsed.GetValue(promiscuous))
-                port.IsPromiscuous = true;
-            using FileStream stream = OpenFile(path);
-            PcapngInterface source = new(port.Name, port.Address)
+            if (path == StandardOutput && !Console.IsOutputRedirected)
+                throw new MisuseException("A capture is no text for a terminal: give a file, or a pipe after it.");
+            return NetWords.Drive(parsed.GetValue(address)!, parsed.OpenOptions(timeout), parsed.GetValue(mac), parsed.GetValue(poll), (port, stop) =>
             {
-                Description = "driven by vfio from user space",
-                SnapLengthBytes = parsed.GetValue(snap),
-                IsPromiscuous = port.IsPromiscuous,
-            };
-            RunLimits limits = new(parsed.GetValue(count), TimeSpan.FromSeconds(parsed.GetValue(seconds)), stop);
+                if (parsed.GetValue(promiscuous))
+                    port.IsPromiscuous = true;
+                using Stream stream = OpenFile(path);
+                PcapngInterface source = new(port.Name, port.Address)
+                {
+                    Description = "driven by vfio from user space",
+                    SnapLengthBytes = parsed.GetValue(snap),
+                    IsPromiscuous = port.IsPromiscuous,
+                };
+                RunLimits limits = new(parsed.GetValue(count), parsed.GetValue(seconds) ?? Duration.Zero, stop);
 
-            // Where the capture goes to standard output, its sums go beside it.
-            TextWriter output = path == StandardOutput ? parsed.InvocationConfiguration.Error : parsed.InvocationConfiguration.Output;
-            Run(port, source, stream, limits, output, parsed.GetValue(json));
-            return 0;
-        }));
+                // Where the capture goes to standard output, its sums go beside it.
+                TextWriter output = path == StandardOutput ? parsed.InvocationConfiguration.Error : parsed.InvocationConfiguration.Output;
+                Run(port, source, stream, limits, output, parsed.GetValue(json));
+                return 0;
+            });
+        });
         return command;
     }
 
@@ -72,16 +71,17 @@ internal static class CaptureCommand
         using PcapngWriter writer = new(stream, source, $"vfio {Assembly.GetExecutingAssembly().GetName().Version?.ToString(3)}");
         FrameRecorder recorder = new(port, writer, clock);
         (ulong first, long start) = (clock.Now, Stopwatch.GetTimestamp());
+        Deadline end = limits.Begin();
         bool isReaderGone = false;
         try
         {
             // Wireshark shows the port as soon as it has heard of it, frames or none.
             writer.Flush();
             using Progress progress = new("frames captured:", 0);
-            while (!limits.IsOver(writer.Frames, start))
+            while (!limits.IsOver(writer.Frames, end))
             {
                 if (recorder.Poll(limits.Count > 0 ? limits.Count - writer.Frames : long.MaxValue) == 0)
-                    port.Wait(RunLimits.Nap);
+                    port.Wait(RunLimits.SleepTime);
                 progress.Report(writer.Frames);
             }
 
@@ -95,10 +95,9 @@ internal static class CaptureCommand
         Print(output, writer, recorder, Stopwatch.GetElapsedTime(start), isReaderGone, json);
     }
 
-    // The console's own stream goes on in silence when nobody reads any more.
-    private static FileStream OpenFile(string path) => path == StandardOutput
-        ? new FileStream(new SafeFileHandle(1, ownsHandle: false), FileAccess.Write, bufferSize: 0)
-        : new FileStream(path, FileMode.Create, FileAccess.Write, FileShare.Read, bufferSize: 0);
+    private static Stream OpenFile(string path) => path == StandardOutput
+        ? StandardStream.Output
+        : UserFile.Create(path, bufferSize: 0);
 
     private static void Print(TextWriter output, PcapngWriter writer, FrameRecorder recorder, TimeSpan elapsed, bool isReaderGone, bool json)
     {

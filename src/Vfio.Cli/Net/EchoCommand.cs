@@ -1,10 +1,12 @@
 using System.CommandLine;
 using System.Diagnostics;
+using Vfio.Cli.Numbers;
 using Vfio.Cli.Output;
 using Vfio.Cli.Verbs;
 using Vfio.Drivers.Ethernet;
 using Vfio.Drivers.Igb;
 using Vfio.Drivers.Packets;
+using Vfio.Native;
 
 namespace Vfio.Cli.Net;
 
@@ -20,17 +22,15 @@ internal static class EchoCommand
         ("wrong", [PacketVerdict.Malformed, PacketVerdict.BadChecksum, PacketVerdict.Fragment, PacketVerdict.Unanswerable, PacketVerdict.AddressConflict]),
     ];
 
-    internal static Command Create(Argument<string> address)
+    internal static Command Create(Argument<string> address, Option<Duration> timeout)
     {
         Command command = new("echo", "Answer ARP, ICMP echo and UDP echo at an address.");
         Option<Ipv4Interface> own = NetWords.OwnAddress();
-        Option<int> udp = new Option<int>("--port")
-        {
-            Description = "The port of UDP that echoes; 0 for none.",
-            DefaultValueFactory = _ => Responder.EchoPort,
-        }.Checked(port => port is >= 0 and <= ushort.MaxValue, "is 0 to 65535");
-        Option<long> count = RunLimits.CountOption("End after so many answers.");
-        Option<double> seconds = RunLimits.SecondsOption();
+        NumberOption<ushort> udp = new(
+            "--port", NumberRules.Count<ushort>(0, ushort.MaxValue, Responder.EchoPort), Responder.EchoPort,
+            "The port of UDP that echoes; 0 for none.");
+        NumberOption<long> count = RunLimits.CountOption("End after so many answers.");
+        OptionalNumberOption<Duration> seconds = RunLimits.SecondsOption();
         Option<MacAddress?> mac = NetWords.Mac();
         Option<bool> poll = NetWords.Poll();
         Option<bool> json = Words.Json();
@@ -41,10 +41,10 @@ internal static class EchoCommand
         command.Add(mac);
         command.Add(poll);
         command.Add(json);
-        command.SetAction(parsed => NetWords.Drive(parsed.GetValue(address)!, parsed.GetValue(mac), parsed.GetValue(poll), (port, stop) =>
+        command.SetAction(parsed => NetWords.Drive(parsed.GetValue(address)!, parsed.OpenOptions(timeout), parsed.GetValue(mac), parsed.GetValue(poll), (port, stop) =>
         {
-            ushort? echoPort = parsed.GetValue(udp) == 0 ? null : (ushort)parsed.GetValue(udp);
-            RunLimits limits = new(parsed.GetValue(count), TimeSpan.FromSeconds(parsed.GetValue(seconds)), stop);
+            ushort? echoPort = parsed.GetValue(udp) is > 0 and ushort number ? number : null;
+            RunLimits limits = new(parsed.GetValue(count), parsed.GetValue(seconds) ?? Duration.Zero, stop);
             Responder responder = new(port.Address, parsed.GetValue(own), echoPort);
             Run(port, responder, limits, parsed.InvocationConfiguration.Output, parsed.GetValue(json));
             return 0;
@@ -58,13 +58,14 @@ internal static class EchoCommand
         EchoStation station = new(port, responder);
         if (!json)
             output.WriteLine($"{responder.Network} at {responder.Hardware} on {port.Name} answers; Ctrl-C ends it");
+        Deadline end = limits.Begin();
         long start = Stopwatch.GetTimestamp();
         long line = start;
         long[] before = new long[Kinds.Length];
-        while (!limits.IsOver(station.Sent, start))
+        while (!limits.IsOver(station.Sent, end))
         {
             if (station.Poll() == 0)
-                port.Wait(RunLimits.Nap);
+                port.Wait(RunLimits.SleepTime);
             if (json || Stopwatch.GetElapsedTime(line) < TimeSpan.FromSeconds(1))
                 continue;
             line = Stopwatch.GetTimestamp();

@@ -6,6 +6,7 @@ using Vfio.Drivers.Ethernet;
 using Vfio.Drivers.Igb;
 using Vfio.Drivers.Packets;
 using Vfio.Kernel;
+using Vfio.Native;
 
 namespace Vfio.Cli.Net;
 
@@ -52,17 +53,19 @@ internal static class NetWords
     /// <summary>Opens a port, waits a little for its link, and drives it until the command is done, is told to stop by Ctrl-C or SIGTERM,
     /// or has to let go of the device; then gives it back.</summary>
     /// <param name="address">Of the device.</param>
+    /// <param name="options">How to open it.</param>
     /// <param name="mac">The station's; null for the one that the function has.</param>
     /// <param name="polled">Whether to spin rather than sleep.</param>
     /// <param name="drive">What to do with the port until the token is cancelled, or earlier; gives the exit code.</param>
     /// <returns>The exit code.</returns>
-    internal static int Drive(string address, MacAddress? mac, bool polled, Func<IgbPort, CancellationToken, int> drive)
+    internal static int Drive(
+        string address, VfioDeviceOptions options, MacAddress? mac, bool polled, Func<IgbPort, CancellationToken, int> drive)
     {
         using StopSignals signals = new();
         using DeviceWatch watch = new();
         using CancellationTokenSource stop = CancellationTokenSource.CreateLinkedTokenSource(signals.Token, watch.Stop);
         int code;
-        using (IgbPort port = new(VfioDevice.Open(address), new IgbOptions { Address = mac, Interrupts = !polled }))
+        using (IgbPort port = new(VfioDevice.Open(address, options), new IgbOptions { Address = mac, Interrupts = !polled }))
         {
             watch.Start(port.Device);
             WaitForLink(port, TimeSpan.FromSeconds(LinkSeconds), stop.Token);
@@ -75,16 +78,16 @@ internal static class NetWords
     /// <summary>A number for people: 1.2.</summary>
     internal static string Number(double value, string format = "0.0") => value.ToString(format, CultureInfo.InvariantCulture);
 
-    private static void WaitForLink(IEthernetPort port, TimeSpan patience, CancellationToken stop)
+    private static void WaitForLink(IEthernetPort port, TimeSpan timeout, CancellationToken stop)
     {
-        long end = Environment.TickCount64 + (long)patience.TotalMilliseconds;
+        Deadline end = new(timeout);
         while (!port.IsLinkUp)
         {
             if (stop.WaitHandle.WaitOne(20))
                 return;
-            if (Environment.TickCount64 >= end)
+            if (end.HasPassed)
             {
-                Console.Error.WriteLine($"vfio: {port.Name} has no link yet; going on");
+                StandardStreams.Errors.WriteLine($"vfio: {port.Name} has no link yet; going on");
                 return;
             }
         }

@@ -1,4 +1,5 @@
 using System.CommandLine;
+using Vfio.Cli.Numbers;
 using Vfio.Cli.Output;
 using Vfio.Cli.Verbs;
 using Vfio.Drivers.Ethernet;
@@ -13,7 +14,7 @@ internal static class PingCommand
     private const int LargestData = 1472;
     private static readonly (string Name, double Share)[] Percentiles = [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p99.9", 0.999)];
 
-    internal static Command Create(Argument<string> address)
+    internal static Command Create(Argument<string> address, Option<Duration> timeout)
     {
         Command command = new("ping", "Ask a host for ICMP echoes: loss and times.");
         Argument<Ipv4Address> target = new("target") { Description = "Whom to ask: 192.0.2.1.", CustomParser = NetWords.ParseHost };
@@ -23,19 +24,15 @@ internal static class PingCommand
             Description = "Who takes packets to a host outside the own network.",
             CustomParser = NetWords.ParseHost,
         };
-        Option<long> count = RunLimits.CountOption("End after so many questions; otherwise with Ctrl-C.");
-        Option<double> interval = new Option<double>("--interval", "-i")
-        {
-            Description = "Seconds between two; 0 asks as soon as one is answered.",
-            DefaultValueFactory = _ => 1,
-        }.Checked(seconds => seconds is >= 0 and <= 86400, "is 0 to 86400 seconds");
-        Option<double> patience = new Option<double>("--timeout", "-W")
-        {
-            Description = "Seconds that an answer may take.",
-            DefaultValueFactory = _ => 1,
-        }.Checked(seconds => seconds is > 0 and <= 86400, "is above 0 and at most 86400 seconds");
-        Option<int> size = new Option<int>("--size") { Description = "Bytes of data in each.", DefaultValueFactory = _ => Pinger.UsualDataBytes }
-            .Checked(bytes => bytes is >= 0 and <= LargestData, $"is 0 to {LargestData}: what one frame holds");
+        NumberOption<long> count = RunLimits.CountOption("End after so many questions; otherwise with Ctrl-C.");
+        NumberOption<Duration> interval = new(
+            "--interval", NumberRules.Time(Duration.Zero, Duration.Days(1), Duration.Milliseconds(250)), Duration.Seconds(1),
+            "Time between two; 0 asks as soon as one is answered.", "-i");
+        NumberOption<Duration> patience = new(
+            "--timeout", NumberRules.Time(Duration.Milliseconds(1), Duration.Days(1), Duration.Seconds(2)), Duration.Seconds(1),
+            "How long an answer may take.", "-W");
+        NumberOption<int> size = new(
+            "--size", NumberRules.Size(0, LargestData, Pinger.UsualDataBytes), Pinger.UsualDataBytes, "Bytes of data in each; one frame holds them.");
         Option<bool> quiet = new("--quiet", "-q") { Description = "Only the sums." };
         Option<MacAddress?> mac = NetWords.Mac();
         Option<bool> poll = NetWords.Poll();
@@ -43,29 +40,29 @@ internal static class PingCommand
         command.Add(target);
         foreach (Option option in (Option[])[own, gateway, count, interval, patience, size, quiet, mac, poll, json])
             command.Add(option);
-        command.Validators.Add(result =>
-        {
-            if (!result.GetValue(own).Contains(result.GetValue(target)) && result.GetValue(gateway) == default)
-                result.AddError($"{result.GetValue(target)} is outside {result.GetValue(own)}: say its --gateway.");
-            if (result.GetValue(target) == result.GetValue(own).Address)
-                result.AddError("That is the port's own address.");
-        });
-        command.SetAction(parsed => NetWords.Drive(parsed.GetValue(address)!, parsed.GetValue(mac), parsed.GetValue(poll), (port, stop) =>
+        command.SetAction(parsed =>
         {
             Ipv4Interface from = parsed.GetValue(own);
             Ipv4Address to = parsed.GetValue(target);
-            Pinger pinger = new(
-                port.Address, from, to, from.Contains(to) ? to : parsed.GetValue(gateway), parsed.GetValue(size), (ushort)Environment.ProcessId);
-            bool isListed = !parsed.GetValue(quiet) && !parsed.GetValue(json);
-            TextWriter output = parsed.InvocationConfiguration.Output;
-            PingRun run = new(port, pinger, from)
+            if (!from.Contains(to) && parsed.GetValue(gateway) == default)
+                throw new MisuseException($"{to} is outside {from}: say its --gateway.");
+            if (to == from.Address)
+                throw new MisuseException("That is the port's own address.");
+            return NetWords.Drive(parsed.GetValue(address)!, parsed.OpenOptions(timeout), parsed.GetValue(mac), parsed.GetValue(poll), (port, stop) =>
             {
-                Interval = TimeSpan.FromSeconds(parsed.GetValue(interval)),
-                Patience = TimeSpan.FromSeconds(parsed.GetValue(patience)),
-                Replied = isListed ? reply => Print(output, pinger, reply) : null,
-            };
-            return Run(port, pinger, run, new RunLimits(parsed.GetValue(count), TimeSpan.Zero, stop), output, parsed.GetValue(json));
-        }));
+                Pinger pinger = new(
+                    port.Address, from, to, from.Contains(to) ? to : parsed.GetValue(gateway), parsed.GetValue(size), (ushort)Environment.ProcessId);
+                bool isListed = !parsed.GetValue(quiet) && !parsed.GetValue(json);
+                TextWriter output = parsed.InvocationConfiguration.Output;
+                PingRun run = new(port, pinger, from)
+                {
+                    Interval = parsed.GetValue(interval),
+                    ReplyTimeout = parsed.GetValue(patience),
+                    Replied = isListed ? reply => Print(output, pinger, reply) : null,
+                };
+                return Run(port, pinger, run, new RunLimits(parsed.GetValue(count), TimeSpan.Zero, stop), output, parsed.GetValue(json));
+            });
+        });
         return command;
     }
 
@@ -119,8 +116,8 @@ internal static class PingCommand
             return;
         output.WriteLine(
             $"rtt min/avg/max = {Milliseconds(run.Extremes.Shortest.TotalNanoseconds)}/" +
-            $"{Milliseconds((double)run.Nanoseconds.Total / run.Nanoseconds.Count)}/{Milliseconds(run.Extremes.Longest.TotalNanoseconds)} ms, " +
-            string.Join(", ", Percentiles.Select(one => $"{one.Name} {Milliseconds(run.Nanoseconds.Percentile(one.Share))}")));
+            $"{Milliseconds((double)run.Nanoseconds.Total / run.Nanoseconds.Count)}/{Milliseconds(run.Extremes.Longest.TotalNanoseconds)} ms");
+        output.WriteLine(string.Join(", ", Percentiles.Select(one => $"{one.Name} {Milliseconds(run.Nanoseconds.Percentile(one.Share))} ms")));
     }
 
     private static void PrintJson(TextWriter output, Pinger pinger, PingRun run) => Json.Print(output, writer =>

@@ -2,6 +2,7 @@ using System.Diagnostics;
 using Vfio.Cli.Bench;
 using Vfio.Drivers.Ethernet;
 using Vfio.Drivers.Packets;
+using Vfio.Native;
 
 namespace Vfio.Cli.Net;
 
@@ -30,7 +31,7 @@ internal sealed class PingRun
     internal TimeSpan Interval { get; init; } = TimeSpan.FromSeconds(1);
 
     /// <summary>How long an answer is waited for.</summary>
-    internal TimeSpan Patience { get; init; } = TimeSpan.FromSeconds(1);
+    internal TimeSpan ReplyTimeout { get; init; } = TimeSpan.FromSeconds(1);
 
     /// <summary>Round trips of the good answers, in nanoseconds.</summary>
     internal LatencyHistogram Nanoseconds { get; } = new();
@@ -48,8 +49,8 @@ internal sealed class PingRun
         for (int tries = 0; tries < ArpTries && !stop.IsCancellationRequested; tries++)
         {
             _port.TrySend(_frame.AsSpan(0, _pinger.WriteArpRequest(_frame)));
-            for (long asked = Stopwatch.GetTimestamp(); _pinger.Station is null && !IsOver(asked, stop);)
-                Poll(Patience - Stopwatch.GetElapsedTime(asked));
+            for (Deadline end = new(ReplyTimeout); _pinger.Station is null && !IsOver(end, stop);)
+                Poll(end);
             if (_pinger.Station is not null)
                 return true;
         }
@@ -61,50 +62,53 @@ internal sealed class PingRun
     internal void Run(RunLimits limits)
     {
         long start = Stopwatch.GetTimestamp();
-        long asked = start, due = start;
-        while (!limits.IsOver(_pinger.Sent, start))
+        Deadline end = limits.Begin(), replyEnd = new(ReplyTimeout);
+        long due = start;
+        while (!limits.IsOver(_pinger.Sent, end))
         {
             if (Stopwatch.GetTimestamp() >= due)
             {
                 Ask(limits.Stop);
-                asked = Stopwatch.GetTimestamp();
-                due = Math.Max(due + Ticks(Interval), asked);
+                replyEnd = new Deadline(ReplyTimeout);
+                due = Math.Max(due + Ticks(Interval), Stopwatch.GetTimestamp());
             }
 
             if (Interval == TimeSpan.Zero)
-                WaitForAnswers(asked, limits.Stop);
+                WaitForAnswers(replyEnd, limits.Stop);
             else
                 Poll(Stopwatch.GetElapsedTime(Stopwatch.GetTimestamp(), due));
         }
 
-        WaitForAnswers(asked, limits.Stop);
+        WaitForAnswers(replyEnd, limits.Stop);
         Elapsed = Stopwatch.GetElapsedTime(start);
     }
 
     private static long Ticks(TimeSpan time) => (long)(time.TotalSeconds * Stopwatch.Frequency);
 
-    private bool IsOver(long asked, CancellationToken stop) => stop.IsCancellationRequested || Stopwatch.GetElapsedTime(asked) >= Patience;
+    private static bool IsOver(Deadline end, CancellationToken stop) => stop.IsCancellationRequested || end.HasPassed;
 
-    private void WaitForAnswers(long asked, CancellationToken stop)
+    private void WaitForAnswers(Deadline end, CancellationToken stop)
     {
-        while (_pinger.Received < _pinger.Sent && !IsOver(asked, stop))
-            Poll(Patience - Stopwatch.GetElapsedTime(asked));
+        while (_pinger.Received < _pinger.Sent && !IsOver(end, stop))
+            Poll(end);
     }
 
     private void Ask(CancellationToken stop)
     {
-        long asked = Stopwatch.GetTimestamp();
-        int length = _pinger.WriteEchoRequest(_frame, asked);
+        Deadline end = new(ReplyTimeout);
+        int length = _pinger.WriteEchoRequest(_frame, Stopwatch.GetTimestamp());
 
         // A port without a place gets one when it has sent earlier frames; one that never does loses this question.
-        while (!_port.TrySend(_frame.AsSpan(0, length)) && !IsOver(asked, stop))
+        while (!_port.TrySend(_frame.AsSpan(0, length)) && !IsOver(end, stop))
             Poll(TimeSpan.FromMilliseconds(1));
     }
 
-    private void Poll(TimeSpan patience)
+    private void Poll(Deadline end) => Poll(Deadline.Earlier(end, new Deadline(RunLimits.SleepTime)).Left);
+
+    private void Poll(TimeSpan sleepTime)
     {
-        if (_station.Poll() == 0 && patience > TimeSpan.Zero)
-            _port.Wait(patience < RunLimits.Nap ? patience : RunLimits.Nap);
+        if (_station.Poll() == 0 && sleepTime > TimeSpan.Zero)
+            _port.Wait(sleepTime < RunLimits.SleepTime ? sleepTime : RunLimits.SleepTime);
     }
 
     private void Look(ReadOnlySpan<byte> frame, long timestamp)

@@ -1,6 +1,5 @@
-using System.CommandLine;
-using System.Diagnostics;
-using Vfio.Cli.Verbs;
+using Vfio.Cli.Numbers;
+using Vfio.Native;
 
 namespace Vfio.Cli.Net;
 
@@ -10,21 +9,24 @@ namespace Vfio.Cli.Net;
 /// <param name="Stop">Told to.</param>
 internal readonly record struct RunLimits(long Count, TimeSpan Time, CancellationToken Stop)
 {
-    /// <summary>The longest time that nobody looks whether it is over.</summary>
-    internal static readonly TimeSpan Nap = TimeSpan.FromMilliseconds(100);
+    /// <summary>The longest sleep before <see cref="IsOver"/> is asked again.</summary>
+    internal static readonly TimeSpan SleepTime = TimeSpan.FromMilliseconds(100);
 
-    private const double LongestSeconds = 1e7;
+    private const long MaxCount = 1_000_000_000_000;
 
-    internal static Option<long> CountOption(string description) =>
-        new Option<long>("--count", "-c") { Description = description }.Checked(count => count >= 0, "is from 0");
+    internal static NumberOption<long> CountOption(string description) =>
+        new("--count", NumberRules.Count(0, MaxCount, 10), 0, $"{description.TrimEnd('.')}; 0 for no end.", "-c");
 
-    internal static Option<double> SecondsOption() =>
-        new Option<double>("--seconds", "-s") { Description = "End after so long; otherwise with Ctrl-C." }
-            .Checked(seconds => seconds is > 0 and <= LongestSeconds, $"takes more than 0 and at most {LongestSeconds}");
+    internal static OptionalNumberOption<Duration> SecondsOption() => new(
+        "--seconds", NumberRules.Time(Duration.Milliseconds(1), Duration.Days(100), Duration.Seconds(60)),
+        "End after so long; otherwise with Ctrl-C.", "-s");
 
     /// <summary>Whether it is over.</summary>
     /// <param name="done">How many there were.</param>
-    /// <param name="start">Timestamp of the beginning.</param>
-    internal bool IsOver(long done, long start) =>
-        Stop.IsCancellationRequested || (Count > 0 && done >= Count) || (Time > TimeSpan.Zero && Stopwatch.GetElapsedTime(start) >= Time);
+    /// <param name="end">What <see cref="Begin"/> gave.</param>
+    internal bool IsOver(long done, Deadline end) =>
+        Stop.IsCancellationRequested || (Count > 0 && done >= Count) || end.HasPassed;
+
+    /// <summary>When its time is over, from now on.</summary>
+    internal Deadline Begin() => Time > TimeSpan.Zero ? new Deadline(Time) : Deadline.Never;
 }

@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.Globalization;
 using Vfio.Cli.Bench;
+using Vfio.Cli.Numbers;
 using Vfio.Cli.Output;
 using Vfio.Cli.Verbs;
 using Vfio.Drivers.Nvme;
@@ -10,18 +11,21 @@ namespace Vfio.Cli.Nvme;
 /// <summary>Measures random reads.</summary>
 internal static class BenchCommand
 {
+    // A queue of NVMe has up to 65,536 places, of which one stays empty.
+    private const int MaxDepth = 65535;
+
     private static readonly (string Name, double Share)[] Percentiles =
         [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p99.9", 0.999)];
 
-    internal static Command Create(Argument<string> address)
+    internal static Command Create(Argument<string> address, Option<Duration> timeout)
     {
         Command command = new("bench", "Measure random reads of 4 KiB; writes nothing.");
-        Option<int> depth = new Option<int>("--depth", "-d") { Description = "How many reads are in flight.", DefaultValueFactory = _ => 32 }
-            .Checked(value => value >= 1, "is from 1");
-        Option<double> seconds = new Option<double>("--seconds", "-s") { Description = "How long to measure.", DefaultValueFactory = _ => 5 }
-            .Checked(value => value is > 0 and <= 86400, "is above 0 and at most a day");
+        NumberOption<int> depth = new("--depth", NumberRules.Count(1, MaxDepth, 32), 32, "How many reads are in flight.", "-d");
+        NumberOption<Duration> seconds = new(
+            "--seconds", NumberRules.Time(Duration.Milliseconds(1), Duration.Days(1), Duration.Seconds(10)), Duration.Seconds(5),
+            "How long to measure.", "-s");
         Option<bool> interrupts = new("--interrupts") { Description = "Sleep until the disk interrupts, rather than spin." };
-        Option<uint> id = NvmeWords.Namespace();
+        NumberOption<uint> id = NvmeWords.Namespace();
         Option<bool> json = Words.Json();
         command.Add(depth);
         command.Add(seconds);
@@ -30,7 +34,7 @@ internal static class BenchCommand
         command.Add(json);
         command.SetAction(parsed =>
         {
-            using NvmeController controller = NvmeWords.Open(parsed.GetValue(address)!);
+            using NvmeController controller = NvmeWords.Open(parsed.GetValue(address)!, parsed.OpenOptions(timeout));
             int wanted = parsed.GetValue(depth);
             if (wanted > controller.MaxDepth)
             {
@@ -39,7 +43,7 @@ internal static class BenchCommand
                     $"its queues hold {controller.MaxDepth}");
             }
 
-            TimeSpan duration = TimeSpan.FromSeconds(parsed.GetValue(seconds));
+            TimeSpan duration = parsed.GetValue(seconds);
             using RandomReads reads = new(controller.FindNamespace(parsed.GetValue(id)), wanted, parsed.GetValue(interrupts));
             using (Progress progress = new("bench", (long)duration.TotalMilliseconds))
                 reads.Run(duration, progress);
@@ -77,10 +81,11 @@ internal static class BenchCommand
         output.WriteLine(
             $"{times.Count} random reads of {RandomReads.ReadBytes} bytes in {Number(reads.Elapsed.TotalSeconds)} s, " +
             $"{depth} in flight, {(interrupts ? "by interrupt" : "polled")}");
-        output.WriteLine($"{Number(rate)} reads/s, {Number(rate * RandomReads.ReadBytes / 1e6)} MB/s, {Number(cpu)} us of CPU time a read");
-        output.WriteLine("latency in us: " +
-            string.Join(", ", Percentiles.Select(one => $"{one.Name} {Number(times.Percentile(one.Share) / 1e3)}")) +
-            $", max {Number(times.Longest / 1e3)}");
+        output.WriteLine($"{Units.Rate(rate)} reads, {Units.Rate(rate * RandomReads.ReadBytes, "B")}, {Number(cpu)} us of CPU time a read");
+        TextTable.Print(
+            output,
+            [.. Percentiles.Select(one => Column.Number(one.Name.ToUpperInvariant())), Column.Number("MAX")],
+            [[.. Percentiles.Select(one => Units.Time(times.Percentile(one.Share))), Units.Time(times.Longest)]]);
     }
 
     private static string Number(double value) => value.ToString("0.0", CultureInfo.InvariantCulture);

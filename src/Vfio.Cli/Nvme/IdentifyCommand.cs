@@ -1,4 +1,5 @@
 using System.CommandLine;
+using Vfio.Cli.Numbers;
 using Vfio.Cli.Output;
 using Vfio.Cli.Verbs;
 using Vfio.Drivers.Nvme;
@@ -8,16 +9,20 @@ namespace Vfio.Cli.Nvme;
 /// <summary>Shows what a controller and its namespaces are.</summary>
 internal static class IdentifyCommand
 {
-    private static readonly string[] Headings = ["NAMESPACE", "BYTES", "BLOCKS", "BLOCK", "USED", "METADATA"];
+    private static readonly Column[] Headings =
+    [
+        Column.Number("NAMESPACE"), Column.Number("BYTES"), Column.Number("BLOCKS"), Column.Number("BLOCK"), Column.Number("USED"),
+        Column.Number("METADATA"), "STATUS",
+    ];
 
-    internal static Command Create(Argument<string> address)
+    internal static Command Create(Argument<string> address, Option<Duration> timeout)
     {
         Command command = new("identify", "Show what the controller and its namespaces are.");
         Option<bool> json = Words.Json();
         command.Add(json);
         command.SetAction(parsed =>
         {
-            using NvmeController controller = NvmeWords.Open(parsed.GetValue(address)!);
+            using NvmeController controller = NvmeWords.Open(parsed.GetValue(address)!, parsed.OpenOptions(timeout));
             TextWriter output = parsed.InvocationConfiguration.Output;
             if (parsed.GetValue(json))
                 PrintJson(output, controller);
@@ -42,7 +47,10 @@ internal static class IdentifyCommand
     }
 
     private static IReadOnlyList<string> Row(NvmeNamespace one) =>
-        [$"{one.Id}", $"{one.Length}", $"{one.Blocks}", $"{one.BlockBytes}", $"{one.UsedBlocks}", $"{one.MetadataBytes}"];
+    [
+        $"{one.Id}", $"{one.Length}", $"{one.Blocks}", $"{one.BlockBytes}", $"{one.UsedBlocks}", $"{one.MetadataBytes}",
+        one.IsReady ? "ready" : $"{one.Status}",
+    ];
 
     private static void PrintJson(TextWriter output, NvmeController controller) => Json.Print(output, writer =>
     {
@@ -67,6 +75,8 @@ internal static class IdentifyCommand
             writer.WriteNumber("blockBytes", one.BlockBytes);
             writer.WriteNumber("usedBlocks", one.UsedBlocks);
             writer.WriteNumber("metadataBytes", one.MetadataBytes);
+            writer.WriteBoolean("ready", one.IsReady);
+            writer.WriteString("status", one.Status.ToString());
             writer.WriteEndObject();
         }
 

@@ -1,5 +1,6 @@
-using System.CommandLine;
+using Vfio.Cli.Numbers;
 using Vfio.Cli.Output;
+using Vfio.Cli.Verbs;
 using Vfio.Drivers.Nvme;
 
 namespace Vfio.Cli.Nvme;
@@ -10,12 +11,20 @@ internal static class NvmeWords
     /// <summary>How much is read or written between two looks at files and progress.</summary>
     internal const int PieceBytes = 4 << 20;
 
-    internal static Option<uint> Namespace() => new("--namespace", "-n") { Description = "Which namespace.", DefaultValueFactory = _ => 1 };
+    // NVM Express, section 6.1: the identifier with all bits set stands for all namespaces.
+    private const uint MaxNamespace = 0xffff_fffe;
+
+    internal static NumberOption<uint> Namespace() =>
+        new("--namespace", NumberRules.Count<uint>(1, MaxNamespace, 1), 1, "Which namespace.", "-n");
+
+    /// <summary>Where in a namespace.</summary>
+    internal static NumberOption<ulong> Offset() =>
+        new("--offset", NumberRules.Size<ulong>(0, Words.MaxOffset, 1 << 20), 0, "Where to start, in bytes: 4096, 0x1000, 4K, 1M.");
 
     /// <summary>Opens a disk, and ends the command when its owner wants it back.</summary>
-    internal static NvmeController Open(string address)
+    internal static NvmeController Open(string address, VfioDeviceOptions options)
     {
-        NvmeController controller = new(VfioDevice.Open(address));
+        NvmeController controller = new(VfioDevice.Open(address, options));
         GiveBack.WhenAsked(controller.Device);
         return controller;
     }

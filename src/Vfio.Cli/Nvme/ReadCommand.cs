@@ -1,34 +1,39 @@
 using System.CommandLine;
+using Vfio.Cli.Numbers;
 using Vfio.Cli.Output;
 using Vfio.Cli.Verbs;
 using Vfio.Drivers.Nvme;
+using Vfio.Native;
 
 namespace Vfio.Cli.Nvme;
 
 /// <summary>Reads a range of a namespace to a file or to standard output.</summary>
 internal static class ReadCommand
 {
-    internal static Command Create(Argument<string> address)
+    internal static Command Create(Argument<string> address, Option<Duration> timeout)
     {
         Command command = new("read", "Read a range to standard output or a file.");
-        Option<ulong> offset = Words.NumberOption("--offset", "Where to start, in bytes; 0x for hex.", 0);
-        Option<ulong> count = Words.NumberOption("--count", "How many bytes; 0 for all up to the end.", 4096);
-        Option<string?> file = new("--output", "-o") { Description = "Where the bytes go; otherwise standard output." };
-        Option<uint> id = NvmeWords.Namespace();
+        NumberOption<ulong> offset = NvmeWords.Offset();
+        NumberOption<ulong> count = new(
+            "--count", NumberRules.Size<ulong>(0, Words.MaxOffset, 4096), 4096, "How many bytes; 0 for all up to the end.");
+        Option<string?> file = new("--output", "-o") { HelpName = "file", Description = "Where the bytes go; otherwise standard output." };
+        NumberOption<uint> id = NvmeWords.Namespace();
         command.Add(offset);
         command.Add(count);
         command.Add(file);
         command.Add(id);
         command.SetAction(parsed =>
         {
-            using NvmeController controller = NvmeWords.Open(parsed.GetValue(address)!);
+            if (parsed.GetValue(file) is null && !Console.IsOutputRedirected)
+                throw new MisuseException("A disk's bytes are no text for a terminal: say --output FILE, or add a pipe such as '| xxd'.");
+            using NvmeController controller = NvmeWords.Open(parsed.GetValue(address)!, parsed.OpenOptions(timeout));
             using NvmeBlockDevice disk = controller.FindNamespace(parsed.GetValue(id)).Open();
             ulong start = parsed.GetValue(offset);
             ulong bytes = parsed.GetValue(count);
             if (bytes == 0 && start <= (ulong)disk.Length)
                 bytes = (ulong)disk.Length - start;
             NvmeWords.CheckRange(disk, start, bytes);
-            using Stream output = parsed.GetValue(file) is { } path ? File.Create(path) : Console.OpenStandardOutput();
+            using Stream output = parsed.GetValue(file) is { } path ? UserFile.Create(path) : StandardStream.Output;
             Copy(disk, (long)start, (long)bytes, output);
         });
         return command;

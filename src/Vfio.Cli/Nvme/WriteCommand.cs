@@ -1,4 +1,5 @@
 using System.CommandLine;
+using Vfio.Cli.Numbers;
 using Vfio.Cli.Output;
 using Vfio.Cli.Verbs;
 using Vfio.Drivers.Nvme;
@@ -10,27 +11,24 @@ internal static class WriteCommand
 {
     private const string StandardInput = "-";
 
-    internal static Command Create(Argument<string> address)
+    internal static Command Create(Argument<string> address, Option<Duration> timeout)
     {
         Command command = new("write", "Write a file to the disk; what is there is lost.");
         Argument<string> file = new("file") { Description = "What to write, whole blocks; - for standard input." };
-        Option<ulong> offset = Words.NumberOption("--offset", "Where to start, in bytes; 0x for hex.", 0);
-        Option<uint> id = NvmeWords.Namespace();
+        NumberOption<ulong> offset = NvmeWords.Offset();
+        NumberOption<uint> id = NvmeWords.Namespace();
         Option<bool> yes = new("--yes") { Description = "Really do it: what is there is lost." };
         command.Add(file);
         command.Add(offset);
         command.Add(id);
         command.Add(yes);
-        command.Validators.Add(result =>
-        {
-            if (!result.GetValue(yes))
-                result.AddError("Writing destroys what is there: add --yes.");
-        });
         command.SetAction(parsed =>
         {
+            if (!parsed.GetValue(yes))
+                throw new MisuseException("Writing destroys what is there: add --yes.");
             string path = parsed.GetValue(file)!;
-            using Stream input = path == StandardInput ? Console.OpenStandardInput() : File.OpenRead(path);
-            using NvmeController controller = NvmeWords.Open(parsed.GetValue(address)!);
+            using Stream input = path == StandardInput ? Console.OpenStandardInput() : UserFile.OpenRead(path);
+            using NvmeController controller = NvmeWords.Open(parsed.GetValue(address)!, parsed.OpenOptions(timeout));
             using NvmeBlockDevice disk = controller.FindNamespace(parsed.GetValue(id)).Open();
             long written = Copy(input, disk, parsed.GetValue(offset));
             parsed.InvocationConfiguration.Output.WriteLine($"wrote {written} bytes to {disk.Namespace} at {parsed.GetValue(offset)}");

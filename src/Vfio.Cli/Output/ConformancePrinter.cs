@@ -1,5 +1,4 @@
 using System.Text.Json;
-using Spectre.Console;
 using Vfio.Conformance;
 
 namespace Vfio.Cli.Output;
@@ -7,8 +6,8 @@ namespace Vfio.Cli.Output;
 /// <summary>Conformance checks for people, a line each as they are done, or as one JSON document at the end.</summary>
 internal sealed class ConformancePrinter(TextWriter output, bool verbose, bool json)
 {
-    private readonly IAnsiConsole _console = Terminal.For(output);
-    private readonly bool _showsProgress = !Console.IsErrorRedirected && (json || !Console.IsOutputRedirected);
+    private readonly Terminal _terminal = Terminal.For(output);
+    private readonly bool _showsProgress = json || output is PlainWriter { IsTerminal: true };
 
     /// <summary>The checks, without trying them.</summary>
     internal void List(IReadOnlyList<Check> checks)
@@ -16,25 +15,25 @@ internal sealed class ConformancePrinter(TextWriter output, bool verbose, bool j
         if (json)
             Json.Print(output, writer => WriteList(writer, checks));
         else
-            TextTable.Print(output, ["check", "section", "rule"], checks.Select(check => (string[])[check.Name, check.Section, check.Rule]));
+            TextTable.Print(output, [Column.Whole("check"), Column.Whole("section"), "rule"], checks.Select(check => (string[])[check.Name, check.Section, check.Rule]));
     }
 
     /// <summary>Progress, which the next line of output replaces.</summary>
     internal void Starting(Check check, int number, int count)
     {
         if (_showsProgress)
-            Console.Error.Write($"\r\e[K{number + 1} of {count}: {check.Name}");
+            StatusLine.Show($"{number + 1} of {count}: {check.Name}");
     }
 
     /// <summary>One result.</summary>
     internal void Found(CheckResult result)
     {
         if (_showsProgress)
-            Console.Error.Write("\r\e[K");
+            StatusLine.Show(null);
         if (json)
             return;
         (string word, string colour) = WordOf(result.Outcome.Verdict);
-        _console.MarkupLine($"[{colour}]{word,-9}[/] {result.Check.Name,-38} {Markup.Escape(result.Outcome.Reason)}".TrimEnd());
+        _terminal.WriteLine(new StyledText($"{word,-9}", colour), $" {result.Check.Name,-38} {result.Outcome.Reason}".TrimEnd());
         bool isExplained = result.Outcome.Verdict is Verdict.Violation or Verdict.Differs;
         if (isExplained || verbose)
             output.WriteLine($"          {result.Check.Section}: {result.Check.Rule}");
@@ -45,6 +44,7 @@ internal sealed class ConformancePrinter(TextWriter output, bool verbose, bool j
     /// <summary>The end: the counts, or the document.</summary>
     internal void Finish(ConformanceReport report)
     {
+        StatusLine.Show(null);
         if (json)
         {
             Json.Print(output, writer => Write(writer, report));
@@ -53,7 +53,8 @@ internal sealed class ConformancePrinter(TextWriter output, bool verbose, bool j
 
         output.WriteLine(
             $"{report.Results.Count} checks: {report.Count(Verdict.Pass)} pass, {report.Count(Verdict.Differs)} differ, "
-            + $"{report.Count(Verdict.Skipped)} skipped, {report.Count(Verdict.Violation)} violations");
+            + $"{report.Count(Verdict.Skipped)} skipped, {report.Count(Verdict.Violation)} violations"
+            + (report.Untried.Count > 0 ? $"; interrupted, {report.Untried.Count} not tried" : ""));
     }
 
     private void PrintExchange(IReadOnlyList<LoggedMessage> exchange)
@@ -91,6 +92,8 @@ internal sealed class ConformancePrinter(TextWriter output, bool verbose, bool j
     {
         writer.WriteStartObject();
         writer.WriteString("server", report.Path);
+        writer.WriteBoolean("interrupted", report.Untried.Count > 0);
+        writer.WriteNumber("untried", report.Untried.Count);
         foreach (Verdict verdict in Enum.GetValues<Verdict>())
             writer.WriteNumber(WordOf(verdict).Word, report.Count(verdict));
         writer.WriteStartArray("checks");

@@ -21,7 +21,7 @@ internal static class GiveBack
     /// <returns>The exit code.</returns>
     internal static int Tell(DeviceEvent reason)
     {
-        Console.Error.WriteLine($"vfio: {reason}");
+        StandardStreams.Errors.WriteLine($"vfio: {reason}");
         return CommandLine.Refused;
     }
 }

@@ -1,5 +1,7 @@
+using System.Text;
 using System.Text.Encodings.Web;
 using System.Text.Json;
+using Vfio.Native;
 
 namespace Vfio.Cli.Output;
 
@@ -9,7 +11,7 @@ internal static class Json
     private static readonly JsonWriterOptions Options = new() { Indented = true, Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
     /// <summary>Writes a document.</summary>
-    internal static void Print(TextWriter output, Action<Utf8JsonWriter> write) => output.WriteLine(Format(Options, write));
+    internal static void Print(TextWriter output, Action<Utf8JsonWriter> write) => output.Write(Format(Options, write) + "\n");
 
     /// <summary>A document in one line, for a stream of them.</summary>
     internal static string Line(Action<Utf8JsonWriter> write) => Format(Options with { Indented = false }, write);
@@ -19,6 +21,25 @@ internal static class Json
         using MemoryStream bytes = new();
         using (Utf8JsonWriter writer = new(bytes, options))
             write(writer);
-        return System.Text.Encoding.UTF8.GetString(bytes.ToArray());
+        return EscapeHidden(Encoding.UTF8.GetString(bytes.GetBuffer(), 0, (int)bytes.Length));
+    }
+
+    // The writer lets through what steers no parser, but a terminal. It can be in strings only, where an escape means the same.
+    private static string EscapeHidden(string json)
+    {
+        StringBuilder result = new(json.Length);
+        int start = 0, from = 0;
+        while (PrintableText.FindUnprintable(json, from) is >= 0 and int at)
+        {
+            from = at + 1;
+            if (json[at] == '\n')
+                continue;
+            result.Append(json, start, at - start).Append($"\\u{(int)json[at]:x4}");
+            if (at + 1 < json.Length && char.IsSurrogatePair(json, at))
+                result.Append($"\\u{(int)json[from++]:x4}");
+            start = from;
+        }
+
+        return result.Append(json, start, json.Length - start).ToString();
     }
 }

@@ -1,6 +1,6 @@
 namespace Vfio.Cli.Output;
 
-/// <summary>One line on the terminal that tells how far something is; nothing where errors go to a file.</summary>
+/// <summary>How far something is, on the status line.</summary>
 internal sealed class Progress(string what, long total) : IDisposable
 {
     private const int EveryMilliseconds = 200;
@@ -11,17 +11,17 @@ internal sealed class Progress(string what, long total) : IDisposable
     internal void Report(long done)
     {
         long now = Environment.TickCount64;
-        if (Console.IsErrorRedirected || now - _last < EveryMilliseconds)
+        if (now - _last < EveryMilliseconds)
             return;
         _last = now;
         _shown = true;
-        Console.Error.Write(total > 0 ? $"\r{what} {100 * done / total,3} %" : $"\r{what} {done}");
+        StatusLine.Show(total > 0 ? $"{what} {100 * done / total,3} %" : $"{what} {done}");
     }
 
     /// <inheritdoc/>
     public void Dispose()
     {
         if (_shown)
-            Console.Error.Write("\r\u001b[K");
+            StatusLine.Show(null);
     }
 }

@@ -9,10 +9,8 @@ namespace Vfio.Cli.Show;
 /// <param name="Facts">What its owner tells.</param>
 internal sealed record FunctionView(string Name, ConfigSpace Space, FunctionFacts Facts)
 {
-    private const string NamesFile = "/usr/share/misc/pci.ids";
-
-    /// <summary>Names for ids; without the file, ids stay numbers.</summary>
-    internal static PciIds Names { get; } = File.Exists(NamesFile) ? PciIds.From(() => File.OpenText(NamesFile)) : PciIds.Empty;
+    /// <summary>Names for ids; what no file of this machine names stays a number.</summary>
+    internal static PciIds Names { get; } = InstalledNames.Read();
 
     /// <summary>Regions and interrupts, when the device is open to be lent.</summary>
     internal LentFacts? Lent { get; private init; }
@@ -34,13 +32,15 @@ internal sealed record FunctionView(string Name, ConfigSpace Space, FunctionFact
         new(function.Address.ToString(), function.Space, new FunctionFacts { Address = function.Address, Names = Names });
 
     /// <summary>What an address names, as its user sees it.</summary>
-    internal static FunctionView Open(string address)
+    internal static FunctionView Open(string address, VfioDeviceOptions options)
     {
         DeviceAddress parsed = DeviceAddress.Parse(address);
         if (parsed.Scheme == AddressScheme.Pci)
             return Of(new PciTopology().Find(parsed.Function));
-        using DeviceSource source = DeviceSource.Find(address);
+        using DeviceSource source = DeviceSource.Find(address, options);
         using IVfioDevice device = source.Open();
+        if (!device.Info.Flags.HasFlag(DeviceFlags.Pci))
+            throw new VfioException("reading of config space", parsed.Text, Errno.NoDevice, "it is no PCI function");
         byte[] bytes = new byte[device.GetRegion(RegionIndex.Config).Length];
         device.ReadRegion(RegionIndex.Config, 0, bytes);
         return new FunctionView(parsed.Text, new ConfigSpace(bytes), new FunctionFacts { Names = Names })

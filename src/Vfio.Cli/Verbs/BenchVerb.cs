@@ -1,5 +1,7 @@
 using System.CommandLine;
 using Vfio.Cli.Bench;
+using Vfio.Cli.Numbers;
+using Vfio.Cli.Output;
 using Vfio.User;
 using Command = System.CommandLine.Command;
 
@@ -8,6 +10,8 @@ namespace Vfio.Cli.Verbs;
 /// <summary>Measures how fast a device answers.</summary>
 internal sealed class BenchVerb() : Verb("bench", "Measure how fast a device answers: registers, memory, DMA maps, interrupts, connecting.")
 {
+    private static readonly string[] Rows = ["read", "write", "pipelined", "multi", "posted", "dma", "interrupt", "connect"];
+
     /// <inheritdoc/>
     internal override IReadOnlyList<Example> Examples =>
     [
@@ -20,22 +24,27 @@ internal sealed class BenchVerb() : Verb("bench", "Measure how fast a device ans
     protected override void Define(Command command)
     {
         Argument<string> address = Words.Address();
-        Option<double> seconds = new Option<double>("--seconds") { Description = "How long each row is measured.", DefaultValueFactory = _ => 0.5 }
-            .Checked(value => value is > 0 and <= 3600, "takes more than 0 and at most 3600");
-        Option<string?> only = new("--only") { Description = "Only these rows, by their first word: read,write,pipelined,multi,posted,dma,interrupt,connect." };
+        NumberOption<Duration> seconds = new(
+            "--seconds", NumberRules.Time(Duration.Milliseconds(1), Duration.Seconds(3600), Duration.Seconds(5)), Duration.Milliseconds(500),
+            "How long each row is measured.");
+        Option<string?> only = new("--only") { HelpName = "rows", Description = $"Only these rows, by their first word: {string.Join(',', Rows)}." };
         Option<bool> json = Words.Json();
+        NumberOption<Duration> timeout = Words.Timeout();
         command.Add(address);
+        command.Add(timeout);
         command.Add(seconds);
         command.Add(only);
         command.Add(json);
         command.SetAction((parsed, cancellation) =>
         {
             TextWriter output = parsed.InvocationConfiguration.Output;
-            using DeviceSource source = DeviceSource.Find(parsed.GetValue(address)!);
-            BenchRunner runner = new(TimeSpan.FromSeconds(parsed.GetValue(seconds)), ShowProgress);
             string[]? wanted = parsed.GetValue(only)?.Split(',', StringSplitOptions.TrimEntries);
-            List<BenchRow> rows = Measure(source, runner, row => wanted?.Contains(row.Split(' ')[0], StringComparer.OrdinalIgnoreCase) ?? true, cancellation);
-            ShowProgress(null);
+            if (wanted?.FirstOrDefault(word => !Rows.Contains(word, StringComparer.OrdinalIgnoreCase)) is { } unknown)
+                throw new MisuseException($"--only takes {string.Join(", ", Rows)}, not '{unknown}'.");
+            using DeviceSource source = DeviceSource.Find(parsed.GetValue(address)!, parsed.OpenOptions(timeout));
+            BenchRunner runner = new(parsed.GetValue(seconds), row => StatusLine.Show($"measuring {row}"));
+            List<BenchRow> rows = Measure(source, parsed.GetValue(timeout), runner, row => wanted?.Contains(row.Split(' ')[0], StringComparer.OrdinalIgnoreCase) ?? true, cancellation);
+            StatusLine.Show(null);
             if (parsed.GetValue(json))
                 BenchReport.PrintJson(output, source.Address.Text, rows);
             else
@@ -44,7 +53,8 @@ internal sealed class BenchVerb() : Verb("bench", "Measure how fast a device ans
         });
     }
 
-    private static List<BenchRow> Measure(DeviceSource source, BenchRunner runner, Predicate<string> isWanted, CancellationToken cancellation)
+    private static List<BenchRow> Measure(
+        DeviceSource source, TimeSpan timeout, BenchRunner runner, Predicate<string> isWanted, CancellationToken cancellation)
     {
         List<BenchRow> rows = [];
         using (IVfioDevice device = source.Open())
@@ -58,24 +68,19 @@ internal sealed class BenchVerb() : Verb("bench", "Measure how fast a device ans
         }
 
         if (isWanted("posted"))
-            rows.Insert(Math.Min(2, rows.Count), Post(source, runner, cancellation));
+            rows.Insert(Math.Min(2, rows.Count), Post(source, timeout, runner, cancellation));
         if (isWanted("connect"))
             rows.Add(runner.Run(new Workload("connect", () => source.Open().Dispose()), cancellation));
         return rows;
     }
 
-    private static BenchRow Post(DeviceSource source, BenchRunner runner, CancellationToken cancellation)
+    private static BenchRow Post(DeviceSource source, TimeSpan timeout, BenchRunner runner, CancellationToken cancellation)
     {
         if (source.Address.Scheme != AddressScheme.Unix)
             return new BenchRow("posted write") { Skipped = "only servers can be sent what they need not answer" };
-        using VfioUserClient client = VfioUserClient.Connect(source.Address.Place, new VfioUserClientOptions { PostedWrites = true });
+        VfioUserClientOptions options = new() { PostedWrites = true, Timeout = source.Address.Timeout ?? timeout };
+        using VfioUserClient client = VfioUserClient.Connect(source.Address.Place, options);
         using DeviceWorkloads workloads = new(client);
         return runner.Run(workloads.PostedWrites(), cancellation);
-    }
-
-    private static void ShowProgress(string? name)
-    {
-        if (!Console.IsErrorRedirected)
-            Console.Error.Write(name is null ? "\r\e[K" : $"\r\e[Kmeasuring {name}");
     }
 }

@@ -1,4 +1,5 @@
 using System.CommandLine;
+using Vfio.Cli.List;
 using Vfio.Cli.Output;
 using Vfio.Kernel;
 using Vfio.Native;
@@ -6,57 +7,85 @@ using Vfio.Pci;
 
 namespace Vfio.Cli.Verbs;
 
-/// <summary>Lends a function of this machine, with its group.</summary>
-internal sealed class BindVerb() : Verb("bind", "Take a function and its IOMMU group from their drivers, to lend them.")
+/// <summary>Assigns a function of this machine, with its group.</summary>
+internal sealed class BindVerb() : Verb("bind", "Bind a function and its IOMMU group to vfio-pci, and assign them to a user.")
 {
-    private static readonly string[] Headings = ["ADDRESS", "DRIVER", "BECOMES", "USED FOR"];
+    private static readonly Column[] Headings = [Column.Whole("ADDRESS"), "DRIVER", Column.Whole("BECOMES"), "USED FOR"];
 
     /// <inheritdoc/>
     internal override IReadOnlyList<Example> Examples =>
     [
-        new("vfio bind 0000:01:00.0 --dry-run", "show the group, and what would happen to each of its functions"),
-        new("vfio bind 0000:01:00.0 --user alice", "lend it to one user; undone by 'vfio unbind' and by a reboot"),
-        new("vfio bind 0000:01:00.0 --user alice --persist", "at every boot too, by driverctl's files"),
+        new("vfio bind 0000:01:00.0 --dry-run", "show the group and what would happen to each of its functions; exits as the real run would"),
+        new("vfio bind 0000:01:00.0 --user alice", "assign it to one user; undone by 'vfio unbind' and by a reboot"),
+        new("vfio bind 0000:01:00.0 --user alice --persist", "bind it at every boot too, by driverctl's files"),
     ];
 
     /// <inheritdoc/>
     protected override void Define(Command command)
     {
         Argument<PciAddress> function = Words.Function();
-        Option<string?> user = new("--user") { Description = "Who may open it; otherwise root alone." };
-        Option<bool> persist = new("--persist") { Description = "Lend it at every boot too (driverctl reads the files)." };
-        Option<bool> dryRun = new("--dry-run") { Description = "Show what would be done, and do nothing." };
+        Option<string?> user = new("--user") { Description = "Who may open it; without it, root, or whoever may already." };
+        Option<bool> persist = new("--persist") { Description = "Bind it at every boot too (driverctl reads the files)." };
+        Option<bool> dryRun = new("--dry-run") { Description = "Show what would be done, do nothing, and exit as if it had been tried." };
+        Option<bool> json = Words.Json();
         command.Add(function);
         command.Add(user);
         command.Add(persist);
         command.Add(dryRun);
+        command.Add(json);
         command.SetAction(parsed =>
         {
             TextWriter output = parsed.InvocationConfiguration.Output;
             Lender lender = new();
             PciAddress address = parsed.GetValue(function);
-            LendPlan plan = lender.Plan(address);
-            Print(output, plan);
-            if (parsed.GetValue(dryRun))
-                return;
             UserAccount? account = parsed.GetValue(user) is { } name ? UserAccount.Find(name) : null;
-            lender.Bind(address, account, parsed.GetValue(persist));
-            output.WriteLine($"{address} is lent to {account?.Name ?? "root"}; 'vfio unbind {address}' undoes it");
+            bool isPersistent = parsed.GetValue(persist), isDryRun = parsed.GetValue(dryRun), isJson = parsed.GetValue(json);
+            LendPlan plan = lender.Plan(address, account, isPersistent);
+            FunctionAssignment? before = AssignmentIn(plan, address), after = before;
+            if (!isJson)
+                Print(output, plan);
+            if (plan.Refusal is null && !isDryRun)
+            {
+                plan = lender.Bind(address, account, isPersistent);
+                after = lender.AssignmentOf(address);
+            }
+
+            if (isJson)
+                Json.Print(output, writer => BindJson.Write(writer, address.ToString(), plan, isDryRun, after));
+            if (plan.Refusal is not null)
+                throw plan.Refusal;
+            if (!isJson && !isDryRun)
+                output.WriteLine(Result(address, plan, before, after));
         });
+    }
+
+    private static FunctionAssignment? AssignmentIn(LendPlan plan, PciAddress address) =>
+        plan.Members.FirstOrDefault(member => member.Function.Address == address)?.Assignment;
+
+    /// <summary>What is true afterwards, told from the function's files.</summary>
+    private static string Result(PciAddress address, LendPlan plan, FunctionAssignment? before, FunctionAssignment? after)
+    {
+        string to = after?.To ?? "nobody";
+        if (plan.IsDone)
+            return $"{address} is assigned to {to} already; nothing was changed";
+        string undo = $"'vfio unbind {address}' releases it";
+        return before is not null && before.To != to
+            ? $"{address} is assigned to {to} now, and no longer to {before.To}; {undo}"
+            : $"{address} is assigned to {to}; {undo}";
     }
 
     private static void Print(TextWriter output, LendPlan plan)
     {
         output.WriteLine(plan.Group is { } group ? $"IOMMU group {group}:" : "no IOMMU group:");
         TextTable.Print(output, Headings, plan.Members.Select(member => (IReadOnlyList<string>)
-            [member.Function.ToString(), member.Function.Driver ?? "-", Becomes(member), member.Uses.Count > 0 ? string.Join(", ", member.Uses) : "-"]));
+            [member.Function.ToString(), member.Driver ?? "-", Becomes(member), member.Uses.Count > 0 ? string.Join(", ", member.Uses) : "-"]));
     }
 
     private static string Becomes(LendStep step) => step switch
     {
         { Uses.Count: > 0 } => "refused: in use",
         { Action: LendAction.Keep } => "stays (a bridge)",
-        { Action: LendAction.None } => "lent already",
+        { Action: LendAction.None } => $"assigned to {step.Assignment?.To}",
         _ => "vfio-pci",
     };
 }

@@ -1,4 +1,5 @@
 using System.CommandLine;
+using Vfio.Cli.Numbers;
 using Vfio.Cli.Output;
 using Vfio.Conformance;
 
@@ -14,6 +15,7 @@ internal sealed class CheckVerb() : Verb("check", "Check any vfio-user server ag
         new("vfio check unix:/run/edu.sock --only dma-map", "the checks with that word in their name"),
         new("vfio check unix:/run/edu.sock --only set-irqs.sum-wraps --verbose", "one of them, with all that was said"),
         new("vfio check unix:/tmp/s --server './server /tmp/s'", "start a server that ends with its client, again and again"),
+        new("vfio check unix:/run/edu.sock --junit report.xml", "a report for CI, also when it is interrupted"),
         new("vfio check --list", "what is checked"),
     ];
 
@@ -21,11 +23,19 @@ internal sealed class CheckVerb() : Verb("check", "Check any vfio-user server ag
     protected override void Define(Command command)
     {
         Argument<string?> address = new("address") { Description = "The server: unix:/run/x.sock.", Arity = ArgumentArity.ZeroOrOne };
-        Option<string[]> only = new("--only") { Description = "Only checks with this word in their name; may be given again.", AllowMultipleArgumentsPerToken = true };
+        Option<string[]> only = new("--only")
+        {
+            HelpName = "word",
+            Description = "Only checks with this word in their name; may be given again.",
+            AllowMultipleArgumentsPerToken = true,
+        };
         Option<bool> list = new("--list") { Description = "List the checks, and try none." };
-        Option<string?> server = new("--server") { Description = "A shell command that starts the server, whenever nobody listens." };
-        Option<double> patience = new("--patience") { Description = "Seconds that one answer may take.", DefaultValueFactory = _ => 2 };
+        Option<string?> server = new("--server") { HelpName = "command", Description = "A shell command that starts the server, whenever nobody listens." };
+        NumberOption<Duration> patience = new(
+            "--patience", NumberRules.Time(Duration.Milliseconds(1), Duration.Seconds(3600), Duration.Seconds(2)), Duration.Seconds(2),
+            "How long one answer may take; ?timeout= in the address goes before it.", "--timeout");
         Option<bool> verbose = new("--verbose") { Description = "Print what was sent and what came back for every check." };
+        Option<string?> junit = new("--junit") { HelpName = "file", Description = "Write a report in JUnit's XML to this file too." };
         Option<bool> json = Words.Json();
         command.Add(address);
         command.Add(only);
@@ -33,19 +43,12 @@ internal sealed class CheckVerb() : Verb("check", "Check any vfio-user server ag
         command.Add(server);
         command.Add(patience);
         command.Add(verbose);
+        command.Add(junit);
         command.Add(json);
-        patience.Validators.Add(result =>
-        {
-            if (result.GetValueOrDefault<double>() <= 0)
-                result.AddError("Patience is more than 0 seconds.");
-        });
-        command.Validators.Add(result =>
-        {
-            if (!result.GetValue(list) && result.GetValue(address)?.StartsWith("unix:", StringComparison.Ordinal) is not true)
-                result.AddError("Give the server's socket as unix:PATH.");
-        });
         command.SetAction(parsed =>
         {
+            if (!parsed.GetValue(list) && parsed.GetValue(address)?.StartsWith("unix:", StringComparison.Ordinal) is not true)
+                throw new MisuseException("Give the server's socket as unix:PATH.");
             string[] words = parsed.GetValue(only) ?? [];
             Func<Check, bool> chosen = check => words.Length == 0 || words.Any(word => check.Name.Contains(word, StringComparison.OrdinalIgnoreCase));
             Check[] checks = [.. ConformanceKit.Checks.Where(chosen)];
@@ -58,16 +61,41 @@ internal sealed class CheckVerb() : Verb("check", "Check any vfio-user server ag
                 return 0;
             }
 
+            // A file that cannot be written is found out before the checks, not after them.
+            using FileStream? file = parsed.GetValue(junit) is { } name ? UserFile.Create(name) : null;
+            using StopSignals signals = new();
             ConformanceOptions options = new()
             {
                 Path = DeviceAddress.Parse(parsed.GetValue(address)!).Place,
-                Timeout = TimeSpan.FromSeconds(parsed.GetValue(patience)),
+                Timeout = DeviceAddress.Parse(parsed.GetValue(address)!).Timeout ?? parsed.GetValue(patience),
                 ServerCommand = parsed.GetValue(server),
                 Chosen = chosen,
+                Cancellation = signals.Token,
             };
-            ConformanceReport report = ConformanceKit.Run(options, printer.Found, printer.Starting);
+            ConformanceReport report = Run(options, printer, file, checks);
             printer.Finish(report);
-            return report.Conforms ? 0 : CommandLine.Refused;
+            return signals.ExitCode > 0 ? signals.ExitCode : report.Conforms ? 0 : CommandLine.Refused;
         });
+    }
+
+    /// <summary>Tries the checks, and writes the file whatever ends them: a reader of the output that is gone, too.</summary>
+    private static ConformanceReport Run(ConformanceOptions options, ConformancePrinter printer, Stream? file, Check[] checks)
+    {
+        List<CheckResult> found = [];
+        try
+        {
+            return ConformanceKit.Run(options, Found, printer.Starting);
+        }
+        finally
+        {
+            if (file is not null)
+                JUnitReport.Write(file, new ConformanceReport(options.Path, found) { Untried = [.. checks.Except(found.Select(one => one.Check))] });
+        }
+
+        void Found(CheckResult result)
+        {
+            found.Add(result);
+            printer.Found(result);
+        }
     }
 }

@@ -44,11 +44,11 @@ internal sealed class CompletionVerb() : Verb("completion", "Print a script that
         Argument<string> shell = new("shell") { Description = "bash, zsh or fish." };
         shell.AcceptOnlyFromAmong("bash", "zsh", "fish");
         command.Arguments.Add(shell);
-        command.SetAction(parsed => parsed.InvocationConfiguration.Output.WriteLine(parsed.GetValue(shell) switch
+        command.SetAction(parsed => parsed.InvocationConfiguration.Output.Write(parsed.GetValue(shell) switch
         {
-            "bash" => Bash,
-            "zsh" => Zsh,
-            _ => Fish,
+            "bash" => Bash + "\n",
+            "zsh" => Zsh + "\n",
+            _ => Fish + "\n",
         }));
     }
 }

@@ -1,4 +1,5 @@
 using System.CommandLine;
+using Vfio.Cli.Numbers;
 using Vfio.Cli.Show;
 using Vfio.Kernel;
 using Vfio.Pci;
@@ -19,11 +20,13 @@ internal sealed class DumpVerb() : Verb("dump", "Write config space as hex that 
     protected override void Define(Command command)
     {
         Argument<string?> address = new("address") { Description = "The device; without one, all functions of this machine.", Arity = ArgumentArity.ZeroOrOne };
+        NumberOption<Duration> timeout = Words.Timeout();
         command.Add(address);
+        command.Add(timeout);
         command.SetAction(parsed =>
         {
             IEnumerable<FunctionView> views = parsed.GetValue(address) is { } one
-                ? [FunctionView.Open(one)]
+                ? [FunctionView.Open(one, parsed.OpenOptions(timeout))]
                 : new PciTopology().Functions.Select(FunctionView.Of);
             LspciDump.Write(parsed.InvocationConfiguration.Output, views.Select(Dump));
         });

@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.CommandLine.Parsing;
 using System.Globalization;
 using System.Text.Json;
+using Vfio.Cli.Numbers;
 using Vfio.Cli.Output;
 using Vfio.Kernel;
 using Vfio.Pci;
@@ -24,26 +25,29 @@ internal sealed class EventsVerb() : Verb("events", "Tell what happens to the PC
     {
         Option<EventFilter[]> filters = new("--filter")
         {
+            HelpName = "kind or function",
             Description = $"A kind of event or a function; may be repeated. Kinds: {string.Join(", ", EventFilter.Kinds)}.",
             CustomParser = ParseFilters,
         };
-        Option<string?> open = new("--open") { Description = "Open this device too, and tell of its errors and of its owner's wish to have it back." };
+        Option<string?> open = new("--open") { HelpName = "device", Description = "Open this device too, and tell of its errors and of its owner's wish to have it back." };
         Option<bool> json = new("--json") { Description = "Print one JSON object a line." };
+        NumberOption<Duration> timeout = Words.Timeout();
         command.Add(filters);
+        command.Add(timeout);
         command.Add(open);
         command.Add(json);
         command.SetAction((parsed, _) => TellAsync(
-            parsed.InvocationConfiguration.Output, parsed.GetValue(filters) ?? [], parsed.GetValue(open), parsed.GetValue(json)));
+            parsed.InvocationConfiguration.Output, parsed.GetValue(filters) ?? [], parsed.GetValue(open), parsed.OpenOptions(timeout), parsed.GetValue(json)));
     }
 
-    private static async Task TellAsync(TextWriter output, EventFilter[] filters, string? open, bool json)
+    private static async Task TellAsync(TextWriter output, EventFilter[] filters, string? open, VfioDeviceOptions options, bool json)
     {
         using StopSignals signals = new();
         using DeviceEvents events = new();
-        using PciDevice? device = open is null ? null : new PciDevice(VfioDevice.Open(open));
+        using PciDevice? device = open is null ? null : new PciDevice(VfioDevice.Open(open, options));
         if (device is not null)
             events.Listen(device);
-        await Console.Error.WriteLineAsync("listening");
+        StandardStreams.Errors.WriteLine("listening");
         try
         {
             await foreach (DeviceEvent happened in events.ReadAllAsync(signals.Token))

@@ -22,26 +22,20 @@ internal static class Invitation
         }
 
         string path = Path.GetFullPath(socket);
-        output.WriteLine(
-            $$$"""
-            ready {{{path}}}
-            attach it to QEMU 10.1 or later with:
-              -object memory-backend-memfd,id=mem,size=1G,share=on -numa node,memdev=mem \
-              -device '{{{QemuDevice(path)}}}'
-            or to Cloud Hypervisor with:
-              --memory shared=on --user-device socket={{{path}}}
-            """);
+        output.WriteLine($"ready {path}");
+        output.WriteLine("attach it to QEMU 10.1 or later with:");
+        output.WriteLine(@"  -object memory-backend-memfd,id=mem,size=1G,share=on -numa node,memdev=mem \");
+        output.WriteLine($"  -device '{QemuDevice(path)}'");
+        output.WriteLine("or to Cloud Hypervisor with:");
+        output.WriteLine($"  --memory shared=on --user-device socket={path}");
         if (libvirt)
         {
             output.WriteLine("or to a domain of libvirt with (virsh edit DOMAIN):");
-            output.WriteLine(LibvirtDomain(path));
+            output.Write(LibvirtDomain(path));
         }
 
-        output.WriteLine(
-            $"""
-            or look at it with:
-              vfio show unix:{path}
-            """);
+        output.WriteLine("or look at it with:");
+        output.WriteLine($"  vfio show unix:{path}");
         output.Flush();
     }
 
@@ -67,7 +61,7 @@ internal static class Invitation
         using StringWriter text = new(CultureInfo.InvariantCulture);
         using (XmlTextWriter writer = new(text) { Formatting = Formatting.Indented, QuoteChar = '\'' })
             domain.WriteTo(writer);
-        return "  " + text.ToString().ReplaceLineEndings("\n  ");
+        return $"  {text.ToString().ReplaceLineEndings("\n  ")}\n";
     }
 
     private static string QemuDevice(string path)

@@ -6,14 +6,14 @@ using Vfio.Pci;
 
 namespace Vfio.Cli.Verbs;
 
-/// <summary>Lists the PCI functions of this machine, and whether they can be lent.</summary>
-internal sealed class ListVerb() : Verb("ls", "List the PCI functions of this machine, and whether they can be lent.")
+/// <summary>Lists the PCI functions of this machine, to whom they are assigned, and whether they can be.</summary>
+internal sealed class ListVerb() : Verb("ls", "List the PCI functions of this machine, to whom they are assigned, and whether they can be.")
 {
     /// <inheritdoc/>
     internal override IReadOnlyList<Example> Examples =>
     [
-        new("vfio ls", "a table: VIABLE says whether the IOMMU group can be handed out now, BEHAVES whether the function can be trusted"),
-        new("vfio ls 0000:01:00.0", "all of one function: group, reset, virtual functions, and why it can or cannot be lent"),
+        new("vfio ls", "a table: STATE says whether each function is assigned and to whom, assignable, or not assignable"),
+        new("vfio ls 0000:01:00.0", "all of one function: group, reset, who has it open, why it is not assignable, whether it is well-behaved"),
         new("vfio ls --long", "all of every function"),
         new("vfio ls --json", "the same as data"),
     ];
@@ -33,12 +33,12 @@ internal sealed class ListVerb() : Verb("ls", "List the PCI functions of this ma
             KernelPaths paths = new();
             PciAddress? wanted = parsed.GetValue(function);
             IReadOnlyList<ListedFunction> functions = wanted is { } address
-                ? [ListedFunction.Of(new PciTopology(paths.Sysfs).Find(address), paths)]
+                ? [ListedFunction.Of(new PciTopology(paths.Sysfs).Find(address), new Lender(paths).Plan(address))]
                 : ListedFunction.All(paths);
             if (parsed.GetValue(json))
                 Json.Print(output, writer => FunctionJson.Write(writer, functions));
             else if (functions.Count == 0)
-                output.WriteLine("this machine has no PCI functions; 'vfio show model:edu' shows one made of software");
+                output.WriteLine("this machine has no PCI functions; 'vfio show model:edu' shows an emulated one");
             else if (wanted is not null || parsed.GetValue(isLong))
                 FunctionBlocks.Print(output, functions);
             else

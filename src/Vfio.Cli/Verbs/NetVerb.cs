@@ -1,5 +1,6 @@
 using System.CommandLine;
 using Vfio.Cli.Net;
+using Vfio.Cli.Numbers;
 
 namespace Vfio.Cli.Verbs;
 
@@ -20,9 +21,11 @@ internal sealed class NetVerb() : Verb("net", "Drive an 82576's port, or a virtu
     protected override void Define(Command command)
     {
         Argument<string> address = Words.Address();
+        NumberOption<Duration> timeout = Words.Timeout();
         command.Add(address);
-        command.Add(EchoCommand.Create(address));
-        command.Add(PingCommand.Create(address));
-        command.Add(CaptureCommand.Create(address));
+        command.Add(timeout);
+        command.Add(EchoCommand.Create(address, timeout));
+        command.Add(PingCommand.Create(address, timeout));
+        command.Add(CaptureCommand.Create(address, timeout));
     }
 }

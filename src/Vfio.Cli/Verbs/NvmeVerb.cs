@@ -1,4 +1,5 @@
 using System.CommandLine;
+using Vfio.Cli.Numbers;
 using Vfio.Cli.Nvme;
 
 namespace Vfio.Cli.Verbs;
@@ -20,10 +21,12 @@ internal sealed class NvmeVerb() : Verb("nvme", "Drive an NVMe disk: identify, r
     protected override void Define(Command command)
     {
         Argument<string> address = Words.Address();
+        NumberOption<Duration> timeout = Words.Timeout();
         command.Add(address);
-        command.Add(IdentifyCommand.Create(address));
-        command.Add(ReadCommand.Create(address));
-        command.Add(WriteCommand.Create(address));
-        command.Add(BenchCommand.Create(address));
+        command.Add(timeout);
+        command.Add(IdentifyCommand.Create(address, timeout));
+        command.Add(ReadCommand.Create(address, timeout));
+        command.Add(WriteCommand.Create(address, timeout));
+        command.Add(BenchCommand.Create(address, timeout));
     }
 }

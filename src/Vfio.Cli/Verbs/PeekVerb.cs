@@ -1,4 +1,5 @@
 using System.CommandLine;
+using Vfio.Cli.Numbers;
 using Vfio.Cli.Output;
 
 namespace Vfio.Cli.Verbs;
@@ -6,6 +7,8 @@ namespace Vfio.Cli.Verbs;
 /// <summary>Reads registers of a region.</summary>
 internal sealed class PeekVerb() : Verb("peek", "Read registers of a region.")
 {
+    private const int MaxCount = 1 << 16, MaxRepeat = 1_000_000_000;
+
     /// <inheritdoc/>
     internal override IReadOnlyList<Example> Examples =>
     [
@@ -19,12 +22,14 @@ internal sealed class PeekVerb() : Verb("peek", "Read registers of a region.")
     {
         Argument<string> address = Words.Address();
         Argument<RegionIndex> region = Words.Region();
-        Argument<ulong> offset = Words.Offset();
-        Option<int> width = Words.Width();
-        Option<int> count = new("--count", "-n") { Description = "How many registers, one after the other.", DefaultValueFactory = _ => 1 };
-        Option<int> repeat = new("--repeat") { Description = "Read that often and print the last.", DefaultValueFactory = _ => 1 };
+        NumberArgument<ulong> offset = Words.Offset();
+        NumberOption<int> width = Words.Width();
+        NumberOption<int> count = new("--count", NumberRules.Count(1, MaxCount, 4), 1, "How many registers, one after the other.", "-n");
+        NumberOption<int> repeat = new("--repeat", NumberRules.Count(1, MaxRepeat, 100), 1, "Read that often and print the last.");
         Option<bool> json = Words.Json();
+        NumberOption<Duration> timeout = Words.Timeout();
         command.Add(address);
+        command.Add(timeout);
         command.Add(region);
         command.Add(offset);
         command.Add(width);
@@ -33,7 +38,7 @@ internal sealed class PeekVerb() : Verb("peek", "Read registers of a region.")
         command.Add(json);
         command.SetAction(parsed =>
         {
-            using RegionAccess access = RegionAccess.Open(parsed.GetValue(address)!, parsed.GetValue(region));
+            using RegionAccess access = RegionAccess.Open(parsed.GetValue(address)!, parsed.GetValue(region), parsed.OpenOptions(timeout));
             int bytes = parsed.GetValue(width);
             for (int i = 1; i < parsed.GetValue(repeat); i++)
                 access.Read(parsed.GetValue(offset), bytes);

@@ -1,4 +1,5 @@
 using System.CommandLine;
+using Vfio.Cli.Numbers;
 
 namespace Vfio.Cli.Verbs;
 
@@ -17,17 +18,19 @@ internal sealed class PokeVerb() : Verb("poke", "Write one register of a region,
     {
         Argument<string> address = Words.Address();
         Argument<RegionIndex> region = Words.Region();
-        Argument<ulong> offset = Words.Offset();
-        Argument<ulong> value = Words.Number("value", "What to write; 0x for hex.");
-        Option<int> width = Words.Width();
+        NumberArgument<ulong> offset = Words.Offset();
+        NumberArgument<ulong> value = new("value", NumberRules.Register(ulong.MaxValue, 16), "What to write; 0x for hex.");
+        NumberOption<int> width = Words.Width();
+        NumberOption<Duration> timeout = Words.Timeout();
         command.Add(address);
+        command.Add(timeout);
         command.Add(region);
         command.Add(offset);
         command.Add(value);
         command.Add(width);
         command.SetAction(parsed =>
         {
-            using RegionAccess access = RegionAccess.Open(parsed.GetValue(address)!, parsed.GetValue(region));
+            using RegionAccess access = RegionAccess.Open(parsed.GetValue(address)!, parsed.GetValue(region), parsed.OpenOptions(timeout));
             int bytes = parsed.GetValue(width);
             ulong at = parsed.GetValue(offset);
             access.Write(at, bytes, parsed.GetValue(value));

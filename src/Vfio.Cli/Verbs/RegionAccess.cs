@@ -21,12 +21,12 @@ internal sealed class RegionAccess : IDisposable
     }
 
     /// <summary>Opens it. The config space of a function of this machine can be read without lending the function.</summary>
-    internal static RegionAccess Open(string address, RegionIndex region)
+    internal static RegionAccess Open(string address, RegionIndex region, VfioDeviceOptions options)
     {
         DeviceAddress parsed = DeviceAddress.Parse(address);
         if (parsed.Scheme == AddressScheme.Pci && region == RegionIndex.Config)
             return new RegionAccess(parsed.Text, region, null, new PciTopology().Find(parsed.Function).ReadConfig());
-        IVfioDevice device = VfioDevice.Open(address);
+        IVfioDevice device = VfioDevice.Open(address, options);
         if (region.IsBar || region == RegionIndex.Rom)
             TurnDecodingOn(device);
         return new RegionAccess(parsed.Text, region, device, null);

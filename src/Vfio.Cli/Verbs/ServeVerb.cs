@@ -2,6 +2,8 @@ using System.CommandLine;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Console;
+using Vfio.Cli.Numbers;
+using Vfio.Cli.Output;
 using Vfio.Native;
 using Vfio.User;
 using Command = System.CommandLine.Command;
@@ -11,8 +13,13 @@ namespace Vfio.Cli.Verbs;
 /// <summary>Lends any device as a vfio-user server.</summary>
 internal sealed class ServeVerb() : Verb("serve", "Lend a device to other programs and to virtual machines, as a vfio-user server.")
 {
-    private const double UsualIdle = 60, LongestIdle = 24 * 60 * 60;
     private const int MostClients = 1024, LongestLog = 1024;
+
+    // Linux lets no process have more open files than this (fs.nr_open) unless it is told to.
+    private const int MaxDescriptor = 1 << 20;
+
+    // Nobody waits at a terminal, and a device that is served again may be real and slow to reset.
+    private static readonly Duration ServedTimeout = new(new VfioDeviceOptions().Timeout);
 
     // Together less than two seconds, after which a service manager's operator wonders.
     private static readonly TimeSpan EndTime = TimeSpan.FromSeconds(1.4);
@@ -23,6 +30,8 @@ internal sealed class ServeVerb() : Verb("serve", "Lend a device to other progra
     [
         new("vfio serve model:edu --socket /run/edu.sock", "lend a model; prints the line to paste for QEMU"),
         new("vfio serve model:edu --socket /run/edu.sock --user alice", "to one user only"),
+        new("vfio serve 'model:nvme?image=disk.raw' --socket /run/nvme.sock", "a disk of a raw image or a block device, for nobody else meanwhile"),
+        new("vfio serve 'model:nvme?image=disk.raw&readonly=1' --socket /run/nvme.sock", "one that is only read, beside other readers"),
         new("vfio serve unix:/run/a.sock --socket /run/b.sock", "a proxy"),
         new("vfio serve model:edu --socket /run/edu.sock --handover /run/edu.next", "ready for a successor"),
         new("vfio serve model:edu --take-over /run/edu.next --handover /run/edu.next", "which goes on with its client and device, and waits too"),
@@ -32,25 +41,23 @@ internal sealed class ServeVerb() : Verb("serve", "Lend a device to other progra
     protected override void Define(Command command)
     {
         Argument<string> address = Words.Address();
-        Option<string?> socket = new("--socket", "--socket-path") { Description = "Where to listen." };
-        Option<int?> descriptor = new("--fd") { Description = "A descriptor that listens already, in place of --socket." };
-        Option<string?> takeOver = new("--take-over") { Description = "Go on in place of a server that waits there, with its client and device." };
-        Option<string?> handover = new("--handover") { Description = "Where a successor may ask to go on, of the same user or root." };
-        Option<string?> user = new("--user") { Description = "Who may connect, for root to say; otherwise this user and its group." };
-        Option<double> patience = new("--patience")
-        {
-            Description = "Seconds that a client may take to negotiate, to finish a message or to read an answer.",
-            DefaultValueFactory = _ => 30,
-        };
-        Option<double?> spin = new("--spin")
-        {
-            Description = "Microseconds to look for the next message before sleeping, while that is of use; 0 for never. 100 unless said.",
-        };
-        Option<double?> idle = new("--idle")
-        {
-            Description = "Seconds that a client may keep others waiting that has neither memory mapped nor an interrupt bound; 0 for ever. 60 unless said.",
-        };
-        Option<int?> clients = new("--clients") { Description = "How many clients to serve at a time, each with a device of its own; for models. 1 unless said." };
+        Option<string?> socket = new("--socket", "--socket-path") { HelpName = "path", Description = "Where to listen." };
+        OptionalNumberOption<int> descriptor = new(
+            "--fd", NumberRules.Count(0, MaxDescriptor, 3), "A descriptor that listens already, in place of --socket.");
+        Option<string?> takeOver = new("--take-over") { HelpName = "path", Description = "Go on in place of a server that waits there, with its client and device." };
+        Option<string?> handover = new("--handover") { HelpName = "path", Description = "Where a successor may ask to go on, of the same user or root." };
+        Option<string?> user = new("--user") { HelpName = "name", Description = "Who may connect, for root to say; otherwise this user and its group." };
+        NumberOption<Duration> patience = new(
+            "--patience", NumberRules.Time(Duration.Milliseconds(1), Duration.Days(1), Duration.Seconds(30)), Duration.Seconds(30),
+            "How long a client may take to negotiate, to finish a message or to read an answer.");
+        OptionalNumberOption<Duration> spin = new(
+            "--spin", NumberRules.Time(Duration.Zero, Duration.Seconds(1), Duration.Microseconds(50), plain: "us"),
+            "How long to look for the next message before sleeping, while that is of use; a plain number is of microseconds; 100us unless said.");
+        NumberOption<Duration> idle = new(
+            "--idle", NumberRules.Time(Duration.Zero, Duration.Days(1), Duration.Seconds(60)), Duration.Seconds(60),
+            "How long a client with neither memory mapped nor an interrupt bound may keep others waiting; 0 for ever.");
+        NumberOption<int> clients = new(
+            "--clients", NumberRules.Count(1, MostClients, 4), 1, "How many clients to serve at a time, each with a device of its own; for models.");
         Option<bool> stalling = new("--allow-stalling-files")
         {
             Description = "Take memory in files of file systems that a user's process or another machine serves (FUSE, NFS, overlay): they can hold the device up.",
@@ -58,7 +65,9 @@ internal sealed class ServeVerb() : Verb("serve", "Lend a device to other progra
         Option<bool> poll = new("--poll") { Description = "Never sleep: one core is taken, and answers come soonest." };
         Option<bool> verbose = new("--verbose") { Description = "Log every session, and every message that is refused." };
         Option<bool> libvirt = new("--libvirt") { Description = "Print XML for libvirt too." };
+        NumberOption<Duration> timeout = Words.Timeout(ServedTimeout);
         command.Add(address);
+        command.Add(timeout);
         command.Add(socket);
         command.Add(descriptor);
         command.Add(takeOver);
@@ -72,48 +81,43 @@ internal sealed class ServeVerb() : Verb("serve", "Lend a device to other progra
         command.Add(spin);
         command.Add(poll);
         command.Add(verbose);
-        command.Validators.Add(result =>
-        {
-            object?[] places = [result.GetValue(socket), result.GetValue(descriptor), result.GetValue(takeOver)];
-            int given = places.Count(place => place is not null);
-            if (given > 1 || (given == 0 && !SocketActivation.IsActivated))
-                result.AddError("Give one of --socket PATH, --fd NUMBER and --take-over PATH, or be started by a socket unit.");
-            if (result.GetValue(spin) is not null && result.GetValue(poll))
-                result.AddError("Give either --spin MICROSECONDS or --poll.");
-            if (result.GetValue(spin) is not (null or (>= 0 and <= 1_000_000)))
-                result.AddError("--spin takes 0 to 1000000 microseconds.");
-            if (result.GetValue(idle) is not (null or >= 0 and <= LongestIdle))
-                result.AddError("--idle takes 0 to 86400 seconds.");
-            if (result.GetValue(clients) is not (null or >= 1 and <= MostClients))
-                result.AddError("--clients takes 1 to 1024.");
-            if (result.GetValue(clients) > 1 && (result.GetValue(handover) ?? result.GetValue(takeOver)) is not null)
-                result.AddError("--clients does not go with --handover and --take-over: one client's device goes on elsewhere.");
-            if (result.GetValue(clients) > 1 && result.GetValue(address)?.StartsWith("model:", StringComparison.Ordinal) != true)
-                result.AddError("--clients is for models: of another device there is only one.");
-        });
         command.SetAction(async parsed =>
         {
+            object?[] places = [parsed.GetValue(socket), parsed.GetValue(descriptor), parsed.GetValue(takeOver)];
+            int given = places.Count(place => place is not null);
+            if (given > 1 || (given == 0 && !SocketActivation.IsActivated))
+                throw new MisuseException("Give one of --socket PATH, --fd NUMBER and --take-over PATH, or be started by a socket unit.");
+            if (parsed.GetValue(spin) is not null && parsed.GetValue(poll))
+                throw new MisuseException("Give either --spin TIME or --poll.");
+            bool isShared = parsed.GetValue(clients) > 1;
+            if (isShared && (parsed.GetValue(handover) ?? parsed.GetValue(takeOver)) is not null)
+                throw new MisuseException("--clients does not go with --handover and --take-over: one client's device goes on elsewhere.");
+            if (isShared && !parsed.GetValue(address)!.StartsWith("model:", StringComparison.Ordinal))
+                throw new MisuseException("--clients is for models: of another device there is only one.");
             ILoggerFactory logging = CreateLogging(parsed.GetValue(verbose));
-            TimeSpan wait = TimeSpan.FromSeconds(parsed.GetValue(patience));
+            TimeSpan wait = parsed.GetValue(patience);
+            TimeSpan turn = parsed.GetValue(idle);
             VfioUserServerOptions options = WhereToListen(
                 parsed.GetValue(socket), parsed.GetValue(descriptor), parsed.GetValue(takeOver)) with
             {
                 HandoverPath = parsed.GetValue(handover),
                 Owner = parsed.GetValue(user) is { } name ? UserAccount.Find(name) : null,
-                TurnTimeout = (parsed.GetValue(idle) ?? UsualIdle) is > 0 and double seconds ? TimeSpan.FromSeconds(seconds) : Timeout.InfiniteTimeSpan,
-                MaxClients = parsed.GetValue(clients) ?? 1,
+                TurnTimeout = turn > TimeSpan.Zero ? turn : Timeout.InfiniteTimeSpan,
+                MaxClients = parsed.GetValue(clients),
                 AllowStallingFiles = parsed.GetValue(stalling),
                 HandshakeTimeout = wait,
                 MessageTimeout = wait,
                 SendTimeout = wait,
                 SpinTime = parsed.GetValue(poll) ? Timeout.InfiniteTimeSpan
-                    : parsed.GetValue(spin) is { } microseconds ? TimeSpan.FromMicroseconds(microseconds)
+                    : parsed.GetValue(spin) is { } time ? time
                     : new VfioUserServerOptions().SpinTime,
                 Logger = logging.CreateLogger("vfio"),
             };
             try
             {
-                return await ServeAsync(parsed.GetValue(address)!, options, parsed.GetValue(libvirt), parsed.InvocationConfiguration.Output);
+                return await ServeAsync(
+                    parsed.GetValue(address)!, parsed.OpenOptions(timeout) with { Logger = options.Logger }, options, parsed.GetValue(libvirt),
+                    parsed.InvocationConfiguration.Output);
             }
             finally
             {
@@ -133,7 +137,8 @@ internal sealed class ServeVerb() : Verb("serve", "Lend a device to other progra
         return new VfioUserServerOptions { Path = path, Listener = listener };
     }
 
-    private static async Task<int> ServeAsync(string address, VfioUserServerOptions options, bool libvirt, TextWriter output)
+    private static async Task<int> ServeAsync(
+        string address, VfioDeviceOptions how, VfioUserServerOptions options, bool libvirt, TextWriter output)
     {
         using StopSignals signals = new();
         VfioUserServer? server = null;
@@ -150,13 +155,13 @@ internal sealed class ServeVerb() : Verb("serve", "Lend a device to other progra
 
         void Serve()
         {
-            using DeviceSource source = DeviceSource.Find(address);
+            using DeviceSource source = DeviceSource.Find(address, how, isSuccessor: options.TakeOverPath is not null);
             Func<IVfioDevice> open = source.Open;
             if (options.MaxClients > 1)
             {
                 // This one was to find out whether the address is right.
                 source.Dispose();
-                open = () => VfioDevice.Open(address);
+                open = () => VfioDevice.Open(address, how);
             }
 
             using VfioUserServer made = server = new(open, options);

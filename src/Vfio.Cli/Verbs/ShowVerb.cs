@@ -1,4 +1,5 @@
 using System.CommandLine;
+using Vfio.Cli.Numbers;
 using Vfio.Cli.Output;
 using Vfio.Cli.Show;
 using Vfio.Kernel;
@@ -22,21 +23,20 @@ internal sealed class ShowVerb() : Verb("show", "Decode a function: config space
     protected override void Define(Command command)
     {
         Argument<string?> address = new("address") { Description = "The device; without one, all functions of this machine.", Arity = ArgumentArity.ZeroOrOne };
-        Option<string?> from = new("--from") { Description = "Read an lspci -xxxx dump from this file, or from standard input (-)." };
+        Option<string?> from = new("--from") { HelpName = "file", Description = "Read an lspci -xxxx dump from this file, or from standard input (-)." };
         Option<bool> map = new("--map") { Description = "Draw which bits a user of the function may change." };
         Option<bool> json = Words.Json();
+        NumberOption<Duration> timeout = Words.Timeout();
         command.Add(address);
+        command.Add(timeout);
         command.Add(from);
         command.Add(map);
         command.Add(json);
-        command.Validators.Add(result =>
-        {
-            if (result.GetValue(address) is not null && result.GetValue(from) is not null)
-                result.AddError("Give either an address or --from FILE.");
-        });
         command.SetAction(parsed =>
         {
-            FunctionView[] views = [.. Find(parsed.GetValue(address), parsed.GetValue(from))];
+            if (parsed.GetValue(address) is not null && parsed.GetValue(from) is not null)
+                throw new MisuseException("Give either an address or --from FILE.");
+            FunctionView[] views = [.. Find(parsed.GetValue(address), parsed.GetValue(from), parsed.OpenOptions(timeout))];
             TextWriter output = parsed.InvocationConfiguration.Output;
             if (parsed.GetValue(json))
                 Json.Print(output, writer => DocumentJson.Write(writer, views.Select(view => (view, ConfigDecoder.Decode(view.Space, view.Facts)))));
@@ -45,16 +45,16 @@ internal sealed class ShowVerb() : Verb("show", "Decode a function: config space
         });
     }
 
-    private static IEnumerable<FunctionView> Find(string? address, string? from)
+    private static IEnumerable<FunctionView> Find(string? address, string? from, VfioDeviceOptions options)
     {
         if (from is not null)
             return ReadDump(from);
-        return address is not null ? [FunctionView.Open(address)] : new PciTopology().Functions.Select(FunctionView.Of);
+        return address is not null ? [FunctionView.Open(address, options)] : new PciTopology().Functions.Select(FunctionView.Of);
     }
 
     private static IEnumerable<FunctionView> ReadDump(string from)
     {
-        using TextReader text = from == "-" ? Console.In : File.OpenText(from);
+        using TextReader text = from == "-" ? Console.In : UserFile.OpenText(from);
         try
         {
             FunctionView[] views = [.. LspciDump.Parse(text).Select(FunctionView.Of)];

@@ -1,4 +1,7 @@
 using System.CommandLine;
+using System.Text.Json;
+using Vfio.Cli.Numbers;
+using Vfio.Cli.Output;
 using Vfio.Kernel;
 using Vfio.Pci;
 
@@ -18,13 +21,31 @@ internal sealed class VirtualFunctionsVerb() : Verb("vfs", "Set how many virtual
     protected override void Define(Command command)
     {
         Argument<PciAddress> function = Words.Function();
-        Argument<int> count = new("count") { Description = "How many; 0 for none." };
+        NumberArgument<int> count = new("count", NumberRules.Count(0, ushort.MaxValue, 2), "How many; 0 for none.");
+        Option<bool> json = Words.Json();
         command.Add(function);
         command.Add(count);
+        command.Add(json);
         command.SetAction(parsed =>
         {
-            foreach (PciAddress made in new Lender().SetVirtualFunctions(parsed.GetValue(function), parsed.GetValue(count)))
-                parsed.InvocationConfiguration.Output.WriteLine(made);
+            PciAddress address = parsed.GetValue(function);
+            IReadOnlyList<PciAddress> made = new Lender().SetVirtualFunctions(address, parsed.GetValue(count));
+            TextWriter output = parsed.InvocationConfiguration.Output;
+            if (parsed.GetValue(json))
+                Json.Print(output, writer => Write(writer, address, made));
+            else
+                made.ToList().ForEach(each => output.WriteLine(each));
         });
+    }
+
+    private static void Write(Utf8JsonWriter writer, PciAddress address, IReadOnlyList<PciAddress> made)
+    {
+        writer.WriteStartObject();
+        writer.WriteString("function", address.ToString());
+        writer.WriteStartArray("virtualFunctions");
+        foreach (PciAddress each in made)
+            writer.WriteStringValue(each.ToString());
+        writer.WriteEndArray();
+        writer.WriteEndObject();
     }
 }

@@ -1,6 +1,6 @@
 using System.CommandLine;
 using System.CommandLine.Parsing;
-using System.Globalization;
+using Vfio.Cli.Numbers;
 using Vfio.Pci;
 
 namespace Vfio.Cli.Verbs;
@@ -8,9 +8,15 @@ namespace Vfio.Cli.Verbs;
 /// <summary>Arguments and options that several verbs take.</summary>
 internal static class Words
 {
+    /// <summary>How long a person waits for a server that says nothing, unless told otherwise.</summary>
+    internal static readonly Duration DefaultTimeout = Duration.Seconds(10);
+
+    /// <summary>Farther than any region or disk reaches, and far from where sums wrap.</summary>
+    internal const ulong MaxOffset = 1UL << 60;
+
     internal static Argument<string> Address() => new("address")
     {
-        Description = "The device: 0000:01:00.0, unix:/run/x.sock[?reconnect=5s], model:edu or mdev:UUID.",
+        Description = "The device: 0000:01:00.0, unix:/run/x.sock[?timeout=5s&reconnect=5s], model:edu or mdev:UUID.",
     };
 
     internal static Argument<PciAddress> Function() => new("function")
@@ -26,6 +32,19 @@ internal static class Words
         CustomParser = result => ParseFunction(result),
     };
 
+    /// <summary>How long the server of an address is waited for; see <see cref="OpenOptions"/>.</summary>
+    /// <param name="otherwise">What it is when it is not given.</param>
+    internal static NumberOption<Duration> Timeout(Duration? otherwise = null) => new(
+        "--timeout", NumberRules.Time(Duration.Milliseconds(1), Duration.Days(1), Duration.Seconds(5), infinite: true),
+        otherwise ?? DefaultTimeout, "How long a server may take to take this client, and over each request.")
+    {
+        Recursive = true,
+    };
+
+    /// <summary>How to open an address, by what a person typed.</summary>
+    internal static VfioDeviceOptions OpenOptions(this ParseResult parsed, Option<Duration> timeout) =>
+        new() { Timeout = parsed.GetValue(timeout) };
+
     internal static Option<bool> Json() => new("--json") { Description = "Print JSON for machines." };
 
     internal static Argument<RegionIndex> Region() => new("region")
@@ -34,39 +53,10 @@ internal static class Words
         CustomParser = ParseRegion,
     };
 
-    internal static Argument<ulong> Offset() => Number("offset", "Where in the region, in bytes; 0x for hex.");
+    internal static NumberArgument<ulong> Offset() =>
+        new("offset", NumberRules.Size<ulong>(0, MaxOffset, 64), "Where in the region, in bytes; 0x for hex.");
 
-    internal static Argument<ulong> Number(string name, string description) => new(name)
-    {
-        Description = description,
-        CustomParser = result => ParseNumber(result),
-    };
-
-    internal static Option<ulong> NumberOption(string name, string description, ulong otherwise) => new(name)
-    {
-        Description = description,
-        CustomParser = result => ParseNumber(result),
-        DefaultValueFactory = _ => otherwise,
-    };
-
-    internal static Option<int> Width()
-    {
-        Option<int> width = new("--width", "-w") { Description = "Bytes in one access: 1, 2, 4 or 8.", DefaultValueFactory = _ => 4 };
-        width.AcceptOnlyFromAmong("1", "2", "4", "8");
-        return width;
-    }
-
-    /// <summary>Refuses what a person typed unless it is right.</summary>
-    /// <remarks>A check of the option's own: those of a command see nothing where an option that has a default is left out.</remarks>
-    internal static Option<T> Checked<T>(this Option<T> option, Predicate<T> isRight, string rule)
-    {
-        option.Validators.Add(result =>
-        {
-            if (result.Tokens.Count > 0 && !isRight(result.GetValueOrDefault<T>()!))
-                result.AddError($"{option.Name} {rule}.");
-        });
-        return option;
-    }
+    internal static NumberOption<int> Width() => new("--width", NumberRules.OneOf(1, 2, 4, 8), 4, "Bytes in one access.", "-w");
 
     private static PciAddress ParseFunction(ArgumentResult result)
     {
@@ -91,19 +81,5 @@ internal static class Words
                 result.AddError($"'{word}' is no region: bar0 to bar5, rom or config.");
                 return default;
         }
-    }
-
-    private static ulong ParseNumber(ArgumentResult result)
-    {
-        string word = result.Tokens[0].Value;
-        bool hex = word.StartsWith("0x", StringComparison.OrdinalIgnoreCase);
-        if (ulong.TryParse(
-            hex ? word.AsSpan(2) : word, hex ? NumberStyles.AllowHexSpecifier : NumberStyles.None, CultureInfo.InvariantCulture, out ulong value))
-        {
-            return value;
-        }
-
-        result.AddError($"'{word}' is no number: write 16 or 0x10.");
-        return 0;
     }
 }

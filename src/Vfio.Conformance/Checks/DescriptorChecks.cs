@@ -78,10 +78,10 @@ internal static class DescriptorChecks
             using Peer quiet = _trial.Open();
             if (_trial.ProcessId != _process)
                 throw CheckEndedException.Skip("the server ends with its client");
-            for (long end = Environment.TickCount64 + (long)_trial.Timeout.TotalMilliseconds; ; Thread.Sleep(5))
+            for (Deadline end = new(_trial.Timeout); ; Thread.Sleep(5))
             {
                 now = Now();
-                if (now <= Count || Environment.TickCount64 > end)
+                if (now <= Count || end.HasPassed)
                     return now <= Count;
             }
         }

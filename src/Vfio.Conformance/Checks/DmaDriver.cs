@@ -1,4 +1,4 @@
-using System.Diagnostics;
+using Vfio.Native;
 using Vfio.User;
 
 namespace Vfio.Conformance;
@@ -46,10 +46,10 @@ internal abstract class DmaDriver
             Write(peer, Destination, destination);
             Write(peer, Count, bytes);
             Write(peer, Go, command);
-            long start = Stopwatch.GetTimestamp();
+            Deadline end = new(peer.Trial.Timeout);
             while ((peer.MustDo(Requests.Read(0, Go, 8)).At<ulong>(16) & 1) != 0)
             {
-                if (Stopwatch.GetElapsedTime(start) > peer.Trial.Timeout)
+                if (end.HasPassed)
                     throw CheckEndedException.Violation($"a transfer is not over after {peer.Trial.Timeout.TotalSeconds:0.#} s");
                 Thread.Sleep(1);
             }

@@ -1,3 +1,5 @@
+using Vfio.User;
+
 namespace Vfio.Conformance;
 
 /// <summary>Migration: the states, and the data that goes from one server to another.</summary>
@@ -52,7 +54,9 @@ internal static class MigrationChecks
             List<byte[]> parts = [];
             do
             {
-                parts.Add(peer.MustDo(Requests.MigrationRead(4096)).Body[8..]);
+                Received read = peer.MustDo(Requests.MigrationRead(4096));
+                _ = read.At<MigrationDataMessage>(0);
+                parts.Add(read.Body[8..]);
             }
             while (parts[^1].Length == 4096 && parts.Count < MaxReads);
             Move(peer, Stop);

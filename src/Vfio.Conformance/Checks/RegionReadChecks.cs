@@ -59,7 +59,7 @@ internal static class RegionReadChecks
         Bad("count-4g", "count is at most the server's max_data_xfer_size.", config => Requests.Read(config.Index, 0, uint.MaxValue)),
         Bad("count-2g", "count is at most the server's max_data_xfer_size.", config => Requests.Read(config.Index, 0, 0x80000000)),
         Expect.Refused("region-read.count-above-max", Sections.ReadWrite, "count is at most the server's max_data_xfer_size.",
-            peer => Requests.Read(Largest(peer.Device).Index, 0, (uint)Math.Min(uint.MaxValue, peer.Device.MaxTransferBytes + 1))),
+            peer => Requests.Read(Largest(peer.Device).Index, 0, peer.Device.TooManyBytes)),
         Expect.Refused("region-read.region-past-the-last", Section, "region is the index of a region.",
             peer => Requests.Read(peer.Device.Info.RegionCount, 0, 4)),
         Expect.Refused("region-read.region-4g", Section, "region is the index of a region.", _ => Requests.Read(uint.MaxValue, 0, 4)),

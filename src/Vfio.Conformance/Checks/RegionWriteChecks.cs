@@ -47,7 +47,7 @@ internal static class RegionWriteChecks
             Requests.Write(peer.Device.Config.Index, InterruptLine, [0, 0, 0, 0], 1)),
         Expect.Refused("region-write.count-above-max", Sections.ReadWrite, "count is at most the server's max_data_xfer_size.",
             peer => Requests.Write(peer.Device.Config.Index, 0, new byte[16],
-                (uint)Math.Min(uint.MaxValue, peer.Device.MaxTransferBytes + 1))),
+                peer.Device.TooManyBytes)),
         Expect.Refused("region-write.region-past-the-last", Section, "region is the index of a region.",
             peer => Requests.Write(peer.Device.Info.RegionCount, 0, [0])),
         Expect.Refused("region-write.region-4g", Section, "region is the index of a region.", _ => Requests.Write(uint.MaxValue, 0, [0])),

@@ -38,8 +38,9 @@ internal static class ResetChecks
             Peer peer = trial.Open();
             peer.Need(Requests.DmaMap(0x10000, 0x1000));
             peer.Need(Requests.Reset());
-            Received reply = peer.Ask(Requests.DmaUnmap(0x10000, 0x1000));
-            return reply.IsRefusal ? Outcome.Differs($"the mapping is gone: {reply.Refusal}") : Outcome.Pass();
+            // Taken twice where servers take an identical mapping: a range that overlaps it is refused by all.
+            Received reply = peer.Ask(Requests.DmaMap(0x10000, 0x2000));
+            return reply.IsRefusal ? Outcome.Pass() : Outcome.Differs("the mapping is gone");
         }),
         Expect.Answered("reset.with-body", Section, "The request has no payload: one is refused or passed over.", _ =>
             Requests.Reset().Add(new byte[32])),

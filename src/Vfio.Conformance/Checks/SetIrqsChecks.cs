@@ -25,7 +25,7 @@ internal static class SetIrqsChecks
         }),
         Expect.Done("set-irqs.bind-all", Section, "With DATA_EVENTFD comes an eventfd for each interrupt of the range.", peer =>
         {
-            uint count = Math.Min(peer.Device.Interrupt.Count, peer.Device.Capabilities.MaxMessageDescriptors ?? 1);
+            uint count = Math.Min(peer.Device.Interrupt.Count, (uint)peer.Device.MaxDescriptors);
             return Requests.SetIrqs(Index(peer), BindEvents, 0, count)
                 .With([.. Enumerable.Range(0, (int)count).Select(_ => peer.Trial.Event().Descriptor)]);
         }),

@@ -22,8 +22,7 @@ internal static class VersionDataChecks
         Subset("subset-of-unknown", """{"capabilities":{"x_unknown":true}}"""),
         new("version-data.types", Sections.Version, "Limits are numbers, write_multiple is a boolean, twin_socket an object.", trial =>
         {
-            byte[] body = trial.Open(Requests.AllCapabilities).Agreed!.Body;
-            return CapabilitiesJson.TryRead(body.AsSpan(4), out _)
+            return CapabilitiesJson.TryRead(trial.Open(Requests.AllCapabilities).Agreed!.VersionData, out _)
                 ? Outcome.Pass()
                 : Outcome.Violation("a known capability has a value of another type, or the data is no JSON ended by NUL");
         }),
@@ -83,7 +82,7 @@ internal static class VersionDataChecks
     private static Capabilities Offered(Trial trial) => Read(trial.Open().Agreed!);
 
     private static Capabilities Read(Received reply) =>
-        CapabilitiesJson.TryRead(reply.Body.AsSpan(Math.Min(4, reply.Body.Length)), out Capabilities read)
+        CapabilitiesJson.TryRead(reply.VersionData, out Capabilities read)
         ? read
         : throw CheckEndedException.Violation("the version data of the reply cannot be read");
 
@@ -98,7 +97,7 @@ internal static class VersionDataChecks
     private static Check Subset(string name, string json) => new(
         $"version-data.{name}", Sections.Version, "The capabilities of the reply are a subset of those proposed.", trial =>
         {
-            string[] extra = [.. Names(trial.Open(json).Agreed!.Body.AsSpan(4)).Except(Names(Requests.Version(json).Body.AsSpan(4)))];
+            string[] extra = [.. Names(trial.Open(json).Agreed!.VersionData).Except(Names(Requests.Version(json).Body.AsSpan(4)))];
             return extra.Length == 0 ? Outcome.Pass() : Outcome.Violation($"not proposed: {string.Join(", ", extra)}");
         });
 
@@ -139,9 +138,9 @@ internal static class VersionDataChecks
                 ? [.. capabilities.EnumerateObject().Select(capability => capability.Name)]
                 : [];
         }
-        catch (JsonException mistake)
+        catch (Exception mistake) when (mistake is JsonException or InvalidOperationException)
         {
-            throw CheckEndedException.Violation($"the version data of the reply is no JSON: {mistake.Message}");
+            throw CheckEndedException.Violation($"the version data of the reply is no JSON of an object with capabilities: {mistake.Message}");
         }
     }
 }

@@ -27,11 +27,17 @@ internal sealed record DeviceFacts
     /// <summary>Data bytes that the server takes in one message.</summary>
     internal ulong MaxTransferBytes => Capabilities.MaxDataTransferBytes ?? Protocol.DefaultDataTransferBytes;
 
+    /// <summary>One byte more than that, in as many bits as a count has.</summary>
+    internal uint TooManyBytes => (uint)Math.Min(MaxTransferBytes, uint.MaxValue - 1) + 1;
+
+    /// <summary>Descriptors that the server takes in one message, and this side sends.</summary>
+    internal int MaxDescriptors => (int)Math.Min(Capabilities.MaxMessageDescriptors ?? 1, UnixSocket.MaxDescriptors);
+
     /// <summary>Asks.</summary>
     internal static DeviceFacts Learn(Trial trial)
     {
         Peer peer = trial.Open();
-        if (!CapabilitiesJson.TryRead(peer.Agreed!.Body.AsSpan(4), out Capabilities capabilities))
+        if (!CapabilitiesJson.TryRead(peer.Agreed!.VersionData, out Capabilities capabilities))
             throw CheckEndedException.Violation("the reply to VERSION has no capabilities that can be read");
         DeviceInfoMessage info = peer.MustDo(Requests.DeviceInfo()).At<DeviceInfoMessage>(0);
         if (info.RegionCount > 1000 || info.InterruptCount > 1000)

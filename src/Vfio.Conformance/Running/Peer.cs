@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using Vfio.Native;
 using Vfio.User;
 
@@ -12,10 +11,14 @@ internal sealed class Peer : IDisposable
     private const uint MaxReplyBytes = 64 << 20;
     private const int MaxInterludes = 10_000;
 
+    // How long nobody looks whether all is to end.
+    private static readonly TimeSpan MaxWait = TimeSpan.FromMilliseconds(100);
+
     private readonly UnixSocket _socket;
     private readonly int _number;
     private readonly DescriptorQueue _arrived = new();
     private ushort _id = 100;
+    private bool _isEnded;
 
     internal Peer(Trial trial, UnixSocket socket, int number) => (Trial, _socket, _number) = (trial, socket, number);
 
@@ -35,17 +38,18 @@ internal sealed class Peer : IDisposable
     internal void Send(ReadOnlySpan<byte> bytes, params ReadOnlySpan<FileDescriptor> descriptors)
     {
         Trial.Log(_number, true, bytes, descriptors.Length);
-        long start = Stopwatch.GetTimestamp();
+        Deadline end = new(Trial.Timeout);
         while (bytes.Length > 0)
         {
             int count = _socket.Send(bytes, default, descriptors, wait: false, out Errno error);
             if (count < 0 && error != Errno.TryAgain)
                 return; // it closed; whoever waits for an answer learns so
-            if (count < 0 && Stopwatch.GetElapsedTime(start) > Trial.Timeout)
+            if (count < 0 && end.HasPassed)
                 throw CheckEndedException.Violation($"the server did not read {bytes.Length} bytes within {Trial.Timeout.TotalSeconds:0.#} s");
             if (count < 0)
             {
-                Poll.WaitWritable(_socket.Descriptor, Trial.Timeout);
+                Trial.Cancellation.ThrowIfCancellationRequested();
+                Poll.WaitWritable(_socket.Descriptor, Deadline.Earlier(end, new Deadline(MaxWait)).Left);
                 continue;
             }
 
@@ -66,13 +70,12 @@ internal sealed class Peer : IDisposable
     internal Received Ask(Request request) => Reply(Send(request), request.Command);
 
     /// <summary>As <see cref="Ask"/>, for a request that must succeed.</summary>
-    internal Received MustDo(Request request)
-    {
-        Received reply = Ask(request);
-        return reply.IsRefusal
-            ? throw CheckEndedException.Violation($"{MessageText.NameOf(request.Command)} was refused: {reply.Refusal}")
-            : reply;
-    }
+    internal Received MustDo(Request request) => MustSucceed(Ask(request), request.Command);
+
+    /// <summary>Takes a reply that must be none of refusal.</summary>
+    internal Received MustSucceed(Received reply, Command command) => reply.IsRefusal
+        ? throw CheckEndedException.Violation($"{MessageText.NameOf(command)} was refused: {reply.Refusal}")
+        : reply;
 
     /// <summary>As <see cref="Ask"/>, for a step that a check needs and does not test.</summary>
     internal Received Need(Request request)
@@ -84,10 +87,13 @@ internal sealed class Peer : IDisposable
     }
 
     /// <summary>Takes the reply to a request that was sent.</summary>
-    internal Received Reply(ushort id, Command command)
+    internal Received Reply(ushort id, Command command) => Check(Await(out Received? reply), reply, id, command);
+
+    /// <summary>Holds what arrived against the rules for every reply.</summary>
+    internal Received Check(Arrival arrival, Received? reply, ushort id, Command command)
     {
         string name = MessageText.NameOf(command);
-        switch (Await(out Received? reply))
+        switch (arrival)
         {
             case Arrival.Closed:
                 throw CheckEndedException.Violation($"the server closed the connection instead of replying to {name}");
@@ -121,11 +127,15 @@ internal sealed class Peer : IDisposable
     /// <summary>As the other, for another time.</summary>
     internal Arrival Await(TimeSpan timeout, out Received? reply)
     {
+        Deadline end = new(timeout);
         for (int i = 0; i < MaxInterludes; i++)
         {
-            Arrival arrival = Receive(timeout, out reply);
+            // Commands in between do not make the time longer.
+            Arrival arrival = Receive(end, out reply);
             if (arrival != Arrival.Message || reply!.Header.Type != MessageFlags.Command)
                 return arrival;
+            if (reply.Header.IsError || (OnCommand is null && reply.Header.Command is not (Command.DmaRead or Command.DmaWrite)))
+                throw CheckEndedException.Violation($"the server sent {MessageText.Of(Requests.Bytes(reply.Header))} as a command");
             if (OnCommand is not null)
                 OnCommand(this, reply);
             else
@@ -140,14 +150,16 @@ internal sealed class Peer : IDisposable
     {
         _arrived.Dispose();
         _socket.Dispose();
+        if (!_isEnded)
+            Trial.Leave();
+        _isEnded = true;
     }
 
-    private Arrival Receive(TimeSpan timeout, out Received? message)
+    private Arrival Receive(Deadline end, out Received? message)
     {
         message = null;
-        long start = Stopwatch.GetTimestamp();
         byte[] head = new byte[MessageHeader.Length];
-        Arrival arrival = Fill(head, start, timeout, out int count);
+        Arrival arrival = Fill(head, end, out int count);
         if (arrival != Arrival.Message)
         {
             return count == 0
@@ -163,7 +175,7 @@ internal sealed class Peer : IDisposable
         }
 
         byte[] body = new byte[header.Size - MessageHeader.Length];
-        if (Fill(body, start, timeout, out int part) != Arrival.Message)
+        if (Fill(body, end, out int part) != Arrival.Message)
         {
             Trial.Log(_number, false, [.. head, .. body.AsSpan(0, part)], _arrived.Count);
             throw CheckEndedException.Violation($"a message of the server has {part} of the {body.Length} bytes that it announced");
@@ -177,20 +189,24 @@ internal sealed class Peer : IDisposable
         return Arrival.Message;
     }
 
-    private Arrival Fill(Span<byte> bytes, long start, TimeSpan timeout, out int count)
+    private Arrival Fill(Span<byte> bytes, Deadline end, out int count)
     {
         count = 0;
         while (count < bytes.Length)
         {
             int received = _socket.Receive(bytes[count..], _arrived, wait: false, out Errno error);
             if (received > 0)
+            {
                 count += received;
-            else if (received == 0 || error != Errno.TryAgain)
+                continue;
+            }
+
+            if (received == 0 || error != Errno.TryAgain)
                 return Arrival.Closed;
-            else if (timeout - Stopwatch.GetElapsedTime(start) is var left && left > TimeSpan.Zero)
-                Poll.WaitReadable(_socket.Descriptor, left);
-            else
+            if (end.HasPassed)
                 return Arrival.Silence;
+            Trial.Cancellation.ThrowIfCancellationRequested();
+            Poll.WaitReadable(_socket.Descriptor, Deadline.Earlier(end, new Deadline(MaxWait)).Left);
         }
 
         return Arrival.Message;

@@ -6,17 +6,34 @@ namespace Vfio.Conformance;
 /// <summary>The server: where it listens, and its process where this side started it.</summary>
 internal sealed class ServerUnderTest : IDisposable
 {
+    /// <summary>Between two tries.</summary>
+    internal static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(10);
+
     private const int FirstSignalCode = 128;
-    private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(10);
+    private static readonly TimeSpan MaxWait = TimeSpan.FromMilliseconds(200);
     private readonly ConformanceOptions _options;
     private Process? _process;
     private int? _exitCode;
-    private bool _wasReached;
+    private TimeSpan _restartTime;
+    private bool _wasRestarted;
+    private bool _isWatched = true;
+    private int _lastPeer;
+    private int _clients;
 
-    internal ServerUnderTest(ConformanceOptions options) => _options = options;
+    internal ServerUnderTest(ConformanceOptions options)
+    {
+        _options = options;
+        _restartTime = options.Timeout;
+    }
 
     /// <summary>How long one answer may take.</summary>
     internal TimeSpan Timeout => _options.Timeout;
+
+    /// <summary>How long a server may refuse clients, or close them unanswered, as one does that is started again.</summary>
+    internal TimeSpan RestartTime => _restartTime;
+
+    /// <summary>Ends the waits.</summary>
+    internal CancellationToken Cancellation => _options.Cancellation;
 
     /// <summary>The process, while it lives and was started here.</summary>
     internal int? ProcessId => _process is { HasExited: false } process ? process.Id : null;
@@ -24,38 +41,78 @@ internal sealed class ServerUnderTest : IDisposable
     /// <summary>Whether it is of the kind that ends when its client leaves; known after the first client.</summary>
     internal bool EndsWithClient { get; private set; }
 
+    /// <summary>Whether a connection was ever made.</summary>
+    internal bool WasReached { get; private set; }
+
     /// <summary>Connects, and starts the server first where it is gone and a command for that was given.</summary>
-    /// <exception cref="CheckEndedException">Nobody listens any more, for as long as an answer may take.</exception>
+    /// <exception cref="CheckEndedException">Nobody listens any more, for as long as an answer or a restart may take.</exception>
     /// <exception cref="VfioException">Nobody ever did: there is no server to find fault with.</exception>
     internal UnixSocket Connect()
     {
-        long start = Stopwatch.GetTimestamp();
+        WaitForEndOfLast();
+        Deadline end = new(WasReached ? RestartTime : Timeout);
         while (true)
         {
+            Cancellation.ThrowIfCancellationRequested();
             try
             {
                 Start();
-                UnixSocket socket = UnixSocket.Connect(_options.Path, _options.Timeout);
-                _wasReached = true;
+                UnixSocket socket = UnixSocket.Connect(_options.Path, Timeout < MaxWait ? Timeout : MaxWait);
+                WasReached = true;
+                _clients++;
+                _lastPeer = socket.PeerProcessId;
                 return socket;
             }
             catch (VfioException refusal)
             {
-                if (Stopwatch.GetElapsedTime(start) > _options.Timeout)
-                    throw _wasReached ? CheckEndedException.Violation(refusal.Message + HowItEnded()) : NoServer(refusal);
+                if (end.HasPassed)
+                    throw WasReached ? CheckEndedException.Violation(refusal.Message + HowItEnded()) : NoServer(refusal);
+                if (refusal.Errno != Errno.TimedOut)
+                    NoteRestart();
             }
 
             Thread.Sleep(Pause);
         }
     }
 
+    /// <summary>A client has left.</summary>
+    internal void Leave() => _clients--;
+
+    /// <summary>Nobody listened, or a client was closed unanswered: the server is being started again.</summary>
+    internal void NoteRestart() => _wasRestarted = true;
+
     /// <summary>After a client that did nothing wrong has left: learns whether that ends the server.</summary>
-    internal void LearnHowItEnds() => EndsWithClient = _process?.WaitForExit(_options.Timeout) ?? false;
+    internal void LearnHowItEnds()
+    {
+        if (_options.ServerCommand is not null)
+        {
+            EndsWithClient = WaitFor(() => _process is not { HasExited: false });
+        }
+        else
+        {
+            // Whoever starts it again may take a while. A server that stays takes the next client as the same process, at once.
+            int first = _lastPeer;
+            _wasRestarted = false;
+            _restartTime = _options.RestartTimeout;
+            try
+            {
+                using Trial trial = new(this, null);
+                trial.Open();
+                EndsWithClient = _wasRestarted || _lastPeer != first;
+            }
+            catch (CheckEndedException)
+            {
+                // The checks say what is wrong with it.
+            }
+        }
+
+        _restartTime = EndsWithClient ? _options.RestartTimeout : Timeout;
+    }
 
     /// <summary>Why the server ended since the last call, where that is more than the end of its client explains; null otherwise.</summary>
     internal string? TakeDeath()
     {
-        if (_process is not null && (EndsWithClient ? _process.WaitForExit(_options.Timeout) : _process.HasExited))
+        if (_process is not null && (EndsWithClient ? WaitFor(() => _process.HasExited) : _process.HasExited))
             NoteEnd(_process);
         int? code = _exitCode;
         _exitCode = null;
@@ -73,6 +130,42 @@ internal sealed class ServerUnderTest : IDisposable
         if (_process is { HasExited: false })
             _process.Kill(entireProcessTree: true);
         _process?.Dispose();
+    }
+
+    /// <summary>Lets a process that ends with its client do so: it would take the next one, and leave it unanswered.</summary>
+    private void WaitForEndOfLast()
+    {
+        if (!EndsWithClient || _options.ServerCommand is not null || !_isWatched || _clients > 0 || _lastPeer <= 0)
+            return;
+
+        // The socket may belong to a process that stays, and passes its clients to others.
+        _isWatched = WaitFor(() => !IsAlive(_lastPeer));
+    }
+
+    private bool WaitFor(Func<bool> isOver)
+    {
+        for (Deadline end = new(Timeout); !isOver(); Thread.Sleep(Pause))
+        {
+            Cancellation.ThrowIfCancellationRequested();
+            if (end.HasPassed)
+                return false;
+        }
+
+        return true;
+    }
+
+    /// <summary>Whether a process runs. One that nobody has waited for yet has closed all that it had.</summary>
+    private static bool IsAlive(int process)
+    {
+        try
+        {
+            string state = File.ReadAllText($"/proc/{process}/stat");
+            return state[(state.LastIndexOf(')') + 1)..].TrimStart() is not (['Z', ..] or ['X', ..] or []);
+        }
+        catch (Exception gone) when (gone is IOException or UnauthorizedAccessException)
+        {
+            return false;
+        }
     }
 
     private void NoteEnd(Process ended)

@@ -28,6 +28,9 @@ internal sealed class Trial : IDisposable
     /// <summary>What was said.</summary>
     internal IReadOnlyList<LoggedMessage> Exchange => _log;
 
+    /// <summary>Ends the waits of the check.</summary>
+    internal CancellationToken Cancellation => _server.Cancellation;
+
     /// <summary>A new connection, before VERSION.</summary>
     internal Peer Connect()
     {
@@ -40,10 +43,27 @@ internal sealed class Trial : IDisposable
     /// <summary>A new connection with VERSION done.</summary>
     internal Peer Open(string json = Requests.AllCapabilities)
     {
-        Peer peer = Connect();
-        peer.Agreed = peer.MustDo(Requests.Version(json));
-        return peer;
+        for (Deadline end = new(_server.RestartTime); ; Thread.Sleep(ServerUnderTest.Pause))
+        {
+            Peer peer = Connect();
+            ushort id = peer.Send(Requests.Version(json));
+            Arrival arrival = peer.Await(out Received? reply);
+
+            // A server that is about to end with the client before still takes the next one, and closes.
+            if (arrival == Arrival.Closed && !end.HasPassed)
+            {
+                _server.NoteRestart();
+                peer.Dispose();
+                continue;
+            }
+
+            peer.Agreed = peer.MustSucceed(peer.Check(arrival, reply, id, Command.Version), Command.Version);
+            return peer;
+        }
     }
+
+    /// <summary>A connection of the check has ended.</summary>
+    internal void Leave() => _server.Leave();
 
     /// <summary>A memory file to lend to the server.</summary>
     internal FileDescriptor MemoryFile(ulong bytes) => Own(Native.MemoryFile.Create("vfio-check", bytes));

@@ -15,6 +15,16 @@ internal sealed record Received(MessageHeader Header, byte[] Body, IReadOnlyList
     /// <summary>The errno of a refusal in words.</summary>
     internal string Refusal => Header.Error == 0 ? "an error without a number" : VfioException.Describe((Errno)Header.Error);
 
+    /// <summary>What follows the numbers in the reply to VERSION; a body without them is a violation.</summary>
+    internal ReadOnlySpan<byte> VersionData
+    {
+        get
+        {
+            _ = At<VersionMessage>(0);
+            return Body.AsSpan(Blittable.SizeOf<VersionMessage>());
+        }
+    }
+
     /// <summary>Reads a field of the body; what is too short is a violation.</summary>
     internal T At<T>(int offset)
         where T : unmanaged =>

@@ -1,22 +1,27 @@
-using System.Diagnostics;
 using Vfio.Guard;
 using Vfio.Native;
 
 namespace Vfio.Devices.Bench;
 
 /// <summary>A device to measure a server with (5646:5542): registers, memory that can be mapped, interrupts and DMA on demand.</summary>
-/// <remarks>Everything happens on the thread of the access, before it returns. Its clients speak to it at once, without a system
-/// that would enumerate it, so it is lent with bus mastering on.</remarks>
+/// <remarks>
+/// <para>Everything short happens on the thread of the access, before it returns: a signal, and transfers of some megabytes of memory
+/// that is there. The rest of a longer transfer, and one that needs answers of the memory's owner, is done by a thread of its own. An
+/// owner is waited for until it asks for something else, or for a second. Until a transfer is over DMA_STATUS is EINPROGRESS
+/// (115), and another DMA_GO is ignored.</para>
+/// </remarks>
 public sealed class BenchFunction : SoftwareFunction
 {
-    /// <summary>Bytes that go through the buffer at a time: it then stays in the cache of the core.</summary>
-    private const int PieceBytes = 64 << 10;
+    /// <summary>How long a write of DMA_GO waits for a memory's owner that asks for nothing else: one that answers does so sooner.</summary>
+    private static readonly TimeSpan OwnerPatience = TimeSpan.FromSeconds(1);
+
+    private static readonly TimeSpan Grace = TimeSpan.FromMilliseconds(30), Moment = TimeSpan.FromMilliseconds(2);
 
     private readonly BenchCore _core = new();
     private readonly MemoryBar _memory = new("vfio-bench", Registers.MemoryLength);
-    private byte[] _buffer = [];
+    private BenchWork _work;
+    private bool _isMoving;
     private bool _isStopped;
-    private bool _isMoveDue;
 
     /// <summary>Makes the device.</summary>
     /// <exception cref="VfioException">No descriptors or no memory left.</exception>
@@ -30,11 +35,12 @@ public sealed class BenchFunction : SoftwareFunction
             Msix = new MsixDescription(Registers.Vectors, Bar: 0, Registers.VectorTable, Registers.VectorPending),
         })
     {
+        _work = new BenchWork(this, _memory);
         AddBar(0, new Bar0(this));
         AddBar(2, _memory);
     }
 
-    /// <summary>What the lender of this device should decide: it works for clients that never write config space.</summary>
+    /// <summary>For a lender whose clients never write config space, as programs that measure: it masters the bus at once.</summary>
     public static GuardPolicy Policy { get; } = new() { StartAsBusMaster = true };
 
     /// <inheritdoc/>
@@ -47,16 +53,19 @@ public sealed class BenchFunction : SoftwareFunction
     protected override void OnStart()
     {
         _isStopped = false;
-        if (_isMoveDue)
-            Run();
+        _work.Begin(Slot);
+        Collect();
     }
 
     /// <inheritdoc/>
     protected override void OnSave(StateWriter state)
     {
         ArgumentNullException.ThrowIfNull(state);
+        Collect();
         _core.Save(state);
-        state.Write(_isMoveDue ? (byte)1 : (byte)0);
+        state.Write(_isMoving ? (byte)1 : (byte)0);
+        if (_isMoving)
+            _work.Save(state);
     }
 
     /// <inheritdoc/>
@@ -64,14 +73,15 @@ public sealed class BenchFunction : SoftwareFunction
     {
         if (!_core.TryRestore(ref state) || !state.TryRead(out byte due) || due > 1)
             return false;
-        _isMoveDue = due != 0;
-        return true;
+        _isMoving = due != 0;
+        return !_isMoving || _work.TryRestore(ref state);
     }
 
     /// <inheritdoc/>
     protected override void OnReset()
     {
-        _isMoveDue = false;
+        _work = new BenchWork(this, _memory);
+        _isMoving = false;
         _core.Reset();
         EndInterrupt();
     }
@@ -91,85 +101,44 @@ public sealed class BenchFunction : SoftwareFunction
         return Errno.None;
     }
 
-    /// <summary>Runs what the registers ask for, once the device may work.</summary>
-    private void Run()
+    /// <summary>Begins what the registers ask for, unless a transfer is under way.</summary>
+    private void Go()
     {
-        _isMoveDue = _isStopped;
-        if (!_isStopped)
-            _core.Finish(Run(_core.Transfer));
+        if (_isMoving)
+            return;
+        _isMoving = true;
+        _work.Take(_core.Transfer);
+        _core[BenchRegister.DmaStatus] = (ulong)Errno.InProgress;
+        if (_isStopped)
+            return;
+        _work.Begin(Slot);
+        if (_work.IsAtOwner)
+            WaitForOwner();
+        Collect();
     }
 
-    private BenchResult Run(in BenchTransfer transfer)
+    private void WaitForOwner()
     {
-        long start = Stopwatch.GetTimestamp();
-        ulong bytes = 0;
-        ulong distance = 0;
-        int segments = 0;
-        Errno error = transfer.Verdict;
-        IPciSlot slot = Slot;
-        DmaAccess access = AccessOf(transfer.Operation);
-        for (uint i = 0; i < transfer.Repeats && error == Errno.None; i++)
+        Deadline end = new(OwnerPatience);
+        bool isAsking = false;
+        while (!_work.IsOver && !end.HasPassed)
         {
-            Iova address = new(unchecked(transfer.Address + distance));
-            error = slot.TranslateMemory(address, transfer.Length, access, out segments);
-            if (error == Errno.None && transfer.Operation != BenchOperation.Translate)
-                error = Move(transfer.Operation, address, (int)transfer.Length);
-            if (error == Errno.None)
-                bytes += transfer.Length;
-            distance = transfer.After(distance);
-        }
+            _work.WaitFor(Moment);
+            if (isAsking || !Slot.IsOwnerAsking(_work.Start))
+                continue;
 
-        return new BenchResult(error, segments, bytes, (ulong)Stopwatch.GetElapsedTime(start).TotalNanoseconds);
+            // It may have asked before it saw that it is asked itself.
+            isAsking = true;
+            end = new Deadline(Grace);
+        }
     }
 
-    private static DmaAccess AccessOf(BenchOperation operation) =>
-        operation is BenchOperation.Write or BenchOperation.MessageWrite ? DmaAccess.Write
-        : operation == BenchOperation.Translate ? DmaAccess.None
-        : DmaAccess.Read;
-
-    private Errno Move(BenchOperation operation, Iova address, int length) => operation switch
+    private void Collect()
     {
-        BenchOperation.Write => FromMemoryBar(address, length, PieceBytes),
-        BenchOperation.MessageWrite => FromMemoryBar(address, length, length),
-        BenchOperation.MessageRead => ToMemoryBar(address, length, length),
-        _ => ToMemoryBar(address, length, PieceBytes),
-    };
-
-    private Errno ToMemoryBar(Iova address, int length, int pieceBytes)
-    {
-        for (int done = 0; done < length;)
-        {
-            Span<byte> piece = Buffer(Math.Min(pieceBytes, length - done));
-            Errno error = Slot.ReadMemory(new Iova(unchecked(address.Value + (ulong)done)), piece);
-            if (error != Errno.None)
-                return error;
-            _memory.Write((ulong)done, piece);
-            done += piece.Length;
-        }
-
-        return Errno.None;
-    }
-
-    private Errno FromMemoryBar(Iova address, int length, int pieceBytes)
-    {
-        for (int done = 0; done < length;)
-        {
-            Span<byte> piece = Buffer(Math.Min(pieceBytes, length - done));
-            _memory.Read((ulong)done, piece);
-            Errno error = Slot.WriteMemory(new Iova(unchecked(address.Value + (ulong)done)), piece);
-            if (error != Errno.None)
-                return error;
-            done += piece.Length;
-        }
-
-        return Errno.None;
-    }
-
-    private Span<byte> Buffer(int bytes)
-    {
-        if (_buffer.Length < bytes)
-            _buffer = GC.AllocateUninitializedArray<byte>(Math.Max(bytes, PieceBytes));
-        return _buffer.AsSpan(0, bytes);
+        if (!_isMoving || !_work.IsOver)
+            return;
+        _core.Finish(_work.Result);
+        _isMoving = false;
     }
 
     /// <summary>BAR0: the core, and what it asks for.</summary>
@@ -179,6 +148,7 @@ public sealed class BenchFunction : SoftwareFunction
 
         public override void Read(ulong offset, Span<byte> destination)
         {
+            function.Collect();
             if (BenchCore.Touches(BenchRegister.DmaMappings, offset, destination.Length))
                 function._core[BenchRegister.DmaMappings] = (ulong)function.Slot.MappingCount;
             function._core.Read(offset, destination);
@@ -186,12 +156,13 @@ public sealed class BenchFunction : SoftwareFunction
 
         public override void Write(ulong offset, ReadOnlySpan<byte> source)
         {
+            function.Collect();
             BenchCore core = function._core;
             BenchEffects effects = core.Write(offset, source);
             if (effects == BenchEffects.Signal)
                 core[BenchRegister.InterruptStatus] = (ulong)function.Signal((uint)core[BenchRegister.Interrupt]);
             else if (effects == BenchEffects.Move)
-                function.Run();
+                function.Go();
         }
     }
 }

@@ -4,17 +4,12 @@ using Vfio.Native;
 namespace Vfio.Devices.Edu;
 
 /// <summary>QEMU's educational device (1234:11e8): <see cref="EduCore"/> with a lock, a bus and an interrupt.</summary>
-/// <remarks>Factorials and transfers are done by a thread of the pool: a driver has to wait for them, as in QEMU.</remarks>
-public sealed class EduFunction : SoftwareFunction, IThreadPoolWorkItem
+/// <remarks>Factorials and transfers are done by <see cref="EduWork"/>: a driver has to wait for them, as in QEMU.</remarks>
+public sealed class EduFunction : SoftwareFunction
 {
     private readonly EduCore _core;
     private readonly Lock _gate = new();
-    private readonly ManualResetEventSlim _isIdle = new(true);
-    private readonly byte[] _moving = new byte[EduCore.BufferLength];
-    private EduEffects _work;
-    private bool _isQueued;
-    private bool _isStopped;
-    private int _epoch;
+    private EduWork _work;
 
     /// <summary>Makes the device.</summary>
     /// <param name="dmaMask">The address bits that its DMA engine has; QEMU's <c>dma_mask</c>.</param>
@@ -30,46 +25,30 @@ public sealed class EduFunction : SoftwareFunction, IThreadPoolWorkItem
         })
     {
         _core = new EduCore(dmaMask);
+        _work = new EduWork(this, _core, _gate);
         AddBar(0, new Bar0(this));
-    }
-
-    /// <summary>Does what the registers asked for until nothing is left; called by the thread pool.</summary>
-    void IThreadPoolWorkItem.Execute()
-    {
-        while (TakeWork(out EduEffects work, out int epoch))
-        {
-            if (work == EduEffects.ComputeFactorial)
-                Compute(epoch);
-            else
-                Move(epoch);
-        }
     }
 
     /// <inheritdoc/>
     public override bool CanMigrate => true;
 
     /// <inheritdoc/>
-    protected override void OnStop()
+    public override Errno Reset(ResetMethod method)
     {
+        // What is under way finds nothing to finish, also while it is waited for.
         lock (_gate)
-            _isStopped = true;
-
-        // What is under way is finished; what is asked for stays in the registers.
-        _isIdle.Wait();
+            _core.Reset();
+        return base.Reset(method);
     }
 
     /// <inheritdoc/>
     protected override void OnStart()
     {
-        EduEffects work;
+        EduEffects due;
         lock (_gate)
-        {
-            _isStopped = false;
-            work = _core.Unfinished;
-        }
-
-        if (work != EduEffects.None)
-            Start(work);
+            due = _core.Unfinished;
+        if (due != EduEffects.None)
+            _work.Wake();
     }
 
     /// <inheritdoc/>
@@ -90,39 +69,15 @@ public sealed class EduFunction : SoftwareFunction, IThreadPoolWorkItem
     protected override void OnReset()
     {
         lock (_gate)
-        {
             _core.Reset();
-            _work = EduEffects.None;
-            _epoch++;
-        }
-
-        // What was under way may still be at the bus or at the interrupt.
-        _isIdle.Wait();
+        _work = new EduWork(this, _core, _gate);
         EndInterrupt();
-    }
-
-    /// <inheritdoc/>
-    protected override void Dispose(bool disposing)
-    {
-        if (disposing)
-        {
-            lock (_gate)
-            {
-                _work = EduEffects.None;
-                _epoch++;
-            }
-
-            _isIdle.Wait();
-        }
-
-        base.Dispose(disposing);
     }
 
     private void Apply(EduEffects effects)
     {
-        EduEffects work = effects & (EduEffects.ComputeFactorial | EduEffects.DoTransfer);
-        if (work != EduEffects.None)
-            Start(work);
+        if ((effects & (EduEffects.ComputeFactorial | EduEffects.DoTransfer)) != 0)
+            _work.Wake();
         if ((effects & EduEffects.RaiseInterrupt) != 0)
             PublishInterrupt(true);
         else if ((effects & EduEffects.EndInterrupt) != 0)
@@ -145,79 +100,6 @@ public sealed class EduFunction : SoftwareFunction, IThreadPoolWorkItem
             if (raise == isRaised)
                 return;
         }
-    }
-
-    private void Start(EduEffects work)
-    {
-        lock (_gate)
-        {
-            _work |= work;
-            if (_isQueued || _isStopped)
-                return;
-            _isQueued = true;
-        }
-
-        ThreadPool.UnsafeQueueUserWorkItem(this, preferLocal: false);
-    }
-
-    private bool TakeWork(out EduEffects work, out int epoch)
-    {
-        lock (_gate)
-        {
-            work = _isStopped ? EduEffects.None : (_work & EduEffects.ComputeFactorial) != 0 ? EduEffects.ComputeFactorial : _work;
-            _work &= ~work;
-            epoch = _epoch;
-            _isQueued = work != EduEffects.None;
-            if (_isQueued)
-                _isIdle.Reset();
-            else
-                _isIdle.Set();
-            return _isQueued;
-        }
-    }
-
-    private void Compute(int epoch)
-    {
-        uint operand;
-        lock (_gate)
-            operand = _core.Operand;
-        uint result = EduCore.Factorial(operand);
-        EduEffects effects = EduEffects.None;
-        lock (_gate)
-        {
-            if (epoch == _epoch)
-                effects = _core.FinishFactorial(result);
-        }
-
-        Apply(effects);
-    }
-
-    private void Move(int epoch)
-    {
-        EduTransfer transfer;
-        Span<byte> bytes;
-        lock (_gate)
-        {
-            // A reset since the work was taken cleared the registers: the transfer is then empty.
-            transfer = _core.Transfer;
-            bytes = _moving.AsSpan(0, transfer.Count);
-            if (transfer.ToMemory)
-                _core.ReadBuffer(transfer, bytes);
-        }
-
-        Errno refusal = transfer.Count == 0 ? Errno.None
-            : transfer.ToMemory ? Slot.WriteMemory(transfer.Memory, bytes)
-            : Slot.ReadMemory(transfer.Memory, bytes);
-        if (transfer.ToMemory || refusal != Errno.None)
-            bytes = [];
-        EduEffects effects = EduEffects.None;
-        lock (_gate)
-        {
-            if (epoch == _epoch)
-                effects = _core.FinishTransfer(transfer, bytes);
-        }
-
-        Apply(effects);
     }
 
     /// <summary>BAR0: cuts accesses into naturally aligned ones and brings them to the core.</summary>

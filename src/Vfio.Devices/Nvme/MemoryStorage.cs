@@ -10,32 +10,56 @@ internal sealed class MemoryStorage(long length) : NvmeStorage
     internal override long Length => length;
 
     /// <inheritdoc/>
-    internal override void Read(long offset, Span<byte> destination)
+    internal override bool MayWait => false;
+
+    /// <inheritdoc/>
+    internal override Errno Read(long offset, Span<byte> destination)
     {
         while (destination.Length > 0)
         {
             int inside = (int)(offset % PieceBytes);
             int count = Math.Min(destination.Length, PieceBytes - inside);
-            if (_pieces[offset / PieceBytes] is { } piece)
+            if (Volatile.Read(ref _pieces[offset / PieceBytes]) is { } piece)
                 piece.AsSpan(inside, count).CopyTo(destination);
             else
                 destination[..count].Clear();
             destination = destination[count..];
             offset += count;
         }
+
+        return Errno.None;
     }
 
     /// <inheritdoc/>
-    internal override void Write(long offset, ReadOnlySpan<byte> source)
+    internal override Errno Write(long offset, ReadOnlySpan<byte> source)
     {
         while (source.Length > 0)
         {
             int inside = (int)(offset % PieceBytes);
             int count = Math.Min(source.Length, PieceBytes - inside);
-            byte[] piece = _pieces[offset / PieceBytes] ??= new byte[PieceBytes];
+            if (FindOrAdd(ref _pieces[offset / PieceBytes]) is not { } piece)
+                return Errno.NoMemory;
             source[..count].CopyTo(piece.AsSpan(inside));
             source = source[count..];
             offset += count;
+        }
+
+        return Errno.None;
+    }
+
+    private static byte[]? FindOrAdd(ref byte[]? place)
+    {
+        if (Volatile.Read(ref place) is { } piece)
+            return piece;
+        try
+        {
+            // Two queues may be the first to write here.
+            byte[] added = new byte[PieceBytes];
+            return Interlocked.CompareExchange(ref place, added, null) ?? added;
+        }
+        catch (OutOfMemoryException)
+        {
+            return null;
         }
     }
 }

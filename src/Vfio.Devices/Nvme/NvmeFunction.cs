@@ -1,25 +1,27 @@
 using System.Buffers.Binary;
 using Vfio.Guard;
+using Vfio.Native;
 
 namespace Vfio.Devices.Nvme;
 
-/// <summary>An NVMe controller with one namespace: <see cref="NvmeEngine"/> with registers, a thread, a bus and MSI-X.</summary>
-/// <remarks>Commands are done by a thread of the pool, in the order of their queue. It has no interrupt pin.</remarks>
-public sealed class NvmeFunction : SoftwareFunction, IThreadPoolWorkItem
+/// <summary>An NVMe controller with one namespace: registers, doorbells and MSI-X before <see cref="NvmeEngine"/>.</summary>
+/// <remarks>Each submission queue has a thread of its own: its commands are done in their order, and no queue waits for another's. A reset
+/// of the controller abandons what is under way. It has no interrupt pin.</remarks>
+public sealed class NvmeFunction : SoftwareFunction
 {
     private const uint Enable = 0x1, ShutdownMask = 0xc000;
-    private const uint Ready = 0x1, Fatal = 0x2, ShutdownComplete = 0x8;
+    private const uint Ready = 0x1, Fatal = 0x2, ShutdownOccurring = 0x4, ShutdownComplete = 0x8;
+
+    /// <summary>How long an image is waited for that the server before still has.</summary>
+    private static readonly TimeSpan PredecessorPatience = TimeSpan.FromSeconds(2);
+
     private readonly RegisterFile<NvmeRegister> _registers = new(Registers.Map);
     private readonly int[] _doorbells = new int[2 * (NvmeEngine.IoQueues + 1)];
-    private readonly bool[] _vectors = new bool[NvmeEngine.IoQueues + 1];
-    private readonly Lock _gate = new();
-    private readonly ManualResetEventSlim _isIdle = new(true);
-    private readonly NvmeStorage _storage;
-    private readonly NvmeEngine _engine;
-    private bool _isWanted;
-    private bool _isQueued;
+    private readonly NvmeDisk _disk;
+    private NvmeEngine? _controller;
+    private bool _isTaken;
 
-    private NvmeFunction(NvmeStorage storage)
+    internal NvmeFunction(NvmeStorage storage)
         : base(new FunctionDescription("nvme", NvmeIdentity.VendorId, DeviceId: 0x0010)
         {
             RevisionId = 0x02,
@@ -31,9 +33,8 @@ public sealed class NvmeFunction : SoftwareFunction, IThreadPoolWorkItem
             Msix = new MsixDescription(NvmeEngine.IoQueues + 1, Bar: 0, Registers.MsixTable, Registers.MsixPending),
         })
     {
-        _storage = storage;
-        _engine = new NvmeEngine(storage);
-        _registers.OnWrite(NvmeRegister.Configuration, _ => Wake());
+        _disk = new NvmeDisk(storage);
+        _registers.OnWrite(NvmeRegister.Configuration, _ => Follow());
         AddBar(0, new Bar0(this), BarType.Memory64);
     }
 
@@ -42,124 +43,105 @@ public sealed class NvmeFunction : SoftwareFunction, IThreadPoolWorkItem
     public static NvmeFunction InMemory(long length)
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(length, 1);
-        ArgumentOutOfRangeException.ThrowIfNotEqual(length % (1 << NvmeIdentity.BlockShift), 0, nameof(length));
+        ArgumentOutOfRangeException.ThrowIfNotEqual(length % 512, 0, nameof(length));
         return new NvmeFunction(new MemoryStorage(length));
     }
 
-    /// <summary>Makes a disk of a file, which is open until the function is disposed.</summary>
-    /// <exception cref="IOException">It cannot be opened for reading and writing, or has less than one block.</exception>
-    public static NvmeFunction OnImage(string path) => new(new FileStorage(path, 1 << NvmeIdentity.BlockShift));
+    /// <summary>Makes a disk of a raw image, or of a block device, which is open and locked until the function is disposed.</summary>
+    /// <param name="path">The file. Its size stays as it is.</param>
+    /// <param name="isReadOnly">Whether it is only read: writes end with "Namespace is Write Protected", and several may have it.</param>
+    /// <exception cref="VfioException">EBUSY: another process has it, or it is mounted; EINVAL: it is neither file nor block device, or has
+    /// less than one block; else why it cannot be opened.</exception>
+    public static NvmeFunction OnImage(string path, bool isReadOnly = false) => OnImage(path, isReadOnly, isSuccessor: false);
 
-    /// <summary>Does what registers and queues ask for until nothing is left; called by the thread pool.</summary>
-    void IThreadPoolWorkItem.Execute()
+    internal static NvmeFunction OnImage(string path, bool isReadOnly, bool isSuccessor) =>
+        new(new FileStorage(path, isReadOnly, isSuccessor));
+
+    /// <inheritdoc/>
+    public override Errno Reset(ResetMethod method) => TakeImage() ? base.Reset(method) : Errno.Busy;
+
+    /// <summary>Called by the flusher: what was written last is durable, or never will be, which is a fatal status.</summary>
+    internal void FinishShutdown(bool isDurable)
     {
-        while (TakeWork())
-        {
-            while (Follow() && _engine.Step(Slot, _doorbells, _vectors))
-                SendInterrupts();
-            SendInterrupts();
-        }
+        _registers.Clear(NvmeRegister.Status, ShutdownOccurring);
+        _registers.Set(NvmeRegister.Status, isDurable ? ShutdownComplete : Fatal);
     }
 
     /// <inheritdoc/>
-    protected override void OnReset() => Quiet();
+    protected override void OnReset() => Disable();
 
     /// <inheritdoc/>
     protected override void Dispose(bool disposing)
     {
         if (disposing)
         {
-            _registers.Reset();
-            Quiet();
-            _storage.Dispose();
+            Disable();
+            _disk.Dispose();
         }
 
         base.Dispose(disposing);
     }
 
-    /// <summary>Waits until the thread saw that the configuration register was reset.</summary>
-    private void Quiet()
-    {
-        Wake();
-        _isIdle.Wait();
-    }
-
-    private void Wake()
-    {
-        lock (_gate)
-        {
-            _isWanted = true;
-            if (_isQueued)
-                return;
-            _isQueued = true;
-            _isIdle.Reset();
-        }
-
-        ThreadPool.UnsafeQueueUserWorkItem(this, preferLocal: false);
-    }
-
-    private bool TakeWork()
-    {
-        lock (_gate)
-        {
-            _isQueued = _isWanted;
-            _isWanted = false;
-            if (!_isQueued)
-                _isIdle.Set();
-            return _isQueued;
-        }
-    }
-
     /// <summary>Follows the configuration register: enable, disable, shutdown.</summary>
-    /// <returns>Whether the controller takes commands.</returns>
-    private bool Follow()
+    private void Follow()
     {
         uint configuration = (uint)_registers[NvmeRegister.Configuration];
         if ((configuration & Enable) == 0)
         {
-            if (_engine.IsEnabled)
-                _engine.Disable();
-            Array.Clear(_doorbells);
-            _registers.Clear(NvmeRegister.Status, Ready | Fatal | ShutdownComplete);
-            return false;
+            Disable();
+            return;
         }
 
-        bool isFatal = (_registers[NvmeRegister.Status] & Fatal) != 0;
-        if (!_engine.IsEnabled && !isFatal)
-        {
-            isFatal = !_engine.TryEnable(
-                configuration,
-                (uint)_registers[NvmeRegister.AdminQueueAttributes],
-                new Iova(_registers[NvmeRegister.AdminSubmissionQueue]),
-                new Iova(_registers[NvmeRegister.AdminCompletionQueue]));
-            _registers.Set(NvmeRegister.Status, isFatal ? Fatal : Ready);
-        }
-
-        bool isShutDown = (_registers[NvmeRegister.Status] & ShutdownComplete) != 0;
-        if ((configuration & ShutdownMask) == 0)
-        {
-            _registers.Clear(NvmeRegister.Status, ShutdownComplete);
-            return !isFatal;
-        }
-
-        if (!isShutDown)
-        {
-            _engine.Flush();
-            _registers.Set(NvmeRegister.Status, ShutdownComplete);
-        }
-
-        return false;
+        if (_controller is null && (_registers[NvmeRegister.Status] & Fatal) == 0)
+            Start(configuration);
+        if (_controller is not { } controller)
+            return;
+        bool isShutDown = (configuration & ShutdownMask) != 0;
+        if (isShutDown == controller.IsShutDown)
+            return;
+        if (isShutDown)
+            _registers.Set(NvmeRegister.Status, ShutdownOccurring);
+        else
+            _registers.Clear(NvmeRegister.Status, ShutdownOccurring | ShutdownComplete);
+        controller.SetShutDown(isShutDown);
     }
 
-    private void SendInterrupts()
+    private void Start(uint configuration)
     {
-        for (int vector = 0; vector < _vectors.Length; vector++)
+        Array.Clear(_doorbells);
+        _controller = NvmeEngine.TryEnable(
+            this,
+            _disk,
+            _doorbells,
+            configuration,
+            (uint)_registers[NvmeRegister.AdminQueueAttributes],
+            new Iova(_registers[NvmeRegister.AdminSubmissionQueue]),
+            new Iova(_registers[NvmeRegister.AdminCompletionQueue]));
+        _registers.Set(NvmeRegister.Status, _controller is null ? Fatal : Ready);
+    }
+
+    /// <summary>Forgets all queues and commands (section 7.3.2, controller level reset).</summary>
+    private void Disable()
+    {
+        AbandonWork();
+        _controller?.LeaveBehind();
+        _controller = null;
+        _registers.Clear(NvmeRegister.Status, Ready | Fatal | ShutdownOccurring | ShutdownComplete);
+    }
+
+    private bool TakeImage()
+    {
+        Deadline end = new(PredecessorPatience);
+        while (!_isTaken)
         {
-            if (!_vectors[vector])
-                continue;
-            _vectors[vector] = false;
-            Interrupt(vector);
+            _isTaken = _disk.TryLock();
+            if (!_isTaken && end.HasPassed)
+                return false;
+            if (!_isTaken)
+                Thread.Sleep(10);
         }
+
+        return true;
     }
 
     /// <summary>BAR0: registers, and doorbells above them. Doorbells are written as whole dwords and read as 0.</summary>
@@ -188,7 +170,7 @@ public sealed class NvmeFunction : SoftwareFunction, IThreadPoolWorkItem
             if (offset % sizeof(uint) != 0 || source.Length != sizeof(uint) || doorbell >= (ulong)function._doorbells.Length)
                 return;
             Volatile.Write(ref function._doorbells[doorbell], BinaryPrimitives.ReadUInt16LittleEndian(source));
-            function.Wake();
+            function._controller?.Ring((int)doorbell);
         }
 
         public override void Reset() => function._registers.Reset();

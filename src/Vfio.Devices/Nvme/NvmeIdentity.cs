@@ -7,12 +7,13 @@ namespace Vfio.Devices.Nvme;
 /// <remarks>NVM Express Base Specification 1.4, figures 245, 247 and 194.</remarks>
 internal static class NvmeIdentity
 {
-    internal const int BlockShift = 9;
     internal const ushort VendorId = 0x1b36;
     internal const ushort SubsystemVendorId = 0x1af4;
 
     /// <summary>Identify Controller, CNS 0x01.</summary>
-    internal static void WriteController(Span<byte> data)
+    /// <param name="data">Where it goes.</param>
+    /// <param name="hasWriteCache">Whether there is a volatile write cache, which the driver may turn off.</param>
+    internal static void WriteController(Span<byte> data, bool hasWriteCache)
     {
         data.Clear();
         BinaryPrimitives.WriteUInt16LittleEndian(data, VendorId);
@@ -23,27 +24,29 @@ internal static class NvmeIdentity
         data[77] = NvmeData.LargestShift;                                // MDTS
         BinaryPrimitives.WriteUInt32LittleEndian(data[80..], 0x0001_0400); // VER
         data[111] = 1;                                                   // CNTRLTYPE: an I/O controller
-        data[259] = NvmeEngine.EventRequests - 1;                        // AERL
+        data[259] = NvmeAdminWork.EventRequests - 1;                        // AERL
         data[260] = 0x02;                                                // FRMW: one firmware slot
+        data[261] = 0x04;                                                // LPA: log pages by offset, and more than 16 KiB
         BinaryPrimitives.WriteUInt16LittleEndian(data[266..], 343);      // WCTEMP, kelvins
         BinaryPrimitives.WriteUInt16LittleEndian(data[268..], 373);      // CCTEMP, kelvins
         data[512] = 0x66;                                                // SQES: 64 bytes
         data[513] = 0x44;                                                // CQES: 16 bytes
         BinaryPrimitives.WriteUInt32LittleEndian(data[516..], 1);        // NN
-        data[525] = 0x01;                                                // VWC
+        data[525] = hasWriteCache ? (byte)1 : (byte)0;                   // VWC
         Encoding.ASCII.GetBytes("nqn.2014-08.org.nvmexpress:vfio-model", data[768..]);
         BinaryPrimitives.WriteUInt16LittleEndian(data[2048..], 1500);    // PSD0: MP, in 10 mW
     }
 
     /// <summary>Identify Namespace, CNS 0x00.</summary>
-    internal static void WriteNamespace(Span<byte> data, long lengthBytes)
+    internal static void WriteNamespace(Span<byte> data, NvmeDisk disk)
     {
         data.Clear();
-        long blocks = lengthBytes >> BlockShift;
+        long blocks = disk.Length >> disk.BlockShift;
         BinaryPrimitives.WriteInt64LittleEndian(data, blocks);
         BinaryPrimitives.WriteInt64LittleEndian(data[8..], blocks);
         BinaryPrimitives.WriteInt64LittleEndian(data[16..], blocks);
-        BinaryPrimitives.WriteUInt32LittleEndian(data[128..], BlockShift << 16); // LBAF0: no metadata
+        data[99] = disk.IsReadOnly ? (byte)1 : (byte)0;                  // NSATTR: write protected
+        BinaryPrimitives.WriteInt32LittleEndian(data[128..], disk.BlockShift << 16); // LBAF0: no metadata
     }
 
     /// <summary>Active Namespace ID list, CNS 0x02: the numbers above one.</summary>

@@ -2,19 +2,30 @@ using System.Globalization;
 
 namespace Vfio.Devices.Nvme;
 
-/// <summary>What <c>model:nvme</c> takes: <c>size=64M</c> for a disk in memory, or <c>image=PATH</c> for one of a file.</summary>
+/// <summary>What <c>model:nvme</c> takes: <c>size=64M</c> for a disk in memory, or <c>image=PATH</c> for one of a raw image or a block device,
+/// with <c>readonly=1</c> when it is not to be written.</summary>
 internal static class NvmeModel
 {
     private const string Otherwise = "64M";
-    private const int BlockBytes = 1 << NvmeIdentity.BlockShift;
+    private const int BlockBytes = 512;
 
     internal static NvmeFunction Create(ModelOptions options)
     {
         string? image = options.Take("image");
         string? size = options.Take("size");
+        bool isReadOnly = options.Take("readonly") switch
+        {
+            null or "0" => false,
+            "1" => true,
+            string other => throw Refuse(options, $"'{other}' is neither 0 nor 1: write readonly=1"),
+        };
         if (image is not null && size is not null)
             throw Refuse(options, "give image or size: a file has its own size");
-        return image is not null ? NvmeFunction.OnImage(image) : NvmeFunction.InMemory(ParseSize(options, size ?? Otherwise));
+        if (isReadOnly && image is null)
+            throw Refuse(options, "readonly=1 goes with image=PATH: a disk in memory would stay empty");
+        return image is not null
+            ? NvmeFunction.OnImage(image, isReadOnly, options.IsSuccessor)
+            : NvmeFunction.InMemory(ParseSize(options, size ?? Otherwise));
     }
 
     private static long ParseSize(ModelOptions options, string text)

@@ -11,7 +11,9 @@ internal readonly record struct NvmeOutcome(int Status, uint Result = 0)
     internal static readonly NvmeOutcome InvalidField = new(0x002);
     internal static readonly NvmeOutcome DataTransferError = new(0x004);
     internal static readonly NvmeOutcome InvalidNamespace = new(0x00b);
+    internal static readonly NvmeOutcome AbortedByDeletion = new(0x008);
     internal static readonly NvmeOutcome InvalidPrpOffset = new(0x013);
+    internal static readonly NvmeOutcome WriteProtected = new(0x020);
     internal static readonly NvmeOutcome OutOfRange = new(0x080);
     internal static readonly NvmeOutcome CompletionQueueInvalid = new(0x100);
     internal static readonly NvmeOutcome InvalidQueueId = new(0x101);
@@ -20,6 +22,7 @@ internal readonly record struct NvmeOutcome(int Status, uint Result = 0)
     internal static readonly NvmeOutcome InvalidVector = new(0x108);
     internal static readonly NvmeOutcome InvalidLogPage = new(0x109);
     internal static readonly NvmeOutcome InvalidQueueDeletion = new(0x10c);
+    internal static readonly NvmeOutcome NotSaveable = new(0x10d);
     internal static readonly NvmeOutcome WriteFault = new(0x280);
     internal static readonly NvmeOutcome UnrecoveredRead = new(0x281);
 

@@ -1,3 +1,4 @@
+using Vfio.Native;
 using static Vfio.Drivers.Edu.EduRegisters;
 
 namespace Vfio.Drivers.Edu;
@@ -46,11 +47,17 @@ public sealed class EduDriver : IDisposable
     /// <summary>The kind of interrupt in use.</summary>
     public InterruptIndex InterruptKind => _events.Kind;
 
-    /// <summary>How long an operation may take; 10 s unless set. QEMU's device waits 100 ms before each DMA transfer.</summary>
+    /// <summary>How long an operation may take; 10 s unless set, <see cref="System.Threading.Timeout.InfiniteTimeSpan"/> for ever. QEMU's
+    /// device waits 100 ms before each DMA transfer.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">It is another time below zero.</exception>
     public TimeSpan Timeout
     {
         get => _dma.Timeout;
-        set => _dma.Timeout = value;
+        set
+        {
+            Deadline.ThrowIfInvalid(value, nameof(Timeout));
+            _dma.Timeout = value;
+        }
     }
 
     /// <summary>Reads the identification register.</summary>

@@ -1,3 +1,4 @@
+using Vfio.Native;
 using static Vfio.Drivers.Edu.EduRegisters;
 
 namespace Vfio.Drivers.Edu;
@@ -19,13 +20,16 @@ internal sealed class EduEvents(string name, Bar registers, Interrupt interrupt)
     /// <returns>All causes that came up to then, acknowledged; 0 when the time ran out first.</returns>
     internal uint WaitFor(uint cause, TimeSpan timeout)
     {
-        long end = Environment.TickCount64 + (long)timeout.TotalMilliseconds;
+        Deadline end = new(timeout);
         uint seen = 0;
         while ((seen & cause) == 0)
         {
-            long left = Math.Max(0, end - Environment.TickCount64);
-            if (!interrupt.Wait(TimeSpan.FromMilliseconds(left)))
-                return 0;
+            if (!interrupt.Wait(end.Left))
+            {
+                if (end.HasPassed)
+                    return 0;
+                continue;
+            }
 
             // Acknowledge first: a pin that is still asserted would fire again the moment it is unmasked.
             seen |= Acknowledge();

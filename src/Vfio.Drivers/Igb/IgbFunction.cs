@@ -1,11 +1,12 @@
 using Vfio.Drivers.Ethernet;
+using Vfio.Native;
 using static Vfio.Drivers.Igb.IgbRegisters;
 
 namespace Vfio.Drivers.Igb;
 
 /// <summary>What the physical and the virtual function of an 82576 do each in its own way.</summary>
 /// <remarks>One thread at a time.</remarks>
-internal abstract class IgbFunction(PciDevice device, Bar registers)
+internal abstract class IgbFunction(PciDevice device, Bar registers) : ILiveness
 {
     /// <summary>How long a reset may take.</summary>
     protected static readonly TimeSpan ResetTimeout = TimeSpan.FromSeconds(1);
@@ -61,7 +62,7 @@ internal abstract class IgbFunction(PciDevice device, Bar registers)
     /// <remarks>By its receive queue, which only this driver stops. Where a function is gone, some machines read ones and others zeros.
     /// </remarks>
     /// <exception cref="VfioException">ENODEV: it is gone; ECONNRESET: it was reset from elsewhere.</exception>
-    internal virtual void ThrowIfDead(string operation)
+    public virtual void ThrowIfDead(string operation)
     {
         uint control = registers.Read32(ReceiveQueue + IgbQueueRegisters.DescriptorControl);
         bool isAnswered = control != uint.MaxValue;

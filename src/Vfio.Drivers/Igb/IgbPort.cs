@@ -1,6 +1,7 @@
 using System.Numerics;
 using System.Runtime.CompilerServices;
 using Vfio.Drivers.Ethernet;
+using Vfio.Native;
 
 namespace Vfio.Drivers.Igb;
 
@@ -23,10 +24,10 @@ public sealed class IgbPort : IEthernetPort
     private static readonly ushort[] Physical = [0x10c9, 0x10e8, 0x150a, 0x1526];
     private readonly PciDevice _device;
     private readonly IgbFunction _function;
-    private readonly IgbLookout _lookout;
     private readonly IgbReceiveRing _receive;
     private readonly IgbTransmitRing _transmit;
     private readonly Interrupt? _interrupt;
+    private LivenessWait _wait;
     private bool _isPromiscuous;
     private bool _disposed;
 
@@ -66,7 +67,7 @@ public sealed class IgbPort : IEthernetPort
             _function.Enable();
             _transmit.Start();
             _receive.Start(_function.SplitControl);
-            _lookout = new IgbLookout(_function);
+            _wait = new LivenessWait(_function, "wait for a frame");
         }
         catch
         {
@@ -149,14 +150,15 @@ public sealed class IgbPort : IEthernetPort
     /// <exception cref="VfioException">ENODEV: the device is gone; ECONNRESET: it, or its physical function, was reset.</exception>
     public bool Wait(TimeSpan timeout)
     {
+        Deadline.ThrowIfInvalid(timeout);
         if (HasFrame())
             return true;
-        IgbPatience patience = new(_lookout, timeout);
-        while (!patience.IsOver())
+        _wait.Begin(timeout);
+        while (!_wait.IsOver())
         {
             if (_interrupt is null)
             {
-                patience.Spin();
+                _wait.SpinOnce();
             }
             else
             {
@@ -164,7 +166,7 @@ public sealed class IgbPort : IEthernetPort
 
                 // What came before it was armed does not interrupt.
                 if (!_receive.HasFrame)
-                    _interrupt.Wait(patience.Nap);
+                    _interrupt.Wait(_wait.SleepTime);
             }
 
             if (_receive.HasFrame)
@@ -182,10 +184,10 @@ public sealed class IgbPort : IEthernetPort
     {
         if (HasFrame())
             return;
-        while (true)
+        _wait.Begin(Timeout.InfiniteTimeSpan);
+        while (!_wait.IsOver())
         {
             cancellationToken.ThrowIfCancellationRequested();
-            _lookout.Look();
             if (_interrupt is null)
             {
                 await Task.Yield();
@@ -194,7 +196,7 @@ public sealed class IgbPort : IEthernetPort
             {
                 _function.Arm();
                 if (!_receive.HasFrame)
-                    await _interrupt.WaitAsync(IgbLookout.Interval, cancellationToken).ConfigureAwait(false);
+                    await _interrupt.WaitAsync(_wait.SleepTime, cancellationToken).ConfigureAwait(false);
             }
 
             if (_receive.HasFrame)

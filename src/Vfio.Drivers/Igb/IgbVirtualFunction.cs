@@ -72,7 +72,7 @@ internal sealed class IgbVirtualFunction(PciDevice device, Bar registers) : IgbF
     }
 
     /// <inheritdoc/>
-    internal override void ThrowIfDead(string operation)
+    public override void ThrowIfDead(string operation)
     {
         if (_mailbox.WasReset())
             throw new VfioException(operation, Name, Errno.ConnectionReset, "the physical function was reset; open the port again");

@@ -1,3 +1,5 @@
+using Vfio.Native;
+
 namespace Vfio.Drivers.Nvme;
 
 /// <summary>Admin commands, one at a time and each waited for.</summary>
@@ -29,6 +31,14 @@ internal sealed class NvmeAdminQueue : IDisposable
     internal T Identify<T>(uint structure, uint namespaceId, string what)
         where T : unmanaged
     {
+        NvmeStatus status = TryIdentify(structure, namespaceId, what, out T data);
+        return status.IsSuccess ? data : throw Refused($"identify {what}", status);
+    }
+
+    /// <summary>As <see cref="Identify"/>; a refusal is the result.</summary>
+    internal NvmeStatus TryIdentify<T>(uint structure, uint namespaceId, string what, out T data)
+        where T : unmanaged
+    {
         lock (_gate)
         {
             NvmeSubmission command = new()
@@ -38,9 +48,35 @@ internal sealed class NvmeAdminQueue : IDisposable
                 Prp1 = _data.Start.Value,
                 Dword10 = structure,
             };
-            Do(command, $"identify {what}");
-            return _data.Read<T>(0);
+            NvmeStatus status = TryDo(command, $"identify {what}", out _);
+            data = status.IsSuccess ? _data.Read<T>(0) : default;
+            return status;
         }
+    }
+
+    /// <summary>Reads part of a log page by one command.</summary>
+    /// <param name="page">LID: which.</param>
+    /// <param name="namespaceId">Of which namespace; all ones for the controller.</param>
+    /// <param name="offset">Where in the page; a multiple of 4.</param>
+    /// <param name="buffer">Where it goes, from its start on; as long as the part, in whole pages.</param>
+    /// <param name="bytes">How much; a multiple of 4, at most what one command moves.</param>
+    /// <param name="lists">For one command of that size.</param>
+    internal void ReadLog(byte page, uint namespaceId, ulong offset, DmaBuffer buffer, int bytes, NvmePrpLists lists)
+    {
+        uint dwords = ((uint)bytes / sizeof(uint)) - 1;
+        NvmeSubmission command = new()
+        {
+            Opcode = NvmeOpcode.GetLogPage,
+            NamespaceId = namespaceId,
+            Dword10 = dwords << 16 | page,
+            Dword11 = dwords >> 16,
+            Dword12 = (uint)offset,
+            Dword13 = (uint)(offset >> 32),
+        };
+
+        // The list of command 0, for it is the only one; the command gets its own number later.
+        lists.Describe(ref command, buffer.Start, bytes);
+        Do(command, $"read of {bytes} bytes of log page {page:x2}h at {offset}");
     }
 
     /// <summary>Asks for I/O queues; once after the controller was started.</summary>
@@ -106,7 +142,15 @@ internal sealed class NvmeAdminQueue : IDisposable
         _data.Dispose();
     }
 
+    private VfioException Refused(string operation, NvmeStatus status) => new(operation, _control.Name, status.Errno, status.ToString());
+
     private uint Do(in NvmeSubmission command, string operation)
+    {
+        NvmeStatus status = TryDo(command, operation, out uint result);
+        return status.IsSuccess ? result : throw Refused(operation, status);
+    }
+
+    private NvmeStatus TryDo(in NvmeSubmission command, string operation, out uint result)
     {
         lock (_gate)
         {
@@ -116,7 +160,7 @@ internal sealed class NvmeAdminQueue : IDisposable
             numbered.CommandId = id;
             _ring.Put(numbered);
             _ring.RingDoorbell();
-            NvmePatience patience = new(_control, operation, CommandTimeout);
+            LivenessWait wait = _control.BeginWait(operation, CommandTimeout);
             while (true)
             {
                 // What an earlier command, given up by now, brings late is dropped.
@@ -125,13 +169,13 @@ internal sealed class NvmeAdminQueue : IDisposable
                     _ring.RingHead();
                     if (completion.CommandId != id)
                         continue;
-                    NvmeStatus status = new((uint)completion.PhaseAndStatus >> 1);
-                    return status.IsSuccess
-                        ? completion.Result
-                        : throw new VfioException(operation, _control.Name, status.Errno, status.ToString());
+                    result = completion.Result;
+                    return new NvmeStatus((uint)completion.PhaseAndStatus >> 1);
                 }
 
-                patience.Spin();
+                wait.SpinOnce();
+                if (wait.IsOver())
+                    throw _control.NotInTime(operation, CommandTimeout);
             }
         }
     }

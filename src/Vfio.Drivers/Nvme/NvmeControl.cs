@@ -1,9 +1,10 @@
+using Vfio.Native;
 using static Vfio.Drivers.Nvme.NvmeRegisters;
 
 namespace Vfio.Drivers.Nvme;
 
 /// <summary>Turns a controller on and off, and tells when it is broken or gone.</summary>
-internal sealed class NvmeControl
+internal sealed class NvmeControl : ILiveness
 {
     /// <summary>A controller that keeps its data for longer than this at shutdown is left to itself.</summary>
     private static readonly TimeSpan ShutdownTimeout = TimeSpan.FromSeconds(5);
@@ -77,7 +78,7 @@ internal sealed class NvmeControl
 
     /// <summary>Looks whether the controller still is what it was when it was started.</summary>
     /// <exception cref="VfioException">ENODEV: it is gone; EIO: it failed, or somebody disabled it.</exception>
-    internal void ThrowIfDead(string operation)
+    public void ThrowIfDead(string operation)
     {
         NvmeControllerStatus status = ReadStatus(operation);
         if (status.IsFatal)
@@ -91,6 +92,18 @@ internal sealed class NvmeControl
     /// <summary>Where the tail of a submission queue is written; the doorbell after it is the head of its completion queue.</summary>
     internal long TailDoorbell(int queue) => Doorbells + (2L * queue * Capabilities.DoorbellStrideBytes);
 
+    /// <summary>Begins to wait for completions.</summary>
+    internal LivenessWait BeginWait(string operation, TimeSpan timeout)
+    {
+        LivenessWait wait = new(this, operation);
+        wait.Begin(timeout);
+        return wait;
+    }
+
+    /// <summary>The error of a command that was not completed.</summary>
+    internal VfioException NotInTime(string operation, TimeSpan timeout) =>
+        new(operation, Name, Errno.TimedOut, $"no completion within {timeout.TotalSeconds} s");
+
     private NvmeControllerStatus ReadStatus(string operation)
     {
         NvmeControllerStatus status = new(Registers.Read32(Status));
@@ -99,11 +112,11 @@ internal sealed class NvmeControl
 
     private void WaitUntil(Func<NvmeControllerStatus, bool> condition, TimeSpan timeout, string operation, string otherwise)
     {
-        long start = Environment.TickCount64;
+        Deadline end = new(timeout);
         SpinWait spin = default;
         while (!condition(ReadStatus(operation)))
         {
-            if (Environment.TickCount64 - start > timeout.TotalMilliseconds)
+            if (end.HasPassed)
                 throw new VfioException(operation, Name, Errno.TimedOut, $"{otherwise} within {timeout.TotalSeconds} s");
             spin.SpinOnce();
         }

@@ -3,7 +3,7 @@ namespace Vfio.Drivers.Nvme;
 /// <summary>Driver of NVM Express controllers on PCI: any function with class code 01 08 02.</summary>
 /// <remarks>Owns the device; starts the controller, and shuts it down when it is disposed. Any thread may use it; a queue pair is for
 /// one thread at a time. NVM Express Base Specification 1.4, section 7.6.1.</remarks>
-public sealed class NvmeController : IDisposable
+public sealed class NvmeController : IDisposable, IAsyncDisposable
 {
     private const uint ClassCode = 0x010802;
     private const int LargestNamespaceList = 1024;
@@ -73,8 +73,9 @@ public sealed class NvmeController : IDisposable
     /// <summary>Whether completions can interrupt: whether the function has MSI-X.</summary>
     public bool HasInterrupts => _device.Interrupts.Count(InterruptIndex.Msix) > 0;
 
-    /// <summary>Its active namespaces, by ascending number; asked for once.</summary>
-    /// <exception cref="VfioException">What the controller refused.</exception>
+    /// <summary>Its active namespaces, by ascending number; asked for once. One that is not ready is among them, with its
+    /// <see cref="NvmeNamespace.Status"/>.</summary>
+    /// <exception cref="VfioException">The controller does not tell which there are, or is gone.</exception>
     public IReadOnlyList<NvmeNamespace> Namespaces => _namespaces.Value;
 
     internal NvmeOptions Options { get; }
@@ -130,6 +131,43 @@ public sealed class NvmeController : IDisposable
         }
     }
 
+    /// <summary>Reads part of a log page, by as many commands as it takes.</summary>
+    /// <param name="page">Log Page Identifier: 1 errors, 2 SMART and health, 3 firmware slots, and others.</param>
+    /// <param name="destination">Where it goes: a multiple of 4 bytes. What is beyond the page's end is the controller's to choose.</param>
+    /// <param name="offset">Where in the page it starts, in bytes: a multiple of 4.</param>
+    /// <param name="namespaceId">Of which namespace; all ones for the whole controller.</param>
+    /// <exception cref="ArgumentException">The offset or the length is no multiple of 4.</exception>
+    /// <exception cref="VfioException">ENOTSUP: the controller has no offsets, see <see cref="NvmeControllerInfo.HasExtendedLogs"/>, and
+    /// they are needed; else what it refused.</exception>
+    /// <remarks>NVM Express Base Specification 1.4, section 5.14.</remarks>
+    public void ReadLogPage(byte page, Span<byte> destination, ulong offset = 0, uint namespaceId = uint.MaxValue)
+    {
+        const int MostWithoutOffsets = 16 << 10;
+        if (destination.Length % sizeof(uint) != 0 || offset % sizeof(uint) != 0)
+            throw new ArgumentException($"{destination.Length} bytes at {offset}: log pages are read by 4 bytes", nameof(destination));
+        if (destination.Length == 0)
+            return;
+        int most = Math.Min(destination.Length, Info.MaxTransferBytes);
+        if (!Info.HasExtendedLogs && (offset != 0 || destination.Length > Math.Min(Info.MaxTransferBytes, MostWithoutOffsets)))
+        {
+            throw new VfioException(
+                $"read of {destination.Length} bytes of log page {page:x2}h at {offset}", Name, Errno.NotSupported,
+                "the controller has no offsets into log pages");
+        }
+
+        int pages = (most + NvmeRegisters.PageBytes - 1) / NvmeRegisters.PageBytes;
+        using DmaBuffer buffer = _device.AllocateDma(most);
+        using NvmePrpLists lists = new(_device, count: 1, pages * NvmeRegisters.PageBytes);
+        while (destination.Length > 0)
+        {
+            int bytes = Math.Min(destination.Length, most);
+            _admin.ReadLog(page, namespaceId, offset, buffer, bytes, lists);
+            buffer.Read(0, destination[..bytes]);
+            destination = destination[bytes..];
+            offset += (ulong)bytes;
+        }
+    }
+
     /// <summary>Shuts the controller down, so that it keeps what was written, and gives the device back.</summary>
     /// <remarks>Queue pairs and block devices are disposed before.</remarks>
     public void Dispose()
@@ -152,6 +190,9 @@ public sealed class NvmeController : IDisposable
 
         _device.Dispose();
     }
+
+    /// <summary>As <see cref="Dispose"/>, which waits for the controller to shut down, on another thread.</summary>
+    public ValueTask DisposeAsync() => new(Task.Run(Dispose));
 
     /// <summary>Takes a queue pair away from the controller.</summary>
     internal void Release(NvmeQueuePair pair)
@@ -191,8 +232,8 @@ public sealed class NvmeController : IDisposable
         NvmeNamespaceList active = _admin.Identify<NvmeNamespaceList>(structure: 2, 0, "active namespaces");
         for (int i = 0; i < LargestNamespaceList && active[i] != 0; i++)
         {
-            NvmeIdentifyNamespace fields = _admin.Identify<NvmeIdentifyNamespace>(structure: 0, active[i], $"namespace {active[i]}");
-            found.Add(new NvmeNamespace(this, active[i], fields));
+            NvmeStatus status = _admin.TryIdentify(structure: 0, active[i], $"namespace {active[i]}", out NvmeIdentifyNamespace fields);
+            found.Add(new NvmeNamespace(this, active[i], fields, status));
         }
 
         return found;

@@ -13,6 +13,7 @@ public sealed record NvmeControllerInfo
         ControllerId = fields.ControllerId;
         Version = version;
         NamespaceCount = fields.NamespaceCount;
+        HasExtendedLogs = (fields.LogPageAttributes & 4) != 0;
         HasVolatileWriteCache = (fields.VolatileWriteCache & 1) != 0;
 
         // Larger shifts than this are beyond what one page list describes anyway.
@@ -41,6 +42,9 @@ public sealed record NvmeControllerInfo
 
     /// <summary>The largest namespace id there may be.</summary>
     public uint NamespaceCount { get; }
+
+    /// <summary>Whether log pages can be read from any offset, and by more than 16 KiB at a time.</summary>
+    public bool HasExtendedLogs { get; }
 
     /// <summary>Whether written data may be lost with the power until it is flushed.</summary>
     public bool HasVolatileWriteCache { get; }

@@ -35,6 +35,10 @@ internal struct NvmeIdentifyController
     [FieldOffset(80)]
     public uint Version;
 
+    /// <summary>LPA: log pages; bit 2 for more than 16 KiB and for offsets.</summary>
+    [FieldOffset(261)]
+    public byte LogPageAttributes;
+
     /// <summary>SQES: entry size of submission queues as a power of two; required in bits 3:0, largest in bits 7:4.</summary>
     [FieldOffset(512)]
     public byte SubmissionEntrySizes;

@@ -12,10 +12,11 @@ public sealed class NvmeNamespace
 
     private readonly NvmeController _controller;
 
-    internal NvmeNamespace(NvmeController controller, uint id, in NvmeIdentifyNamespace fields)
+    internal NvmeNamespace(NvmeController controller, uint id, in NvmeIdentifyNamespace fields, NvmeStatus status)
     {
         _controller = controller;
         Id = id;
+        Status = status;
         uint format = fields.Formats[(fields.Format & 0xf) | (int)((uint)fields.Format).Get(6, 5) << 4];
         int shift = (int)format.Get(23, 16);
         MetadataBytes = (int)format.Get(15, 0);
@@ -29,6 +30,12 @@ public sealed class NvmeNamespace
 
     /// <summary>Its number, from 1.</summary>
     public uint Id { get; }
+
+    /// <summary>What the controller answered when it was asked about it; where that is a refusal, all numbers here are 0.</summary>
+    public NvmeStatus Status { get; }
+
+    /// <summary>Whether it could be asked about, and so can be used.</summary>
+    public bool IsReady => Status.IsSuccess;
 
     /// <summary>How many blocks it has.</summary>
     public long Blocks { get; }
@@ -56,7 +63,8 @@ public sealed class NvmeNamespace
 
     /// <summary>Opens it as a device of bytes.</summary>
     /// <param name="options">How; null for the defaults.</param>
-    /// <exception cref="VfioException">ENOTSUP: its blocks have metadata; else what the controller refused.</exception>
+    /// <exception cref="VfioException">ENOTSUP: its blocks have metadata; else what the controller refused, EBUSY where the namespace is
+    /// not ready.</exception>
     public NvmeBlockDevice Open(NvmeBlockDeviceOptions? options = null)
     {
         CheckUsable();
@@ -67,9 +75,11 @@ public sealed class NvmeNamespace
     public override string ToString() => $"{_controller.Name} namespace {Id}";
 
     /// <summary>Checks that this driver can read and write it.</summary>
-    /// <exception cref="VfioException">ENOTSUP: its blocks have metadata, or a size that is not usual.</exception>
+    /// <exception cref="VfioException">ENOTSUP: its blocks have metadata, or a size that is not usual; else why it is not ready.</exception>
     public void CheckUsable()
     {
+        if (!IsReady)
+            throw new VfioException("opening", ToString(), Status.Errno, $"when it was asked about, the answer was: {Status}");
         string? reason = BlockBytes == 0 ? "its blocks have a size that is not usual"
             : MaxTransferBlocks == 0 ? "its blocks are larger than what one command moves"
             : MetadataBytes != 0 || IsProtected ? $"its blocks carry {MetadataBytes} bytes of metadata, which this driver does not handle"

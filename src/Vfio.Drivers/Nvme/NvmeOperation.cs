@@ -1,4 +1,5 @@
 using System.Threading.Tasks.Sources;
+using Vfio.Native;
 
 namespace Vfio.Drivers.Nvme;
 
@@ -22,8 +23,8 @@ internal sealed class NvmeOperation(int index, DmaBuffer buffer, long bufferOffs
     /// <summary>How many bytes it moves.</summary>
     internal int Bytes { get; private set; }
 
-    /// <summary>When it was submitted, by <see cref="Environment.TickCount64"/>.</summary>
-    internal long Started { get; private set; }
+    /// <summary>When it is given up.</summary>
+    internal Deadline End { get; private set; }
 
     /// <summary>The operation of the same call that starts after it.</summary>
     internal NvmeOperation? Next { get; set; }
@@ -34,15 +35,15 @@ internal sealed class NvmeOperation(int index, DmaBuffer buffer, long bufferOffs
 
     internal long BufferOffset => bufferOffset;
 
-    internal void Begin(byte opcode, long at, int bytes)
+    internal void Begin(byte opcode, long at, int bytes, TimeSpan timeout)
     {
         _core.Reset();
         _ended.Reset();
         (Opcode, At, Bytes) = (opcode, at, bytes);
-        Started = Environment.TickCount64;
+        End = new Deadline(timeout);
     }
 
-    internal void End(NvmeStatus status)
+    internal void Complete(NvmeStatus status)
     {
         _status = status;
         _core.SetResult(true);

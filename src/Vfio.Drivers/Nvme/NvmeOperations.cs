@@ -1,9 +1,12 @@
+using Vfio.Native;
+
 namespace Vfio.Drivers.Nvme;
 
 /// <summary>The commands of a block device: takes, submits, waits for them and gives them back, from any thread.</summary>
 internal sealed class NvmeOperations : IDisposable
 {
     private const int ReapAtOnce = 32;
+    private const string Waiting = "wait for a command";
     private static readonly TimeSpan WatchEvery = TimeSpan.FromSeconds(1);
     private readonly Lock _gate = new();
     private readonly NvmeNamespace _namespace;
@@ -65,7 +68,7 @@ internal sealed class NvmeOperations : IDisposable
     {
         lock (_gate)
         {
-            operation.Begin(opcode, at, bytes);
+            operation.Begin(opcode, at, bytes, CommandTimeout);
             if (_failure is not null)
             {
                 operation.Fail(_failure);
@@ -104,7 +107,7 @@ internal sealed class NvmeOperations : IDisposable
             return;
         }
 
-        NvmePatience patience = new(_namespace.Controller.Control, "wait for a command", _namespace.Controller.Options.CommandTimeout);
+        LivenessWait wait = Control.BeginWait(Waiting, CommandTimeout);
         while (true)
         {
             lock (_gate)
@@ -113,7 +116,9 @@ internal sealed class NvmeOperations : IDisposable
                 return;
             try
             {
-                patience.Spin();
+                wait.SpinOnce();
+                if (wait.IsOver())
+                    throw Control.NotInTime(Waiting, CommandTimeout);
             }
             catch (VfioException exception)
             {
@@ -155,6 +160,10 @@ internal sealed class NvmeOperations : IDisposable
         _available.Release(_all.Length);
     }
 
+    private NvmeControl Control => _namespace.Controller.Control;
+
+    private TimeSpan CommandTimeout => _namespace.Controller.Options.CommandTimeout;
+
     private NvmeOperation Take()
     {
         lock (_gate)
@@ -186,28 +195,21 @@ internal sealed class NvmeOperations : IDisposable
             Guarded(static self =>
             {
                 self.Reap();
-                self.CheckOldest();
+                self.CheckInFlight();
             });
         }
     }
 
-    private void CheckOldest()
+    private void CheckInFlight()
     {
-        long? oldest = null;
+        if (!_inFlight.Contains(true))
+            return;
+        Control.ThrowIfDead(Waiting);
         foreach (NvmeOperation operation in _all)
         {
-            if (_inFlight[operation.Index] && (oldest is null || operation.Started < oldest))
-                oldest = operation.Started;
+            if (_inFlight[operation.Index] && operation.End.HasPassed)
+                throw Control.NotInTime(Waiting, CommandTimeout);
         }
-
-        if (oldest is not { } started || Environment.TickCount64 - started < WatchEvery.TotalMilliseconds)
-            return;
-        NvmeController controller = _namespace.Controller;
-        controller.Control.ThrowIfDead("wait for a command");
-        TimeSpan timeout = controller.Options.CommandTimeout;
-        if (Environment.TickCount64 - started <= timeout.TotalMilliseconds)
-            return;
-        throw new VfioException("wait for a command", controller.Name, Errno.TimedOut, $"no completion within {timeout.TotalSeconds} s");
     }
 
     private void Reap()
@@ -222,7 +224,7 @@ internal sealed class NvmeOperations : IDisposable
             foreach (NvmeCompleted one in completed[..count])
             {
                 _inFlight[one.Tag] = false;
-                _all[one.Tag].End(one.Status);
+                _all[one.Tag].Complete(one.Status);
             }
         }
         while (count == completed.Length);

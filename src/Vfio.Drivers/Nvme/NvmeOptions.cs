@@ -1,3 +1,5 @@
+using Vfio.Native;
+
 namespace Vfio.Drivers.Nvme;
 
 /// <summary>How a controller is driven.</summary>
@@ -6,6 +8,16 @@ public sealed record NvmeOptions
     /// <summary>How many queue pairs to ask the controller for; it may give fewer.</summary>
     public int QueuePairs { get; init; } = 8;
 
-    /// <summary>How long an I/O command may take; 30 s unless set.</summary>
-    public TimeSpan CommandTimeout { get; init; } = TimeSpan.FromSeconds(30);
+    /// <summary>How long an I/O command may take; 30 s unless set, <see cref="Timeout.InfiniteTimeSpan"/> for as long as the controller
+    /// lives.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">It is another time below zero.</exception>
+    public TimeSpan CommandTimeout
+    {
+        get;
+        init
+        {
+            Deadline.ThrowIfInvalid(value, nameof(CommandTimeout));
+            field = value;
+        }
+    } = TimeSpan.FromSeconds(30);
 }

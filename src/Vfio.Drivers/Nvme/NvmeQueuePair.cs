@@ -114,17 +114,20 @@ public sealed class NvmeQueuePair : IDisposable
         int count = Poll(completed);
         if (count > 0 || InFlight == 0 || completed.IsEmpty)
             return count;
-        NvmePatience patience = new(_controller.Control, Waiting, _controller.Options.CommandTimeout);
-        while (count == 0)
+        TimeSpan timeout = _controller.Options.CommandTimeout;
+        LivenessWait wait = _controller.Control.BeginWait(Waiting, timeout);
+        while (true)
         {
             if (Interrupt is null)
-                patience.Spin();
-            else if (!Sleep(Interrupt))
-                patience.Look();
+                wait.SpinOnce();
+            else
+                Sleep(Interrupt);
             count = Poll(completed);
+            if (count > 0)
+                return count;
+            if (wait.IsOver())
+                throw _controller.Control.NotInTime(Waiting, timeout);
         }
-
-        return count;
     }
 
     /// <summary>Takes the queues away from the controller and frees their memory. What is in flight is lost.</summary>
@@ -139,13 +142,12 @@ public sealed class NvmeQueuePair : IDisposable
         _ring.Dispose();
     }
 
-    /// <returns>False when it is time to look whether the controller is there.</returns>
-    private bool Sleep(Interrupt interrupt)
+    /// <summary>Sleeps until the interrupt comes, or it is time to check whether the controller is there.</summary>
+    private void Sleep(Interrupt interrupt)
     {
-        _sleep ??= new EventSleep(interrupt.Event, TimeSpan.FromMilliseconds(NvmePatience.LookEveryMilliseconds));
-        bool fired = _sleep.Sleep();
+        _sleep ??= new EventSleep(interrupt.Event, LivenessWait.CheckInterval);
+        _sleep.Sleep();
         ObjectDisposedException.ThrowIf(interrupt.IsDisposed, interrupt);
-        return fired;
     }
 
     private bool TryPut(byte opcode, NvmeNamespace target, long block, int blocks, DmaBuffer buffer, long offset, ulong tag)

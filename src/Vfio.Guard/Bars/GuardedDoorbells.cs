@@ -12,13 +12,8 @@ internal sealed class GuardedDoorbells(string name, Turn turn, Action<RegionInde
 {
     private readonly Lock _gate = new();
     private readonly Dictionary<RegionIndex, Doorbell[]> _byRegion = [];
-    private readonly List<(RegionIndex Region, Doorbell Bell)> _all = [];
-    private readonly EventFd _stop = EventFd.Create();
-    private readonly Epoll _epoll = new();
-    private Thread? _thread;
-    private bool _watchesStop;
-    private bool _isPaused;
-    private bool _isStopped;
+    private readonly EventLoop _loop = new($"{name} doorbells");
+    private volatile bool _isStopped;
 
     /// <summary>The doorbells of a region, with their eventfds.</summary>
     /// <param name="region">Which region.</param>
@@ -59,129 +54,62 @@ internal sealed class GuardedDoorbells(string name, Turn turn, Action<RegionInde
     internal RegionDoorbell[] Shown()
     {
         lock (_gate)
-            return [.. _all.Select(shown => new RegionDoorbell(shown.Region, shown.Bell))];
+            return [.. _byRegion.SelectMany(shown => shown.Value, (shown, bell) => new RegionDoorbell(shown.Key, bell))];
     }
 
-    /// <summary>Hears nothing for now; rings stay in the eventfds. Outside the turn.</summary>
-    internal void Pause()
-    {
-        Thread? thread;
-        lock (_gate)
-        {
-            _isPaused = true;
-            thread = _thread;
-            _thread = null;
-            if (thread is not null)
-                _stop.Signal();
-        }
-
-        thread?.Join();
-        _stop.Drain();
-    }
+    /// <summary>Hears nothing for now; rings stay in the eventfds. Outside the turn, when it has heard anything yet.</summary>
+    internal void Pause() => _loop.Pause();
 
     /// <summary>Hears again, what was rung meanwhile too.</summary>
-    internal void Resume()
-    {
-        lock (_gate)
-        {
-            if (!_isPaused)
-                return;
-            _isPaused = false;
-            // The thread may have ended with reports in its hands.
-            for (int i = 0; i < _all.Count; i++)
-                _epoll.Arm(_all[i].Bell.Event!.Descriptor, (ulong)i + 1);
-            if (_all.Count > 0)
-                Start();
-        }
-    }
+    internal void Resume() => _loop.Resume();
 
     /// <summary>Forgets the rings that have not been heard; in the turn.</summary>
     internal void Forget()
     {
         lock (_gate)
         {
-            foreach ((_, Doorbell bell) in _all)
+            foreach (Doorbell bell in _byRegion.Values.SelectMany(bells => bells))
                 bell.Event!.Drain();
         }
     }
 
     /// <summary>Ends: no ring is heard any more.</summary>
-    internal void Stop()
-    {
-        lock (_gate)
-        {
-            _isStopped = true;
-            _stop.Signal();
-        }
-    }
+    internal void Stop() => _isStopped = true;
 
     /// <summary>Waits for the thread and closes the eventfds; after <see cref="Stop"/>, outside the turn.</summary>
     internal void Close()
     {
-        // Its last act may have woken who now closes: then it waits for nobody.
-        if (_thread is not null && _thread != Thread.CurrentThread)
-            _thread.Join();
-        foreach ((_, Doorbell bell) in _all)
-            bell.Event!.Dispose();
-        _epoll.Dispose();
-        _stop.Dispose();
+        _loop.Dispose();
+        lock (_gate)
+        {
+            foreach (Doorbell bell in _byRegion.Values.SelectMany(bells => bells))
+                bell.Event!.Dispose();
+        }
     }
 
     private Doorbell[] Add(RegionIndex region, Doorbell[] made)
     {
-        _byRegion.Add(region, made);
-        foreach (Doorbell bell in made)
+        List<EventRegistration> added = [];
+        try
         {
-            _all.Add((region, bell));
-            _epoll.Add(bell.Event!.Descriptor, (ulong)_all.Count);
+            foreach (Doorbell bell in made)
+                added.Add(_loop.Add(bell.Event!, _ => Ring(region, bell)));
+        }
+        catch
+        {
+            added.ForEach(registration => registration.Cancel());
+            Array.ForEach(made, bell => bell.Event!.Dispose());
+            throw;
         }
 
-        if (_thread is null && made.Length > 0 && !_isPaused)
-            Start();
+        _byRegion.Add(region, made);
         return made;
     }
 
-    private void Start()
+    private void Ring(RegionIndex region, Doorbell bell)
     {
-        if (_watchesStop)
-            _epoll.Arm(_stop.Descriptor, 0);
-        else
-            _epoll.Add(_stop.Descriptor, 0);
-        _watchesStop = true;
-        _thread = new Thread(Run) { IsBackground = true, Name = $"{name} doorbells" };
-        _thread.Start();
-    }
-
-    private void Run()
-    {
-        ulong[] tokens = new ulong[64];
-        while (true)
-        {
-            int count = _epoll.Wait(tokens, Timeout.InfiniteTimeSpan);
-            foreach (ulong token in tokens.AsSpan(0, count))
-            {
-                if (token == 0)
-                    return;
-                Ring(token);
-            }
-        }
-    }
-
-    private void Ring(ulong token)
-    {
-        (RegionIndex region, Doorbell bell) = At(token);
-        using (Turn.Scope scope = turn.Take())
-        {
-            if (!_isStopped && bell.Event!.Drain() != 0)
-                ring(region, bell);
-        }
-
-        _epoll.Arm(bell.Event!.Descriptor, token);
-    }
-
-    private (RegionIndex Region, Doorbell Bell) At(ulong token)
-    {
-        lock (_gate)
-            return _all[(int)token - 1];
+        using Turn.Scope scope = turn.Take();
+        if (!_isStopped && bell.Event!.Drain() != 0)
+            ring(region, bell);
     }
 }

@@ -6,7 +6,12 @@ namespace Vfio.Guard;
 /// mastering starts off unless the lender decided otherwise.</summary>
 /// <remarks>PCI Local Bus 3.0, section 6.2.2. In the hardware decoding stays on, so that the owner's addresses keep working.</remarks>
 internal sealed class CommandRegister(
-    FunctionLayout layout, ConfigShadow shadow, OwnerState owner, GuardedInterrupts interrupts, bool startAsBusMaster) : ConfigBehaviour
+    FunctionLayout layout,
+    ConfigShadow shadow,
+    OwnerState owner,
+    GuardedInterrupts interrupts,
+    IResetTarget target,
+    bool startAsBusMaster) : ConfigBehaviour
 {
     private const int Offset = 0x04, IoBit = 0, MemoryBit = 1, IntxDisableBit = 10;
     private const uint IoAndMemory = 3, BusMaster = 4;
@@ -25,22 +30,34 @@ internal sealed class CommandRegister(
     internal override void Reset(bool byUser)
     {
         shadow.Write(Offset, 2, byUser ? 0 : IoAndMemory);
-        _isBusMaster = !byUser && startAsBusMaster && StartBusMaster();
+        SetBusMaster(!byUser && startAsBusMaster && StartBusMaster());
         interrupts.SetIntxDisabled(false);
+    }
+
+    internal override void AfterRead(int offset, int width, uint hardware)
+    {
+        if (_isBusMaster && Covers(offset, width, Offset) && (hardware >> (8 * (Offset - offset)) & BusMaster) == 0)
+            target.FoundReset();
     }
 
     internal override void AfterWrite(int offset, int width)
     {
-        // What became of the bit is the hardware's to say: it may be wired to 0, or have lost it in a reset of its own.
+        // What became of the bit is the hardware's to say: it may be wired to 0.
         if (Covers(offset, width, Offset))
-            _isBusMaster = MayMaster();
+            SetBusMaster(MayMaster());
         interrupts.SetIntxDisabled(shadow.ReadBit(Offset, IntxDisableBit));
-        if ((shadow.Read(Offset, 2) & IoAndMemory) != 0)
-            owner.RestoreDecode();
+        if ((shadow.Read(Offset, 2) & IoAndMemory) != 0 && owner.HasLostDecode)
+            target.RestoreLost();
     }
 
     /// <summary>Ends bus mastering at once; the hardware's bit is cleared by whoever calls.</summary>
-    internal void StopBusMaster() => _isBusMaster = false;
+    internal void StopBusMaster() => SetBusMaster(false);
+
+    private void SetBusMaster(bool isBusMaster)
+    {
+        _isBusMaster = isBusMaster;
+        interrupts.SetBusMaster(isBusMaster);
+    }
 
     private bool StartBusMaster()
     {

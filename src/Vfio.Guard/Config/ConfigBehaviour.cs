@@ -17,6 +17,14 @@ internal abstract class ConfigBehaviour
     {
     }
 
+    /// <summary>Looks at what the hardware said in a read that touched one of <see cref="Offsets"/>.</summary>
+    /// <param name="offset">Where the read started.</param>
+    /// <param name="width">1, 2 or 4 bytes.</param>
+    /// <param name="hardware">What was read; 0 where the hardware was not asked.</param>
+    internal virtual void AfterRead(int offset, int width, uint hardware)
+    {
+    }
+
     /// <summary>Acts on a write that touched one of <see cref="Offsets"/>, when hardware and shadow have taken it.</summary>
     /// <param name="offset">Where the write started.</param>
     /// <param name="width">1, 2 or 4 bytes.</param>

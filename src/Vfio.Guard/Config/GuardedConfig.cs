@@ -8,12 +8,16 @@ namespace Vfio.Guard;
 /// <para>1, 2 and 4 bytes, naturally aligned, are at most one access of that width to the hardware, and a write at most a read
 /// before it: when there are bits in it that must stay. Others are split at natural boundaries. No access is made for
 /// bits that do not reach the hardware, but one read to find out what a dropped write would have changed.</para>
+/// <para>What a write does not mean to change is written back as it was read, but for status bits, which are written 0 whether the user
+/// sees them or not. Where no table says what such bits are, the write is as narrow as what it may change allows; so a permit is best for
+/// whole bytes. A register that the user may not read is not read for it.</para>
 /// <para>Called in the function's turn.</para>
 /// </remarks>
 internal sealed class GuardedConfig
 {
     private readonly IPciFunction _function;
     private readonly ConfigRules _rules;
+    private readonly KnownRegisters _known;
     private readonly RefusalCounter _refusals;
     private readonly int[] _virtual;
     private readonly ConfigBehaviour?[] _behaviours;
@@ -23,6 +27,7 @@ internal sealed class GuardedConfig
     {
         _function = layout.Function;
         _rules = layout.Rules;
+        _known = layout.Known;
         _refusals = refusals;
         _virtual = layout.VirtualOffsets;
         _behaviours = new ConfigBehaviour?[Length / 4];
@@ -87,7 +92,7 @@ internal sealed class GuardedConfig
                 continue;
             uint status = _rules.Mask(BitRule.WriteOneToClear, offset, 4) | _rules.Mask(BitRule.FixedStatus, offset, 4);
             uint saved = System.Buffers.Binary.BinaryPrimitives.ReadUInt32LittleEndian(from[offset..]);
-            WriteOne(offset, 4, (ReadOne(offset, 4) & ~free & ~status) | (saved & free));
+            WriteOne(offset, 4, (ReadOne(offset, 4) & ~free & ~status) | (saved & free & ~_known.Status(offset, 4)));
         }
     }
 
@@ -102,31 +107,58 @@ internal sealed class GuardedConfig
 
     private uint ReadOne(int offset, int width)
     {
-        _behaviours[offset / 4]?.BeforeRead();
+        ConfigBehaviour? behaviour = _behaviours[offset / 4];
+        behaviour?.BeforeRead();
+        uint all = Bits.Mask((8 * width) - 1, 0);
         uint shadowed = VirtualMask(offset, width);
-        uint real = Bits.Mask((8 * width) - 1, 0) & ~shadowed & ~_rules.Mask(BitRule.Hidden, offset, width);
-        uint hardware = real == 0 ? 0 : _function.ReadConfig(offset, width);
+        uint real = all & ~shadowed & ~_rules.Mask(BitRule.Hidden, offset, width);
+        uint hardware = ReadHardware(offset, width, real);
+        behaviour?.AfterRead(offset, width, hardware);
         return (hardware & real) | (Shadow.Read(offset, width) & shadowed);
     }
 
     private void WriteOne(int offset, int width, uint value)
     {
+        ConfigBehaviour? behaviour = _behaviours[offset / 4];
+        behaviour?.BeforeRead();
         uint all = Bits.Mask((8 * width) - 1, 0);
         uint passed = _rules.Mask(BitRule.PassedThrough, offset, width);
-        uint clearing = _rules.Mask(BitRule.WriteOneToClear, offset, width) & value;
+        uint clearable = _rules.Mask(BitRule.WriteOneToClear, offset, width);
+        uint clearing = clearable & value;
         uint status = _rules.Mask(BitRule.FixedStatus, offset, width);
         uint writable = _rules.Mask(BitRule.Virtual, offset, width);
-        uint free = passed | writable | _rules.Mask(BitRule.WriteOneToClear, offset, width);
-        uint kept = all & ~passed & ~status & ~_rules.Mask(BitRule.WriteOneToClear, offset, width);
+
+        // A status bit is none of those whatever its rule is now: written back as it was read, it would be cleared.
+        uint kept = all & ~passed & ~status & ~clearable & ~_known.Status(offset, width);
         bool reaches = (passed | clearing) != 0;
-        uint refusable = all & ~free;
-        uint hardware = (reaches && kept != 0) || refusable != 0 ? _function.ReadConfig(offset, width) : 0;
+        int at = offset;
+        int bytes = width;
+        if (reaches && (kept & ~_known.Known(offset, width)) != 0)
+            KnownRegisters.Narrow(ref at, ref bytes, passed | clearing);
+        int shift = 8 * (at - offset);
+        kept &= Bits.Mask((8 * bytes) - 1, 0) << shift;
+        uint refusable = all & ~passed & ~writable & ~clearable;
+        uint asked = refusable & ~_rules.Mask(BitRule.Hidden, offset, width) & ~_rules.Mask(BitRule.VirtualFixed, offset, width);
+        uint hardware = ReadHardware(offset, width, asked | (reaches ? kept : 0));
         CountRefused(offset, width, value, hardware, refusable, status);
         if (reaches)
-            _function.WriteConfig(offset, width, (hardware & kept) | (value & passed) | clearing);
+            _function.WriteConfig(at, bytes, ((hardware & kept) | (value & passed) | clearing) >> shift & Bits.Mask((8 * bytes) - 1, 0));
         if (writable != 0)
             Shadow.Write(offset, width, (Shadow.Read(offset, width) & ~writable) | (value & writable));
-        _behaviours[offset / 4]?.AfterWrite(offset, width);
+        behaviour?.AfterWrite(offset, width);
+    }
+
+    /// <summary>Reads bits of the hardware by one access of the width, or by a narrower one where there are bits in it that the user may
+    /// not read: reading them may do something.</summary>
+    private uint ReadHardware(int offset, int width, uint wanted)
+    {
+        if (wanted == 0)
+            return 0;
+        if (_rules.Mask(BitRule.Hidden, offset, width) == 0)
+            return _function.ReadConfig(offset, width);
+        int at = offset;
+        KnownRegisters.Narrow(ref at, ref width, wanted);
+        return _function.ReadConfig(at, width) << (8 * (at - offset));
     }
 
     /// <summary>Counts the bits that the write tried to change and may not. Writing 0 to a status bit tries nothing.</summary>

@@ -5,7 +5,8 @@ namespace Vfio.Guard;
 
 /// <summary>The user's MSI capability: address, data and enable are its own to write and mean nothing; vectors fire by the eventfds
 /// that are bound. The mask bits do hold vectors back, and the pending bits are true.</summary>
-/// <remarks>PCI Local Bus 3.0, section 6.8.1. Enable and the number of messages show what is bound, until the user writes them.</remarks>
+/// <remarks>PCI Local Bus 3.0, section 6.8.1. Enable and the number of messages show what is in use,
+/// after a reset too, until the user writes them.</remarks>
 internal sealed class MsiRegisters(FunctionLayout layout, ConfigShadow shadow, GuardedInterrupts interrupts) : ConfigBehaviour
 {
     private const int EnableBit = 0;
@@ -20,7 +21,7 @@ internal sealed class MsiRegisters(FunctionLayout layout, ConfigShadow shadow, G
         int end = _masks == 0 ? layout.MsiData + 2 : _masks;
         for (int offset = layout.Msi + 4; offset < end; offset += 2)
             shadow.Write(offset, 2, 0);
-        Show(byUser ? 0 : interrupts.BoundCount(InterruptIndex.Msi));
+        Show();
         if (_masks != 0)
             BeforeRead();
     }
@@ -38,14 +39,16 @@ internal sealed class MsiRegisters(FunctionLayout layout, ConfigShadow shadow, G
         if (_masks == 0 || (offset & ~3) != _masks)
             return;
         uint masks = shadow.Read(_masks, 4);
-        for (int vector = 0; vector < layout.MsiVectors; vector++)
-            interrupts.SetMasked(InterruptIndex.Msi, vector, masks.Get(vector));
+        int first = 8 * (offset - _masks);
+        for (int vector = first; vector < Math.Min(first + (8 * width), layout.MsiVectors); vector++)
+            interrupts.SetMaskedByRegister(InterruptIndex.Msi, vector, masks.Get(vector));
     }
 
-    /// <summary>Shows how many vectors are bound.</summary>
-    internal void Show(int bound)
+    /// <summary>Shows how many vectors are in use.</summary>
+    internal void Show()
     {
-        uint log = bound == 0 ? 0 : (uint)BitOperations.Log2(BitOperations.RoundUpToPowerOf2((uint)bound));
-        shadow.Write(_control, 2, shadow.Read(_control, 2).With(EnableBit, EnableBit, bound == 0 ? 0u : 1).With(6, 4, log));
+        int inUse = interrupts.CountInUse(InterruptIndex.Msi);
+        uint log = inUse == 0 ? 0 : (uint)BitOperations.Log2(BitOperations.RoundUpToPowerOf2((uint)inUse));
+        shadow.Write(_control, 2, shadow.Read(_control, 2).With(EnableBit, EnableBit, inUse == 0 ? 0u : 1).With(6, 4, log));
     }
 }

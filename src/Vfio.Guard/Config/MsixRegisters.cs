@@ -2,8 +2,8 @@ using Vfio.Pci;
 
 namespace Vfio.Guard;
 
-/// <summary>The user's MSI-X Message Control: Function Mask holds all vectors back; Enable shows whether eventfds are bound, until the
-/// user writes it, and means nothing: vectors fire by the eventfds.</summary>
+/// <summary>The user's MSI-X Message Control: Function Mask holds all vectors back; Enable shows whether vectors are in use, after a
+/// reset too, until the user writes it, and means nothing: vectors fire by the eventfds.</summary>
 /// <remarks>PCI Local Bus 3.0, section 6.8.2.3.</remarks>
 internal sealed class MsixRegisters(FunctionLayout layout, ConfigShadow shadow, GuardedInterrupts interrupts) : ConfigBehaviour
 {
@@ -15,13 +15,16 @@ internal sealed class MsixRegisters(FunctionLayout layout, ConfigShadow shadow, 
     internal override void Reset(bool byUser)
     {
         shadow.Write(_control, 2, shadow.Read(_control, 2).With(MaskBit, MaskBit, 0));
-        Show(byUser ? 0 : interrupts.BoundCount(InterruptIndex.Msix));
+        Show();
         interrupts.SetMsixFunctionMask(false);
     }
 
     internal override void AfterWrite(int offset, int width) => interrupts.SetMsixFunctionMask(shadow.ReadBit(_control, MaskBit));
 
-    /// <summary>Shows whether any vector is bound.</summary>
-    internal void Show(int bound) =>
-        shadow.Write(_control, 2, shadow.Read(_control, 2).With(EnableBit, EnableBit, bound == 0 ? 0u : 1));
+    /// <summary>Shows whether vectors are in use.</summary>
+    internal void Show()
+    {
+        uint enable = interrupts.CountInUse(InterruptIndex.Msix) == 0 ? 0u : 1;
+        shadow.Write(_control, 2, shadow.Read(_control, 2).With(EnableBit, EnableBit, enable));
+    }
 }

@@ -3,9 +3,10 @@ using Vfio.Pci;
 namespace Vfio.Guard;
 
 /// <summary>PowerState of the Power Management capability: what the user sees of D0 to D3hot. The hardware stays in D0.</summary>
-/// <remarks>PCI Bus Power Management Interface 1.2, sections 3.2.4 and 5.4: asleep the function answers to config space only; coming
-/// back from D3hot resets it, unless No_Soft_Reset is set.</remarks>
-internal sealed class PowerState(FunctionLayout layout, ConfigShadow shadow, IResetTarget target) : ConfigBehaviour
+/// <remarks>PCI Bus Power Management Interface 1.2, sections 3.2.4 and 5.4: asleep the function answers to config space only,
+/// neither masters the bus nor interrupts; coming back from D3hot resets it, unless No_Soft_Reset is set.</remarks>
+internal sealed class PowerState(FunctionLayout layout, ConfigShadow shadow, IResetTarget target, GuardedInterrupts interrupts)
+    : ConfigBehaviour
 {
     private const uint D0 = 0, D1 = 1, D2 = 2, D3Hot = 3;
     private readonly int _control = layout.PowerManagement + 4;
@@ -19,6 +20,7 @@ internal sealed class PowerState(FunctionLayout layout, ConfigShadow shadow, IRe
     internal override void Reset(bool byUser)
     {
         _state = D0;
+        interrupts.SetAsleep(false);
         Show();
     }
 
@@ -35,6 +37,9 @@ internal sealed class PowerState(FunctionLayout layout, ConfigShadow shadow, IRe
         Show();
         if (before == D3Hot && _state == D0 && layout.ResetsInD3Hot)
             target.ResetByUser(ResetMethod.PowerManagement);
+
+        // Last, so that what the reset takes away does not interrupt before it.
+        interrupts.SetAsleep(IsAsleep);
     }
 
     private bool Has(uint state)

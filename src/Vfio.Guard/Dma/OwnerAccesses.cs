@@ -1,3 +1,5 @@
+using Vfio.Native;
+
 namespace Vfio.Guard;
 
 /// <summary>Accesses under way to memory that only its owner can reach, so that an unmap can wait for them.</summary>
@@ -5,7 +7,7 @@ namespace Vfio.Guard;
 /// would receive the answer. Such an access is carried out by the owner itself, so it is the owner's to time.</remarks>
 internal sealed class OwnerAccesses
 {
-    private static readonly TimeSpan Patience = TimeSpan.FromMilliseconds(250);
+    private static readonly TimeSpan LongestWait = TimeSpan.FromMilliseconds(250);
 
     /// <summary>How many accesses this thread is inside of: it must not wait for itself.</summary>
     [ThreadStatic]
@@ -13,6 +15,16 @@ internal sealed class OwnerAccesses
 
     private readonly object _gate = new();
     private readonly List<(ulong Start, ulong Last)> _underWay = [];
+
+    /// <summary>How many accesses are under way.</summary>
+    internal int Count
+    {
+        get
+        {
+            lock (_gate)
+                return _underWay.Count;
+        }
+    }
 
     internal void Enter(ulong start, ulong last)
     {
@@ -31,19 +43,19 @@ internal sealed class OwnerAccesses
         }
     }
 
-    /// <summary>Waits until no access to a range is under way, or patience ends.</summary>
+    /// <summary>Waits until no access to a range is under way, or the wait has lasted long enough.</summary>
     internal void WaitOutside(ulong start, ulong last)
     {
         if (_depth > 0)
             return;
-        long end = Environment.TickCount64 + (long)Patience.TotalMilliseconds;
+        Deadline end = new(LongestWait);
         lock (_gate)
         {
             while (IsBusy(start, last))
             {
-                long left = end - Environment.TickCount64;
-                if (left <= 0 || !Monitor.Wait(_gate, TimeSpan.FromMilliseconds(left)))
+                if (end.HasPassed)
                     return;
+                Monitor.Wait(_gate, end.Left);
             }
         }
     }

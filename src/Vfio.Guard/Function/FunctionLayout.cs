@@ -19,6 +19,7 @@ internal sealed class FunctionLayout
                 $"header type {Space.HeaderType}: bridges are not lent");
         Capabilities = CapabilityList.Read(Space);
         Rules = new ConfigRules(Space, Capabilities);
+        Known = new KnownRegisters(Space, Capabilities);
         IsVirtual = function.VirtualIds is not null;
         PowerManagement = OffsetOf(PowerManagementId);
         Msi = OffsetOf(MsiId);
@@ -40,6 +41,8 @@ internal sealed class FunctionLayout
     internal CapabilityList Capabilities { get; }
 
     internal ConfigRules Rules { get; }
+
+    internal KnownRegisters Known { get; }
 
     /// <summary>A virtual function: no ids of its own, and memory decoding that cannot be turned off.</summary>
     internal bool IsVirtual { get; }

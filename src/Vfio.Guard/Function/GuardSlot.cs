@@ -5,8 +5,22 @@ namespace Vfio.Guard;
 internal sealed class GuardSlot(RefusalCounter refusals) : IPciSlot
 {
     private volatile GuardedDevice? _device;
+    private volatile bool _isResetting;
+    private volatile GuardedDevice? _last;
 
-    internal void Lend(GuardedDevice? device) => _device = device;
+    /// <summary>Whether the guard is resetting the function: it knows by itself.</summary>
+    internal bool IsResetting
+    {
+        get => _isResetting;
+        set => _isResetting = value;
+    }
+
+    internal void Lend(GuardedDevice? device)
+    {
+        _device = device;
+        if (device is not null)
+            _last = device;
+    }
 
     public Errno ReadMemory(Iova address, Span<byte> destination) =>
         _device is { } device ? device.ReadMemory(address, destination) : Refuse();
@@ -22,6 +36,13 @@ internal sealed class GuardSlot(RefusalCounter refusals) : IPciSlot
 
     public int MappingCount => _device?.MappingCount ?? 0;
 
+    // Also of the user who has just given it back: an access may have begun before.
+    public int AccessesAtOwner => _last?.AccessesAtOwner ?? 0;
+
+    public bool IsOwnerAsking(Iova address) => _device is { } device && device.IsOwnerAsking(address);
+
+    public bool IsReachedDirectly(Iova address, ulong length) => _device is not { } device || device.IsReachedDirectly(address, length);
+
     public void SetIntx(bool asserted) => _device?.SetPin(asserted);
 
     public void SignalMsi(int vector) => _device?.Message(InterruptIndex.Msi, vector);
@@ -31,6 +52,12 @@ internal sealed class GuardSlot(RefusalCounter refusals) : IPciSlot
     public bool IsHeard(InterruptIndex kind, int vector) => _device is { } device && device.IsHeard(kind, vector);
 
     public void ReportError() => _device?.Notify(InterruptIndex.Error);
+
+    public void ReportReset()
+    {
+        if (!IsResetting)
+            _device?.FoundReset();
+    }
 
     public void RequestReturn() => _device?.Notify(InterruptIndex.Request);
 

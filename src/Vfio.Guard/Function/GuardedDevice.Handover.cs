@@ -47,7 +47,6 @@ internal sealed partial class GuardedDevice
         foreach (DmaMapping mapping in from.Mappings)
             MapDma(mapping);
 
-        // Before the state: binding lets a vector go that the state may say is masked.
         foreach (BoundEvent bound in from.Events)
             SetInterrupts(InterruptRequest.Bind(bound.Index, bound.Action, bound.Vector, [bound.Event]));
         try
@@ -61,6 +60,7 @@ internal sealed partial class GuardedDevice
         }
 
         using Turn.Scope turn = _turn.Take();
+        _messages.Program();
         TakeDoorbells(from.Doorbells);
         foreach (InterruptIndex kind in from.Unheard)
             Notify(kind);
@@ -78,21 +78,16 @@ internal sealed partial class GuardedDevice
 
     public void Depart()
     {
+        CloseSteps steps = new();
         using (Turn.Scope turn = _turn.Take())
         {
-            if (_isClosed)
+            if (!TryClose(steps))
                 return;
-            _isClosed = true;
-            _command.StopBusMaster();
-            _interrupts.Dispose();
-            _dma.Clear();
-            if (_doorbells.IsValueCreated)
-                _doorbells.Value.Stop();
             _function.Depart();
         }
 
-        if (_doorbells.IsValueCreated)
-            _doorbells.Value.Close();
+        CloseDoorbells(steps);
+        steps.ThrowFault();
     }
 
     private IEnumerable<RegionMemory> MemoryToShare() =>

@@ -7,7 +7,9 @@ namespace Vfio.Guard;
 /// <summary>One lease of a guarded function: what its user holds.</summary>
 internal sealed partial class GuardedDevice : IHandoverDevice, IDirtyTracker, IResetTarget
 {
+    private const int Closed = 1, WasReset = 2;
     private readonly GuardedFunction _function;
+    private readonly OwnerState _owner;
     private readonly Turn _turn;
     private readonly RefusalCounter _refusals;
     private readonly GuardedConfig _config;
@@ -22,11 +24,12 @@ internal sealed partial class GuardedDevice : IHandoverDevice, IDirtyTracker, IR
     private readonly Lazy<GuardedDoorbells> _doorbells;
     private readonly GuardedMigration _migration;
     private readonly GuardState _state;
-    private volatile bool _isClosed;
+    private volatile int _attention;
 
     internal GuardedDevice(GuardedFunction function, FunctionLayout layout, OwnerState owner, Turn turn, RefusalCounter refusals)
     {
         _function = function;
+        _owner = owner;
         _turn = turn;
         _refusals = refusals;
         _dma = new DmaTable(function.Policy.MaxDmaMappings);
@@ -36,9 +39,9 @@ internal sealed partial class GuardedDevice : IHandoverDevice, IDirtyTracker, IR
         _config = new GuardedConfig(layout, refusals);
         _config.Add(new VirtualBars(layout, _config.Shadow));
         _config.Add(_command = new CommandRegister(
-            layout, _config.Shadow, owner, _interrupts, function.Policy.StartAsBusMaster));
+            layout, _config.Shadow, owner, _interrupts, this, function.Policy.StartAsBusMaster));
         if (layout.PowerManagement != 0)
-            _config.Add(_power = new PowerState(layout, _config.Shadow, this));
+            _config.Add(_power = new PowerState(layout, _config.Shadow, this, _interrupts));
         if (layout.Msi != 0)
             _config.Add(_msi = new MsiRegisters(layout, _config.Shadow, _interrupts));
         if (layout.Msix != 0)
@@ -97,7 +100,7 @@ internal sealed partial class GuardedDevice : IHandoverDevice, IDirtyTracker, IR
     public IReadOnlyList<Doorbell> GetDoorbells(RegionIndex region)
     {
         using Turn.Scope turn = _turn.Take();
-        CheckOpen();
+        CheckInTurn();
         bool isThere = region.IsBar && GetRegion(region).Length > 0;
         IReadOnlyList<Doorbell> offered = isThere ? _function.Layout.Function.GetDoorbells(region) : [];
         return offered.Count == 0 ? [] : _doorbells.Value.Get(region, offered);
@@ -106,27 +109,28 @@ internal sealed partial class GuardedDevice : IHandoverDevice, IDirtyTracker, IR
     public void SetInterrupts(in InterruptRequest request)
     {
         using Turn.Scope turn = _turn.Take();
-        CheckOpen();
-        Errno error = request.Index.Value < InterruptIndex.PciCount ? _interrupts.Set(request) : Errno.InvalidArgument;
-        if (error != Errno.None)
-            ThrowRefused(request, error);
-        if (request.Action != InterruptAction.Trigger || (request.Data != InterruptData.Events && !request.IsDisable))
-            return;
-        if (request.IsDisable)
-            _messages.Program();
-        else
-            _messages.Program(request.Start, request.Count);
-        if (request.Index == InterruptIndex.Msi)
-            _msi?.Show(_interrupts.BoundCount(request.Index));
-        if (request.Index == InterruptIndex.Msix)
-            _msix?.Show(_interrupts.BoundCount(request.Index));
+        CheckInTurn();
+        bool isDone = request.IsDisable;
+        try
+        {
+            Errno error = request.Index.Value < InterruptIndex.PciCount ? _interrupts.Set(request, _messages) : Errno.InvalidArgument;
+            if (error != Errno.None)
+                ThrowRefused(request, error);
+            isDone |= request is { Action: InterruptAction.Trigger, Data: InterruptData.Events };
+        }
+        finally
+        {
+            // A kind that is disabled is off, even if the function does not hear of it.
+            if (isDone)
+                Show(request.Index);
+        }
     }
 
     public void MapDma(in DmaMapping mapping)
     {
         CheckOpen();
         Errno error = _dma.Map(mapping);
-        if (_isClosed)
+        if (IsClosed)
         {
             // Closed meanwhile, perhaps after its memory was let go: this mapping would hold on to its memory for ever.
             _dma.Clear();
@@ -156,6 +160,9 @@ internal sealed partial class GuardedDevice : IHandoverDevice, IDirtyTracker, IR
         CheckOpen();
         if (!_function.CanReset)
             throw new VfioException("reset", Name, Errno.NoSuchOperation, "the function has no way to be reset");
+
+        // What a reset of its own left to do is done with this one.
+        Interlocked.And(ref _attention, ~WasReset);
         ResetAll();
         _migration.AfterReset();
     }
@@ -177,7 +184,7 @@ internal sealed partial class GuardedDevice : IHandoverDevice, IDirtyTracker, IR
     public void SetMigrationState(MigrationState target)
     {
         using Turn.Scope turn = _turn.Take();
-        CheckOpen();
+        CheckInTurn();
         _migration.Set(target);
     }
 
@@ -227,45 +234,6 @@ internal sealed partial class GuardedDevice : IHandoverDevice, IDirtyTracker, IR
         return error == Errno.None ? unmapped : throw new VfioException($"unmapping of 0x{length:x} bytes at {start}", Name, error);
     }
 
-    /// <summary>Closes: the user's hold on the system ends first, then the device is made quiet.</summary>
-    public void Dispose()
-    {
-        using (Turn.Scope turn = _turn.Take())
-        {
-            if (_isClosed)
-                return;
-            _isClosed = true;
-            _command.StopBusMaster();
-            _interrupts.Dispose();
-            _messages.Program();
-            _dma.Clear();
-            if (_doorbells.IsValueCreated)
-                _doorbells.Value.Stop();
-            try
-            {
-                _function.TakeBack();
-            }
-            finally
-            {
-                _migration.AfterReset();
-            }
-        }
-
-        if (_doorbells.IsValueCreated)
-            _doorbells.Value.Close();
-    }
-
-    void IResetTarget.ResetByUser(ResetMethod method)
-    {
-        // A state that is taken over has no reset in it: one in the midst of it is the doing of whoever made it up.
-        if (_migration.IsRestoring)
-            return;
-        Quiet();
-        Errno error = _function.ResetHardware(method, isLent: true);
-        Settle(error, byUser: true);
-        _migration.AfterReset();
-    }
-
     internal Errno ReadMemory(Iova address, Span<byte> destination)
     {
         Errno error = MayUseMemory ? _dma.Read(address, destination) : Errno.OperationNotPermitted;
@@ -291,7 +259,7 @@ internal sealed partial class GuardedDevice : IHandoverDevice, IDirtyTracker, IR
     internal int MappingCount => _dma.Count;
 
     internal bool IsHeard(InterruptIndex kind, int vector) =>
-        (kind == InterruptIndex.Intx || MayMaster) && _interrupts.IsBound(kind, vector);
+        (kind == InterruptIndex.Intx ? _power is not { IsAsleep: true } : MayMaster) && _interrupts.IsBound(kind, vector);
 
     /// <summary>A message is a write to memory, so it needs bus mastering as every other.</summary>
     internal void Message(InterruptIndex kind, int vector)
@@ -315,22 +283,6 @@ internal sealed partial class GuardedDevice : IHandoverDevice, IDirtyTracker, IR
 
     private bool MayUseMemory => MayMaster && !_migration.IsStopped;
 
-    /// <summary>Makes everything as at open, but for what is bound and mapped.</summary>
-    private void ResetAll()
-    {
-        Quiet();
-        Errno error = _function.ResetHardware(isLent: true);
-        Settle(error, byUser: false);
-    }
-
-    private void Quiet()
-    {
-        _command.StopBusMaster();
-        _interrupts.Reset();
-        if (_doorbells.IsValueCreated)
-            _doorbells.Value.Forget();
-    }
-
     /// <summary>A ring is the write that it stands for; nobody can be told that it failed, but of a fault of the function.</summary>
     private void Ring(RegionIndex region, Doorbell bell)
     {
@@ -350,16 +302,6 @@ internal sealed partial class GuardedDevice : IHandoverDevice, IDirtyTracker, IR
         }
     }
 
-    /// <summary>After a reset: the owner's and the guard's programming is back, or the failure is told.</summary>
-    private void Settle(Errno error, bool byUser)
-    {
-        _bars.Reset();
-        _config.Reset(byUser);
-        if (error != Errno.None)
-            throw new VfioException("reset", Name, error);
-        _messages.Program();
-    }
-
     private void Write(RegionIndex region, ulong offset, ReadOnlySpan<byte> source)
     {
         Check("write", region, offset, source.Length);
@@ -371,12 +313,30 @@ internal sealed partial class GuardedDevice : IHandoverDevice, IDirtyTracker, IR
             _bars.Write(region, offset, source);
     }
 
-    private void CheckOpen() => ObjectDisposedException.ThrowIf(_isClosed, this);
+    private bool IsClosed => (_attention & Closed) != 0;
+
+    private void CheckOpen() => ObjectDisposedException.ThrowIf(IsClosed, this);
+
+    /// <summary>That it is open, and that the function is as the shadows say.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private void CheckInTurn()
+    {
+        if (_attention != 0)
+            Attend();
+    }
+
+    private void Show(InterruptIndex index)
+    {
+        if (index == InterruptIndex.Msi)
+            _msi?.Show();
+        if (index == InterruptIndex.Msix)
+            _msix?.Show();
+    }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private void Check(string verb, RegionIndex region, ulong offset, int count)
     {
-        CheckOpen();
+        CheckInTurn();
         ulong length = LengthOf(region);
         if (offset > length || (ulong)count > length - offset || length == 0)
             ThrowOutside(verb, region, offset, count, length);

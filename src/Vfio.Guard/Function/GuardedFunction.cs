@@ -63,6 +63,10 @@ public sealed class GuardedFunction : IDisposable
     /// <summary>Whether the last reset failed: nobody gets the function until one succeeds.</summary>
     public bool NeedsReset { get; private set; }
 
+    /// <summary>What failed first when the last user gave it back, for example <see cref="VfioException"/> with ENODEV; null when nothing
+    /// did. All that could be done was done nevertheless.</summary>
+    public Exception? CloseFailure { get; internal set; }
+
     /// <summary>What every bit of config space is to a user.</summary>
     public ConfigRules Rules => _layout.Rules;
 
@@ -78,7 +82,8 @@ public sealed class GuardedFunction : IDisposable
     internal FunctionLayout Layout => _layout;
 
     /// <summary>Lends it: reset, with its owner's settings, bus master off.</summary>
-    /// <returns>The lent device. Disposing it gives the function back: interrupts and memory are taken away, and it is reset.</returns>
+    /// <returns>The lent device. Disposing it gives the function back: interrupts and memory are taken away, and it is reset. When the
+    /// function fails then, <see cref="CloseFailure"/> says how; only a fault in its code is thrown, after all is done.</returns>
     /// <exception cref="VfioException">EBUSY: a user has it; ENOTTY: it cannot be reset; else why the reset failed.</exception>
     public IVfioDevice Open()
     {
@@ -97,7 +102,7 @@ public sealed class GuardedFunction : IDisposable
             throw new VfioException("open", Name, error, why);
         }
 
-        GuardedDevice device = new(this, _layout, _owner, _turn, new RefusalCounter(_refusals));
+        GuardedDevice device = Prepare();
         _turn.SetAfterwards(device.Flush);
         _device = device;
         _slot.Lend(device);
@@ -106,11 +111,15 @@ public sealed class GuardedFunction : IDisposable
 
     /// <summary>Extends the table for a function with registers where no table has them; see <see cref="ConfigRules.Permit"/>.
     /// Whether the caller may is the caller's matter.</summary>
+    /// <remarks>What a user writes there goes when the user does: the owner's values come back. In vendor-specific capabilities, which
+    /// the guard never writes, that is left to the reset. Permit whole bytes where other bits of one may be cleared by a written 1: the
+    /// guard cannot know, and writes them back as they are.</remarks>
     /// <exception cref="ArgumentException">No such dword, or bits that are the guard's own.</exception>
     public void Permit(int offset, uint readBits, uint writeBits)
     {
         using Turn.Scope turn = _turn.Take();
         Rules.Permit(offset, readBits, writeBits);
+        _owner.Permit(offset, writeBits);
     }
 
     /// <summary>Judges how well it can be lent.</summary>
@@ -134,15 +143,25 @@ public sealed class GuardedFunction : IDisposable
     /// <summary>Takes it back from its user, if there is one, and unplugs it.</summary>
     public void Dispose()
     {
-        _device?.Dispose();
+        GuardedDevice? device;
         using (Turn.Scope turn = _turn.Take())
         {
             if (_isDisposed)
                 return;
+
+            // From here on nobody can open it, so that this is the last lease.
             _isDisposed = true;
+            device = _device;
         }
 
-        _function.Dispose();
+        try
+        {
+            device?.Dispose();
+        }
+        finally
+        {
+            _function.Dispose();
+        }
     }
 
     /// <summary>Resets it by the first method that works, in its turn.</summary>
@@ -163,32 +182,39 @@ public sealed class GuardedFunction : IDisposable
     /// <summary>Resets it by one method, in its turn, and puts back what its owner had set.</summary>
     internal Errno ResetHardware(ResetMethod method, bool isLent)
     {
-        _owner.StopBusMaster();
-        Errno error = _function.Reset(method);
-        if (error == Errno.None)
-            error = _owner.Restore(isLent);
+        NeedsReset = true;
+        Errno error;
+        try
+        {
+            TryStopBusMaster();
+            _slot.IsResetting = true;
+            error = _function.Reset(method);
+            _slot.IsResetting = false;
+            if (error == Errno.None)
+                error = _owner.Restore(isLent);
+        }
+        catch (VfioException refusal) when (refusal.Errno != Errno.None)
+        {
+            error = refusal.Errno;
+        }
+        finally
+        {
+            _slot.IsResetting = false;
+        }
+
         NeedsReset = error != Errno.None;
         return error;
     }
 
-    /// <summary>The user gave it back; in its turn.</summary>
-    internal void TakeBack()
+    /// <summary>The user gave it back; in its turn. Whatever fails, it can be opened again, and is reset before it is.</summary>
+    internal void TakeBack(CloseSteps steps)
     {
         _slot.Lend(null);
         _turn.SetAfterwards(null);
+        _device = null;
         NeedsReset = CanReset;
-        try
-        {
-            _owner.StopBusMaster();
-            if (!CanReset)
-                _owner.Restore(isLent: false);
-            else
-                ResetHardware(isLent: false);
-        }
-        finally
-        {
-            _device = null;
-        }
+        steps.Do(_owner.StopBusMaster);
+        steps.Do(() => Refuse(CanReset ? ResetHardware(isLent: false) : _owner.Restore(isLent: false)));
     }
 
     /// <summary>Another process goes on with it, and shares its memory: it is not reset, and nobody gets it here any more. In its
@@ -199,6 +225,44 @@ public sealed class GuardedFunction : IDisposable
         _turn.SetAfterwards(null);
         _hasDeparted = true;
         _device = null;
+    }
+
+    /// <summary>Makes what a user gets. When that fails nobody has it, and it is quiet if it can still be told so.</summary>
+    private GuardedDevice Prepare()
+    {
+        bool isMade = false;
+        try
+        {
+            GuardedDevice device = new(this, _layout, _owner, _turn, new RefusalCounter(_refusals));
+            isMade = true;
+            return device;
+        }
+        finally
+        {
+            if (!isMade)
+            {
+                NeedsReset = CanReset;
+                TryStopBusMaster();
+            }
+        }
+    }
+
+    private void TryStopBusMaster()
+    {
+        try
+        {
+            _owner.StopBusMaster();
+        }
+        catch (VfioException)
+        {
+            // A reset comes next, which turns it off too.
+        }
+    }
+
+    private void Refuse(Errno error)
+    {
+        if (error != Errno.None)
+            throw new VfioException("reset at close", Name, error, "it is tried again when it is opened next");
     }
 
     /// <summary>Flips INTx disable and looks whether the flip holds; PCI Local Bus 3.0, section 6.2.2.</summary>

@@ -2,63 +2,87 @@ using Vfio.Pci;
 
 namespace Vfio.Guard;
 
-/// <summary>The state that a function's owner (firmware, the system) left in its config space, and how it comes back after a
-/// reset.</summary>
-internal sealed class OwnerState(FunctionLayout layout)
+/// <summary>The state that a function's owner (firmware, the system) left in its config space when the function was plugged in, and how it
+/// comes back after a reset: every field of every register that a table knows, whether the user may write it or not, and what the
+/// lender permits beside them. A reset takes what isolates the function from others too.</summary>
+internal sealed class OwnerState
 {
     private const int Command = 0x04, FirstBar = 0x10, Rom = 0x30;
-    private const uint IntxDisable = 0x400, BusMaster = 4, Memory = 2, Io = 1;
+    private const uint IntxDisable = 0x400, BusMaster = 4, Memory = 2, Io = 1, Enable = 1, PowerStateBits = 3;
 
-    // Writing these acts on the board or in ways that only the vendor knows; a user's changes end with the reset or not at all.
-    private static readonly ushort[] NotRestored = [0x03, 0x09];
+    // Writing these does something, or acts in ways that only the vendor knows: VPD, HyperTransport, vendor-specific, hot-plug and SATA's
+    // index and data.
+    private static readonly ushort[] NotWritten = [0x03, 0x08, 0x09, 0x0c, 0x12];
 
-    private readonly IPciFunction _function = layout.Function;
-    private readonly uint[] _masks = MasksOf(layout);
-    private readonly int[] _restored = RestoredOf(layout);
-    private readonly uint _decode = DecodeOf(layout);
+    // Vendor-specific, of designated vendors, readiness messages, lane margining, mailboxes, link encryption whose keys are lost.
+    private static readonly ushort[] NotWrittenExtended = [0x0b, 0x23, 0x21, 0x27, 0x2e, 0x30];
 
-    /// <summary>Writes back all that a user may have changed and all that a reset loses; bus mastering stays off.</summary>
-    /// <param name="isLent">Whether a user has the function: its pin may then interrupt, whatever the owner had set.</param>
+    // Of the header: cache line and latency, BARs, the ROM's, the interrupt line. Command is done apart; the others never change.
+    private static readonly (int Offset, uint Bits)[] OfHeader =
+    [
+        (0x0c, 0xffff), .. Enumerable.Range(0, 6).Select(i => (FirstBar + (4 * i), uint.MaxValue)), (Rom, uint.MaxValue), (0x3c, 0xff),
+    ];
+
+    private readonly FunctionLayout _layout;
+    private readonly IPciFunction _function;
+    private readonly uint[] _masks;
+    private readonly bool[] _isExcluded;
+    private readonly uint _decode;
+    private int[] _restored = [];
+    private uint _commandMask;
+
+    internal OwnerState(FunctionLayout layout)
+    {
+        _layout = layout;
+        _function = layout.Function;
+        _masks = new uint[layout.Space.Length / 4];
+        _isExcluded = new bool[_masks.Length];
+        _decode = DecodeOf(layout);
+        _commandMask = layout.Rules.Mask(BitRule.PassedThrough, Command, 2) | layout.Rules.Mask(BitRule.Virtual, Command, 2);
+        foreach (Capability item in layout.Capabilities.Items)
+            Add(item);
+        foreach ((int offset, uint bits) in OfHeader)
+            _masks[offset / 4] = bits;
+        SetOrder();
+    }
+
+    /// <summary>Whether decoding was lost behind the guard's back.</summary>
+    internal bool HasLostDecode => (_function.ReadConfig(Command, 2) & _decode) != _decode;
+
+    /// <summary>Writes back all that the owner had set; bus mastering stays off.</summary>
+    /// <param name="isLent">Whether a user has the function: its pin may then interrupt, whatever the owner had set, and what the owner
+    /// had for messages is off.</param>
     /// <returns>EIO: the function does not answer with its ids.</returns>
     internal Errno Restore(bool isLent)
     {
-        if (!layout.IsVirtual && _function.ReadConfig(0, 4) != layout.Space.Read32(0))
+        if (!_layout.IsVirtual && _function.ReadConfig(0, 4) != _layout.Space.Read32(0))
             return Errno.InputOutput;
         foreach (int offset in _restored)
-            Restore(offset);
-        RestoreCommand(BusMaster | _masks[Command / 4], _decode, isLent ? IntxDisable : 0);
+            Restore(offset, isLent);
+        RestoreCommand(BusMaster | _commandMask, _decode, isLent ? IntxDisable : 0);
         return Errno.None;
     }
 
-    /// <summary>Writes the BARs back when decoding was lost behind the guard's back: the device reset itself.</summary>
-    internal void RestoreDecode()
+    /// <summary>As <see cref="Restore(bool)"/> where the user has written Command already.</summary>
+    internal void RestoreLost()
     {
-        if ((_function.ReadConfig(Command, 2) & _decode) == _decode)
-            return;
-        for (int offset = FirstBar; offset < FirstBar + 24; offset += 4)
-            Restore(offset);
-        Restore(Rom);
+        foreach (int offset in _restored)
+            Restore(offset, isLent: true);
         RestoreCommand(Io | Memory, _decode);
     }
 
     /// <summary>Turns bus mastering off in the hardware.</summary>
     internal void StopBusMaster() => RestoreCommand(BusMaster, 0);
 
-    private static uint[] MasksOf(FunctionLayout layout)
+    /// <summary>A user may write these bits from now on: what the owner had comes back when that user is gone.</summary>
+    internal void Permit(int offset, uint writeBits)
     {
-        uint[] masks = new uint[layout.Space.Length / 4];
-        for (int i = 0; i < masks.Length; i++)
-            masks[i] = layout.Rules.Mask(BitRule.PassedThrough, 4 * i, 4) | layout.Rules.Mask(BitRule.Virtual, 4 * i, 4);
-        foreach (Capability item in layout.Capabilities.Items.Where(item => !item.IsExtended && NotRestored.Contains(item.Id)))
-            Array.Clear(masks, item.Offset / 4, Math.Min((item.LengthBytes + 3) / 4, masks.Length - (item.Offset / 4)));
-        return masks;
-    }
-
-    /// <summary>Where there is anything to restore, but for Command, which comes last.</summary>
-    private static int[] RestoredOf(FunctionLayout layout)
-    {
-        uint[] masks = MasksOf(layout);
-        return [.. Enumerable.Range(0, masks.Length).Where(i => masks[i] != 0 && i != Command / 4).Select(i => 4 * i)];
+        if (offset == Command)
+            _commandMask |= writeBits & 0xffff;
+        if (offset == Command || _isExcluded[offset / 4])
+            return;
+        _masks[offset / 4] |= writeBits;
+        SetOrder();
     }
 
     /// <summary>The decoding that its BARs need; a virtual function has no such bits.</summary>
@@ -75,21 +99,70 @@ internal sealed class OwnerState(FunctionLayout layout)
         return decode;
     }
 
-    private void Restore(int offset)
+    private void Add(Capability item)
     {
-        uint mask = _masks[offset / 4];
+        bool isExcluded = (item.IsExtended ? NotWrittenExtended : NotWritten).Contains(item.Id);
+        int end = Math.Min((item.Offset + item.LengthBytes + 3) / 4, _masks.Length);
+        for (int i = item.Offset / 4; i < end; i++)
+        {
+            _isExcluded[i] |= isExcluded;
+            _masks[i] = _isExcluded[i] ? 0 : _layout.Known.Fields(4 * i, 4);
+        }
+    }
+
+    /// <summary>Extended capabilities come first, and each from its end: what enables a thing is written after what it depends on, and
+    /// the size of a BAR before its address. Addresses are translated last of them, once it is known for whom.</summary>
+    private void SetOrder()
+    {
+        Capability? translation = _layout.Capabilities.Find(0x0f, isExtended: true);
+        _restored =
+        [
+            .. Enumerable.Range(0, _masks.Length).Where(i => _masks[i] != 0).Select(i => 4 * i)
+                .OrderBy(offset => offset < ConfigSpace.ConventionalLength ? 2 : IsIn(translation, offset) ? 1 : 0)
+                .ThenByDescending(offset => offset),
+        ];
+    }
+
+    private static bool IsIn(Capability? item, int offset) =>
+        item is not null && offset >= item.Offset && offset < item.Offset + item.LengthBytes;
+
+    /// <remarks>By dwords; by less where beside the bits there are some that the lender hides, or that no table knows.</remarks>
+    private void Restore(int offset, bool isLent)
+    {
+        uint hidden = _layout.Rules.Mask(BitRule.Hidden, offset, 4);
+        uint mask = _masks[offset / 4] & ~_layout.Known.Status(offset, 4);
         if (mask == 0)
             return;
-        uint saved = layout.Space.Read32(offset);
-        uint now = _function.ReadConfig(offset, 4);
-        uint status = layout.Rules.Mask(BitRule.FixedStatus, offset, 4) | layout.Rules.Mask(BitRule.WriteOneToClear, offset, 4);
-        if (((now ^ saved) & mask) != 0)
-            _function.WriteConfig(offset, 4, (now & ~mask & ~status) | (saved & mask));
+        int at = offset;
+        int width = 4;
+        if ((~mask & (hidden | ~_layout.Known.Known(offset, 4))) != 0)
+            KnownRegisters.Narrow(ref at, ref width, mask);
+        int shift = 8 * (at - offset);
+        uint all = Bits.Mask((8 * width) - 1, 0);
+        mask = mask >> shift & all;
+        uint wanted = (_layout.Space.Read32(offset) & ~Off(offset, isLent) & ~_layout.Known.Status(offset, 4)) >> shift & all;
+        if ((hidden >> shift & all) == all)
+        {
+            // Not even the guard reads it.
+            _function.WriteConfig(at, width, wanted);
+            return;
+        }
+
+        uint now = _function.ReadConfig(at, width);
+        if (((now ^ wanted) & mask) != 0)
+            _function.WriteConfig(at, width, (now & ~mask & ~_layout.Known.Status(at, width)) | (wanted & mask));
     }
+
+    /// <summary>What stays off, whatever the owner had: sleep, and messages that would go to the owner.</summary>
+    private uint Off(int offset, bool isLent) =>
+        _layout.PowerManagement != 0 && offset == _layout.PowerManagement + 4 ? PowerStateBits
+        : isLent && _layout.Msi != 0 && offset == _layout.Msi ? Enable << 16
+        : isLent && _layout.Msix != 0 && offset == _layout.Msix ? Enable << 31
+        : 0;
 
     private void RestoreCommand(uint mask, uint set, uint clear = 0)
     {
-        uint saved = (layout.Space.Read16(Command) & ~(BusMaster | Memory | Io)) | set;
+        uint saved = (_layout.Space.Read16(Command) & ~(BusMaster | Memory | Io)) | set;
         uint now = _function.ReadConfig(Command, 2);
         uint value = ((now & ~mask) | (saved & mask)) & ~clear;
         if (value != now)

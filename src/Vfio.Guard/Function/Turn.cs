@@ -7,7 +7,7 @@ namespace Vfio.Guard;
 /// run into it. Not re-entrant.</remarks>
 internal sealed class Turn
 {
-    private readonly Gate _gate = new();
+    private readonly ParkingLock _gate = new();
     private Action? _afterwards;
 
     /// <summary>Whether it is somebody's turn: what is ready now is signalled after it.</summary>

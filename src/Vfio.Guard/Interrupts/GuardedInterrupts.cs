@@ -4,17 +4,22 @@ namespace Vfio.Guard;
 
 /// <summary>The interrupts of one lease: which eventfd each vector signals, which vectors are held back, and what is pending.</summary>
 /// <remarks>
-/// <para>Any thread may use it. Eventfds are signalled when no lock is held: those that fire while the function's turn is taken, after it.</para>
+/// <para>Any thread may use it. Eventfds are signalled when no lock is held: those that fire while the function's turn is taken, after
+/// it.</para>
 /// <para>INTx is a level: when it fires it is masked until somebody unmasks it, and fires again if the pin is still asserted.
-/// A message that comes while its vector is held back is pending, and is signalled when the vector is let go. What the lender has to
-/// say (ERR, REQ) waits for an eventfd.</para>
+/// A message that comes while its vector is held back, or has no eventfd, is pending, and is signalled when the vector is let go. What the
+/// lender has to say (ERR, REQ) waits for an eventfd.</para>
+/// <para>As in the kernel, a kind is in use from the first request that binds eventfds, be they none at all, until it is disabled.</para>
 /// </remarks>
 internal sealed partial class GuardedInterrupts : IDisposable
 {
-    private const int Intx = 0, Msi = 1, Msix = 2;
+    private const int Intx = 0, Msi = 1, Msix = 2, None = -1;
     private readonly Lock _gate = new();
     private readonly Turn _turn;
     private readonly InterruptVector[][] _kinds;
+
+    // How many vectors from 0 on a kind has in use; 0 when it is off.
+    private readonly int[] _inUse = new int[InterruptIndex.PciCount];
     private readonly Queue<(int Kind, int Vector)> _ready = new();
     private readonly EventWatcher _watcher;
     private volatile bool _hasReady;
@@ -22,14 +27,20 @@ internal sealed partial class GuardedInterrupts : IDisposable
     private bool _isIntxDisabled;
     private bool _isMsixMasked;
     private bool _isHeld;
+    private bool _isBusMaster;
+    private bool _isAsleep;
+    private bool _isResetting;
+
+    // The kind whose eventfds are being exchanged: nothing of it is signalled before that is done, or undone.
+    private int _changing = None;
 
     internal GuardedInterrupts(FunctionLayout layout, Turn turn)
     {
         _turn = turn;
         int[] counts = [layout.HasPin ? 1 : 0, layout.MsiVectors, layout.MsixTable?.Vectors ?? 0, 1, 1];
         _kinds = [.. counts.Select(count => new InterruptVector[count])];
-        _watcher = new EventWatcher(layout.Function.Name, SetMasked);
-        Reset();
+        _watcher = new EventWatcher(layout.Function.Name, SetMaskedByRequest);
+        Forget();
     }
 
     internal InterruptInfo GetInfo(InterruptIndex index)
@@ -44,26 +55,37 @@ internal sealed partial class GuardedInterrupts : IDisposable
     }
 
     /// <summary>Carries out a request; in the function's turn.</summary>
+    /// <param name="request">The request.</param>
+    /// <param name="hardware">Is made to send what the request binds. When it throws, what was bound before is bound again; but a kind
+    /// that is disabled is off.</param>
     /// <returns>Why not; nothing is changed then.</returns>
-    internal Errno Set(in InterruptRequest request)
+    internal Errno Set(in InterruptRequest request, MessageHardware hardware)
     {
         Errno error = InterruptJudge.Judge(request, GetInfo(request.Index), InUse());
         if (error != Errno.None)
             return error;
         if (request.IsDisable)
+        {
             Disable(request.Index);
+            hardware.Program();
+        }
         else if (request.Data == InterruptData.Events)
-            return Bind(request);
+        {
+            return Bind(request, hardware);
+        }
         else
+        {
             Act(request);
+        }
+
         return Errno.None;
     }
 
-    /// <summary>How many vectors from 0 on it takes to have all bound ones; 0 when the kind is off.</summary>
-    internal int BoundCount(InterruptIndex index)
+    /// <summary>How many vectors from 0 on a kind has in use, whether eventfds are bound to them or not; 0 when the kind is off.</summary>
+    internal int CountInUse(InterruptIndex index)
     {
         lock (_gate)
-            return Array.FindLastIndex(_kinds[index.Value], vector => vector.Trigger is not null) + 1;
+            return _inUse[index.Value];
     }
 
     /// <summary>Whether a vector has an eventfd; one that does not exist has none.</summary>
@@ -83,12 +105,37 @@ internal sealed partial class GuardedInterrupts : IDisposable
     /// <summary>The pending bits of 64 vectors, from <paramref name="first"/> on.</summary>
     internal ulong Pending(InterruptIndex index, int first) => Collect(index, first, static vector => vector.IsPending);
 
-    internal void SetMasked(InterruptIndex index, int vector, bool isMasked)
+    /// <summary>The user writes a vector's mask bit.</summary>
+    internal void SetMaskedByRegister(InterruptIndex index, int vector, bool isMasked)
     {
         lock (_gate)
         {
-            _kinds[index.Value][vector].IsMasked = isMasked;
+            _kinds[index.Value][vector].SetByRegister(isMasked);
             Release((int)index.Value, vector);
+        }
+
+        FlushUnlessInTurn();
+    }
+
+    /// <summary>Whether the function may send messages; what is pending waits while it may not.</summary>
+    internal void SetBusMaster(bool isBusMaster)
+    {
+        lock (_gate)
+        {
+            _isBusMaster = isBusMaster;
+            ReleaseAll();
+        }
+
+        FlushUnlessInTurn();
+    }
+
+    /// <summary>Whether the function is in a power state in which it does not interrupt at all.</summary>
+    internal void SetAsleep(bool isAsleep)
+    {
+        lock (_gate)
+        {
+            _isAsleep = isAsleep;
+            ReleaseAll();
         }
 
         FlushUnlessInTurn();
@@ -145,22 +192,29 @@ internal sealed partial class GuardedInterrupts : IDisposable
         FlushUnlessInTurn();
     }
 
-    /// <summary>Forgets what is pending and masked; what is bound stays bound, and unmasked. Called before the function resets.</summary>
-    internal void Reset()
+    /// <summary>Forgets what is pending and masked; what is bound stays bound, and unmasked. The function interrupts nobody until <see
+    /// cref="EndReset"/>.</summary>
+    /// <param name="isDone">Whether the function was reset already: the level of its pin is that of after it.</param>
+    internal void BeginReset(bool isDone)
     {
         lock (_gate)
         {
-            _pin = false;
-            for (int kind = 0; kind < _kinds.Length; kind++)
-            {
-                foreach (ref InterruptVector vector in _kinds[kind].AsSpan())
-                {
-                    // What the lender has to say is true after a reset too.
-                    vector.IsPending &= kind > Msix;
-                    vector.IsMasked = kind == Msix && vector.Trigger is null;
-                }
-            }
+            _isResetting = true;
+            _pin &= isDone;
+            Forget();
         }
+    }
+
+    /// <summary>The function was reset: it interrupts again.</summary>
+    internal void EndReset()
+    {
+        lock (_gate)
+        {
+            _isResetting = false;
+            ReleaseAll();
+        }
+
+        FlushUnlessInTurn();
     }
 
     /// <summary>Holds everything back that the function fires, as pending, or lets it go. What nobody is bound to waits on.</summary>
@@ -169,51 +223,10 @@ internal sealed partial class GuardedInterrupts : IDisposable
         lock (_gate)
         {
             _isHeld = isHeld;
-            FirePin();
-            for (int kind = Msi; kind < _kinds.Length; kind++)
-            {
-                for (int vector = 0; vector < _kinds[kind].Length; vector++)
-                {
-                    if (_kinds[kind][vector].Trigger is not null)
-                        Release(kind, vector);
-                }
-            }
+            ReleaseAll();
         }
 
         FlushUnlessInTurn();
-    }
-
-    /// <summary>How long <see cref="Save"/> is, in bytes.</summary>
-    internal int StateLength => _kinds[Intx].Length + _kinds[Msi].Length + _kinds[Msix].Length;
-
-    /// <summary>Writes down which vectors are masked and pending: a byte each, of INTx, MSI and MSI-X.</summary>
-    internal void Save(Span<byte> to)
-    {
-        lock (_gate)
-        {
-            for (int kind = Intx, at = 0; kind <= Msix; kind++)
-            {
-                foreach (ref InterruptVector vector in _kinds[kind].AsSpan())
-                    to[at++] = vector.State;
-            }
-        }
-    }
-
-    /// <summary>Takes over what <see cref="Save"/> wrote, beside what is pending here; while everything is held back.</summary>
-    internal void Restore(ReadOnlySpan<byte> from)
-    {
-        lock (_gate)
-        {
-            for (int kind = Intx, at = 0; kind <= Msix; kind++)
-            {
-                foreach (ref InterruptVector vector in _kinds[kind].AsSpan())
-                {
-                    bool wasPending = vector.IsPending;
-                    vector.State = from[at++];
-                    vector.IsPending |= wasPending;
-                }
-            }
-        }
     }
 
     /// <summary>Signals what is ready; called when no lock is held.</summary>
@@ -229,9 +242,7 @@ internal sealed partial class GuardedInterrupts : IDisposable
                 _hasReady = _ready.Count > 0;
                 if (!hasNext)
                     return;
-                ref InterruptVector vector = ref _kinds[next.Kind][next.Vector];
-                vector.IsQueued = false;
-                trigger = vector.Trigger;
+                trigger = Take(next.Kind, next.Vector);
 
                 // It may be taken away as soon as the lock is gone, and its number given to another file.
                 trigger?.Descriptor.DangerousAddRef(ref isHeld);
@@ -250,65 +261,18 @@ internal sealed partial class GuardedInterrupts : IDisposable
         _watcher.Dispose();
     }
 
-    private InterruptIndex? InUse()
+    private void Forget()
     {
-        for (uint kind = Intx; kind <= Msix; kind++)
+        for (int kind = 0; kind < _kinds.Length; kind++)
         {
-            if (BoundCount(new InterruptIndex(kind)) != 0)
-                return new InterruptIndex(kind);
-        }
-
-        return null;
-    }
-
-    private void Disable(InterruptIndex index)
-    {
-        _watcher.RemoveAll(index);
-        lock (_gate)
-        {
-            foreach (ref InterruptVector vector in _kinds[index.Value].AsSpan())
+            foreach (ref InterruptVector vector in _kinds[kind].AsSpan())
             {
-                vector.Trigger?.Dispose();
-                vector.Trigger = null;
-                vector.IsPending = false;
-                vector.IsMasked = index.Value == Msix;
+                // What the lender has to say is true after a reset too.
+                vector.IsPending &= kind > Msix;
+                vector.IsMaskedByRequest = false;
+                vector.Register = kind == Msix ? RegisterMask.MaskedWhileUnbound : RegisterMask.Unmasked;
             }
         }
-    }
-
-    /// <summary>Takes hold of all the eventfds before any is put to use.</summary>
-    private Errno Bind(in InterruptRequest request)
-    {
-        EventFd?[] held = new EventFd?[request.Count];
-        for (int i = 0; i < held.Length; i++)
-        {
-            held[i] = request.Events[i] is { } descriptor ? EventFd.TryHold(descriptor) : null;
-            if (request.Events[i] is not null && held[i] is null)
-                return LetGo(held, Errno.InvalidArgument);
-        }
-
-        if (request.Action != InterruptAction.Trigger)
-        {
-            bool fits = _watcher.TryAdd(request.Index, request.Start, held, isMask: request.Action == InterruptAction.Mask);
-            return fits ? Errno.None : LetGo(held, Errno.NoSpace);
-        }
-
-        lock (_gate)
-        {
-            for (int i = 0; i < held.Length; i++)
-                Bind((int)request.Index.Value, request.Start + i, held[i]);
-        }
-
-        return Errno.None;
-    }
-
-    private void Bind(int kind, int vector, EventFd? trigger)
-    {
-        ref InterruptVector state = ref _kinds[kind][vector];
-        state.Trigger?.Dispose();
-        state.Trigger = trigger;
-        state.IsMasked = kind == Msix && trigger is null;
-        Release(kind, vector);
     }
 
     private void Act(in InterruptRequest request)
@@ -318,10 +282,21 @@ internal sealed partial class GuardedInterrupts : IDisposable
             if (request.Data == InterruptData.Bools && request.Bools[i] == 0)
                 continue;
             if (request.Action != InterruptAction.Trigger)
-                SetMasked(request.Index, request.Start + i, request.Action == InterruptAction.Mask);
+                SetMaskedByRequest(request.Index, request.Start + i, request.Action == InterruptAction.Mask);
             else
                 Loopback((int)request.Index.Value, request.Start + i);
         }
+    }
+
+    private void SetMaskedByRequest(InterruptIndex index, int vector, bool isMasked)
+    {
+        lock (_gate)
+        {
+            _kinds[index.Value][vector].SetByRequest(isMasked);
+            Release((int)index.Value, vector);
+        }
+
+        FlushUnlessInTurn();
     }
 
     /// <summary>Signals as if the vector had fired; for tests of the path, so masks do not count.</summary>
@@ -342,19 +317,34 @@ internal sealed partial class GuardedInterrupts : IDisposable
         }
 
         ref InterruptVector state = ref _kinds[kind][vector];
-        bool isHeld = state.IsMasked || _isHeld || (kind == Msix && _isMsixMasked) || (kind > Msix && state.Trigger is null);
-        if (!state.IsPending || isHeld)
+        if (!state.IsPending || state.Trigger is null || state.IsMasked || _isHeld || kind == _changing)
+            return;
+        if (kind <= Msix && (_isAsleep || !_isBusMaster || (kind == Msix && _isMsixMasked)))
             return;
         state.IsPending = false;
         Enqueue(kind, vector);
     }
 
+    /// <summary>Signals all that is pending and held by nothing; inside the lock.</summary>
+    private void ReleaseAll()
+    {
+        FirePin();
+        for (int kind = Msi; kind < _kinds.Length; kind++)
+        {
+            for (int vector = 0; vector < _kinds[kind].Length; vector++)
+                Release(kind, vector);
+        }
+    }
+
     /// <summary>Signals INTx if the pin is asserted and nothing holds it, and masks it; inside the lock.</summary>
     private void FirePin()
     {
-        if (!_pin || _isIntxDisabled || _isHeld || _kinds[Intx].Length == 0 || _kinds[Intx][0] is { IsMasked: true } or { Trigger: null })
+        if (!_pin || _isIntxDisabled || _isHeld || _isAsleep || _isResetting || _changing == Intx || _kinds[Intx].Length == 0)
             return;
-        _kinds[Intx][0].IsMasked = true;
+        ref InterruptVector state = ref _kinds[Intx][0];
+        if (state.Trigger is null || state.IsMasked)
+            return;
+        state.IsMaskedByRequest = true;
         Enqueue(Intx, 0);
     }
 
@@ -389,12 +379,5 @@ internal sealed partial class GuardedInterrupts : IDisposable
         }
 
         return bits;
-    }
-
-    private static Errno LetGo(EventFd?[] held, Errno error)
-    {
-        foreach (EventFd? eventFd in held)
-            eventFd?.Dispose();
-        return error;
     }
 }

@@ -1,75 +1,98 @@
-using System.Buffers.Binary;
 using System.Numerics;
+using Vfio.Native;
 using Vfio.Pci;
 
 namespace Vfio.Guard;
 
-/// <summary>The real MSI and MSI-X registers: programmed by the guard alone, to send what the bound eventfds need.</summary>
+/// <summary>The real MSI and MSI-X registers: programmed by the guard alone, to send what the vectors in use need.</summary>
 /// <remarks>Called in the function's turn. Addresses are what a system would give; the slot takes messages by their number.</remarks>
 internal sealed class MessageHardware(FunctionLayout layout, GuardedInterrupts interrupts)
 {
     private const uint Address = 0xfee0_0000, FirstData = 0x4000;
     private readonly IPciFunction _function = layout.Function;
 
-    /// <summary>Makes the hardware send what is bound now, and nothing else.</summary>
+    /// <summary>Makes the hardware send what is in use now, and nothing else.</summary>
     internal void Program() => Program(0, int.MaxValue);
 
     /// <summary>As <see cref="Program()"/>, where only some vectors have changed.</summary>
     internal void Program(int start, int count)
     {
         if (layout.Msi != 0)
-            ProgramMsi(interrupts.BoundCount(InterruptIndex.Msi));
+            ProgramMsi(interrupts.CountInUse(InterruptIndex.Msi));
         if (layout.MsixTable is { } table)
-            ProgramMsix(table, interrupts.BoundCount(InterruptIndex.Msix), start, Math.Min(count, table.Vectors - start));
+            ProgramMsix(table, interrupts.CountInUse(InterruptIndex.Msix), start, Math.Min(count, table.Vectors - start));
     }
 
-    private void ProgramMsi(int bound)
+    /// <summary>As <see cref="Program(int, int)"/>, after that has failed: as far as the function lets it.</summary>
+    internal void TryProgram(int start, int count)
+    {
+        try
+        {
+            Program(start, count);
+        }
+        catch (Exception)
+        {
+            // Whoever asked hears of the first failure.
+        }
+    }
+
+    /// <remarks>MSI stays enabled while vectors come and go: a function whose MSI is off uses its pin.</remarks>
+    private void ProgramMsi(int inUse)
     {
         int control = layout.Msi + 2;
         uint now = _function.ReadConfig(control, 2);
-        uint log = bound == 0 ? 0 : (uint)BitOperations.Log2(BitOperations.RoundUpToPowerOf2((uint)bound));
-        if (bound != 0)
+        uint log = inUse == 0 ? 0 : (uint)BitOperations.Log2(BitOperations.RoundUpToPowerOf2((uint)inUse));
+        if (inUse != 0 && !(now.Get(0) && IsAddressed()))
         {
-            // Disabled while it changes: a message in between would go half to the old place.
-            _function.WriteConfig(control, 2, now.With(0, 0, 0));
+            // Disabled while the address changes: a message in between would go half to the old place.
+            if (now.Get(0))
+                _function.WriteConfig(control, 2, now.With(0, 0, 0));
             _function.WriteConfig(layout.Msi + 4, 4, Address);
-            if (layout.MsiData > layout.Msi + 8)
+            if (HasUpperAddress)
                 _function.WriteConfig(layout.Msi + 8, 4, 0);
             _function.WriteConfig(layout.MsiData, 2, FirstData);
             if (layout.MsiMasks != 0)
                 _function.WriteConfig(layout.MsiMasks, 4, 0);
         }
 
-        uint wanted = now.With(0, 0, bound == 0 ? 0u : 1).With(6, 4, log);
-        if (wanted != now || bound != 0)
+        uint wanted = now.With(0, 0, inUse == 0 ? 0u : 1).With(6, 4, log);
+        if (wanted != _function.ReadConfig(control, 2))
             _function.WriteConfig(control, 2, wanted);
     }
 
-    private void ProgramMsix(MsixDescription table, int bound, int start, int count)
+    private bool HasUpperAddress => layout.MsiData > layout.Msi + 8;
+
+    private bool IsAddressed() => _function.ReadConfig(layout.Msi + 4, 4) == Address
+        && (!HasUpperAddress || _function.ReadConfig(layout.Msi + 8, 4) == 0)
+        && _function.ReadConfig(layout.MsiData, 2) == FirstData
+        && (layout.MsiMasks == 0 || _function.ReadConfig(layout.MsiMasks, 4) == 0);
+
+    private void ProgramMsix(MsixDescription table, int inUse, int start, int count)
     {
         int control = layout.Msix + 2;
         uint now = _function.ReadConfig(control, 2);
-        uint wanted = now.With(15, 15, bound == 0 ? 0u : 1).With(14, 14, 0);
-        Span<byte> entry = stackalloc byte[16];
-        bool isUsed = bound != 0 || now.Get(15);
+        uint wanted = now.With(15, 15, inUse == 0 ? 0u : 1).With(14, 14, 0);
+        bool isUsed = inUse != 0 || now.Get(15);
         for (int vector = start; isUsed && vector < start + count; vector++)
-        {
-            bool isBound = interrupts.IsBound(InterruptIndex.Msix, vector);
-            BinaryPrimitives.WriteUInt64LittleEndian(entry, isBound ? Address : 0);
-            BinaryPrimitives.WriteUInt32LittleEndian(entry[8..], isBound ? FirstData + (uint)vector : 0);
-            BinaryPrimitives.WriteUInt32LittleEndian(entry[12..], isBound ? 0u : 1);
-            WriteEntry(table, vector, entry);
-        }
-
+            WriteEntry(table, vector, interrupts.IsBound(InterruptIndex.Msix, vector));
         if (wanted != now)
             _function.WriteConfig(control, 2, wanted);
     }
 
-    /// <remarks>By 4 bytes, the mask last: an entry is complete before it may send.</remarks>
-    private void WriteEntry(MsixDescription table, int vector, ReadOnlySpan<byte> entry)
+    /// <remarks>By 4 bytes. An entry is complete before it may send, and may not send before it is emptied.</remarks>
+    private void WriteEntry(MsixDescription table, int vector, bool isBound)
     {
-        RegionIndex bar = RegionIndex.Bar(table.Bar);
-        for (int i = 0; i < entry.Length; i += 4)
-            _function.WriteRegion(bar, table.TableOffset + (16 * (ulong)vector) + (ulong)i, entry.Slice(i, 4));
+        if (!isBound)
+            Write(3, 1);
+        Write(0, isBound ? Address : 0);
+        Write(1, 0);
+        Write(2, isBound ? FirstData + (uint)vector : 0);
+        if (isBound)
+            Write(3, 0);
+
+        void Write(int dword, uint value) => _function.WriteRegion(
+            RegionIndex.Bar(table.Bar),
+            table.TableOffset + (16 * (ulong)vector) + (4 * (ulong)dword),
+            Blittable.AsBytes(ref value));
     }
 }

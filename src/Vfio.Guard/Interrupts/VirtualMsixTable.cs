@@ -36,7 +36,7 @@ internal sealed class VirtualMsixTable(MsixDescription description, GuardedInter
             if (at % EntryBytes < ControlOffset)
                 _entries[at] = at % EntryBytes == 0 ? (byte)(source[i] & ~3) : source[i];
             else if (at % EntryBytes == ControlOffset)
-                interrupts.SetMasked(InterruptIndex.Msix, at / EntryBytes, (source[i] & 1) != 0);
+                interrupts.SetMaskedByRegister(InterruptIndex.Msix, at / EntryBytes, (source[i] & 1) != 0);
         }
     }
 

@@ -7,7 +7,7 @@ namespace Vfio.Guard;
 internal static class FunctionIdentity
 {
     private const ulong Mark = 0x6574_6174_536f_6966; // "fioState"
-    private const uint Version = 1;
+    private const uint Version = 2;
 
     /// <summary>The bytes for a function.</summary>
     internal static byte[] Of(FunctionLayout layout)

@@ -18,7 +18,8 @@ internal sealed class GuardState(FunctionLayout layout, GuardedConfig config, Gu
 
     internal int TableLength => bars.Table?.Length ?? 0;
 
-    /// <summary>Whether memory stays where it is, because the state goes to another process that will share it.</summary>
+    /// <summary>Whether the lease goes on in another process, with its user: memory stays where it is and is shared, and interrupts in use
+    /// stay in use.</summary>
     internal bool IsMemoryShared { get; set; }
 
     /// <summary>Where the memory is that goes with the state: what the user may map, so that nothing of MSI-X is in it.</summary>
@@ -43,6 +44,6 @@ internal sealed class GuardState(FunctionLayout layout, GuardedConfig config, Gu
     {
         bars.Table?.Write(0, tableBytes);
         config.Restore(configBytes);
-        interrupts.Restore(interruptBytes);
+        interrupts.Restore(interruptBytes, withUse: IsMemoryShared);
     }
 }

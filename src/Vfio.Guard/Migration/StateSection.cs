@@ -3,8 +3,8 @@ using System.Runtime.InteropServices;
 namespace Vfio.Guard;
 
 /// <summary>What every section of a saved state starts with: 16 bytes, then <see cref="Length"/> bytes.</summary>
-/// <remarks>All numbers are little-endian. A state is an identity, then the others in the order of their numbers, each once but for memory, which comes in
-/// pieces; the end closes it.</remarks>
+/// <remarks>All numbers are little-endian. A state is an identity, then the others in the order of their numbers, each once but for memory,
+/// which comes in pieces; the end closes it.</remarks>
 [StructLayout(LayoutKind.Sequential, Pack = 1)]
 internal struct StateSection
 {
@@ -27,7 +27,8 @@ internal enum StateSectionKind : uint
     /// <summary>Config space as its user sees it.</summary>
     Config = 2,
 
-    /// <summary>A byte for each vector of INTx, MSI and MSI-X; see <see cref="InterruptVector.State"/>.</summary>
+    /// <summary>A byte for each vector of INTx, MSI and MSI-X, see <see cref="InterruptVector.State"/>; then how many of each are in
+    /// use.</summary>
     Interrupts = 3,
 
     /// <summary>The user's MSI-X table.</summary>

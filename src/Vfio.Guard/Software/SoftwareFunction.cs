@@ -9,7 +9,8 @@ namespace Vfio.Guard;
 /// <para>Config space has the bits that hardware has: BARs can be sized, read-only bits stay, status bits clear by 1, FLR and D3hot
 /// reset. What a user may do to it is not decided here: lend it through <see cref="GuardedFunction"/>.</para>
 /// <para>Threads: all calls into the function (register handlers, <see cref="BarContent"/>, <see cref="OnReset"/>) come one at a time.
-/// A device with threads of its own protects what they share with its handlers, and holds no lock of its own when it calls
+/// What takes long is <see cref="DeviceWork"/>, on a thread of its own: a handler that does it holds up its user, and the reset that
+/// would end it. Such a device protects what its threads share with its handlers, and holds no lock of its own when it calls
 /// <see cref="Slot"/>, <see cref="Interrupt"/> or <see cref="EndInterrupt"/>; those may be called from any thread, handlers
 /// included.</para>
 /// </remarks>
@@ -53,6 +54,11 @@ public abstract class SoftwareFunction : IPciFunction, IMigratableFunction
     /// <summary>Where it is plugged in: memory as bus master.</summary>
     /// <exception cref="InvalidOperationException">It is not plugged in yet.</exception>
     protected IPciSlot Slot => _slot ?? throw new InvalidOperationException($"{Name} is not plugged in");
+
+    /// <summary>The threads of its <see cref="DeviceWork"/>.</summary>
+    internal DeviceExecutor Executor { get; } = new();
+
+    internal IPciSlot? SlotOrNull => _slot;
 
     /// <summary>Whether a server may carry it to another process. Config space, registers, memory and interrupts go by themselves; a
     /// device that keeps more, or has threads, overrides <see cref="OnSave"/>, <see cref="OnRestore"/>, <see cref="OnStop"/> and <see
@@ -106,21 +112,28 @@ public abstract class SoftwareFunction : IPciFunction, IMigratableFunction
     /// <inheritdoc/>
     public virtual Errno Reset(ResetMethod method)
     {
+        AbandonWork();
         _config.Reset();
         _interrupts.Reset();
         _bars.Reset();
         OnReset();
+        _slot?.ReportReset();
         return Errno.None;
     }
 
     /// <inheritdoc/>
-    void IMigratableFunction.Stop() => OnStop();
+    void IMigratableFunction.Stop()
+    {
+        Executor.Pause();
+        OnStop();
+    }
 
     /// <inheritdoc/>
     void IMigratableFunction.Start()
     {
         _interrupts.Recheck();
         OnStart();
+        Executor.Resume();
     }
 
     /// <inheritdoc/>
@@ -148,6 +161,7 @@ public abstract class SoftwareFunction : IPciFunction, IMigratableFunction
     /// <inheritdoc/>
     public void Dispose()
     {
+        Executor.End(_slot);
         Dispose(disposing: true);
         GC.SuppressFinalize(this);
     }
@@ -183,14 +197,25 @@ public abstract class SoftwareFunction : IPciFunction, IMigratableFunction
     /// <summary>The reason for the interrupt is gone: the pin goes down. Messages need no end, and are not disturbed by one.</summary>
     protected void EndInterrupt() => _interrupts.Assert(false);
 
-    /// <summary>Called in a reset, when config space, registers and interrupts are as after power-on.</summary>
-    /// <remarks>When it returns the device is quiet: work of its own threads has ended, and will not touch memory.</remarks>
+    /// <summary>Abandons all of its <see cref="DeviceWork"/>, for a reset that the device has in its own registers; every reset of the
+    /// function does so by itself. Called as the rest of the function, one call at a time.</summary>
+    protected void AbandonWork() => Executor.Abandon(_slot);
+
+    internal void InterruptFor(int vector) => _interrupts.Raise(vector);
+
+    internal void EndInterruptFor() => _interrupts.Assert(false);
+
+    /// <summary>Called in a reset, when config space, registers and interrupts are as after power-on and all <see cref="DeviceWork"/> is
+    /// abandoned.</summary>
+    /// <remarks>When it returns the device is quiet, threads that are not <see cref="DeviceWork"/> included, and will not touch
+    /// memory.</remarks>
     protected virtual void OnReset()
     {
     }
 
-    /// <summary>Called when it is to stand still, for a migration: as <see cref="OnReset"/>, but nothing may be lost. Work under way
-    /// is finished, or kept for <see cref="OnStart"/>; what a driver starts meanwhile is kept too.</summary>
+    /// <summary>Called when it is to stand still, for a migration: as <see cref="OnReset"/>, but nothing may be lost. <see
+    /// cref="DeviceWork"/> stands still already, and goes on after <see cref="OnStart"/>; what a driver starts meanwhile is kept
+    /// too.</summary>
     protected virtual void OnStop()
     {
     }

@@ -4,44 +4,47 @@ using Vfio.Pci;
 
 namespace Vfio.Kernel;
 
-/// <summary>What a function was before it was lent: all that is needed to undo it.</summary>
+/// <summary>What a function was before it was bound to vfio-pci: all that is needed to undo it.</summary>
 /// <param name="Driver">The driver that had it; null for none.</param>
 /// <param name="Override">Its driver override; null for none.</param>
-internal sealed record BindRecord(string? Driver, string? Override)
+/// <param name="Device">Vendor and device ID; a record of another device at the same address is void. Null in records of older versions.</param>
+internal sealed record BindRecord(string? Driver, string? Override, string? Device = null)
 {
-    /// <summary>Reads the record of a function; null when there is none.</summary>
-    internal static BindRecord? Load(KernelPaths paths, PciAddress address)
+    private const int MaxNameLength = 64;
+
+    /// <summary>Reads the record of a function. What is damaged, of another device or not from root is no record.</summary>
+    internal static BindRecord? Load(IBindingSystem system, KernelPaths paths, KernelFunction function)
     {
-        string path = PathOf(paths, address);
-        if (!File.Exists(path))
-            return null;
         try
         {
-            return JsonSerializer.Deserialize(File.ReadAllText(path), BindRecordJson.Default.BindRecord);
+            return system.ReadRecord(paths.Records, NameOf(function.Address)) is { } bytes
+                && JsonSerializer.Deserialize(bytes, BindRecordJson.Default.BindRecord) is { } record
+                && IsName(record.Driver) && IsName(record.Override)
+                && (record.Device is null || record.Device == IdsOf(function))
+                    ? record
+                    : null;
         }
         catch (JsonException)
         {
-            throw new VfioException("reading the undo record", path, Errno.InvalidArgument, "remove it, and unbind again: the function then gets the driver that fits");
+            return null;
         }
     }
 
-    /// <summary>Writes it, whole or not at all.</summary>
-    internal void Save(KernelPaths paths, PciAddress address)
-    {
-        Directory.CreateDirectory(paths.Records);
-        string path = PathOf(paths, address);
-        File.WriteAllText(path + "~", JsonSerializer.Serialize(this, BindRecordJson.Default.BindRecord));
-        File.Move(path + "~", path, overwrite: true);
-    }
+    /// <summary>The record of a function as it is now.</summary>
+    internal static BindRecord Of(KernelFunction function) => new(function.Driver, function.DriverOverride, IdsOf(function));
 
-    /// <summary>Removes it.</summary>
-    internal static void Delete(KernelPaths paths, PciAddress address)
-    {
-        if (Directory.Exists(paths.Records))
-            File.Delete(PathOf(paths, address));
-    }
+    /// <summary>As it is written.</summary>
+    internal byte[] ToBytes() => JsonSerializer.SerializeToUtf8Bytes(this, BindRecordJson.Default.BindRecord);
 
-    private static string PathOf(KernelPaths paths, PciAddress address) => Path.Combine(paths.Records, $"{address}.json");
+    /// <summary>The file's name.</summary>
+    internal static string NameOf(PciAddress address) => $"{address}.json";
+
+    /// <summary>Names of drivers are names of folders; nothing else is written to the kernel.</summary>
+    private static bool IsName(string? text) => text is null
+        || (text.Length is > 0 and <= MaxNameLength && text.All(letter => char.IsAsciiLetterOrDigit(letter) || letter is '-' or '_' or '.' or '+'));
+
+    private static string? IdsOf(KernelFunction function) =>
+        function.Sysfs.Text("vendor") is { } vendor && function.Sysfs.Text("device") is { } device ? $"{vendor[2..]}:{device[2..]}" : null;
 }
 
 /// <summary>Written without reflection, for programs that are compiled ahead of time.</summary>

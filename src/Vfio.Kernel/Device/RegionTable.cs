@@ -41,12 +41,13 @@ internal sealed class RegionTable(DeviceFile file, int count)
         vfio_region_info info = Blittable.Read<vfio_region_info>(answer);
         if (info.size == 0)
             return RegionInfo.Absent(index);
-        return new RegionInfo(index, info.size, (RegionFlags)(info.flags & 7))
-        {
-            FileOffset = info.offset,
-            File = (info.flags & MapFlag) != 0 ? file.Descriptor : null,
-            MappableAreas = (info.flags & MapFlag) != 0 ? AreasOf(index, info, answer) : [],
-        };
+        RegionFlags flags = (RegionFlags)(info.flags & 7);
+        List<MappableArea> areas = (info.flags & MapFlag) != 0 ? AreasOf(index, info, answer) : [];
+
+        // Without any areas nothing can be mapped, where a region without the capability can be mapped whole.
+        return areas.Count == 0
+            ? new RegionInfo(index, info.size, flags & ~RegionFlags.Map) { FileOffset = info.offset }
+            : new RegionInfo(index, info.size, flags) { FileOffset = info.offset, File = file.Descriptor, MappableAreas = areas };
     }
 
     /// <summary>What may be mapped: what the kernel says; and where it does not say that the MSI-X table may be, around its pages.</summary>
@@ -61,7 +62,8 @@ internal sealed class RegionTable(DeviceFile file, int count)
             for (int i = 0; i < head.nr_areas && found.Length >= areaBytes; i++, found = found[areaBytes..])
             {
                 vfio_region_sparse_mmap_area area = Blittable.Read<vfio_region_sparse_mmap_area>(found);
-                areas.Add(new MappableArea(area.offset, area.size));
+                if (area.size > 0)
+                    areas.Add(new MappableArea(area.offset, area.size));
             }
 
             return areas;

@@ -11,6 +11,9 @@ internal sealed class EventTranslator
     /// <summary>The key that carries an owner's wish to have a function back, with the seconds that its user has.</summary>
     internal const string ReturnKey = "RETURNWITHIN";
 
+    /// <summary>In place of the seconds: the owner waits without an end. The kernel passes letters and digits only.</summary>
+    internal const string NoLimit = "never";
+
     private readonly PciTopology _topology;
     private readonly Dictionary<PciAddress, string?> _drivers = [];
     private readonly Dictionary<PciAddress, int> _virtualFunctions = [];
@@ -58,8 +61,14 @@ internal sealed class EventTranslator
         string name = address.ToString();
         if (uevent["ERROR_EVENT"] is { } error)
             return new DeviceEvent(DeviceEventKind.Error, name) { Detail = error };
-        if (uevent["SYNTH_ARG_" + ReturnKey] is { } seconds && int.TryParse(seconds, CultureInfo.InvariantCulture, out int within))
-            return new DeviceEvent(DeviceEventKind.ReturnRequested, name) { Within = TimeSpan.FromSeconds(within) };
+        if (uevent["SYNTH_ARG_" + ReturnKey] is { } seconds)
+        {
+            if (seconds == NoLimit)
+                return new DeviceEvent(DeviceEventKind.ReturnRequested, name);
+            if (int.TryParse(seconds, CultureInfo.InvariantCulture, out int within))
+                return new DeviceEvent(DeviceEventKind.ReturnRequested, name) { Within = TimeSpan.FromSeconds(within) };
+        }
+
         int count = CountOf(address);
         if (count == _virtualFunctions.GetValueOrDefault(address))
             return new DeviceEvent(DeviceEventKind.Changed, name);

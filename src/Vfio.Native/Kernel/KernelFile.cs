@@ -8,7 +8,7 @@ namespace Vfio.Native;
 /// <param name="name">Its name, for messages.</param>
 internal abstract unsafe class KernelFile(FileDescriptor descriptor, string name) : IDisposable
 {
-    private const int PatienceMilliseconds = 2000;
+    private static readonly TimeSpan LockTimeout = TimeSpan.FromSeconds(2);
 
     /// <summary>The open file.</summary>
     internal FileDescriptor Descriptor { get; } = descriptor;
@@ -34,11 +34,11 @@ internal abstract unsafe class KernelFile(FileDescriptor descriptor, string name
 
     /// <summary>Asks, again when a signal comes first, and for a while when somebody else has the function's lock.</summary>
     /// <remarks>To open and to reset a function the kernel only tries its lock, and answers EAGAIN. Who wakes the function, or writes to
-    /// it in sysfs, has it for milliseconds; who removes it may wait for this process, which is why patience ends.</remarks>
+    /// it in sysfs, has it for milliseconds; who removes it may wait for this process, which is why the wait has an end.</remarks>
     /// <returns>What the kernel returned; -1 with the errno set when it refused.</returns>
     private protected int TryCall(KernelRequest request, void* argument)
     {
-        long begin = Environment.TickCount64;
+        Deadline end = new(LockTimeout);
         while (true)
         {
             int result = LibC.ioctl(Descriptor.Number, (nuint)request, argument);
@@ -48,7 +48,7 @@ internal abstract unsafe class KernelFile(FileDescriptor descriptor, string name
             {
                 case Errno.Interrupted:
                     break;
-                case Errno.TryAgain when Environment.TickCount64 - begin < PatienceMilliseconds:
+                case Errno.TryAgain when !end.HasPassed:
                     Thread.Sleep(1);
                     break;
                 default:

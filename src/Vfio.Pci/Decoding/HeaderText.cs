@@ -26,7 +26,7 @@ internal static class HeaderText
             lines.Add($"\tNUMA node: {facts.NumaNode}");
         if (facts.IommuGroup is not null)
             lines.Add($"\tIOMMU group: {facts.IommuGroup}");
-        if (isKnownLayout && text.IsSet("BIST", "Capable"))
+        if (isKnownLayout && text.Has("BIST") && text.IsSet("BIST", "Capable"))
             lines.Add(text.IsSet("BIST", "Start") ? "\tBIST is running" : $"\tBIST result: {text.Get("BIST", "Code"):x2}");
         switch (isKnownLayout ? space.HeaderType : -1)
         {

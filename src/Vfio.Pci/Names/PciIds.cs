@@ -1,13 +1,17 @@
 namespace Vfio.Pci;
 
-/// <summary>Names of vendors, devices, subsystems and classes, from the text of <c>pci.ids</c>.</summary>
-/// <remarks>The format of https://pci-ids.ucw.cz. The text is read at the first question. Lines that make no sense are passed over: a name
-/// less is no reason to fail. Safe to ask from any thread.</remarks>
+/// <summary>Names of vendors, devices, subsystems and classes, from the text of <c>pci.ids</c>, and from udev's database what that
+/// lacks.</summary>
+/// <remarks>The format of https://pci-ids.ucw.cz. The text is read at the first question, the database at the first that the text does not
+/// answer. Lines that make no sense are passed over: a name less is no reason to fail. Both are asked as <c>lspci</c> asks them. Safe to ask
+/// from any thread.</remarks>
 public sealed class PciIds
 {
     private readonly Lazy<Dictionary<Key, string>> _names;
+    private readonly Lazy<HardwareDatabase?> _database;
 
-    private PciIds(Func<Dictionary<Key, string>> read) => _names = new(read);
+    private PciIds(Func<Dictionary<Key, string>> read, Func<HardwareDatabase?> readDatabase) =>
+        (_names, _database) = (new(read), new(readDatabase));
 
     private enum Kind
     {
@@ -21,21 +25,25 @@ public sealed class PciIds
     }
 
     /// <summary>Knows no name: everything is shown by number.</summary>
-    public static PciIds Empty { get; } = new(() => []);
+    public static PciIds Empty { get; } = new(() => [], () => null);
 
-    /// <summary>How many names there are.</summary>
+    /// <summary>How many names the text has.</summary>
     public int Count => _names.Value.Count;
 
     /// <summary>Reads a text.</summary>
     /// <param name="open">Opens the text; called at the first question, and what it opens is disposed after.</param>
-    public static PciIds From(Func<TextReader> open)
+    /// <param name="readDatabase">Reads udev's database, which is asked for what the text does not have; null, or returning null, for
+    /// none.</param>
+    public static PciIds From(Func<TextReader> open, Func<HardwareDatabase?>? readDatabase = null)
     {
         ArgumentNullException.ThrowIfNull(open);
-        return new PciIds(() =>
-        {
-            using TextReader text = open();
-            return Read(text);
-        });
+        return new PciIds(
+            () =>
+            {
+                using TextReader text = open();
+                return Read(text);
+            },
+            readDatabase ?? (() => null));
     }
 
     /// <summary>Name of a vendor; null when unknown.</summary>
@@ -85,7 +93,25 @@ public sealed class PciIds
         (string known, _) => $"{known} {name}",
     };
 
-    private string? Find(Kind kind, uint first, uint second = 0) => _names.Value.GetValueOrDefault(new Key(kind, first, second));
+    private string? Find(Kind kind, uint first, uint second = 0)
+    {
+        if (_names.Value.GetValueOrDefault(new Key(kind, first, second)) is { } name)
+            return name;
+        if (_database.Value is not { } database)
+            return null;
+        (string modalias, string property) = kind switch
+        {
+            Kind.Vendor => ($"pci:v{first:X8}*", "ID_VENDOR_FROM_DATABASE"),
+            Kind.Device => ($"pci:v{first:X8}d{second:X8}*", "ID_MODEL_FROM_DATABASE"),
+            Kind.Subsystem => (
+                $"pci:v{first >> 16:X8}d{first & 0xffff:X8}sv{second >> 16:X8}sd{second & 0xffff:X8}*", "ID_MODEL_FROM_DATABASE"),
+            Kind.GenericSubsystem => ($"pci:v*d*sv{first:X8}sd{second:X8}*", "ID_MODEL_FROM_DATABASE"),
+            Kind.BaseClass => ($"pci:v*d*sv*sd*bc{first:X2}*", "ID_PCI_CLASS_FROM_DATABASE"),
+            Kind.SubClass => ($"pci:v*d*sv*sd*bc{first:X2}sc{second:X2}*", "ID_PCI_SUBCLASS_FROM_DATABASE"),
+            _ => ($"pci:v*d*sv*sd*bc{first >> 8:X2}sc{first & 0xff:X2}i{second:X2}*", "ID_PCI_INTERFACE_FROM_DATABASE"),
+        };
+        return database.Find(modalias, property) is { Length: > 0 } known ? known : null;
+    }
 
     private static uint Both(uint upper, uint lower) => upper << 16 | lower;
 

@@ -9,14 +9,18 @@ internal sealed class ClientChannel : IDisposable
 {
     private readonly UnixSocket _socket;
     private readonly string _name;
-    private TimeSpan _timeout;
+    private readonly TimeSpan _timeout;
     private readonly MessageBuffer _in;
     private readonly MessageSender _sender;
     private readonly Spinner _spinner;
     private readonly FileDescriptor?[] _descriptors = new FileDescriptor?[UnixSocket.MaxDescriptors];
     private readonly DmaAnswers _answers;
     private ushort _id;
+    private Command _asked;
+    private Deadline _handshake;
+    private Deadline _deadline;
     private string? _broken;
+    private volatile string? _foul;
     private Errno _brokenErrno;
     private bool _isBusy;
 
@@ -25,7 +29,9 @@ internal sealed class ClientChannel : IDisposable
     /// <param name="name">The server's address, for messages.</param>
     /// <param name="mappings">What the server may ask for.</param>
     /// <param name="options">Limits.</param>
-    internal ClientChannel(UnixSocket socket, string name, DmaMappings mappings, VfioUserClientOptions options)
+    /// <param name="handshake">When all that is asked until <see cref="EndHandshake"/> has to be answered.</param>
+    internal ClientChannel(
+        UnixSocket socket, string name, DmaMappings mappings, VfioUserClientOptions options, Deadline handshake)
     {
         _socket = socket;
         _name = name;
@@ -33,8 +39,9 @@ internal sealed class ClientChannel : IDisposable
         int maxMessageBytes = options.MaxDataTransferBytes + Protocol.OverheadBytes;
         _in = new MessageBuffer(maxMessageBytes);
         _answers = new DmaAnswers(mappings, options.MaxDataTransferBytes);
-        _sender = new MessageSender(socket, options.Timeout, ReceiveWhileSending);
+        _sender = new MessageSender(socket, Timeout.InfiniteTimeSpan, ReceiveWhileSending);
         _spinner = new Spinner(options.SpinTime);
+        _handshake = handshake;
         if (_timeout >= TimeSpan.Zero)
             socket.SetReceiveTimeout(_timeout);
     }
@@ -84,7 +91,7 @@ internal sealed class ClientChannel : IDisposable
         ushort id = ++_id;
         _in.Compact();
         Send(MessageHeader.ForCommand(id, command, head.Length + data.Length), head, data, descriptors);
-        MessageHeader header = WaitForReply(kept, out reply);
+        MessageHeader header = Await(kept, out reply);
         if (header.Id != id || header.Command != command)
             throw Break(Errno.Protocol, $"it answered {header.Command}, id {header.Id}, where {command}, id {id}, was asked");
         return header.IsError ? ErrnoOf(header) : Errno.None;
@@ -109,10 +116,14 @@ internal sealed class ClientChannel : IDisposable
         return turn;
     }
 
-    /// <summary>Waits for the next reply, and answers what the server asks meanwhile.</summary>
+    /// <summary>Waits for the next of several replies, each of which has the whole time, and answers what the server asks meanwhile.</summary>
     /// <param name="body">What follows its header; valid until the next call.</param>
     /// <exception cref="VfioException">The connection is broken.</exception>
-    internal MessageHeader WaitForReply(out ReadOnlySpan<byte> body) => WaitForReply(null, out body);
+    internal MessageHeader WaitForReply(out ReadOnlySpan<byte> body)
+    {
+        RestartClock();
+        return Await(null, out body);
+    }
 
     /// <summary>Why a server says that it refused.</summary>
     internal static Errno ErrnoOf(in MessageHeader reply) => reply.Error is 0 or > 4095 ? Errno.InputOutput : (Errno)reply.Error;
@@ -130,7 +141,7 @@ internal sealed class ClientChannel : IDisposable
     internal void AnswerWaiting()
     {
         using Turn turn = Enter(Command.DmaRead);
-        Accept(_in.ReceiveBytes(_socket, wait: false, out Errno error), error, waited: false);
+        Accept(_in.ReceiveBytes(_socket, wait: false, out Errno error), error);
         while (_in.TryScan(out MessageHeader header, out ReadOnlySpan<byte> body))
         {
             _in.TryTake(_in.ScannedEnd, out _, out _, out int position);
@@ -138,6 +149,7 @@ internal sealed class ClientChannel : IDisposable
             if (header.Type != MessageFlags.Command)
                 throw Break(Errno.Protocol, $"it answered {header.Command}, id {header.Id}, which nobody asked");
             AnswerServer(header, body);
+            ThrowIfLate();
         }
 
         if (_in.Broken is string broken)
@@ -159,15 +171,23 @@ internal sealed class ClientChannel : IDisposable
         return new VfioException("the connection", _name, errno, reason);
     }
 
-    /// <summary>Changes how long the server may take to answer.</summary>
-    internal void SetTimeout(TimeSpan timeout)
-    {
-        _timeout = timeout;
-        _socket.SetReceiveTimeout(timeout);
-    }
+    /// <summary>From now on only the options say how long the server may take over one request: to read it, and to answer it to the last
+    /// byte.</summary>
+    internal void EndHandshake() => _handshake = Deadline.Never;
 
-    /// <summary>Makes a request that is under way in another thread fail.</summary>
+    /// <summary>Takes note that the connection is closed.</summary>
+    internal void NoteClosed() => _ = Lost(Errno.ConnectionReset, "it closed the connection");
+
+    /// <summary>Makes a request that is under way in another thread fail; from any thread.</summary>
     internal void Shutdown() => _socket.Shutdown();
+
+    /// <summary>As the other, because the server broke the protocol on another socket: this connection then fails with EPROTO.</summary>
+    /// <param name="reason">What the server did.</param>
+    internal void Shutdown(string reason)
+    {
+        _foul = reason;
+        _socket.Shutdown();
+    }
 
     /// <inheritdoc/>
     public void Dispose()
@@ -176,10 +196,9 @@ internal sealed class ClientChannel : IDisposable
         _in.Dispose();
     }
 
-    private MessageHeader WaitForReply(DescriptorQueue? kept, out ReadOnlySpan<byte> body)
+    private MessageHeader Await(DescriptorQueue? kept, out ReadOnlySpan<byte> body)
     {
-        Deadline deadline = new(_timeout);
-        while (true)
+        for (bool isFirst = true; ; isFirst = false)
         {
             while (_in.TryScan(out MessageHeader header, out body))
             {
@@ -188,17 +207,38 @@ internal sealed class ClientChannel : IDisposable
                 TakeDescriptors(position, isReply ? kept : null);
                 if (isReply)
                     return header;
+
+                // No command of a client is one of a server: this is the reply that is awaited, and it says that it is none.
+                if (header.Command == _asked)
+                    throw Break(Errno.Protocol, $"it sent {header.Command}, id {header.Id}, as a command where the reply was due");
                 AnswerServer(header, body);
+                ThrowIfLate();
             }
 
             if (_in.Broken is string broken)
                 throw Break(Errno.Protocol, $"it sent {broken}");
-            if (deadline.HasPassed)
-                throw Break(Errno.TimedOut, "it did not answer");
+            ThrowIfLate();
             _in.Compact();
-            Accept(WaitAndReceive(deadline, out Errno error), error, waited: true);
+            Accept(WaitAndReceive(isFirst && _handshake.IsNever, out Errno error), error);
         }
     }
+
+    private void RestartClock()
+    {
+        _deadline = Deadline.Earlier(new Deadline(_timeout), _handshake);
+        _sender.Limit = _deadline;
+    }
+
+    private void ThrowIfLate()
+    {
+        if (_deadline.HasPassed)
+            throw Break(Errno.TimedOut, NoAnswer);
+    }
+
+    /// <summary>Why a request was given up, and what to do.</summary>
+    private string NoAnswer => _handshake.IsNever
+        ? $"it did not answer within {_timeout.TotalSeconds:0.###} s: it is stuck or slow; give it a longer timeout if it is slow"
+        : "it takes connections and does not answer: it is busy with another client, or stuck; wait for that client, or give it a longer timeout";
 
     private Turn Enter(Command command)
     {
@@ -207,6 +247,8 @@ internal sealed class ClientChannel : IDisposable
         if (_isBusy)
             throw new InvalidOperationException($"{command} from within the memory that {_name} is reading or writing");
         _isBusy = true;
+        _asked = command;
+        RestartClock();
         return new Turn(this);
     }
 
@@ -222,34 +264,40 @@ internal sealed class ClientChannel : IDisposable
     {
         Errno error = _sender.Send(first, second, descriptors);
         if (error == Errno.TimedOut)
-            throw Break(error, "it did not read what it was sent");
+            throw Break(error, "it does not read what it is sent: it is stuck, or busy with another client");
         if (error != Errno.None)
-            throw Break(error == Errno.BrokenPipe ? Errno.ConnectionReset : error, "it went away");
+            throw Lost(error == Errno.BrokenPipe ? Errno.ConnectionReset : error, "it went away");
     }
 
-    /// <summary>Looks for a while where that is worth it, and sleeps then, at most for the socket's receive timeout.</summary>
-    private int WaitAndReceive(Deadline deadline, out Errno error)
+    /// <summary>Looks for a while where that is worth it, and sleeps then, at most until the deadline.</summary>
+    /// <param name="isWhole">Whether all of the time is left, which then is the socket's receive timeout.</param>
+    /// <param name="error">As <see cref="UnixSocket.Receive"/>.</param>
+    private int WaitAndReceive(bool isWhole, out Errno error)
     {
-        if (_spinner.IsWorthIt && _spinner.TryReceive(_socket, _in, deadline, handover: null, out int count, out error))
+        if (_spinner.IsWorthIt && ReceiveSpin.TryReceive(_spinner, _socket, _in, _deadline, handover: null, out int count, out error))
             return count;
         long begin = _spinner.BeginSleep();
-        count = _in.ReceiveBytes(_socket, wait: true, out error);
+        if (!isWhole)
+            Poll.WaitReadable(_socket.Descriptor, _deadline.Left);
+        count = _in.ReceiveBytes(_socket, wait: isWhole, out error);
         if (count > 0)
             _spinner.EndSleep(begin);
         return count;
     }
 
-    private void Accept(int count, Errno error, bool waited)
+    private void Accept(int count, Errno error)
     {
         if (count > 0)
             _in.Accept(count, error);
         else if (count == 0)
-            throw Break(Errno.ConnectionReset, "it closed the connection");
+            throw Lost(Errno.ConnectionReset, "it closed the connection");
         else if (error != Errno.TryAgain)
-            throw Break(error, "receiving failed");
-        else if (waited)
-            throw Break(Errno.TimedOut, "it did not answer");
+            throw Lost(error, "receiving failed");
     }
+
+    /// <summary>Gives up a connection that ended, for what the server did wrong on another socket where that was why.</summary>
+    private VfioException Lost(Errno errno, string reason) =>
+        _foul is string foul ? Break(Errno.Protocol, foul) : Break(errno, reason);
 
     private bool ReceiveWhileSending()
     {
@@ -279,6 +327,8 @@ internal sealed class ClientChannel : IDisposable
 
     private void AnswerServer(in MessageHeader header, ReadOnlySpan<byte> body)
     {
+        if (header.IsError)
+            throw Break(Errno.Protocol, DmaAnswers.FaultOf(header));
         ReadOnlySpan<byte> answer = _answers.Answer(header, body);
         if (answer.Length > 0)
             SendAll(answer, default, default);

@@ -10,6 +10,10 @@ internal sealed class DmaAnswers(DmaMappings mappings, int maxTransferBytes)
 {
     private readonly byte[] _answer = GC.AllocateUninitializedArray<byte>(maxTransferBytes + Protocol.OverheadBytes, pinned: true);
 
+    /// <summary>What is wrong with a command that has the error bit, which only a reply may have.</summary>
+    internal static string FaultOf(in MessageHeader header) =>
+        $"it sent {header.Command}, id {header.Id}, as a command with an error in it";
+
     /// <summary>Does what is asked.</summary>
     /// <returns>The whole reply, valid until the next; empty when none is wanted.</returns>
     internal ReadOnlySpan<byte> Answer(in MessageHeader header, ReadOnlySpan<byte> body)

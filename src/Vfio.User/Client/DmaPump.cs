@@ -2,76 +2,51 @@ using Vfio.Native;
 
 namespace Vfio.User;
 
-/// <summary>A thread that answers the server's DMA requests while no call of the client is under way.</summary>
-/// <remarks>It exists only while the server may ask. It sleeps on the socket without reading it, and reads only with the client's gate
-/// held, so a call that is under way reads its own reply and answers what comes before it.</remarks>
-internal sealed class DmaPump
+/// <summary>Answers the server's DMA requests while no call of the client is under way, by a thread that starts when the
+/// first may come.</summary>
+/// <remarks>It sleeps on the socket without reading it, and reads only with the client's gate held, so a call that is under way reads its
+/// own reply and answers what comes before it.</remarks>
+/// <param name="gate">The client's gate.</param>
+/// <param name="channel">The connection; must outlive this.</param>
+internal sealed class DmaPump(object gate, ClientChannel channel) : IDisposable
 {
-    private readonly object _gate;
-    private readonly ClientChannel _channel;
-    private readonly EventFd _stop = EventFd.Create();
-    private readonly Thread _thread;
+    private readonly EventLoop _loop = new("vfio-user DMA");
+    private EventRegistration? _registration;
+    private volatile bool _isDisposed;
 
-    /// <summary>Starts the thread.</summary>
-    /// <param name="gate">The client's gate.</param>
-    /// <param name="channel">The connection; must outlive the thread.</param>
-    internal DmaPump(object gate, ClientChannel channel)
+    /// <summary>Starts or ends answering; with the gate held.</summary>
+    internal void Set(bool isNeeded)
     {
-        _gate = gate;
-        _channel = channel;
-        _thread = new Thread(Run) { IsBackground = true, Name = "vfio-user DMA" };
-        _thread.Start();
-    }
-
-    /// <summary>Whether the thread runs.</summary>
-    internal bool IsAlive => _thread.IsAlive;
-
-    /// <summary>Asks the thread to end; called once.</summary>
-    internal void Stop() => _stop.Signal();
-
-    /// <summary>Waits until it has, after <see cref="Stop"/>; with the gate open.</summary>
-    internal void Join()
-    {
-        if (_thread != Thread.CurrentThread)
-            _thread.Join();
-    }
-
-    private void Run()
-    {
-        while (WaitForRequest() && TryAnswer())
+        if (isNeeded && !_isDisposed)
         {
+            _registration ??= _loop.Add(channel.Descriptor, Answer);
         }
-
-        _stop.Wait(Timeout.InfiniteTimeSpan);
-        _stop.Dispose();
-    }
-
-    /// <summary>Sleeps until the server has sent something.</summary>
-    /// <returns>False once the thread is to stop.</returns>
-    private bool WaitForRequest()
-    {
-        Span<bool> ready = [false, false];
-        while (Poll.WaitAny([_channel.Descriptor, _stop.Descriptor], ready, Timeout.InfiniteTimeSpan) == 0)
+        else
         {
+            _registration?.Cancel();
+            _registration = null;
         }
-
-        return !ready[1];
     }
 
-    /// <summary>Answers.</summary>
-    /// <returns>False when the connection is broken; the next call of the client says why.</returns>
-    private bool TryAnswer()
+    /// <summary>Waits until it answers no more; with the gate open.</summary>
+    public void Dispose()
     {
-        lock (_gate)
+        _isDisposed = true;
+        _loop.Dispose();
+    }
+
+    private void Answer(EventRegistration registration)
+    {
+        lock (gate)
         {
             try
             {
-                _channel.AnswerWaiting();
-                return true;
+                channel.AnswerWaiting();
             }
             catch (VfioException)
             {
-                return false;
+                // The connection is broken; the next call of the client says why.
+                registration.Cancel();
             }
         }
     }

@@ -1,3 +1,4 @@
+using System.Numerics;
 using Vfio.Native;
 
 namespace Vfio.User;
@@ -85,7 +86,7 @@ internal sealed class MigrationRequests(ClientChannel channel, string name, int 
         Errno error = Ask(DeviceFeature.DmaLoggingStart, DeviceFeatureFlags.Set, data, 0, out ReadOnlySpan<byte> answer);
         if (error != Errno.None)
             throw new VfioException("start of DMA logging", name, error, $"pages of {pageBytes} bytes, {ranges.Length} ranges");
-        return Blittable.TryRead(answer, out DmaLoggingControl control)
+        return Blittable.TryRead(answer, out DmaLoggingControl control) && BitOperations.IsPow2(control.PageSize)
             ? control.PageSize
             : throw channel.Break(Errno.Protocol, "its start of DMA logging cannot be read");
     }
@@ -104,6 +105,8 @@ internal sealed class MigrationRequests(ClientChannel channel, string name, int 
         CheckBitmap("report of DMA logging", start, length, pageBytes, bitmap.Length);
         ulong mostPages = WordsOf(maxTransferBytes) * 64;
         ulong most = mostPages <= ulong.MaxValue / pageBytes ? mostPages * pageBytes : length;
+        if (most == 0)
+            throw new VfioException("report of DMA logging", name, Errno.NotSupported, $"the server takes {maxTransferBytes} bytes in a message, 8 at least have to fit");
         while (length > 0)
         {
             DmaLoggingReport report = new() { Address = start.Value, Length = Math.Min(length, most), PageSize = pageBytes };

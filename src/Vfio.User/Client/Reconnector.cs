@@ -23,7 +23,7 @@ internal sealed class Reconnector : IDisposable
     private readonly ManualResetEventSlim _ending = new();
     private readonly List<ServerConnection> _lost = [];
     private readonly List<IDisposable> _lent = [];
-    private readonly Thread _watcher;
+    private readonly BackgroundThread _watcher;
     private volatile UnixSocket? _attempt;
     private string? _givenUp;
 
@@ -45,8 +45,7 @@ internal sealed class Reconnector : IDisposable
         _tell = tell;
         Connection = first;
         _identity = new DeviceIdentity(first);
-        _watcher = new Thread(Watch) { IsBackground = true, Name = "vfio-user reconnect" };
-        _watcher.Start();
+        _watcher = new BackgroundThread("vfio-user reconnect", Watch);
     }
 
     /// <summary>What to tell a server that was restarted.</summary>
@@ -99,8 +98,7 @@ internal sealed class Reconnector : IDisposable
     /// <summary>Waits for the thread and frees all but <see cref="Connection"/>; with the gate open, after <see cref="Stop"/>.</summary>
     public void Dispose()
     {
-        if (_watcher != Thread.CurrentThread)
-            _watcher.Join();
+        _watcher.Join();
         FreeLost();
         foreach (IDisposable lent in _lent)
             lent.Dispose();
@@ -124,7 +122,7 @@ internal sealed class Reconnector : IDisposable
             foreach (DmaMapping mapping in _mappings.All)
                 made.Map(mapping);
             State.Replay(made);
-            made.SetTimeout(_options.Timeout);
+            made.EndHandshake();
         }
         catch
         {
@@ -192,7 +190,7 @@ internal sealed class Reconnector : IDisposable
             return false;
         if (Connection != watched)
             return true;
-        watched.Break(Errno.ConnectionReset, "it closed the connection");
+        watched.NoteClosed();
         if (!watched.IsLost)
             return false;
         try

@@ -15,54 +15,88 @@ internal static class RegionInfoReply
     /// <param name="body">The reply's body.</param>
     /// <param name="index">Which region was asked for.</param>
     /// <param name="message">The fixed part.</param>
-    /// <param name="areas">What may be mapped; empty for all of it.</param>
+    /// <param name="areas">What may be mapped, in order and apart; null for all of it.</param>
     /// <returns>False when the reply contradicts itself.</returns>
-    internal static bool TryRead(ReadOnlySpan<byte> body, uint index, out RegionInfoMessage message, out MappableArea[] areas)
+    internal static bool TryRead(ReadOnlySpan<byte> body, uint index, out RegionInfoMessage message, out MappableArea[]? areas)
     {
-        areas = [];
+        areas = null;
         if (!Blittable.TryRead(body, out message) || message.Index != index || !IsInsideFile(message))
             return false;
-        uint at = (message.Flags & RegionInfoMessage.HasCapabilities) != 0 ? message.CapabilityOffset : 0;
-        uint least = (uint)Blittable.SizeOf<RegionInfoMessage>();
-        while (at != 0)
+        if ((message.Flags & RegionInfoMessage.HasCapabilities) == 0)
+            return true;
+        if (message.CapabilityOffset == 0)
         {
-            // Only forward, so that a list cannot be a loop.
-            if (at < least || at > (uint)body.Length || !Blittable.TryRead(body[(int)at..], out CapabilityHeader header))
+            // There are capabilities, and they are not here: nobody knows which parts may be mapped.
+            areas = [];
+            return true;
+        }
+
+        return TryFindAreas(body, message, out areas);
+    }
+
+    /// <summary>Follows the list to the first capability that tells the areas, as QEMU does: in any order, for a link may point back.</summary>
+    private static bool TryFindAreas(ReadOnlySpan<byte> body, in RegionInfoMessage message, out MappableArea[]? areas)
+    {
+        areas = null;
+        uint first = (uint)Blittable.SizeOf<RegionInfoMessage>();
+        uint at = message.CapabilityOffset;
+
+        // A list that has more than fit is a loop.
+        for (int left = body.Length / Blittable.SizeOf<CapabilityHeader>(); at != 0; left--)
+        {
+            if (left == 0 || at < first || at > (uint)body.Length || !Blittable.TryRead(body[(int)at..], out CapabilityHeader header))
                 return false;
-            least = at + (uint)Blittable.SizeOf<CapabilityHeader>();
-            if (header is { Id: CapabilityHeader.SparseMmap, Version: 1 } && !TryReadAreas(body[(int)least..], message.Size, out areas))
-                return false;
+            if (header.Id == CapabilityHeader.SparseMmap)
+                return TryReadAreas(body[((int)at + Blittable.SizeOf<CapabilityHeader>())..], message.Size, out areas);
             at = header.Next;
         }
 
         return true;
     }
 
-    /// <summary>Whether a region that can be mapped ends at an offset that a file can have (<c>off_t</c>).</summary>
-    private static bool IsInsideFile(in RegionInfoMessage message) =>
-        ((RegionFlags)message.Flags & RegionFlags.Map) == 0
-        || (message.Offset <= long.MaxValue && message.Size <= long.MaxValue - message.Offset);
-
-    private static bool TryReadAreas(ReadOnlySpan<byte> body, ulong regionLength, out MappableArea[] areas)
+    /// <summary>Whether a region ends at an offset that a file can have (<c>off_t</c>), which is what offsets are here; one that can be
+    /// mapped, where it is in its file.</summary>
+    private static bool IsInsideFile(in RegionInfoMessage message)
     {
-        areas = [];
+        ulong start = ((RegionFlags)message.Flags & RegionFlags.Map) == 0 ? 0 : message.Offset;
+        return start <= long.MaxValue && message.Size <= long.MaxValue - start;
+    }
+
+    private static bool TryReadAreas(ReadOnlySpan<byte> body, ulong regionLength, out MappableArea[]? areas)
+    {
+        areas = null;
         if (!Blittable.TryRead(body, out SparseMmapMessage message) || message.AreaCount > MaxAreas)
             return false;
         ReadOnlySpan<byte> rest = body[Blittable.SizeOf<SparseMmapMessage>()..];
         if (rest.Length / Blittable.SizeOf<SparseMmapArea>() < message.AreaCount)
             return false;
-        areas = new MappableArea[message.AreaCount];
-        ulong end = 0;
-        for (int i = 0; i < areas.Length; i++)
+        List<MappableArea> found = [];
+        for (int i = 0; i < message.AreaCount; i++)
         {
             SparseMmapArea area = Blittable.Read<SparseMmapArea>(rest[(i * Blittable.SizeOf<SparseMmapArea>())..]);
-            bool inside = area.Offset >= end && area.Offset <= regionLength && area.Size <= regionLength - area.Offset;
-            if (!inside || area.Size == 0 || ((area.Offset | area.Size) & (Protocol.PageBytes - 1)) != 0)
+            if (area.Size == 0)
+                continue;
+            bool isInside = area.Offset <= regionLength && area.Size <= regionLength - area.Offset;
+            if (!isInside || ((area.Offset | area.Size) & (Protocol.PageBytes - 1)) != 0)
                 return false;
-            areas[i] = new MappableArea(area.Offset, area.Size);
-            end = area.Offset + area.Size;
+            found.Add(new MappableArea(area.Offset, area.Size));
         }
 
+        areas = InOrderAndApart(found);
         return true;
+    }
+
+    private static MappableArea[] InOrderAndApart(List<MappableArea> areas)
+    {
+        List<MappableArea> apart = [];
+        foreach (MappableArea area in areas.OrderBy(area => area.Offset))
+        {
+            if (apart.Count > 0 && apart[^1] is var last && area.Offset < last.Offset + last.Length)
+                apart[^1] = last with { Length = Math.Max(last.Length, area.Offset + area.Length - last.Offset) };
+            else
+                apart.Add(area);
+        }
+
+        return [.. apart];
     }
 }

@@ -6,7 +6,6 @@ namespace Vfio.User;
 /// <remarks>Guarded by the client's gate, but for <see cref="Shutdown"/>. Large accesses are cut to what the server takes.</remarks>
 internal sealed class ServerConnection : IDisposable
 {
-    private readonly object _gate;
     private readonly string _name;
     private readonly VfioUserClientOptions _options;
     private readonly DmaMappings _mappings;
@@ -17,12 +16,11 @@ internal sealed class ServerConnection : IDisposable
     private readonly MultiReads _multiReads;
     private readonly MultiWrites? _multiWrites;
     private readonly TwinPump? _twin;
-    private readonly List<DmaPump> _retired = [];
+    private readonly DmaPump _pump;
     private readonly RegionInfo?[] _regions = [];
     private readonly InterruptInfo?[] _interrupts = [];
     private readonly int _maxTransferBytes;
     private bool _postsWrites;
-    private DmaPump? _pump;
 
     /// <summary>Negotiates over a connected socket and asks what the device is.</summary>
     /// <param name="socket">The connection; owned from here on, also when this throws.</param>
@@ -30,23 +28,21 @@ internal sealed class ServerConnection : IDisposable
     /// <param name="gate">The client's gate.</param>
     /// <param name="mappings">What the server may ask for.</param>
     /// <param name="options">Limits and habits.</param>
-    /// <param name="handshake">When to give up, until <see cref="SetTimeout"/>; never for as the options say.</param>
+    /// <param name="handshake">When all that is asked until <see cref="EndHandshake"/> has to be answered.</param>
     /// <exception cref="VfioException">The server refused, or does not speak the protocol.</exception>
     internal ServerConnection(
         UnixSocket socket, string name, object gate, DmaMappings mappings, VfioUserClientOptions options, Deadline handshake)
     {
         _name = name;
-        _gate = gate;
         _mappings = mappings;
         _options = options;
-        _channel = new ClientChannel(socket, name, mappings, options);
+        _channel = new ClientChannel(socket, name, mappings, options, handshake);
         _facts = new ServerFacts(_channel, name, options);
+        _pump = new DmaPump(gate, _channel);
         _doorbells = new ClientDoorbells(_channel, name);
         _multiReads = new MultiReads(_channel, name);
         try
         {
-            if (!handshake.IsNever)
-                _channel.SetTimeout(handshake.Left);
             Capabilities server = _facts.Negotiate(out UnixSocket? twin);
             _twin = twin is null ? null : new TwinPump(twin, _channel, mappings, options);
             _maxTransferBytes = (int)Math.Min(
@@ -208,28 +204,20 @@ internal sealed class ServerConnection : IDisposable
             return;
         }
 
-        _retired.RemoveAll(pump => !pump.IsAlive);
-        bool needed = _options.AlwaysAnswer || _mappings.ByMessage > 0;
-        if (needed && _pump is null)
-        {
-            _pump = new DmaPump(_gate, _channel);
-        }
-        else if (!needed && _pump is not null)
-        {
-            _pump.Stop();
-            _retired.Add(_pump);
-            _pump = null;
-        }
+        _pump.Set(_options.AlwaysAnswer || _mappings.ByMessage > 0);
     }
 
     /// <summary>Makes a request that is under way in another thread fail.</summary>
     internal void Shutdown() => _channel.Shutdown();
 
+    /// <summary>Takes note that the connection is closed: every later request fails.</summary>
+    internal void NoteClosed() => _channel.NoteClosed();
+
     /// <summary>Gives the connection up: every later request fails.</summary>
     internal void Break(Errno errno, string reason) => _channel.Break(errno, reason);
 
-    /// <summary>Changes how long the server may take to answer.</summary>
-    internal void SetTimeout(TimeSpan timeout) => _channel.SetTimeout(timeout);
+    /// <summary>From now on each request has the time that the options give it.</summary>
+    internal void EndHandshake() => _channel.EndHandshake();
 
     /// <summary>Waits until the server closes; without the gate.</summary>
     /// <param name="end">Ends the wait when it is readable.</param>
@@ -252,23 +240,14 @@ internal sealed class ServerConnection : IDisposable
     /// <summary>Ends the threads that answer; with the gate open, after <see cref="Shutdown"/>.</summary>
     internal void StopAnswering()
     {
-        DmaPump? pump;
-        lock (_gate)
-        {
-            pump = _pump;
-            _pump = null;
-        }
-
-        pump?.Stop();
-        pump?.Join();
-        foreach (DmaPump retired in _retired)
-            retired.Join();
+        _pump.Dispose();
         _twin?.Dispose();
     }
 
     /// <summary>Closes it and what came with it: the descriptors of regions and doorbells.</summary>
     public void Dispose()
     {
+        _pump.Dispose();
         _twin?.Dispose();
         _channel.Dispose();
         _doorbells.Dispose();

@@ -63,50 +63,49 @@ internal sealed class ServerFacts(ClientChannel channel, string name, VfioUserCl
     }
 
     /// <summary>DEVICE_GET_REGION_INFO; the caller owns the descriptor in it.</summary>
+    /// <returns>An absent region where the server does not know that one, which only a BAR and config space must not be.</returns>
     internal RegionInfo AskRegion(RegionIndex region)
     {
         // With room for a few areas one question is enough; a server with more says how much it needs.
         uint room = 256;
-        int most = Math.Min(RegionInfoReply.MaxBytes, options.MaxDataTransferBytes);
+        uint most = (uint)Math.Min(RegionInfoReply.MaxBytes, options.MaxDataTransferBytes);
         while (true)
         {
             RegionInfoMessage request = new() { ArgSize = room, Index = region.Value };
             using DescriptorQueue kept = new();
             Errno error = channel.Request(
                 Command.DeviceGetRegionInfo, Blittable.AsBytes(ref request), default, default, kept, out ReadOnlySpan<byte> reply);
-            FileDescriptor? file = kept.Take();
-            if (error != Errno.None
-                || !RegionInfoReply.TryRead(reply, region.Value, out RegionInfoMessage message, out MappableArea[] areas)
+            if (IsUnknown(error) && !region.IsBar && region != RegionIndex.Config)
+                return RegionInfo.Absent(region);
+            if (error != Errno.None)
+                throw new VfioException($"info of {region}", name, error);
+            if (!RegionInfoReply.TryRead(reply, region.Value, out RegionInfoMessage message, out MappableArea[]? areas)
                 || (_isPci && region == RegionIndex.Config && message.Size > ConfigSpace.ExtendedLength))
             {
-                file?.Dispose();
-                throw error != Errno.None
-                    ? new VfioException($"info of {region}", name, error)
-                    : channel.Break(Errno.Protocol, $"its info of {region} contradicts itself");
+                throw channel.Break(Errno.Protocol, $"its info of {region} contradicts itself");
             }
 
             if (message.ArgSize > room && message.ArgSize <= most)
             {
-                room = message.ArgSize;
-                file?.Dispose();
+                // A server whose needs grow with every answer is soon out of room.
+                room = Math.Min(most, Math.Max(message.ArgSize, 2 * room));
                 continue;
             }
 
-            RegionFlags flags = (RegionFlags)message.Flags & (RegionFlags.Read | RegionFlags.Write | RegionFlags.Map);
-            if (file is null)
-                return new RegionInfo(region, message.Size, flags & ~RegionFlags.Map);
-            if ((flags & RegionFlags.Map) != 0)
-                return new RegionInfo(region, message.Size, flags) { File = file, FileOffset = message.Offset, MappableAreas = areas };
-            file.Dispose();
-            return new RegionInfo(region, message.Size, flags);
+            // What is not in the reply may say that less can be mapped.
+            areas ??= message.ArgSize > room ? [] : null;
+            return RegionOf(region, message, areas, kept);
         }
     }
 
     /// <summary>DEVICE_GET_IRQ_INFO.</summary>
+    /// <returns>An absent kind where the server does not know that one.</returns>
     internal InterruptInfo AskInterrupt(InterruptIndex index)
     {
         IrqInfoMessage message = new() { ArgSize = (uint)Blittable.SizeOf<IrqInfoMessage>(), Index = index.Value };
         Errno error = channel.Request(Command.DeviceGetIrqInfo, Blittable.AsBytes(ref message), default, default, out ReadOnlySpan<byte> reply);
+        if (IsUnknown(error))
+            return new InterruptInfo(index, 0, InterruptFlags.None);
         if (error != Errno.None)
             throw new VfioException($"info of {index}", name, error);
         return !Blittable.TryRead(reply, out IrqInfoMessage info) || info.Index != index.Value || info.Count > Protocol.MaxVectors
@@ -114,12 +113,33 @@ internal sealed class ServerFacts(ClientChannel channel, string name, VfioUserCl
             : new InterruptInfo(index, (int)info.Count, info.Flags);
     }
 
+    /// <summary>Whether a server says that it does not know what it was asked about, rather than that it failed.</summary>
+    private static bool IsUnknown(Errno error) => error
+        is Errno.InvalidArgument or Errno.NoSuchOperation or Errno.NotSupported or Errno.NotImplemented
+        or Errno.NoDevice or Errno.NoDeviceOrAddress or Errno.NoEntry;
+
+    private static RegionInfo RegionOf(
+        RegionIndex region, in RegionInfoMessage message, MappableArea[]? areas, DescriptorQueue descriptors)
+    {
+        RegionFlags flags = (RegionFlags)message.Flags & (RegionFlags.Read | RegionFlags.Write | RegionFlags.Map);
+        bool isMappable = flags.HasFlag(RegionFlags.Map) && areas is not { Length: 0 };
+        return isMappable && descriptors.Take() is FileDescriptor file
+            ? new RegionInfo(region, message.Size, flags) { File = file, FileOffset = message.Offset, MappableAreas = areas ?? [] }
+            : new RegionInfo(region, message.Size, flags & ~RegionFlags.Map);
+    }
+
     private UnixSocket FindTwin(uint? index, DescriptorQueue descriptors)
     {
+        if (index is null || index >= (uint)descriptors.Count)
+            throw channel.Break(Errno.Protocol, $"it promises a twin socket as descriptor {index} and sends {descriptors.Count}");
         for (uint i = 0; i < index; i++)
-            descriptors.Take()?.Dispose();
-        return index is not null && descriptors.Take() is FileDescriptor found
-            ? new UnixSocket(found)
-            : throw channel.Break(Errno.Protocol, "it promises a twin socket and sends none");
+            descriptors.Take()!.Dispose();
+        UnixSocket twin = new(descriptors.Take()!);
+        if (twin.IsUnixStream)
+            return twin;
+
+        // Nothing else is sure to end a receive when it is shut down.
+        twin.Dispose();
+        throw channel.Break(Errno.Protocol, "its twin socket is no UNIX stream socket");
     }
 }

@@ -11,7 +11,7 @@ internal sealed class TwinPump : IDisposable
     private readonly ClientChannel _channel;
     private readonly DmaMappings _mappings;
     private readonly VfioUserClientOptions _options;
-    private Thread? _thread;
+    private BackgroundThread? _thread;
     private bool _isDisposed;
 
     /// <summary>Takes the socket; no thread yet.</summary>
@@ -32,8 +32,7 @@ internal sealed class TwinPump : IDisposable
     {
         if (_thread is not null || _isDisposed)
             return;
-        _thread = new Thread(Run) { IsBackground = true, Name = "vfio-user twin socket" };
-        _thread.Start();
+        _thread = new BackgroundThread("vfio-user twin socket", Run);
     }
 
     /// <summary>Ends the thread; from any other.</summary>
@@ -43,8 +42,7 @@ internal sealed class TwinPump : IDisposable
             return;
         _isDisposed = true;
         _socket.Shutdown();
-        if (_thread != Thread.CurrentThread)
-            _thread?.Join();
+        _thread?.Join();
         _socket.Dispose();
     }
 
@@ -53,34 +51,51 @@ internal sealed class TwinPump : IDisposable
         DmaAnswers answers = new(_mappings, _options.MaxDataTransferBytes);
         using MessageBuffer received = new(_options.MaxDataTransferBytes + Protocol.OverheadBytes);
         MessageSender sender = new(_socket, _options.Timeout, static () => false);
-        while (received.Broken is null)
+        while (true)
         {
             received.Compact();
             int count = received.ReceiveBytes(_socket, wait: true, out Errno error);
             if (count <= 0)
                 return;
             received.Accept(count, error);
-            if (!AnswerAll(received, answers, sender))
-                break;
+            if (TryAnswerAll(received, answers, sender, out string? fault))
+                continue;
+            if (fault is null)
+                _channel.Shutdown();
+            else
+                _channel.Shutdown($"on the twin socket {fault}");
+            return;
         }
-
-        _channel.Shutdown();
     }
 
-    private static bool AnswerAll(MessageBuffer received, DmaAnswers answers, MessageSender sender)
+    /// <param name="received">What came.</param>
+    /// <param name="answers">Makes answers.</param>
+    /// <param name="sender">Sends them.</param>
+    /// <param name="fault">When it is over: what the server did wrong; null when it went away.</param>
+    private static bool TryAnswerAll(MessageBuffer received, DmaAnswers answers, MessageSender sender, out string? fault)
     {
+        fault = null;
         while (received.TryScan(out MessageHeader header, out ReadOnlySpan<byte> body))
         {
             received.TryTake(received.ScannedEnd, out _, out _, out int position);
             if (received.HoldsDescriptors)
                 received.Claim(position, default, out _);
             if (header.Type != MessageFlags.Command)
+                fault = $"it answered {header.Command}, id {header.Id}, which nobody asked";
+            else if (header.IsError)
+                fault = DmaAnswers.FaultOf(header);
+            if (fault is not null)
                 return false;
             ReadOnlySpan<byte> answer = answers.Answer(header, body);
-            if (answer.Length > 0 && sender.Send(answer, default, default) != Errno.None)
+            Errno error = answer.Length > 0 ? sender.Send(answer, default, default) : Errno.None;
+            if (error == Errno.TimedOut)
+                fault = "it does not read answers";
+            if (error != Errno.None)
                 return false;
         }
 
-        return true;
+        if (received.Broken is string broken)
+            fault = $"it sent {broken}";
+        return fault is null;
     }
 }

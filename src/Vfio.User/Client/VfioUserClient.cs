@@ -13,7 +13,7 @@ namespace Vfio.User;
 /// the reason. Disposing closes the connection, and so gives the device back.</para>
 /// <para>A server that goes away is waited for where <see cref="VfioUserClientOptions.ReconnectTimeout"/> says so.</para>
 /// </remarks>
-public sealed partial class VfioUserClient : IVfioDevice
+public sealed partial class VfioUserClient : IVfioDevice, IAsyncDisposable
 {
     private readonly object _gate = new();
     private readonly DmaMappings _mappings = new();
@@ -27,11 +27,11 @@ public sealed partial class VfioUserClient : IVfioDevice
     /// <param name="options">Limits and habits; null for the defaults.</param>
     /// <exception cref="VfioException">The server refused, or does not speak the protocol.</exception>
     public VfioUserClient(UnixSocket socket, string name, VfioUserClientOptions? options = null)
-        : this(socket, name, null, options)
+        : this(socket, name, null, options, null)
     {
     }
 
-    private VfioUserClient(UnixSocket socket, string name, string? path, VfioUserClientOptions? options)
+    private VfioUserClient(UnixSocket socket, string name, string? path, VfioUserClientOptions? options, Deadline? handshake)
     {
         ArgumentNullException.ThrowIfNull(socket);
         ArgumentNullException.ThrowIfNull(name);
@@ -47,13 +47,15 @@ public sealed partial class VfioUserClient : IVfioDevice
             throw;
         }
 
-        _first = new ServerConnection(socket, name, _gate, _mappings, options, Deadline.Never);
-        if (path is null || options.ReconnectTimeout == TimeSpan.Zero)
-            return;
+        _first = new ServerConnection(socket, name, _gate, _mappings, options, handshake ?? new Deadline(options.Timeout));
         try
         {
             lock (_gate)
-                _reconnector = new Reconnector(path, _gate, _first, _mappings, options, () => Restarted?.Invoke());
+            {
+                if (path is not null && options.ReconnectTimeout != TimeSpan.Zero)
+                    _reconnector = new Reconnector(path, _gate, _first, _mappings, options, () => Restarted?.Invoke());
+                _first.EndHandshake();
+            }
         }
         catch
         {
@@ -83,9 +85,20 @@ public sealed partial class VfioUserClient : IVfioDevice
     /// <summary>Connects to a server.</summary>
     /// <param name="path">The socket's file.</param>
     /// <param name="options">Limits and habits; null for the defaults.</param>
-    /// <exception cref="VfioException">Nobody listens there, this user may not, or the server refused.</exception>
-    public static VfioUserClient Connect(string path, VfioUserClientOptions? options = null) =>
-        new(UnixSocket.Connect(path, options?.Timeout ?? Timeout.InfiniteTimeSpan), $"unix:{path}", path, options);
+    /// <exception cref="VfioException">Nobody listens there, this user may not, or the server refused; ETIMEDOUT: connecting and
+    /// negotiating took longer than <see cref="VfioUserClientOptions.Timeout"/>, perhaps because the server serves another client.</exception>
+    public static VfioUserClient Connect(string path, VfioUserClientOptions? options = null) => Open(path, options, CancellationToken.None);
+
+    /// <summary>As <see cref="Connect"/>, on a thread of its own.</summary>
+    /// <param name="path">The socket's file.</param>
+    /// <param name="options">Limits and habits; null for the defaults.</param>
+    /// <param name="cancellation">Ends an attempt that is under way; nothing of it stays.</param>
+    /// <exception cref="VfioException">As there.</exception>
+    /// <exception cref="OperationCanceledException">It was cancelled.</exception>
+    public static Task<VfioUserClient> ConnectAsync(
+        string path, VfioUserClientOptions? options = null, CancellationToken cancellation = default) =>
+        Task.Factory.StartNew(
+            () => Open(path, options, cancellation), cancellation, TaskCreationOptions.LongRunning, TaskScheduler.Default);
 
     /// <inheritdoc/>
     public RegionInfo GetRegion(RegionIndex region) => Ask(connection => connection.GetRegion(region));
@@ -220,6 +233,9 @@ public sealed partial class VfioUserClient : IVfioDevice
         }
     }
 
+    /// <summary>As <see cref="Dispose"/>, which waits for threads that answer the server, on another thread.</summary>
+    public ValueTask DisposeAsync() => new(Task.Run(Dispose));
+
     /// <inheritdoc/>
     public void Dispose()
     {
@@ -242,6 +258,36 @@ public sealed partial class VfioUserClient : IVfioDevice
         {
             last.Dispose();
             _mappings.Clear();
+        }
+    }
+
+    private static VfioUserClient Open(string path, VfioUserClientOptions? options, CancellationToken cancellation)
+    {
+        ArgumentNullException.ThrowIfNull(path);
+        options ??= new VfioUserClientOptions();
+        options.Check();
+        Deadline handshake = new(options.Timeout);
+        UnixSocket socket = UnixSocket.Connect(path, options.Timeout, cancellation);
+        VfioUserClient? client = null;
+
+        // Held, so that what is shut down is this socket and not one that has its number by then.
+        bool isHeld = false;
+        socket.Descriptor.DangerousAddRef(ref isHeld);
+        try
+        {
+            using (cancellation.Register(socket.Shutdown))
+                client = new VfioUserClient(socket, $"unix:{path}", path, options, handshake);
+            cancellation.ThrowIfCancellationRequested();
+            return client;
+        }
+        catch (Exception refusal) when (cancellation.IsCancellationRequested && refusal is VfioException or OperationCanceledException)
+        {
+            client?.Dispose();
+            throw new OperationCanceledException(cancellation);
+        }
+        finally
+        {
+            socket.Descriptor.DangerousRelease();
         }
     }
 

@@ -1,14 +1,20 @@
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
+using Vfio.Native;
 
 namespace Vfio.User;
 
 /// <summary>How a client behaves towards its server.</summary>
 public sealed record VfioUserClientOptions
 {
-    /// <summary>How long the server may take to answer, or to read what it is sent, before the connection is given up; for ever
-    /// unless said otherwise, because a reset may take any time.</summary>
-    public TimeSpan Timeout { get; init; } = System.Threading.Timeout.InfiniteTimeSpan;
+    /// <summary><see cref="Timeout"/> unless said otherwise: 30 s.</summary>
+    public static TimeSpan DefaultTimeout { get; } = TimeSpan.FromSeconds(30);
+
+    /// <summary>How long the server may take before the connection is given up: to take the client and say what its device is, all
+    /// together, and then over each request, to read it and to answer it to the last byte.</summary>
+    /// <remarks>30 s unless said otherwise; above 0; <see cref="System.Threading.Timeout.InfiniteTimeSpan"/> for ever. A reset may
+    /// take long on real hardware.</remarks>
+    public TimeSpan Timeout { get; init; } = DefaultTimeout;
 
     /// <summary>How long a server that went away is waited for, when the client was made by <see cref="VfioUserClient.Connect"/>; not at
     /// all unless said otherwise.</summary>
@@ -50,7 +56,11 @@ public sealed record VfioUserClientOptions
     /// <summary>Throws when a number is out of its range.</summary>
     internal void Check()
     {
+        ArgumentOutOfRangeException.ThrowIfEqual(Timeout, TimeSpan.Zero, nameof(Timeout));
         ArgumentOutOfRangeException.ThrowIfLessThan(MaxDataTransferBytes, 4096, nameof(MaxDataTransferBytes));
         ArgumentOutOfRangeException.ThrowIfGreaterThan(MaxDataTransferBytes, Protocol.DefaultDataTransferBytes, nameof(MaxDataTransferBytes));
+        Deadline.ThrowIfInvalid(Timeout);
+        Deadline.ThrowIfInvalid(ReconnectTimeout);
+        Deadline.ThrowIfInvalid(SpinTime);
     }
 }

@@ -10,6 +10,9 @@ namespace Vfio.User;
 internal sealed class ClientMemory(ServerChannel channel, int maxTransferBytes) : DmaMemory
 {
     /// <inheritdoc/>
+    public override bool IsOwnerAsking => channel.HasMoreCommands;
+
+    /// <inheritdoc/>
     public override Errno Read(ulong offset, Span<byte> destination)
     {
         if (maxTransferBytes == 0)

@@ -55,7 +55,9 @@ internal sealed class DmaCommands : IDisposable
         return Errno.None;
     }
 
-    /// <summary>DMA_UNMAP: exactly one mapping, or all.</summary>
+    /// <summary>DMA_UNMAP: exactly one mapping, or all. A range of whole pages with nothing of a mapping in it needs nothing done, and
+    /// that is no error: after it the device cannot reach the range, which is what was asked. A client with an IOMMU of its own, as QEMU
+    /// with intel-iommu, unmaps whole address spaces without a look at what is mapped in them.</summary>
     internal Errno Unmap(ReadOnlySpan<byte> body, ReplyBuffer reply)
     {
         Errno verdict = Judge.DmaUnmap(body, out DmaUnmapMessage message);
@@ -71,6 +73,12 @@ internal sealed class DmaCommands : IDisposable
         else
         {
             verdict = CheckMapped(message);
+            if (verdict == Errno.NoEntry && IsOfNothing(message))
+            {
+                reply.Append(message);
+                return Errno.None;
+            }
+
             if (verdict != Errno.None)
                 return verdict;
             _device.UnmapDma(new Iova(message.Address), message.Size);
@@ -168,6 +176,12 @@ internal sealed class DmaCommands : IDisposable
         !_mappings.TryGet(message.Address, out ulong size) ? Errno.NoEntry
         : size != message.Size ? Errno.InvalidArgument
         : Errno.None;
+
+    private bool IsOfNothing(in DmaUnmapMessage message) =>
+        ((message.Address | message.Size) & (Protocol.PageBytes - 1)) == 0
+        && message.Size != 0
+        && message.Size - 1 <= ulong.MaxValue - message.Address
+        && !_mappings.Overlaps(message.Address, message.Size);
 
     /// <summary>Lets go of the client's memory; after the device was disposed.</summary>
     public void Dispose()

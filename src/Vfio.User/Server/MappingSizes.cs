@@ -44,6 +44,22 @@ internal sealed class MappingSizes
         return false;
     }
 
+    /// <summary>Whether a range, which does not wrap, has a byte in common with any of them; looks at each.</summary>
+    internal bool Overlaps(ulong start, ulong size)
+    {
+        foreach (int first in _buckets)
+        {
+            for (int place = first; place != None; place = At(place).Next)
+            {
+                ref Entry entry = ref At(place);
+                if (entry.Start <= start + (size - 1) && start <= entry.Start + (entry.Size - 1))
+                    return true;
+            }
+        }
+
+        return false;
+    }
+
     /// <summary>Removes the one that starts at an address, which is there.</summary>
     internal void Remove(ulong start)
     {

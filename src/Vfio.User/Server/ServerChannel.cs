@@ -16,8 +16,8 @@ namespace Vfio.User;
 /// </remarks>
 internal sealed partial class ServerChannel
 {
-    private readonly Gate _gate = new();
-    private readonly Gate _sending = new();
+    private readonly ParkingLock _gate = new();
+    private readonly ParkingLock _sending = new();
     private readonly UnixSocket _socket;
     private readonly VfioUserServerOptions _options;
     private readonly MessageBuffer _in;
@@ -68,7 +68,7 @@ internal sealed partial class ServerChannel
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal bool WaitForCommands(Deadline deadline)
     {
-        using Gate.Scope inside = _gate.Enter();
+        using ParkingLock.Scope inside = _gate.Enter();
         while (true)
         {
             _limit = _in.ScannedEnd;
@@ -81,7 +81,7 @@ internal sealed partial class ServerChannel
             Deadline next = Deadline.Earlier(deadline, _messageEnd);
             if (_receiving)
             {
-                _gate.Sleep(next.Left);
+                _gate.Sleep(next);
             }
             else
             {
@@ -109,7 +109,7 @@ internal sealed partial class ServerChannel
         // What belongs to a command that is whole arrived before it was, so no lock is needed to find that nothing did.
         if (!_in.HoldsDescriptors)
             return 0;
-        using Gate.Scope inside = _gate.Enter();
+        using ParkingLock.Scope inside = _gate.Enter();
         return _in.Claim(position, into, out lost);
     }
 
@@ -175,7 +175,7 @@ internal sealed partial class ServerChannel
         using (_gate.Enter())
         {
             while (_receiving || _transfers > 0)
-                _gate.Sleep(Timeout.InfiniteTimeSpan);
+                _gate.Sleep(Deadline.Never);
         }
 
         Twin?.Dispose();
@@ -184,7 +184,7 @@ internal sealed partial class ServerChannel
     private Errno Begin(
         Command command, in DmaTransfer transfer, Deadline deadline, out DmaRequest? request, out MessageHeader header)
     {
-        using Gate.Scope inside = _gate.Enter();
+        using ParkingLock.Scope inside = _gate.Enter();
         while (true)
         {
             header = default;
@@ -204,13 +204,13 @@ internal sealed partial class ServerChannel
 
             if (deadline.HasPassed)
                 return Errno.TimedOut;
-            _gate.Sleep(deadline.Left);
+            _gate.Sleep(deadline);
         }
     }
 
     private Errno Finish(DmaRequest request, Deadline deadline, bool isOwner, Span<byte> destination)
     {
-        using Gate.Scope inside = _gate.Enter();
+        using ParkingLock.Scope inside = _gate.Enter();
         Errno result = WaitForAnswer(request, deadline, isOwner);
         if (!request.IsAnswered)
         {
@@ -238,13 +238,13 @@ internal sealed partial class ServerChannel
             if (deadline.HasPassed)
                 return Errno.TimedOut;
             if (_receiving)
-                _gate.Sleep(deadline.Left);
+                _gate.Sleep(deadline);
             else if (_in.HasRoom)
                 Receive(deadline, handover: null);
             else if (isOwner)
                 return Errno.NoBuffers;
             else
-                _gate.Sleep(deadline.Left);
+                _gate.Sleep(deadline);
         }
 
         return Errno.None;
@@ -317,7 +317,7 @@ internal sealed partial class ServerChannel
         _gate.Leave();
         int count = -1;
         Errno error = Errno.TryAgain;
-        if (!_spinner.IsWorthIt || !_spinner.TryReceive(_socket, _in, deadline, handover, out count, out error))
+        if (!_spinner.IsWorthIt || !ReceiveSpin.TryReceive(_spinner, _socket, _in, deadline, handover, out count, out error))
         {
             long begin = _spinner.BeginSleep();
             count = _in.ReceiveBytes(_socket, wait: deadline.IsNever && handover is not { IsAsked: true }, out error);
@@ -341,7 +341,7 @@ internal sealed partial class ServerChannel
 
     private bool ReceiveWhileSending()
     {
-        using Gate.Scope inside = _gate.Enter();
+        using ParkingLock.Scope inside = _gate.Enter();
         if (_receiving || !_in.HasRoom || EndReason is not null)
             return false;
         int count = _in.ReceiveBytes(_socket, wait: false, out Errno error);

@@ -66,11 +66,11 @@ internal sealed partial class ServerSession
         using Activity? span = ServerTelemetry.StartSession();
         _channel.Own();
         // A session that never sleeps is never woken.
-        CoreCourtesy courtesy = new(_options.LeavesCoreToClient && _options.SpinTime >= TimeSpan.Zero);
+        BatchScheduling scheduling = new(_options.LeavesCoreToClient && _options.SpinTime >= TimeSpan.Zero);
         _collections = GC.CollectionCount(0);
         try
         {
-            Serve(courtesy);
+            Serve(scheduling);
         }
         catch (Exception failure)
         {
@@ -80,19 +80,19 @@ internal sealed partial class ServerSession
         }
         finally
         {
-            courtesy.End();
+            scheduling.End();
             if (!HasDeparted)
                 End();
             ServerTelemetry.EndSession(span, _device?.Name, _messages, _channel.EndReason);
         }
     }
 
-    private void Serve(CoreCourtesy courtesy)
+    private void Serve(BatchScheduling scheduling)
     {
         Deadline handshake = new(_options.HandshakeTimeout);
         while (_channel.WaitForCommands(_device is null ? handshake : new Deadline(_options.IdleTimeout)))
         {
-            courtesy.Woken();
+            scheduling.Woken();
             AnswerAll();
             if (_handover is { IsAsked: true } && !_channel.IsStopped && TryHandOver(_handover))
                 return;

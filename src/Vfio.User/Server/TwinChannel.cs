@@ -43,7 +43,7 @@ internal sealed class TwinChannel : IDisposable
     internal Errno Transfer(Command command, in DmaTransfer transfer, ReadOnlySpan<byte> source, Span<byte> destination)
     {
         Deadline deadline = new(_timeout);
-        if (!_gate.TryEnter(_timeout))
+        if (!_gate.TryEnter(deadline.Left))
             return Errno.TimedOut;
         try
         {

@@ -12,7 +12,7 @@ namespace Vfio.User;
 /// <para>A client that breaks the protocol gets an errno where the stream is intact, and is dropped where it is not; neither ends the
 /// server.</para>
 /// </remarks>
-public sealed class VfioUserServer : IDisposable
+public sealed class VfioUserServer : IDisposable, IAsyncDisposable
 {
     // Who may connect: the owner and the group, by convention.
     private const UnixFileMode Mode =
@@ -141,6 +141,9 @@ public sealed class VfioUserServer : IDisposable
             connection.Dispose();
         }
     }
+
+    /// <summary>As <see cref="Dispose"/>, which may wait for the end of a session, on another thread.</summary>
+    public ValueTask DisposeAsync() => new(Task.Run(Dispose));
 
     private bool IsFull
     {

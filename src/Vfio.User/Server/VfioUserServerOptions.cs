@@ -88,6 +88,13 @@ public sealed record VfioUserServerOptions
         ArgumentOutOfRangeException.ThrowIfLessThan(MaxDmaMaps, 1, nameof(MaxDmaMaps));
         ArgumentOutOfRangeException.ThrowIfGreaterThan(MaxDmaMaps, Protocol.DefaultDmaMaps, nameof(MaxDmaMaps));
         ArgumentOutOfRangeException.ThrowIfLessThan(MaxSharedFiles, 1, nameof(MaxSharedFiles));
+        Deadline.ThrowIfInvalid(HandshakeTimeout);
+        Deadline.ThrowIfInvalid(MessageTimeout);
+        Deadline.ThrowIfInvalid(SendTimeout);
+        Deadline.ThrowIfInvalid(DmaTimeout);
+        Deadline.ThrowIfInvalid(IdleTimeout);
+        Deadline.ThrowIfInvalid(TurnTimeout);
+        Deadline.ThrowIfInvalid(SpinTime);
         ArgumentOutOfRangeException.ThrowIfLessThan(MaxClients, 1, nameof(MaxClients));
         if (MaxClients > 1 && (HandoverPath is not null || TakeOverPath is not null))
             throw new ArgumentException("a server of several clients cannot be handed over", nameof(MaxClients));

@@ -10,11 +10,14 @@ namespace Vfio.User;
 /// wait for each other; returns false when it could take none.</param>
 internal sealed class MessageSender(UnixSocket socket, TimeSpan timeout, Func<bool> receive)
 {
+    /// <summary>When to give up whatever the timeout says; never unless set.</summary>
+    internal Deadline Limit { get; set; } = Deadline.Never;
+
     /// <summary>Sends both parts, and the descriptors with the first byte.</summary>
     /// <returns>Why not all of it was sent, which breaks the stream; or <see cref="Errno.None"/>.</returns>
     internal Errno Send(ReadOnlySpan<byte> first, ReadOnlySpan<byte> second, ReadOnlySpan<FileDescriptor> descriptors)
     {
-        Patience patience = default;
+        SendTime time = default;
         while (true)
         {
             int count = socket.Send(first, second, descriptors, wait: false, out Errno error);
@@ -28,7 +31,7 @@ internal sealed class MessageSender(UnixSocket socket, TimeSpan timeout, Func<bo
                     return Errno.None;
             }
 
-            if (!IsWorthAnotherTry(count, ref patience, ref error))
+            if (!IsWorthAnotherTry(count, ref time, ref error))
                 return error;
         }
     }
@@ -37,7 +40,7 @@ internal sealed class MessageSender(UnixSocket socket, TimeSpan timeout, Func<bo
     /// <returns>As the other.</returns>
     internal Errno Send(ReadOnlySpan<byte> first, SharedMemory memory, ulong offset, int length)
     {
-        Patience patience = default;
+        SendTime time = default;
         while (true)
         {
             int count = socket.Send(first, memory, offset, length, wait: false, out Errno error);
@@ -51,28 +54,28 @@ internal sealed class MessageSender(UnixSocket socket, TimeSpan timeout, Func<bo
                     return Errno.None;
             }
 
-            if (!IsWorthAnotherTry(count, ref patience, ref error))
+            if (!IsWorthAnotherTry(count, ref time, ref error))
                 return error;
         }
     }
 
     /// <summary>After a send that was not all: waits for room where there is none.</summary>
-    private bool IsWorthAnotherTry(int count, ref Patience patience, ref Errno error)
+    private bool IsWorthAnotherTry(int count, ref SendTime time, ref Errno error)
     {
         if (count < 0 && error != Errno.TryAgain)
             return false;
-        if (!patience.HasBegun)
+        if (!time.HasBegun)
         {
-            patience = new Patience(true, new Deadline(timeout));
+            time = new SendTime(true, Deadline.Earlier(new Deadline(timeout), Limit));
         }
-        else if (patience.End.HasPassed)
+        else if (time.End.HasPassed)
         {
             error = Errno.TimedOut;
             return false;
         }
 
         if (count < 0)
-            WaitForRoom(patience.End);
+            WaitForRoom(time.End);
         return true;
     }
 
@@ -92,5 +95,5 @@ internal sealed class MessageSender(UnixSocket socket, TimeSpan timeout, Func<bo
     }
 
     /// <summary>How long one send may still take; begins when it did not go out at once.</summary>
-    private readonly record struct Patience(bool HasBegun, Deadline End);
+    private readonly record struct SendTime(bool HasBegun, Deadline End);
 }

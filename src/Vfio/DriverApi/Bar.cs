@@ -229,11 +229,11 @@ public sealed class Bar : IDisposable
     /// <returns>False when the time ran out first.</returns>
     public bool WaitFor32(long offset, uint mask, uint value, TimeSpan timeout)
     {
-        long start = Environment.TickCount64;
+        Deadline end = new(timeout);
         SpinWait spin = default;
         while ((Read32(offset) & mask) != value)
         {
-            if (timeout >= TimeSpan.Zero && Environment.TickCount64 - start > timeout.TotalMilliseconds)
+            if (end.HasPassed)
                 return false;
             spin.SpinOnce();
         }
@@ -254,14 +254,7 @@ public sealed class Bar : IDisposable
     {
         // An access may be under way in the old windows: they stay until the end.
         _stale.Add(_windows);
-        try
-        {
-            _windows = new BarWindows(region);
-        }
-        catch (VfioException)
-        {
-            _windows = new BarWindows(region with { File = null });
-        }
+        _windows = new BarWindows(region);
     }
 
     private void Flush(ReadOnlySpan<SmallWrite> messages, ref int count)

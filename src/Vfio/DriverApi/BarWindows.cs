@@ -7,8 +7,8 @@ internal sealed class BarWindows : IDisposable
 {
     private Window[] _windows;
 
-    /// <summary>Maps all that the device offers and that is safe to touch.</summary>
-    /// <exception cref="VfioException">The kernel refused.</exception>
+    /// <summary>Maps all that the device offers and that is safe to touch; nothing where the kernel maps only part of it, for what cannot
+    /// be mapped can still be read and written.</summary>
     internal BarWindows(RegionInfo region)
     {
         _windows = [];
@@ -16,11 +16,13 @@ internal sealed class BarWindows : IDisposable
         // A store to a read-only mapping would end the process; as a message it is an error. So would a touch past the end of a file: the
         // region lies inside its file, which cannot be truncated. The kernel's device files give pages until the device is pulled out,
         // which the watch tells.
-        if (!region.IsMappable || !region.Flags.HasFlag(RegionFlags.Write) || !FileIdentity.Of(region.File!).IsSafeToMap(region.FileOffset, region.Length))
+        if (!region.IsMappable || !region.Flags.HasFlag(RegionFlags.Write))
             return;
         IReadOnlyList<MappableArea> areas = region.MappableAreas.Count > 0 ? region.MappableAreas : [new(0, region.Length)];
         try
         {
+            if (!FileIdentity.Of(region.File!).IsSafeToMap(region.FileOffset, region.Length))
+                return;
             foreach (MappableArea area in areas)
             {
                 SharedMemory memory = SharedMemory.MapWatched(region.File!, region.FileOffset + area.Offset, area.Length, writable: true);
@@ -30,7 +32,6 @@ internal sealed class BarWindows : IDisposable
         catch (VfioException)
         {
             Dispose();
-            throw;
         }
     }
 

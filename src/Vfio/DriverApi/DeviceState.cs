@@ -6,11 +6,15 @@ namespace Vfio;
 /// <remarks>The user of the other device maps its memory and binds its eventfds before the device runs there.</remarks>
 public static class DeviceState
 {
+    /// <summary>The largest state that is taken, in bytes: 1 GiB. A lender that has more to say never ends.</summary>
+    public const int MaxBytes = 1 << 30;
+
     private const int PieceBytes = 64 << 10;
 
     /// <summary>Stops a device and takes its state. It stays stopped, in <see cref="MigrationState.StopCopy"/>: set it to
     /// <see cref="MigrationState.Running"/> when nobody takes the state over.</summary>
-    /// <exception cref="VfioException">ENOTTY: it cannot be migrated; else why it failed.</exception>
+    /// <exception cref="VfioException">ENOTTY: it cannot be migrated; ENOSPC: its state is longer than <see cref="MaxBytes"/>; else why it
+    /// failed.</exception>
     public static byte[] Save(IVfioDevice device)
     {
         IMigratableDevice migratable = Migratable(device);
@@ -21,6 +25,8 @@ public static class DeviceState
             Span<byte> piece = state.GetSpan(PieceBytes);
             int count = migratable.ReadMigrationData(piece);
             state.Advance(count);
+            if (state.WrittenCount > MaxBytes)
+                throw new VfioException("saving the state", device.Name, Errno.NoSpace, $"it has more than {MaxBytes} bytes, or no end");
             if (count < piece.Length)
                 return state.WrittenSpan.ToArray();
         }

@@ -77,7 +77,7 @@ public sealed class Interrupt : IDisposable
     public ValueTask<bool> WaitAsync(TimeSpan timeout, CancellationToken cancellationToken = default) =>
         cancellationToken.IsCancellationRequested
             ? ValueTask.FromCanceled<bool>(cancellationToken)
-            : _wait.Start(timeout, cancellationToken);
+            : _wait.Start(new Deadline(timeout), cancellationToken);
 
     /// <summary>Lets the vector fire again once its cause is handled: unmasks INTx; the other kinds need nothing.</summary>
     /// <remarks>If the device still asserts the pin, it fires at once.</remarks>

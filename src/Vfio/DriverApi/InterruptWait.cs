@@ -11,13 +11,16 @@ internal sealed class InterruptWait(EventFd signal, string name) : IValueTaskSou
     private static readonly Action<object?, CancellationToken> OnCancelled = static (self, token) =>
         ((InterruptWait)self!).End(new OperationCanceledException(token));
 
+    /// <summary>The one thread of this process for the interrupts that somebody waits for asynchronously.</summary>
+    private static readonly EventLoop Interrupts = new("vfio interrupts");
+
     private readonly Lock _gate = new();
     private ManualResetValueTaskSourceCore<bool> _core = new() { RunContinuationsAsynchronously = true };
     private CancellationTokenRegistration _cancellation;
     private Timer? _timer;
-    private long _deadline;
+    private Deadline _deadline = Deadline.Never;
     private State _state;
-    private ulong _watch;
+    private EventRegistration? _watch;
     private bool _closed;
 
     private enum State
@@ -27,54 +30,32 @@ internal sealed class InterruptWait(EventFd signal, string name) : IValueTaskSou
         Ended,
     }
 
-    internal FileDescriptor Descriptor => signal.Descriptor;
-
     /// <summary>Starts a wait; it is over already when the eventfd was signalled before.</summary>
     /// <exception cref="InvalidOperationException">Another one is not over, or was not awaited.</exception>
-    internal ValueTask Start(CancellationToken cancellationToken) => Begin(Timeout.InfiniteTimeSpan, cancellationToken) is { } wait
+    internal ValueTask Start(CancellationToken cancellationToken) => Begin(Deadline.Never, cancellationToken) is { } wait
         ? new ValueTask(this, wait)
         : ValueTask.CompletedTask;
 
     /// <summary>The same, up to a time; whether the eventfd was signalled in it.</summary>
-    internal ValueTask<bool> Start(TimeSpan timeout, CancellationToken cancellationToken) => Begin(timeout, cancellationToken) is { } wait
+    internal ValueTask<bool> Start(Deadline end, CancellationToken cancellationToken) => Begin(end, cancellationToken) is { } wait
         ? new ValueTask<bool>(this, wait)
         : new ValueTask<bool>(true);
-
-    /// <summary>The poller saw the eventfd readable.</summary>
-    internal void OnReadable()
-    {
-        CancellationTokenRegistration registration;
-        lock (_gate)
-        {
-            if (_state != State.Waiting || _closed)
-                return;
-            if (signal.Drain() == 0)
-            {
-                Watch();
-                return;
-            }
-
-            // In the same lock as the drain: a cancellation in between would lose the interrupt.
-            registration = TakeEnd();
-        }
-
-        Complete(registration, fired: true);
-    }
 
     /// <summary>Ends the wait under way, and refuses others.</summary>
     /// <returns>False when that was done before.</returns>
     internal bool Close()
     {
+        EventRegistration? watch;
         lock (_gate)
         {
             if (_closed)
                 return false;
             _closed = true;
-            if (_watch != 0)
-                InterruptPoller.Shared.Remove(this, _watch);
+            watch = _watch;
             _timer?.Dispose();
         }
 
+        watch?.Dispose();
         End(new ObjectDisposedException(nameof(Interrupt)));
         return true;
     }
@@ -94,7 +75,7 @@ internal sealed class InterruptWait(EventFd signal, string name) : IValueTaskSou
 
     /// <summary>Starts a wait.</summary>
     /// <returns>Its number; null when it is over already.</returns>
-    private short? Begin(TimeSpan timeout, CancellationToken cancellationToken)
+    private short? Begin(Deadline end, CancellationToken cancellationToken)
     {
         short wait;
         lock (_gate)
@@ -105,7 +86,7 @@ internal sealed class InterruptWait(EventFd signal, string name) : IValueTaskSou
             if (signal.Drain() != 0)
                 return null;
             Watch();
-            SetTime(timeout);
+            SetTime(end);
             _core.Reset();
             _state = State.Waiting;
             wait = _core.Version;
@@ -138,6 +119,40 @@ internal sealed class InterruptWait(EventFd signal, string name) : IValueTaskSou
         return _core.GetResult(token);
     }
 
+    /// <summary>The eventfd is readable.</summary>
+    private void OnReadable()
+    {
+        try
+        {
+            Take();
+        }
+        catch (VfioException refusal)
+        {
+            End(refusal);
+        }
+    }
+
+    /// <summary>Ends the wait if the eventfd was signalled, and goes on with it otherwise.</summary>
+    private void Take()
+    {
+        CancellationTokenRegistration registration;
+        lock (_gate)
+        {
+            if (_state != State.Waiting || _closed)
+                return;
+            if (signal.Drain() == 0)
+            {
+                Watch();
+                return;
+            }
+
+            // In the same lock as the drain: a cancellation in between would lose the interrupt.
+            registration = TakeEnd();
+        }
+
+        Complete(registration, fired: true);
+    }
+
     private void End(Exception reason)
     {
         CancellationTokenRegistration registration;
@@ -152,14 +167,20 @@ internal sealed class InterruptWait(EventFd signal, string name) : IValueTaskSou
         _core.SetException(reason);
     }
 
-    // The time may be that of an earlier wait, which ended before it: the timer is never stopped.
+    // The time may be that of an earlier wait, which ended before it, or be longer than a timer takes: the timer is never stopped.
     private void EndInTime()
     {
         CancellationTokenRegistration registration;
         lock (_gate)
         {
-            if (_state != State.Waiting || Environment.TickCount64 < _deadline)
+            if (_state != State.Waiting)
                 return;
+            if (!_deadline.HasPassed)
+            {
+                _timer!.Change(_deadline.Left, Timeout.InfiniteTimeSpan);
+                return;
+            }
+
             registration = TakeEnd();
         }
 
@@ -181,25 +202,20 @@ internal sealed class InterruptWait(EventFd signal, string name) : IValueTaskSou
         _core.SetResult(fired);
     }
 
-    private void SetTime(TimeSpan timeout)
+    private void SetTime(Deadline end)
     {
-        if (timeout < TimeSpan.Zero)
-        {
-            _deadline = long.MaxValue;
+        _deadline = end;
+        if (_deadline.IsNever)
             return;
-        }
-
-        long milliseconds = (long)Math.Ceiling(timeout.TotalMilliseconds);
-        _deadline = Environment.TickCount64 + milliseconds;
         _timer ??= new Timer(OnTime, this, Timeout.Infinite, Timeout.Infinite);
-        _timer.Change(milliseconds, Timeout.Infinite);
+        _timer.Change(_deadline.Left, Timeout.InfiniteTimeSpan);
     }
 
     private void Watch()
     {
-        if (_watch == 0)
-            _watch = InterruptPoller.Shared.Add(this);
+        if (_watch is null)
+            _watch = Interrupts.AddOnce(signal.Descriptor, _ => OnReadable());
         else
-            InterruptPoller.Shared.Arm(this, _watch);
+            _watch.Arm();
     }
 }

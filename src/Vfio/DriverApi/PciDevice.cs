@@ -7,7 +7,7 @@ namespace Vfio;
 /// <para>The function starts as after power-on. Memory decoding goes on with the first BAR; the driver turns bus mastering on
 /// itself, once the addresses in its registers are right. Any thread may use it.</para>
 /// </remarks>
-public sealed class PciDevice : IDisposable
+public sealed class PciDevice : IDisposable, IAsyncDisposable
 {
     private const int CommandRegister = 0x04;
     private const ushort IoSpace = 1, MemorySpace = 2, BusMaster = 4;
@@ -164,6 +164,9 @@ public sealed class PciDevice : IDisposable
             Interrupts.Refresh();
         }
     }
+
+    /// <summary>As <see cref="Dispose"/>, which waits for the device to be reset, on another thread.</summary>
+    public ValueTask DisposeAsync() => new(Task.Run(Dispose));
 
     /// <inheritdoc/>
     public void Dispose()

@@ -12,6 +12,10 @@ public abstract class DmaMemory
     /// <summary>The memory in this process; null when only its owner can reach it.</summary>
     public virtual SharedMemory? Shared => null;
 
+    /// <summary>Whether its owner, who has to answer for an access, asks this process for something else meanwhile: who waits for the
+    /// access on the thread that would answer holds that up.</summary>
+    public virtual bool IsOwnerAsking => false;
+
     /// <summary>Copies bytes out.</summary>
     /// <param name="offset">Where they start, in bytes; for <see cref="DmaMapping.MemoryOffset"/> and what is added to it.</param>
     /// <param name="destination">Where they go.</param>

@@ -24,6 +24,18 @@ public interface IPciSlot
     /// <summary>How many ranges of memory are mapped now; for a device that reports it. A card in a real slot cannot know.</summary>
     int MappingCount { get; }
 
+    /// <summary>How many accesses under way wait for an answer of whoever owns the memory, which may not come.</summary>
+    int AccessesAtOwner => 0;
+
+    /// <summary>Whether an access to a range ends without an answer of anybody: this process reaches all of its memory by itself, or
+    /// refuses it. The next moment it may be otherwise.</summary>
+    /// <param name="address">First address.</param>
+    /// <param name="length">Size of the range in bytes.</param>
+    bool IsReachedDirectly(Iova address, ulong length) => true;
+
+    /// <summary>Whether the owner of the memory at an address, who has to answer for an access, asks for something else meanwhile.</summary>
+    bool IsOwnerAsking(Iova address) => false;
+
     /// <summary>Sets the level of the interrupt pin.</summary>
     void SetIntx(bool asserted);
 
@@ -43,6 +55,12 @@ public interface IPciSlot
 
     /// <summary>Tells the user that the function met an error which it could not correct: the ERR interrupt.</summary>
     void ReportError()
+    {
+    }
+
+    /// <summary>Tells that the function was reset, by itself or by what was written to it: its config space is as after power-on. Whoever
+    /// lends it brings back what is not the user's. Not needed for a reset that the lender has asked for.</summary>
+    void ReportReset()
     {
     }
 

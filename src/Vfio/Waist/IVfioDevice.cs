@@ -9,8 +9,11 @@ namespace Vfio;
 /// <para>Members may be called from any thread. A refusal is a <see cref="VfioException"/> with the errno; an argument that can
 /// never be right (a null, a negative) is an <see cref="ArgumentException"/>.</para>
 /// </remarks>
-public interface IVfioDevice : IDisposable
+public interface IVfioDevice : IDisposable, IAsyncDisposable
 {
+    /// <summary>As <see cref="IDisposable.Dispose"/>, which may wait for the device or its server, on another thread.</summary>
+    ValueTask IAsyncDisposable.DisposeAsync() => new(Task.Run(Dispose));
+
     /// <summary>The device's address, for messages: <c>model:edu</c>, <c>unix:/run/edu.sock</c>.</summary>
     string Name { get; }
 

@@ -33,6 +33,23 @@ public sealed class DeviceAddressTests
     }
 
     [Theory]
+    [InlineData("unix:/run/x.sock", null, 0)]
+    [InlineData("unix:/run/x.sock?timeout=5s", 5_000, 0)]
+    [InlineData("unix:/run/x.sock?timeout=1ms", 1, 0)]
+    [InlineData("unix:/run/x.sock?timeout=1440min", 86_400_000, 0)]
+    [InlineData("unix:/run/x.sock?timeout=infinite", -1, 0)]
+    [InlineData("unix:/run/x.sock?timeout=none", -1, 0)]
+    [InlineData("unix:/run/x.sock?timeout=5s&reconnect=1min", 5_000, 60_000)]
+    [InlineData("unix:/run/x.sock?reconnect=1min&timeout=5s", 5_000, 60_000)]
+    public void A_server_may_be_given_a_time_to_answer(string text, int? timeout, int reconnect)
+    {
+        DeviceAddress address = DeviceAddress.Parse(text);
+        Assert.Equal("/run/x.sock", address.Place);
+        Assert.Equal(timeout is int milliseconds ? TimeSpan.FromMilliseconds(milliseconds) : null, address.Timeout);
+        Assert.Equal(TimeSpan.FromMilliseconds(reconnect), address.Reconnect);
+    }
+
+    [Theory]
     [InlineData("mdev:")]
     [InlineData("mdev:83b8f4f2509f382f3c1ee6bfe0fa1001")]
     [InlineData("unix:/run/x.sock?reconnect=")]
@@ -43,7 +60,15 @@ public sealed class DeviceAddressTests
     [InlineData("unix:/run/x.sock?reconnect=25h")]
     [InlineData("unix:/run/x.sock?reconnect=86401s")]
     [InlineData("unix:/run/x.sock?reconnect=5s&reconnect=6s")]
-    [InlineData("unix:/run/x.sock?timeout=5s")]
+    [InlineData("unix:/run/x.sock?timeout=")]
+    [InlineData("unix:/run/x.sock?timeout=5")]
+    [InlineData("unix:/run/x.sock?timeout=0s")]
+    [InlineData("unix:/run/x.sock?timeout=-1s")]
+    [InlineData("unix:/run/x.sock?timeout=1441min")]
+    [InlineData("unix:/run/x.sock?timeout=Infinite")]
+    [InlineData("unix:/run/x.sock?timeout=5s&timeout=6s")]
+    [InlineData("unix:/run/x.sock?timeouts=5s")]
+    [InlineData("unix:?timeout=5s")]
     [InlineData("unix:?reconnect=5s")]
     [InlineData("unix:")]
     public void Another_text_is_refused(string text) =>
@@ -68,7 +93,7 @@ public sealed class DeviceAddressTests
             Serve(edu, path, () =>
             {
                 Assert.Equal(0x0100_00edu, device!.OpenBar(0).Read32(0));
-                Assert.True(told.Wait(TimeSpan.FromSeconds(60)));
+                Assert.True(told.Wait(HangGuard.Timeout));
                 device.Dispose();
             });
         }

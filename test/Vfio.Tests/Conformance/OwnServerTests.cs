@@ -12,7 +12,7 @@ public sealed class OwnServerTests
     {
         using ServerProcess server = ServerProcess.Of(device);
         IReadOnlyList<string> descriptors = server.Descriptors();
-        ConformanceReport report = ConformanceKit.Run(new ConformanceOptions { Path = server.SocketPath, Timeout = TimeSpan.FromSeconds(20) });
+        ConformanceReport report = ConformanceKit.Run(new ConformanceOptions { Path = server.SocketPath, Timeout = HangGuard.Timeout });
         string[] violations = [.. report.Results
             .Where(result => result.Outcome.Verdict == Verdict.Violation)
             .Select(result => $"{result.Check.Name}: {result.Outcome.Reason}")];

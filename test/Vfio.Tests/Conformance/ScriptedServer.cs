@@ -7,7 +7,7 @@ namespace Vfio.Tests.Conformance;
 /// <summary>A server that does a little of the protocol, wrongly where a test says so: one client after the other.</summary>
 internal sealed class ScriptedServer : IDisposable
 {
-    private static readonly TimeSpan Fence = TimeSpan.FromSeconds(60);
+    private static readonly TimeSpan Fence = HangGuard.Timeout;
     private readonly string _folder = Directory.CreateTempSubdirectory("vfio-test-").FullName;
     private readonly UnixListener _listener;
     private readonly Func<ushort, byte[], Answer> _answer;
@@ -109,6 +109,9 @@ internal sealed class ScriptedServer : IDisposable
         /// <summary>Added to the id of the command.</summary>
         internal int IdOffset { get; init; }
 
+        /// <summary>Flags in place of those of a reply.</summary>
+        internal uint? Flags { get; init; }
+
         internal static Answer Body(params object[] fields) => new(AnswerKind.Reply, 0, RawPeer.Bytes(fields));
 
         internal static Answer Refusal(uint errno, params byte[] body) => new(AnswerKind.Reply, errno, body);
@@ -116,7 +119,7 @@ internal sealed class ScriptedServer : IDisposable
         internal byte[] ToMessage(byte[] header)
         {
             ushort id = (ushort)(BinaryPrimitives.ReadUInt16LittleEndian(header) + IdOffset);
-            byte[] message = RawPeer.Message(id, BinaryPrimitives.ReadUInt16LittleEndian(header.AsSpan(2)), Errno == 0 ? 1u : 0x21u, Bytes);
+            byte[] message = RawPeer.Message(id, BinaryPrimitives.ReadUInt16LittleEndian(header.AsSpan(2)), Flags ?? (Errno == 0 ? 1u : 0x21u), Bytes);
             BinaryPrimitives.WriteUInt32LittleEndian(message.AsSpan(12), Errno);
             return message;
         }

@@ -6,7 +6,7 @@ namespace Vfio.Tests.Devices;
 /// <summary>A slot with memory from address 0, for devices with threads: what they do can be waited for.</summary>
 internal sealed class WaitingSlot : IPciSlot
 {
-    internal static readonly TimeSpan Fence = TimeSpan.FromSeconds(30);
+    internal static readonly TimeSpan Fence = HangGuard.Timeout;
     private readonly ConcurrentQueue<string> _seen = [];
     private volatile bool _pin;
 
@@ -60,6 +60,8 @@ internal sealed class WaitingSlot : IPciSlot
     }
 
     public int MappingCount => 1;
+
+    public int AccessesAtOwner { get; set; }
 
     public void SetIntx(bool asserted)
     {

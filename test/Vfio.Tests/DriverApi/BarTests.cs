@@ -161,7 +161,7 @@ public sealed class BarTests : IDisposable
         Bar bar = _device.OpenBar(0);
         bar.Write32(8, 0xf5);
 
-        Assert.True(bar.WaitFor32(8, mask: 0x0f, value: 0x05, TimeSpan.FromSeconds(10)));
+        Assert.True(bar.WaitFor32(8, mask: 0x0f, value: 0x05, HangGuard.Timeout));
         Assert.False(bar.WaitFor32(8, mask: 0x0f, value: 0x04, TimeSpan.FromMilliseconds(1)));
     }
 

@@ -106,7 +106,7 @@ public sealed class PciDeviceTests
         Assert.Equal(["reset", "Unmask INTx 0+1"], fake.Log[^2..]);
         Assert.Contains(buffer.Start, fake.Mappings);
         fake.Fire(InterruptIndex.Intx);
-        Assert.True(pin.Wait(TimeSpan.FromSeconds(30)));
+        Assert.True(pin.Wait(HangGuard.Timeout));
     }
 
     [Fact]

@@ -43,6 +43,27 @@ public abstract class EduDriverTests
 
     [Theory]
     [MemberData(nameof(Kinds))]
+    public void Without_a_timeout_each_operation_waits_for_its_interrupt(uint kind)
+    {
+        using EduDriver edu = new(Open(), new InterruptIndex(kind));
+        using DmaBuffer memory = edu.Device.AllocateDma(4096);
+        foreach (TimeSpan timeout in new[] { Timeout.InfiniteTimeSpan, TimeSpan.MaxValue })
+        {
+            edu.Timeout = timeout;
+            for (int i = 0; i < 10; i++)
+            {
+                Assert.Equal(3628800u, edu.Factorial(10));
+                Assert.Equal(6u, edu.FactorialByPolling(3));
+                Assert.Equal(4u, edu.RaiseInterrupt(4));
+            }
+
+            edu.CopyToDevice(memory, 0, 4096);
+            edu.CopyFromDevice(memory, 0, 4096);
+        }
+    }
+
+    [Theory]
+    [MemberData(nameof(Kinds))]
     public void A_factorial_is_computed_and_its_status_tells(uint kind)
     {
         using EduDriver edu = new(Open(), new InterruptIndex(kind));

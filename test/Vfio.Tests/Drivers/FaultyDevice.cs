@@ -16,6 +16,9 @@ internal sealed class FaultyDevice(IVfioDevice inner) : IVfioDevice
     /// <summary>Writes of BAR0 up to here are lost.</summary>
     internal ulong LoseWritesBelow { get; set; }
 
+    /// <summary>Called with the offset of each read of BAR0, by the thread that reads.</summary>
+    internal Action<ulong>? OnRead { get; set; }
+
     /// <summary>What was mapped for DMA, in order.</summary>
     internal List<DmaMapping> Mappings { get; } = [];
 
@@ -34,6 +37,8 @@ internal sealed class FaultyDevice(IVfioDevice inner) : IVfioDevice
 
     public void ReadRegion(RegionIndex region, ulong offset, Span<byte> destination)
     {
+        if (region == RegionIndex.Bar(0))
+            OnRead?.Invoke(offset);
         if (_isGone)
             destination.Fill(0xff);
         else if (region == RegionIndex.Bar(0) && Answers.TryGetValue(offset, out uint answer))

@@ -270,14 +270,14 @@ public sealed class IgbPortTests
         using IgbPort port = new(_device, new IgbOptions { Interrupts = interrupts });
         Assert.False(port.Wait(TimeSpan.FromMilliseconds(1)));
 
-        Task<bool> waiting = Task.Run(() => port.Wait(TimeSpan.FromMinutes(1)));
+        Task<bool> waiting = Task.Run(() => port.Wait(HangGuard.Timeout));
         Assert.True(_device.Deliver(Frame(64, 1)));
         Assert.True(await waiting);
         Assert.Equal(1, port.Receive(new EthernetFrame[4]));
 
         Task asynchronous = port.WaitAsync().AsTask();
         Assert.True(_device.Deliver(Frame(64, 1)));
-        await asynchronous.WaitAsync(TimeSpan.FromMinutes(1));
+        await asynchronous.WaitAsync(HangGuard.Timeout);
     }
 
     [Fact]
@@ -286,7 +286,7 @@ public sealed class IgbPortTests
         using IgbPort port = new(_device);
         _device.IsGone = true;
 
-        VfioException error = Assert.Throws<VfioException>(() => port.Wait(TimeSpan.FromMinutes(1)));
+        VfioException error = Assert.Throws<VfioException>(() => port.Wait(HangGuard.Timeout));
         Assert.Equal(Errno.NoDevice, error.Errno);
         Assert.False(port.IsLinkUp);
     }
@@ -301,7 +301,7 @@ public sealed class IgbPortTests
         Assert.False(waiting.IsCompleted);
         _device.IsGone = true;
 
-        VfioException error = await Assert.ThrowsAsync<VfioException>(() => waiting.WaitAsync(TimeSpan.FromMinutes(1)));
+        VfioException error = await Assert.ThrowsAsync<VfioException>(() => waiting.WaitAsync(HangGuard.Timeout));
         Assert.Equal(Errno.NoDevice, error.Errno);
         Assert.Contains("stand-in", error.Message);
     }
@@ -313,7 +313,7 @@ public sealed class IgbPortTests
         _device.IsGone = true;
 
         VfioException error = Assert.Throws<VfioException>(
-            () => SpinWait.SpinUntil(() => port.Wait(TimeSpan.Zero), TimeSpan.FromMinutes(1)));
+            () => SpinWait.SpinUntil(() => port.Wait(TimeSpan.Zero), HangGuard.Timeout));
         Assert.Equal(Errno.NoDevice, error.Errno);
     }
 
@@ -324,7 +324,7 @@ public sealed class IgbPortTests
         _device[0xc028] = 0;
         _device.HasConfig = false;
 
-        VfioException error = Assert.Throws<VfioException>(() => port.Wait(TimeSpan.FromMinutes(1)));
+        VfioException error = Assert.Throws<VfioException>(() => port.Wait(HangGuard.Timeout));
         Assert.Equal(Errno.NoDevice, error.Errno);
     }
 
@@ -334,7 +334,7 @@ public sealed class IgbPortTests
         using IgbPort port = new(_device);
         _device[0xc028] = 0;
 
-        VfioException error = Assert.Throws<VfioException>(() => port.Wait(TimeSpan.FromMinutes(1)));
+        VfioException error = Assert.Throws<VfioException>(() => port.Wait(HangGuard.Timeout));
         Assert.Equal(Errno.ConnectionReset, error.Errno);
         Assert.Contains("open the port again", error.Message);
     }
@@ -347,7 +347,7 @@ public sealed class IgbPortTests
 
         Assert.False(port.HasInterrupts);
         Assert.True(_device.Deliver(Frame(64, 1)));
-        Assert.True(port.Wait(TimeSpan.FromMinutes(1)));
+        Assert.True(port.Wait(HangGuard.Timeout));
     }
 
     [Fact]

@@ -83,7 +83,7 @@ public sealed class IgbVirtualFunctionTests
         using IgbPort port = new(_device);
         _device.ResetPhysical();
 
-        Assert.Equal(Errno.ConnectionReset, Assert.Throws<VfioException>(() => port.Wait(TimeSpan.FromMinutes(1))).Errno);
+        Assert.Equal(Errno.ConnectionReset, Assert.Throws<VfioException>(() => port.Wait(HangGuard.Timeout)).Errno);
     }
 
     [Fact]

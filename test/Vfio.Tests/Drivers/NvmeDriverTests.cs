@@ -31,6 +31,30 @@ public abstract class NvmeDriverTests
     }
 
     [Theory]
+    [InlineData(512)]
+    [InlineData(4096)]
+    [InlineData(4100)]
+    [InlineData(8192)]
+    [InlineData(12288)]
+    [InlineData(200_000)]
+    public void A_log_page_is_read_whatever_the_length(int bytes)
+    {
+        using NvmeController controller = new(Open());
+        byte[] health = new byte[bytes];
+        Array.Fill(health, (byte)0xee);
+        controller.ReadLogPage(2, health.AsSpan(0, Math.Min(bytes, 131072)));
+        Assert.Equal(303, health[1] | health[2] << 8);
+        Assert.Equal(100, health[3]);
+
+        // SMART has 512 bytes; what was asked for beyond them is zeros here, and nothing else is touched.
+        Assert.All(health[512..Math.Min(bytes, 131072)], each => Assert.Equal(0, each));
+        Assert.All(health.Skip(131072), each => Assert.Equal(0xee, each));
+        byte[] rest = new byte[508];
+        controller.ReadLogPage(2, rest, offset: 4);
+        Assert.Equal(health[4..512], rest);
+    }
+
+    [Theory]
     [InlineData(false)]
     [InlineData(true)]
     public void What_was_written_is_read_back(bool interrupts)

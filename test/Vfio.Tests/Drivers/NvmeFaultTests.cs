@@ -10,9 +10,17 @@ namespace Vfio.Tests.Drivers;
 public sealed class NvmeFaultTests : IDisposable
 {
     private const ulong CapabilitiesLow = 0x00, Configuration = 0x14, Status = 0x1c, Doorbells = 0x1000, FirstIoDoorbell = 0x1008;
-    private static readonly NvmeOptions Hasty = new() { CommandTimeout = TimeSpan.FromMilliseconds(300) };
+    private static readonly NvmeOptions Hasty = new() { CommandTimeout = TimeSpan.FromSeconds(4) };
     private readonly GuardedFunction _nvme = new(NvmeFunction.InMemory(1 << 20));
     private readonly FaultyDevice _device;
+
+    public static TheoryData<bool, TimeSpan> LongTimeouts => new()
+    {
+        { false, Timeout.InfiniteTimeSpan },
+        { true, Timeout.InfiniteTimeSpan },
+        { false, TimeSpan.MaxValue },
+        { true, TimeSpan.MaxValue },
+    };
 
     public NvmeFaultTests() => _device = new FaultyDevice(_nvme.Open());
 
@@ -131,6 +139,45 @@ public sealed class NvmeFaultTests : IDisposable
         Assert.Equal(Errno.TimedOut, Assert.Throws<VfioException>(() => queue.Wait(new NvmeCompleted[1])).Errno);
     }
 
+    [Theory]
+    [MemberData(nameof(LongTimeouts))]
+    public async Task Without_a_timeout_a_queue_pair_waits_for_as_long_as_the_controller_lives(bool interrupts, TimeSpan timeout)
+    {
+        using NvmeController controller = new(_device, new NvmeOptions { CommandTimeout = timeout });
+        using NvmeQueuePair queue = controller.CreateQueuePair(depth: 4, interrupts);
+        NvmeNamespace disk = controller.FindNamespace(1);
+        _device.LoseWritesFrom = FirstIoDoorbell;
+        SemaphoreSlim isChecked = CountChecks();
+        Assert.True(queue.TryFlush(disk, 7));
+        queue.RingDoorbell();
+
+        NvmeCompleted[] completed = new NvmeCompleted[1];
+        Task<int> waiting = Task.Factory.StartNew(() => queue.Wait(completed), TaskCreationOptions.LongRunning);
+        await SeeChecks(isChecked, waiting);
+
+        // The doorbell that was lost: one command is in submission queue 1.
+        _device.LoseWritesFrom = ulong.MaxValue;
+        _device.WriteRegion(RegionIndex.Bar(0), FirstIoDoorbell, [1, 0, 0, 0]);
+        Assert.Equal(1, await waiting.WaitAsync(HangGuard.Timeout));
+        Assert.Equal(7ul, completed[0].Tag);
+    }
+
+    [Theory]
+    [MemberData(nameof(LongTimeouts))]
+    public async Task Without_a_timeout_a_disk_waits_for_as_long_as_the_controller_lives(bool interrupts, TimeSpan timeout)
+    {
+        using NvmeController controller = new(_device, new NvmeOptions { CommandTimeout = timeout });
+        using NvmeBlockDevice disk = OpenDisk(controller, interrupts);
+        _device.LoseWritesFrom = FirstIoDoorbell;
+        SemaphoreSlim isChecked = CountChecks();
+        Task reading = Task.Factory.StartNew(() => disk.Read(0, new byte[512]), TaskCreationOptions.LongRunning);
+        await SeeChecks(isChecked, reading);
+
+        _device.Vanish();
+        VfioException refusal = await Assert.ThrowsAsync<VfioException>(() => reading.WaitAsync(HangGuard.Timeout));
+        Assert.Equal(Errno.NoDevice, refusal.Errno);
+    }
+
     [Fact]
     public void A_completion_of_what_is_not_in_flight_is_EPROTO()
     {
@@ -161,6 +208,26 @@ public sealed class NvmeFaultTests : IDisposable
     {
         _device.Dispose();
         _nvme.Dispose();
+    }
+
+    /// <summary>Counts how often the driver asks the controller whether it lives.</summary>
+    private SemaphoreSlim CountChecks()
+    {
+        SemaphoreSlim isChecked = new(0);
+        _device.OnRead = offset =>
+        {
+            if (offset == Status)
+                isChecked.Release();
+        };
+        return isChecked;
+    }
+
+    /// <summary>Returns when two checks were made, after which a wait that should go on has not ended.</summary>
+    private static async Task SeeChecks(SemaphoreSlim isChecked, Task waiting)
+    {
+        for (int i = 0; i < 2; i++)
+            await Task.WhenAny(isChecked.WaitAsync(), waiting).WaitAsync(HangGuard.Timeout);
+        Assert.False(waiting.IsCompleted, $"{waiting.Exception?.InnerException?.Message}");
     }
 
     private static NvmeBlockDevice OpenDisk(NvmeController controller, bool interrupts) =>

@@ -50,9 +50,8 @@ public sealed class SessionFuzzTests
             server.Devices.RemoveAll(device => device.Disposed);
             Assert.Empty(server.Devices);
         });
-        using VfioUserClient next = server.ConnectClient();
         byte[] four = [1, 2, 3, 4];
-        next.ReadRegion(RegionIndex.Bar0, 0, four);
+        AskNext(() => server.ConnectClient(), RegionIndex.Bar0, four);
         Assert.Equal(new byte[4], four);
     }
 
@@ -80,10 +79,27 @@ public sealed class SessionFuzzTests
             peer.Hold(MakeSession(random), random);
 
         // One client at a time: that this one is served shows that the session before it is over.
-        using VfioUserClient next = VfioUserClient.Connect(path, new VfioUserClientOptions { Timeout = TimeSpan.FromSeconds(30) });
         byte[] identity = new byte[4];
-        next.ReadRegion(RegionIndex.Config, 0, identity);
+        AskNext(() => VfioUserClient.Connect(path, new VfioUserClientOptions { Timeout = HangGuard.Timeout }), RegionIndex.Config, identity);
         Assert.Equal([0x34, 0x12, 0xe8, 0x11], identity);
+    }
+
+    /// <summary>Reads as a client that behaves; on a busy machine it may be as slow as those that the server drops, and comes again.</summary>
+    private static void AskNext(Func<VfioUserClient> connect, RegionIndex region, byte[] destination)
+    {
+        Stopwatch clock = Stopwatch.StartNew();
+        while (true)
+        {
+            try
+            {
+                using VfioUserClient next = connect();
+                next.ReadRegion(region, 0, destination);
+                return;
+            }
+            catch (VfioException dropped) when (dropped.Errno is Errno.ConnectionReset && clock.Elapsed < HangGuard.Timeout)
+            {
+            }
+        }
     }
 
     private static List<FuzzMessage> MakeSession(Random random)

@@ -3,34 +3,34 @@ using Vfio.Pci;
 namespace Vfio.Tests.Guard;
 
 /// <summary>What a user's config space must do, said a second time and bit by bit: what the hardware may become, and what is
-/// read.</summary>
+/// read. Which bits are whose comes from <see cref="ConfigFacts"/>, never from the library's tables.</summary>
 internal sealed class ConfigModel
 {
-    private readonly BitRule[] _rules;
+    private readonly UserBit[] _bits;
     private readonly byte[] _hardware;
     private readonly byte[] _shadow;
     private readonly byte[] _lent;
     private readonly byte[] _firstShadow;
     private readonly ulong[] _lengths;
     private readonly ConfigSpace _space;
-    private readonly Dictionary<int, Capability> _whole = [];
+    private readonly Dictionary<int, FactPlace> _whole = [];
 
     public ConfigModel(ConfigSpace space, ulong[] lengths)
     {
         _space = space;
         _lengths = lengths;
-        _rules = new BitRule[8 * space.Length];
+        _bits = new UserBit[8 * space.Length];
         int[] owners = new int[space.Length];
         Array.Fill(owners, -1);
-        Lay(owners, 0, 0x40, HeaderTable.Of(space));
-        CapabilityList list = CapabilityList.Read(space);
-        foreach (Capability item in list.Items)
-            Lay(owners, item.Offset, Math.Min(item.LengthBytes, (item.IsExtended ? 4096 : 256) - item.Offset), item.Registers);
-        foreach (ushort id in new ushort[] { 0x01, 0x05, 0x10, 0x11, 0x13 })
+        Lay(owners, new FactPlace(default, 0, 0x40), ConfigFacts.Header);
+        FactPlace[] places = [.. FactPlace.All(space.Bytes.ToArray())];
+        foreach (FactPlace place in places)
+            Lay(owners, place, ConfigFacts.Of(place.View));
+        foreach (int id in new[] { 0x01, 0x05, 0x10, 0x11, 0x13 })
         {
-            Capability? found = list.Find(id, isExtended: false);
-            if (found is not null && found.Offset + found.LengthBytes <= 256
-                && Enumerable.Range(found.Offset, found.LengthBytes).All(at => owners[at] == found.Offset))
+            FactPlace? found = places.FirstOrDefault(place => !place.View.IsExtended && place.View.Id == id);
+            if (found is not null && found.Offset + found.Length <= 256
+                && Enumerable.Range(found.Offset, found.Length).All(at => owners[at] == found.Offset))
             {
                 _whole[id] = found;
             }
@@ -41,16 +41,16 @@ internal sealed class ConfigModel
         _lent = [];
         _firstShadow = [];
         StatusBits = new byte[space.Length];
-        for (int bit = 0; bit < _rules.Length; bit++)
+        for (int bit = 0; bit < _bits.Length; bit++)
         {
-            if (_rules[bit] is BitRule.WriteOneToClear or BitRule.FixedStatus)
+            if (_bits[bit] is UserBit.UsersStatus or UserBit.OwnersStatus)
                 StatusBits[bit / 8] |= (byte)(1 << (bit & 7));
         }
     }
 
     private ConfigModel(ConfigModel other, ReadOnlySpan<byte> lent)
     {
-        (_rules, _lengths, _space, _whole, StatusBits) = (other._rules, other._lengths, other._space, other._whole, other.StatusBits);
+        (_bits, _lengths, _space, _whole, StatusBits) = (other._bits, other._lengths, other._space, other._whole, other.StatusBits);
         _lent = lent.ToArray();
         _hardware = lent.ToArray();
         _firstShadow = lent.ToArray();
@@ -58,16 +58,16 @@ internal sealed class ConfigModel
         for (int i = 0; i < 6; i++)
             Put(_firstShadow, 0x10 + (4 * i), 4, FixBar(i, 0));
         Put(_firstShadow, 0x30, 4, 0);
-        if (_whole.TryGetValue(0x01, out Capability? power))
+        if (_whole.TryGetValue(0x01, out FactPlace? power))
             _firstShadow[power.Offset + 4] &= 0xfc;
-        if (_whole.TryGetValue(0x05, out Capability? msi))
+        if (_whole.TryGetValue(0x05, out FactPlace? msi))
         {
-            for (int at = msi.Offset + 4; at < msi.Offset + msi.LengthBytes; at++)
+            for (int at = msi.Offset + 4; at < msi.Offset + msi.Length; at++)
                 _firstShadow[at] = 0;
             _firstShadow[msi.Offset + 2] &= 0x8e;
         }
 
-        if (_whole.TryGetValue(0x11, out Capability? msix))
+        if (_whole.TryGetValue(0x11, out FactPlace? msix))
             _firstShadow[msix.Offset + 3] &= 0x3f;
         _shadow = [.. _firstShadow];
 
@@ -93,8 +93,7 @@ internal sealed class ConfigModel
         int value = 0;
         for (int bit = 0; bit < 8; bit++)
         {
-            BitRule rule = _rules[(8 * offset) + bit];
-            int source = rule is BitRule.Virtual or BitRule.VirtualFixed ? _shadow[offset] : rule == BitRule.Hidden ? 0 : _hardware[offset];
+            byte source = _bits[(8 * offset) + bit] is UserBit.Copy or UserBit.OwnersCopy ? _shadow[offset] : _hardware[offset];
             value |= source & 1 << bit;
         }
 
@@ -109,17 +108,15 @@ internal sealed class ConfigModel
         Settle(offset, source.Length);
     }
 
-    public BitRule RuleOf(int offset, int bit) => _rules[(8 * offset) + bit];
-
     private void WriteBit(int offset, int bit, bool value)
     {
         byte mask = (byte)(1 << bit);
-        BitRule rule = _rules[(8 * offset) + bit];
-        if (rule == BitRule.PassedThrough)
+        UserBit kind = _bits[(8 * offset) + bit];
+        if (kind == UserBit.Users)
             _hardware[offset] = (byte)((_hardware[offset] & ~mask) | (value ? mask : 0));
-        if (rule == BitRule.WriteOneToClear && value)
+        if (kind == UserBit.UsersStatus && value)
             _hardware[offset] &= (byte)~mask;
-        if (rule == BitRule.Virtual)
+        if (kind == UserBit.Copy)
             _shadow[offset] = (byte)((_shadow[offset] & ~mask) | (value ? mask : 0));
     }
 
@@ -130,17 +127,17 @@ internal sealed class ConfigModel
             Put(_shadow, dword, 4, FixBar((dword - 0x10) / 4, Get(_shadow, dword, 4)));
         if (dword == 0x30)
             Put(_shadow, dword, 4, _lengths[6] == 0 ? 0 : Get(_shadow, dword, 4) & ((uint)~(_lengths[6] - 1) & 0xfffff800 | 1));
-        if (_whole.TryGetValue(0x01, out Capability? power) && Touches(power.Offset + 4))
+        if (_whole.TryGetValue(0x01, out FactPlace? power) && Touches(power.Offset + 4))
             SettlePower(power.Offset);
-        if (_whole.TryGetValue(0x10, out Capability? express) && Touches(express.Offset + 9))
+        if (_whole.TryGetValue(0x10, out FactPlace? express) && Touches(express.Offset + 9))
             SettleExpress(express.Offset);
-        if (_whole.TryGetValue(0x13, out Capability? features) && Touches(features.Offset + 4))
+        if (_whole.TryGetValue(0x13, out FactPlace? features) && Touches(features.Offset + 4))
             SettleFeatures(features.Offset);
-        if (_whole.TryGetValue(0x05, out Capability? msi) && msi.LengthBytes >= 20)
+        if (_whole.TryGetValue(0x05, out FactPlace? msi) && msi.Length >= 20)
         {
             int vectors = 1 << Math.Min(5, _space.Read8(msi.Offset + 2) >> 1 & 7);
-            int masks = msi.Offset + msi.LengthBytes - 8;
-            Put(_shadow, masks, 4, Get(_shadow, masks, 4) & Bits.Mask(vectors - 1, 0));
+            int masks = msi.Offset + msi.Length - 8;
+            Put(_shadow, masks, 4, Get(_shadow, masks, 4) & (uint)((1UL << vectors) - 1));
         }
 
         bool Touches(int at) => at >= offset && at < offset + width;
@@ -202,20 +199,19 @@ internal sealed class ConfigModel
         return (value & (uint)~(_lengths[bar] - 1) & ~type) | (real & type);
     }
 
-    private void Lay(int[] owners, int start, int length, IReadOnlyList<Register> registers)
+    /// <remarks>Of structures that overlap, the first has the bytes. Standard ones end with the first 256 bytes.</remarks>
+    private void Lay(int[] owners, FactPlace place, IEnumerable<BitFact> facts)
     {
-        for (int at = start; at < Math.Min(start + length, owners.Length); at++)
-            owners[at] = owners[at] < 0 ? start : owners[at];
-        foreach (Register register in registers)
+        int end = Math.Min(place.Offset + place.Length, place.View.IsExtended ? owners.Length : 256);
+        for (int at = place.Offset; at < end; at++)
+            owners[at] = owners[at] < 0 ? place.Offset : owners[at];
+        foreach (BitFact fact in facts)
         {
-            foreach (Field field in register)
+            for (int bit = 0; bit < 32; bit++)
             {
-                for (int bit = field.Low; bit <= field.High; bit++)
-                {
-                    int at = start + register.Offset + (bit / 8);
-                    if (at < owners.Length && owners[at] == start && at < start + length)
-                        _rules[(8 * at) + (bit & 7)] = field.Rule;
-                }
+                int at = place.Offset + fact.Offset + (bit / 8);
+                if ((fact.Mask >> bit & 1) != 0 && at < end && owners[at] == place.Offset)
+                    _bits[(8 * at) + (bit & 7)] = fact.Kind;
             }
         }
     }

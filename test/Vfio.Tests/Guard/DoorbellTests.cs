@@ -6,7 +6,7 @@ namespace Vfio.Tests.Guard;
 /// <summary>Registers that are rung by eventfd, in the guard.</summary>
 public sealed class DoorbellTests : IDisposable
 {
-    private static readonly TimeSpan Fence = TimeSpan.FromSeconds(30);
+    private static readonly TimeSpan Fence = HangGuard.Timeout;
     private readonly GuardedFunction _guarded = new(new BellFunction());
     private readonly IVfioDevice _device;
     private readonly EventFd _interrupt = EventFd.Create();

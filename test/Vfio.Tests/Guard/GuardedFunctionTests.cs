@@ -149,7 +149,7 @@ public sealed class GuardedFunctionTests
             FileDescriptor[] events = kind == InterruptIndex.Intx ? [first.Descriptor] : [first.Descriptor, second.Descriptor];
             device.WriteRegion(RegionIndex.Config, 4, [6, 0]);
             device.SetInterrupts(InterruptRequest.Bind(kind, InterruptAction.Trigger, 0, events));
-            Assert.True(first.Wait(TimeSpan.FromSeconds(30)));
+            Assert.True(first.Wait(HangGuard.Timeout));
             device.Reset();
             device.SetInterrupts(InterruptRequest.Disable(kind));
             device.Dispose();

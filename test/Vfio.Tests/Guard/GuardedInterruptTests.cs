@@ -6,7 +6,7 @@ namespace Vfio.Tests.Guard;
 
 public sealed class GuardedInterruptTests : IDisposable
 {
-    private static readonly TimeSpan Fence = TimeSpan.FromSeconds(30);
+    private static readonly TimeSpan Fence = HangGuard.Timeout;
 
     private readonly Lease _lease = new(
         new FunctionDescription("x", 1, 2)
@@ -90,6 +90,41 @@ public sealed class GuardedInterruptTests : IDisposable
 
         _lease.Device.SetInterrupts(InterruptRequest.Disable(InterruptIndex.Intx));
         _lease.Function.EndInterrupt();
+    }
+
+    [Fact]
+    public void A_mask_eventfd_that_was_taken_away_masks_no_more_whatever_its_thread_was_doing()
+    {
+        _lease.Bind(InterruptIndex.Msi, 0, _event);
+        using CancellationTokenSource stop = new();
+        Thread signaller = new(() =>
+        {
+            while (!stop.IsCancellationRequested)
+                _other.Signal();
+        });
+        signaller.Start();
+        for (int i = 0; i < 500; i++)
+        {
+            SetMaskEvent(_other.Descriptor);
+            SetMaskEvent(null);
+            Unmask(InterruptIndex.Msi, 0);
+            Assert.Equal(0u, _lease.Read(0x50, 4));
+        }
+
+        stop.Cancel();
+        signaller.Join();
+        Assert.Equal(0u, _lease.Read(0x50, 4));
+    }
+
+    [Fact]
+    public void One_eventfd_may_mask_and_unmask_and_the_lease_ends_all_the_same()
+    {
+        _lease.Bind(InterruptIndex.Msi, 0, _event);
+        foreach (InterruptAction action in new[] { InterruptAction.Mask, InterruptAction.Unmask })
+            _lease.Device.SetInterrupts(InterruptRequest.Bind(InterruptIndex.Msi, action, 0, [_other.Descriptor]));
+        for (int i = 0; i < 100; i++)
+            _other.Signal();
+        _lease.Device.Dispose();
     }
 
     [Fact]
@@ -302,6 +337,9 @@ public sealed class GuardedInterruptTests : IDisposable
         _lease.Device.Dispose();
         Assert.True(descriptor.IsClosed);
     }
+
+    private void SetMaskEvent(FileDescriptor? descriptor) =>
+        _lease.Device.SetInterrupts(InterruptRequest.Bind(InterruptIndex.Msi, InterruptAction.Mask, 0, [descriptor]));
 
     private void Unmask(InterruptIndex index, int vector) =>
         _lease.Device.SetInterrupts(InterruptRequest.ForAll(index, InterruptAction.Unmask, vector, 1));

@@ -91,9 +91,35 @@ public sealed class GuardedMigrationTests : IDisposable
         Assert.Equal(2, _to.ReadAll(RegionIndex.Bar(2))[MovableFunction.PendingOffset]);
         if (!bindFirst)
             _to.Bind(InterruptIndex.Msix, 0, other, other);
-        else
-            MaskMsix(_to, 1, false);
+        Assert.Equal(0ul, other.Drain());
+        MaskMsix(_to, 1, false);
         Assert.Equal(1ul, other.Drain());
+    }
+
+    [Fact]
+    public void MSI_X_that_is_enabled_without_an_eventfd_is_so_in_another_process_too()
+    {
+        _from.Write(Command, 0x0006);
+        _from.Bind(InterruptIndex.Msix, 0, [null]);
+        MaskMsix(_from, 1, true);
+        IHandoverDevice from = (IHandoverDevice)_from.Device;
+        IHandoverDevice to = (IHandoverDevice)_to.Device;
+        _from.Function.Interrupt(0);
+        to.TakeOver(from.Suspend());
+        to.Resume();
+        from.Depart();
+        int control = 0x40;
+        while (_to.ReadAll(RegionIndex.Config)[control] != MovableFunction.Vectors - 1)
+            control++;
+        Assert.Equal(0x80, _to.ReadAll(RegionIndex.Config)[control + 1] & 0xc0);
+        Assert.Equal(0x80u, _to.Function.ReadConfig(control + 1, 1) & 0xc0);
+        Assert.Throws<VfioException>(() => _to.Bind(InterruptIndex.Intx, 0, _event));
+        _to.Bind(InterruptIndex.Msix, 0, _event, _event);
+        Assert.Equal(1ul, _event.Drain());
+        _to.Function.Interrupt(1);
+        Assert.Equal(0ul, _event.Drain());
+        MaskMsix(_to, 1, false);
+        Assert.Equal(1ul, _event.Drain());
     }
 
     [Fact]

@@ -1,3 +1,4 @@
+using Vfio.Devices;
 using Vfio.Guard;
 using Xunit;
 
@@ -18,6 +19,28 @@ public sealed class StartAsBusMasterTests
         Assert.Equal(expected, function.Slot.TranslateMemory(new Iova(0), 1, DmaAccess.Read, out _));
         device.Reset();
         Assert.Equal(expected, function.Slot.ReadMemory(new Iova(0), new byte[1]));
+    }
+
+    [Fact]
+    public void Every_model_opens_with_bus_mastering_off_unless_its_address_says_otherwise()
+    {
+        foreach (string name in ModelCatalog.Names)
+        {
+            Assert.Equal(0, CommandOf(name, []) & 4);
+            Assert.Equal(0, CommandOf(name, new() { ["busmaster"] = "off" }) & 4);
+            Assert.Equal(4, CommandOf(name, new() { ["busmaster"] = "on" }) & 4);
+            VfioException refusal = Assert.Throws<VfioException>(() => CommandOf(name, new() { ["busmaster"] = "maybe" }));
+            Assert.Equal(Errno.InvalidArgument, refusal.Errno);
+        }
+
+        static int CommandOf(string name, Dictionary<string, string> options)
+        {
+            using GuardedFunction guard = ModelCatalog.Lend(name, options);
+            using IVfioDevice device = guard.Open();
+            byte[] command = new byte[2];
+            device.ReadRegion(RegionIndex.Config, 4, command);
+            return command[0];
+        }
     }
 
     [Fact]

@@ -41,7 +41,7 @@ internal sealed class FunctionInGuest : IDisposable
 
     /// <summary>Reads until bits are clear.</summary>
     public void WaitWhile(uint offset, ulong bits) =>
-        Assert.True(SpinWait.SpinUntil(() => (Read(offset) & bits) == 0, TimeSpan.FromMinutes(1)), $"0x{bits:x} of 0x{offset:x} stays");
+        Assert.True(SpinWait.SpinUntil(() => (Read(offset) & bits) == 0, HangGuard.Timeout), $"0x{bits:x} of 0x{offset:x} stays");
 
     /// <summary>Asks the guest's kernel to reset it. Memory decoding and bus mastering are on again after it.</summary>
     public void Reset()

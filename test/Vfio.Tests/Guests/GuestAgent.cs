@@ -46,7 +46,7 @@ internal sealed class GuestAgent(GuestLine line)
     /// <summary>Asks until the guest says yes.</summary>
     public void WaitFor(string request)
     {
-        (int status, string output) = Ask($"for i in $(seq 1000); do if {request}; then exit 0; fi; usleep 50000; done; exit 1");
+        (int status, string output) = Ask($"for i in $(seq 12000); do if {request}; then exit 0; fi; usleep 50000; done; exit 1");
         Assert.True(status == 0, $"in the guest, '{request}' does not come true {output}");
     }
 }

@@ -6,7 +6,7 @@ namespace Vfio.Tests.Guests;
 /// <summary>A connection that QEMU makes to the test, and on which both send lines.</summary>
 internal sealed class GuestLine : IDisposable
 {
-    private static readonly TimeSpan Fence = TimeSpan.FromMinutes(3);
+    private static readonly TimeSpan Fence = HangGuard.Timeout;
     private readonly Socket _listener = new(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
     private NetworkStream? _stream;
     private StreamReader? _reader;

@@ -6,7 +6,7 @@ namespace Vfio.Tests.Guests;
 /// <summary>A virtual machine with Linux in it, started. Ended when disposed.</summary>
 internal sealed class GuestMachine : IDisposable
 {
-    private static readonly TimeSpan Fence = TimeSpan.FromMinutes(1);
+    private static readonly TimeSpan Fence = HangGuard.Timeout;
     private readonly string _folder = Directory.CreateTempSubdirectory("vfio-guest-").FullName;
     private readonly GuestLine _agentLine;
     private readonly GuestLine _monitorLine;

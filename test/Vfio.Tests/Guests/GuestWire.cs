@@ -8,7 +8,7 @@ namespace Vfio.Tests.Guests;
 /// <remarks>QEMU's <c>-netdev stream</c>: each frame after its length, 4 bytes in network order.</remarks>
 internal sealed class GuestWire : IDisposable
 {
-    private static readonly TimeSpan Fence = TimeSpan.FromMinutes(1);
+    private static readonly TimeSpan Fence = HangGuard.Timeout;
     private readonly DirectoryInfo _folder = Directory.CreateTempSubdirectory("vfio-wire-");
     private readonly Socket _listener = new(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
     private readonly Lazy<NetworkStream> _stream;

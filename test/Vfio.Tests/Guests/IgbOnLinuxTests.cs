@@ -20,7 +20,7 @@ public sealed class IgbOnLinuxTests : IDisposable
     public void A_peer_outside_is_answered_by_a_port_through_both_doors_until_it_is_taken_away()
     {
         Boot($"{Frames.OwnMac}");
-        Assert.Contains("is lent to nobody", Vfio($"bind {Physical} --user nobody"));
+        Assert.Contains("is assigned to nobody", Vfio($"bind {Physical} --user nobody"));
         foreach ((KernelDoor door, string words) in new[] { (KernelDoor.Group, ""), (KernelDoor.Device, "--poll") })
         {
             Agent.Open(door);
@@ -47,7 +47,7 @@ public sealed class IgbOnLinuxTests : IDisposable
         Agent.Do($"ip link set $(ls /sys/bus/pci/devices/{Physical}/net) up");
         Agent.Do($"echo 0 > /sys/bus/pci/devices/{Physical}/sriov_drivers_autoprobe");
         Assert.Equal(Virtual, Vfio($"vfs {Physical} 1"));
-        Assert.Contains("is lent to nobody", Vfio($"bind {Virtual} --user nobody"));
+        Assert.Contains("is assigned to nobody", Vfio($"bind {Virtual} --user nobody"));
 
         // The address is one more thing that it asks the physical function's driver for.
         Start(Virtual, $"--mac {Frames.OwnMac}", KernelDoor.Group);

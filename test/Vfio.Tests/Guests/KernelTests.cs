@@ -17,7 +17,7 @@ public sealed class KernelTests : IDisposable
         GuestParts.Need();
         Assert.Contains($"run 'vfio bind {Edu}'", Refused($"peek {Edu} bar0 0"));
 
-        Assert.Contains($"{Edu} is lent to nobody", Vfio($"bind {Edu} --user nobody"));
+        Assert.Contains($"{Edu} is assigned to nobody", Vfio($"bind {Edu} --user nobody"));
         AssertDrives("group");
 
         // The other door needs /dev/iommu too, which belongs to root until its udev rule says more.

@@ -16,7 +16,7 @@ internal sealed class LentDevice : IDisposable
         SocketPath = Path.Combine(_folder.FullName, "s");
         _serving = Task.Factory.StartNew(
             () => serve(SocketPath, _stop.Token), CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
-        Assert.True(SpinWait.SpinUntil(() => File.Exists(SocketPath) || _serving.IsCompleted, TimeSpan.FromMinutes(1)));
+        Assert.True(SpinWait.SpinUntil(() => File.Exists(SocketPath) || _serving.IsCompleted, HangGuard.Timeout));
     }
 
     public string SocketPath { get; }
@@ -35,7 +35,7 @@ internal sealed class LentDevice : IDisposable
     public void Dispose()
     {
         _stop.Cancel();
-        Assert.True(_serving.Wait(TimeSpan.FromMinutes(1)), "a server does not end");
+        Assert.True(_serving.Wait(HangGuard.Timeout), "a server does not end");
         _stop.Dispose();
         _folder.Delete(recursive: true);
     }

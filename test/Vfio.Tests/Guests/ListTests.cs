@@ -37,17 +37,20 @@ public sealed class ListTests : IDisposable
         JsonElement virtualFunction = Find(all, virtualFunctions[0]);
         Assert.Equal(("8086", "10ca", Physical), (Text(virtualFunction, "vendor"), Text(virtualFunction, "device"), Text(virtualFunction, "physicalFunction")));
 
-        Assert.Contains("is lent to root", Vfio($"bind {FirstOfTwo}"));
+        Assert.Contains("is assigned to root", Vfio($"bind {FirstOfTwo}"));
         Assert.StartsWith("0x", Vfio($"peek {FirstOfTwo} bar0 0"));
         string[] table = Vfio("ls | cat").Split('\n');
-        Assert.Matches("ADDRESS +IDS +DRIVER +GROUP +VIABLE +BEHAVES +NAME", table[0]);
-        Assert.Contains(table, line => Regex.IsMatch(line, $@"^{FirstOfTwo}  8086:10d3  vfio-pci +\d+ +yes "));
-        Assert.Contains(table, line => Regex.IsMatch(line, $@"^{SecondOfTwo}  8086:10d3  vfio-pci +\d+ +yes "));
+        Assert.Matches("ADDRESS +IDS +DRIVER +GROUP +STATE +NAME", table[0]);
+        Assert.Contains(table, line => Regex.IsMatch(line, $@"^{FirstOfTwo}  8086:10d3  vfio-pci +\d+ +assigned to root "));
+        Assert.Contains(table, line => Regex.IsMatch(line, $@"^{SecondOfTwo}  8086:10d3  vfio-pci +\d+ +assigned to root "));
+        Assert.Contains(table, line => Regex.IsMatch(line, $@"^{Disk}  1b36:0010  nvme +\d+ +assignable "));
+        Assert.Contains(table, line => Regex.IsMatch(line, $@"^{Physical}  8086:10c9  igb +\d+ +not assignable "));
         string[] tableOfUser = Vfio("ls | cat", "/usr/bin/setpriv --reuid=65534 --regid=65534 --clear-groups").Split('\n');
         Assert.Equal(table.Length, tableOfUser.Length);
         string block = Vfio($"ls {virtualFunctions[1]}");
         Assert.Contains($"a virtual function of {Physical}", block);
         Assert.Contains("well-behaved", block);
+        Assert.Contains($"state         not assignable: it has 2 virtual functions; remove them with 'vfio vfs {Physical} 0'", Vfio($"ls {Physical}"));
     }
 
     public void Dispose()

@@ -10,6 +10,9 @@ public sealed class NetOnLinuxTests : IDisposable
     // The virtual functions of a physical one at device 8 start at device 24.
     private const string Physical = "0000:00:08.0", Virtual = "0000:00:18.0";
     private const string PhysicalMac = "02:00:00:00:00:07", PeerMac = "52:54:00:12:34:56";
+
+    // Those that were sent until the first was answered come on top.
+    private const string TwentyOrMore = @"answered, ICMP echo +([2-9]\d|\d{3,})\b";
     private readonly GuestMachine? _machine;
 
     public NetOnLinuxTests()
@@ -32,25 +35,25 @@ public sealed class NetOnLinuxTests : IDisposable
         RaiseCard(PeerMac);
 
         StartEcho(Physical, "192.0.2.7");
-        Assert.Contains("20 packets received, 0% packet loss", Agent.Do("ping -c 20 -i 0.05 -s 1472 192.0.2.7"));
+        Assert.Contains("20 packets received, 0% packet loss", Agent.Do("ping -c 20 -i 0.05 -W 300 -s 1472 192.0.2.7"));
         Assert.Equal("sent to port 7", Agent.Do(
-            "chroot /host bash -c \"exec 3<>/dev/udp/192.0.2.7/7; echo -n 'sent to port 7' >&3; timeout 10 head -c 14 <&3\"").Trim());
+            "chroot /host bash -c \"exec 3<>/dev/udp/192.0.2.7/7; echo -n 'sent to port 7' >&3; timeout 300 head -c 14 <&3\"").Trim());
         string sums = StopEcho();
-        Assert.Matches("answered, ICMP echo +2[0-9]\\b", sums);
+        Assert.Matches(TwentyOrMore, sums);
         Assert.Matches("answered, UDP echo +1\\b", sums);
         Assert.DoesNotContain("wrong checksum", sums);
 
         Agent.Open(KernelDoor.Device);
-        string ping = Agent.Do(Vfio(Physical, "ping 192.0.2.1 --address 192.0.2.7/24 --count 20 --interval 0.01 --timeout 10"));
+        string ping = Agent.Do(Vfio(Physical, "ping 192.0.2.1 --address 192.0.2.7/24 --count 20 --interval 0.01 --timeout 300"));
         Assert.Contains($"192.0.2.1 is at {PeerMac}", ping);
         Assert.Contains("20 packets transmitted, 20 received, 0% packet loss", ping);
 
-        // Nobody is at that address: Linux asks for it by ARP, to all.
-        Start(Physical, "capture - --count 2 | chroot /host tcpdump -e -n -r -", "capture");
-        Agent.WaitFor("ping -c 1 -W 1 192.0.2.9; grep -q 'frames.*captured' /run/capture");
-        string seen = Agent.Do("cat /run/capture");
-        Assert.Contains($"{PeerMac} > ff:ff:ff:ff:ff:ff", seen);
-        Assert.Contains("Request who-has 192.0.2.9 tell 192.0.2.1", seen);
+        // Nobody is at that address: Linux asks for it by ARP, to all. What else it sends is there too.
+        Start(Physical, "capture - | chroot /host tcpdump -l -e -n -r -", "capture");
+        Agent.WaitFor("ping -c 1 -W 1 192.0.2.9 >/dev/null; grep -q 'Request who-has 192.0.2.9 tell 192.0.2.1' /run/capture");
+        Agent.Do("kill $(pidof dotnet)");
+        Agent.WaitFor("grep -q 'frames.*captured' /run/capture");
+        Assert.Matches($"{PeerMac} > ff:ff:ff:ff:ff:ff.*Request who-has 192.0.2.9 tell 192.0.2.1", Agent.Do("cat /run/capture"));
         Assert.Equal(0, _machine!.PowerOff());
     }
 
@@ -63,14 +66,14 @@ public sealed class NetOnLinuxTests : IDisposable
         Agent.WaitFor($"test -e /sys/bus/pci/devices/{Virtual}");
         Lend(Virtual, KernelDoor.Group);
 
-        string ping = Agent.Do(Vfio(Virtual, "ping 192.0.2.1 --address 192.0.2.7/24 --count 20 --interval 0.01 --timeout 10"));
+        string ping = Agent.Do(Vfio(Virtual, "ping 192.0.2.1 --address 192.0.2.7/24 --count 20 --interval 0.01 --timeout 300"));
         Assert.Contains($"192.0.2.1 is at {PhysicalMac}", ping);
         Assert.Contains("20 packets transmitted, 20 received, 0% packet loss", ping);
 
         Agent.Open(KernelDoor.Device);
         StartEcho(Virtual, "192.0.2.8");
-        Assert.Contains("20 packets received, 0% packet loss", Agent.Do("ping -c 20 -i 0.05 192.0.2.8"));
-        Assert.Matches("answered, ICMP echo +2[0-9]\\b", StopEcho());
+        Assert.Contains("20 packets received, 0% packet loss", Agent.Do("ping -c 20 -i 0.05 -W 300 192.0.2.8"));
+        Assert.Matches(TwentyOrMore, StopEcho());
         Assert.Equal(0, _machine!.PowerOff());
     }
 

@@ -84,7 +84,7 @@ public sealed class NvmeOnLinuxTests : IDisposable
         string bench = VfioInGuest.Command($"nvme {Disk} bench --depth 4 --seconds 600", Nobody, "/tmp/bench");
         long before = ReadsOf(machine);
         machine.Agent.Do($"rm -f /run/bench-exit; ({bench}; echo $? > /run/bench-exit) &");
-        Assert.True(SpinWait.SpinUntil(() => ReadsOf(machine) > before + 100, TimeSpan.FromMinutes(1)), "no reads come");
+        Assert.True(SpinWait.SpinUntil(() => ReadsOf(machine) > before + 100, HangGuard.Timeout), "no reads come");
     }
 
     /// <summary>What it said at its end, which is one line and exit code 1.</summary>

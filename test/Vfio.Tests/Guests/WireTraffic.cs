@@ -24,7 +24,7 @@ internal sealed class WireTraffic : IDisposable
     internal void AssertFlows()
     {
         long before = Answers;
-        bool flows = SpinWait.SpinUntil(() => Answers > before + (2 * Ahead) || _running.IsCompleted, TimeSpan.FromMinutes(1));
+        bool flows = SpinWait.SpinUntil(() => Answers > before + (2 * Ahead) || _running.IsCompleted, HangGuard.Timeout);
         Assert.True(flows, "answers do not come");
         Assert.False(_running.IsCompleted, $"the peer failed: {_running.Exception}");
     }

@@ -38,7 +38,7 @@ public sealed class DeviceEventsTests
         // What the machine says meanwhile is read first.
         byte[] message = new byte[UeventSocket.MaxBytes];
         Errno error = Errno.None;
-        Assert.True(SpinWait.SpinUntil(() => socket.Receive(message, out error) < 0, TimeSpan.FromMinutes(1)));
+        Assert.True(SpinWait.SpinUntil(() => socket.Receive(message, out error) < 0, HangGuard.Timeout));
         Assert.Equal(11, (int)error);
     }
 
@@ -75,8 +75,8 @@ public sealed class DeviceEventsTests
     public void Its_thread_ends_with_it()
     {
         using (DeviceEvents events = new())
-            Assert.True(SpinWait.SpinUntil(() => CountThreads() == 1, TimeSpan.FromMinutes(1)));
-        Assert.True(SpinWait.SpinUntil(() => CountThreads() == 0, TimeSpan.FromMinutes(1)), "a thread stays");
+            Assert.True(SpinWait.SpinUntil(() => CountThreads() == 1, HangGuard.Timeout));
+        Assert.True(SpinWait.SpinUntil(() => CountThreads() == 0, HangGuard.Timeout), "a thread stays");
 
         static int CountThreads() => Directory.GetDirectories("/proc/self/task").Count(
             task => File.Exists(task + "/comm") && File.ReadAllText(task + "/comm").StartsWith("vfio events", StringComparison.Ordinal));

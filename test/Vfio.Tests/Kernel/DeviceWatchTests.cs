@@ -71,5 +71,5 @@ public sealed class DeviceWatchTests : IDisposable
         _guard.Dispose();
     }
 
-    private void AwaitStop() => Assert.True(_watch.Stop.WaitHandle.WaitOne(TimeSpan.FromMinutes(1)));
+    private void AwaitStop() => Assert.True(_watch.Stop.WaitHandle.WaitOne(HangGuard.Timeout));
 }

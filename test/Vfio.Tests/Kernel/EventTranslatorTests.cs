@@ -63,6 +63,14 @@ public sealed class EventTranslatorTests : IDisposable
     }
 
     [Fact]
+    public void An_owner_may_wish_it_back_without_a_limit()
+    {
+        DeviceEvent wish = Translate(Message("change", "SYNTH_UUID=0", "SYNTH_ARG_RETURNWITHIN=never"))!;
+        Assert.Equal((DeviceEventKind.ReturnRequested, null), (wish.Kind, wish.Within));
+        Assert.Equal($"{Function} wanted back", wish.ToString());
+    }
+
+    [Fact]
     public void Other_subsystems_are_passed_over() => Assert.Null(Translate(Message("add").Replace("SUBSYSTEM=pci", "SUBSYSTEM=net", StringComparison.Ordinal)));
 
     [Theory]

@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using Vfio.Cli.Show;
 using Vfio.Pci;
 
 namespace Vfio.Tests.Pci;
@@ -12,7 +13,7 @@ internal static class Lspci
     /// <summary>The program; null where it is not installed.</summary>
     public static string? Program { get; } = new[] { "/usr/bin/lspci", "/sbin/lspci", "/usr/sbin/lspci" }.FirstOrDefault(File.Exists);
 
-    public static PciIds Names { get; } = NamesFile is null ? PciIds.Empty : PciIds.From(() => File.OpenText(NamesFile));
+    public static PciIds Names { get; } = InstalledNames.Read();
 
     public static void SkipUnlessThere() => Assert.SkipWhen(Program is null || NamesFile is null, "lspci and pci.ids are not installed");
 

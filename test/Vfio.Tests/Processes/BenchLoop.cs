@@ -8,7 +8,7 @@ namespace Vfio.Tests.Processes;
 internal sealed class BenchLoop : IDisposable
 {
     private const ulong Shared = 0x10000, Asked = 0x20000, Page = 4096;
-    private static readonly TimeSpan Fence = TimeSpan.FromSeconds(60);
+    private static readonly TimeSpan Fence = HangGuard.Timeout;
     private readonly VfioUserClient _bench;
     private readonly EventFd[] _events = [EventFd.Create(), EventFd.Create()];
     private readonly SharedDmaMemory _memory = new(SharedMemory.Create("bench-loop", Page));
@@ -18,6 +18,7 @@ internal sealed class BenchLoop : IDisposable
     internal BenchLoop(VfioUserClient bench)
     {
         _bench = bench;
+        bench.WriteRegion(RegionIndex.Config, 4, [6, 0]);
         bench.MapDma(new DmaMapping(new Iova(Shared), Page, DmaAccess.ReadWrite, _memory, 0));
         bench.MapDma(new DmaMapping(new Iova(Asked), Page, DmaAccess.ReadWrite, _asked, 0));
         bench.SetInterrupts(InterruptRequest.Bind(

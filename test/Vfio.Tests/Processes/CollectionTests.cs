@@ -25,7 +25,7 @@ public sealed class CollectionTests
         }
 
         string? End() => server.Output.Concat(server.Errors).FirstOrDefault(line => line.Contains("the session ended", StringComparison.Ordinal));
-        Assert.True(SpinWait.SpinUntil(() => End() is not null, TimeSpan.FromSeconds(60)), "the session does not end");
+        Assert.True(SpinWait.SpinUntil(() => End() is not null, HangGuard.Timeout), "the session does not end");
         Assert.Contains($"after {Reads + 1} messages and 0 garbage collections", End(), StringComparison.Ordinal);
     }
 }

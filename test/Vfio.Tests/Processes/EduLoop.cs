@@ -4,7 +4,7 @@ namespace Vfio.Tests.Processes;
 internal sealed class EduLoop(PciDevice edu, DmaBuffer buffer)
 {
     private const int Liveness = 0x04, Factorial = 0x08, Status = 0x20, InterruptStatus = 0x24, Acknowledge = 0x64;
-    private static readonly TimeSpan Fence = TimeSpan.FromSeconds(60);
+    private static readonly TimeSpan Fence = HangGuard.Timeout;
 
     internal void Run(CancellationToken end)
     {

@@ -234,7 +234,7 @@ public sealed class HostileClientTests(ServerProcess server) : IClassFixture<Ser
             Assert.Contains("1234:11e8", driver.StandardOutput.ReadLine());
             driver.StandardInput.WriteLine("copy");
             driver.StandardInput.Flush();
-            Assert.True(SpinWait.SpinUntil(() => server.IsHolding("memfd:vfio-dma"), TimeSpan.FromSeconds(60)), "no DMA began");
+            Assert.True(SpinWait.SpinUntil(() => server.IsHolding("memfd:vfio-dma"), HangGuard.Timeout), "no DMA began");
             driver.Kill();
             driver.WaitForExit();
         }

@@ -8,7 +8,7 @@ namespace Vfio.Tests.Processes;
 public sealed class MigrationTests
 {
     private const ulong Memory = 0x10000;
-    private static readonly TimeSpan Fence = TimeSpan.FromSeconds(60);
+    private static readonly TimeSpan Fence = HangGuard.Timeout;
 
     [Theory]
     [InlineData(false)]

@@ -7,7 +7,7 @@ namespace Vfio.Tests.Processes;
 public sealed class RestartTests
 {
     private const int Identification = 0x00, Liveness = 0x04, Factorial = 0x08, Status = 0x20, InterruptStatus = 0x24, Acknowledge = 0x64;
-    private static readonly TimeSpan Fence = TimeSpan.FromSeconds(60);
+    private static readonly TimeSpan Fence = HangGuard.Timeout;
 
     [Fact]
     public void A_driver_goes_on_after_its_server_was_killed()

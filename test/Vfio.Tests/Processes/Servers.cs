@@ -5,7 +5,7 @@ namespace Vfio.Tests.Processes;
 /// <summary>Server processes that go on in each other's place.</summary>
 internal sealed class Servers : IDisposable
 {
-    private static readonly TimeSpan Fence = TimeSpan.FromSeconds(120);
+    private static readonly TimeSpan Fence = HangGuard.Timeout;
     private readonly string _address;
     private readonly List<(IReadOnlyList<string> Descriptors, int Maps)> _holdings = [];
     private ServerProcess _now;

@@ -40,7 +40,7 @@ public sealed class ReadmeTests
         string socket = Path.Combine(folder.FullName, "s");
         using CancellationTokenSource stop = new();
         Task serving = Task.Run(() => CounterServer.Serve(socket, stop.Token));
-        Assert.True(SpinWait.SpinUntil(() => File.Exists(socket) || serving.IsCompleted, TimeSpan.FromSeconds(60)));
+        Assert.True(SpinWait.SpinUntil(() => File.Exists(socket) || serving.IsCompleted, HangGuard.Timeout));
         CountTo11(VfioDevice.Open("unix:" + socket));
         await stop.CancelAsync();
         await serving;
@@ -55,7 +55,7 @@ public sealed class ReadmeTests
         counter.EnableBusMaster();
         registers.Write32(4, 5);
         registers.Write32(4, 6);
-        Assert.True(interrupts[0].Wait(TimeSpan.FromSeconds(60)));
+        Assert.True(interrupts[0].Wait(HangGuard.Timeout));
         Assert.Equal(11u, registers.Read32(0));
     }
 }

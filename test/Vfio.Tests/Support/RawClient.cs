@@ -12,7 +12,7 @@ internal sealed class RawClient : IDisposable
 
     public const int HeaderBytes = 16;
 
-    private static readonly TimeSpan Fence = TimeSpan.FromSeconds(60);
+    private static readonly TimeSpan Fence = HangGuard.Timeout;
     private readonly UnixSocket _socket;
     private readonly DescriptorQueue _descriptors = new();
 

@@ -6,7 +6,7 @@ namespace Vfio.Tests;
 /// <summary>A real server in a process of its own: <c>vfio serve ADDRESS --socket PATH</c>. Ended, and its socket gone, when disposed.</summary>
 public sealed class ServerProcess : IDisposable
 {
-    private static readonly TimeSpan Fence = TimeSpan.FromSeconds(60);
+    private static readonly TimeSpan Fence = HangGuard.Timeout;
     private readonly string[] _words;
     private readonly string _folder;
     private readonly bool _isRead;

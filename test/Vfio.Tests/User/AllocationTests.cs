@@ -20,7 +20,7 @@ public sealed class AllocationTests
         Assert.Equal(0, Measure.Allocations(() => Touch(client, four)));
         Assert.Equal(0, Measure.Allocations(() => Touch(client, four), () => device.AllocatedBytes));
         client.Dispose();
-        Assert.True(session.Join(TimeSpan.FromSeconds(30)));
+        Assert.True(session.Join(HangGuard.Timeout));
         theirs.Dispose();
     }
 

@@ -126,6 +126,35 @@ public sealed class ClientMigrationTests
     public void A_report_of_another_length_is_EPROTO(string what, Func<ushort, byte[]> answer) =>
         AssertProtocol(what, answer, client => client.ReportDirtyPages(new Iova(0), 0x1000, 0x1000, new byte[8]));
 
+    [Theory]
+    [InlineData(0ul)]
+    [InlineData(3ul)]
+    [InlineData(0x1800ul)]
+    public void A_page_size_for_tracking_that_is_no_power_of_two_is_EPROTO(ulong pageBytes) =>
+        AssertProtocol(
+            $"{pageBytes}", id => RawPeer.Message(id, 16, 1, 24, 0x20006, pageBytes, 0, 0),
+            client => client.StartDirtyTracking(0x1000, []));
+
+    [Theory]
+    [InlineData(1)]
+    [InlineData(7)]
+    public void A_report_that_no_message_has_room_for_is_ENOTSUP(int bytes)
+    {
+        (UnixSocket ours, UnixSocket theirs) = UnixSocket.CreatePair();
+        using RawPeer server = new(theirs);
+        Thread answers = new(() =>
+        {
+            string offer = $"{{\"capabilities\":{{\"max_data_xfer_size\":{bytes}}}}}\0";
+            server.Send(RawPeer.Message(server.Receive().Id, 1, 1, (ushort)0, (ushort)1, offer));
+            server.Send(RawPeer.Message(server.Receive().Id, 4, 1, 16, 2, 0, 0));
+        });
+        answers.Start();
+        using VfioUserClient client = new(ours, "unix:test");
+        VfioException refusal = Assert.Throws<VfioException>(() => client.ReportDirtyPages(new Iova(0), 0x1000, 0x1000, new byte[8]));
+        Assert.Equal(Errno.NotSupported, refusal.Errno);
+        answers.Join();
+    }
+
     private static void AssertProtocol(string what, Func<ushort, byte[]> answer, Action<VfioUserClient> ask)
     {
         (UnixSocket ours, UnixSocket theirs) = UnixSocket.CreatePair();
@@ -156,6 +185,6 @@ public sealed class ClientMigrationTests
                 client.ReadRegion(RegionIndex.Bar0, 0x98, command);
                 return (command[0] & 1) == 0;
             },
-            TimeSpan.FromSeconds(30)));
+            HangGuard.Timeout));
     }
 }

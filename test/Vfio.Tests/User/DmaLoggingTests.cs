@@ -95,7 +95,7 @@ public sealed class DmaLoggingTests : IDisposable
         Write(Base + 0x5000);
         byte[] reply = _peer.Ask(3, [24 + 16 + 16, 1, Base, Length, 0x1000ul, 16ul]).Success;
         Assert.Equal(RawPeer.Bytes(56, 1, Base, Length, 0x1000ul, 16ul, 0b10_0000ul, 0ul), reply);
-        Assert.Equal(2u, _peer.Ask(3, [24, 0, Base, Length]).Refusal);
+        Assert.Equal(2u, _peer.Ask(3, [24 + 16 + 16, 1, Base, Length, 0x1000ul, 16ul]).Refusal);
         Write(Base + 0x5000); // and nothing is written any more
         Assert.Equal(0ul, Report(Base, Length, 0x1000).U64(32));
     }
@@ -147,6 +147,6 @@ public sealed class DmaLoggingTests : IDisposable
         object[][] registers = [[0x80ul, 0, 8, 0x40000ul], [0x88ul, 0, 8, address], [0x90ul, 0, 8, 8ul], [0x98ul, 0, 8, 3ul]];
         foreach (object[] register in registers)
             Assert.NotEmpty(_peer.Ask(10, register).Success);
-        Assert.True(SpinWait.SpinUntil(() => (_peer.Ask(9, [0x98ul, 0, 8]).U64(16) & 1) == 0, TimeSpan.FromSeconds(30)));
+        Assert.True(SpinWait.SpinUntil(() => (_peer.Ask(9, [0x98ul, 0, 8]).U64(16) & 1) == 0, HangGuard.Timeout));
     }
 }

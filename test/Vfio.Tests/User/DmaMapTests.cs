@@ -154,9 +154,16 @@ public sealed class DmaMapTests
     }
 
     [Theory]
-    [InlineData(24u, 0u, 0x1000ul, 0x1000ul, 2u)]
     [InlineData(24u, 0u, 0x80000ul, 0x1000ul, 22u)]
     [InlineData(24u, 0u, 0x81000ul, 0x1000ul, 2u)]
+    [InlineData(24u, 0u, 0x83000ul, 0x1000ul, 2u)]
+    [InlineData(24u, 0u, 0x7f000ul, 0x6000ul, 2u)] // around it
+    [InlineData(24u, 0u, 0x7f000ul, 0x2000ul, 2u)]
+    [InlineData(24u, 0u, 0ul, 0x8000000000ul, 2u)]
+    [InlineData(24u, 0u, 0x1000ul, 0ul, 2u)]
+    [InlineData(24u, 0u, 0x1000ul, 0x800ul, 2u)]
+    [InlineData(24u, 0u, 0x1800ul, 0x1000ul, 2u)]
+    [InlineData(24u, 0u, 0xfffffffffffff000ul, 0x2000ul, 2u)]
     [InlineData(24u, 0u, 0x80000ul, 0xfffffffffffffffful, 22u)]
     [InlineData(23u, 0u, 0x80000ul, 0x4000ul, 22u)]
     [InlineData(24u, 1u, 0x80000ul, 0x4000ul, 95u)] // the device keeps no record
@@ -170,6 +177,39 @@ public sealed class DmaMapTests
         Assert.Empty(peer.Ask(2, [32, 3, 0ul, 0x80000ul, 0x4000ul]).Success);
         Assert.Equal(errno, peer.Ask(3, [argsz, flags, address, size]).Refusal);
         Assert.Single(server.Device.Mappings);
+    }
+
+    [Theory]
+    [InlineData(0x1000ul, 0x1000ul)]
+    [InlineData(0x7f000ul, 0x1000ul)]
+    [InlineData(0x84000ul, 0x1000ul)]
+    [InlineData(0x8000000000ul, 0x8000000000ul)]
+    [InlineData(0xfffffffffffff000ul, 0x1000ul)]
+    public void An_unmap_of_what_was_never_mapped_is_done_already(ulong address, ulong size)
+    {
+        // QEMU with intel-iommu unmaps whole address spaces, and prints a line for each refusal.
+        using TestServer server = new();
+        using RawPeer peer = server.ConnectRaw();
+        for (int i = 0; i < 2; i++)
+        {
+            Assert.Equal(RawPeer.Bytes(24, 0, address, size), peer.Ask(3, [24, 0, address, size]).Success);
+            Assert.Empty(peer.Ask(2, [32, 3, 0ul, 0x80000ul, 0x4000ul]).Success);
+            Assert.Equal(RawPeer.Bytes(24, 0, address, size), peer.Ask(3, [24, 0, address, size]).Success);
+            Assert.Single(server.Device.Mappings);
+            Assert.Equal(24, peer.Ask(3, [24, 0, 0x80000ul, 0x4000ul]).Success.Length);
+        }
+    }
+
+    [Fact]
+    public void An_unmap_across_two_mappings_takes_neither()
+    {
+        using TestServer server = new();
+        using RawPeer peer = server.ConnectRaw();
+        Assert.Empty(peer.Ask(2, [32, 3, 0ul, 0x1000ul, 0x1000ul]).Success);
+        Assert.Empty(peer.Ask(2, [32, 3, 0ul, 0x2000ul, 0x1000ul]).Success);
+        Assert.Equal(22u, peer.Ask(3, [24, 0, 0x1000ul, 0x2000ul]).Refusal);
+        Assert.Equal(2u, peer.Ask(3, [24, 0, 0ul, 0x4000ul]).Refusal);
+        Assert.Equal(2, server.Device.Mappings.Count);
     }
 
     [Fact]

@@ -128,7 +128,7 @@ public sealed class DmaTransferTests
     [Fact]
     public void More_commands_than_the_buffer_holds_fail_the_access_and_not_the_session()
     {
-        using TestServer server = new(options: new VfioUserServerOptions { DmaTimeout = TimeSpan.FromSeconds(30) });
+        using TestServer server = new(options: new VfioUserServerOptions { DmaTimeout = HangGuard.Timeout });
         using RawPeer peer = Map(server);
         StartInSession(peer);
         Assert.Equal(11, peer.Receive().Command);
@@ -235,7 +235,7 @@ public sealed class DmaTransferTests
         {
             get
             {
-                Assert.True(_thread.Join(TimeSpan.FromSeconds(30)), "the access did not end");
+                Assert.True(_thread.Join(HangGuard.Timeout), "the access did not end");
                 return _result;
             }
         }

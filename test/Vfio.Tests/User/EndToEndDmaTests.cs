@@ -75,7 +75,7 @@ public sealed class EndToEndDmaTests
                 client.ReadRegion(RegionIndex.Bar0, 0, four);
             }
         });
-        Assert.True(device.Join(TimeSpan.FromSeconds(60)));
+        Assert.True(device.Join(HangGuard.Timeout));
         Assert.Equal(Errno.None, failure);
         memory.Release();
     }

@@ -33,7 +33,7 @@ internal sealed class GuardedServer : IDisposable
     {
         foreach ((Thread thread, UnixSocket socket) in _sessions)
         {
-            Assert.True(thread.Join(TimeSpan.FromSeconds(30)), "a session did not end");
+            Assert.True(thread.Join(HangGuard.Timeout), "a session did not end");
             socket.Dispose();
         }
 

@@ -15,7 +15,7 @@ public sealed class HandoverTests
     private const ulong Shared = 0x10000, Asked = 0x20000, Page = 4096;
     private const ulong Scratch0 = 0x08, Irq = 0x10, DmaAddress = 0x18, DmaLength = 0x20, DmaGo = 0x28, DmaStatus = 0x30, Pending = 0xc00;
     private const uint Read = 1, Write = 2;
-    private static readonly TimeSpan Fence = TimeSpan.FromSeconds(60);
+    private static readonly TimeSpan Fence = HangGuard.Timeout;
 
     [Theory]
     [InlineData(false)]

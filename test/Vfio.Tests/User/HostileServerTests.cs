@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using Vfio.Native;
 using Vfio.User;
 
@@ -71,10 +70,8 @@ public sealed class HostileServerTests
     [Fact]
     public void Silence_is_ETIMEDOUT_where_a_time_is_set()
     {
-        Stopwatch clock = Stopwatch.StartNew();
         VfioException refusal = Fail(server => _ = server.IsClosed(), TimeSpan.FromMilliseconds(50));
         Assert.Equal(Errno.TimedOut, refusal.Errno);
-        Assert.InRange(clock.Elapsed, TimeSpan.FromMilliseconds(40), TimeSpan.FromSeconds(20));
     }
 
     [Fact]
@@ -141,16 +138,20 @@ public sealed class HostileServerTests
         { "a capability past the end", [80, 15, 0, 4096, 65536ul, 0ul, new byte[48]] },
         { "a capability at the very end", [80, 15, 0, 76, 65536ul, 0ul, new byte[48]] },
         { "a loop", [80, 15, 0, 32, 65536ul, 0ul, (ushort)9, (ushort)1, 32] },
-        { "a backward link", [80, 15, 0, 40, 65536ul, 0ul, 0ul, (ushort)9, (ushort)1, 32] },
+        { "a loop of two", [80, 15, 0, 40, 65536ul, 0ul, (ushort)8, (ushort)1, 40, (ushort)9, (ushort)1, 32] },
+        { "a link into the head", [80, 15, 0, 32, 65536ul, 0ul, (ushort)9, (ushort)1, 16] },
+        { "a link past the end", [80, 15, 0, 32, 65536ul, 0ul, (ushort)9, (ushort)1, uint.MaxValue] },
         { "more areas than there are", [80, 15, 0, 32, 65536ul, 0ul, (ushort)1, (ushort)1, 0, 3, 0, 0ul, 4096ul, 8192ul, 4096ul] },
         { "4 Gi areas", [80, 15, 0, 32, 65536ul, 0ul, (ushort)1, (ushort)1, 0, uint.MaxValue, 0, 0ul, 4096ul] },
         { "an area past the region", [80, 15, 0, 32, 65536ul, 0ul, (ushort)1, (ushort)1, 0, 1, 0, 61440ul, 8192ul] },
         { "an area that wraps", [80, 15, 0, 32, 65536ul, 0ul, (ushort)1, (ushort)1, 0, 1, 0, 4096ul, 0xfffffffffffff000ul] },
-        { "areas that overlap", [80, 15, 0, 32, 65536ul, 0ul, (ushort)1, (ushort)1, 0, 2, 0, 0ul, 8192ul, 4096ul, 4096ul] },
-        { "an empty area", [80, 15, 0, 32, 65536ul, 0ul, (ushort)1, (ushort)1, 0, 1, 0, 0ul, 0ul] },
+        { "no room for the number of areas", [44, 15, 0, 32, 65536ul, 0ul, (ushort)1, (ushort)1, 0, 1] },
+        { "an area past the region after one that is in it",
+            [80, 15, 0, 32, 65536ul, 0ul, (ushort)1, (ushort)1, 0, 2, 0, 0ul, 4096ul, 65536ul, 4096ul] },
         { "a file offset that wraps", [32, 7, 0, 0, 65536ul, 0xfffffffffffff000ul] },
         { "a file offset that no file has", [32, 7, 0, 0, 65536ul, 1ul << 63] },
         { "a mappable size that no file has", [32, 7, 0, 0, ulong.MaxValue, 0ul] },
+        { "a size that no offset reaches", [32, 3, 0, 0, 1ul << 63, 0ul] },
         { "half a page", [80, 15, 0, 32, 65536ul, 0ul, (ushort)1, (ushort)1, 0, 1, 0, 0ul, 2048ul] },
     };
 
@@ -228,6 +229,34 @@ public sealed class HostileServerTests
     }
 
     [Theory]
+    [InlineData(1u)]
+    [InlineData(8u)]
+    [InlineData(255u)]
+    public void A_server_that_needs_a_little_more_room_each_time_is_asked_a_bounded_number_of_times(uint step)
+    {
+        using OpenedClient opened = new();
+        int asked = 0;
+        opened.Serve(server =>
+        {
+            // A reset, which is asked after it, ends this.
+            for (RawPeer.Reply request = server.Receive(); ; request = server.Receive())
+            {
+                if (request.Command == 13)
+                {
+                    server.Send(RawPeer.Message(request.Id, 13, 1));
+                    return;
+                }
+
+                asked++;
+                server.Send(RawPeer.Message(request.Id, 5, 1, request.U32(0) + step, 3, 0, 0, 4096ul, 0ul));
+            }
+        });
+        Assert.Equal(4096ul, opened.Client.GetRegion(RegionIndex.Bar0).Length);
+        opened.Client.Reset();
+        Assert.InRange(asked, 2, 17);
+    }
+
+    [Theory]
     [InlineData(13, 1)]
     [InlineData(9, 0)]
     public void A_reply_that_nobody_asked_for_breaks_the_connection(int command, int idOffset)
@@ -297,9 +326,9 @@ public sealed class HostileServerTests
             }
         });
         thread.Start();
-        using (VfioUserClient client = new(ours, "unix:test", new VfioUserClientOptions { Timeout = TimeSpan.FromMilliseconds(200) }))
+        using (VfioUserClient client = new(ours, "unix:test", Unanswered))
             Assert.Equal(Errno.TimedOut, Assert.Throws<VfioException>(client.Reset).Errno);
-        Assert.True(thread.Join(TimeSpan.FromSeconds(30)));
+        Assert.True(thread.Join(HangGuard.Timeout));
     }
 
     [Fact]
@@ -313,8 +342,8 @@ public sealed class HostileServerTests
             server.Send(RawPeer.Message(server.Receive().Id, 4, 1, 16, 3, 9, 5));
         });
         thread.Start();
-        using VfioUserClient client = new(ours, "unix:test", new VfioUserClientOptions { Timeout = TimeSpan.FromMilliseconds(200) });
-        Assert.True(thread.Join(TimeSpan.FromSeconds(30)));
+        using VfioUserClient client = new(ours, "unix:test", Unanswered);
+        Assert.True(thread.Join(HangGuard.Timeout));
         byte[] much = new byte[4 << 20];
         Assert.Equal(Errno.TimedOut, Assert.Throws<VfioException>(() => client.WriteRegion(RegionIndex.Bar0, 0, much)).Errno);
     }
@@ -413,6 +442,9 @@ public sealed class HostileServerTests
         memory.Release();
     }
 
+    /// <summary>Long enough to open the client, however busy the machine is; it runs out in each of these tests.</summary>
+    private static VfioUserClientOptions Unanswered => new() { Timeout = TimeSpan.FromSeconds(8) };
+
     /// <summary>Opens a client on a server that fails it.</summary>
     private static VfioException Fail(Action<RawPeer> serve, TimeSpan? timeout = null)
     {
@@ -427,7 +459,7 @@ public sealed class HostileServerTests
         VfioUserClientOptions options = timeout is TimeSpan time ? new() { Timeout = time } : new();
         VfioException refusal = Assert.Throws<VfioException>(() => new VfioUserClient(ours, "unix:test", options));
         Assert.True(ours.Descriptor.IsClosed);
-        Assert.True(thread.Join(TimeSpan.FromSeconds(30)));
+        Assert.True(thread.Join(HangGuard.Timeout));
         return refusal;
     }
 

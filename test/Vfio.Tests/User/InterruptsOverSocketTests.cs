@@ -10,7 +10,7 @@ public sealed class InterruptsOverSocketTests : IDisposable
 {
     private const ulong Table = 0x1000, Pending = 0x2000;
     private const int MsiControl = 0x42, MsiMask = 0x50, MsiPending = 0x54, MsixControl = 0x5a;
-    private static readonly TimeSpan Fence = TimeSpan.FromSeconds(30);
+    private static readonly TimeSpan Fence = HangGuard.Timeout;
 
     private readonly PlainFunction _function = new(
         new FunctionDescription("x", 1, 2)

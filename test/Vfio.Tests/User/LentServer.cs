@@ -50,5 +50,5 @@ internal sealed class LentServer : IDisposable
         _stop.Dispose();
     }
 
-    private void WaitForSession() => Assert.True(_session?.Join(TimeSpan.FromSeconds(30)) ?? true, "a session did not end");
+    private void WaitForSession() => Assert.True(_session?.Join(HangGuard.Timeout) ?? true, "a session did not end");
 }

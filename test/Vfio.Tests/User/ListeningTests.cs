@@ -41,7 +41,7 @@ public sealed class ListeningTests : IDisposable
         first.Reset();
         Assert.False(second.IsCompleted);
         first.Dispose();
-        (await second.WaitAsync(TimeSpan.FromSeconds(30))).Dispose();
+        (await second.WaitAsync(HangGuard.Timeout)).Dispose();
         await StopAsync(run);
     }
 
@@ -374,6 +374,6 @@ public sealed class ListeningTests : IDisposable
     private async Task StopAsync(Task run)
     {
         await _stop.CancelAsync();
-        await run.WaitAsync(TimeSpan.FromSeconds(30));
+        await run.WaitAsync(HangGuard.Timeout);
     }
 }

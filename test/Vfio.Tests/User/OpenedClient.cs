@@ -18,7 +18,7 @@ internal sealed class OpenedClient : IDisposable
             server.Send(RawPeer.Message(server.Receive().Id, 1, 1, HostileServerTests.Good));
             server.Send(RawPeer.Message(server.Receive().Id, 4, 1, 16, 3, 9, 5));
         });
-        Client = new VfioUserClient(ours, "unix:test", new VfioUserClientOptions { Timeout = TimeSpan.FromSeconds(30) });
+        Client = new VfioUserClient(ours, "unix:test", new VfioUserClientOptions { Timeout = HangGuard.Timeout });
     }
 
     internal VfioUserClient Client { get; }
@@ -33,7 +33,7 @@ internal sealed class OpenedClient : IDisposable
     public void Dispose()
     {
         Client.Dispose();
-        Assert.True(_thread!.Join(TimeSpan.FromSeconds(30)));
+        Assert.True(_thread!.Join(HangGuard.Timeout));
         _server.Dispose();
     }
 }

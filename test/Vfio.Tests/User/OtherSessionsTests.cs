@@ -30,7 +30,7 @@ public sealed class OtherSessionsTests
         using RawPeer deaf = stuck.ConnectRaw();
         byte[] read = RawPeer.Message(1, 9, 0, 0ul, 2, 1 << 20);
         deaf.Send(read);
-        Assert.True(Poll.WaitReadable(deaf.Socket.Descriptor, TimeSpan.FromSeconds(30)));
+        Assert.True(Poll.WaitReadable(deaf.Socket.Descriptor, HangGuard.Timeout));
 
         // Its device waits for memory that this client never sends.
         using RawPeer owing = waiting.ConnectRaw();
@@ -68,7 +68,7 @@ public sealed class OtherSessionsTests
             if (count < 0 && error != Errno.TryAgain)
                 break;
             if (count < 0)
-                Assert.True(Poll.WaitWritable(deaf.Socket.Descriptor, TimeSpan.FromSeconds(30)), "it is never dropped");
+                Assert.True(Poll.WaitWritable(deaf.Socket.Descriptor, HangGuard.Timeout), "it is never dropped");
         }
 
         // Three of the largest messages wait in the buffer; the sockets hold the rest.

@@ -7,7 +7,7 @@ namespace Vfio.Tests.User;
 /// <summary>One end of a connection that speaks bytes, made by hand from the specification.</summary>
 internal sealed class RawPeer(UnixSocket socket) : IDisposable
 {
-    private static readonly TimeSpan Fence = TimeSpan.FromSeconds(30);
+    private static readonly TimeSpan Fence = HangGuard.Timeout;
     private readonly DescriptorQueue _descriptors = new();
     private ushort _id;
 
@@ -65,9 +65,18 @@ internal sealed class RawPeer(UnixSocket socket) : IDisposable
     }
 
     /// <summary>Receives one message.</summary>
-    internal Reply Receive()
+    internal Reply Receive() => ReceiveRest(ReceiveExactly(16));
+
+    /// <summary>As <see cref="Receive"/>; null when the other side closed before it.</summary>
+    internal Reply? TryReceive()
     {
-        byte[] header = ReceiveExactly(16);
+        Assert.True(Poll.WaitReadable(socket.Descriptor, Fence), "the other side neither sent nor closed");
+        byte[] first = new byte[1];
+        return socket.Receive(first, _descriptors, wait: true, out _) <= 0 ? null : ReceiveRest([.. first, .. ReceiveExactly(15)]);
+    }
+
+    private Reply ReceiveRest(byte[] header)
+    {
         int size = (int)BinaryPrimitives.ReadUInt32LittleEndian(header.AsSpan(4));
         return new Reply(
             BinaryPrimitives.ReadUInt16LittleEndian(header),

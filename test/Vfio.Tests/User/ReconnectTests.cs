@@ -8,7 +8,7 @@ namespace Vfio.Tests.User;
 /// <summary>A server that goes away and comes back, in this process; <see cref="Processes.RestartTests"/> has real ones.</summary>
 public sealed class ReconnectTests : IDisposable
 {
-    private static readonly TimeSpan Fence = TimeSpan.FromSeconds(60);
+    private static readonly TimeSpan Fence = HangGuard.Timeout;
     private static readonly VfioUserClientOptions Patient = new() { ReconnectTimeout = Fence };
     private readonly string _folder = Directory.CreateTempSubdirectory("vfio-test-").FullName;
     private readonly List<PathServer> _servers = [];

@@ -7,7 +7,7 @@ namespace Vfio.Tests.User;
 /// <summary>DEVICE_GET_REGION_IO_FDS (6): doorbells as ioeventfds.</summary>
 public sealed class RegionIoFdsTests
 {
-    private static readonly TimeSpan Fence = TimeSpan.FromSeconds(30);
+    private static readonly TimeSpan Fence = HangGuard.Timeout;
 
     [Fact]
     public void A_server_describes_its_doorbells_and_sends_their_eventfds()

@@ -186,7 +186,7 @@ public sealed class RegionWriteMultiTests
                 expect(Write);
         }
 
-        Assert.True(thread.Join(TimeSpan.FromSeconds(30)));
+        Assert.True(thread.Join(HangGuard.Timeout));
         return commands;
     }
 }

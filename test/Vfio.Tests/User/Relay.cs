@@ -6,7 +6,7 @@ namespace Vfio.Tests.User;
 /// <summary>Servers that go on in each other's place, each with a guarded function of its own, at one socket.</summary>
 internal sealed class Relay : IDisposable
 {
-    private static readonly TimeSpan Fence = TimeSpan.FromSeconds(60);
+    private static readonly TimeSpan Fence = HangGuard.Timeout;
     private readonly string _folder = Directory.CreateTempSubdirectory("vfio-relay-").FullName;
     private readonly Func<IPciFunction> _make;
     private readonly GuardPolicy _policy;

@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using Vfio.Native;
 using Vfio.User;
 
@@ -24,7 +23,6 @@ public sealed class SlowClientTests
         using TestServer server = new(options: new VfioUserServerOptions { HandshakeTimeout = TimeSpan.FromMilliseconds(200) });
         using RawPeer peer = server.ConnectRaw(negotiate: false);
         byte[] message = RawPeer.Message(1, 1, 0, (ushort)0, (ushort)1, new byte[4000]);
-        Stopwatch clock = Stopwatch.StartNew();
         foreach (byte one in message)
         {
             if (peer.Socket.Send([one], default, default, wait: true, out _) < 0)
@@ -33,7 +31,6 @@ public sealed class SlowClientTests
         }
 
         Assert.True(peer.IsClosed());
-        Assert.InRange(clock.Elapsed, TimeSpan.Zero, TimeSpan.FromSeconds(20));
     }
 
     [Fact]
@@ -49,7 +46,7 @@ public sealed class SlowClientTests
     [Fact]
     public void A_client_may_be_silent_between_messages()
     {
-        using TestServer server = new(options: new VfioUserServerOptions { MessageTimeout = Soon, HandshakeTimeout = TimeSpan.FromSeconds(30) });
+        using TestServer server = new(options: new VfioUserServerOptions { MessageTimeout = Soon, HandshakeTimeout = HangGuard.Timeout });
         using RawPeer peer = server.ConnectRaw();
         _ = peer.Ask(9, [0ul, 0, 4]).Success;
         Assert.False(Poll.WaitReadable(peer.Socket.Descriptor, 4 * Soon));

@@ -70,7 +70,7 @@ internal sealed class TestServer : IDisposable
     internal void WaitForSessions()
     {
         foreach ((Thread thread, _) in _sessions)
-            Assert.True(thread.Join(TimeSpan.FromSeconds(30)), "a session did not end");
+            Assert.True(thread.Join(HangGuard.Timeout), "a session did not end");
         Assert.Empty(_failures);
         _sessions.Clear();
     }

@@ -21,7 +21,7 @@ public sealed class TurnedAwayTests
         session.Join();
         theirs.Dispose();
         Assert.Equal(
-            ["A client was turned away: the device could not be opened: open on 0000:01:00.0: Device or resource busy (errno 16); another user has it"],
+            ["A client was turned away: the device could not be opened: opening 0000:01:00.0: Device or resource busy; another user has it (errno 16)"],
             lines.Written);
     }
 

@@ -9,7 +9,7 @@ public sealed class TwinSocketTests
 {
     private const ulong Address = 0x10_0000;
     private const string Offer = "{\"capabilities\":{\"max_msg_fds\":8,\"twin_socket\":{\"supported\":true}}}\0";
-    private static readonly TimeSpan Fence = TimeSpan.FromSeconds(30);
+    private static readonly TimeSpan Fence = HangGuard.Timeout;
 
     [Fact]
     public void A_client_that_offers_it_gets_the_socket_named_by_its_index()
@@ -220,43 +220,6 @@ public sealed class TwinSocketTests
         {
             Main.Dispose();
             Twin.Dispose();
-        }
-    }
-
-    /// <summary>A server by hand that has a twin socket, and its client.</summary>
-    private sealed class TwinServer : IDisposable
-    {
-        private readonly Thread _thread;
-
-        internal TwinServer(Action<(RawPeer Main, RawPeer Twin)> serve)
-        {
-            (UnixSocket ours, UnixSocket theirs) = UnixSocket.CreatePair();
-            (UnixSocket ourTwin, UnixSocket theirTwin) = UnixSocket.CreatePair();
-            _thread = new Thread(() =>
-            {
-                using RawPeer main = new(theirs);
-                using RawPeer twin = new(theirTwin);
-                const string Capabilities = "{\"capabilities\":{\"twin_socket\":{\"supported\":true,\"fd_index\":1}}}\0";
-                using (ourTwin)
-                {
-                    using EventFd other = EventFd.Create();
-                    byte[] version = RawPeer.Message(main.Receive().Id, 1, 1, (ushort)0, (ushort)1, Capabilities);
-                    main.Send(version, other.Descriptor, ourTwin.Descriptor);
-                }
-
-                main.Send(RawPeer.Message(main.Receive().Id, 4, 1, 16, 3, 9, 5));
-                serve((main, twin));
-            });
-            _thread.Start();
-            Client = new VfioUserClient(ours, "unix:test");
-        }
-
-        internal VfioUserClient Client { get; }
-
-        public void Dispose()
-        {
-            Assert.True(_thread.Join(Fence));
-            Client.Dispose();
         }
     }
 }

@@ -101,7 +101,7 @@ public sealed class VersionTests
         session.Start();
         VfioException refusal = Assert.Throws<VfioException>(() => new VfioUserClient(ours, "unix:test"));
         Assert.Equal(Errno.Busy, refusal.Errno);
-        Assert.True(session.Join(TimeSpan.FromSeconds(30)));
+        Assert.True(session.Join(HangGuard.Timeout));
         theirs.Dispose();
     }
 }

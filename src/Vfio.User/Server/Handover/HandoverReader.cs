@@ -38,7 +38,9 @@ internal sealed class HandoverReader(byte[] bytes, DescriptorQueue descriptors) 
     /// <summary>Reads bytes; lent.</summary>
     internal ReadOnlySpan<byte> ReadBytes(int most)
     {
-        int count = ReadCount(Math.Min(most, bytes.Length - _position));
+        int count = ReadCount(most);
+        if (count > bytes.Length - _position)
+            throw Broken($"{count} bytes");
         _position += count;
         return bytes.AsSpan(_position - count, count);
     }

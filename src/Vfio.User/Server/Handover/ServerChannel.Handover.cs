@@ -20,16 +20,16 @@ internal sealed partial class ServerChannel
     internal bool IsQuiet(TimeSpan timeout)
     {
         Deadline deadline = new(timeout);
-        using Gate.Scope inside = _gate.Enter();
+        using ParkingLock.Scope inside = _gate.Enter();
         while ((_receiving || _transfers > 0) && !deadline.HasPassed)
-            _gate.Sleep(deadline.Left);
+            _gate.Sleep(deadline);
         return !_receiving && _transfers == 0;
     }
 
     /// <summary>Writes down what arrived and was not handled, and what the client owes an answer to.</summary>
     internal void Save(HandoverWriter to)
     {
-        using Gate.Scope inside = _gate.Enter();
+        using ParkingLock.Scope inside = _gate.Enter();
         _in.Save(to);
         for (int i = 0; i < _requests.Length; i++)
             (_requests[i] ??= new DmaRequest(i)).Save(to);
@@ -39,7 +39,7 @@ internal sealed partial class ServerChannel
     /// <exception cref="VfioException">EPROTO: it does not fit.</exception>
     internal void Restore(HandoverReader from)
     {
-        using Gate.Scope inside = _gate.Enter();
+        using ParkingLock.Scope inside = _gate.Enter();
         _in.Restore(from);
         for (int i = 0; i < _requests.Length; i++)
             (_requests[i] = new DmaRequest(i)).Restore(from);

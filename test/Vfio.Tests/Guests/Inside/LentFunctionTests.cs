@@ -164,7 +164,7 @@ public sealed class LentFunctionTests
     [MemberData(nameof(Doors))]
     public async Task A_device_that_sleeps_is_told_of_when_the_host_wakes_it(KernelDoor door)
     {
-        using CancellationTokenSource fence = new(TimeSpan.FromMinutes(1));
+        using CancellationTokenSource fence = new(HangGuard.Timeout);
         using DeviceEvents events = new();
         using KernelDevice disk = Open(Disk, door);
         events.EnterLowPower(disk);

@@ -177,7 +177,7 @@ public sealed class MediatedSerialTests
         using VfioUserServer server = new(() => Open(First, door), new VfioUserServerOptions { Path = path });
         Task serving = Task.Factory.StartNew(
             () => server.Run(stop.Token), CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
-        Assert.True(SpinWait.SpinUntil(() => File.Exists(path) || serving.IsCompleted, TimeSpan.FromMinutes(1)));
+        Assert.True(SpinWait.SpinUntil(() => File.Exists(path) || serving.IsCompleted, HangGuard.Timeout));
         using (VfioUserClient client = VfioUserClient.Connect(path))
         {
             using KernelDevice target = Open(Second, door);
@@ -193,7 +193,7 @@ public sealed class MediatedSerialTests
         }
 
         await stop.CancelAsync();
-        await serving.WaitAsync(TimeSpan.FromMinutes(1));
+        await serving.WaitAsync(HangGuard.Timeout);
     }
 
     [Theory(Explicit = true)]

@@ -1,0 +1,71 @@
+using System.Text;
+using Vfio.Native;
+
+namespace Vfio.Cli.Output;
+
+/// <summary>Text for people and machines, whoever it comes from: nothing in it steers a terminal.</summary>
+/// <remarks>All that the command prints goes through here, so that no verb has to remember whose words it prints. What is written as a line
+/// stays one line: a line end inside it is shown as an escape. <see cref="Write(string)"/> takes text of several lines, and only text
+/// of our own is written by it. Tabs stay. Colours and progress go to <see cref="Raw"/>, by <see cref="Terminal"/> and
+/// <see cref="StatusLine"/> alone.</remarks>
+internal sealed class PlainWriter(TextWriter raw, bool isTerminal) : TextWriter
+{
+    /// <summary>Where the bytes go.</summary>
+    internal TextWriter Raw => raw;
+
+    /// <summary>Whether a person looks at it.</summary>
+    internal bool IsTerminal => isTerminal;
+
+    /// <inheritdoc/>
+    public override Encoding Encoding => raw.Encoding;
+
+    /// <inheritdoc/>
+    public override void Write(char value) => Write(value.ToString());
+
+    /// <inheritdoc/>
+    public override void Write(char[] buffer, int index, int count) => Write(new string(buffer, index, count));
+
+    /// <inheritdoc/>
+    public override void Write(ReadOnlySpan<char> buffer) => Write(buffer.ToString());
+
+    /// <inheritdoc/>
+    public override void Write(string? value) => raw.Write(Escape(value ?? "", keepLineEnds: true));
+
+    /// <inheritdoc/>
+    public override void WriteLine() => raw.WriteLine();
+
+    /// <inheritdoc/>
+    public override void WriteLine(string? value) => raw.WriteLine(Escape(value ?? "", keepLineEnds: false));
+
+    /// <inheritdoc/>
+    public override void WriteLine(ReadOnlySpan<char> buffer) => WriteLine(buffer.ToString());
+
+    /// <inheritdoc/>
+    public override Task WriteLineAsync(string? value)
+    {
+        WriteLine(value);
+        return Task.CompletedTask;
+    }
+
+    /// <inheritdoc/>
+    public override void Flush() => raw.Flush();
+
+    private static string Escape(string text, bool keepLineEnds)
+    {
+        if (PrintableText.FindUnprintable(text, 0) < 0)
+            return text;
+        StringBuilder result = new(text.Length + 16);
+        int start = 0;
+        for (int i = 0; i <= text.Length; i++)
+        {
+            if (i < text.Length && text[i] != '\t' && (text[i] != '\n' || !keepLineEnds))
+                continue;
+            result.Append(PrintableText.Of(text[start..i], int.MaxValue));
+            if (i < text.Length)
+                result.Append(text[i]);
+            start = i + 1;
+        }
+
+        return result.ToString();
+    }
+}

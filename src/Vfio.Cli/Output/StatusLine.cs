@@ -1,0 +1,16 @@
+using Vfio.Native;
+
+namespace Vfio.Cli.Output;
+
+/// <summary>One line on the terminal that says what goes on, and gives way to what is printed next; nothing where errors go to a file.</summary>
+internal static class StatusLine
+{
+    private const string Clear = "\r\e[K";
+
+    /// <summary>Shows a text in place of the one before; null clears the line.</summary>
+    internal static void Show(string? text)
+    {
+        if (StandardStreams.Errors.IsTerminal)
+            StandardStreams.Errors.Raw.Write(Clear + PrintableText.Of(text));
+    }
+}

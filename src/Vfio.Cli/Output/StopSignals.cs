@@ -1,0 +1,58 @@
+using System.Globalization;
+using System.Runtime.InteropServices;
+
+namespace Vfio.Cli.Output;
+
+/// <summary>What asks a verb that runs for long to end, rather than ends it at once: Ctrl-C, SIGTERM, SIGQUIT and SIGHUP, which comes when
+/// the terminal goes.</summary>
+/// <remarks>A second one ends the process. What the process was started to ignore, as nohup does with SIGHUP, it goes on to ignore.</remarks>
+internal sealed class StopSignals : IDisposable
+{
+    private const int FirstSignalCode = 128;
+
+    private static readonly (PosixSignal Signal, int Number)[] Signals =
+    [
+        (PosixSignal.SIGHUP, 1), (PosixSignal.SIGINT, 2), (PosixSignal.SIGQUIT, 3), (PosixSignal.SIGTERM, 15),
+    ];
+
+    private readonly CancellationTokenSource _end = new();
+    private readonly List<PosixSignalRegistration> _registrations = [];
+
+    internal StopSignals()
+    {
+        ulong ignored = Ignored();
+        foreach ((PosixSignal signal, int number) in Signals)
+        {
+            if ((ignored >> (number - 1) & 1) == 0)
+                _registrations.Add(PosixSignalRegistration.Create(signal, Stop));
+        }
+    }
+
+    /// <summary>Cancelled once one of them came.</summary>
+    internal CancellationToken Token => _end.Token;
+
+    /// <summary>What a shell sees of a process that the signal ended; 0 while none came.</summary>
+    internal int ExitCode { get; private set; }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        _registrations.ForEach(registration => registration.Dispose());
+        _end.Dispose();
+    }
+
+    // A line of proc_pid_status(5): a mask in which signal 1 is bit 0.
+    private static ulong Ignored()
+    {
+        const string Row = "SigIgn:";
+        string? line = File.ReadLines("/proc/self/status").FirstOrDefault(line => line.StartsWith(Row, StringComparison.Ordinal));
+        return ulong.TryParse(line.AsSpan(Math.Min(Row.Length, line?.Length ?? 0)).Trim(), NumberStyles.HexNumber, CultureInfo.InvariantCulture, out ulong mask) ? mask : 0;
+    }
+
+    private void Stop(PosixSignalContext signal)
+    {
+        signal.Cancel = !_end.IsCancellationRequested;
+        ExitCode = FirstSignalCode + Signals.First(known => known.Signal == signal.Signal).Number;
+        _end.Cancel();
+    }
+}

@@ -1,0 +1,152 @@
+using Vfio.Guard;
+
+namespace Vfio.Devices.Nvme;
+
+/// <summary>The blocks as the queues use them: keeps in order what a reset leaves behind, and a failed flush failed.</summary>
+/// <remarks>
+/// <para>A reset does not wait for a system call that is under way. So a write of before may still be in the kernel when the next
+/// driver reads or writes: it is waited for here, by the queues and not by the reset. That, and one flush at a time, also bounds how
+/// many threads resets in a row leave behind.</para>
+/// <para>Linux tells of data that it could not write once, by the next fsync(2), and drops it: the fsync after that succeeds. A flush
+/// that failed here fails until the image is opened again.</para>
+/// </remarks>
+internal sealed class NvmeDisk(NvmeStorage storage) : IDisposable
+{
+    /// <summary>How often a queue that waits looks whether it is abandoned.</summary>
+    private static readonly TimeSpan LookEvery = TimeSpan.FromMilliseconds(5);
+
+    private readonly object _gate = new();
+    private readonly HashSet<NvmeQueueWork> _leftBehind = [];
+    private volatile bool _isWaitedFor;
+    private volatile bool _hasFailed;
+    private long _begun;
+    private long _ended;
+
+    internal long Length => storage.Length;
+
+    internal int BlockShift => storage.BlockShift;
+
+    internal bool IsReadOnly => storage.IsReadOnly;
+
+    internal bool MayWait => storage.MayWait;
+
+    /// <summary>Takes the image for this process, where that was put off.</summary>
+    internal bool TryLock() => storage.TryLock();
+
+    internal NvmeOutcome Read(NvmeQueueWork queue, long offset, Span<byte> destination)
+    {
+        if (!Begin(queue))
+            return NvmeOutcome.Kept;
+        Errno error = storage.Read(offset, destination);
+        End(queue);
+        return error == Errno.None ? NvmeOutcome.Success : NvmeOutcome.UnrecoveredRead;
+    }
+
+    internal NvmeOutcome Write(NvmeQueueWork queue, long offset, ReadOnlySpan<byte> source)
+    {
+        if (storage.IsReadOnly)
+            return NvmeOutcome.WriteProtected;
+        if (!Begin(queue))
+            return NvmeOutcome.Kept;
+        Errno error = storage.Write(offset, source);
+        End(queue);
+        return error == Errno.None ? NvmeOutcome.Success : NvmeOutcome.WriteFault;
+    }
+
+    /// <summary>Makes durable what was written, by calls that have returned.</summary>
+    /// <remarks>One at a time, since the kernel tells of a failure only one of those that ask at once; who asks meanwhile shares the
+    /// next.</remarks>
+    /// <param name="work">Who asks.</param>
+    internal NvmeOutcome Flush(DeviceWork work)
+    {
+        if (!storage.MayWait || storage.IsReadOnly)
+            return NvmeOutcome.Success;
+        lock (_gate)
+        {
+            long wanted = _begun + 1;
+            while (_ended < wanted)
+            {
+                if (work.IsAbandoned)
+                    return NvmeOutcome.Kept;
+                if (_begun > _ended)
+                    Monitor.Wait(_gate, LookEvery);
+                else
+                    FlushNext();
+            }
+        }
+
+        return _hasFailed ? NvmeOutcome.WriteFault : NvmeOutcome.Success;
+    }
+
+    /// <summary>Called when a queue was abandoned: if it is in the middle of a read or a write, that is waited for before the next.</summary>
+    internal void LeaveBehind(NvmeQueueWork queue)
+    {
+        lock (_gate)
+        {
+            if (!queue.IsAtDisk)
+                return;
+            _leftBehind.Add(queue);
+            _isWaitedFor = true;
+        }
+    }
+
+    /// <inheritdoc/>
+    public void Dispose() => storage.Dispose();
+
+    /// <summary>Flushes outside of the gate; called inside.</summary>
+    private void FlushNext()
+    {
+        _begun++;
+        Monitor.Exit(_gate);
+        Errno error = Errno.None;
+        try
+        {
+            error = _hasFailed ? Errno.InputOutput : storage.Flush();
+        }
+        finally
+        {
+            Monitor.Enter(_gate);
+            _hasFailed |= error != Errno.None;
+            _ended = _begun;
+            Monitor.PulseAll(_gate);
+        }
+    }
+
+    /// <returns>False when the queue is abandoned.</returns>
+    private bool Begin(NvmeQueueWork queue)
+    {
+        if (!storage.MayWait)
+            return true;
+        while (true)
+        {
+            // A full barrier: either whoever abandons the queue sees that it is here, or it sees that it is abandoned.
+            queue.MarkAtDisk();
+            if (!queue.IsAbandoned && !_isWaitedFor)
+                return true;
+            End(queue);
+            lock (_gate)
+            {
+                while (_leftBehind.Count > 0 && !queue.IsAbandoned)
+                    Monitor.Wait(_gate, LookEvery);
+            }
+
+            if (queue.IsAbandoned)
+                return false;
+        }
+    }
+
+    private void End(NvmeQueueWork queue)
+    {
+        if (!storage.MayWait)
+            return;
+        queue.MarkAway();
+        if (!queue.IsAbandoned)
+            return;
+        lock (_gate)
+        {
+            _leftBehind.Remove(queue);
+            _isWaitedFor = _leftBehind.Count > 0;
+            Monitor.PulseAll(_gate);
+        }
+    }
+}

@@ -1,0 +1,75 @@
+using Vfio.Guard;
+
+namespace Vfio.Devices.Nvme;
+
+/// <summary>Flushes that no I/O queue asks for: before a shutdown is complete, and when the write cache is turned off. On a thread of its
+/// own, so that admin commands go on meanwhile.</summary>
+internal sealed class NvmeFlushWork(NvmeEngine controller) : DeviceWork(controller.Function)
+{
+    private readonly Queue<ushort> _commands = [];
+    private int _isShutdownAsked;
+
+    /// <inheritdoc/>
+    protected override string Name => "nvme flush";
+
+    /// <summary>Flushes, then tells the function that a shutdown is over.</summary>
+    internal void ShutDown()
+    {
+        Volatile.Write(ref _isShutdownAsked, 1);
+        Wake();
+    }
+
+    /// <summary>Flushes, then completes a command of the admin queue that turns the write cache off.</summary>
+    internal void TurnCacheOff(ushort command)
+    {
+        lock (_commands)
+            _commands.Enqueue(command);
+        Wake();
+    }
+
+    /// <inheritdoc/>
+    protected override void Run()
+    {
+        if (Interlocked.Exchange(ref _isShutdownAsked, 0) != 0)
+        {
+            NvmeOutcome outcome = controller.Disk.Flush(this);
+            if (!Enter())
+                return;
+            if (controller.IsShutDown)
+                controller.Function.FinishShutdown(outcome == NvmeOutcome.Success);
+            Leave();
+        }
+
+        while (TryTake(out ushort command))
+        {
+            NvmeOutcome outcome = controller.Disk.Flush(this);
+            if (outcome != NvmeOutcome.Success)
+                controller.HasWriteCache = true;
+            if (!Complete(command, outcome))
+                return;
+        }
+    }
+
+    private bool Complete(ushort command, NvmeOutcome outcome)
+    {
+        NvmeQueueWork admin = controller.Admin;
+        while (Enter())
+        {
+            bool isPosted = NvmeQueueWork.TryPost(Bus, controller.Doorbells, admin.Completions, admin.Id, admin.Head, command, outcome);
+            if (isPosted && admin.Completions.Vector is { } vector)
+                Interrupt(vector);
+            Leave();
+            if (isPosted)
+                return true;
+            Thread.Sleep(1);
+        }
+
+        return false;
+    }
+
+    private bool TryTake(out ushort command)
+    {
+        lock (_commands)
+            return _commands.TryDequeue(out command);
+    }
+}

@@ -1,0 +1,55 @@
+namespace Vfio.Guard;
+
+/// <content>What a device with threads of its own asks before it waits for memory.</content>
+public sealed partial class DmaTable
+{
+    /// <summary>How many accesses under way wait for an answer of the memory's owner.</summary>
+    internal int AccessesAtOwner => _ownerAccesses.Count;
+
+    /// <summary>Whether an access to a range ends without an answer of anybody: it is memory of this process, or refused.</summary>
+    internal bool IsReachedDirectly(Iova address, ulong length)
+    {
+        ulong at = address.Value;
+        int ticket = _gate.EnterRead();
+        try
+        {
+            while (length > 0)
+            {
+                ref readonly DmaEntry entry = ref Locate(ticket, at, out ulong into);
+                if (into >= entry.Length)
+                    return true;
+                if (entry.Memory.Shared is null)
+                    return false;
+                ulong count = Math.Min(length, entry.Length - into);
+                length -= count;
+                at = unchecked(at + count);
+                if (at == 0)
+                    return true;
+            }
+
+            return true;
+        }
+        finally
+        {
+            _gate.ExitRead(ticket);
+        }
+    }
+
+    /// <summary>Whether the owner of the memory at an address asks for something else while it owes an answer.</summary>
+    internal bool IsOwnerAsking(Iova address)
+    {
+        DmaMemory? memory = null;
+        int ticket = _gate.EnterRead();
+        ref readonly DmaEntry entry = ref Locate(ticket, address.Value, out ulong into);
+        if (into < entry.Length)
+        {
+            memory = entry.Memory;
+            memory.AddReference();
+        }
+
+        _gate.ExitRead(ticket);
+        bool isAsking = memory is { IsOwnerAsking: true };
+        memory?.Release();
+        return isAsking;
+    }
+}

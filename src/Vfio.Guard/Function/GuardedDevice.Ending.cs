@@ -1,0 +1,118 @@
+using Vfio.Native;
+
+namespace Vfio.Guard;
+
+/// <content>Resets, whoever makes them, and the end of the lease.</content>
+internal sealed partial class GuardedDevice
+{
+    /// <summary>Closes: the user's hold on the system ends first, then the device is made quiet.</summary>
+    public void Dispose()
+    {
+        CloseSteps steps = new();
+        using (Turn.Scope turn = _turn.Take())
+        {
+            if (!TryClose(steps))
+                return;
+            steps.Do(_messages.Program);
+            _function.TakeBack(steps);
+            steps.Do(_migration.AfterReset);
+            _function.CloseFailure = steps.Failure;
+        }
+
+        CloseDoorbells(steps);
+        steps.ThrowFault();
+    }
+
+    void IResetTarget.ResetByUser(ResetMethod method)
+    {
+        // A state that is taken over has no reset in it: one in the midst of it is the doing of whoever made it up.
+        if (_migration.IsRestoring)
+            return;
+        ResetBy(() => _function.ResetHardware(method, isLent: true), byUser: true);
+        _migration.AfterReset();
+    }
+
+    void IResetTarget.RestoreLost()
+    {
+        _owner.RestoreLost();
+        _messages.Program();
+    }
+
+    /// <summary>Any thread may call it.</summary>
+    public void FoundReset()
+    {
+        _command.StopBusMaster();
+        Interlocked.Or(ref _attention, WasReset);
+    }
+
+    /// <summary>Makes everything as at open, but for what is bound and mapped.</summary>
+    private void ResetAll() => ResetBy(() => _function.ResetHardware(isLent: true), byUser: false);
+
+    /// <summary>Makes a reset, or what is left to do after one, with the guard's own state before and after it.</summary>
+    private void ResetBy(Func<Errno> reset, bool byUser, bool isDone = false)
+    {
+        _command.StopBusMaster();
+        _interrupts.BeginReset(isDone);
+        if (_doorbells.IsValueCreated)
+            _doorbells.Value.Forget();
+        try
+        {
+            Settle(reset(), byUser);
+        }
+        finally
+        {
+            _interrupts.EndReset();
+        }
+    }
+
+    /// <summary>After a reset: the owner's and the guard's programming is back, or the failure is told.</summary>
+    private void Settle(Errno error, bool byUser)
+    {
+        _bars.Reset();
+        _config.Reset(byUser);
+        if (error != Errno.None)
+            throw new VfioException("reset", Name, error);
+        _messages.Program();
+    }
+
+    /// <summary>Brings back, before an access, what a reset of the function's own has taken.</summary>
+    private void Attend()
+    {
+        CheckOpen();
+        Interlocked.And(ref _attention, ~WasReset);
+        bool isDone = false;
+        try
+        {
+            ResetBy(() => _owner.Restore(isLent: true), byUser: false, isDone: true);
+            _migration.AfterReset();
+            isDone = true;
+        }
+        finally
+        {
+            if (!isDone)
+                Interlocked.Or(ref _attention, WasReset);
+        }
+    }
+
+    /// <summary>Ends what the user holds; in the turn.</summary>
+    /// <returns>False when that was done before.</returns>
+    private bool TryClose(CloseSteps steps)
+    {
+        if (IsClosed)
+            return false;
+        Interlocked.Or(ref _attention, Closed);
+        steps.Do(_command.StopBusMaster);
+        steps.Do(_interrupts.Dispose);
+        steps.Do(_dma.Clear);
+        if (_doorbells.IsValueCreated)
+            steps.Do(_doorbells.Value.Stop);
+        return true;
+    }
+
+    /// <summary>Outside the turn.</summary>
+    private void CloseDoorbells(CloseSteps steps)
+    {
+        if (_doorbells.IsValueCreated)
+            steps.Do(_doorbells.Value.Close);
+    }
+}

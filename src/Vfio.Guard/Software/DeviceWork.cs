@@ -1,0 +1,230 @@
+using Vfio.Native;
+
+namespace Vfio.Guard;
+
+/// <summary>Work that a <see cref="SoftwareFunction"/> does on a thread of its own, so that whoever accesses the device never waits for
+/// it: a queue of commands, a DMA engine.</summary>
+/// <remarks>
+/// <para>Derive from it, keep in it what only its thread touches, and <see cref="Wake"/> it when there is something to do. Its thread
+/// starts then, and sleeps between the wakes.</para>
+/// <para>A reset of the function, and its end, abandon all work: <see cref="Bus"/> refuses it from then on, its interrupts are dropped,
+/// and its thread ends when <see cref="Run"/> returns. A reset waits for an access to memory that is under way, never for a system call.
+/// So what work was in the middle of reaches nobody: whoever has the function next starts with new work.</para>
+/// <para>Work that takes long looks at <see cref="ShouldReturn"/> after every chunk of a millisecond or less.</para>
+/// </remarks>
+public abstract class DeviceWork
+{
+    private const int Idle = 0, Wanted = 1, Asleep = 2, Unstarted = 3;
+
+    /// <summary>Looks for more to do before it sleeps, about 20 us: a wake from sleep costs more than that on both sides.</summary>
+    private const int Looks = 40;
+
+    private readonly SoftwareFunction _function;
+    private readonly DeviceExecutor _executor;
+    private readonly SemaphoreSlim _bell = new(0);
+    private readonly WorkBus _bus;
+    private int _state = Unstarted;
+    private int _inside;
+    private int _running;
+    private int _thread;
+    private volatile bool _isAbandoned;
+
+    /// <summary>Makes work, which does nothing until it is woken.</summary>
+    /// <param name="function">Whose it is.</param>
+    protected DeviceWork(SoftwareFunction function)
+    {
+        ArgumentNullException.ThrowIfNull(function);
+        _function = function;
+        _executor = function.Executor;
+        _bus = new WorkBus(this);
+        _executor.Add(this);
+    }
+
+    /// <summary>Whether the function was reset since this was made, or ended: nothing that it does from here on has an effect.</summary>
+    public bool IsAbandoned => _isAbandoned;
+
+    /// <summary>Whether <see cref="Run"/> should return now: the work is abandoned, or the function is to stand still for a migration and
+    /// calls <see cref="Run"/> again when it goes on.</summary>
+    public bool ShouldReturn => _isAbandoned || _executor.IsPaused;
+
+    /// <summary>A name for its thread.</summary>
+    protected internal virtual string Name => _function.Name;
+
+    /// <summary>The function's slot, as this work may use it: every access is refused with EPERM once the work is abandoned. For the
+    /// work's own thread.</summary>
+    protected IPciSlot Bus => _bus;
+
+    /// <summary>Has <see cref="Run"/> called, once more if it is running now. Any thread; what was written before is seen by it.</summary>
+    public void Wake()
+    {
+        int before = Interlocked.Exchange(ref _state, Wanted);
+        if (before == Asleep)
+            _bell.Release();
+        else if (before == Unstarted && !_isAbandoned)
+            _executor.StartThread(this);
+    }
+
+    /// <summary>Abandons this work alone, as a reset abandons all. When this returns it is not at the bus.</summary>
+    public void Abandon() => _executor.Abandon(this, _function.SlotOrNull);
+
+    /// <summary>Does what there is to do; on the work's own thread, after a wake. It may be called once more than needed.</summary>
+    protected abstract void Run();
+
+    /// <summary>Begins a stretch of several accesses to <see cref="Bus"/>, or of effects that a reset must not overtake: a reset waits for
+    /// its end. Keep it below a millisecond, and free of system calls that can take longer. On the work's own thread.</summary>
+    /// <returns>False when the work is abandoned; there is no stretch then.</returns>
+    protected bool Enter()
+    {
+        // A full barrier: either the reset sees this stretch, or this sees the reset.
+        Interlocked.Exchange(ref _inside, 1);
+        if (!_isAbandoned)
+            return true;
+        Leave();
+        return false;
+    }
+
+    /// <summary>Ends the stretch, if there is one.</summary>
+    protected void Leave() => Volatile.Write(ref _inside, 0);
+
+    /// <summary>Interrupts as <see cref="SoftwareFunction.Interrupt"/> does, unless the work is abandoned.</summary>
+    protected void Interrupt(int vector = 0)
+    {
+        bool wasInside = _inside != 0;
+        if (!(wasInside ? !_isAbandoned : Enter()))
+            return;
+        _function.InterruptFor(vector);
+        if (!wasInside)
+            Leave();
+    }
+
+    /// <summary>Takes the pin down as <see cref="SoftwareFunction.EndInterrupt"/> does, unless the work is abandoned.</summary>
+    protected void EndInterrupt()
+    {
+        bool wasInside = _inside != 0;
+        if (!(wasInside ? !_isAbandoned : Enter()))
+            return;
+        _function.EndInterruptFor();
+        if (!wasInside)
+            Leave();
+    }
+
+    internal bool IsInsideElsewhere => Volatile.Read(ref _inside) != 0 && Volatile.Read(ref _thread) != Environment.CurrentManagedThreadId;
+
+    internal bool IsRunningElsewhere => Volatile.Read(ref _running) != 0 && Volatile.Read(ref _thread) != Environment.CurrentManagedThreadId;
+
+    internal void MarkAbandoned()
+    {
+        _isAbandoned = true;
+
+        // A barrier between the mark and the look at who is inside; and its thread, if it sleeps, ends.
+        if (Interlocked.Exchange(ref _state, Wanted) == Asleep)
+            _bell.Release();
+    }
+
+    internal void RunUntilAbandoned()
+    {
+        Volatile.Write(ref _thread, Environment.CurrentManagedThreadId);
+        while (!_isAbandoned)
+        {
+            if (Interlocked.CompareExchange(ref _state, Idle, Wanted) == Wanted)
+                RunOnce();
+            else if (!LookForMore() && Interlocked.CompareExchange(ref _state, Asleep, Idle) == Idle)
+                _bell.Wait();
+        }
+    }
+
+    private void RunOnce()
+    {
+        // A full barrier: either a pause sees this run, or this sees the pause.
+        Interlocked.Exchange(ref _running, 1);
+        if (_executor.IsPaused)
+        {
+            Volatile.Write(ref _running, 0);
+            Interlocked.Exchange(ref _state, Wanted);
+            _executor.WaitForResume(this);
+            return;
+        }
+
+        try
+        {
+            Run();
+        }
+        catch (Exception)
+        {
+            // A fault of the device's code. It has no caller to hear of it, and must not end this process.
+            Leave();
+            if (!_isAbandoned)
+                _function.SlotOrNull?.ReportError();
+        }
+
+        // What a pause cut short goes on after it.
+        if (_executor.IsPaused)
+            Interlocked.Exchange(ref _state, Wanted);
+        Volatile.Write(ref _running, 0);
+    }
+
+    private bool LookForMore()
+    {
+        SpinWait spin = default;
+        for (int i = 0; i < Looks && Volatile.Read(ref _state) == Idle; i++)
+            spin.SpinOnce(sleep1Threshold: -1);
+        return Volatile.Read(ref _state) != Idle;
+    }
+
+    /// <summary>The slot for the work's thread: each access is a stretch of its own, or part of the one under way.</summary>
+    private sealed class WorkBus(DeviceWork work) : IPciSlot
+    {
+        public int MappingCount => work._function.SlotOrNull?.MappingCount ?? 0;
+
+        public int AccessesAtOwner => work._function.SlotOrNull?.AccessesAtOwner ?? 0;
+
+        public Errno ReadMemory(Iova address, Span<byte> destination)
+        {
+            bool wasInside = work._inside != 0;
+            if (!(wasInside ? !work._isAbandoned : work.Enter()))
+                return Errno.OperationNotPermitted;
+            Errno error = work._function.SlotOrNull!.ReadMemory(address, destination);
+            if (!wasInside)
+                work.Leave();
+            return error;
+        }
+
+        public Errno WriteMemory(Iova address, ReadOnlySpan<byte> source)
+        {
+            bool wasInside = work._inside != 0;
+            if (!(wasInside ? !work._isAbandoned : work.Enter()))
+                return Errno.OperationNotPermitted;
+            Errno error = work._function.SlotOrNull!.WriteMemory(address, source);
+            if (!wasInside)
+                work.Leave();
+            return error;
+        }
+
+        public Errno TranslateMemory(Iova address, ulong length, DmaAccess access, out int segments)
+        {
+            segments = 0;
+            bool wasInside = work._inside != 0;
+            if (!(wasInside ? !work._isAbandoned : work.Enter()))
+                return Errno.OperationNotPermitted;
+            Errno error = work._function.SlotOrNull!.TranslateMemory(address, length, access, out segments);
+            if (!wasInside)
+                work.Leave();
+            return error;
+        }
+
+        public bool IsReachedDirectly(Iova address, ulong length) =>
+            work._function.SlotOrNull is { } slot && slot.IsReachedDirectly(address, length);
+
+        public bool IsOwnerAsking(Iova address) => work._function.SlotOrNull is { } slot && slot.IsOwnerAsking(address);
+
+        public bool IsHeard(InterruptIndex kind, int vector) => !work._isAbandoned && work._function.SlotOrNull!.IsHeard(kind, vector);
+
+        public void SetIntx(bool asserted) => throw Misuse();
+
+        public void SignalMsi(int vector) => throw Misuse();
+
+        public void SignalMsix(int vector) => throw Misuse();
+
+        private static InvalidOperationException Misuse() => new($"work interrupts by {nameof(DeviceWork)}.{nameof(Interrupt)}");
+    }
+}

@@ -1,0 +1,52 @@
+using Vfio.Native;
+
+namespace Vfio.Kernel;
+
+/// <summary>The files by which an assigned function is opened: its own, and its group's.</summary>
+internal static class FunctionNodes
+{
+    /// <summary>Permission bits that let somebody open a file for reading or writing: of the group, and of all others.</summary>
+    private const uint OpenToGroup = 0x30, OpenToAll = 0x06;
+
+    /// <summary>Those that are there, each with the number that sysfs has for it; null where that is not told.</summary>
+    internal static IReadOnlyList<(string Path, DeviceNumber? Number)> Of(KernelPaths paths, KernelFunction function)
+    {
+        List<(string, DeviceNumber?)> nodes = [];
+        if (function.VfioDevice is { } own)
+            Add(own, Path.Combine(function.Sysfs.FullPath, "vfio-dev", Path.GetFileName(own), "dev"));
+        if (function.IommuGroup is { } group)
+        {
+            string name = function.IsUntranslated ? $"noiommu-{group}" : group;
+            Add(name, Path.Combine(paths.Sysfs, "class/vfio", name, "dev"));
+        }
+
+        return nodes;
+
+        void Add(string name, string attribute)
+        {
+            string path = Path.Combine(paths.Dev, "vfio", name);
+            if (File.Exists(path))
+                nodes.Add((path, DeviceNumber.TryParse(DeviceTree.ReadLine(attribute), out DeviceNumber number) ? number : null));
+        }
+    }
+
+    /// <summary>To whom a function is assigned; null when no vfio driver has it.</summary>
+    internal static FunctionAssignment? AssignmentOf(KernelPaths paths, IBindingSystem system, KernelFunction function, OpenFiles openFiles)
+    {
+        if (function.LentBy is null)
+            return null;
+        IReadOnlyList<(string Path, DeviceNumber? Number)> nodes = Of(paths, function);
+        string[] owners = [.. nodes.Select(node => system.StatusOf(node.Path, follow: false)).OfType<FileStatus>().Select(OwnerOf).Distinct()];
+        return new FunctionAssignment(
+            owners.Length > 0 ? string.Join(", ", owners) : "root",
+            [.. openFiles.Of([.. nodes.Select(node => OpenFiles.KeyOf(system, node.Path))]).Select(open => open.User)]);
+    }
+
+    private static string OwnerOf(FileStatus node) => node switch
+    {
+        _ when (node.Mode & OpenToAll) != 0 => "everyone",
+        { UserId: not 0 } => OneLine.Of(UserAccount.NameOf(node.UserId)),
+        { GroupId: not 0 } when (node.Mode & OpenToGroup) != 0 => $"group {OneLine.Of(UserAccount.NameOfGroup(node.GroupId))}",
+        _ => "root",
+    };
+}

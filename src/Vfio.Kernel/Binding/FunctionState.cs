@@ -1,0 +1,105 @@
+using Vfio.Native;
+
+namespace Vfio.Kernel;
+
+/// <summary>All that binding changes of a function, as it was or as it shall be.</summary>
+/// <param name="Driver">Its driver; null for none.</param>
+/// <param name="Override">Its driver override; null for none.</param>
+/// <param name="Record">Its record in <see cref="KernelPaths.Records"/>; null for none.</param>
+/// <param name="Persisted">Its file in <see cref="KernelPaths.Overrides"/>; null for none.</param>
+/// <param name="Owners">Owner and group of each of its files, by <see cref="RoleOf"/>.</param>
+internal sealed record FunctionState(
+    string? Driver, string? Override, byte[]? Record, byte[]? Persisted, IReadOnlyDictionary<string, (uint User, uint Group)> Owners)
+{
+    /// <summary>The state of now.</summary>
+    internal static FunctionState Of(KernelPaths paths, IBindingSystem system, KernelFunction function)
+    {
+        Dictionary<string, (uint, uint)> owners = [];
+        foreach ((string path, _) in FunctionNodes.Of(paths, function))
+        {
+            if (system.StatusOf(path, follow: false) is { } status)
+                owners[RoleOf(path)] = (status.UserId, status.GroupId);
+        }
+
+        return new FunctionState(
+            function.Driver,
+            function.DriverOverride,
+            system.ReadRecord(paths.Records, BindRecord.NameOf(function.Address)),
+            system.ReadRecord(paths.Overrides, OverrideNameOf(function)),
+            owners);
+    }
+
+    /// <summary>Name of the file that driverctl reads.</summary>
+    internal static string OverrideNameOf(KernelFunction function) => $"pci-{function.Address}";
+
+    /// <summary>Makes a function so. Every part is tried, whatever became of the others; what is so already is not touched.</summary>
+    /// <exception cref="VfioException">The first refusal.</exception>
+    internal void Restore(KernelPaths paths, IBindingSystem system, KernelFunction function)
+    {
+        VfioException? first = null;
+        Try(() => RestoreDriver(system, function));
+        Try(() => SetOverride(system, function, Override));
+        Try(() => RestoreOwners(paths, system, function));
+        Try(() => WriteWhereOther(system, paths.Overrides, OverrideNameOf(function), Persisted));
+
+        // Last: while it is there, it can be tried again.
+        if (first is null)
+            Try(() => WriteWhereOther(system, paths.Records, BindRecord.NameOf(function.Address), Record));
+        if (first is not null)
+            throw first;
+
+        void Try(Action step)
+        {
+            try
+            {
+                step();
+            }
+            catch (VfioException refusal)
+            {
+                first ??= refusal;
+            }
+        }
+    }
+
+    /// <summary>Sets the driver override; null takes it away.</summary>
+    internal static void SetOverride(IBindingSystem system, KernelFunction function, string? driver)
+    {
+        if (function.DriverOverride != driver)
+            system.WriteAttribute(function, "driver_override", driver ?? "\n");
+    }
+
+    /// <summary>Gives a function to a driver, which need not be the one that fits best: an override names it while the kernel looks.</summary>
+    private void RestoreDriver(IBindingSystem system, KernelFunction function)
+    {
+        if (function.Driver == Driver)
+            return;
+        if (function.Driver is not null)
+            system.WriteAttribute(function, KernelFunction.UnbindName, function.Address.ToString());
+        if (Driver is null)
+            return;
+        SetOverride(system, function, Driver);
+        system.WriteAttribute(function, KernelFunction.ProbeName, function.Address.ToString());
+    }
+
+    /// <summary>Which of a function's files it is: its own, which may have another number when it is bound again, or its group's.</summary>
+    private static string RoleOf(string node) => Path.GetFileName(Path.GetDirectoryName(node)!);
+
+    private void RestoreOwners(KernelPaths paths, IBindingSystem system, KernelFunction function)
+    {
+        foreach ((string path, DeviceNumber? number) in FunctionNodes.Of(paths, function))
+        {
+            if (Owners.TryGetValue(RoleOf(path), out (uint User, uint Group) owner)
+                && system.StatusOf(path, follow: false) is { } status && (status.UserId, status.GroupId) != owner)
+            {
+                system.ChangeOwner(path, number ?? default, owner.User, owner.Group);
+            }
+        }
+    }
+
+    private static void WriteWhereOther(IBindingSystem system, string folder, string name, byte[]? content)
+    {
+        byte[]? present = system.ReadRecord(folder, name);
+        if (!(present ?? []).AsSpan().SequenceEqual(content ?? []) || present is null != content is null)
+            system.WriteRecord(folder, name, content);
+    }
+}

@@ -1,0 +1,32 @@
+using Vfio.Native;
+using Vfio.Pci;
+
+namespace Vfio.Kernel;
+
+/// <summary>Waits until nobody has functions open, after asking for them.</summary>
+internal sealed class ReleaseWait(KernelPaths paths, IBindingSystem system)
+{
+    private const int LookAgainMilliseconds = 50;
+
+    /// <summary>Asks, unless no time is given, and waits that long.</summary>
+    /// <exception cref="VfioException">EBUSY: a program has one open still.</exception>
+    internal void WaitUntilClosed(PciAddress address, KernelFunction[] functions, TimeSpan? grace)
+    {
+        NodeKey[] nodes = [.. functions.SelectMany(function => FunctionNodes.Of(paths, function)).Select(node => OpenFiles.KeyOf(system, node.Path)).Distinct()];
+        OpenFileUser[] users = FindUsers(nodes);
+        if (users.Length > 0 && grace is { } time)
+        {
+            Deadline end = new(time);
+            string seconds = end.IsNever ? EventTranslator.NoLimit : $"{Math.Min(int.MaxValue, Math.Ceiling(time.TotalSeconds))}";
+            foreach (KernelFunction function in functions)
+                system.WriteAttribute(function, "uevent", $"change {Guid.NewGuid()} {EventTranslator.ReturnKey}={seconds}");
+            while ((users = FindUsers(nodes)).Length > 0 && !end.HasPassed)
+                Thread.Sleep(LookAgainMilliseconds);
+        }
+
+        if (users.Length > 0)
+            throw new VfioException("unbind", address.ToString(), Errno.Busy, $"open in {string.Join<OpenFileUser>(", ", users)}; end it first");
+    }
+
+    private OpenFileUser[] FindUsers(NodeKey[] nodes) => [.. new OpenFiles(paths, system).Of(nodes).Select(open => open.User)];
+}

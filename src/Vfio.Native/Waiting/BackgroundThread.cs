@@ -1,0 +1,24 @@
+namespace Vfio.Native;
+
+/// <summary>A thread that does not keep the process alive, and that whoever ends it waits for, also when that is the thread
+/// itself.</summary>
+public sealed class BackgroundThread
+{
+    private readonly Thread _thread;
+
+    /// <summary>Starts it.</summary>
+    /// <param name="name">Its name.</param>
+    /// <param name="body">What it does; what this throws ends the process.</param>
+    public BackgroundThread(string name, ThreadStart body)
+    {
+        _thread = new Thread(body) { IsBackground = true, Name = name };
+        _thread.Start();
+    }
+
+    /// <summary>Returns when it has ended; at once when the thread calls this itself, as its last act may be to call who now disposes.</summary>
+    public void Join()
+    {
+        if (_thread != Thread.CurrentThread)
+            _thread.Join();
+    }
+}

@@ -1,0 +1,10 @@
+namespace Vfio.Native;
+
+/// <summary>A device that can be asked whether what somebody waits for can still come.</summary>
+public interface ILiveness
+{
+    /// <summary>Asks the device itself, by a register say.</summary>
+    /// <param name="operation">What is waited for, for the exception.</param>
+    /// <exception cref="VfioException">It cannot come any more: ENODEV when the device is gone, or what else became of it.</exception>
+    void ThrowIfDead(string operation);
+}

@@ -1,0 +1,18 @@
+using Vfio.Native;
+
+namespace Vfio.User;
+
+/// <content>Whether the client waits for something else while a device waits for the client.</content>
+internal sealed partial class ServerChannel
+{
+    /// <summary>Whether a command has arrived behind those that are being carried out, or none will any more. Any thread.</summary>
+    internal bool HasMoreCommands
+    {
+        get
+        {
+            ReceiveWhileSending();
+            using ParkingLock.Scope inside = _gate.Enter();
+            return _in.HasMessage || EndReason is not null;
+        }
+    }
+}

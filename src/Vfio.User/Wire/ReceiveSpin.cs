@@ -1,0 +1,44 @@
+using Vfio.Native;
+
+namespace Vfio.User;
+
+/// <summary>Looks for bytes of the peer.</summary>
+internal struct ReceiveSpin : ISpinTarget
+{
+    private readonly UnixSocket _socket;
+    private readonly MessageBuffer _buffer;
+    private readonly HandoverPoint? _handover;
+    private int _count;
+    private Errno _error;
+
+    private ReceiveSpin(UnixSocket socket, MessageBuffer buffer, HandoverPoint? handover) =>
+        (_socket, _buffer, _handover) = (socket, buffer, handover);
+
+    /// <inheritdoc/>
+    public readonly bool IsInterrupted => _handover is { IsAsked: true };
+
+    /// <inheritdoc/>
+    public bool TryFind()
+    {
+        _count = _buffer.ReceiveBytes(_socket, wait: false, out _error);
+        return _count >= 0 || _error != Errno.TryAgain;
+    }
+
+    /// <summary>Receives, where it is worth it to look before a sleep.</summary>
+    /// <param name="spinner">Of the connection; <see cref="Spinner.IsWorthIt"/>.</param>
+    /// <param name="socket">The connection.</param>
+    /// <param name="buffer">Where bytes go.</param>
+    /// <param name="deadline">When to give up.</param>
+    /// <param name="handover">Who else may want the thread; null for nobody.</param>
+    /// <param name="count">As <see cref="UnixSocket.Receive"/>.</param>
+    /// <param name="error">As well; <see cref="Errno.TryAgain"/> once the deadline has passed.</param>
+    /// <returns>False when the caller should sleep now.</returns>
+    internal static bool TryReceive(
+        Spinner spinner, UnixSocket socket, MessageBuffer buffer, Deadline deadline, HandoverPoint? handover, out int count, out Errno error)
+    {
+        ReceiveSpin spin = new(socket, buffer, handover);
+        bool isOver = spinner.TrySpin(ref spin, deadline);
+        (count, error) = (spin._count, spin._error);
+        return isOver;
+    }
+}

@@ -1,0 +1,28 @@
+using Vfio.Pci;
+
+namespace Vfio.Tests.Fuzz.Targets;
+
+/// <summary>The text of <c>lspci -xxxx</c>: parsed, decoded, ruled and judged.</summary>
+internal static class DumpTarget
+{
+    private const int MostFunctions = 4;
+
+    public static void Run(byte[] bytes)
+    {
+        IReadOnlyList<DumpedFunction> functions;
+        try
+        {
+            functions = LspciDump.Parse(new StringReader(System.Text.Encoding.Latin1.GetString(bytes)));
+        }
+        catch (FormatException)
+        {
+            return;
+        }
+
+        foreach (DumpedFunction function in functions.Take(MostFunctions))
+        {
+            _ = ConfigDecoder.Decode(function.Space, new FunctionFacts { Address = function.Address }).Lines.Count();
+            _ = new ConfigRules(function.Space).Conflicts.Count;
+        }
+    }
+}

@@ -1,0 +1,18 @@
+namespace Vfio.Tests.Fuzz.Targets;
+
+/// <summary>Everything that takes bytes from somebody who may mean ill, as functions of those bytes. A target returns, whatever the bytes
+/// are; an exception that it does not expect is a find.</summary>
+internal static class FuzzTargets
+{
+    /// <summary>By name.</summary>
+    public static IReadOnlyDictionary<string, Action<byte[]>> All { get; } = new SortedDictionary<string, Action<byte[]>>(StringComparer.Ordinal)
+    {
+        ["client"] = ClientTarget.Run,
+        ["dump"] = DumpTarget.Run,
+        ["handover"] = HandoverTarget.Run,
+        ["json"] = JsonTarget.Run,
+        ["migration"] = MigrationTarget.Run,
+        ["names"] = NamesTarget.Run,
+        ["session"] = SessionTarget.Run,
+    };
+}
