@@ -88,15 +88,13 @@ static void fail(const char *what)
 
 int main(int count, char **words)
 {
-    char folder[] = "/tmp/vfio-test-fuse-XXXXXX", options[100], file[100];
-    if (count < 2 || unshare(CLONE_NEWNS) || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) || !mkdtemp(folder))
+    char options[100];
+    if (count < 2 || unshare(CLONE_NEWNS) || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL))
         fail("unshare");
     int device = open("/dev/fuse", O_RDWR);
     snprintf(options, sizeof(options), "fd=%d,rootmode=40000,user_id=0,group_id=0,allow_other", device);
-    if (device < 0 || mount("stalling", folder, "fuse", MS_NOSUID | MS_NODEV, options)) {
-        rmdir(folder);
+    if (device < 0 || mount("stalling", "/mnt", "fuse", MS_NOSUID | MS_NODEV, options))
         fail("fuse");
-    }
     pid_t server = fork();
     if (server == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -104,8 +102,7 @@ int main(int count, char **words)
         _exit(0);
     }
     close(device);
-    snprintf(file, sizeof(file), "%s/f", folder);
-    int opened = open(file, O_RDWR);
+    int opened = open("/mnt/f", O_RDWR);
     if (opened < 0)
         fail("open");
 
@@ -128,8 +125,6 @@ int main(int count, char **words)
     char end;
     while (read(0, &end, 1) > 0)
         ;
-    umount2(folder, MNT_DETACH);
-    rmdir(folder);
     kill(server, SIGKILL);
     return 0;
 }
