@@ -6,11 +6,14 @@ namespace Vfio.Cli.Output;
 internal static class StatusLine
 {
     private const string Clear = "\r\e[K";
+    private static bool _isShown;
 
     /// <summary>Shows a text in place of the one before; null clears the line.</summary>
     internal static void Show(string? text)
     {
-        if (StandardStreams.Errors.IsTerminal)
-            StandardStreams.Errors.Raw.Write(Clear + PrintableText.Of(text));
+        if (!StandardStreams.Errors.IsTerminal || (text is null && !_isShown))
+            return;
+        StandardStreams.Errors.Raw.Write(Clear + PrintableText.Of(text));
+        _isShown = text is not null;
     }
 }

@@ -15,10 +15,10 @@ internal sealed class TurnWatch : IDisposable
     private readonly EventFd _changed = EventFd.Create();
     private readonly Lock _gate = new();
     private readonly List<ServerSession> _sessions = [];
-    private readonly Thread _thread;
+    private Thread? _thread;
     private volatile bool _isStopping;
 
-    /// <summary>Starts to look.</summary>
+    /// <summary>Makes one that does not look yet.</summary>
     /// <param name="listener">Whose backlog; lent.</param>
     /// <param name="options">The limit, how many clients are served at a time, and who is told.</param>
     internal TurnWatch(UnixListener listener, VfioUserServerOptions options)
@@ -27,8 +27,6 @@ internal sealed class TurnWatch : IDisposable
         _limit = options.TurnTimeout;
         _places = options.MaxClients;
         _logger = options.Logger;
-        _thread = new Thread(Run) { IsBackground = true, Name = "vfio-user turns" };
-        _thread.Start();
     }
 
     private bool IsFull
@@ -54,12 +52,27 @@ internal sealed class TurnWatch : IDisposable
         _changed.Signal();
     }
 
-    /// <inheritdoc/>
-    public void Dispose()
+    /// <summary>Looks from now on.</summary>
+    internal void Start()
+    {
+        _isStopping = false;
+        _thread = new Thread(Run) { IsBackground = true, Name = "vfio-user turns" };
+        _thread.Start();
+    }
+
+    /// <summary>Looks no more.</summary>
+    internal void Stop()
     {
         _isStopping = true;
         _changed.Signal();
-        _thread.Join();
+        _thread?.Join();
+        _thread = null;
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        Stop();
         _changed.Dispose();
     }
 

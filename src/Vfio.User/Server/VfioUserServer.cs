@@ -24,6 +24,7 @@ public sealed class VfioUserServer : IDisposable, IAsyncDisposable
     private readonly EventFd _stop = EventFd.Create();
     private readonly EventFd _left = EventFd.Create();
     private readonly HandoverPoint? _handover;
+    private readonly TurnWatch? _turns;
     private readonly AcceptBackoff _accepts;
     private readonly HashSet<Thread> _sessions = [];
     private SessionBuffers? _buffers;
@@ -53,6 +54,8 @@ public sealed class VfioUserServer : IDisposable, IAsyncDisposable
                 _listener = UnixListener.Bind(path, Mode, options.Owner);
             if (options.HandoverPath is string successor)
                 _handover ??= new HandoverPoint(HandoverPoint.Listen(successor), _listener!, options.Logger);
+            if (_listener is not null && options.TurnTimeout != Timeout.InfiniteTimeSpan)
+                _turns = new TurnWatch(_listener, options);
         }
         catch
         {
@@ -75,7 +78,7 @@ public sealed class VfioUserServer : IDisposable, IAsyncDisposable
         UnixListener listener = _listener ?? throw new InvalidOperationException("the server has neither a path nor a listener");
         _stop.Drain();
         using CancellationTokenRegistration registration = cancellation.Register(Stop);
-        using TurnWatch? turns = _options.TurnTimeout >= TimeSpan.Zero ? new TurnWatch(listener, _options) : null;
+        _turns?.Start();
         _handover?.Start();
         try
         {
@@ -83,7 +86,7 @@ public sealed class VfioUserServer : IDisposable, IAsyncDisposable
             {
                 _takenOver = null;
                 using (connection)
-                    RunSession(session, turns, cancellation);
+                    RunSession(session, _turns, cancellation);
             }
 
             while (WaitForClient(listener, cancellation))
@@ -91,15 +94,16 @@ public sealed class VfioUserServer : IDisposable, IAsyncDisposable
                 if (_accepts.TryAccept(listener, _stop) is not { } socket)
                     continue;
                 if (_options.MaxClients > 1)
-                    StartSession(socket, turns, cancellation);
+                    StartSession(socket, _turns, cancellation);
                 else
-                    RunSession(socket, turns, cancellation);
+                    RunSession(socket, _turns, cancellation);
             }
         }
         finally
         {
             _handover?.Stop();
             JoinSessions();
+            _turns?.Stop();
         }
     }
 
@@ -130,6 +134,7 @@ public sealed class VfioUserServer : IDisposable, IAsyncDisposable
     public void Dispose()
     {
         _handover?.Dispose();
+        _turns?.Dispose();
         _listener?.Dispose();
         _stop.Dispose();
         _left.Dispose();

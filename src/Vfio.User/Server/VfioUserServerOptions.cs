@@ -54,7 +54,7 @@ public sealed record VfioUserServerOptions
     public TimeSpan IdleTimeout { get; init; } = Timeout.InfiniteTimeSpan;
 
     /// <summary>How long a client may keep others waiting that has nothing of the device, neither memory mapped nor an interrupt ever
-    /// bound, whatever messages it sends; for ever.</summary>
+    /// bound, whatever messages it sends: above zero; for ever unless said otherwise.</summary>
     /// <remarks>It counts from when somebody waits in the backlog and no place is free. A client that has memory mapped or an interrupt
     /// bound, such as a virtual machine, uses the device though it is silent for days, and is never sent away for others.</remarks>
     public TimeSpan TurnTimeout { get; init; } = Timeout.InfiniteTimeSpan;
@@ -94,6 +94,7 @@ public sealed record VfioUserServerOptions
         Deadline.ThrowIfInvalid(DmaTimeout);
         Deadline.ThrowIfInvalid(IdleTimeout);
         Deadline.ThrowIfInvalid(TurnTimeout);
+        ArgumentOutOfRangeException.ThrowIfEqual(TurnTimeout, TimeSpan.Zero, nameof(TurnTimeout));
         Deadline.ThrowIfInvalid(SpinTime);
         ArgumentOutOfRangeException.ThrowIfLessThan(MaxClients, 1, nameof(MaxClients));
         if (MaxClients > 1 && (HandoverPath is not null || TakeOverPath is not null))
