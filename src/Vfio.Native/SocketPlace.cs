@@ -31,7 +31,14 @@ internal sealed unsafe class SocketPlace : IDisposable
         string name = System.IO.Path.GetFileName(path);
         if (name.Length == 0 || name is "." or "..")
             throw new VfioException("listen", path, Errno.InvalidArgument, "this names a directory; name a socket in it");
-        return new SocketPlace(path, SafePath.OpenDirectory(System.IO.Path.GetDirectoryName(path) ?? "/"), name);
+        try
+        {
+            return new SocketPlace(path, SafePath.OpenDirectory(System.IO.Path.GetDirectoryName(path) ?? "/"), name);
+        }
+        catch (VfioException refusal) when (refusal.Errno == Errno.NoEntry)
+        {
+            throw new VfioException("listen", path, Errno.NoEntry, "make its directory first, or choose another path");
+        }
     }
 
     /// <summary>Takes it that the file that lies there now is the caller's, who has its socket open.</summary>
