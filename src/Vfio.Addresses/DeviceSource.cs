@@ -66,7 +66,7 @@ public sealed class DeviceSource : IDisposable, IAsyncDisposable
         }
         catch (OperationCanceledException)
         {
-            _ = GiveBackAsync(opening);
+            _ = ReleaseAsync(opening);
             throw;
         }
     }
@@ -85,7 +85,7 @@ public sealed class DeviceSource : IDisposable, IAsyncDisposable
         Logger = options.Logger,
     };
 
-    private static async Task GiveBackAsync(Task<IVfioDevice> opening)
+    private static async Task ReleaseAsync(Task<IVfioDevice> opening)
     {
         try
         {

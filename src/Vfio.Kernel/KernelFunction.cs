@@ -47,7 +47,7 @@ public sealed class KernelFunction
 
     /// <summary>The vfio driver that lends it; null when it is not lent.</summary>
     /// <remarks>All of the kernel's have it in their name: vfio-pci, mlx5_vfio_pci.</remarks>
-    public string? LentBy => Driver is { } driver && driver.Contains("vfio", StringComparison.Ordinal) ? driver : null;
+    public string? VfioDriver => Driver is { } driver && driver.Contains("vfio", StringComparison.Ordinal) ? driver : null;
 
     /// <summary>Its own file, below <c>/dev/vfio</c>: <c>devices/vfio0</c>; null when it is not lent, or the kernel is older than 6.6.</summary>
     public string? VfioDevice => _sysfs.VfioDevice;
@@ -97,11 +97,11 @@ public sealed class KernelFunction
     public string? Iommu => _sysfs.LinkName("iommu");
 
     /// <summary>Whether its group is viable: the kernel hands it out only while no driver but vfio's has one of its functions.</summary>
-    public Verdict GroupViability => FunctionJudge.JudgeGroup(this);
+    public Finding GroupViability => AssignabilityCheck.CheckGroup(this);
 
     /// <summary>Judges how well it can be lent, without touching it. What only a write would tell stays unknown, and for an ordinary user
     /// so does all that is beyond the first 64 bytes of config space.</summary>
-    public WellBehavedReport Judge() => FunctionJudge.Judge(this);
+    public WellBehavedReport Check() => AssignabilityCheck.Check(this);
 
     /// <summary>How the kernel would reset it, in order of preference; empty when it cannot.</summary>
     public IReadOnlyList<string> ResetMethods =>

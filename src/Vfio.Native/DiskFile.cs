@@ -8,7 +8,7 @@ namespace Vfio.Native;
 /// it is disposed and the last call under way has returned.</remarks>
 public sealed unsafe class DiskFile : IDisposable
 {
-    private const string Opening = "opening as a disk";
+    private const string DeviceOpener = "opening as a disk";
     private const int UsualBlockBytes = 512;
     private readonly FileDescriptor _file;
     private readonly bool _isDevice;
@@ -49,7 +49,7 @@ public sealed unsafe class DiskFile : IDisposable
         using FileDescriptor place = OpenOrThrow(path, LibC.O_PATH, path, isReadOnly: true);
         FileKind kind = FileStatus.Of(place.Number).Kind;
         if (kind is not (FileKind.Regular or FileKind.BlockDevice))
-            throw new VfioException(Opening, path, Errno.InvalidArgument, $"it is {Describe(kind)}, and neither a file nor a block device");
+            throw new VfioException(DeviceOpener, path, Errno.InvalidArgument, $"it is {Describe(kind)}, and neither a file nor a block device");
         bool isDevice = kind == FileKind.BlockDevice;
         string same = $"/proc/self/fd/{place.Number}";
 
@@ -191,14 +191,14 @@ public sealed unsafe class DiskFile : IDisposable
             return new FileDescriptor(number);
         Errno error = (Errno)Marshal.GetLastPInvokeError();
         const int ReadOnlyFileSystem = 30, TextBusy = 26;
-        string? advice = error switch
+        string? hint = error switch
         {
             Errno.AccessDenied or Errno.OperationNotPermitted or (Errno)ReadOnlyFileSystem or (Errno)TextBusy when !isReadOnly =>
                 "it may not be written here; with readonly=1 it is a disk that is only read",
             Errno.Busy => "it is mounted, or another process has it for itself",
             _ => null,
         };
-        throw new VfioException(Opening, named, error, advice);
+        throw new VfioException(DeviceOpener, named, error, hint);
     }
 
     private static string Describe(FileKind kind) => kind switch
@@ -218,7 +218,7 @@ public sealed unsafe class DiskFile : IDisposable
         if (LibC.ioctl(_file.Number, LibC.BLKGETSIZE64, &length) != 0 || LibC.ioctl(_file.Number, LibC.BLKSSZGET, &block) != 0)
             throw VfioException.FromLastError("asking for its size", Path);
         if (!IsReadOnly && LibC.ioctl(_file.Number, LibC.BLKROGET, &isProtected) == 0 && isProtected != 0)
-            throw new VfioException(Opening, Path, Errno.OperationNotPermitted, "the device is write protected; give readonly=1");
+            throw new VfioException(DeviceOpener, Path, Errno.OperationNotPermitted, "the device is write protected; give readonly=1");
         return ((long)Math.Min(length, long.MaxValue), block);
     }
 

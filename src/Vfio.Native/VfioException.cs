@@ -13,11 +13,11 @@ public sealed class VfioException : IOException
     /// <param name="operation">What was asked, for example <c>VFIO_DEVICE_RESET</c> or <c>read of BAR0 at 0x10</c>.</param>
     /// <param name="target">The device or file that refused.</param>
     /// <param name="errno">The error number.</param>
-    /// <param name="advice">Why, or what to do about it; a clause without a full stop.</param>
-    public VfioException(string operation, string target, Errno errno, string? advice = null)
+    /// <param name="hint">Why, or what to do about it; a clause without a full stop.</param>
+    public VfioException(string operation, string target, Errno errno, string? hint = null)
         : base(
             $"{PrintableText.Of(OperationText.Of(operation, target))}: {TextOf(errno)}" +
-            $"{(advice is null ? "" : "; " + PrintableText.Of(advice))} " +
+            $"{(hint is null ? "" : "; " + PrintableText.Of(hint))} " +
             $"({(OperationText.NameOf(operation) is { } name ? name + ", " : "")}errno {(int)errno})")
     {
         Operation = operation;
@@ -38,9 +38,9 @@ public sealed class VfioException : IOException
     /// <summary>Makes the exception from the errno of the last system call of this thread.</summary>
     /// <param name="operation">What was asked.</param>
     /// <param name="target">The device or file that refused.</param>
-    /// <param name="advice">Why, or what to do about it.</param>
-    public static VfioException FromLastError(string operation, string target, string? advice = null) =>
-        new(operation, target, (Errno)Marshal.GetLastPInvokeError(), advice);
+    /// <param name="hint">Why, or what to do about it.</param>
+    public static VfioException FromLastError(string operation, string target, string? hint = null) =>
+        new(operation, target, (Errno)Marshal.GetLastPInvokeError(), hint);
 
     /// <summary>The errno in the C library's words, with its number.</summary>
     /// <param name="errno">The error number.</param>

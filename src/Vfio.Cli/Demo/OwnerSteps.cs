@@ -11,7 +11,7 @@ internal sealed class OwnerSteps : IDisposable
 {
     private const int VendorIdOffset = 0x00, CommandOffset = 0x04, Bar0Offset = 0x10, CapabilityPointer = 0x34;
     private const uint BusMaster = 4;
-    private static readonly TimeSpan Fence = TimeSpan.FromSeconds(10);
+    private static readonly TimeSpan TestTimeout = TimeSpan.FromSeconds(10);
 
     private readonly string _socket;
     private readonly EduFunction _function = new();
@@ -60,7 +60,7 @@ internal sealed class OwnerSteps : IDisposable
     public void Dispose()
     {
         _end.Cancel();
-        _running.Wait(Fence);
+        _running.Wait(TestTimeout);
         _server.Dispose();
         _guard.Dispose();
         _end.Dispose();
@@ -99,7 +99,7 @@ internal sealed class OwnerSteps : IDisposable
     private StepResult Quiet()
     {
         // The user's close reaches this process as the end of a connection; the session ends a moment later.
-        SpinWait.SpinUntil(() => !_guard.IsOpen, Fence);
+        SpinWait.SpinUntil(() => !_guard.IsOpen, TestTimeout);
         uint command = _function.ReadConfig(CommandOffset, 2);
         bool busMaster = (command & BusMaster) != 0;
         return new StepResult(
@@ -108,7 +108,7 @@ internal sealed class OwnerSteps : IDisposable
 
     private StepResult Holds()
     {
-        SpinWait.SpinUntil(() => UserMappings == 0 && EventFds == _eventFds, Fence);
+        SpinWait.SpinUntil(() => UserMappings == 0 && EventFds == _eventFds, TestTimeout);
         return new StepResult(
             "what of the user's does the owner still hold? (/proc/self/fd and maps)",
             $"{EventFds - _eventFds} interrupt eventfds, {UserMappings} mappings of its memory",

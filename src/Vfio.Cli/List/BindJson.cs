@@ -11,7 +11,7 @@ internal static class BindJson
     /// <param name="plan">What was planned.</param>
     /// <param name="isDryRun">Whether nothing was done because nothing should be.</param>
     /// <param name="after">To whom the function is assigned afterwards.</param>
-    internal static void Write(Utf8JsonWriter writer, string function, LendPlan plan, bool isDryRun, FunctionAssignment? after)
+    internal static void Write(Utf8JsonWriter writer, string function, BindPlan plan, bool isDryRun, FunctionAssignment? after)
     {
         writer.WriteStartObject();
         writer.WriteString("function", function);
@@ -19,15 +19,15 @@ internal static class BindJson
         writer.WriteBoolean("dryRun", isDryRun);
         writer.WriteBoolean("changed", !isDryRun && plan.Refusal is null && !plan.IsDone);
         writer.WriteStartArray("members");
-        foreach (LendStep step in plan.Members)
+        foreach (BindStep step in plan.Members)
         {
             writer.WriteStartObject();
             writer.WriteString("address", step.Function.ToString());
             writer.WriteString("driver", step.Driver);
             writer.WriteString("action", step.Action switch
             {
-                LendAction.Keep => "keep",
-                LendAction.None => "none",
+                BindAction.Keep => "keep",
+                BindAction.None => "none",
                 _ => "bind",
             });
             writer.WriteStartArray("uses");

@@ -32,7 +32,7 @@ internal static class FunctionBlocks
         .. listed.Uses.Count > 0 ? [Line("used", string.Join(", ", listed.Uses))] : Array.Empty<string>(),
         .. States(listed),
         Line("well-behaved", listed.Report.IsWellBehaved ? "yes" : "no"),
-        .. listed.Report.Verdicts.Select(verdict => $"    {verdict.Question}: {Word(verdict.Answer)}, {verdict.Reason}"),
+        .. listed.Report.Findings.Select(verdict => $"    {verdict.Question}: {Word(verdict.Answer)}, {verdict.Reason}"),
     ];
 
     private static string Line(string label, string text) => $"  {label.PadRight(LabelWidth)}{text}";

@@ -25,7 +25,7 @@ internal static class FunctionJson
         writer.WriteString("class", listed.Class);
         writer.WriteString("name", listed.Name);
         writer.WriteString("driver", listed.Driver);
-        writer.WriteString("lentBy", listed.Function.LentBy);
+        writer.WriteString("vfioDriver", listed.Function.VfioDriver);
         writer.WriteString("iommu", listed.Function.Iommu);
         writer.WriteString("iommuGroup", listed.Function.IommuGroup);
         WriteStrings(writer, "groupMembers", listed.Function.GroupMembers.Select(member => member.ToString()));

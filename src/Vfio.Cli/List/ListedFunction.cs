@@ -12,9 +12,9 @@ namespace Vfio.Cli.List;
 /// <param name="Report">Whether it is well-behaved by itself, whatever its group.</param>
 /// <param name="Plan">What binding it would mean.</param>
 internal sealed record ListedFunction(
-    KernelFunction Function, ushort Vendor, ushort Device, Verdict Viability, WellBehavedReport Report, LendPlan Plan)
+    KernelFunction Function, ushort Vendor, ushort Device, Finding Viability, WellBehavedReport Report, BindPlan Plan)
 {
-    private LendStep Itself => Plan.Members.Single(member => member.Function.Address == Function.Address);
+    private BindStep Itself => Plan.Members.Single(member => member.Function.Address == Function.Address);
 
     /// <summary>What this machine uses it for; it cannot be assigned then.</summary>
     internal IReadOnlyList<string> Uses => Itself.Uses;
@@ -49,13 +49,13 @@ internal sealed record ListedFunction(
 
     /// <summary>All functions of this machine. One that is unplugged meanwhile is left out.</summary>
     internal static IReadOnlyList<ListedFunction> All(KernelPaths paths) =>
-        [.. new Lender(paths).PlanAll(new PciTopology(paths.Sysfs).Functions).Select(planned => TryOf(planned.Function, planned.Plan)).OfType<ListedFunction>()];
+        [.. new DeviceBinder(paths).PlanAll(new PciTopology(paths.Sysfs).Functions).Select(planned => TryOf(planned.Function, planned.Plan)).OfType<ListedFunction>()];
 
     /// <summary>One function.</summary>
-    internal static ListedFunction Of(KernelFunction function, LendPlan plan)
+    internal static ListedFunction Of(KernelFunction function, BindPlan plan)
     {
-        Verdict viability = function.GroupViability;
-        WellBehavedReport itself = new([.. function.Judge().Verdicts.Where(verdict => verdict.Question != viability.Question)]);
+        Finding viability = function.GroupViability;
+        WellBehavedReport itself = new([.. function.Check().Findings.Where(verdict => verdict.Question != viability.Question)]);
         return new ListedFunction(function, function.VendorId, function.DeviceId, viability, itself, plan)
         {
             Others = [.. plan.Members.Where(member => member.Function.Address != function.Address)
@@ -63,7 +63,7 @@ internal sealed record ListedFunction(
         };
     }
 
-    private static ListedFunction? TryOf(KernelFunction function, LendPlan plan)
+    private static ListedFunction? TryOf(KernelFunction function, BindPlan plan)
     {
         try
         {

@@ -26,9 +26,9 @@ internal static class CaptureCommand
             "Bytes that are kept of each frame.");
         NumberOption<long> count = RunLimits.CountOption("End after so many frames.");
         OptionalNumberOption<Duration> seconds = RunLimits.SecondsOption();
-        Option<MacAddress?> mac = NetWords.Mac();
-        Option<bool> poll = NetWords.Poll();
-        Option<bool> json = Words.Json();
+        Option<MacAddress?> mac = NetArguments.Mac();
+        Option<bool> poll = NetArguments.Poll();
+        Option<bool> json = SharedOptions.Json();
         command.Add(file);
         command.Add(promiscuous);
         command.Add(snap);
@@ -42,7 +42,7 @@ internal static class CaptureCommand
             string path = parsed.GetValue(file)!;
             if (path == StandardOutput && !Console.IsOutputRedirected)
                 throw new MisuseException("A capture is no text for a terminal: give a file, or a pipe after it.");
-            return NetWords.Drive(parsed.GetValue(address)!, parsed.OpenOptions(timeout), parsed.GetValue(mac), parsed.GetValue(poll), (port, stop) =>
+            return NetArguments.Drive(parsed.GetValue(address)!, parsed.OpenOptions(timeout), parsed.GetValue(mac), parsed.GetValue(poll), (port, stop) =>
             {
                 if (parsed.GetValue(promiscuous))
                     port.IsPromiscuous = true;
@@ -104,7 +104,7 @@ internal static class CaptureCommand
         if (!json)
         {
             output.WriteLine(
-                $"{writer.Frames} frames of {recorder.FrameBytes} bytes captured in {NetWords.Number(elapsed.TotalSeconds)} s, " +
+                $"{writer.Frames} frames of {recorder.FrameBytes} bytes captured in {NetArguments.Number(elapsed.TotalSeconds)} s, " +
                 $"{writer.WrittenBytes} bytes written{(isReaderGone ? "; nobody reads any more" : "")}");
             return;
         }

@@ -25,15 +25,15 @@ internal static class EchoCommand
     internal static Command Create(Argument<string> address, Option<Duration> timeout)
     {
         Command command = new("echo", "Answer ARP, ICMP echo and UDP echo at an address.");
-        Option<Ipv4Interface> own = NetWords.OwnAddress();
+        Option<Ipv4Interface> own = NetArguments.OwnAddress();
         NumberOption<ushort> udp = new(
             "--port", NumberRules.Count<ushort>(0, ushort.MaxValue, Responder.EchoPort), Responder.EchoPort,
             "The port of UDP that echoes; 0 for none.");
         NumberOption<long> count = RunLimits.CountOption("End after so many answers.");
         OptionalNumberOption<Duration> seconds = RunLimits.SecondsOption();
-        Option<MacAddress?> mac = NetWords.Mac();
-        Option<bool> poll = NetWords.Poll();
-        Option<bool> json = Words.Json();
+        Option<MacAddress?> mac = NetArguments.Mac();
+        Option<bool> poll = NetArguments.Poll();
+        Option<bool> json = SharedOptions.Json();
         command.Add(own);
         command.Add(udp);
         command.Add(count);
@@ -41,7 +41,7 @@ internal static class EchoCommand
         command.Add(mac);
         command.Add(poll);
         command.Add(json);
-        command.SetAction(parsed => NetWords.Drive(parsed.GetValue(address)!, parsed.OpenOptions(timeout), parsed.GetValue(mac), parsed.GetValue(poll), (port, stop) =>
+        command.SetAction(parsed => NetArguments.Drive(parsed.GetValue(address)!, parsed.OpenOptions(timeout), parsed.GetValue(mac), parsed.GetValue(poll), (port, stop) =>
         {
             ushort? echoPort = parsed.GetValue(udp) is > 0 and ushort number ? number : null;
             RunLimits limits = new(parsed.GetValue(count), parsed.GetValue(seconds) ?? Duration.Zero, stop);
@@ -83,7 +83,7 @@ internal static class EchoCommand
 
     private static void PrintSecond(TextWriter output, Responder responder, TimeSpan elapsed, long[] before)
     {
-        output.Write($"{NetWords.Number(elapsed.TotalSeconds, "0"),5} s");
+        output.Write($"{NetArguments.Number(elapsed.TotalSeconds, "0"),5} s");
         for (int kind = 0; kind < Kinds.Length; kind++)
         {
             long count = Count(responder, Kinds[kind].Ends);
@@ -97,7 +97,7 @@ internal static class EchoCommand
     private static void PrintSums(TextWriter output, Responder responder, EchoStation station, TimeSpan elapsed)
     {
         output.WriteLine(
-            $"{station.Received} frames received, {station.Sent} answered in {NetWords.Number(elapsed.TotalSeconds)} s" +
+            $"{station.Received} frames received, {station.Sent} answered in {NetArguments.Number(elapsed.TotalSeconds)} s" +
             (station.Unsent > 0 ? $", {station.Unsent} answers had no room" : ""));
         foreach (PacketVerdict verdict in Enum.GetValues<PacketVerdict>())
         {

@@ -17,28 +17,28 @@ internal static class PingCommand
     internal static Command Create(Argument<string> address, Option<Duration> timeout)
     {
         Command command = new("ping", "Ask a host for ICMP echoes: loss and times.");
-        Argument<Ipv4Address> target = new("target") { Description = "Whom to ask: 192.0.2.1.", CustomParser = NetWords.ParseHost };
-        Option<Ipv4Interface> own = NetWords.OwnAddress();
+        Argument<Ipv4Address> target = new("target") { Description = "Whom to ask: 192.0.2.1.", CustomParser = NetArguments.ParseHost };
+        Option<Ipv4Interface> own = NetArguments.OwnAddress();
         Option<Ipv4Address> gateway = new("--gateway", "-g")
         {
             Description = "Who takes packets to a host outside the own network.",
-            CustomParser = NetWords.ParseHost,
+            CustomParser = NetArguments.ParseHost,
         };
         NumberOption<long> count = RunLimits.CountOption("End after so many questions; otherwise with Ctrl-C.");
         NumberOption<Duration> interval = new(
             "--interval", NumberRules.Time(Duration.Zero, Duration.Days(1), Duration.Milliseconds(250)), Duration.Seconds(1),
             "Time between two; 0 asks as soon as one is answered.", "-i");
-        NumberOption<Duration> patience = new(
+        NumberOption<Duration> replyTimeout = new(
             "--timeout", NumberRules.Time(Duration.Milliseconds(1), Duration.Days(1), Duration.Seconds(2)), Duration.Seconds(1),
             "How long an answer may take.", "-W");
         NumberOption<int> size = new(
             "--size", NumberRules.Size(0, LargestData, Pinger.UsualDataBytes), Pinger.UsualDataBytes, "Bytes of data in each; one frame holds them.");
         Option<bool> quiet = new("--quiet", "-q") { Description = "Only the sums." };
-        Option<MacAddress?> mac = NetWords.Mac();
-        Option<bool> poll = NetWords.Poll();
-        Option<bool> json = Words.Json();
+        Option<MacAddress?> mac = NetArguments.Mac();
+        Option<bool> poll = NetArguments.Poll();
+        Option<bool> json = SharedOptions.Json();
         command.Add(target);
-        foreach (Option option in (Option[])[own, gateway, count, interval, patience, size, quiet, mac, poll, json])
+        foreach (Option option in (Option[])[own, gateway, count, interval, replyTimeout, size, quiet, mac, poll, json])
             command.Add(option);
         command.SetAction(parsed =>
         {
@@ -48,7 +48,7 @@ internal static class PingCommand
                 throw new MisuseException($"{to} is outside {from}: say its --gateway.");
             if (to == from.Address)
                 throw new MisuseException("That is the port's own address.");
-            return NetWords.Drive(parsed.GetValue(address)!, parsed.OpenOptions(timeout), parsed.GetValue(mac), parsed.GetValue(poll), (port, stop) =>
+            return NetArguments.Drive(parsed.GetValue(address)!, parsed.OpenOptions(timeout), parsed.GetValue(mac), parsed.GetValue(poll), (port, stop) =>
             {
                 Pinger pinger = new(
                     port.Address, from, to, from.Contains(to) ? to : parsed.GetValue(gateway), parsed.GetValue(size), (ushort)Environment.ProcessId);
@@ -57,7 +57,7 @@ internal static class PingCommand
                 PingRun run = new(port, pinger, from)
                 {
                     Interval = parsed.GetValue(interval),
-                    ReplyTimeout = parsed.GetValue(patience),
+                    ReplyTimeout = parsed.GetValue(replyTimeout),
                     Replied = isListed ? reply => Print(output, pinger, reply) : null,
                 };
                 return Run(port, pinger, run, new RunLimits(parsed.GetValue(count), TimeSpan.Zero, stop), output, parsed.GetValue(json));
@@ -102,7 +102,7 @@ internal static class PingCommand
         output.WriteLine($"{reply.Bytes} bytes from {pinger.Target}: icmp_seq={reply.Sequence} ttl={reply.TimeToLive}{time}{remark}");
     }
 
-    private static string Milliseconds(double nanoseconds) => NetWords.Number(nanoseconds / 1e6, "0.000");
+    private static string Milliseconds(double nanoseconds) => NetArguments.Number(nanoseconds / 1e6, "0.000");
 
     private static void PrintSums(TextWriter output, Pinger pinger, PingRun run)
     {
@@ -111,7 +111,7 @@ internal static class PingCommand
             $"{pinger.Sent} packets transmitted, {pinger.Received} received, " +
             (pinger.Duplicates > 0 ? $"+{pinger.Duplicates} duplicates, " : "") +
             (pinger.Corrupt > 0 ? $"+{pinger.Corrupt} corrupted, " : "") +
-            $"{NetWords.Number(100 * pinger.Loss, "0.##")}% packet loss, time {NetWords.Number(run.Elapsed.TotalMilliseconds, "0")} ms");
+            $"{NetArguments.Number(100 * pinger.Loss, "0.##")}% packet loss, time {NetArguments.Number(run.Elapsed.TotalMilliseconds, "0")} ms");
         if (pinger.Received == 0)
             return;
         output.WriteLine(

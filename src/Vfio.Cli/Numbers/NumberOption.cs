@@ -20,8 +20,8 @@ internal sealed class NumberOption<T> : Option<T>, INumberSymbol
     {
         Rule = rule;
         HelpName = rule.Placeholder;
-        Description = NumberWords.Describe(description, rule);
-        CustomParser = result => NumberWords.Parse(result, Name, rule) ?? default;
+        Description = NumberErrors.Describe(description, rule);
+        CustomParser = result => NumberErrors.Parse(result, Name, rule) ?? default;
         DefaultValueFactory = _ => otherwise;
     }
 
@@ -39,8 +39,8 @@ internal sealed class OptionalNumberOption<T> : Option<T?>, INumberSymbol
     {
         Rule = rule;
         HelpName = rule.Placeholder;
-        Description = NumberWords.Describe(description, rule);
-        CustomParser = result => NumberWords.Parse(result, Name, rule);
+        Description = NumberErrors.Describe(description, rule);
+        CustomParser = result => NumberErrors.Parse(result, Name, rule);
     }
 
     /// <inheritdoc/>
@@ -57,7 +57,7 @@ internal sealed class NumberArgument<T> : Argument<T>, INumberSymbol
     {
         Rule = rule;
         Description = description;
-        CustomParser = result => NumberWords.Parse(result, Name, rule) ?? default;
+        CustomParser = result => NumberErrors.Parse(result, Name, rule) ?? default;
     }
 
     /// <inheritdoc/>
@@ -65,7 +65,7 @@ internal sealed class NumberArgument<T> : Argument<T>, INumberSymbol
 }
 
 /// <summary>What options and arguments that are numbers have in common.</summary>
-internal static class NumberWords
+internal static class NumberErrors
 {
     internal static string Describe(string description, NumberRule rule) => $"{description.TrimEnd('.')} ({rule.Range}).";
 

@@ -25,8 +25,8 @@ internal static class BenchCommand
             "--seconds", NumberRules.Time(Duration.Milliseconds(1), Duration.Days(1), Duration.Seconds(10)), Duration.Seconds(5),
             "How long to measure.", "-s");
         Option<bool> interrupts = new("--interrupts") { Description = "Sleep until the disk interrupts, rather than spin." };
-        NumberOption<uint> id = NvmeWords.Namespace();
-        Option<bool> json = Words.Json();
+        NumberOption<uint> id = NvmeArguments.Namespace();
+        Option<bool> json = SharedOptions.Json();
         command.Add(depth);
         command.Add(seconds);
         command.Add(interrupts);
@@ -34,7 +34,7 @@ internal static class BenchCommand
         command.Add(json);
         command.SetAction(parsed =>
         {
-            using NvmeController controller = NvmeWords.Open(parsed.GetValue(address)!, parsed.OpenOptions(timeout));
+            using NvmeController controller = NvmeArguments.Open(parsed.GetValue(address)!, parsed.OpenOptions(timeout));
             int wanted = parsed.GetValue(depth);
             if (wanted > controller.MaxDepth)
             {

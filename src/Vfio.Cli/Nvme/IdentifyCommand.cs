@@ -18,11 +18,11 @@ internal static class IdentifyCommand
     internal static Command Create(Argument<string> address, Option<Duration> timeout)
     {
         Command command = new("identify", "Show what the controller and its namespaces are.");
-        Option<bool> json = Words.Json();
+        Option<bool> json = SharedOptions.Json();
         command.Add(json);
         command.SetAction(parsed =>
         {
-            using NvmeController controller = NvmeWords.Open(parsed.GetValue(address)!, parsed.OpenOptions(timeout));
+            using NvmeController controller = NvmeArguments.Open(parsed.GetValue(address)!, parsed.OpenOptions(timeout));
             TextWriter output = parsed.InvocationConfiguration.Output;
             if (parsed.GetValue(json))
                 PrintJson(output, controller);

@@ -13,11 +13,11 @@ internal static class ReadCommand
     internal static Command Create(Argument<string> address, Option<Duration> timeout)
     {
         Command command = new("read", "Read a range to standard output or a file.");
-        NumberOption<ulong> offset = NvmeWords.Offset();
+        NumberOption<ulong> offset = NvmeArguments.Offset();
         NumberOption<ulong> count = new(
-            "--count", NumberRules.Size<ulong>(0, Words.MaxOffset, 4096), 4096, "How many bytes; 0 for all up to the end.");
+            "--count", NumberRules.Size<ulong>(0, SharedOptions.MaxOffset, 4096), 4096, "How many bytes; 0 for all up to the end.");
         Option<string?> file = new("--output", "-o") { HelpName = "file", Description = "Where the bytes go; otherwise standard output." };
-        NumberOption<uint> id = NvmeWords.Namespace();
+        NumberOption<uint> id = NvmeArguments.Namespace();
         command.Add(offset);
         command.Add(count);
         command.Add(file);
@@ -26,13 +26,13 @@ internal static class ReadCommand
         {
             if (parsed.GetValue(file) is null && !Console.IsOutputRedirected)
                 throw new MisuseException("A disk's bytes are no text for a terminal: say --output FILE, or add a pipe such as '| xxd'.");
-            using NvmeController controller = NvmeWords.Open(parsed.GetValue(address)!, parsed.OpenOptions(timeout));
+            using NvmeController controller = NvmeArguments.Open(parsed.GetValue(address)!, parsed.OpenOptions(timeout));
             using NvmeBlockDevice disk = controller.FindNamespace(parsed.GetValue(id)).Open();
             ulong start = parsed.GetValue(offset);
             ulong bytes = parsed.GetValue(count);
             if (bytes == 0 && start <= (ulong)disk.Length)
                 bytes = (ulong)disk.Length - start;
-            NvmeWords.CheckRange(disk, start, bytes);
+            NvmeArguments.CheckRange(disk, start, bytes);
             using Stream output = parsed.GetValue(file) is { } path ? UserFile.Create(path) : StandardStream.Output;
             Copy(disk, (long)start, (long)bytes, output);
         });
@@ -41,7 +41,7 @@ internal static class ReadCommand
 
     private static void Copy(NvmeBlockDevice disk, long offset, long count, Stream output)
     {
-        byte[] piece = new byte[Math.Min(NvmeWords.PieceBytes, count)];
+        byte[] piece = new byte[Math.Min(NvmeArguments.PieceBytes, count)];
         using Progress progress = new("read", count);
         for (long done = 0; done < count; progress.Report(done))
         {

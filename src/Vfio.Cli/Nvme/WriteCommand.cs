@@ -15,8 +15,8 @@ internal static class WriteCommand
     {
         Command command = new("write", "Write a file to the disk; what is there is lost.");
         Argument<string> file = new("file") { Description = "What to write, whole blocks; - for standard input." };
-        NumberOption<ulong> offset = NvmeWords.Offset();
-        NumberOption<uint> id = NvmeWords.Namespace();
+        NumberOption<ulong> offset = NvmeArguments.Offset();
+        NumberOption<uint> id = NvmeArguments.Namespace();
         Option<bool> yes = new("--yes") { Description = "Really do it: what is there is lost." };
         command.Add(file);
         command.Add(offset);
@@ -28,7 +28,7 @@ internal static class WriteCommand
                 throw new MisuseException("Writing destroys what is there: add --yes.");
             string path = parsed.GetValue(file)!;
             using Stream input = path == StandardInput ? Console.OpenStandardInput() : UserFile.OpenRead(path);
-            using NvmeController controller = NvmeWords.Open(parsed.GetValue(address)!, parsed.OpenOptions(timeout));
+            using NvmeController controller = NvmeArguments.Open(parsed.GetValue(address)!, parsed.OpenOptions(timeout));
             using NvmeBlockDevice disk = controller.FindNamespace(parsed.GetValue(id)).Open();
             long written = Copy(input, disk, parsed.GetValue(offset));
             parsed.InvocationConfiguration.Output.WriteLine($"wrote {written} bytes to {disk.Namespace} at {parsed.GetValue(offset)}");
@@ -38,14 +38,14 @@ internal static class WriteCommand
 
     private static long Copy(Stream input, NvmeBlockDevice disk, ulong offset)
     {
-        byte[] piece = new byte[NvmeWords.PieceBytes];
+        byte[] piece = new byte[NvmeArguments.PieceBytes];
         ulong total = input.CanSeek ? (ulong)input.Length : 0;
-        NvmeWords.CheckRange(disk, offset, total);
+        NvmeArguments.CheckRange(disk, offset, total);
         using Progress progress = new("write", (long)total);
         long done = 0;
         while (input.ReadAtLeast(piece, piece.Length, throwOnEndOfStream: false) is > 0 and int count)
         {
-            NvmeWords.CheckRange(disk, offset + (ulong)done, (ulong)count);
+            NvmeArguments.CheckRange(disk, offset + (ulong)done, (ulong)count);
             disk.Write((long)offset + done, piece.AsSpan(0, count));
             done += count;
             progress.Report(done);

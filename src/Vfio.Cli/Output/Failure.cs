@@ -56,7 +56,7 @@ internal readonly partial record struct Failure(string? Line, int ExitCode)
         Errno errno = ErrnoOf(exception);
         if (errno == Errno.AccessDenied && Directory.Exists(target))
             errno = Errno.IsDirectory;
-        return new VfioException(operation, target, errno, AdviceOn(errno));
+        return new VfioException(operation, target, errno, HintOn(errno));
     }
 
     private static Errno ErrnoOf(Exception exception) => exception switch
@@ -70,7 +70,7 @@ internal readonly partial record struct Failure(string? Line, int ExitCode)
         _ => Errno.InputOutput,
     };
 
-    private static string? AdviceOn(Errno errno) => errno switch
+    private static string? HintOn(Errno errno) => errno switch
     {
         Errno.NoEntry => "check the path",
         Errno.AccessDenied or Errno.OperationNotPermitted => "check who may use it ('ls -l'), or ask as a user who may",

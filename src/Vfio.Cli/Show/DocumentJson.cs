@@ -28,7 +28,7 @@ internal static class DocumentJson
                 writer.WriteStringValue(problem);
             writer.WriteEndArray();
             if (view.Lent is { } lent)
-                WriteLent(writer, lent);
+                WriteAssigned(writer, lent);
             writer.WriteEndObject();
         }
 
@@ -77,7 +77,7 @@ internal static class DocumentJson
         }
     }
 
-    private static void WriteLent(Utf8JsonWriter writer, LentFacts lent)
+    private static void WriteAssigned(Utf8JsonWriter writer, DeviceFacts lent)
     {
         writer.WriteStartObject("lent");
         writer.WriteBoolean("canReset", lent.Info.CanReset);
@@ -112,7 +112,7 @@ internal static class DocumentJson
     {
         writer.WriteBoolean("wellBehaved", report.IsWellBehaved);
         writer.WriteStartArray("verdicts");
-        foreach (Verdict verdict in report.Verdicts)
+        foreach (Finding verdict in report.Findings)
         {
             writer.WriteStartObject();
             writer.WriteString("question", verdict.Question);

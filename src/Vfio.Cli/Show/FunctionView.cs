@@ -13,7 +13,7 @@ internal sealed record FunctionView(string Name, ConfigSpace Space, FunctionFact
     internal static PciIds Names { get; } = InstalledNames.Read();
 
     /// <summary>Regions and interrupts, when the device is open to be lent.</summary>
-    internal LentFacts? Lent { get; private init; }
+    internal DeviceFacts? Lent { get; private init; }
 
     /// <summary>A function of this machine.</summary>
     internal static FunctionView Of(KernelFunction function) => new(function.Address.ToString(), function.ReadConfig(), new FunctionFacts
@@ -45,7 +45,7 @@ internal sealed record FunctionView(string Name, ConfigSpace Space, FunctionFact
         device.ReadRegion(RegionIndex.Config, 0, bytes);
         return new FunctionView(parsed.Text, new ConfigSpace(bytes), new FunctionFacts { Names = Names })
         {
-            Lent = LentFacts.Of(device, source.Guard?.Judge()),
+            Lent = DeviceFacts.Of(device, source.Guard?.Check()),
         };
     }
 }

@@ -23,13 +23,13 @@ internal sealed class BenchVerb() : Verb("bench", "Measure how fast a device ans
     /// <inheritdoc/>
     protected override void Define(Command command)
     {
-        Argument<string> address = Words.Address();
+        Argument<string> address = SharedOptions.Address();
         NumberOption<Duration> seconds = new(
             "--seconds", NumberRules.Time(Duration.Milliseconds(1), Duration.Seconds(3600), Duration.Seconds(5)), Duration.Milliseconds(500),
             "How long each row is measured.");
         Option<string?> only = new("--only") { HelpName = "rows", Description = $"Only these rows, by their first word: {string.Join(',', Rows)}." };
-        Option<bool> json = Words.Json();
-        NumberOption<Duration> timeout = Words.Timeout();
+        Option<bool> json = SharedOptions.Json();
+        NumberOption<Duration> timeout = SharedOptions.Timeout();
         command.Add(address);
         command.Add(timeout);
         command.Add(seconds);

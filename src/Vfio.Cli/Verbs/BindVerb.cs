@@ -23,11 +23,11 @@ internal sealed class BindVerb() : Verb("bind", "Bind a function and its IOMMU g
     /// <inheritdoc/>
     protected override void Define(Command command)
     {
-        Argument<PciAddress> function = Words.Function();
+        Argument<PciAddress> function = SharedOptions.Function();
         Option<string?> user = new("--user") { Description = "Who may open it; without it, root, or whoever may already." };
         Option<bool> persist = new("--persist") { Description = "Bind it at every boot too (driverctl reads the files)." };
         Option<bool> dryRun = new("--dry-run") { Description = "Show what would be done, do nothing, and exit as if it had been tried." };
-        Option<bool> json = Words.Json();
+        Option<bool> json = SharedOptions.Json();
         command.Add(function);
         command.Add(user);
         command.Add(persist);
@@ -36,11 +36,11 @@ internal sealed class BindVerb() : Verb("bind", "Bind a function and its IOMMU g
         command.SetAction(parsed =>
         {
             TextWriter output = parsed.InvocationConfiguration.Output;
-            Lender lender = new();
+            DeviceBinder lender = new();
             PciAddress address = parsed.GetValue(function);
             UserAccount? account = parsed.GetValue(user) is { } name ? UserAccount.Find(name) : null;
             bool isPersistent = parsed.GetValue(persist), isDryRun = parsed.GetValue(dryRun), isJson = parsed.GetValue(json);
-            LendPlan plan = lender.Plan(address, account, isPersistent);
+            BindPlan plan = lender.Plan(address, account, isPersistent);
             FunctionAssignment? before = AssignmentIn(plan, address), after = before;
             if (!isJson)
                 Print(output, plan);
@@ -59,11 +59,11 @@ internal sealed class BindVerb() : Verb("bind", "Bind a function and its IOMMU g
         });
     }
 
-    private static FunctionAssignment? AssignmentIn(LendPlan plan, PciAddress address) =>
+    private static FunctionAssignment? AssignmentIn(BindPlan plan, PciAddress address) =>
         plan.Members.FirstOrDefault(member => member.Function.Address == address)?.Assignment;
 
     /// <summary>What is true afterwards, told from the function's files.</summary>
-    private static string Result(PciAddress address, LendPlan plan, FunctionAssignment? before, FunctionAssignment? after)
+    private static string Result(PciAddress address, BindPlan plan, FunctionAssignment? before, FunctionAssignment? after)
     {
         string to = after?.To ?? "nobody";
         if (plan.IsDone)
@@ -74,18 +74,18 @@ internal sealed class BindVerb() : Verb("bind", "Bind a function and its IOMMU g
             : $"{address} is assigned to {to}; {undo}";
     }
 
-    private static void Print(TextWriter output, LendPlan plan)
+    private static void Print(TextWriter output, BindPlan plan)
     {
         output.WriteLine(plan.Group is { } group ? $"IOMMU group {group}:" : "no IOMMU group:");
         TextTable.Print(output, Headings, plan.Members.Select(member => (IReadOnlyList<string>)
             [member.Function.ToString(), member.Driver ?? "-", Becomes(member), member.Uses.Count > 0 ? string.Join(", ", member.Uses) : "-"]));
     }
 
-    private static string Becomes(LendStep step) => step switch
+    private static string Becomes(BindStep step) => step switch
     {
         { Uses.Count: > 0 } => "refused: in use",
-        { Action: LendAction.Keep } => "stays (a bridge)",
-        { Action: LendAction.None } => $"assigned to {step.Assignment?.To}",
+        { Action: BindAction.Keep } => "stays (a bridge)",
+        { Action: BindAction.None } => $"assigned to {step.Assignment?.To}",
         _ => "vfio-pci",
     };
 }

@@ -31,17 +31,17 @@ internal sealed class CheckVerb() : Verb("check", "Check any vfio-user server ag
         };
         Option<bool> list = new("--list") { Description = "List the checks, and try none." };
         Option<string?> server = new("--server") { HelpName = "command", Description = "A shell command that starts the server, whenever nobody listens." };
-        NumberOption<Duration> patience = new(
-            "--patience", NumberRules.Time(Duration.Milliseconds(1), Duration.Seconds(3600), Duration.Seconds(2)), Duration.Seconds(2),
-            "How long one answer may take; ?timeout= in the address goes before it.", "--timeout");
+        NumberOption<Duration> timeout = new(
+            "--timeout", NumberRules.Time(Duration.Milliseconds(1), Duration.Seconds(3600), Duration.Seconds(2)), Duration.Seconds(2),
+            "How long one answer may take; ?timeout= in the address goes before it.");
         Option<bool> verbose = new("--verbose") { Description = "Print what was sent and what came back for every check." };
         Option<string?> junit = new("--junit") { HelpName = "file", Description = "Write a report in JUnit's XML to this file too." };
-        Option<bool> json = Words.Json();
+        Option<bool> json = SharedOptions.Json();
         command.Add(address);
         command.Add(only);
         command.Add(list);
         command.Add(server);
-        command.Add(patience);
+        command.Add(timeout);
         command.Add(verbose);
         command.Add(junit);
         command.Add(json);
@@ -67,7 +67,7 @@ internal sealed class CheckVerb() : Verb("check", "Check any vfio-user server ag
             ConformanceOptions options = new()
             {
                 Path = DeviceAddress.Parse(parsed.GetValue(address)!).Place,
-                Timeout = DeviceAddress.Parse(parsed.GetValue(address)!).Timeout ?? parsed.GetValue(patience),
+                Timeout = DeviceAddress.Parse(parsed.GetValue(address)!).Timeout ?? parsed.GetValue(timeout),
                 ServerCommand = parsed.GetValue(server),
                 Chosen = chosen,
                 Cancellation = signals.Token,

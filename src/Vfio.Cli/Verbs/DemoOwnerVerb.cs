@@ -24,7 +24,7 @@ internal sealed class DemoOwnerVerb() : Verb(Word, "The owner's side of the demo
         command.SetAction(parsed =>
         {
             using OwnerSteps steps = new(parsed.GetValue(socket)!, parsed.GetValue(user));
-            Actor.Perform(steps.Steps, Console.In, parsed.InvocationConfiguration.Output);
+            DemoProcess.Perform(steps.Steps, Console.In, parsed.InvocationConfiguration.Output);
         });
     }
 }

@@ -17,12 +17,12 @@ internal sealed class DemoUserVerb() : Verb(Word, "The user's side of the demo; 
     /// <inheritdoc/>
     protected override void Define(Command command)
     {
-        Argument<string> address = Words.Address();
+        Argument<string> address = SharedOptions.Address();
         command.Add(address);
         command.SetAction(parsed =>
         {
             using UserSteps steps = new(parsed.GetValue(address)!);
-            Actor.Perform(steps.Steps, Console.In, parsed.InvocationConfiguration.Output);
+            DemoProcess.Perform(steps.Steps, Console.In, parsed.InvocationConfiguration.Output);
         });
     }
 }

@@ -26,7 +26,7 @@ internal sealed class DemoVerb() : Verb("demo", "Lend a device from one process 
     /// <inheritdoc/>
     protected override void Define(Command command)
     {
-        Option<bool> json = Words.Json();
+        Option<bool> json = SharedOptions.Json();
         command.Add(json);
         command.SetAction(parsed => Play(parsed.InvocationConfiguration.Output, parsed.GetValue(json)));
     }
@@ -44,13 +44,13 @@ internal sealed class DemoVerb() : Verb("demo", "Lend a device from one process 
             string socket = Path.Combine(folder.FullName, "edu.sock");
 
             string[] lend = user is null ? [DemoOwnerVerb.Word, socket] : [DemoOwnerVerb.Word, socket, user];
-            using Actor owner = Actor.Start(Story.Owner, program, null, lend);
-            List<(Chapter Chapter, string Role, StepResult Result)> told = [];
-            bool ok = Tell(owner, () => Actor.Start(Story.User, program, user, DemoUserVerb.Word, "unix:" + socket), json ? null : new StoryPrinter(output), told);
+            using DemoProcess owner = DemoProcess.Start(DemoScript.Owner, program, null, lend);
+            List<(Section Section, string Role, StepResult Result)> told = [];
+            bool ok = Tell(owner, () => DemoProcess.Start(DemoScript.User, program, user, DemoUserVerb.Word, "unix:" + socket), json ? null : new DemoPrinter(output), told);
             if (json)
                 Print(output, told, ok);
             else
-                new StoryPrinter(output).End(ok, watch.Elapsed);
+                new DemoPrinter(output).End(ok, watch.Elapsed);
             return ok ? 0 : CommandLine.Refused;
         }
         finally
@@ -60,17 +60,17 @@ internal sealed class DemoVerb() : Verb("demo", "Lend a device from one process 
     }
 
     private static bool Tell(
-        Actor owner, Func<Actor> startUser, StoryPrinter? printer, List<(Chapter Chapter, string Role, StepResult Result)> told)
+        DemoProcess owner, Func<DemoProcess> startUser, DemoPrinter? printer, List<(Section Section, string Role, StepResult Result)> told)
     {
-        Actor? user = null;
+        DemoProcess? user = null;
         try
         {
-            foreach (Chapter chapter in Story.Chapters)
+            foreach (Section chapter in DemoScript.Sections)
             {
                 printer?.Begin(chapter);
                 foreach ((string role, string step) in chapter.Steps)
                 {
-                    Actor actor = role == Story.Owner ? owner : user ??= startUser();
+                    DemoProcess actor = role == DemoScript.Owner ? owner : user ??= startUser();
                     StepResult result = actor.Do(step);
                     printer?.Tell(role, result);
                     told.Add((chapter, role, result));
@@ -85,12 +85,12 @@ internal sealed class DemoVerb() : Verb("demo", "Lend a device from one process 
         return told.TrueForAll(step => step.Result.Ok);
     }
 
-    private static void Print(TextWriter output, List<(Chapter Chapter, string Role, StepResult Result)> told, bool ok) => Json.Print(output, writer =>
+    private static void Print(TextWriter output, List<(Section Section, string Role, StepResult Result)> told, bool ok) => Json.Print(output, writer =>
     {
         writer.WriteStartObject();
         writer.WriteBoolean("ok", ok);
         writer.WriteStartArray("steps");
-        foreach ((Chapter chapter, string role, StepResult result) in told)
+        foreach ((Section chapter, string role, StepResult result) in told)
         {
             writer.WriteStartObject();
             writer.WriteString("title", chapter.Title);

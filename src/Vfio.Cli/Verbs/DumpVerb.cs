@@ -20,7 +20,7 @@ internal sealed class DumpVerb() : Verb("dump", "Write config space as hex that 
     protected override void Define(Command command)
     {
         Argument<string?> address = new("address") { Description = "The device; without one, all functions of this machine.", Arity = ArgumentArity.ZeroOrOne };
-        NumberOption<Duration> timeout = Words.Timeout();
+        NumberOption<Duration> timeout = SharedOptions.Timeout();
         command.Add(address);
         command.Add(timeout);
         command.SetAction(parsed =>

@@ -31,7 +31,7 @@ internal sealed class EventsVerb() : Verb("events", "Tell what happens to the PC
         };
         Option<string?> open = new("--open") { HelpName = "device", Description = "Open this device too, and tell of its errors and of its owner's wish to have it back." };
         Option<bool> json = new("--json") { Description = "Print one JSON object a line." };
-        NumberOption<Duration> timeout = Words.Timeout();
+        NumberOption<Duration> timeout = SharedOptions.Timeout();
         command.Add(filters);
         command.Add(timeout);
         command.Add(open);
@@ -54,7 +54,7 @@ internal sealed class EventsVerb() : Verb("events", "Tell what happens to the PC
             {
                 if (filters.Length == 0 || filters.Any(filter => filter.Takes(happened)))
                     await output.WriteLineAsync(json ? ToJson(happened) : ToText(happened));
-                if (happened.Kind == DeviceEventKind.ReturnRequested && happened.Device == device?.Name)
+                if (happened.Kind == DeviceEventKind.ReleaseRequested && happened.Device == device?.Name)
                     device.Dispose();
             }
         }

@@ -21,9 +21,9 @@ internal sealed class ListVerb() : Verb("ls", "List the PCI functions of this ma
     /// <inheritdoc/>
     protected override void Define(Command command)
     {
-        Argument<PciAddress?> function = Words.OptionalFunction();
+        Argument<PciAddress?> function = SharedOptions.OptionalFunction();
         Option<bool> isLong = new("--long", "-l") { Description = "A block of lines for each function, with reasons." };
-        Option<bool> json = Words.Json();
+        Option<bool> json = SharedOptions.Json();
         command.Add(function);
         command.Add(isLong);
         command.Add(json);
@@ -33,7 +33,7 @@ internal sealed class ListVerb() : Verb("ls", "List the PCI functions of this ma
             KernelPaths paths = new();
             PciAddress? wanted = parsed.GetValue(function);
             IReadOnlyList<ListedFunction> functions = wanted is { } address
-                ? [ListedFunction.Of(new PciTopology(paths.Sysfs).Find(address), new Lender(paths).Plan(address))]
+                ? [ListedFunction.Of(new PciTopology(paths.Sysfs).Find(address), new DeviceBinder(paths).Plan(address))]
                 : ListedFunction.All(paths);
             if (parsed.GetValue(json))
                 Json.Print(output, writer => FunctionJson.Write(writer, functions));

@@ -20,8 +20,8 @@ internal sealed class NetVerb() : Verb("net", "Drive an 82576's port, or a virtu
     /// <inheritdoc/>
     protected override void Define(Command command)
     {
-        Argument<string> address = Words.Address();
-        NumberOption<Duration> timeout = Words.Timeout();
+        Argument<string> address = SharedOptions.Address();
+        NumberOption<Duration> timeout = SharedOptions.Timeout();
         command.Add(address);
         command.Add(timeout);
         command.Add(EchoCommand.Create(address, timeout));

@@ -20,8 +20,8 @@ internal sealed class NvmeVerb() : Verb("nvme", "Drive an NVMe disk: identify, r
     /// <inheritdoc/>
     protected override void Define(Command command)
     {
-        Argument<string> address = Words.Address();
-        NumberOption<Duration> timeout = Words.Timeout();
+        Argument<string> address = SharedOptions.Address();
+        NumberOption<Duration> timeout = SharedOptions.Timeout();
         command.Add(address);
         command.Add(timeout);
         command.Add(IdentifyCommand.Create(address, timeout));

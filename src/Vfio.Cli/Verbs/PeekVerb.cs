@@ -20,14 +20,14 @@ internal sealed class PeekVerb() : Verb("peek", "Read registers of a region.")
     /// <inheritdoc/>
     protected override void Define(Command command)
     {
-        Argument<string> address = Words.Address();
-        Argument<RegionIndex> region = Words.Region();
-        NumberArgument<ulong> offset = Words.Offset();
-        NumberOption<int> width = Words.Width();
+        Argument<string> address = SharedOptions.Address();
+        Argument<RegionIndex> region = SharedOptions.Region();
+        NumberArgument<ulong> offset = SharedOptions.Offset();
+        NumberOption<int> width = SharedOptions.Width();
         NumberOption<int> count = new("--count", NumberRules.Count(1, MaxCount, 4), 1, "How many registers, one after the other.", "-n");
         NumberOption<int> repeat = new("--repeat", NumberRules.Count(1, MaxRepeat, 100), 1, "Read that often and print the last.");
-        Option<bool> json = Words.Json();
-        NumberOption<Duration> timeout = Words.Timeout();
+        Option<bool> json = SharedOptions.Json();
+        NumberOption<Duration> timeout = SharedOptions.Timeout();
         command.Add(address);
         command.Add(timeout);
         command.Add(region);
@@ -38,7 +38,7 @@ internal sealed class PeekVerb() : Verb("peek", "Read registers of a region.")
         command.Add(json);
         command.SetAction(parsed =>
         {
-            using RegionAccess access = RegionAccess.Open(parsed.GetValue(address)!, parsed.GetValue(region), parsed.OpenOptions(timeout));
+            using RegisterAccess access = RegisterAccess.Open(parsed.GetValue(address)!, parsed.GetValue(region), parsed.OpenOptions(timeout));
             int bytes = parsed.GetValue(width);
             for (int i = 1; i < parsed.GetValue(repeat); i++)
                 access.Read(parsed.GetValue(offset), bytes);

@@ -16,12 +16,12 @@ internal sealed class PokeVerb() : Verb("poke", "Write one register of a region,
     /// <inheritdoc/>
     protected override void Define(Command command)
     {
-        Argument<string> address = Words.Address();
-        Argument<RegionIndex> region = Words.Region();
-        NumberArgument<ulong> offset = Words.Offset();
+        Argument<string> address = SharedOptions.Address();
+        Argument<RegionIndex> region = SharedOptions.Region();
+        NumberArgument<ulong> offset = SharedOptions.Offset();
         NumberArgument<ulong> value = new("value", NumberRules.Register(ulong.MaxValue, 16), "What to write; 0x for hex.");
-        NumberOption<int> width = Words.Width();
-        NumberOption<Duration> timeout = Words.Timeout();
+        NumberOption<int> width = SharedOptions.Width();
+        NumberOption<Duration> timeout = SharedOptions.Timeout();
         command.Add(address);
         command.Add(timeout);
         command.Add(region);
@@ -30,7 +30,7 @@ internal sealed class PokeVerb() : Verb("poke", "Write one register of a region,
         command.Add(width);
         command.SetAction(parsed =>
         {
-            using RegionAccess access = RegionAccess.Open(parsed.GetValue(address)!, parsed.GetValue(region), parsed.OpenOptions(timeout));
+            using RegisterAccess access = RegisterAccess.Open(parsed.GetValue(address)!, parsed.GetValue(region), parsed.OpenOptions(timeout));
             int bytes = parsed.GetValue(width);
             ulong at = parsed.GetValue(offset);
             access.Write(at, bytes, parsed.GetValue(value));

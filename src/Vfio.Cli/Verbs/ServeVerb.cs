@@ -40,15 +40,15 @@ internal sealed class ServeVerb() : Verb("serve", "Lend a device to other progra
     /// <inheritdoc/>
     protected override void Define(Command command)
     {
-        Argument<string> address = Words.Address();
+        Argument<string> address = SharedOptions.Address();
         Option<string?> socket = new("--socket", "--socket-path") { HelpName = "path", Description = "Where to listen." };
         OptionalNumberOption<int> descriptor = new(
             "--fd", NumberRules.Count(0, MaxDescriptor, 3), "A descriptor that listens already, in place of --socket.");
         Option<string?> takeOver = new("--take-over") { HelpName = "path", Description = "Go on in place of a server that waits there, with its client and device." };
         Option<string?> handover = new("--handover") { HelpName = "path", Description = "Where a successor may ask to go on, of the same user or root." };
         Option<string?> user = new("--user") { HelpName = "name", Description = "Who may connect, for root to say; otherwise this user and its group." };
-        NumberOption<Duration> patience = new(
-            "--patience", NumberRules.Time(Duration.Milliseconds(1), Duration.Days(1), Duration.Seconds(30)), Duration.Seconds(30),
+        NumberOption<Duration> clientTimeout = new(
+            "--client-timeout", NumberRules.Time(Duration.Milliseconds(1), Duration.Days(1), Duration.Seconds(30)), Duration.Seconds(30),
             "How long a client may take to negotiate, to finish a message or to read an answer.");
         OptionalNumberOption<Duration> spin = new(
             "--spin", NumberRules.Time(Duration.Zero, Duration.Seconds(1), Duration.Microseconds(50), plain: "us"),
@@ -65,7 +65,7 @@ internal sealed class ServeVerb() : Verb("serve", "Lend a device to other progra
         Option<bool> poll = new("--poll") { Description = "Never sleep: one core is taken, and answers come soonest." };
         Option<bool> verbose = new("--verbose") { Description = "Log every session, and every message that is refused." };
         Option<bool> libvirt = new("--libvirt") { Description = "Print XML for libvirt too." };
-        NumberOption<Duration> timeout = Words.Timeout(ServedTimeout);
+        NumberOption<Duration> timeout = SharedOptions.Timeout(ServedTimeout);
         command.Add(address);
         command.Add(timeout);
         command.Add(socket);
@@ -74,7 +74,7 @@ internal sealed class ServeVerb() : Verb("serve", "Lend a device to other progra
         command.Add(handover);
         command.Add(user);
         command.Add(libvirt);
-        command.Add(patience);
+        command.Add(clientTimeout);
         command.Add(idle);
         command.Add(clients);
         command.Add(stalling);
@@ -95,14 +95,14 @@ internal sealed class ServeVerb() : Verb("serve", "Lend a device to other progra
             if (isShared && !parsed.GetValue(address)!.StartsWith("model:", StringComparison.Ordinal))
                 throw new MisuseException("--clients is for models: of another device there is only one.");
             ILoggerFactory logging = CreateLogging(parsed.GetValue(verbose));
-            TimeSpan wait = parsed.GetValue(patience);
+            TimeSpan wait = parsed.GetValue(clientTimeout);
             TimeSpan turn = parsed.GetValue(idle);
             VfioUserServerOptions options = WhereToListen(
                 parsed.GetValue(socket), parsed.GetValue(descriptor), parsed.GetValue(takeOver)) with
             {
                 HandoverPath = parsed.GetValue(handover),
                 Owner = parsed.GetValue(user) is { } name ? UserAccount.Find(name) : null,
-                TurnTimeout = turn > TimeSpan.Zero ? turn : Timeout.InfiniteTimeSpan,
+                ContendedIdleTimeout = turn > TimeSpan.Zero ? turn : Timeout.InfiniteTimeSpan,
                 MaxClients = parsed.GetValue(clients),
                 AllowStallingFiles = parsed.GetValue(stalling),
                 HandshakeTimeout = wait,
@@ -165,7 +165,7 @@ internal sealed class ServeVerb() : Verb("serve", "Lend a device to other progra
             }
 
             using VfioUserServer made = server = new(open, options);
-            Invitation.Write(output, made.Path, libvirt);
+            ConnectInstructions.Write(output, made.Path, libvirt);
             made.Run(signals.Token);
         }
     }

@@ -25,8 +25,8 @@ internal sealed class ShowVerb() : Verb("show", "Decode a function: config space
         Argument<string?> address = new("address") { Description = "The device; without one, all functions of this machine.", Arity = ArgumentArity.ZeroOrOne };
         Option<string?> from = new("--from") { HelpName = "file", Description = "Read an lspci -xxxx dump from this file, or from standard input (-)." };
         Option<bool> map = new("--map") { Description = "Draw which bits a user of the function may change." };
-        Option<bool> json = Words.Json();
-        NumberOption<Duration> timeout = Words.Timeout();
+        Option<bool> json = SharedOptions.Json();
+        NumberOption<Duration> timeout = SharedOptions.Timeout();
         command.Add(address);
         command.Add(timeout);
         command.Add(from);

@@ -20,11 +20,11 @@ internal sealed class UnbindVerb() : Verb("unbind", "Release a function and its 
     /// <inheritdoc/>
     protected override void Define(Command command)
     {
-        Argument<PciAddress> function = Words.Function();
+        Argument<PciAddress> function = SharedOptions.Function();
         OptionalNumberOption<Duration> wait = new(
             "--wait", NumberRules.Time(Duration.Seconds(1), Duration.Days(1), Duration.Seconds(30)),
             "Ask who has it open to let go, and wait at most so long.");
-        Option<bool> json = Words.Json();
+        Option<bool> json = SharedOptions.Json();
         command.Add(function);
         command.Add(wait);
         command.Add(json);
@@ -32,7 +32,7 @@ internal sealed class UnbindVerb() : Verb("unbind", "Release a function and its 
         {
             TimeSpan? grace = parsed.GetValue(wait)?.Time;
             PciAddress address = parsed.GetValue(function);
-            IReadOnlyList<ReleasedFunction> released = new Lender().Unbind(address, grace);
+            IReadOnlyList<ReleasedFunction> released = new DeviceBinder().Unbind(address, grace);
             TextWriter output = parsed.InvocationConfiguration.Output;
             if (parsed.GetValue(json))
                 Json.Print(output, writer => Write(writer, address, released));

@@ -20,16 +20,16 @@ internal sealed class VirtualFunctionsVerb() : Verb("vfs", "Set how many virtual
     /// <inheritdoc/>
     protected override void Define(Command command)
     {
-        Argument<PciAddress> function = Words.Function();
+        Argument<PciAddress> function = SharedOptions.Function();
         NumberArgument<int> count = new("count", NumberRules.Count(0, ushort.MaxValue, 2), "How many; 0 for none.");
-        Option<bool> json = Words.Json();
+        Option<bool> json = SharedOptions.Json();
         command.Add(function);
         command.Add(count);
         command.Add(json);
         command.SetAction(parsed =>
         {
             PciAddress address = parsed.GetValue(function);
-            IReadOnlyList<PciAddress> made = new Lender().SetVirtualFunctions(address, parsed.GetValue(count));
+            IReadOnlyList<PciAddress> made = new DeviceBinder().SetVirtualFunctions(address, parsed.GetValue(count));
             TextWriter output = parsed.InvocationConfiguration.Output;
             if (parsed.GetValue(json))
                 Json.Print(output, writer => Write(writer, address, made));

@@ -92,7 +92,7 @@ internal static class RegionReadChecks
         $"region-read.{count}-bytes", Section, "The reply repeats offset, region and count, and has the data behind them.", trial =>
         {
             Received reply = trial.Open().MustDo(Requests.Read(trial.Device.Config.Index, 0, count));
-            RegionAccess access = reply.At<RegionAccess>(0);
+            RegionAccessMessage access = reply.At<RegionAccessMessage>(0);
             if ((access.Offset, access.Region, access.Count) != (0ul, trial.Device.Config.Index, count))
                 return Outcome.Violation($"the reply has offset {access.Offset}, region {access.Region}, count {access.Count}");
             return reply.Body.Length == 16 + count ? Outcome.Pass() : Outcome.Violation($"{reply.Body.Length - 16} bytes of data");

@@ -14,7 +14,7 @@ internal static class RegionWriteChecks
         new("region-write.echo", Section, "The reply repeats offset, region and count, without the data.", trial =>
         {
             Received reply = trial.Open().MustDo(Requests.Write(trial.Device.Config.Index, InterruptLine, [0x5a]));
-            RegionAccess access = reply.At<RegionAccess>(0);
+            RegionAccessMessage access = reply.At<RegionAccessMessage>(0);
             if ((access.Offset, access.Region, access.Count) != (InterruptLine, trial.Device.Config.Index, 1u))
                 return Outcome.Violation($"the reply has offset {access.Offset}, region {access.Region}, count {access.Count}");
             return reply.Body.Length == 16 ? Outcome.Pass() : Outcome.Differs($"{reply.Body.Length - 16} bytes more");

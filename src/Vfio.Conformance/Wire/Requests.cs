@@ -49,11 +49,11 @@ internal static class Requests
         ]);
 
     internal static Request Read(uint region, ulong offset, uint count) =>
-        new(Command.RegionRead, Bytes(new RegionAccess { Offset = offset, Region = region, Count = count }));
+        new(Command.RegionRead, Bytes(new RegionAccessMessage { Offset = offset, Region = region, Count = count }));
 
     internal static Request Write(uint region, ulong offset, byte[] data, uint? count = null) =>
         new(Command.RegionWrite,
-            [.. Bytes(new RegionAccess { Offset = offset, Region = region, Count = count ?? (uint)data.Length }), .. data]);
+            [.. Bytes(new RegionAccessMessage { Offset = offset, Region = region, Count = count ?? (uint)data.Length }), .. data]);
 
     internal static Request Reset() => new(Command.DeviceReset, []);
 

@@ -10,10 +10,10 @@ namespace Vfio.Devices.Bench;
 /// owner is waited for until it asks for something else, or for a second. Until a transfer is over DMA_STATUS is EINPROGRESS
 /// (115), and another DMA_GO is ignored.</para>
 /// </remarks>
-public sealed class BenchFunction : SoftwareFunction
+public sealed class BenchFunction : EmulatedFunction
 {
     /// <summary>How long a write of DMA_GO waits for a memory's owner that asks for nothing else: one that answers does so sooner.</summary>
-    private static readonly TimeSpan OwnerPatience = TimeSpan.FromSeconds(1);
+    private static readonly TimeSpan OwnerTimeout = TimeSpan.FromSeconds(1);
 
     private static readonly TimeSpan Grace = TimeSpan.FromMilliseconds(30), Moment = TimeSpan.FromMilliseconds(2);
 
@@ -92,8 +92,8 @@ public sealed class BenchFunction : SoftwareFunction
     {
         if (vector >= Registers.Vectors)
             return Errno.InvalidArgument;
-        bool isMessage = Slot.IsHeard(InterruptIndex.Msix, (int)vector);
-        if (!isMessage && (vector != 0 || !Slot.IsHeard(InterruptIndex.Intx, 0)))
+        bool isMessage = Slot.HasListener(InterruptIndex.Msix, (int)vector);
+        if (!isMessage && (vector != 0 || !Slot.HasListener(InterruptIndex.Intx, 0)))
             return Errno.NotConnected;
         Interrupt((int)vector);
         if (!isMessage)
@@ -119,7 +119,7 @@ public sealed class BenchFunction : SoftwareFunction
 
     private void WaitForOwner()
     {
-        Deadline end = new(OwnerPatience);
+        Deadline end = new(OwnerTimeout);
         bool isAsking = false;
         while (!_work.IsOver && !end.HasPassed)
         {

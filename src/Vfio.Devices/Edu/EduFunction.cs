@@ -5,10 +5,10 @@ namespace Vfio.Devices.Edu;
 
 /// <summary>QEMU's educational device (1234:11e8): <see cref="EduCore"/> with a lock, a bus and an interrupt.</summary>
 /// <remarks>Factorials and transfers are done by <see cref="EduWork"/>: a driver has to wait for them, as in QEMU.</remarks>
-public sealed class EduFunction : SoftwareFunction
+public sealed class EduFunction : EmulatedFunction
 {
     private readonly EduCore _core;
-    private readonly Lock _gate = new();
+    private readonly Lock _lock = new();
     private EduWork _work;
 
     /// <summary>Makes the device.</summary>
@@ -25,7 +25,7 @@ public sealed class EduFunction : SoftwareFunction
         })
     {
         _core = new EduCore(dmaMask);
-        _work = new EduWork(this, _core, _gate);
+        _work = new EduWork(this, _core, _lock);
         AddBar(0, new Bar0(this));
     }
 
@@ -36,7 +36,7 @@ public sealed class EduFunction : SoftwareFunction
     public override Errno Reset(ResetMethod method)
     {
         // What is under way finds nothing to finish, also while it is waited for.
-        lock (_gate)
+        lock (_lock)
             _core.Reset();
         return base.Reset(method);
     }
@@ -45,7 +45,7 @@ public sealed class EduFunction : SoftwareFunction
     protected override void OnStart()
     {
         EduEffects due;
-        lock (_gate)
+        lock (_lock)
             due = _core.Unfinished;
         if (due != EduEffects.None)
             _work.Wake();
@@ -54,23 +54,23 @@ public sealed class EduFunction : SoftwareFunction
     /// <inheritdoc/>
     protected override void OnSave(StateWriter state)
     {
-        lock (_gate)
+        lock (_lock)
             _core.Save(state);
     }
 
     /// <inheritdoc/>
     protected override bool OnRestore(ref StateReader state)
     {
-        lock (_gate)
+        lock (_lock)
             return _core.TryRestore(ref state);
     }
 
     /// <inheritdoc/>
     protected override void OnReset()
     {
-        lock (_gate)
+        lock (_lock)
             _core.Reset();
-        _work = new EduWork(this, _core, _gate);
+        _work = new EduWork(this, _core, _lock);
         EndInterrupt();
     }
 
@@ -95,7 +95,7 @@ public sealed class EduFunction : SoftwareFunction
             else
                 EndInterrupt();
             bool isRaised = raise;
-            lock (_gate)
+            lock (_lock)
                 raise = _core.IsInterrupting;
             if (raise == isRaised)
                 return;
@@ -113,7 +113,7 @@ public sealed class EduFunction : SoftwareFunction
             {
                 int width = NaturalWidth(offset, destination.Length);
                 ulong value;
-                lock (function._gate)
+                lock (function._lock)
                     value = function._core.Read(offset, width);
                 Blittable.AsBytes(ref value)[..width].CopyTo(destination);
                 destination = destination[width..];
@@ -129,7 +129,7 @@ public sealed class EduFunction : SoftwareFunction
                 ulong value = 0;
                 source[..width].CopyTo(Blittable.AsBytes(ref value));
                 EduEffects effects;
-                lock (function._gate)
+                lock (function._lock)
                     effects = function._core.Write(offset, width, value);
                 function.Apply(effects);
                 source = source[width..];

@@ -15,7 +15,7 @@ internal sealed class NvmeDisk(NvmeStorage storage) : IDisposable
     /// <summary>How often a queue that waits looks whether it is abandoned.</summary>
     private static readonly TimeSpan LookEvery = TimeSpan.FromMilliseconds(5);
 
-    private readonly object _gate = new();
+    private readonly object _lock = new();
     private readonly HashSet<NvmeQueueWork> _leftBehind = [];
     private volatile bool _isWaitedFor;
     private volatile bool _hasFailed;
@@ -61,7 +61,7 @@ internal sealed class NvmeDisk(NvmeStorage storage) : IDisposable
     {
         if (!storage.MayWait || storage.IsReadOnly)
             return NvmeOutcome.Success;
-        lock (_gate)
+        lock (_lock)
         {
             long wanted = _begun + 1;
             while (_ended < wanted)
@@ -69,7 +69,7 @@ internal sealed class NvmeDisk(NvmeStorage storage) : IDisposable
                 if (work.IsAbandoned)
                     return NvmeOutcome.Kept;
                 if (_begun > _ended)
-                    Monitor.Wait(_gate, LookEvery);
+                    Monitor.Wait(_lock, LookEvery);
                 else
                     FlushNext();
             }
@@ -81,7 +81,7 @@ internal sealed class NvmeDisk(NvmeStorage storage) : IDisposable
     /// <summary>Called when a queue was abandoned: if it is in the middle of a read or a write, that is waited for before the next.</summary>
     internal void LeaveBehind(NvmeQueueWork queue)
     {
-        lock (_gate)
+        lock (_lock)
         {
             if (!queue.IsAtDisk)
                 return;
@@ -97,7 +97,7 @@ internal sealed class NvmeDisk(NvmeStorage storage) : IDisposable
     private void FlushNext()
     {
         _begun++;
-        Monitor.Exit(_gate);
+        Monitor.Exit(_lock);
         Errno error = Errno.None;
         try
         {
@@ -105,10 +105,10 @@ internal sealed class NvmeDisk(NvmeStorage storage) : IDisposable
         }
         finally
         {
-            Monitor.Enter(_gate);
+            Monitor.Enter(_lock);
             _hasFailed |= error != Errno.None;
             _ended = _begun;
-            Monitor.PulseAll(_gate);
+            Monitor.PulseAll(_lock);
         }
     }
 
@@ -124,10 +124,10 @@ internal sealed class NvmeDisk(NvmeStorage storage) : IDisposable
             if (!queue.IsAbandoned && !_isWaitedFor)
                 return true;
             End(queue);
-            lock (_gate)
+            lock (_lock)
             {
                 while (_leftBehind.Count > 0 && !queue.IsAbandoned)
-                    Monitor.Wait(_gate, LookEvery);
+                    Monitor.Wait(_lock, LookEvery);
             }
 
             if (queue.IsAbandoned)
@@ -142,11 +142,11 @@ internal sealed class NvmeDisk(NvmeStorage storage) : IDisposable
         queue.MarkAway();
         if (!queue.IsAbandoned)
             return;
-        lock (_gate)
+        lock (_lock)
         {
             _leftBehind.Remove(queue);
             _isWaitedFor = _leftBehind.Count > 0;
-            Monitor.PulseAll(_gate);
+            Monitor.PulseAll(_lock);
         }
     }
 }

@@ -7,13 +7,13 @@ namespace Vfio.Devices.Nvme;
 /// <summary>An NVMe controller with one namespace: registers, doorbells and MSI-X before <see cref="NvmeEngine"/>.</summary>
 /// <remarks>Each submission queue has a thread of its own: its commands are done in their order, and no queue waits for another's. A reset
 /// of the controller abandons what is under way. It has no interrupt pin.</remarks>
-public sealed class NvmeFunction : SoftwareFunction
+public sealed class NvmeFunction : EmulatedFunction
 {
     private const uint Enable = 0x1, ShutdownMask = 0xc000;
     private const uint Ready = 0x1, Fatal = 0x2, ShutdownOccurring = 0x4, ShutdownComplete = 0x8;
 
     /// <summary>How long an image is waited for that the server before still has.</summary>
-    private static readonly TimeSpan PredecessorPatience = TimeSpan.FromSeconds(2);
+    private static readonly TimeSpan PredecessorTimeout = TimeSpan.FromSeconds(2);
 
     private readonly RegisterFile<NvmeRegister> _registers = new(Registers.Map);
     private readonly int[] _doorbells = new int[2 * (NvmeEngine.IoQueues + 1)];
@@ -131,7 +131,7 @@ public sealed class NvmeFunction : SoftwareFunction
 
     private bool TakeImage()
     {
-        Deadline end = new(PredecessorPatience);
+        Deadline end = new(PredecessorTimeout);
         while (!_isTaken)
         {
             _isTaken = _disk.TryLock();

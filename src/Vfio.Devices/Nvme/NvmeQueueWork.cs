@@ -13,14 +13,14 @@ internal abstract class NvmeQueueWork : DeviceWork
 
     private const int CommandBytes = 64;
     private const int None = -1;
-    private static readonly TimeSpan LongestUntold = TimeSpan.FromMicroseconds(20);
+    private static readonly TimeSpan LongestPending = TimeSpan.FromMicroseconds(20);
     private readonly NvmeEngine _controller;
     private readonly Iova _start;
     private readonly byte[] _entry = new byte[CommandBytes];
     private int _head;
     private int _isAtDisk;
     private int _underWay = None;
-    private long _untoldSince;
+    private long _pendingSince;
 
     /// <summary>Makes an empty queue.</summary>
     /// <param name="controller">Whose it is.</param>
@@ -135,8 +135,8 @@ internal abstract class NvmeQueueWork : DeviceWork
                     return false;
             }
 
-            if (_untoldSince == 0)
-                _untoldSince = Stopwatch.GetTimestamp();
+            if (_pendingSince == 0)
+                _pendingSince = Stopwatch.GetTimestamp();
         }
 
         Volatile.Write(ref _underWay, None);
@@ -147,16 +147,16 @@ internal abstract class NvmeQueueWork : DeviceWork
     /// write, which mostly takes no time, only when the first has waited for a while, so that a burst is one interrupt.</summary>
     protected void LeaveFor(bool isLong)
     {
-        if (isLong || (_untoldSince != 0 && Stopwatch.GetElapsedTime(_untoldSince) > LongestUntold))
+        if (isLong || (_pendingSince != 0 && Stopwatch.GetElapsedTime(_pendingSince) > LongestPending))
             Tell();
         Leave();
     }
 
     private void Tell()
     {
-        if (_untoldSince == 0)
+        if (_pendingSince == 0)
             return;
-        _untoldSince = 0;
+        _pendingSince = 0;
         if (Completions.Vector is { } vector)
             Interrupt(vector);
     }

@@ -8,7 +8,7 @@ namespace Vfio.Drivers.Edu;
 public sealed class EduDriver : IDisposable
 {
     private static readonly TimeSpan DefaultTimeout = TimeSpan.FromSeconds(10);
-    private readonly Lock _gate = new();
+    private readonly Lock _lock = new();
     private readonly PciDevice _device;
     private readonly Bar _registers;
     private readonly EduEvents _events;
@@ -67,7 +67,7 @@ public sealed class EduDriver : IDisposable
     /// <returns>Whether the answer is right.</returns>
     public bool CheckLiveness(uint probe)
     {
-        lock (_gate)
+        lock (_lock)
         {
             _registers.Write32(Liveness, probe);
             return _registers.Read32(Liveness) == ~probe;
@@ -78,7 +78,7 @@ public sealed class EduDriver : IDisposable
     /// <exception cref="VfioException">ETIMEDOUT: it did not.</exception>
     public uint Factorial(uint number)
     {
-        lock (_gate)
+        lock (_lock)
         {
             AwaitIdle();
             _events.Clear();
@@ -94,7 +94,7 @@ public sealed class EduDriver : IDisposable
     /// <exception cref="VfioException">ETIMEDOUT: it was not done in time.</exception>
     public uint FactorialByPolling(uint number)
     {
-        lock (_gate)
+        lock (_lock)
         {
             AwaitIdle();
             _registers.Write32(Status, 0);
@@ -111,7 +111,7 @@ public sealed class EduDriver : IDisposable
     public uint RaiseInterrupt(uint causes)
     {
         ArgumentOutOfRangeException.ThrowIfZero(causes);
-        lock (_gate)
+        lock (_lock)
         {
             _events.Clear();
             _registers.Write32(InterruptRaise, causes);
@@ -128,7 +128,7 @@ public sealed class EduDriver : IDisposable
     public void CopyToDevice(DmaBuffer source, long offset, int count, int at = 0)
     {
         CheckRange(source, offset, count);
-        lock (_gate)
+        lock (_lock)
             _dma.Move(source.AddressOf(offset), at, count, toMemory: false);
     }
 
@@ -140,7 +140,7 @@ public sealed class EduDriver : IDisposable
     public void CopyFromDevice(DmaBuffer destination, long offset, int count, int at = 0)
     {
         CheckRange(destination, offset, count);
-        lock (_gate)
+        lock (_lock)
             _dma.Move(destination.AddressOf(offset), at, count, toMemory: true);
     }
 
@@ -150,7 +150,7 @@ public sealed class EduDriver : IDisposable
     /// <exception cref="VfioException">EFAULT: something did not arrive; the device may not reach one of them.</exception>
     public void Copy(DmaBuffer source, DmaBuffer destination)
     {
-        lock (_gate)
+        lock (_lock)
             _dma.Copy(source, destination);
     }
 
@@ -160,7 +160,7 @@ public sealed class EduDriver : IDisposable
     /// <returns>False when it got nothing; memory that holds only zeros or ones looks like that too.</returns>
     public bool TryReadMemory(Iova address, Span<byte> destination)
     {
-        lock (_gate)
+        lock (_lock)
             return _dma.TryRead(address, destination);
     }
 
@@ -168,7 +168,7 @@ public sealed class EduDriver : IDisposable
     /// <exception cref="VfioException">It cannot be reset.</exception>
     public void Reset()
     {
-        lock (_gate)
+        lock (_lock)
         {
             _device.Reset();
             _device.EnableBusMaster();
@@ -179,7 +179,7 @@ public sealed class EduDriver : IDisposable
     /// <summary>Stops the device, takes its memory and interrupts back, and gives it back.</summary>
     public void Dispose()
     {
-        lock (_gate)
+        lock (_lock)
             _device.Dispose();
     }
 

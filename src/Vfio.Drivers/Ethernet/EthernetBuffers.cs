@@ -13,7 +13,7 @@ public sealed class EthernetBuffers : IDisposable
 
     private readonly DmaBuffer _memory;
     private readonly int[] _free;
-    private readonly bool[] _isLent;
+    private readonly bool[] _isAssigned;
     private int _freeCount;
 
     /// <summary>Makes buffers, all of them free.</summary>
@@ -26,7 +26,7 @@ public sealed class EthernetBuffers : IDisposable
         ArgumentOutOfRangeException.ThrowIfLessThan(count, 1);
         _memory = device.AllocateDma((long)count * BufferBytes);
         _free = [.. Enumerable.Range(0, count).Reverse()];
-        _isLent = new bool[count];
+        _isAssigned = new bool[count];
         _freeCount = count;
     }
 
@@ -68,7 +68,7 @@ public sealed class EthernetBuffers : IDisposable
     internal Iova Start => _memory.Start;
 
     /// <summary>Of each buffer, whether the caller of the port owns it.</summary>
-    internal bool[] IsLent => _isLent;
+    internal bool[] IsAssigned => _isAssigned;
 
     /// <summary>Takes buffers that belong to nobody: for the device.</summary>
     /// <returns>How many there were, from the first place on.</returns>
@@ -92,12 +92,12 @@ public sealed class EthernetBuffers : IDisposable
     internal int Lend(Span<EthernetFrame> frames)
     {
         int count = Math.Min(frames.Length, _freeCount);
-        bool[] isLent = _isLent;
+        bool[] isAssigned = _isAssigned;
         ReadOnlySpan<int> buffers = _free.AsSpan(_freeCount - count, count);
         for (int i = 0; i < buffers.Length; i++)
         {
             int buffer = buffers[i];
-            isLent[buffer] = true;
+            isAssigned[buffer] = true;
             frames[i] = new EthernetFrame(buffer, 0);
         }
 
@@ -109,19 +109,19 @@ public sealed class EthernetBuffers : IDisposable
     /// <exception cref="ArgumentException">One is not the caller's; those before it are taken back.</exception>
     internal void TakeBack(ReadOnlySpan<EthernetFrame> frames)
     {
-        bool[] isLent = _isLent;
+        bool[] isAssigned = _isAssigned;
         int[] free = _free;
         int freeCount = _freeCount;
         foreach (EthernetFrame frame in frames)
         {
             int buffer = frame.Buffer;
-            if ((uint)buffer >= (uint)isLent.Length || !isLent[buffer])
+            if ((uint)buffer >= (uint)isAssigned.Length || !isAssigned[buffer])
             {
                 _freeCount = freeCount;
-                ThrowNotLent(buffer);
+                ThrowNotAssigned(buffer);
             }
 
-            isLent[buffer] = false;
+            isAssigned[buffer] = false;
             free[freeCount++] = buffer;
         }
 
@@ -131,12 +131,12 @@ public sealed class EthernetBuffers : IDisposable
     /// <summary>Says that the caller does not own a buffer.</summary>
     /// <exception cref="ArgumentException">Always.</exception>
     [DoesNotReturn]
-    internal static void ThrowNotLent(int buffer) =>
+    internal static void ThrowNotAssigned(int buffer) =>
         throw new ArgumentException($"buffer {buffer} is not the caller's: it was never received or taken, or is sent or returned already");
 
     private long Locate(int buffer, int offset, int count)
     {
-        if ((uint)buffer >= (uint)_isLent.Length || (uint)offset > BufferBytes || count > BufferBytes - offset)
+        if ((uint)buffer >= (uint)_isAssigned.Length || (uint)offset > BufferBytes || count > BufferBytes - offset)
             ThrowBadRange(buffer, offset, count);
         return ((long)buffer * BufferBytes) + offset;
     }

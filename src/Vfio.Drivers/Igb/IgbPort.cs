@@ -13,7 +13,7 @@ namespace Vfio.Drivers.Igb;
 /// one is reset, waiting ends with ECONNRESET: open the port again.</para>
 /// <para>Whoever waits for frames looks at the registers ten times a second while none come, and so learns of a function that was
 /// pulled out, whether or not anybody tells. To hear of an owner who asks first is the program's matter:
-/// <see cref="PciInterrupts.EnableReturnRequest"/> of <see cref="Device"/>.</para>
+/// <see cref="PciInterrupts.EnableReleaseRequest"/> of <see cref="Device"/>.</para>
 /// </remarks>
 public sealed class IgbPort : IEthernetPort
 {

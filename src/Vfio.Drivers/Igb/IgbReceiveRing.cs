@@ -119,7 +119,7 @@ internal sealed class IgbReceiveRing : IDisposable
     private int TakeWhole(Span<EthernetFrame> frames)
     {
         DmaBuffer descriptors = _descriptors;
-        bool[] isLent = _buffers.IsLent;
+        bool[] isAssigned = _buffers.IsAssigned;
         ReadOnlySpan<int> posted = _posted.AsSpan(_head, frames.Length);
         long at = StatusAt(_head);
         int count = 0;
@@ -135,7 +135,7 @@ internal sealed class IgbReceiveRing : IDisposable
             }
 
             int buffer = posted[count];
-            isLent[buffer] = true;
+            isAssigned[buffer] = true;
             frames[count] = new EthernetFrame(buffer, (int)length);
             at += DescriptorBytes;
         }

@@ -132,7 +132,7 @@ internal sealed class IgbTransmitRing : IDisposable
 
     private int TakeBack(ReadOnlySpan<EthernetFrame> frames, Span<int> buffers, out int shortest)
     {
-        bool[] isLent = _buffers.IsLent;
+        bool[] isAssigned = _buffers.IsAssigned;
         uint lengths = (uint)(_longestFrame - ShortestFrame);
         shortest = int.MaxValue;
         int count = 0;
@@ -140,9 +140,9 @@ internal sealed class IgbTransmitRing : IDisposable
         {
             int buffer = frames[count].Buffer;
             int length = frames[count].Length;
-            if ((uint)(length - ShortestFrame) > lengths || (uint)buffer >= (uint)isLent.Length || !isLent[buffer])
+            if ((uint)(length - ShortestFrame) > lengths || (uint)buffer >= (uint)isAssigned.Length || !isAssigned[buffer])
                 break;
-            isLent[buffer] = false;
+            isAssigned[buffer] = false;
             buffers[count] = buffer;
             shortest = Math.Min(shortest, length);
         }
@@ -166,7 +166,7 @@ internal sealed class IgbTransmitRing : IDisposable
     private void Refuse(ReadOnlySpan<EthernetFrame> frames, int index)
     {
         for (int i = 0; i < index; i++)
-            _buffers.IsLent[frames[i].Buffer] = true;
+            _buffers.IsAssigned[frames[i].Buffer] = true;
         EthernetFrame frame = frames[index];
         if (frame.Length < ShortestFrame || frame.Length > _longestFrame)
         {
@@ -174,6 +174,6 @@ internal sealed class IgbTransmitRing : IDisposable
                 nameof(frames), $"frame {index} has {frame.Length} bytes; from {ShortestFrame} to {_longestFrame} can be sent");
         }
 
-        EthernetBuffers.ThrowNotLent(frame.Buffer);
+        EthernetBuffers.ThrowNotAssigned(frame.Buffer);
     }
 }

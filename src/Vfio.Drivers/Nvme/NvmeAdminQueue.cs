@@ -8,7 +8,7 @@ internal sealed class NvmeAdminQueue : IDisposable
     private const int QueueEntries = 32;
     private const uint FeatureNumberOfQueues = 0x07;
     private static readonly TimeSpan CommandTimeout = TimeSpan.FromSeconds(30);
-    private readonly Lock _gate = new();
+    private readonly Lock _lock = new();
     private readonly NvmeControl _control;
     private readonly NvmeRing _ring;
     private readonly DmaBuffer _data;
@@ -39,7 +39,7 @@ internal sealed class NvmeAdminQueue : IDisposable
     internal NvmeStatus TryIdentify<T>(uint structure, uint namespaceId, string what, out T data)
         where T : unmanaged
     {
-        lock (_gate)
+        lock (_lock)
         {
             NvmeSubmission command = new()
             {
@@ -152,7 +152,7 @@ internal sealed class NvmeAdminQueue : IDisposable
 
     private NvmeStatus TryDo(in NvmeSubmission command, string operation, out uint result)
     {
-        lock (_gate)
+        lock (_lock)
         {
             if (!_ring.TryTakeId(out ushort id))
                 throw new VfioException(operation, _control.Name, Errno.Busy, "earlier admin commands were never completed");

@@ -7,7 +7,7 @@ public sealed class NvmeController : IDisposable, IAsyncDisposable
 {
     private const uint ClassCode = 0x010802;
     private const int LargestNamespaceList = 1024;
-    private readonly Lock _gate = new();
+    private readonly Lock _lock = new();
     private readonly PciDevice _device;
     private readonly NvmeAdminQueue _admin;
     private readonly bool[] _takenQueues;
@@ -105,7 +105,7 @@ public sealed class NvmeController : IDisposable, IAsyncDisposable
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(depth, 1);
         ArgumentOutOfRangeException.ThrowIfGreaterThan(depth, MaxDepth);
-        lock (_gate)
+        lock (_lock)
         {
             ObjectDisposedException.ThrowIf(_disposed, this);
             int id = Array.IndexOf(_takenQueues, false, 1);
@@ -172,7 +172,7 @@ public sealed class NvmeController : IDisposable, IAsyncDisposable
     /// <remarks>Queue pairs and block devices are disposed before.</remarks>
     public void Dispose()
     {
-        lock (_gate)
+        lock (_lock)
         {
             if (_disposed)
                 return;
@@ -197,7 +197,7 @@ public sealed class NvmeController : IDisposable, IAsyncDisposable
     /// <summary>Takes a queue pair away from the controller.</summary>
     internal void Release(NvmeQueuePair pair)
     {
-        lock (_gate)
+        lock (_lock)
         {
             if (_disposed)
                 return;

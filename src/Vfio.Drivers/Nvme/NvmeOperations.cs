@@ -8,7 +8,7 @@ internal sealed class NvmeOperations : IDisposable
     private const int ReapAtOnce = 32;
     private const string Waiting = "wait for a command";
     private static readonly TimeSpan WatchEvery = TimeSpan.FromSeconds(1);
-    private readonly Lock _gate = new();
+    private readonly Lock _lock = new();
     private readonly NvmeNamespace _namespace;
     private readonly NvmeQueuePair _queue;
     private readonly DmaBuffer _buffer;
@@ -66,7 +66,7 @@ internal sealed class NvmeOperations : IDisposable
     /// <summary>Puts a command into the queue; <see cref="RingDoorbell"/> tells the controller.</summary>
     internal void Start(NvmeOperation operation, byte opcode, long at, int bytes)
     {
-        lock (_gate)
+        lock (_lock)
         {
             operation.Begin(opcode, at, bytes, CommandTimeout);
             if (_failure is not null)
@@ -91,7 +91,7 @@ internal sealed class NvmeOperations : IDisposable
     /// <summary>Tells the controller of all commands that were started.</summary>
     internal void RingDoorbell()
     {
-        lock (_gate)
+        lock (_lock)
         {
             if (_failure is null)
                 Guarded(static self => self._queue.RingDoorbell());
@@ -110,7 +110,7 @@ internal sealed class NvmeOperations : IDisposable
         LivenessWait wait = Control.BeginWait(Waiting, CommandTimeout);
         while (true)
         {
-            lock (_gate)
+            lock (_lock)
                 Guarded(static self => self.Reap());
             if (operation.HasEnded)
                 return;
@@ -138,7 +138,7 @@ internal sealed class NvmeOperations : IDisposable
     /// <summary>Gives an operation back that is over.</summary>
     internal void Return(NvmeOperation operation)
     {
-        lock (_gate)
+        lock (_lock)
             _free.Push(operation);
         _available.Release();
     }
@@ -154,7 +154,7 @@ internal sealed class NvmeOperations : IDisposable
         // Calls that are under way fail now; the buffer goes when the last has let go of its part.
         for (int i = 0; i < _all.Length; i++)
             _available.Wait();
-        lock (_gate)
+        lock (_lock)
             _queue.Dispose();
         _buffer.Dispose();
         _available.Release(_all.Length);
@@ -166,7 +166,7 @@ internal sealed class NvmeOperations : IDisposable
 
     private NvmeOperation Take()
     {
-        lock (_gate)
+        lock (_lock)
             return _free.Pop();
     }
 
@@ -177,7 +177,7 @@ internal sealed class NvmeOperations : IDisposable
             while (_failure is null)
             {
                 await interrupt.WaitAsync().ConfigureAwait(false);
-                lock (_gate)
+                lock (_lock)
                     Guarded(static self => self.Reap());
             }
         }
@@ -190,7 +190,7 @@ internal sealed class NvmeOperations : IDisposable
     // A controller that is gone interrupts no more.
     private void Watch()
     {
-        lock (_gate)
+        lock (_lock)
         {
             Guarded(static self =>
             {
@@ -245,7 +245,7 @@ internal sealed class NvmeOperations : IDisposable
 
     private void Fail(Exception reason)
     {
-        lock (_gate)
+        lock (_lock)
         {
             _failure ??= reason;
             foreach (NvmeOperation operation in _all)

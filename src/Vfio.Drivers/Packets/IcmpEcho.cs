@@ -58,7 +58,7 @@ public readonly ref struct IcmpEcho
     }
 
     /// <summary>Makes a question its answer: another type, and a checksum that is right if it was.</summary>
-    internal static void Turn(Span<byte> message)
+    internal static void FunctionLock(Span<byte> message)
     {
         Span<byte> field = message[ChecksumOffset..];
         ushort checksum = BinaryPrimitives.ReadUInt16BigEndian(field);

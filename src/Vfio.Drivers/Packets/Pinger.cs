@@ -133,7 +133,7 @@ public sealed class Pinger
         int slot = message.Sequence % Window;
         if (_sentAt[slot] == Unused || _sequences[slot] != message.Sequence)
             return false;
-        PingReplyKind kind = Judge(message, slot);
+        PingReplyKind kind = Check(message, slot);
         TimeSpan time = _sentAt[slot] == Answered ? TimeSpan.Zero : Stopwatch.GetElapsedTime(_sentAt[slot], now);
         if (kind == PingReplyKind.Good)
             _sentAt[slot] = Answered;
@@ -144,7 +144,7 @@ public sealed class Pinger
     // Every question has other data, so that an answer with an older one's is found out.
     private static byte DataByte(ushort sequence, int index) => (byte)(sequence + index);
 
-    private PingReplyKind Judge(IcmpEcho message, int slot)
+    private PingReplyKind Check(IcmpEcho message, int slot)
     {
         if (!HasDataOf(message))
         {

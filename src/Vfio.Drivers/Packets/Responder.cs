@@ -41,7 +41,7 @@ public sealed class Responder(MacAddress hardware, Ipv4Interface network, ushort
         Ipv4Packet packet = default;
         int payloadBytes = 0;
         verdict = EthernetPacket.TryRead(frame, out EthernetPacket ethernet)
-            ? Judge(ethernet, out packet, out payloadBytes)
+            ? Check(ethernet, out packet, out payloadBytes)
             : PacketVerdict.Malformed;
         _counts[(int)verdict]++;
         int length = verdict switch
@@ -53,7 +53,7 @@ public sealed class Responder(MacAddress hardware, Ipv4Interface network, ushort
         return length == 0 ? 0 : EthernetPacket.Fill(answer, length);
     }
 
-    private PacketVerdict Judge(EthernetPacket ethernet, out Ipv4Packet packet, out int payloadBytes)
+    private PacketVerdict Check(EthernetPacket ethernet, out Ipv4Packet packet, out int payloadBytes)
     {
         packet = default;
         payloadBytes = 0;
@@ -65,15 +65,15 @@ public sealed class Responder(MacAddress hardware, Ipv4Interface network, ushort
             return PacketVerdict.NotForUs;
         return ethernet.Type switch
         {
-            EtherType.Arp => JudgeArp(ethernet.Payload),
+            EtherType.Arp => CheckArp(ethernet.Payload),
 
             // RFC 1122, section 3.3.6: one that came to all stations is not meant for the one address in it.
-            EtherType.Ipv4 => isForUs ? JudgeIpv4(ethernet.Payload, out packet, out payloadBytes) : PacketVerdict.NotForUs,
+            EtherType.Ipv4 => isForUs ? CheckIpv4(ethernet.Payload, out packet, out payloadBytes) : PacketVerdict.NotForUs,
             _ => isForUs ? PacketVerdict.Unserved : PacketVerdict.NotForUs,
         };
     }
 
-    private PacketVerdict JudgeArp(ReadOnlySpan<byte> payload)
+    private PacketVerdict CheckArp(ReadOnlySpan<byte> payload)
     {
         if (!ArpPacket.TryRead(payload, out ArpPacket arp))
             return PacketVerdict.Malformed;
@@ -89,7 +89,7 @@ public sealed class Responder(MacAddress hardware, Ipv4Interface network, ushort
             : PacketVerdict.Unanswerable;
     }
 
-    private PacketVerdict JudgeIpv4(ReadOnlySpan<byte> payload, out Ipv4Packet packet, out int payloadBytes)
+    private PacketVerdict CheckIpv4(ReadOnlySpan<byte> payload, out Ipv4Packet packet, out int payloadBytes)
     {
         payloadBytes = 0;
         PacketFault fault = Ipv4Packet.Read(payload, out packet);
@@ -108,13 +108,13 @@ public sealed class Responder(MacAddress hardware, Ipv4Interface network, ushort
         payloadBytes = packet.Payload.Length;
         return packet.Protocol switch
         {
-            IpProtocol.Icmp => JudgeIcmp(packet.Payload),
-            IpProtocol.Udp => JudgeUdp(packet, out payloadBytes),
+            IpProtocol.Icmp => CheckIcmp(packet.Payload),
+            IpProtocol.Udp => CheckUdp(packet, out payloadBytes),
             _ => PacketVerdict.Unserved,
         };
     }
 
-    private static PacketVerdict JudgeIcmp(ReadOnlySpan<byte> payload)
+    private static PacketVerdict CheckIcmp(ReadOnlySpan<byte> payload)
     {
         PacketFault fault = IcmpEcho.Read(payload, out IcmpEcho message);
         if (fault != PacketFault.None)
@@ -124,7 +124,7 @@ public sealed class Responder(MacAddress hardware, Ipv4Interface network, ushort
         return message.Code == 0 ? PacketVerdict.AnsweredIcmp : PacketVerdict.Malformed;
     }
 
-    private PacketVerdict JudgeUdp(Ipv4Packet packet, out int datagramBytes)
+    private PacketVerdict CheckUdp(Ipv4Packet packet, out int datagramBytes)
     {
         PacketFault fault = UdpDatagram.Read(packet, out UdpDatagram datagram);
         datagramBytes = datagram.TotalBytes;
@@ -164,9 +164,9 @@ public sealed class Responder(MacAddress hardware, Ipv4Interface network, ushort
         Ipv4Packet.WriteHeader(answer[header..], payloadBytes, protocol, network.Address, source, service);
         Span<byte> message = answer[(header + Ipv4Packet.PlainHeaderBytes)..end];
         if (protocol == IpProtocol.Udp)
-            UdpDatagram.Turn(message);
+            UdpDatagram.FunctionLock(message);
         else
-            IcmpEcho.Turn(message);
+            IcmpEcho.FunctionLock(message);
         return end;
     }
 

@@ -101,8 +101,8 @@ internal sealed class GuardedBars
         RegionInfo info = new(region, length, access);
         if (!region.IsBar || layout.Function.GetMemory(region) is not { } memory)
             return info;
-        bool isWhole = length % MappableAreas.PageBytes == 0;
-        IReadOnlyList<MappableArea> areas = MappableAreas.Around(layout.MsixTable, region, length);
+        bool isWhole = length % MmapAreas.PageBytes == 0;
+        IReadOnlyList<MmapArea> areas = MmapAreas.Around(layout.MsixTable, region, length);
         if (!isWhole || areas.Count == 0)
             return info;
         bool isAll = areas is [{ Offset: 0 } only] && only.Length == length;
@@ -111,7 +111,7 @@ internal sealed class GuardedBars
             Flags = access | RegionFlags.Map,
             File = memory.File,
             FileOffset = memory.FileOffset,
-            MappableAreas = isAll ? [] : areas,
+            MmapAreas = isAll ? [] : areas,
         };
     }
 }

@@ -8,9 +8,9 @@ namespace Vfio.Guard;
 /// <param name="name">The device, for the thread's name.</param>
 /// <param name="turn">The function's turn.</param>
 /// <param name="ring">Does the write; called in the turn, and does not throw.</param>
-internal sealed class GuardedDoorbells(string name, Turn turn, Action<RegionIndex, Doorbell> ring)
+internal sealed class GuardedDoorbells(string name, FunctionLock turn, Action<RegionIndex, Doorbell> ring)
 {
-    private readonly Lock _gate = new();
+    private readonly Lock _lock = new();
     private readonly Dictionary<RegionIndex, Doorbell[]> _byRegion = [];
     private readonly EventLoop _loop = new($"{name} doorbells");
     private volatile bool _isStopped;
@@ -20,7 +20,7 @@ internal sealed class GuardedDoorbells(string name, Turn turn, Action<RegionInde
     /// <param name="offered">What the function says it has there.</param>
     internal IReadOnlyList<Doorbell> Get(RegionIndex region, IReadOnlyList<Doorbell> offered)
     {
-        lock (_gate)
+        lock (_lock)
         {
             ObjectDisposedException.ThrowIf(_isStopped, this);
             if (_byRegion.TryGetValue(region, out Doorbell[]? known))
@@ -38,7 +38,7 @@ internal sealed class GuardedDoorbells(string name, Turn turn, Action<RegionInde
     {
         if (known.Any(bell => !offered.Contains(bell with { Event = null })))
             return false;
-        lock (_gate)
+        lock (_lock)
         {
             Add(region, [.. offered.Select(bell => bell with
             {
@@ -53,7 +53,7 @@ internal sealed class GuardedDoorbells(string name, Turn turn, Action<RegionInde
     /// <summary>All that were shown.</summary>
     internal RegionDoorbell[] Shown()
     {
-        lock (_gate)
+        lock (_lock)
             return [.. _byRegion.SelectMany(shown => shown.Value, (shown, bell) => new RegionDoorbell(shown.Key, bell))];
     }
 
@@ -66,7 +66,7 @@ internal sealed class GuardedDoorbells(string name, Turn turn, Action<RegionInde
     /// <summary>Forgets the rings that have not been heard; in the turn.</summary>
     internal void Forget()
     {
-        lock (_gate)
+        lock (_lock)
         {
             foreach (Doorbell bell in _byRegion.Values.SelectMany(bells => bells))
                 bell.Event!.Drain();
@@ -80,7 +80,7 @@ internal sealed class GuardedDoorbells(string name, Turn turn, Action<RegionInde
     internal void Close()
     {
         _loop.Dispose();
-        lock (_gate)
+        lock (_lock)
         {
             foreach (Doorbell bell in _byRegion.Values.SelectMany(bells => bells))
                 bell.Event!.Dispose();
@@ -108,7 +108,7 @@ internal sealed class GuardedDoorbells(string name, Turn turn, Action<RegionInde
 
     private void Ring(RegionIndex region, Doorbell bell)
     {
-        using Turn.Scope scope = turn.Take();
+        using FunctionLock.Scope scope = turn.Take();
         if (!_isStopped && bell.Event!.Drain() != 0)
             ring(region, bell);
     }

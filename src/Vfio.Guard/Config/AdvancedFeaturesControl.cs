@@ -2,7 +2,7 @@ namespace Vfio.Guard;
 
 /// <summary>AF Control: function level reset of a conventional function.</summary>
 /// <remarks>PCI ECN "Advanced Capabilities for Conventional PCI", 27 July 2006.</remarks>
-internal sealed class AdvancedFeaturesControl(FunctionLayout layout, ConfigShadow shadow, IResetTarget target) : ConfigBehaviour
+internal sealed class AdvancedFeaturesControl(FunctionLayout layout, ConfigShadow shadow, IResetTarget target) : ConfigRegisterHandler
 {
     private const uint FlrCapable = 2;
     private readonly int _control = layout.AdvancedFeatures + 4;

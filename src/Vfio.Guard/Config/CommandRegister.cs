@@ -11,7 +11,7 @@ internal sealed class CommandRegister(
     OwnerState owner,
     GuardedInterrupts interrupts,
     IResetTarget target,
-    bool startAsBusMaster) : ConfigBehaviour
+    bool startAsBusMaster) : ConfigRegisterHandler
 {
     private const int Offset = 0x04, IoBit = 0, MemoryBit = 1, IntxDisableBit = 10;
     private const uint IoAndMemory = 3, BusMaster = 4;

@@ -4,7 +4,7 @@ namespace Vfio.Guard;
 
 /// <summary>Device Control of the PCI Express capability: function level reset, and the size of read requests.</summary>
 /// <remarks>PCI Express Base 6.0, section 7.5.3.4.</remarks>
-internal sealed class ExpressControl(FunctionLayout layout, ConfigShadow shadow, IResetTarget target) : ConfigBehaviour
+internal sealed class ExpressControl(FunctionLayout layout, ConfigShadow shadow, IResetTarget target) : ConfigRegisterHandler
 {
     private const int FlrBit = 15, FlrCapableBit = 28;
     private const uint LargestCode = 5;

@@ -20,8 +20,8 @@ internal sealed class GuardedConfig
     private readonly KnownRegisters _known;
     private readonly RefusalCounter _refusals;
     private readonly int[] _virtual;
-    private readonly ConfigBehaviour?[] _behaviours;
-    private readonly List<ConfigBehaviour> _all = [];
+    private readonly ConfigRegisterHandler?[] _handlers;
+    private readonly List<ConfigRegisterHandler> _all = [];
 
     internal GuardedConfig(FunctionLayout layout, RefusalCounter refusals)
     {
@@ -30,7 +30,7 @@ internal sealed class GuardedConfig
         _known = layout.Known;
         _refusals = refusals;
         _virtual = layout.VirtualOffsets;
-        _behaviours = new ConfigBehaviour?[Length / 4];
+        _handlers = new ConfigRegisterHandler?[Length / 4];
         Shadow = new ConfigShadow(Length);
     }
 
@@ -38,11 +38,11 @@ internal sealed class GuardedConfig
 
     internal ConfigShadow Shadow { get; }
 
-    internal void Add(ConfigBehaviour behaviour)
+    internal void Add(ConfigRegisterHandler handler)
     {
-        _all.Add(behaviour);
-        foreach (int offset in behaviour.Offsets)
-            _behaviours[offset / 4] = behaviour;
+        _all.Add(handler);
+        foreach (int offset in handler.Offsets)
+            _handlers[offset / 4] = handler;
     }
 
     /// <summary>Gives all virtual bits their values after a reset.</summary>
@@ -50,8 +50,8 @@ internal sealed class GuardedConfig
     {
         foreach (int offset in _virtual)
             Shadow.Write(offset, 4, _function.ReadConfig(offset, 4));
-        foreach (ConfigBehaviour behaviour in _all)
-            behaviour.Reset(byUser);
+        foreach (ConfigRegisterHandler handler in _all)
+            handler.Reset(byUser);
     }
 
     internal void Read(int offset, Span<byte> destination)
@@ -107,20 +107,20 @@ internal sealed class GuardedConfig
 
     private uint ReadOne(int offset, int width)
     {
-        ConfigBehaviour? behaviour = _behaviours[offset / 4];
-        behaviour?.BeforeRead();
+        ConfigRegisterHandler? handler = _handlers[offset / 4];
+        handler?.BeforeRead();
         uint all = Bits.Mask((8 * width) - 1, 0);
         uint shadowed = VirtualMask(offset, width);
         uint real = all & ~shadowed & ~_rules.Mask(BitRule.Hidden, offset, width);
         uint hardware = ReadHardware(offset, width, real);
-        behaviour?.AfterRead(offset, width, hardware);
+        handler?.AfterRead(offset, width, hardware);
         return (hardware & real) | (Shadow.Read(offset, width) & shadowed);
     }
 
     private void WriteOne(int offset, int width, uint value)
     {
-        ConfigBehaviour? behaviour = _behaviours[offset / 4];
-        behaviour?.BeforeRead();
+        ConfigRegisterHandler? handler = _handlers[offset / 4];
+        handler?.BeforeRead();
         uint all = Bits.Mask((8 * width) - 1, 0);
         uint passed = _rules.Mask(BitRule.PassedThrough, offset, width);
         uint clearable = _rules.Mask(BitRule.WriteOneToClear, offset, width);
@@ -145,7 +145,7 @@ internal sealed class GuardedConfig
             _function.WriteConfig(at, bytes, ((hardware & kept) | (value & passed) | clearing) >> shift & Bits.Mask((8 * bytes) - 1, 0));
         if (writable != 0)
             Shadow.Write(offset, width, (Shadow.Read(offset, width) & ~writable) | (value & writable));
-        behaviour?.AfterWrite(offset, width);
+        handler?.AfterWrite(offset, width);
     }
 
     /// <summary>Reads bits of the hardware by one access of the width, or by a narrower one where there are bits in it that the user may

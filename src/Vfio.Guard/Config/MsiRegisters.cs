@@ -7,7 +7,7 @@ namespace Vfio.Guard;
 /// that are bound. The mask bits do hold vectors back, and the pending bits are true.</summary>
 /// <remarks>PCI Local Bus 3.0, section 6.8.1. Enable and the number of messages show what is in use,
 /// after a reset too, until the user writes them.</remarks>
-internal sealed class MsiRegisters(FunctionLayout layout, ConfigShadow shadow, GuardedInterrupts interrupts) : ConfigBehaviour
+internal sealed class MsiRegisters(FunctionLayout layout, ConfigShadow shadow, GuardedInterrupts interrupts) : ConfigRegisterHandler
 {
     private const int EnableBit = 0;
     private readonly int _control = layout.Msi + 2;

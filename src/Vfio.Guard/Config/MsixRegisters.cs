@@ -5,7 +5,7 @@ namespace Vfio.Guard;
 /// <summary>The user's MSI-X Message Control: Function Mask holds all vectors back; Enable shows whether vectors are in use, after a
 /// reset too, until the user writes it, and means nothing: vectors fire by the eventfds.</summary>
 /// <remarks>PCI Local Bus 3.0, section 6.8.2.3.</remarks>
-internal sealed class MsixRegisters(FunctionLayout layout, ConfigShadow shadow, GuardedInterrupts interrupts) : ConfigBehaviour
+internal sealed class MsixRegisters(FunctionLayout layout, ConfigShadow shadow, GuardedInterrupts interrupts) : ConfigRegisterHandler
 {
     private const int MaskBit = 14, EnableBit = 15;
     private readonly int _control = layout.Msix + 2;

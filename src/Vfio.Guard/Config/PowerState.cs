@@ -6,7 +6,7 @@ namespace Vfio.Guard;
 /// <remarks>PCI Bus Power Management Interface 1.2, sections 3.2.4 and 5.4: asleep the function answers to config space only,
 /// neither masters the bus nor interrupts; coming back from D3hot resets it, unless No_Soft_Reset is set.</remarks>
 internal sealed class PowerState(FunctionLayout layout, ConfigShadow shadow, IResetTarget target, GuardedInterrupts interrupts)
-    : ConfigBehaviour
+    : ConfigRegisterHandler
 {
     private const uint D0 = 0, D1 = 1, D2 = 2, D3Hot = 3;
     private readonly int _control = layout.PowerManagement + 4;

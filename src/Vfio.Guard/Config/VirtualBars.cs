@@ -2,7 +2,7 @@ namespace Vfio.Guard;
 
 /// <summary>The user's BARs and ROM BAR: they take any value and can be sized, and the real ones know nothing of it.</summary>
 /// <remarks>PCI Local Bus 3.0, section 6.2.5. They start without an address, as after power-on.</remarks>
-internal sealed class VirtualBars(FunctionLayout layout, ConfigShadow shadow) : ConfigBehaviour
+internal sealed class VirtualBars(FunctionLayout layout, ConfigShadow shadow) : ConfigRegisterHandler
 {
     private const int FirstBar = 0x10, Rom = 0x30, Count = 6;
 

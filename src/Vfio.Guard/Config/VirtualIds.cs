@@ -2,7 +2,7 @@ namespace Vfio.Guard;
 
 /// <summary>The ids of a virtual function, in the place where every other function has them.</summary>
 /// <remarks>SR-IOV 1.1, section 3.4.1.1: a virtual function's own registers read as all ones.</remarks>
-internal sealed class VirtualIds(VirtualFunctionIds ids, ConfigShadow shadow) : ConfigBehaviour
+internal sealed class VirtualIds(VirtualFunctionIds ids, ConfigShadow shadow) : ConfigRegisterHandler
 {
     internal override IEnumerable<int> Offsets => [0x00];
 

@@ -10,7 +10,7 @@ public sealed partial class DmaTable
     internal List<DmaMapping> List()
     {
         List<DmaMapping> mappings = new(_chunks.Count);
-        _gate.EnterWrite();
+        _lock.EnterWrite();
         try
         {
             _chunks.CollectTo(mappings);
@@ -18,7 +18,7 @@ public sealed partial class DmaTable
         }
         finally
         {
-            _gate.ExitWrite();
+            _lock.ExitWrite();
         }
     }
 }

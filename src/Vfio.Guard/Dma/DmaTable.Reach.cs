@@ -10,7 +10,7 @@ public sealed partial class DmaTable
     internal bool IsReachedDirectly(Iova address, ulong length)
     {
         ulong at = address.Value;
-        int ticket = _gate.EnterRead();
+        int ticket = _lock.EnterRead();
         try
         {
             while (length > 0)
@@ -31,7 +31,7 @@ public sealed partial class DmaTable
         }
         finally
         {
-            _gate.ExitRead(ticket);
+            _lock.ExitRead(ticket);
         }
     }
 
@@ -39,7 +39,7 @@ public sealed partial class DmaTable
     internal bool IsOwnerAsking(Iova address)
     {
         DmaMemory? memory = null;
-        int ticket = _gate.EnterRead();
+        int ticket = _lock.EnterRead();
         ref readonly DmaEntry entry = ref Locate(ticket, address.Value, out ulong into);
         if (into < entry.Length)
         {
@@ -47,7 +47,7 @@ public sealed partial class DmaTable
             memory.AddReference();
         }
 
-        _gate.ExitRead(ticket);
+        _lock.ExitRead(ticket);
         bool isAsking = memory is { IsOwnerAsking: true };
         memory?.Release();
         return isAsking;

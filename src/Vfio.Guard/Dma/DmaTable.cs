@@ -20,7 +20,7 @@ public sealed partial class DmaTable
     /// <summary>Longest copy in one go; an unmap waits for at most this.</summary>
     private const int MaxCopyBytes = 64 << 10;
 
-    private readonly ReaderGate _gate = new();
+    private readonly ReaderLock _lock = new();
     private readonly OwnerAccesses _ownerAccesses = new();
     private readonly int _maxMappings;
     private DmaChunks _chunks = new();
@@ -50,7 +50,7 @@ public sealed partial class DmaTable
         if (mapping.MemoryOffset > end || mapping.Length > end - mapping.MemoryOffset)
             return Errno.InvalidArgument;
         DmaEntry entry = new(mapping);
-        _gate.EnterWrite();
+        _lock.EnterWrite();
         try
         {
             if (_chunks.Overlaps(mapping.Start.Value, mapping.Start.Value + (mapping.Length - 1)))
@@ -63,7 +63,7 @@ public sealed partial class DmaTable
         }
         finally
         {
-            _gate.ExitWrite();
+            _lock.ExitWrite();
         }
     }
 
@@ -83,7 +83,7 @@ public sealed partial class DmaTable
         ulong last = start.Value + (length - 1);
         List<DmaMemory>? others = null;
         DmaMemory? first;
-        _gate.EnterWrite();
+        _lock.EnterWrite();
         try
         {
             if (Cuts(start.Value, last))
@@ -92,7 +92,7 @@ public sealed partial class DmaTable
         }
         finally
         {
-            _gate.ExitWrite();
+            _lock.ExitWrite();
         }
 
         if (first is null)
@@ -107,14 +107,14 @@ public sealed partial class DmaTable
     public void Clear()
     {
         DmaChunks? old = null;
-        _gate.EnterAsWriter();
+        _lock.EnterAsWriter();
         if (_chunks.Count > 0)
         {
-            _gate.ShutReadersOut();
+            _lock.ShutReadersOut();
             (old, _chunks) = (_chunks, new DmaChunks());
         }
 
-        _gate.ExitWrite();
+        _lock.ExitWrite();
         _ownerAccesses.WaitOutside(0, ulong.MaxValue);
         old?.ReleaseAll();
     }
@@ -127,7 +127,7 @@ public sealed partial class DmaTable
         ulong at = address.Value;
         while (destination.Length > 0)
         {
-            int ticket = _gate.EnterRead();
+            int ticket = _lock.EnterRead();
             int count = destination.Length;
             Errno error = Find(ticket, at, DmaAccess.Read, ref count, out DmaMemory? memory, out ulong offset);
             if (error == Errno.None && memory!.Shared is not null)
@@ -152,7 +152,7 @@ public sealed partial class DmaTable
         ulong at = address.Value;
         while (source.Length > 0)
         {
-            int ticket = _gate.EnterRead();
+            int ticket = _lock.EnterRead();
             int count = source.Length;
             Errno error = Find(ticket, at, DmaAccess.Write, ref count, out DmaMemory? memory, out ulong offset);
             if (error == Errno.None && memory!.Shared is not null)
@@ -185,8 +185,8 @@ public sealed partial class DmaTable
             return Errno.InvalidArgument;
 
         // Whoever writes without knowing of the log is done when this returns.
-        _gate.EnterWrite();
-        _gate.ExitWrite();
+        _lock.EnterWrite();
+        _lock.ExitWrite();
         return Errno.None;
     }
 
@@ -237,13 +237,13 @@ public sealed partial class DmaTable
     {
         ulong at = address.Value;
         segments = 0;
-        int ticket = _gate.EnterRead();
+        int ticket = _lock.EnterRead();
         try
         {
             while (length > 0)
             {
                 ref readonly DmaEntry entry = ref Locate(ticket, at, out ulong into);
-                Errno error = Judge(entry, into, access);
+                Errno error = Check(entry, into, access);
                 if (error != Errno.None)
                     return error;
                 ulong count = Math.Min(length, entry.Length - into);
@@ -258,7 +258,7 @@ public sealed partial class DmaTable
         }
         finally
         {
-            _gate.ExitRead(ticket);
+            _lock.ExitRead(ticket);
         }
     }
 
@@ -282,7 +282,7 @@ public sealed partial class DmaTable
         memory = null;
         offset = 0;
         ref readonly DmaEntry entry = ref Locate(ticket, address, out ulong into);
-        Errno error = Judge(entry, into, access);
+        Errno error = Check(entry, into, access);
         if (error != Errno.None)
             return error;
         memory = entry.Memory;
@@ -297,7 +297,7 @@ public sealed partial class DmaTable
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private ref readonly DmaEntry Locate(int ticket, ulong address, out ulong into)
     {
-        ref long note = ref _gate.NoteOf(ticket);
+        ref long note = ref _lock.NoteOf(ticket);
         long remembered = Volatile.Read(ref note);
         ref readonly DmaEntry last = ref _chunks.Get(new DmaPosition((int)(remembered >> 32), (int)remembered), address, out into);
         if (into < last.Length)
@@ -308,7 +308,7 @@ public sealed partial class DmaTable
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static Errno Judge(in DmaEntry entry, ulong into, DmaAccess access) => into >= entry.Length ? Errno.BadAddress
+    private static Errno Check(in DmaEntry entry, ulong into, DmaAccess access) => into >= entry.Length ? Errno.BadAddress
         : (entry.Access & access) == access ? Errno.None : Errno.AccessDenied;
 
     private Errno ReadInside(int ticket, DmaMemory memory, ulong offset, Span<byte> destination)
@@ -319,7 +319,7 @@ public sealed partial class DmaTable
         }
         finally
         {
-            _gate.ExitRead(ticket);
+            _lock.ExitRead(ticket);
         }
     }
 
@@ -331,7 +331,7 @@ public sealed partial class DmaTable
         }
         finally
         {
-            _gate.ExitRead(ticket);
+            _lock.ExitRead(ticket);
         }
     }
 
@@ -345,7 +345,7 @@ public sealed partial class DmaTable
         {
             // After the write: whoever reads the report and then the page must find the bytes.
             log.Mark(at, source.Length);
-            _gate.ExitRead(ticket);
+            _lock.ExitRead(ticket);
         }
     }
 
@@ -358,7 +358,7 @@ public sealed partial class DmaTable
             _ownerAccesses.Enter(at, at + (ulong)(count - 1));
         }
 
-        _gate.ExitRead(ticket);
+        _lock.ExitRead(ticket);
         return error == Errno.None ? null : error;
     }
 

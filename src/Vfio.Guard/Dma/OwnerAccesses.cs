@@ -13,7 +13,7 @@ internal sealed class OwnerAccesses
     [ThreadStatic]
     private static int _depth;
 
-    private readonly object _gate = new();
+    private readonly object _lock = new();
     private readonly List<(ulong Start, ulong Last)> _underWay = [];
 
     /// <summary>How many accesses are under way.</summary>
@@ -21,14 +21,14 @@ internal sealed class OwnerAccesses
     {
         get
         {
-            lock (_gate)
+            lock (_lock)
                 return _underWay.Count;
         }
     }
 
     internal void Enter(ulong start, ulong last)
     {
-        lock (_gate)
+        lock (_lock)
             _underWay.Add((start, last));
         _depth++;
     }
@@ -36,10 +36,10 @@ internal sealed class OwnerAccesses
     internal void Exit(ulong start, ulong last)
     {
         _depth--;
-        lock (_gate)
+        lock (_lock)
         {
             _underWay.Remove((start, last));
-            Monitor.PulseAll(_gate);
+            Monitor.PulseAll(_lock);
         }
     }
 
@@ -49,13 +49,13 @@ internal sealed class OwnerAccesses
         if (_depth > 0)
             return;
         Deadline end = new(LongestWait);
-        lock (_gate)
+        lock (_lock)
         {
             while (IsBusy(start, last))
             {
                 if (end.HasPassed)
                     return;
-                Monitor.Wait(_gate, end.Left);
+                Monitor.Wait(_lock, end.Left);
             }
         }
     }

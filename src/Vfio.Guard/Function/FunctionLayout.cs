@@ -25,7 +25,7 @@ internal sealed class FunctionLayout
         Msi = OffsetOf(MsiId);
         Express = OffsetOf(ExpressId);
         AdvancedFeatures = OffsetOf(AdvancedFeaturesId);
-        Msix = OffsetOf(MsixPlace.CapabilityId);
+        Msix = OffsetOf(MsixLocation.CapabilityId);
         MsixTable = FindMsixTable();
         for (int bar = 0; bar < 6; bar++)
             _ioBars |= (Space.Read32(0x10 + (4 * bar)) & 1) << bar;
@@ -110,7 +110,7 @@ internal sealed class FunctionLayout
     {
         if (Msix == 0)
             return null;
-        MsixPlace place = MsixPlace.Read(Space, Msix);
+        MsixLocation place = MsixLocation.Read(Space, Msix);
         return place.Fits(BarBytes)
             ? new MsixDescription(place.Vectors, place.TableBar, place.TableOffset, place.PendingOffset) { PendingBar = place.PendingBar }
             : null;

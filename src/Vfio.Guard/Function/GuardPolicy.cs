@@ -4,7 +4,7 @@ namespace Vfio.Guard;
 public sealed record GuardPolicy
 {
     /// <summary>Lend a function that cannot be reset: its user may find what another left in it. Default: no.</summary>
-    public bool LendWithoutReset { get; init; }
+    public bool AllowWithoutReset { get; init; }
 
     /// <summary>Turn bus mastering on when the function is lent and after each reset of the lease, for users that drive a device
     /// without a system that would write its Command register. It still reaches only what its user maps, and a reset that the user

@@ -49,7 +49,7 @@ internal sealed class GuardSlot(RefusalCounter refusals) : IPciSlot
 
     public void SignalMsix(int vector) => _device?.Message(InterruptIndex.Msix, vector);
 
-    public bool IsHeard(InterruptIndex kind, int vector) => _device is { } device && device.IsHeard(kind, vector);
+    public bool HasListener(InterruptIndex kind, int vector) => _device is { } device && device.HasListener(kind, vector);
 
     public void ReportError() => _device?.Notify(InterruptIndex.Error);
 

@@ -9,7 +9,7 @@ internal sealed partial class GuardedDevice
     public void Dispose()
     {
         CloseSteps steps = new();
-        using (Turn.Scope turn = _turn.Take())
+        using (FunctionLock.Scope turn = _functionLock.Take())
         {
             if (!TryClose(steps))
                 return;
@@ -28,7 +28,7 @@ internal sealed partial class GuardedDevice
         // A state that is taken over has no reset in it: one in the midst of it is the doing of whoever made it up.
         if (_migration.IsRestoring)
             return;
-        ResetBy(() => _function.ResetHardware(method, isLent: true), byUser: true);
+        ResetBy(() => _function.ResetHardware(method, isAssigned: true), byUser: true);
         _migration.AfterReset();
     }
 
@@ -46,7 +46,7 @@ internal sealed partial class GuardedDevice
     }
 
     /// <summary>Makes everything as at open, but for what is bound and mapped.</summary>
-    private void ResetAll() => ResetBy(() => _function.ResetHardware(isLent: true), byUser: false);
+    private void ResetAll() => ResetBy(() => _function.ResetHardware(isAssigned: true), byUser: false);
 
     /// <summary>Makes a reset, or what is left to do after one, with the guard's own state before and after it.</summary>
     private void ResetBy(Func<Errno> reset, bool byUser, bool isDone = false)
@@ -83,7 +83,7 @@ internal sealed partial class GuardedDevice
         bool isDone = false;
         try
         {
-            ResetBy(() => _owner.Restore(isLent: true), byUser: false, isDone: true);
+            ResetBy(() => _owner.Restore(isAssigned: true), byUser: false, isDone: true);
             _migration.AfterReset();
             isDone = true;
         }

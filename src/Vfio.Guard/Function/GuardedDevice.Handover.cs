@@ -24,7 +24,7 @@ internal sealed partial class GuardedDevice
                 Events = _interrupts.Bound(),
                 Memory = [.. MemoryToShare()],
                 Doorbells = _doorbells.IsValueCreated ? _doorbells.Value.Shown() : [],
-                Unheard = _interrupts.Unheard(),
+                UnboundKinds = _interrupts.UnboundKinds(),
             };
         }
         catch
@@ -59,10 +59,10 @@ internal sealed partial class GuardedDevice
             _state.IsMemoryShared = false;
         }
 
-        using Turn.Scope turn = _turn.Take();
+        using FunctionLock.Scope turn = _functionLock.Take();
         _messages.Program();
         TakeDoorbells(from.Doorbells);
-        foreach (InterruptIndex kind in from.Unheard)
+        foreach (InterruptIndex kind in from.UnboundKinds)
             Notify(kind);
 
         // Last, because nothing may reset the device once it shares memory with who may yet go on with it.
@@ -79,7 +79,7 @@ internal sealed partial class GuardedDevice
     public void Depart()
     {
         CloseSteps steps = new();
-        using (Turn.Scope turn = _turn.Take())
+        using (FunctionLock.Scope turn = _functionLock.Take())
         {
             if (!TryClose(steps))
                 return;

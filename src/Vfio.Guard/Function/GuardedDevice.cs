@@ -10,7 +10,7 @@ internal sealed partial class GuardedDevice : IHandoverDevice, IDirtyTracker, IR
     private const int Closed = 1, WasReset = 2;
     private readonly GuardedFunction _function;
     private readonly OwnerState _owner;
-    private readonly Turn _turn;
+    private readonly FunctionLock _functionLock;
     private readonly RefusalCounter _refusals;
     private readonly GuardedConfig _config;
     private readonly CommandRegister _command;
@@ -26,11 +26,11 @@ internal sealed partial class GuardedDevice : IHandoverDevice, IDirtyTracker, IR
     private readonly GuardState _state;
     private volatile int _attention;
 
-    internal GuardedDevice(GuardedFunction function, FunctionLayout layout, OwnerState owner, Turn turn, RefusalCounter refusals)
+    internal GuardedDevice(GuardedFunction function, FunctionLayout layout, OwnerState owner, FunctionLock turn, RefusalCounter refusals)
     {
         _function = function;
         _owner = owner;
-        _turn = turn;
+        _functionLock = turn;
         _refusals = refusals;
         _dma = new DmaTable(function.Policy.MaxDmaMappings);
         _interrupts = new GuardedInterrupts(layout, turn);
@@ -83,7 +83,7 @@ internal sealed partial class GuardedDevice : IHandoverDevice, IDirtyTracker, IR
 
     public void ReadRegion(RegionIndex region, ulong offset, Span<byte> destination)
     {
-        using Turn.Scope turn = _turn.Take();
+        using FunctionLock.Scope turn = _functionLock.Take();
         Check("read", region, offset, destination.Length);
         if (region == RegionIndex.Config)
             _config.Read((int)offset, destination);
@@ -93,14 +93,14 @@ internal sealed partial class GuardedDevice : IHandoverDevice, IDirtyTracker, IR
 
     public void WriteRegion(RegionIndex region, ulong offset, ReadOnlySpan<byte> source)
     {
-        using Turn.Scope turn = _turn.Take();
+        using FunctionLock.Scope turn = _functionLock.Take();
         Write(region, offset, source);
     }
 
     public IReadOnlyList<Doorbell> GetDoorbells(RegionIndex region)
     {
-        using Turn.Scope turn = _turn.Take();
-        CheckInTurn();
+        using FunctionLock.Scope turn = _functionLock.Take();
+        CheckNotLocked();
         bool isThere = region.IsBar && GetRegion(region).Length > 0;
         IReadOnlyList<Doorbell> offered = isThere ? _function.Layout.Function.GetDoorbells(region) : [];
         return offered.Count == 0 ? [] : _doorbells.Value.Get(region, offered);
@@ -108,8 +108,8 @@ internal sealed partial class GuardedDevice : IHandoverDevice, IDirtyTracker, IR
 
     public void SetInterrupts(in InterruptRequest request)
     {
-        using Turn.Scope turn = _turn.Take();
-        CheckInTurn();
+        using FunctionLock.Scope turn = _functionLock.Take();
+        CheckNotLocked();
         bool isDone = request.IsDisable;
         try
         {
@@ -156,7 +156,7 @@ internal sealed partial class GuardedDevice : IHandoverDevice, IDirtyTracker, IR
 
     public void Reset()
     {
-        using Turn.Scope turn = _turn.Take();
+        using FunctionLock.Scope turn = _functionLock.Take();
         CheckOpen();
         if (!_function.CanReset)
             throw new VfioException("reset", Name, Errno.NoSuchOperation, "the function has no way to be reset");
@@ -173,7 +173,7 @@ internal sealed partial class GuardedDevice : IHandoverDevice, IDirtyTracker, IR
     {
         get
         {
-            using Turn.Scope turn = _turn.Take();
+            using FunctionLock.Scope turn = _functionLock.Take();
             CheckOpen();
             return Migration != MigrationFeatures.None
                 ? _migration.State
@@ -183,21 +183,21 @@ internal sealed partial class GuardedDevice : IHandoverDevice, IDirtyTracker, IR
 
     public void SetMigrationState(MigrationState target)
     {
-        using Turn.Scope turn = _turn.Take();
-        CheckInTurn();
+        using FunctionLock.Scope turn = _functionLock.Take();
+        CheckNotLocked();
         _migration.Set(target);
     }
 
     public int ReadMigrationData(Span<byte> destination)
     {
-        using Turn.Scope turn = _turn.Take();
+        using FunctionLock.Scope turn = _functionLock.Take();
         CheckOpen();
         return _migration.Read(destination);
     }
 
     public void WriteMigrationData(ReadOnlySpan<byte> source)
     {
-        using Turn.Scope turn = _turn.Take();
+        using FunctionLock.Scope turn = _functionLock.Take();
         CheckOpen();
         _migration.Write(source);
     }
@@ -258,7 +258,7 @@ internal sealed partial class GuardedDevice : IHandoverDevice, IDirtyTracker, IR
 
     internal int MappingCount => _dma.Count;
 
-    internal bool IsHeard(InterruptIndex kind, int vector) =>
+    internal bool HasListener(InterruptIndex kind, int vector) =>
         (kind == InterruptIndex.Intx ? _power is not { IsAsleep: true } : MayMaster) && _interrupts.IsBound(kind, vector);
 
     /// <summary>A message is a write to memory, so it needs bus mastering as every other.</summary>
@@ -319,7 +319,7 @@ internal sealed partial class GuardedDevice : IHandoverDevice, IDirtyTracker, IR
 
     /// <summary>That it is open, and that the function is as the shadows say.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private void CheckInTurn()
+    private void CheckNotLocked()
     {
         if (_attention != 0)
             Attend();
@@ -336,7 +336,7 @@ internal sealed partial class GuardedDevice : IHandoverDevice, IDirtyTracker, IR
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private void Check(string verb, RegionIndex region, ulong offset, int count)
     {
-        CheckInTurn();
+        CheckNotLocked();
         ulong length = LengthOf(region);
         if (offset > length || (ulong)count > length - offset || length == 0)
             ThrowOutside(verb, region, offset, count, length);

@@ -17,7 +17,7 @@ public sealed class GuardedFunction : IDisposable
     private readonly OwnerState _owner;
     private readonly RefusalCounter _refusals = new();
     private readonly GuardSlot _slot;
-    private readonly Turn _turn = new();
+    private readonly FunctionLock _functionLock = new();
     private volatile GuardedDevice? _device;
     private bool _isDisposed;
     private bool _hasDeparted;
@@ -87,15 +87,15 @@ public sealed class GuardedFunction : IDisposable
     /// <exception cref="VfioException">EBUSY: a user has it; ENOTTY: it cannot be reset; else why the reset failed.</exception>
     public IVfioDevice Open()
     {
-        using Turn.Scope turn = _turn.Take();
+        using FunctionLock.Scope turn = _functionLock.Take();
         ObjectDisposedException.ThrowIf(_isDisposed, this);
         if (_device is not null)
             throw new VfioException("open", Name, Errno.Busy, "another user has it");
         if (_hasDeparted)
             throw new VfioException("open", Name, Errno.NoDevice, "it went on to another process");
-        Errno error = ResetHardware(isLent: true);
-        if (error == Errno.NoSuchOperation && Policy.LendWithoutReset && !NeedsReset)
-            error = _owner.Restore(isLent: true);
+        Errno error = ResetHardware(isAssigned: true);
+        if (error == Errno.NoSuchOperation && Policy.AllowWithoutReset && !NeedsReset)
+            error = _owner.Restore(isAssigned: true);
         if (error != Errno.None)
         {
             string why = error == Errno.NoSuchOperation ? "it cannot be reset, so nobody knows what state it is in" : "the reset failed";
@@ -103,7 +103,7 @@ public sealed class GuardedFunction : IDisposable
         }
 
         GuardedDevice device = Prepare();
-        _turn.SetAfterwards(device.Flush);
+        _functionLock.SetAfterwards(device.Flush);
         _device = device;
         _slot.Lend(device);
         return device;
@@ -117,17 +117,17 @@ public sealed class GuardedFunction : IDisposable
     /// <exception cref="ArgumentException">No such dword, or bits that are the guard's own.</exception>
     public void Permit(int offset, uint readBits, uint writeBits)
     {
-        using Turn.Scope turn = _turn.Take();
+        using FunctionLock.Scope turn = _functionLock.Take();
         Rules.Permit(offset, readBits, writeBits);
         _owner.Permit(offset, writeBits);
     }
 
     /// <summary>Judges how well it can be lent.</summary>
-    public WellBehavedReport Judge() => WellBehavedReport.Of(new LendingFacts(
+    public WellBehavedReport Check() => WellBehavedReport.Of(new AssignmentFacts(
         _layout.Space,
         _layout.BarBytes,
         [.. _function.ResetMethods.Select(method => method.ToString())],
-        new Verdict("IOMMU group viable", Answer.Unknown, "a function seen by itself does not show its group"))
+        new Finding("IOMMU group viable", Answer.Unknown, "a function seen by itself does not show its group"))
     {
         Capabilities = _layout.Capabilities,
         Rules = _layout.Rules,
@@ -144,7 +144,7 @@ public sealed class GuardedFunction : IDisposable
     public void Dispose()
     {
         GuardedDevice? device;
-        using (Turn.Scope turn = _turn.Take())
+        using (FunctionLock.Scope turn = _functionLock.Take())
         {
             if (_isDisposed)
                 return;
@@ -166,12 +166,12 @@ public sealed class GuardedFunction : IDisposable
 
     /// <summary>Resets it by the first method that works, in its turn.</summary>
     /// <returns>ENOTTY: it has none; else why the last one failed.</returns>
-    internal Errno ResetHardware(bool isLent)
+    internal Errno ResetHardware(bool isAssigned)
     {
         Errno error = Errno.NoSuchOperation;
         foreach (ResetMethod method in _function.ResetMethods)
         {
-            error = ResetHardware(method, isLent);
+            error = ResetHardware(method, isAssigned);
             if (error == Errno.None)
                 break;
         }
@@ -180,7 +180,7 @@ public sealed class GuardedFunction : IDisposable
     }
 
     /// <summary>Resets it by one method, in its turn, and puts back what its owner had set.</summary>
-    internal Errno ResetHardware(ResetMethod method, bool isLent)
+    internal Errno ResetHardware(ResetMethod method, bool isAssigned)
     {
         NeedsReset = true;
         Errno error;
@@ -191,7 +191,7 @@ public sealed class GuardedFunction : IDisposable
             error = _function.Reset(method);
             _slot.IsResetting = false;
             if (error == Errno.None)
-                error = _owner.Restore(isLent);
+                error = _owner.Restore(isAssigned);
         }
         catch (VfioException refusal) when (refusal.Errno != Errno.None)
         {
@@ -210,11 +210,11 @@ public sealed class GuardedFunction : IDisposable
     internal void TakeBack(CloseSteps steps)
     {
         _slot.Lend(null);
-        _turn.SetAfterwards(null);
+        _functionLock.SetAfterwards(null);
         _device = null;
         NeedsReset = CanReset;
         steps.Do(_owner.StopBusMaster);
-        steps.Do(() => Refuse(CanReset ? ResetHardware(isLent: false) : _owner.Restore(isLent: false)));
+        steps.Do(() => Refuse(CanReset ? ResetHardware(isAssigned: false) : _owner.Restore(isAssigned: false)));
     }
 
     /// <summary>Another process goes on with it, and shares its memory: it is not reset, and nobody gets it here any more. In its
@@ -222,7 +222,7 @@ public sealed class GuardedFunction : IDisposable
     internal void Depart()
     {
         _slot.Lend(null);
-        _turn.SetAfterwards(null);
+        _functionLock.SetAfterwards(null);
         _hasDeparted = true;
         _device = null;
     }
@@ -233,7 +233,7 @@ public sealed class GuardedFunction : IDisposable
         bool isMade = false;
         try
         {
-            GuardedDevice device = new(this, _layout, _owner, _turn, new RefusalCounter(_refusals));
+            GuardedDevice device = new(this, _layout, _owner, _functionLock, new RefusalCounter(_refusals));
             isMade = true;
             return device;
         }

@@ -50,16 +50,16 @@ internal sealed class OwnerState
     internal bool HasLostDecode => (_function.ReadConfig(Command, 2) & _decode) != _decode;
 
     /// <summary>Writes back all that the owner had set; bus mastering stays off.</summary>
-    /// <param name="isLent">Whether a user has the function: its pin may then interrupt, whatever the owner had set, and what the owner
+    /// <param name="isAssigned">Whether a user has the function: its pin may then interrupt, whatever the owner had set, and what the owner
     /// had for messages is off.</param>
     /// <returns>EIO: the function does not answer with its ids.</returns>
-    internal Errno Restore(bool isLent)
+    internal Errno Restore(bool isAssigned)
     {
         if (!_layout.IsVirtual && _function.ReadConfig(0, 4) != _layout.Space.Read32(0))
             return Errno.InputOutput;
         foreach (int offset in _restored)
-            Restore(offset, isLent);
-        RestoreCommand(BusMaster | _commandMask, _decode, isLent ? IntxDisable : 0);
+            Restore(offset, isAssigned);
+        RestoreCommand(BusMaster | _commandMask, _decode, isAssigned ? IntxDisable : 0);
         return Errno.None;
     }
 
@@ -67,7 +67,7 @@ internal sealed class OwnerState
     internal void RestoreLost()
     {
         foreach (int offset in _restored)
-            Restore(offset, isLent: true);
+            Restore(offset, isAssigned: true);
         RestoreCommand(Io | Memory, _decode);
     }
 
@@ -127,7 +127,7 @@ internal sealed class OwnerState
         item is not null && offset >= item.Offset && offset < item.Offset + item.LengthBytes;
 
     /// <remarks>By dwords; by less where beside the bits there are some that the lender hides, or that no table knows.</remarks>
-    private void Restore(int offset, bool isLent)
+    private void Restore(int offset, bool isAssigned)
     {
         uint hidden = _layout.Rules.Mask(BitRule.Hidden, offset, 4);
         uint mask = _masks[offset / 4] & ~_layout.Known.Status(offset, 4);
@@ -140,7 +140,7 @@ internal sealed class OwnerState
         int shift = 8 * (at - offset);
         uint all = Bits.Mask((8 * width) - 1, 0);
         mask = mask >> shift & all;
-        uint wanted = (_layout.Space.Read32(offset) & ~Off(offset, isLent) & ~_layout.Known.Status(offset, 4)) >> shift & all;
+        uint wanted = (_layout.Space.Read32(offset) & ~Off(offset, isAssigned) & ~_layout.Known.Status(offset, 4)) >> shift & all;
         if ((hidden >> shift & all) == all)
         {
             // Not even the guard reads it.
@@ -154,10 +154,10 @@ internal sealed class OwnerState
     }
 
     /// <summary>What stays off, whatever the owner had: sleep, and messages that would go to the owner.</summary>
-    private uint Off(int offset, bool isLent) =>
+    private uint Off(int offset, bool isAssigned) =>
         _layout.PowerManagement != 0 && offset == _layout.PowerManagement + 4 ? PowerStateBits
-        : isLent && _layout.Msi != 0 && offset == _layout.Msi ? Enable << 16
-        : isLent && _layout.Msix != 0 && offset == _layout.Msix ? Enable << 31
+        : isAssigned && _layout.Msi != 0 && offset == _layout.Msi ? Enable << 16
+        : isAssigned && _layout.Msix != 0 && offset == _layout.Msix ? Enable << 31
         : 0;
 
     private void RestoreCommand(uint mask, uint set, uint clear = 0)

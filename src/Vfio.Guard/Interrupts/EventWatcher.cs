@@ -10,7 +10,7 @@ internal sealed class EventWatcher(string name, Action<InterruptIndex, int, bool
     /// <summary>Most eventfds: their giver decides how many there are.</summary>
     private const int MaxEvents = 63;
 
-    private readonly Lock _gate = new();
+    private readonly Lock _lock = new();
     private readonly EventLoop _loop = new($"{name} interrupt masks");
     private List<Watch> _watches = [];
 
@@ -25,7 +25,7 @@ internal sealed class EventWatcher(string name, Action<InterruptIndex, int, bool
     {
         int end = start + events.Length;
         bool IsReplaced(Watch watch) => watch.Index == index && watch.IsMask == isMask && watch.Vector >= start && watch.Vector < end;
-        lock (_gate)
+        lock (_lock)
         {
             List<Watch> added = [];
             for (int i = 0; i < events.Length; i++)
@@ -49,7 +49,7 @@ internal sealed class EventWatcher(string name, Action<InterruptIndex, int, bool
     /// <summary>Ends those of a kind: when it returns none of them masks or unmasks any more.</summary>
     internal void RemoveAll(InterruptIndex index)
     {
-        lock (_gate)
+        lock (_lock)
             Remove(watch => watch.Index == index);
     }
 
@@ -62,7 +62,7 @@ internal sealed class EventWatcher(string name, Action<InterruptIndex, int, bool
     /// <summary>Adds all that is watched.</summary>
     internal void CollectTo(List<BoundEvent> events)
     {
-        lock (_gate)
+        lock (_lock)
         {
             foreach (Watch watch in _watches)
             {
@@ -75,7 +75,7 @@ internal sealed class EventWatcher(string name, Action<InterruptIndex, int, bool
     public void Dispose()
     {
         _loop.Dispose();
-        lock (_gate)
+        lock (_lock)
             Remove(_ => true);
     }
 

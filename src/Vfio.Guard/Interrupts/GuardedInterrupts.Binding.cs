@@ -14,7 +14,7 @@ internal sealed partial class GuardedInterrupts
     private void Disable(InterruptIndex index)
     {
         _watcher.RemoveAll(index);
-        lock (_gate)
+        lock (_lock)
         {
             _inUse[index.Value] = 0;
             foreach (ref InterruptVector vector in _kinds[index.Value].AsSpan())
@@ -61,7 +61,7 @@ internal sealed partial class GuardedInterrupts
     private void Exchange(int kind, int start, EventFd?[] events, MessageHardware hardware)
     {
         int before;
-        lock (_gate)
+        lock (_lock)
         {
             before = _inUse[kind];
             _changing = kind;
@@ -79,7 +79,7 @@ internal sealed partial class GuardedInterrupts
         }
         finally
         {
-            lock (_gate)
+            lock (_lock)
             {
                 if (!isDone)
                 {

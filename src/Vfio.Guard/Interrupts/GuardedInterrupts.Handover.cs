@@ -13,7 +13,7 @@ internal sealed partial class GuardedInterrupts
     internal List<BoundEvent> Bound()
     {
         List<BoundEvent> bound = [];
-        lock (_gate)
+        lock (_lock)
         {
             for (uint kind = 0; kind < _kinds.Length; kind++)
             {
@@ -30,9 +30,9 @@ internal sealed partial class GuardedInterrupts
     }
 
     /// <summary>What the lender has said and nobody has heard; the state of a migration has none of that.</summary>
-    internal InterruptIndex[] Unheard()
+    internal InterruptIndex[] UnboundKinds()
     {
-        lock (_gate)
+        lock (_lock)
         {
             return [.. new[] { InterruptIndex.Error, InterruptIndex.Request }.Where(kind => _kinds[kind.Value][0].IsPending)];
         }

@@ -14,7 +14,7 @@ internal sealed partial class GuardedInterrupts
     /// are in use, 2 bytes each.</summary>
     internal void Save(Span<byte> to)
     {
-        lock (_gate)
+        lock (_lock)
         {
             int at = 0;
             for (int kind = Intx; kind <= Msix; kind++)
@@ -33,7 +33,7 @@ internal sealed partial class GuardedInterrupts
     /// <param name="withUse">Whether the user goes along, and with it which kind is in use. Else it is for the user here to say.</param>
     internal void Restore(ReadOnlySpan<byte> from, bool withUse)
     {
-        lock (_gate)
+        lock (_lock)
         {
             if (withUse)
                 RestoreUse(from[^InUseBytes..]);

@@ -14,8 +14,8 @@ namespace Vfio.Guard;
 internal sealed partial class GuardedInterrupts : IDisposable
 {
     private const int Intx = 0, Msi = 1, Msix = 2, None = -1;
-    private readonly Lock _gate = new();
-    private readonly Turn _turn;
+    private readonly Lock _lock = new();
+    private readonly FunctionLock _functionLock;
     private readonly InterruptVector[][] _kinds;
 
     // How many vectors from 0 on a kind has in use; 0 when it is off.
@@ -34,9 +34,9 @@ internal sealed partial class GuardedInterrupts : IDisposable
     // The kind whose eventfds are being exchanged: nothing of it is signalled before that is done, or undone.
     private int _changing = None;
 
-    internal GuardedInterrupts(FunctionLayout layout, Turn turn)
+    internal GuardedInterrupts(FunctionLayout layout, FunctionLock turn)
     {
-        _turn = turn;
+        _functionLock = turn;
         int[] counts = [layout.HasPin ? 1 : 0, layout.MsiVectors, layout.MsixTable?.Vectors ?? 0, 1, 1];
         _kinds = [.. counts.Select(count => new InterruptVector[count])];
         _watcher = new EventWatcher(layout.Function.Name, SetMaskedByRequest);
@@ -61,7 +61,7 @@ internal sealed partial class GuardedInterrupts : IDisposable
     /// <returns>Why not; nothing is changed then.</returns>
     internal Errno Set(in InterruptRequest request, MessageHardware hardware)
     {
-        Errno error = InterruptJudge.Judge(request, GetInfo(request.Index), InUse());
+        Errno error = InterruptRequestValidator.Check(request, GetInfo(request.Index), InUse());
         if (error != Errno.None)
             return error;
         if (request.IsDisable)
@@ -84,14 +84,14 @@ internal sealed partial class GuardedInterrupts : IDisposable
     /// <summary>How many vectors from 0 on a kind has in use, whether eventfds are bound to them or not; 0 when the kind is off.</summary>
     internal int CountInUse(InterruptIndex index)
     {
-        lock (_gate)
+        lock (_lock)
             return _inUse[index.Value];
     }
 
     /// <summary>Whether a vector has an eventfd; one that does not exist has none.</summary>
     internal bool IsBound(InterruptIndex index, int vector)
     {
-        lock (_gate)
+        lock (_lock)
         {
             return index.Value < (uint)_kinds.Length
                 && (uint)vector < (uint)_kinds[index.Value].Length
@@ -108,80 +108,80 @@ internal sealed partial class GuardedInterrupts : IDisposable
     /// <summary>The user writes a vector's mask bit.</summary>
     internal void SetMaskedByRegister(InterruptIndex index, int vector, bool isMasked)
     {
-        lock (_gate)
+        lock (_lock)
         {
             _kinds[index.Value][vector].SetByRegister(isMasked);
             Release((int)index.Value, vector);
         }
 
-        FlushUnlessInTurn();
+        FlushUnlessLocked();
     }
 
     /// <summary>Whether the function may send messages; what is pending waits while it may not.</summary>
     internal void SetBusMaster(bool isBusMaster)
     {
-        lock (_gate)
+        lock (_lock)
         {
             _isBusMaster = isBusMaster;
             ReleaseAll();
         }
 
-        FlushUnlessInTurn();
+        FlushUnlessLocked();
     }
 
     /// <summary>Whether the function is in a power state in which it does not interrupt at all.</summary>
     internal void SetAsleep(bool isAsleep)
     {
-        lock (_gate)
+        lock (_lock)
         {
             _isAsleep = isAsleep;
             ReleaseAll();
         }
 
-        FlushUnlessInTurn();
+        FlushUnlessLocked();
     }
 
     internal void SetMsixFunctionMask(bool isMasked)
     {
-        lock (_gate)
+        lock (_lock)
         {
             _isMsixMasked = isMasked;
             for (int vector = 0; vector < _kinds[Msix].Length; vector++)
                 Release(Msix, vector);
         }
 
-        FlushUnlessInTurn();
+        FlushUnlessLocked();
     }
 
     /// <summary>The user's INTx disable bit: a mask beside the other.</summary>
     internal void SetIntxDisabled(bool isDisabled)
     {
-        lock (_gate)
+        lock (_lock)
         {
             _isIntxDisabled = isDisabled;
             FirePin();
         }
 
-        FlushUnlessInTurn();
+        FlushUnlessLocked();
     }
 
     /// <summary>The function changes the level of its pin.</summary>
     internal void SetPin(bool asserted)
     {
-        lock (_gate)
+        lock (_lock)
         {
             _pin = asserted;
             FirePin();
         }
 
-        FlushUnlessInTurn();
+        FlushUnlessLocked();
     }
 
     /// <summary>The function sends a message, or the lender has something to say. A vector that the kind does not have is
     /// dropped.</summary>
     internal void Fire(InterruptIndex index, int vector)
     {
-        lock (_gate)
+        lock (_lock)
         {
             if ((uint)vector >= (uint)_kinds[index.Value].Length)
                 return;
@@ -189,7 +189,7 @@ internal sealed partial class GuardedInterrupts : IDisposable
             Release((int)index.Value, vector);
         }
 
-        FlushUnlessInTurn();
+        FlushUnlessLocked();
     }
 
     /// <summary>Forgets what is pending and masked; what is bound stays bound, and unmasked. The function interrupts nobody until <see
@@ -197,7 +197,7 @@ internal sealed partial class GuardedInterrupts : IDisposable
     /// <param name="isDone">Whether the function was reset already: the level of its pin is that of after it.</param>
     internal void BeginReset(bool isDone)
     {
-        lock (_gate)
+        lock (_lock)
         {
             _isResetting = true;
             _pin &= isDone;
@@ -208,25 +208,25 @@ internal sealed partial class GuardedInterrupts : IDisposable
     /// <summary>The function was reset: it interrupts again.</summary>
     internal void EndReset()
     {
-        lock (_gate)
+        lock (_lock)
         {
             _isResetting = false;
             ReleaseAll();
         }
 
-        FlushUnlessInTurn();
+        FlushUnlessLocked();
     }
 
     /// <summary>Holds everything back that the function fires, as pending, or lets it go. What nobody is bound to waits on.</summary>
     internal void SetHeld(bool isHeld)
     {
-        lock (_gate)
+        lock (_lock)
         {
             _isHeld = isHeld;
             ReleaseAll();
         }
 
-        FlushUnlessInTurn();
+        FlushUnlessLocked();
     }
 
     /// <summary>Signals what is ready; called when no lock is held.</summary>
@@ -236,7 +236,7 @@ internal sealed partial class GuardedInterrupts : IDisposable
         {
             EventFd? trigger;
             bool isHeld = false;
-            lock (_gate)
+            lock (_lock)
             {
                 bool hasNext = _ready.TryDequeue(out (int Kind, int Vector) next);
                 _hasReady = _ready.Count > 0;
@@ -290,21 +290,21 @@ internal sealed partial class GuardedInterrupts : IDisposable
 
     private void SetMaskedByRequest(InterruptIndex index, int vector, bool isMasked)
     {
-        lock (_gate)
+        lock (_lock)
         {
             _kinds[index.Value][vector].SetByRequest(isMasked);
             Release((int)index.Value, vector);
         }
 
-        FlushUnlessInTurn();
+        FlushUnlessLocked();
     }
 
     /// <summary>Signals as if the vector had fired; for tests of the path, so masks do not count.</summary>
     private void Loopback(int kind, int vector)
     {
-        lock (_gate)
+        lock (_lock)
             Enqueue(kind, vector);
-        FlushUnlessInTurn();
+        FlushUnlessLocked();
     }
 
     /// <summary>Signals a vector if it is pending and nothing holds it; inside the lock.</summary>
@@ -358,20 +358,20 @@ internal sealed partial class GuardedInterrupts : IDisposable
         _hasReady = true;
     }
 
-    private void FlushUnlessInTurn()
+    private void FlushUnlessLocked()
     {
         if (!_hasReady)
             return;
         // Whoever has the turn gives it back before it looks at what is ready; here it is the other way round, so one of both sees it.
         Interlocked.MemoryBarrier();
-        if (!_turn.IsTaken)
+        if (!_functionLock.IsTaken)
             Flush();
     }
 
     private ulong Collect(InterruptIndex index, int first, Func<InterruptVector, bool> test)
     {
         ulong bits = 0;
-        lock (_gate)
+        lock (_lock)
         {
             InterruptVector[] vectors = _kinds[index.Value];
             for (int i = first; i < Math.Min(vectors.Length, first + 64); i++)

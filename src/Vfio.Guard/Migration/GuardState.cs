@@ -23,14 +23,14 @@ internal sealed class GuardState(FunctionLayout layout, GuardedConfig config, Gu
     internal bool IsMemoryShared { get; set; }
 
     /// <summary>Where the memory is that goes with the state: what the user may map, so that nothing of MSI-X is in it.</summary>
-    internal IEnumerable<(RegionIndex Region, MappableArea Area)> Memory => IsMemoryShared ? [] : UserMemory;
+    internal IEnumerable<(RegionIndex Region, MmapArea Area)> Memory => IsMemoryShared ? [] : UserMemory;
 
     /// <summary>Where memory is that the user may map.</summary>
-    internal IEnumerable<(RegionIndex Region, MappableArea Area)> UserMemory =>
+    internal IEnumerable<(RegionIndex Region, MmapArea Area)> UserMemory =>
         from number in Enumerable.Range(0, 6)
         let region = RegionIndex.Bar(number)
         where FunctionIdentity.HasMemory(layout, region)
-        from area in MappableAreas.Around(layout.MsixTable, region, layout.Function.GetLength(region))
+        from area in MmapAreas.Around(layout.MsixTable, region, layout.Function.GetLength(region))
         select (region, area);
 
     internal void ReadConfig(Span<byte> to) => config.Read(0, to);

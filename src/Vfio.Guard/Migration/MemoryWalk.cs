@@ -1,9 +1,9 @@
 namespace Vfio.Guard;
 
 /// <summary>Walks through the memory that goes with a state, from the first byte to the last.</summary>
-internal sealed class MemoryWalk(IEnumerable<(RegionIndex Region, MappableArea Area)> parts)
+internal sealed class MemoryWalk(IEnumerable<(RegionIndex Region, MmapArea Area)> parts)
 {
-    private readonly Queue<(RegionIndex Region, MappableArea Area)> _parts = new(parts);
+    private readonly Queue<(RegionIndex Region, MmapArea Area)> _parts = new(parts);
     private ulong _done;
 
     internal bool IsAtEnd => _parts.Count == 0;

@@ -3,7 +3,7 @@ using Vfio.Native;
 
 namespace Vfio.Guard;
 
-/// <summary>What is behind a BAR, or the ROM, of a <see cref="SoftwareFunction"/>.</summary>
+/// <summary>What is behind a BAR, or the ROM, of a <see cref="EmulatedFunction"/>.</summary>
 /// <remarks>Called by one thread at a time, with ranges inside <see cref="Length"/>.</remarks>
 public abstract class BarContent
 {

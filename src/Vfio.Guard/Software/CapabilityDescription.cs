@@ -1,6 +1,6 @@
 namespace Vfio.Guard;
 
-/// <summary>A capability of a <see cref="SoftwareFunction"/> that has no effect of its own.</summary>
+/// <summary>A capability of a <see cref="EmulatedFunction"/> that has no effect of its own.</summary>
 /// <param name="Id">Its id.</param>
 /// <param name="Body">Its bytes after the header: from offset 2 on for a standard one, from offset 4 for an extended one.</param>
 public sealed record CapabilityDescription(ushort Id, ReadOnlyMemory<byte> Body)

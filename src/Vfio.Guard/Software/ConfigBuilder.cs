@@ -2,7 +2,7 @@ using Vfio.Pci;
 
 namespace Vfio.Guard;
 
-/// <summary>Makes the config space of a <see cref="SoftwareFunction"/> from its description.</summary>
+/// <summary>Makes the config space of a <see cref="EmulatedFunction"/> from its description.</summary>
 internal sealed class ConfigBuilder
 {
     private readonly FunctionDescription _description;
@@ -14,7 +14,7 @@ internal sealed class ConfigBuilder
     internal ConfigBuilder(FunctionDescription description)
     {
         _description = description;
-        Config = new SoftwareConfig(description.ConfigLength);
+        Config = new EmulatedConfig(description.ConfigLength);
         AddHeader();
         if (description.PowerManagement != PowerManagementKind.None)
             AddPowerManagement();
@@ -30,7 +30,7 @@ internal sealed class ConfigBuilder
             AddOther(capability);
     }
 
-    internal SoftwareConfig Config { get; }
+    internal EmulatedConfig Config { get; }
 
     /// <summary>Where each capability starts; 0 when it is absent.</summary>
     internal int PowerManagement { get; private set; }

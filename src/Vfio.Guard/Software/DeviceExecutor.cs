@@ -15,9 +15,9 @@ internal sealed class DeviceExecutor
 
     /// <summary>How long an abandoned access to memory that its owner is asked for is waited for: an owner that answers does so sooner,
     /// one that does not must not hold a reset.</summary>
-    private static readonly TimeSpan OwnerPatience = TimeSpan.FromMilliseconds(30);
+    private static readonly TimeSpan OwnerTimeout = TimeSpan.FromMilliseconds(30);
 
-    private readonly object _gate = new();
+    private readonly object _lock = new();
     private readonly Queue<DeviceWork> _waiting = [];
     private List<DeviceWork> _works = [];
     private volatile bool _isPaused;
@@ -32,14 +32,14 @@ internal sealed class DeviceExecutor
     {
         get
         {
-            lock (_gate)
+            lock (_lock)
                 return _threads;
         }
     }
 
     internal void Add(DeviceWork work)
     {
-        lock (_gate)
+        lock (_lock)
         {
             if (_isEnded)
                 work.MarkAbandoned();
@@ -51,7 +51,7 @@ internal sealed class DeviceExecutor
     /// <summary>Gives work its thread, or a place in the queue for one.</summary>
     internal void StartThread(DeviceWork work)
     {
-        lock (_gate)
+        lock (_lock)
         {
             if (work.IsAbandoned)
                 return;
@@ -77,8 +77,8 @@ internal sealed class DeviceExecutor
         {
             foreach (DeviceWork work in works)
                 work.MarkAbandoned();
-            lock (_gate)
-                Monitor.PulseAll(_gate);
+            lock (_lock)
+                Monitor.PulseAll(_lock);
             WaitOutside(works, slot);
         }
     }
@@ -86,7 +86,7 @@ internal sealed class DeviceExecutor
     /// <summary>Abandons one piece of work, as <see cref="Abandon(IPciSlot?)"/> does.</summary>
     internal void Abandon(DeviceWork work, IPciSlot? slot)
     {
-        lock (_gate)
+        lock (_lock)
             _works.Remove(work);
         work.MarkAbandoned();
         WaitOutside([work], slot);
@@ -95,7 +95,7 @@ internal sealed class DeviceExecutor
     /// <summary>Abandons all work, and what is added later.</summary>
     internal void End(IPciSlot? slot)
     {
-        lock (_gate)
+        lock (_lock)
             _isEnded = true;
         Abandon(slot);
     }
@@ -106,7 +106,7 @@ internal sealed class DeviceExecutor
         _isPaused = true;
         Interlocked.MemoryBarrier();
         DeviceWork[] works;
-        lock (_gate)
+        lock (_lock)
             works = [.. _works];
         SpinWait spin = default;
         while (works.Any(work => work.IsRunningElsewhere))
@@ -116,30 +116,30 @@ internal sealed class DeviceExecutor
     /// <summary>Lets work go on.</summary>
     internal void Resume()
     {
-        lock (_gate)
+        lock (_lock)
         {
             _isPaused = false;
-            Monitor.PulseAll(_gate);
+            Monitor.PulseAll(_lock);
         }
     }
 
     /// <summary>Called by the thread of work: returns when the device does not stand still any more, or the work is abandoned.</summary>
     internal void WaitForResume(DeviceWork work)
     {
-        lock (_gate)
+        lock (_lock)
         {
             while (_isPaused && !work.IsAbandoned)
-                Monitor.Wait(_gate);
+                Monitor.Wait(_lock);
         }
     }
 
     private static void WaitOutside(List<DeviceWork> works, IPciSlot? slot)
     {
-        Deadline patience = new(OwnerPatience);
+        Deadline timeout = new(OwnerTimeout);
         SpinWait spin = default;
         while (works.Count(work => work.IsInsideElsewhere) is > 0 and int inside)
         {
-            if (patience.HasPassed && slot is not null && inside <= slot.AccessesAtOwner)
+            if (timeout.HasPassed && slot is not null && inside <= slot.AccessesAtOwner)
                 return;
             spin.SpinOnce();
         }
@@ -147,7 +147,7 @@ internal sealed class DeviceExecutor
 
     private List<DeviceWork> TakeAll()
     {
-        lock (_gate)
+        lock (_lock)
         {
             List<DeviceWork> all = _works;
             _works = [];
@@ -165,7 +165,7 @@ internal sealed class DeviceExecutor
         }
         catch
         {
-            lock (_gate)
+            lock (_lock)
                 _threads--;
             throw;
         }
@@ -175,7 +175,7 @@ internal sealed class DeviceExecutor
     {
         work.RunUntilAbandoned();
         DeviceWork? next = null;
-        lock (_gate)
+        lock (_lock)
         {
             while (next is null && _waiting.TryDequeue(out DeviceWork? waiting))
                 next = waiting.IsAbandoned ? null : waiting;

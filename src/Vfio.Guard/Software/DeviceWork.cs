@@ -2,7 +2,7 @@ using Vfio.Native;
 
 namespace Vfio.Guard;
 
-/// <summary>Work that a <see cref="SoftwareFunction"/> does on a thread of its own, so that whoever accesses the device never waits for
+/// <summary>Work that a <see cref="EmulatedFunction"/> does on a thread of its own, so that whoever accesses the device never waits for
 /// it: a queue of commands, a DMA engine.</summary>
 /// <remarks>
 /// <para>Derive from it, keep in it what only its thread touches, and <see cref="Wake"/> it when there is something to do. Its thread
@@ -19,7 +19,7 @@ public abstract class DeviceWork
     /// <summary>Looks for more to do before it sleeps, about 20 us: a wake from sleep costs more than that on both sides.</summary>
     private const int Looks = 40;
 
-    private readonly SoftwareFunction _function;
+    private readonly EmulatedFunction _function;
     private readonly DeviceExecutor _executor;
     private readonly SemaphoreSlim _bell = new(0);
     private readonly WorkBus _bus;
@@ -31,7 +31,7 @@ public abstract class DeviceWork
 
     /// <summary>Makes work, which does nothing until it is woken.</summary>
     /// <param name="function">Whose it is.</param>
-    protected DeviceWork(SoftwareFunction function)
+    protected DeviceWork(EmulatedFunction function)
     {
         ArgumentNullException.ThrowIfNull(function);
         _function = function;
@@ -86,7 +86,7 @@ public abstract class DeviceWork
     /// <summary>Ends the stretch, if there is one.</summary>
     protected void Leave() => Volatile.Write(ref _inside, 0);
 
-    /// <summary>Interrupts as <see cref="SoftwareFunction.Interrupt"/> does, unless the work is abandoned.</summary>
+    /// <summary>Interrupts as <see cref="EmulatedFunction.Interrupt"/> does, unless the work is abandoned.</summary>
     protected void Interrupt(int vector = 0)
     {
         bool wasInside = _inside != 0;
@@ -97,7 +97,7 @@ public abstract class DeviceWork
             Leave();
     }
 
-    /// <summary>Takes the pin down as <see cref="SoftwareFunction.EndInterrupt"/> does, unless the work is abandoned.</summary>
+    /// <summary>Takes the pin down as <see cref="EmulatedFunction.EndInterrupt"/> does, unless the work is abandoned.</summary>
     protected void EndInterrupt()
     {
         bool wasInside = _inside != 0;
@@ -217,7 +217,7 @@ public abstract class DeviceWork
 
         public bool IsOwnerAsking(Iova address) => work._function.SlotOrNull is { } slot && slot.IsOwnerAsking(address);
 
-        public bool IsHeard(InterruptIndex kind, int vector) => !work._isAbandoned && work._function.SlotOrNull!.IsHeard(kind, vector);
+        public bool HasListener(InterruptIndex kind, int vector) => !work._isAbandoned && work._function.SlotOrNull!.HasListener(kind, vector);
 
         public void SetIntx(bool asserted) => throw Misuse();
 

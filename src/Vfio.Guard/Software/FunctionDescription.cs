@@ -2,7 +2,7 @@ using Vfio.Pci;
 
 namespace Vfio.Guard;
 
-/// <summary>What a <see cref="SoftwareFunction"/> is: ids, class and capabilities; its config space is made from this.</summary>
+/// <summary>What a <see cref="EmulatedFunction"/> is: ids, class and capabilities; its config space is made from this.</summary>
 /// <param name="Name">A name for messages, for example <c>edu</c>.</param>
 /// <param name="VendorId">Vendor id.</param>
 /// <param name="DeviceId">Device id.</param>

@@ -4,7 +4,7 @@ namespace Vfio.Guard;
 
 /// <summary>A BAR that is plain memory, which a driver may map: a frame buffer, a buffer on the card.</summary>
 /// <remarks>Reset leaves its contents, as a card leaves its memory; a device that clears it does so in <see
-/// cref="SoftwareFunction.OnReset"/>.</remarks>
+/// cref="EmulatedFunction.OnReset"/>.</remarks>
 public sealed class MemoryBar : BarContent, IDisposable
 {
     private SharedMemory _memory;

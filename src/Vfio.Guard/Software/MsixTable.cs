@@ -6,7 +6,7 @@ namespace Vfio.Guard;
 /// <remarks>Any thread may use it.</remarks>
 internal sealed class MsixTable
 {
-    private readonly Lock _gate = new();
+    private readonly Lock _lock = new();
     private readonly uint[] _entries;
     private readonly ulong[] _pending;
 
@@ -23,7 +23,7 @@ internal sealed class MsixTable
     /// <summary>Reads bytes of the table.</summary>
     internal void Read(int offset, Span<byte> destination)
     {
-        lock (_gate)
+        lock (_lock)
         {
             Blittable.AsBytes<uint>(_entries).Slice(offset, destination.Length).CopyTo(destination);
         }
@@ -32,7 +32,7 @@ internal sealed class MsixTable
     /// <summary>Writes bytes of the table; of Vector Control only the mask bit exists.</summary>
     internal void Write(int offset, ReadOnlySpan<byte> source)
     {
-        lock (_gate)
+        lock (_lock)
         {
             for (int i = 0; i < source.Length; i++)
             {
@@ -47,7 +47,7 @@ internal sealed class MsixTable
     /// <summary>Reads bytes of the pending bits.</summary>
     internal void ReadPending(int offset, Span<byte> destination)
     {
-        lock (_gate)
+        lock (_lock)
         {
             Blittable.AsBytes<ulong>(_pending).Slice(offset, destination.Length).CopyTo(destination);
         }
@@ -56,7 +56,7 @@ internal sealed class MsixTable
     /// <summary>Whether a vector may be sent now; when not it is pending from now on.</summary>
     internal bool TryRaise(int vector, bool functionMask)
     {
-        lock (_gate)
+        lock (_lock)
         {
             if (!functionMask && !IsMasked(vector))
                 return true;
@@ -68,7 +68,7 @@ internal sealed class MsixTable
     /// <summary>Takes one pending vector that is not masked any more; -1 when there is none.</summary>
     internal int TakeUnmasked()
     {
-        lock (_gate)
+        lock (_lock)
         {
             for (int i = 0; i < _pending.Length; i++)
             {
@@ -89,7 +89,7 @@ internal sealed class MsixTable
     /// <summary>Writes down what is pending; the entries are the guard's to program.</summary>
     internal void Save(StateWriter state)
     {
-        lock (_gate)
+        lock (_lock)
         {
             state.Write(Blittable.AsBytes<ulong>(_pending));
         }
@@ -98,7 +98,7 @@ internal sealed class MsixTable
     /// <summary>Takes over what is pending.</summary>
     internal bool TryRestore(ref StateReader state)
     {
-        lock (_gate)
+        lock (_lock)
         {
             for (int i = 0; i < _pending.Length; i++)
             {
@@ -114,7 +114,7 @@ internal sealed class MsixTable
 
     internal void Reset()
     {
-        lock (_gate)
+        lock (_lock)
         {
             Array.Clear(_pending);
             Array.Clear(_entries);

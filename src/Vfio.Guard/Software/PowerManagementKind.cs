@@ -1,6 +1,6 @@
 namespace Vfio.Guard;
 
-/// <summary>What power management a <see cref="SoftwareFunction"/> has.</summary>
+/// <summary>What power management a <see cref="EmulatedFunction"/> has.</summary>
 public enum PowerManagementKind
 {
     /// <summary>No capability.</summary>

@@ -109,7 +109,7 @@ public sealed class RegisterFile<TRegister> : BarContent
     }
 
     /// <summary>Takes every register over; no handler runs. Of what a driver cannot write only the width is known to be right: a device
-    /// that relies on more looks at it in <see cref="SoftwareFunction.OnRestore"/>.</summary>
+    /// that relies on more looks at it in <see cref="EmulatedFunction.OnRestore"/>.</summary>
     /// <returns>False when a value is wider than its register, or missing.</returns>
     public override bool TryRestore(ref StateReader state)
     {

@@ -12,15 +12,15 @@ internal sealed class BindValidator(KernelPaths paths, IBindingSystem system)
     /// <summary>What keeps it from being assigned, whoever asks; null when nothing does.</summary>
     /// <param name="function">The function that was asked for.</param>
     /// <param name="members">All of its group.</param>
-    internal BindObstacle? FindObstacle(KernelFunction function, IReadOnlyList<LendStep> members) =>
+    internal BindObstacle? FindObstacle(KernelFunction function, IReadOnlyList<BindStep> members) =>
         CheckFunction(function) ?? CheckIommu(function) ?? members.Select(CheckMember).FirstOrDefault(refusal => refusal is not null);
 
     /// <summary>What of this machine, or of this process, keeps it from being done now; null when nothing does.</summary>
-    internal BindObstacle? FindRefusal(KernelFunction function, IReadOnlyList<LendStep> members, bool persist)
+    internal BindObstacle? FindRefusal(KernelFunction function, IReadOnlyList<BindStep> members, bool persist)
     {
-        if (!Directory.Exists(Path.Combine(paths.Sysfs, "bus/pci/drivers", Lender.VfioDriver)))
+        if (!Directory.Exists(Path.Combine(paths.Sysfs, "bus/pci/drivers", DeviceBinder.VfioDriver)))
             return Refuse(function, Errno.NoEntry, "the driver vfio-pci is not there; run 'modprobe vfio-pci'");
-        IEnumerable<string> written = members.Where(member => member.Action == LendAction.Bind)
+        IEnumerable<string> written = members.Where(member => member.Action == BindAction.Bind)
             .Select(member => Path.Combine(member.Function.Sysfs.FullPath, "driver_override"))
             .Append(Path.Combine(paths.Sysfs, "bus/pci/drivers_probe"))
             .Append(ExistingPart(paths.Records));
@@ -55,7 +55,7 @@ internal sealed class BindValidator(KernelPaths paths, IBindingSystem system)
 
     private BindObstacle? CheckIommu(KernelFunction function)
     {
-        if (function.LentBy is not null || function.IommuGroup is not null)
+        if (function.VfioDriver is not null || function.IommuGroup is not null)
             return null;
         string mode = Path.Combine(paths.Sysfs, "module/vfio/parameters/enable_unsafe_noiommu_mode");
         return DeviceTree.ReadLine(mode) is "Y" or "1"
@@ -63,12 +63,12 @@ internal sealed class BindValidator(KernelPaths paths, IBindingSystem system)
             : Refuse(function, Errno.NoDevice, $"no IOMMU translates for it; {Remedy}");
     }
 
-    private static BindObstacle? CheckMember(LendStep member)
+    private static BindObstacle? CheckMember(BindStep member)
     {
         KernelFunction function = member.Function;
         if (member.Uses.Count > 0)
             return Refuse(function, Errno.Busy, string.Join(", ", member.Uses));
-        if (member.Action == LendAction.Keep)
+        if (member.Action == BindAction.Keep)
         {
             // The kernel hands out no group in which a driver that does its own DMA has a function.
             return function.IsMachineBridge && member.Driver is { } driver && driver != "pci-stub"
@@ -76,7 +76,7 @@ internal sealed class BindValidator(KernelPaths paths, IBindingSystem system)
                 : null;
         }
 
-        if (member.Action != LendAction.Bind)
+        if (member.Action != BindAction.Bind)
             return null;
         if (function.IsSilent)
             return Refuse(function, Errno.NoDevice, "its config space reads as all ones: nothing answers there");

@@ -33,7 +33,7 @@ internal static class FunctionNodes
     /// <summary>To whom a function is assigned; null when no vfio driver has it.</summary>
     internal static FunctionAssignment? AssignmentOf(KernelPaths paths, IBindingSystem system, KernelFunction function, OpenFiles openFiles)
     {
-        if (function.LentBy is null)
+        if (function.VfioDriver is null)
             return null;
         IReadOnlyList<(string Path, DeviceNumber? Number)> nodes = Of(paths, function);
         string[] owners = [.. nodes.Select(node => system.StatusOf(node.Path, follow: false)).OfType<FileStatus>().Select(OwnerOf).Distinct()];

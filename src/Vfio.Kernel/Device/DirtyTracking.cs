@@ -5,7 +5,7 @@ namespace Vfio.Kernel;
 internal sealed class DirtyTracking(DmaLogging logging, DmaSpace space, string name) : IDisposable
 {
     private const string ReportOperation = "report of what was written";
-    private readonly Lock _gate = new();
+    private readonly Lock _lock = new();
     private bool _isOn;
 
     /// <summary>Whether one of them can.</summary>
@@ -18,12 +18,12 @@ internal sealed class DirtyTracking(DmaLogging logging, DmaSpace space, string n
         const string Operation = "start of dirty tracking";
         if (!ulong.IsPow2(pageBytes))
             throw new VfioException(Operation, name, Errno.InvalidArgument, $"{pageBytes} is no power of two");
-        lock (_gate)
+        lock (_lock)
         {
             if (_isOn)
                 throw new VfioException(Operation, name, Errno.InvalidArgument, "it has been started");
             if (!IsOffered)
-                throw new VfioException(Operation, name, Errno.NotSupported, space.NoDirtyPagesAdvice);
+                throw new VfioException(Operation, name, Errno.NotSupported, space.NoDirtyPagesHint);
             ulong granule = logging.IsOffered
                 ? logging.Start(pageBytes, ranges.IsEmpty ? space.Ranges : ranges.ToArray())
                 : space.StartDirtyTracking();
@@ -35,7 +35,7 @@ internal sealed class DirtyTracking(DmaLogging logging, DmaSpace space, string n
     /// <summary>Stops; nothing when it is off.</summary>
     internal void Stop()
     {
-        lock (_gate)
+        lock (_lock)
         {
             if (!_isOn)
                 return;
@@ -50,7 +50,7 @@ internal sealed class DirtyTracking(DmaLogging logging, DmaSpace space, string n
     /// <summary>Reports on a range, and forgets.</summary>
     internal void Report(Iova start, ulong length, ulong pageBytes, Span<byte> bitmap)
     {
-        lock (_gate)
+        lock (_lock)
         {
             Check(ReportOperation, start, length, pageBytes, bitmap.Length);
             Ask(start, length, pageBytes, bitmap);
@@ -61,7 +61,7 @@ internal sealed class DirtyTracking(DmaLogging logging, DmaSpace space, string n
     /// <returns>How many bytes were mapped.</returns>
     internal ulong Unmap(Iova start, ulong length, ulong pageBytes, Span<byte> bitmap)
     {
-        lock (_gate)
+        lock (_lock)
         {
             Check("unmap with a report", start, length, pageBytes, bitmap.Length);
             ulong bytes = space.Unmap(start, length);
@@ -73,7 +73,7 @@ internal sealed class DirtyTracking(DmaLogging logging, DmaSpace space, string n
     /// <summary>Leaves an address space that others go on with.</summary>
     public void Dispose()
     {
-        lock (_gate)
+        lock (_lock)
         {
             // A record of the device's own ends with the device.
             if (_isOn && !logging.IsOffered)

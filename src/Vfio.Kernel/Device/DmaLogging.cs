@@ -19,8 +19,8 @@ internal sealed class DmaLogging
     internal DmaLogging(DeviceFile file)
     {
         _file = file;
-        _isOffered = new Lazy<bool>(() => file.HasFeature(DeviceFeature.SetDmaLoggingStart)
-            && file.HasFeature(DeviceFeature.SetDmaLoggingStop) && file.HasFeature(DeviceFeature.GetDmaLoggingReport));
+        _isOffered = new Lazy<bool>(() => file.HasFeature(DeviceFeatureCalls.SetDmaLoggingStart)
+            && file.HasFeature(DeviceFeatureCalls.SetDmaLoggingStop) && file.HasFeature(DeviceFeatureCalls.GetDmaLoggingReport));
     }
 
     /// <summary>Whether the device keeps one.</summary>
@@ -47,7 +47,7 @@ internal sealed class DmaLogging
     internal void Stop()
     {
         _rest = new DirtyLog();
-        _file.Feature(DeviceFeature.SetDmaLoggingStop, []);
+        _file.Feature(DeviceFeatureCalls.SetDmaLoggingStop, []);
     }
 
     /// <summary>Reports, and forgets the pages that lie in the range as a whole.</summary>

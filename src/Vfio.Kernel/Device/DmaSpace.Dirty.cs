@@ -11,7 +11,7 @@ public abstract partial class DmaSpace
     public abstract bool TracksDirtyPages { get; }
 
     /// <summary>What to do when it cannot.</summary>
-    internal abstract string NoDirtyPagesAdvice { get; }
+    internal abstract string NoDirtyPagesHint { get; }
 
     /// <summary>Whether there is a record now.</summary>
     private protected bool IsTracking => _written is not null;
@@ -20,7 +20,7 @@ public abstract partial class DmaSpace
     /// <returns>How fine the record is, in bytes.</returns>
     internal ulong StartDirtyTracking()
     {
-        lock (_gate)
+        lock (_lock)
         {
             if (_written is null)
             {
@@ -36,7 +36,7 @@ public abstract partial class DmaSpace
     /// <summary>Stops with the last of them, and forgets.</summary>
     internal void StopDirtyTracking()
     {
-        lock (_gate)
+        lock (_lock)
         {
             if (_written is null || --_trackers > 0)
                 return;
@@ -48,7 +48,7 @@ public abstract partial class DmaSpace
     /// <summary>Reports on a range, mapped or no longer so, and forgets.</summary>
     internal void ReportDirtyPages(Iova start, ulong length, ulong pageBytes, Span<byte> bitmap)
     {
-        lock (_gate)
+        lock (_lock)
         {
             if (_written is not { } written)
                 throw new VfioException("report of what was written", Name, Errno.InvalidArgument, "dirty tracking has not been started");

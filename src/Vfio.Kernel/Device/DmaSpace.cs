@@ -10,7 +10,7 @@ namespace Vfio.Kernel;
 /// </remarks>
 public abstract partial class DmaSpace : IDisposable
 {
-    private readonly Lock _gate = new();
+    private readonly Lock _lock = new();
     private readonly DmaMappings _mappings = new();
     private IReadOnlyList<IovaRange> _ranges = IovaRange.Default;
 
@@ -27,7 +27,7 @@ public abstract partial class DmaSpace : IDisposable
     {
         get
         {
-            lock (_gate)
+            lock (_lock)
                 return _mappings.Count;
         }
     }
@@ -38,7 +38,7 @@ public abstract partial class DmaSpace : IDisposable
     public void Map(in DmaMapping mapping)
     {
         Check(mapping);
-        lock (_gate)
+        lock (_lock)
         {
             if (_mappings.Overlaps(mapping.Start, mapping.Length))
                 throw Refusal(mapping, Errno.Exists, "part of the range is mapped already; unmap it first");
@@ -64,7 +64,7 @@ public abstract partial class DmaSpace : IDisposable
     /// <exception cref="VfioException">ENOENT: nothing is mapped there; EINVAL: the range would cut a mapping.</exception>
     public ulong Unmap(Iova start, ulong length)
     {
-        lock (_gate)
+        lock (_lock)
         {
             Errno error = _mappings.Find(start, length, out int first, out int count);
             if (error != Errno.None)
@@ -89,7 +89,7 @@ public abstract partial class DmaSpace : IDisposable
     /// <summary>Takes all ranges away.</summary>
     public void UnmapAll()
     {
-        lock (_gate)
+        lock (_lock)
         {
             if (_mappings.Count == 0)
                 return;
@@ -113,7 +113,7 @@ public abstract partial class DmaSpace : IDisposable
     /// <inheritdoc/>
     public void Dispose()
     {
-        lock (_gate)
+        lock (_lock)
         {
             // The kernel takes the mappings away with the address space; the memory may only go then.
             _written = null;
@@ -130,7 +130,7 @@ public abstract partial class DmaSpace : IDisposable
     /// <summary>Puts a device into it, in a way of its own.</summary>
     private protected void Admit(DeviceFile device, Action<DeviceFile> attach)
     {
-        lock (_gate)
+        lock (_lock)
         {
             attach(device);
             Volatile.Write(ref _ranges, ReadRanges());
@@ -154,8 +154,8 @@ public abstract partial class DmaSpace : IDisposable
     private protected static IovaRange Usable(ulong first, ulong last) =>
         IovaRange.Between(first, first == 0 && last == ulong.MaxValue ? last - 1 : last);
 
-    private static VfioException Refusal(in DmaMapping mapping, Errno errno, string advice) =>
-        new($"map of {mapping.Length} bytes at {mapping.Start}", "the I/O address space", errno, advice);
+    private static VfioException Refusal(in DmaMapping mapping, Errno errno, string hint) =>
+        new($"map of {mapping.Length} bytes at {mapping.Start}", "the I/O address space", errno, hint);
 
     /// <summary>The mapping with memory that is mapped into this process, and a reference on it.</summary>
     private static DmaMapping MakeReachable(in DmaMapping mapping)

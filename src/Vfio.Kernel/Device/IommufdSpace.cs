@@ -16,7 +16,7 @@ public sealed class IommufdSpace : DmaSpace
     public IommufdSpace(FileDescriptor? iommu = null)
         : base("/dev/iommu")
     {
-        _iommu = new IommuFile(iommu ?? KernelFile.Open("/dev/iommu", Advice.Iommufd));
+        _iommu = new IommuFile(iommu ?? KernelFile.Open("/dev/iommu", ErrorHint.Iommufd));
         try
         {
             _id = _iommu.AllocateIoas();
@@ -40,7 +40,7 @@ public sealed class IommufdSpace : DmaSpace
     /// since Linux 6.7.</remarks>
     public override bool TracksDirtyPages => _tables.TrackAll;
 
-    internal override string NoDirtyPagesAdvice => "neither the device nor its IOMMU keeps a record of what it writes; "
+    internal override string NoDirtyPagesHint => "neither the device nor its IOMMU keeps a record of what it writes; "
         + "opened by its group, all that it could have written counts as written";
 
     /// <summary>What spaces have in common whose devices' numbers and page tables go together.</summary>

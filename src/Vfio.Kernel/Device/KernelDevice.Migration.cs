@@ -77,7 +77,7 @@ public sealed partial class KernelDevice
         }
         catch (VfioException refusal)
         {
-            throw new VfioException(operation, Name, refusal.Errno, Advice.Pasid(refusal.Errno));
+            throw new VfioException(operation, Name, refusal.Errno, ErrorHint.Pasid(refusal.Errno));
         }
     }
 }

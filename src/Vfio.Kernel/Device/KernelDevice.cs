@@ -54,14 +54,14 @@ public sealed partial class KernelDevice : IMigratableDevice, IDirtyTracker
     /// <exception cref="VfioException">ENODEV: no such function, or none that a vfio driver has; EACCES: its file belongs to somebody else;
     /// EPERM: not all of its group is lent; EBUSY: in use. The message says what to do.</exception>
     public static KernelDevice Open(PciAddress function, KernelDeviceOptions? options = null) =>
-        new Opening(function, options ?? new KernelDeviceOptions()).Open();
+        new DeviceOpener(function, options ?? new KernelDeviceOptions()).Open();
 
     /// <summary>Opens a mediated device (mdev): a part of a device, or one of software, that a driver in the kernel lends.</summary>
     /// <param name="device">Its UUID.</param>
     /// <param name="options">As for a function.</param>
     /// <exception cref="VfioException">ENODEV: there is none; EACCES: its file belongs to somebody else; EBUSY: in use.</exception>
     public static KernelDevice OpenMediated(Guid device, KernelDeviceOptions? options = null) =>
-        new Opening(device, options ?? new KernelDeviceOptions()).Open();
+        new DeviceOpener(device, options ?? new KernelDeviceOptions()).Open();
 
     /// <summary>Takes a device whose descriptor another process opened and passed, so that this one needs no access to <c>/dev</c>.</summary>
     /// <param name="device">From its group, or from <c>/dev/vfio/devices</c>; owned from here on, also when this throws.</param>
@@ -161,7 +161,7 @@ public sealed partial class KernelDevice : IMigratableDevice, IDirtyTracker
 
     /// <summary>Lets the device sleep (runtime power management) until <see cref="ExitLowPower"/>; regions must not be touched meanwhile.</summary>
     /// <exception cref="VfioException">ENOTTY: the kernel cannot.</exception>
-    public void EnterLowPower() => _file.Feature(DeviceFeature.SetLowPowerEntry, []);
+    public void EnterLowPower() => _file.Feature(DeviceFeatureCalls.SetLowPowerEntry, []);
 
     /// <summary>The same, and tells when something else woke it: the host, which needed it, or the device itself. It is awake then, and
     /// stays so.</summary>
@@ -171,11 +171,11 @@ public sealed partial class KernelDevice : IMigratableDevice, IDirtyTracker
     {
         ArgumentNullException.ThrowIfNull(woken);
         vfio_device_low_power_entry_with_wakeup entry = new() { wakeup_eventfd = woken.Descriptor.Number };
-        _file.Feature(DeviceFeature.SetLowPowerEntryWithWakeup, Blittable.AsBytes(ref entry));
+        _file.Feature(DeviceFeatureCalls.SetLowPowerEntryWithWakeup, Blittable.AsBytes(ref entry));
     }
 
     /// <summary>Wakes it.</summary>
-    public void ExitLowPower() => _file.Feature(DeviceFeature.SetLowPowerExit, []);
+    public void ExitLowPower() => _file.Feature(DeviceFeatureCalls.SetLowPowerExit, []);
 
     /// <inheritdoc/>
     public void Dispose()

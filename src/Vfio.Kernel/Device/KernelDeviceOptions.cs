@@ -3,8 +3,8 @@ namespace Vfio.Kernel;
 /// <summary>How to open a device of the kernel.</summary>
 public sealed record KernelDeviceOptions
 {
-    /// <summary>By which door.</summary>
-    public KernelDoor Door { get; init; } = KernelDoor.Any;
+    /// <summary>Which of the two.</summary>
+    public VfioInterface Interface { get; init; } = VfioInterface.Any;
 
     /// <summary>The address space to put it into, shared with other devices and owned by the caller; null for one of its own.</summary>
     public DmaSpace? Space { get; init; }
@@ -13,8 +13,8 @@ public sealed record KernelDeviceOptions
     public string Sysfs { get; init; } = "/sys";
 }
 
-/// <summary>Ways to a device.</summary>
-public enum KernelDoor
+/// <summary>The kernel's two VFIO interfaces.</summary>
+public enum VfioInterface
 {
     /// <summary>Its own file where there is one that this user may open, otherwise its group.</summary>
     Any,
@@ -23,5 +23,5 @@ public enum KernelDoor
     Group,
 
     /// <summary><c>/dev/vfio/devices/vfioN</c>.</summary>
-    Device,
+    Cdev,
 }

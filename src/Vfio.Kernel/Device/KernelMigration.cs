@@ -8,7 +8,7 @@ internal sealed class KernelMigration : IDisposable
 {
     private readonly DeviceFile _file;
     private readonly Lazy<MigrationFeatures> _features;
-    private readonly Lock _gate = new();
+    private readonly Lock _lock = new();
     private MigrationFile? _data;
     private bool _isSaving;
 
@@ -35,7 +35,7 @@ internal sealed class KernelMigration : IDisposable
     internal void SetState(MigrationState target)
     {
         Need($"change to {target}");
-        lock (_gate)
+        lock (_lock)
         {
             try
             {
@@ -57,7 +57,7 @@ internal sealed class KernelMigration : IDisposable
     {
         const string Operation = "read of its state";
         Need(Operation);
-        lock (_gate)
+        lock (_lock)
         {
             if (_data is null || !_isSaving)
                 throw NoTransfer(Operation, "its state can be read in PreCopy and StopCopy");
@@ -81,7 +81,7 @@ internal sealed class KernelMigration : IDisposable
     {
         const string Operation = "write of a state";
         Need(Operation);
-        lock (_gate)
+        lock (_lock)
         {
             if (_data is null || _isSaving)
                 throw NoTransfer(Operation, "a state can be written in Resuming");
@@ -99,7 +99,7 @@ internal sealed class KernelMigration : IDisposable
     internal ulong EstimateDataBytes()
     {
         vfio_device_feature_mig_data_size size = default;
-        _file.Feature(DeviceFeature.GetMigrationDataSize, Blittable.AsBytes(ref size));
+        _file.Feature(DeviceFeatureCalls.GetMigrationDataSize, Blittable.AsBytes(ref size));
         return size.stop_copy_length;
     }
 
@@ -108,7 +108,7 @@ internal sealed class KernelMigration : IDisposable
     {
         const string Operation = "VFIO_MIG_GET_PRECOPY_INFO";
         Need(Operation);
-        lock (_gate)
+        lock (_lock)
         {
             if (_data is null || !_isSaving)
                 throw NoTransfer(Operation, "there is such an estimate in PreCopy");
@@ -120,7 +120,7 @@ internal sealed class KernelMigration : IDisposable
     /// <summary>Does what resets the device, which ends a transfer.</summary>
     internal void Reset(Action reset)
     {
-        lock (_gate)
+        lock (_lock)
         {
             reset();
             EndTransferUnlessIn(MigrationState.Running);
@@ -130,7 +130,7 @@ internal sealed class KernelMigration : IDisposable
     /// <inheritdoc/>
     public void Dispose()
     {
-        lock (_gate)
+        lock (_lock)
             EndTransferUnlessIn(MigrationState.Running);
     }
 
@@ -156,12 +156,12 @@ internal sealed class KernelMigration : IDisposable
     /// <summary>Why a change failed, with the state that the device is in: the old one, or one on the way.</summary>
     private VfioException Explain(VfioException refusal, MigrationState target)
     {
-        string advice;
+        string hint;
         try
         {
             MigrationState state = AskState();
             EndTransferUnlessIn(state);
-            advice = state switch
+            hint = state switch
             {
                 MigrationState.Error => $"it is in {state} now; reset it",
                 MigrationState.Resuming => $"it is in {state} now, which only a whole state or a reset ends",
@@ -171,25 +171,25 @@ internal sealed class KernelMigration : IDisposable
         catch (VfioException)
         {
             EndTransferUnlessIn(MigrationState.Error);
-            advice = "it does not tell its state any more; reset it";
+            hint = "it does not tell its state any more; reset it";
         }
 
-        return new VfioException($"change to {target}", _file.Name, refusal.Errno, advice);
+        return new VfioException($"change to {target}", _file.Name, refusal.Errno, hint);
     }
 
     private MigrationState AskState()
     {
         vfio_device_feature_mig_state state = default;
-        _file.Feature(DeviceFeature.GetMigrationState, Blittable.AsBytes(ref state));
+        _file.Feature(DeviceFeatureCalls.GetMigrationState, Blittable.AsBytes(ref state));
         return (MigrationState)state.device_state;
     }
 
     private MigrationFeatures AskFeatures()
     {
         vfio_device_feature_migration migration = default;
-        if (!_file.HasFeature(DeviceFeature.GetMigration))
+        if (!_file.HasFeature(DeviceFeatureCalls.GetMigration))
             return MigrationFeatures.None;
-        _file.Feature(DeviceFeature.GetMigration, Blittable.AsBytes(ref migration));
+        _file.Feature(DeviceFeatureCalls.GetMigration, Blittable.AsBytes(ref migration));
         return (MigrationFeatures)migration.flags;
     }
 
@@ -199,5 +199,5 @@ internal sealed class KernelMigration : IDisposable
             throw new VfioException(operation, _file.Name, Errno.NoSuchOperation, "its driver in the kernel cannot migrate it");
     }
 
-    private VfioException NoTransfer(string operation, string advice) => new(operation, _file.Name, Errno.InvalidArgument, advice);
+    private VfioException NoTransfer(string operation, string hint) => new(operation, _file.Name, Errno.InvalidArgument, hint);
 }

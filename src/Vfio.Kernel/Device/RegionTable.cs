@@ -42,19 +42,19 @@ internal sealed class RegionTable(DeviceFile file, int count)
         if (info.size == 0)
             return RegionInfo.Absent(index);
         RegionFlags flags = (RegionFlags)(info.flags & 7);
-        List<MappableArea> areas = (info.flags & MapFlag) != 0 ? AreasOf(index, info, answer) : [];
+        List<MmapArea> areas = (info.flags & MapFlag) != 0 ? AreasOf(index, info, answer) : [];
 
         // Without any areas nothing can be mapped, where a region without the capability can be mapped whole.
         return areas.Count == 0
             ? new RegionInfo(index, info.size, flags & ~RegionFlags.Map) { FileOffset = info.offset }
-            : new RegionInfo(index, info.size, flags) { FileOffset = info.offset, File = file.Descriptor, MappableAreas = areas };
+            : new RegionInfo(index, info.size, flags) { FileOffset = info.offset, File = file.Descriptor, MmapAreas = areas };
     }
 
     /// <summary>What may be mapped: what the kernel says; and where it does not say that the MSI-X table may be, around its pages.</summary>
-    private List<MappableArea> AreasOf(RegionIndex index, in vfio_region_info info, ReadOnlySpan<byte> answer)
+    private List<MmapArea> AreasOf(RegionIndex index, in vfio_region_info info, ReadOnlySpan<byte> answer)
     {
         ReadOnlySpan<byte> found = InfoBuffer.FindCapability(answer, info.cap_offset, SparseCapability);
-        List<MappableArea> areas = [];
+        List<MmapArea> areas = [];
         if (Blittable.TryRead(found, out vfio_region_info_cap_sparse_mmap head))
         {
             found = found[Blittable.SizeOf<vfio_region_info_cap_sparse_mmap>()..];
@@ -63,28 +63,28 @@ internal sealed class RegionTable(DeviceFile file, int count)
             {
                 vfio_region_sparse_mmap_area area = Blittable.Read<vfio_region_sparse_mmap_area>(found);
                 if (area.size > 0)
-                    areas.Add(new MappableArea(area.offset, area.size));
+                    areas.Add(new MmapArea(area.offset, area.size));
             }
 
             return areas;
         }
 
-        areas.Add(new MappableArea(0, info.size));
+        areas.Add(new MmapArea(0, info.size));
         if (index.IsBar && InfoBuffer.FindCapability(answer, info.cap_offset, MsixMappableCapability).IsEmpty && FindMsixTable(index) is { } table)
             areas = Around(table, info.size);
         return areas;
     }
 
-    private static List<MappableArea> Around((ulong Offset, ulong Length) table, ulong regionLength)
+    private static List<MmapArea> Around((ulong Offset, ulong Length) table, ulong regionLength)
     {
         ulong page = (ulong)Environment.SystemPageSize;
         ulong start = table.Offset & ~(page - 1);
         ulong end = (table.Offset + table.Length + page - 1) & ~(page - 1);
-        List<MappableArea> areas = [];
+        List<MmapArea> areas = [];
         if (start > 0)
-            areas.Add(new MappableArea(0, start));
+            areas.Add(new MmapArea(0, start));
         if (end < regionLength)
-            areas.Add(new MappableArea(end, regionLength - end));
+            areas.Add(new MmapArea(end, regionLength - end));
         return areas;
     }
 

@@ -18,7 +18,7 @@ public sealed class TypeOneSpace : DmaSpace
     public TypeOneSpace(FileDescriptor? container = null)
         : base("/dev/vfio/vfio")
     {
-        _container = new ContainerFile(container ?? KernelFile.Open("/dev/vfio/vfio", Advice.Container));
+        _container = new ContainerFile(container ?? KernelFile.Open("/dev/vfio/vfio", ErrorHint.Container));
         int version = _container.GetApiVersion();
         if (version == 0)
             return;
@@ -34,7 +34,7 @@ public sealed class TypeOneSpace : DmaSpace
     /// could have written.</remarks>
     public override bool TracksDirtyPages => _dirtyPageBytes != 0;
 
-    internal override string NoDirtyPagesAdvice =>
+    internal override string NoDirtyPagesHint =>
         "neither the device nor its container keeps a record of what it writes; there is no IOMMU, or the kernel is older than 5.8";
 
     private protected override ulong DirtyPageBytes => _dirtyPageBytes;

@@ -33,7 +33,7 @@ public sealed record DeviceEvent(DeviceEventKind Kind, string Device)
         DeviceEventKind.Unbound => $"{Device} unbound from {Driver ?? "its driver"}",
         DeviceEventKind.VirtualFunctionsChanged => $"{Device} has {VirtualFunctions} virtual functions",
         DeviceEventKind.Error => $"{Device} error{(Detail is null ? "" : ": " + Detail)}",
-        DeviceEventKind.ReturnRequested =>
+        DeviceEventKind.ReleaseRequested =>
             $"{Device} wanted back{(Within is { } time ? string.Create(CultureInfo.InvariantCulture, $" within {time.TotalSeconds} s") : "")}",
         DeviceEventKind.Lost => "events were lost",
         _ => $"{Device} {Kind.ToString().ToLowerInvariant()}",

@@ -26,7 +26,7 @@ public enum DeviceEventKind
 
     /// <summary>Its owner wants it back: finish what is under way and dispose it. <see cref="DeviceEvent.Within"/> says how long there is.
     /// </summary>
-    ReturnRequested,
+    ReleaseRequested,
 
     /// <summary>It slept (<see cref="DeviceEvents.EnterLowPower"/>) and something woke it.</summary>
     Woken,

@@ -34,14 +34,14 @@ public sealed class DeviceEvents : IDisposable
         _loop.Add(_socket.Descriptor, _ => Receive());
     }
 
-    /// <summary>Tells of a device's own signals too: <see cref="DeviceEventKind.ReturnRequested"/> when its owner wants it back (REQ),
+    /// <summary>Tells of a device's own signals too: <see cref="DeviceEventKind.ReleaseRequested"/> when its owner wants it back (REQ),
     /// <see cref="DeviceEventKind.Error"/> when it has one (ERR). The driver then does not wait for these interrupts itself.</summary>
     /// <remarks>It ends when the device is disposed. What the lender does not signal is not told.</remarks>
     public void Listen(PciDevice device)
     {
         ArgumentNullException.ThrowIfNull(device);
         if (device.Interrupts.Count(InterruptIndex.Request) > 0)
-            Add(device.Interrupts.EnableReturnRequest(), new DeviceEvent(DeviceEventKind.ReturnRequested, device.Name));
+            Add(device.Interrupts.EnableReleaseRequest(), new DeviceEvent(DeviceEventKind.ReleaseRequested, device.Name));
         if (device.Interrupts.Count(InterruptIndex.Error) > 0)
             Add(device.Interrupts.EnableError(), new DeviceEvent(DeviceEventKind.Error, device.Name));
     }

@@ -83,7 +83,7 @@ public sealed class DeviceWatch : IDisposable
         try
         {
             // The kernel asks for a device that was pulled out, too. One with an error may not answer, and is there.
-            bool isGone = happened.Kind == DeviceEventKind.ReturnRequested && !device.IsPresent;
+            bool isGone = happened.Kind == DeviceEventKind.ReleaseRequested && !device.IsPresent;
             return isGone ? happened with { Kind = DeviceEventKind.Removed, Within = null } : happened;
         }
         catch (ObjectDisposedException)
@@ -95,7 +95,7 @@ public sealed class DeviceWatch : IDisposable
     // An error with the kernel's word for it is one of the link, which the kernel tries to mend.
     private static bool IsEnd(DeviceEvent happened) => happened.Kind switch
     {
-        DeviceEventKind.ReturnRequested or DeviceEventKind.Removed => true,
+        DeviceEventKind.ReleaseRequested or DeviceEventKind.Removed => true,
         DeviceEventKind.Error => happened.Detail is null,
         _ => false,
     };

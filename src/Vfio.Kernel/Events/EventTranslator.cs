@@ -64,9 +64,9 @@ internal sealed class EventTranslator
         if (uevent["SYNTH_ARG_" + ReturnKey] is { } seconds)
         {
             if (seconds == NoLimit)
-                return new DeviceEvent(DeviceEventKind.ReturnRequested, name);
+                return new DeviceEvent(DeviceEventKind.ReleaseRequested, name);
             if (int.TryParse(seconds, CultureInfo.InvariantCulture, out int within))
-                return new DeviceEvent(DeviceEventKind.ReturnRequested, name) { Within = TimeSpan.FromSeconds(within) };
+                return new DeviceEvent(DeviceEventKind.ReleaseRequested, name) { Within = TimeSpan.FromSeconds(within) };
         }
 
         int count = CountOf(address);

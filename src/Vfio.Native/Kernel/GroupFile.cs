@@ -37,11 +37,11 @@ internal sealed unsafe class GroupFile(FileDescriptor descriptor, string name) :
             int number = TryCall(KernelRequest.VFIO_GROUP_GET_DEVICE_FD, start);
             return number >= 0
                 ? new DeviceFile(new FileDescriptor(number), name)
-                : throw VfioException.FromLastError("VFIO_GROUP_GET_DEVICE_FD", name, Advice((Errno)Marshal.GetLastPInvokeError()));
+                : throw VfioException.FromLastError("VFIO_GROUP_GET_DEVICE_FD", name, ErrorHint((Errno)Marshal.GetLastPInvokeError()));
         }
     }
 
-    private static string? Advice(Errno errno) => errno switch
+    private static string? ErrorHint(Errno errno) => errno switch
     {
         Errno.Busy => "another program has it open",
         Errno.NoDevice => "it is not bound to a vfio driver, or it is gone",

@@ -20,13 +20,13 @@ internal abstract unsafe class KernelFile(FileDescriptor descriptor, string name
     public void Dispose() => Descriptor.Dispose();
 
     /// <summary>Opens a file under <c>/dev</c> for reading and writing.</summary>
-    /// <exception cref="VfioException">The kernel refused; <paramref name="advice"/> says what to do where the errno is known.</exception>
-    internal static FileDescriptor Open(string path, Func<Errno, string?> advice)
+    /// <exception cref="VfioException">The kernel refused; <paramref name="hint"/> says what to do where the errno is known.</exception>
+    internal static FileDescriptor Open(string path, Func<Errno, string?> hint)
     {
         int number = LibC.open(path, LibC.O_RDWR | LibC.O_CLOEXEC);
         return number >= 0
             ? new FileDescriptor(number)
-            : throw VfioException.FromLastError("open", path, advice((Errno)Marshal.GetLastPInvokeError()));
+            : throw VfioException.FromLastError("open", path, hint((Errno)Marshal.GetLastPInvokeError()));
     }
 
     /// <summary>Whether this process may open a file for reading and writing.</summary>

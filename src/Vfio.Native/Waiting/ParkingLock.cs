@@ -84,11 +84,11 @@ public sealed class ParkingLock
     /// <summary>A stay inside, which ends when it is disposed.</summary>
     public readonly ref struct Scope
     {
-        private readonly ParkingLock _gate;
+        private readonly ParkingLock _lock;
 
-        internal Scope(ParkingLock gate) => _gate = gate;
+        internal Scope(ParkingLock gate) => _lock = gate;
 
         /// <summary>Leaves.</summary>
-        public void Dispose() => _gate.Leave();
+        public void Dispose() => _lock.Leave();
     }
 }

@@ -25,10 +25,10 @@ public sealed class WakeupPolicy
     public bool Woken(long tick)
     {
         _wakes++;
-        return tick != _tick && Judge(tick);
+        return tick != _tick && Check(tick);
     }
 
-    private bool Judge(long tick)
+    private bool Check(long tick)
     {
         bool isBusy = _wakes > BusyWakes;
         bool before = ShouldDefer;

@@ -49,8 +49,8 @@ internal static class BridgeText
             lines.Add("\tSecondary status: SERR");
         string[] flags = ["Parity", "SERR", "ISA", "VGA", "", "MAbort", ">Reset", "16bInt"];
         IEnumerable<int> bits = Enumerable.Range(0, 8).Where(bit => flags[bit].Length > 0);
-        string signs = string.Join(' ', bits.Select(bit => flags[bit] + Words.Sign(control.Get(bit))));
-        lines.Add($"\tBridgeCtl: {signs} PostWrite{Words.Sign(control.Get(10))}");
+        string signs = string.Join(' ', bits.Select(bit => flags[bit] + FieldText.Sign(control.Get(bit))));
+        lines.Add($"\tBridgeCtl: {signs} PostWrite{FieldText.Sign(control.Get(10))}");
         if (space.Knows(0x44, 2) && space.Read16(0x44) is var legacy and not 0)
             lines.Add($"\t16-bit legacy interface ports at {legacy:x4}");
     }

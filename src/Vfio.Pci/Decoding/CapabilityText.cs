@@ -79,11 +79,11 @@ internal sealed class CapabilityText
     }
 
     /// <summary>Adds a line for what is set in fields that a formatter said nothing of.</summary>
-    internal void AddUntold()
+    internal void AddUnprinted()
     {
-        string[] untold = [.. _text.Untold()];
-        if (untold.Length > 0)
-            Add($"Also: {string.Join(", ", untold)}");
+        string[] unprinted = [.. _text.Unprinted()];
+        if (unprinted.Length > 0)
+            Add($"Also: {string.Join(", ", unprinted)}");
     }
 
     private bool IsBody(Register register) => register.Offset >= (Capability.IsExtended ? 4 : 2);

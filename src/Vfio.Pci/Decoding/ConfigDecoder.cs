@@ -26,7 +26,7 @@ public static class ConfigDecoder
         if (capability.Table?.Describe is { } describe)
         {
             describe(text);
-            text.AddUntold();
+            text.AddUnprinted();
         }
         else if (!text.AddAll() && capability.LengthBytes > 4)
         {

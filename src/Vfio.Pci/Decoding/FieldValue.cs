@@ -6,5 +6,5 @@ namespace Vfio.Pci;
 public readonly record struct FieldValue(Field Field, uint Value)
 {
     /// <summary>The value in words: <c>+</c> or <c>-</c> for a bit, a unit or meaning where the field has one, else hex.</summary>
-    public string Words => RegisterText.Words(Field, Value);
+    public string Text => RegisterText.TextOf(Field, Value);
 }

@@ -12,7 +12,7 @@ internal sealed class RegisterText
     private readonly ConfigSpace _space;
     private readonly int _start;
     private readonly Dictionary<string, Register> _registers = [];
-    private readonly HashSet<Field> _told = new(ReferenceEqualityComparer.Instance);
+    private readonly HashSet<Field> _notified = new(ReferenceEqualityComparer.Instance);
 
     /// <summary>Takes the registers of one structure.</summary>
     /// <param name="space">Where their values are.</param>
@@ -32,23 +32,23 @@ internal sealed class RegisterText
 
     internal uint Value(string register)
     {
-        _told.UnionWith(_registers[register].Fields);
+        _notified.UnionWith(_registers[register].Fields);
         return Value(_registers[register]);
     }
 
     /// <summary>Fields that nothing asked for, of registers of which something did, where they are not 0.</summary>
-    internal IEnumerable<string> Untold() =>
+    internal IEnumerable<string> Unprinted() =>
         from register in _registers.Values
-        where register.Fields.Any(_told.Contains)
+        where register.Fields.Any(_notified.Contains)
         from field in register.Fields
-        where !_told.Contains(field)
+        where !_notified.Contains(field)
         let value = Value(register).Get(field.High, field.Low)
         where value != 0
         select $"{register.Name} {NameAndWords(field, value)}";
 
     /// <summary>A field as a list of all fields shows it: <c>Name+</c> for a bit, else <c>Name=words</c>.</summary>
     internal static string NameAndWords(Field field, uint value) =>
-        field.Format is null && field.High == field.Low ? field.Name + Words(field, value) : $"{field.Name}={Words(field, value)}";
+        field.Format is null && field.High == field.Low ? field.Name + TextOf(field, value) : $"{field.Name}={TextOf(field, value)}";
 
     internal uint Get(string register, string field)
     {
@@ -65,7 +65,7 @@ internal sealed class RegisterText
         for (int open = template.IndexOf('{'); open >= 0; open = template.IndexOf('{', at))
         {
             int close = template.IndexOf('}', open);
-            text.Append(template, at, open - at).Append(Words(register, template[(open + 1)..close]));
+            text.Append(template, at, open - at).Append(TextOf(register, template[(open + 1)..close]));
             at = close + 1;
         }
 
@@ -73,19 +73,19 @@ internal sealed class RegisterText
     }
 
     /// <summary>A field's value as a table shows it: a sign for a bit, the format's words, or hex.</summary>
-    internal static string Words(Field field, uint value) =>
+    internal static string TextOf(Field field, uint value) =>
         field.Format is { } format ? format(value)
-        : field.High == field.Low ? $"{Vfio.Pci.Words.Sign(value != 0)}"
+        : field.High == field.Low ? $"{Vfio.Pci.FieldText.Sign(value != 0)}"
         : $"0x{value:x}";
 
-    private string Words(string register, string reference)
+    private string TextOf(string register, string reference)
     {
         int colon = reference.IndexOf(':');
         Register from = _registers[colon < 0 ? register : reference[..colon]];
         string name = reference[(colon + 1)..];
         bool signOnly = name.EndsWith('!');
         Field field = FieldOf(from, signOnly ? name[..^1] : name);
-        string words = Words(field, Value(from).Get(field.High, field.Low));
+        string words = TextOf(field, Value(from).Get(field.High, field.Low));
         bool isFlag = field.Format is null && field.High == field.Low;
         return isFlag && !signOnly ? field.Name + words : words;
     }
@@ -96,7 +96,7 @@ internal sealed class RegisterText
     {
         Field found = register.Fields.FirstOrDefault(field => field.Name == name)
             ?? throw new ArgumentException($"{register.Name} has no field {name}");
-        _told.Add(found);
+        _notified.Add(found);
         return found;
     }
 }

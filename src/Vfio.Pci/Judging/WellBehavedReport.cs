@@ -1,56 +1,56 @@
 namespace Vfio.Pci;
 
 /// <summary>Whether a function is well-behaved: fit to be lent to a program that its owner does not trust.</summary>
-/// <param name="Verdicts">One verdict for each thing that matters, with its reason.</param>
-public sealed record WellBehavedReport(IReadOnlyList<Verdict> Verdicts)
+/// <param name="Findings">One verdict for each thing that matters, with its reason.</param>
+public sealed record WellBehavedReport(IReadOnlyList<Finding> Findings)
 {
     private const uint PageBytes = 4096;
 
     /// <summary>Whether nothing speaks against it. What cannot be known here does not.</summary>
-    public bool IsWellBehaved => Verdicts.All(verdict => verdict.Answer != Answer.No);
+    public bool IsWellBehaved => Findings.All(verdict => verdict.Answer != Answer.No);
 
     /// <summary>Judges.</summary>
-    public static WellBehavedReport Of(LendingFacts facts)
+    public static WellBehavedReport Of(AssignmentFacts facts)
     {
         ArgumentNullException.ThrowIfNull(facts);
         return new WellBehavedReport(
         [
-            JudgeBars(facts),
-            JudgeMsix(facts),
-            JudgeIntx(facts),
-            JudgeConfig(facts),
+            CheckBars(facts),
+            CheckMsix(facts),
+            CheckIntx(facts),
+            CheckConfig(facts),
             facts.Group,
             facts.ResetMethods.Count > 0
-                ? new Verdict("can be reset", Answer.Yes, string.Join(", ", facts.ResetMethods))
-                : new Verdict("can be reset", Answer.No, "it has no reset method"),
+                ? new Finding("can be reset", Answer.Yes, string.Join(", ", facts.ResetMethods))
+                : new Finding("can be reset", Answer.No, "it has no reset method"),
         ]);
     }
 
-    private static Verdict JudgeBars(LendingFacts facts)
+    private static Finding CheckBars(AssignmentFacts facts)
     {
         const string Question = "memory BARs of a page or more";
         int[] bars = [.. Enumerable.Range(0, facts.BarBytes.Count)
             .Where(bar => facts.BarBytes[bar] != 0 && (facts.Space.Read32(0x10 + (4 * bar)) & 1) == 0)];
         string[] small = [.. bars.Where(bar => facts.BarBytes[bar] < PageBytes).Select(bar => $"BAR{bar} has {facts.BarBytes[bar]} bytes")];
         if (small.Length > 0)
-            return new Verdict(Question, Answer.No, string.Join(", ", small));
+            return new Finding(Question, Answer.No, string.Join(", ", small));
         string names = string.Join(", ", bars.Select(bar => $"BAR{bar}"));
-        return new Verdict(Question, Answer.Yes, bars.Length == 0 ? "it has no memory BARs" : names);
+        return new Finding(Question, Answer.Yes, bars.Length == 0 ? "it has no memory BARs" : names);
     }
 
-    private static Verdict JudgeMsix(LendingFacts facts)
+    private static Finding CheckMsix(AssignmentFacts facts)
     {
         const string Question = "MSI-X apart from what is mapped";
-        if (facts.Capabilities.Find(MsixPlace.CapabilityId, isExtended: false) is not { } capability)
+        if (facts.Capabilities.Find(MsixLocation.CapabilityId, isExtended: false) is not { } capability)
         {
             return IsWholeConventional(facts)
-                ? new Verdict(Question, Answer.Yes, "it has no MSI-X")
+                ? new Finding(Question, Answer.Yes, "it has no MSI-X")
                 : UnknownConfig(Question, facts);
         }
 
-        MsixPlace place = MsixPlace.Read(facts.Space, capability.Offset);
+        MsixLocation place = MsixLocation.Read(facts.Space, capability.Offset);
         if (!place.Fits(facts.BarBytes))
-            return new Verdict(Question, Answer.No, "its table or pending bits leave their BAR");
+            return new Finding(Question, Answer.No, "its table or pending bits leave their BAR");
         bool isOneBar = place.TableBar == place.PendingBar;
         List<string> shared = [];
         if (!StartsPage(place.TableOffset, isOneBar ? place.PendingOffset : null))
@@ -58,8 +58,8 @@ public sealed record WellBehavedReport(IReadOnlyList<Verdict> Verdicts)
         if (!StartsPage(place.PendingOffset, isOneBar ? place.TableOffset : null))
             shared.Add($"its pending bits start inside a page, at 0x{place.PendingOffset:x} of BAR{place.PendingBar}");
         return shared.Count == 0
-            ? new Verdict(Question, Answer.Yes, $"{place.Vectors} vectors, table in BAR{place.TableBar} at 0x{place.TableOffset:x}")
-            : new Verdict(Question, Answer.No, string.Join(", ", shared));
+            ? new Finding(Question, Answer.Yes, $"{place.Vectors} vectors, table in BAR{place.TableBar} at 0x{place.TableOffset:x}")
+            : new Finding(Question, Answer.No, string.Join(", ", shared));
     }
 
     /// <summary>Whether nothing but MSI-X can come before it in its page.</summary>
@@ -69,24 +69,24 @@ public sealed record WellBehavedReport(IReadOnlyList<Verdict> Verdicts)
         return offset == page || other == page;
     }
 
-    private static Verdict JudgeIntx(LendingFacts facts)
+    private static Finding CheckIntx(AssignmentFacts facts)
     {
         const string Question = "INTx can be masked (PCI 2.3)";
         const ushort IntxDisable = 0x400;
         if (facts.Space.Read8(0x3d) is < 1 or > 4)
-            return new Verdict(Question, Answer.Yes, "it has no interrupt pin");
+            return new Finding(Question, Answer.Yes, "it has no interrupt pin");
         return facts.CanMaskIntx switch
         {
-            true => new Verdict(Question, Answer.Yes, "INTx disable holds what is written"),
-            false => new Verdict(Question, Answer.No, "INTx disable does not hold what is written"),
-            null when (facts.Space.Read16(0x04) & IntxDisable) != 0 => new Verdict(Question, Answer.Yes, "INTx disable is set"),
+            true => new Finding(Question, Answer.Yes, "INTx disable holds what is written"),
+            false => new Finding(Question, Answer.No, "INTx disable does not hold what is written"),
+            null when (facts.Space.Read16(0x04) & IntxDisable) != 0 => new Finding(Question, Answer.Yes, "INTx disable is set"),
             null when facts.Capabilities.Find(ExpressTable.Id, isExtended: false) is not null =>
-                new Verdict(Question, Answer.Yes, "PCI Express functions have INTx disable"),
-            null => new Verdict(Question, Answer.Unknown, "only a write would tell"),
+                new Finding(Question, Answer.Yes, "PCI Express functions have INTx disable"),
+            null => new Finding(Question, Answer.Unknown, "only a write would tell"),
         };
     }
 
-    private static Verdict JudgeConfig(LendingFacts facts)
+    private static Finding CheckConfig(AssignmentFacts facts)
     {
         const string Question = "nothing strange in config space";
         if (!IsWholeConventional(facts))
@@ -98,13 +98,13 @@ public sealed record WellBehavedReport(IReadOnlyList<Verdict> Verdicts)
             .Select(item => $"{item.Heading} is no known capability"));
         strange.AddRange(UnlistedData(facts.Space, rules));
         return strange.Count == 0
-            ? new Verdict(Question, Answer.Yes, "every capability is known")
-            : new Verdict(Question, Answer.No, string.Join("; ", strange));
+            ? new Finding(Question, Answer.Yes, "every capability is known")
+            : new Finding(Question, Answer.No, string.Join("; ", strange));
     }
 
-    private static bool IsWholeConventional(LendingFacts facts) => facts.Space.Length >= ConfigSpace.ConventionalLength;
+    private static bool IsWholeConventional(AssignmentFacts facts) => facts.Space.Length >= ConfigSpace.ConventionalLength;
 
-    private static Verdict UnknownConfig(string question, LendingFacts facts) =>
+    private static Finding UnknownConfig(string question, AssignmentFacts facts) =>
         new(question, Answer.Unknown, $"only {facts.Space.Length} bytes of config space are known; ask as root");
 
     /// <summary>Bytes that are not 0 and belong to nothing: registers that no specification knows.</summary>

@@ -37,7 +37,7 @@ public static class HeaderTable
             { "FastB2B", 7, Fixed },
             // The machine's error handling watches these; a user who clears them would blind it.
             { "ParErr", 8, FixedStatus },
-            { "DEVSEL", 10, 9, Fixed, Words.DeviceSelect },
+            { "DEVSEL", 10, 9, Fixed, FieldText.DeviceSelect },
             { ">TAbort", 11, FixedStatus },
             { "<TAbort", 12, FixedStatus },
             { "<MAbort", 13, FixedStatus },
@@ -88,7 +88,7 @@ public static class HeaderTable
             { "66MHz", 5, Fixed },
             { "FastB2B", 7, Fixed },
             { "ParErr", 8, FixedStatus },
-            { "DEVSEL", 10, 9, Fixed, Words.DeviceSelect },
+            { "DEVSEL", 10, 9, Fixed, FieldText.DeviceSelect },
             { ">TAbort", 11, FixedStatus },
             { "<TAbort", 12, FixedStatus },
             { "<MAbort", 13, FixedStatus },

@@ -87,7 +87,7 @@ internal sealed class ClientChannel : IDisposable
         DescriptorQueue? kept,
         out ReadOnlySpan<byte> reply)
     {
-        using Turn turn = Enter(command);
+        using FunctionLock turn = Enter(command);
         ushort id = ++_id;
         _in.Compact();
         Send(MessageHeader.ForCommand(id, command, head.Length + data.Length), head, data, descriptors);
@@ -108,9 +108,9 @@ internal sealed class ClientChannel : IDisposable
 
     /// <summary>Sends whole requests; the caller takes their replies before it disposes the result.</summary>
     /// <exception cref="VfioException">The connection is broken.</exception>
-    internal Turn Begin(Command command, ReadOnlySpan<byte> requests)
+    internal FunctionLock Begin(Command command, ReadOnlySpan<byte> requests)
     {
-        Turn turn = Enter(command);
+        FunctionLock turn = Enter(command);
         _in.Compact();
         SendAll(requests, default, default);
         return turn;
@@ -132,7 +132,7 @@ internal sealed class ClientChannel : IDisposable
     /// <exception cref="VfioException">The connection is broken.</exception>
     internal void Post(Command command, ReadOnlySpan<byte> head, ReadOnlySpan<byte> data)
     {
-        using Turn turn = Enter(command);
+        using FunctionLock turn = Enter(command);
         Send(MessageHeader.ForCommand(++_id, command, head.Length + data.Length, MessageFlags.NoReply), head, data, default);
     }
 
@@ -140,7 +140,7 @@ internal sealed class ClientChannel : IDisposable
     /// <exception cref="VfioException">The connection is broken.</exception>
     internal void AnswerWaiting()
     {
-        using Turn turn = Enter(Command.DmaRead);
+        using FunctionLock turn = Enter(Command.DmaRead);
         Accept(_in.ReceiveBytes(_socket, wait: false, out Errno error), error);
         while (_in.TryScan(out MessageHeader header, out ReadOnlySpan<byte> body))
         {
@@ -240,7 +240,7 @@ internal sealed class ClientChannel : IDisposable
         ? $"it did not answer within {_timeout.TotalSeconds:0.###} s: it is stuck or slow; give it a longer timeout if it is slow"
         : "it takes connections and does not answer: it is busy with another client, or stuck; wait for that client, or give it a longer timeout";
 
-    private Turn Enter(Command command)
+    private FunctionLock Enter(Command command)
     {
         if (_broken is not null)
             throw new VfioException(command.ToString(), _name, _brokenErrno, $"the connection broke earlier: {_broken}");
@@ -249,7 +249,7 @@ internal sealed class ClientChannel : IDisposable
         _isBusy = true;
         _asked = command;
         RestartClock();
-        return new Turn(this);
+        return new FunctionLock(this);
     }
 
     private void Send(in MessageHeader header, ReadOnlySpan<byte> head, ReadOnlySpan<byte> data, ReadOnlySpan<FileDescriptor> descriptors)
@@ -335,7 +335,7 @@ internal sealed class ClientChannel : IDisposable
     }
 
     /// <summary>The time of a request and its reply.</summary>
-    internal readonly ref struct Turn(ClientChannel channel)
+    internal readonly ref struct FunctionLock(ClientChannel channel)
     {
         public void Dispose() => channel._isBusy = false;
     }

@@ -43,5 +43,5 @@ internal sealed class DeviceIdentity
 
     private static bool IsSame(in RegionInfo one, in RegionInfo other) =>
         one.Length == other.Length && one.Flags == other.Flags && one.FileOffset == other.FileOffset
-        && one.MappableAreas.SequenceEqual(other.MappableAreas);
+        && one.MmapAreas.SequenceEqual(other.MmapAreas);
 }

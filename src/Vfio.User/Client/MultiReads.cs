@@ -11,7 +11,7 @@ internal sealed class MultiReads(ClientChannel channel, string name)
     /// <summary>How many requests are under way at most: few enough to fit any socket's queue, so that nobody waits to send.</summary>
     internal const int MostUnderWay = 64;
 
-    private static readonly int MessageBytes = MessageHeader.Length + Blittable.SizeOf<RegionAccess>();
+    private static readonly int MessageBytes = MessageHeader.Length + Blittable.SizeOf<RegionAccessMessage>();
     private readonly byte[] _messages = new byte[MostUnderWay * MessageBytes];
 
     /// <summary>Reads them all.</summary>
@@ -36,7 +36,7 @@ internal sealed class MultiReads(ClientChannel channel, string name)
         {
             Span<byte> message = _messages.AsSpan(i * MessageBytes, MessageBytes);
             ushort id = unchecked((ushort)(first + i));
-            Blittable.Write(message, MessageHeader.ForCommand(id, Command.RegionRead, Blittable.SizeOf<RegionAccess>()));
+            Blittable.Write(message, MessageHeader.ForCommand(id, Command.RegionRead, Blittable.SizeOf<RegionAccessMessage>()));
             Blittable.Write(message[MessageHeader.Length..], AccessOf(reads[i]));
         }
 
@@ -67,14 +67,14 @@ internal sealed class MultiReads(ClientChannel channel, string name)
 
     private ulong ValueOf(in SmallRead read, ReadOnlySpan<byte> body)
     {
-        int head = Blittable.SizeOf<RegionAccess>();
-        if (body.Length != head + read.Width || Blittable.Read<RegionAccess>(body).Count != (uint)read.Width)
+        int head = Blittable.SizeOf<RegionAccessMessage>();
+        if (body.Length != head + read.Width || Blittable.Read<RegionAccessMessage>(body).Count != (uint)read.Width)
             throw channel.Break(Errno.Protocol, $"its reply to {Command.RegionRead} of {read.Width} bytes has {body.Length} bytes");
         ulong value = 0;
         body[head..].CopyTo(Blittable.AsBytes(ref value));
         return value;
     }
 
-    private static RegionAccess AccessOf(in SmallRead read) =>
+    private static RegionAccessMessage AccessOf(in SmallRead read) =>
         new() { Offset = read.Offset, Region = read.Region.Value, Count = (uint)read.Width };
 }

@@ -8,7 +8,7 @@ namespace Vfio.User;
 /// <param name="name">The server's address, for messages.</param>
 internal sealed class MultiWrites(ClientChannel channel, string name)
 {
-    private readonly byte[] _body = new byte[WriteMultiMessage.MaxSent * Blittable.SizeOf<SingleWrite>()];
+    private readonly byte[] _body = new byte[WriteMultiMessage.MaxSent * Blittable.SizeOf<RegisterWriteMessage>()];
 
     /// <summary>Sends the writes, in as few messages as can be.</summary>
     /// <param name="writes">In this order.</param>
@@ -28,9 +28,9 @@ internal sealed class MultiWrites(ClientChannel channel, string name)
         int bytes = 0;
         foreach (SmallWrite write in writes)
         {
-            RegionAccess access = new() { Offset = write.Offset, Region = write.Region.Value, Count = (uint)write.Width };
-            Blittable.Write(_body.AsSpan(bytes), new SingleWrite { Access = access, Data = write.Value });
-            bytes += Blittable.SizeOf<SingleWrite>();
+            RegionAccessMessage access = new() { Offset = write.Offset, Region = write.Region.Value, Count = (uint)write.Width };
+            Blittable.Write(_body.AsSpan(bytes), new RegisterWriteMessage { Access = access, Data = write.Value });
+            bytes += Blittable.SizeOf<RegisterWriteMessage>();
         }
 
         WriteMultiMessage head = new() { Count = (ulong)writes.Length };

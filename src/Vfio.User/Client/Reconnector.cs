@@ -12,7 +12,7 @@ namespace Vfio.User;
 internal sealed class Reconnector : IDisposable
 {
     private static readonly TimeSpan RetryAfter = TimeSpan.FromMilliseconds(10);
-    private readonly object _gate;
+    private readonly object _lock;
     private readonly string _path;
     private readonly string _name;
     private readonly VfioUserClientOptions _options;
@@ -39,7 +39,7 @@ internal sealed class Reconnector : IDisposable
     {
         _path = path;
         _name = $"unix:{path}";
-        _gate = gate;
+        _lock = gate;
         _mappings = mappings;
         _options = options;
         _tell = tell;
@@ -116,7 +116,7 @@ internal sealed class Reconnector : IDisposable
         {
             if (_ending.IsSet)
                 throw new VfioException("the connection", _name, Errno.Shutdown, "it was closed by this side");
-            made = new ServerConnection(socket, _name, _gate, _mappings, _options, deadline);
+            made = new ServerConnection(socket, _name, _lock, _mappings, _options, deadline);
             if (_identity.FindDifference(new DeviceIdentity(made)) is string difference)
                 throw new VfioException("reconnecting", _name, Errno.NoDevice, $"another device answers there: {difference}");
             foreach (DmaMapping mapping in _mappings.All)
@@ -166,12 +166,12 @@ internal sealed class Reconnector : IDisposable
         while (!_ending.IsSet)
         {
             ServerConnection watched;
-            lock (_gate)
+            lock (_lock)
                 watched = Connection;
             if (!watched.WaitUntilClosed(_end.Descriptor))
                 return;
             bool goesOn;
-            lock (_gate)
+            lock (_lock)
                 goesOn = TryReconnect(watched);
             FreeLost();
             if (!goesOn)
@@ -208,7 +208,7 @@ internal sealed class Reconnector : IDisposable
     private void FreeLost()
     {
         ServerConnection[] lost;
-        lock (_gate)
+        lock (_lock)
         {
             lost = [.. _lost];
             _lost.Clear();
@@ -217,7 +217,7 @@ internal sealed class Reconnector : IDisposable
         foreach (ServerConnection connection in lost)
         {
             connection.StopAnswering();
-            _lent.AddRange(connection.TakeLent());
+            _lent.AddRange(connection.TakeAssigned());
             connection.Dispose();
         }
     }

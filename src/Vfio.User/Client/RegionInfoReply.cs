@@ -17,7 +17,7 @@ internal static class RegionInfoReply
     /// <param name="message">The fixed part.</param>
     /// <param name="areas">What may be mapped, in order and apart; null for all of it.</param>
     /// <returns>False when the reply contradicts itself.</returns>
-    internal static bool TryRead(ReadOnlySpan<byte> body, uint index, out RegionInfoMessage message, out MappableArea[]? areas)
+    internal static bool TryRead(ReadOnlySpan<byte> body, uint index, out RegionInfoMessage message, out MmapArea[]? areas)
     {
         areas = null;
         if (!Blittable.TryRead(body, out message) || message.Index != index || !IsInsideFile(message))
@@ -35,7 +35,7 @@ internal static class RegionInfoReply
     }
 
     /// <summary>Follows the list to the first capability that tells the areas, as QEMU does: in any order, for a link may point back.</summary>
-    private static bool TryFindAreas(ReadOnlySpan<byte> body, in RegionInfoMessage message, out MappableArea[]? areas)
+    private static bool TryFindAreas(ReadOnlySpan<byte> body, in RegionInfoMessage message, out MmapArea[]? areas)
     {
         areas = null;
         uint first = (uint)Blittable.SizeOf<RegionInfoMessage>();
@@ -62,7 +62,7 @@ internal static class RegionInfoReply
         return start <= long.MaxValue && message.Size <= long.MaxValue - start;
     }
 
-    private static bool TryReadAreas(ReadOnlySpan<byte> body, ulong regionLength, out MappableArea[]? areas)
+    private static bool TryReadAreas(ReadOnlySpan<byte> body, ulong regionLength, out MmapArea[]? areas)
     {
         areas = null;
         if (!Blittable.TryRead(body, out SparseMmapMessage message) || message.AreaCount > MaxAreas)
@@ -70,7 +70,7 @@ internal static class RegionInfoReply
         ReadOnlySpan<byte> rest = body[Blittable.SizeOf<SparseMmapMessage>()..];
         if (rest.Length / Blittable.SizeOf<SparseMmapArea>() < message.AreaCount)
             return false;
-        List<MappableArea> found = [];
+        List<MmapArea> found = [];
         for (int i = 0; i < message.AreaCount; i++)
         {
             SparseMmapArea area = Blittable.Read<SparseMmapArea>(rest[(i * Blittable.SizeOf<SparseMmapArea>())..]);
@@ -79,17 +79,17 @@ internal static class RegionInfoReply
             bool isInside = area.Offset <= regionLength && area.Size <= regionLength - area.Offset;
             if (!isInside || ((area.Offset | area.Size) & (Protocol.PageBytes - 1)) != 0)
                 return false;
-            found.Add(new MappableArea(area.Offset, area.Size));
+            found.Add(new MmapArea(area.Offset, area.Size));
         }
 
         areas = InOrderAndApart(found);
         return true;
     }
 
-    private static MappableArea[] InOrderAndApart(List<MappableArea> areas)
+    private static MmapArea[] InOrderAndApart(List<MmapArea> areas)
     {
-        List<MappableArea> apart = [];
-        foreach (MappableArea area in areas.OrderBy(area => area.Offset))
+        List<MmapArea> apart = [];
+        foreach (MmapArea area in areas.OrderBy(area => area.Offset))
         {
             if (apart.Count > 0 && apart[^1] is var last && area.Offset < last.Offset + last.Length)
                 apart[^1] = last with { Length = Math.Max(last.Length, area.Offset + area.Length - last.Offset) };

@@ -106,7 +106,7 @@ internal sealed class ServerConnection : IDisposable
     {
         while (destination.Length > 0)
         {
-            RegionAccess access = Access(region, offset, destination.Length);
+            RegionAccessMessage access = Access(region, offset, destination.Length);
             Errno error = _channel.Request(
                 Command.RegionRead, Blittable.AsBytes(ref access), default, default, out ReadOnlySpan<byte> reply);
             if (error != Errno.None)
@@ -129,7 +129,7 @@ internal sealed class ServerConnection : IDisposable
             return;
         while (source.Length > 0)
         {
-            RegionAccess access = Access(region, offset, source.Length);
+            RegionAccessMessage access = Access(region, offset, source.Length);
             int count = (int)access.Count;
             WriteOnce(region, offset, ref access, source[..count]);
             source = source[count..];
@@ -225,7 +225,7 @@ internal sealed class ServerConnection : IDisposable
     internal bool WaitUntilClosed(FileDescriptor end) => Poll.WaitClosed(_channel.Descriptor, end);
 
     /// <summary>What callers may still use when the connection is over: the descriptors of regions and doorbells. They own it now.</summary>
-    internal IEnumerable<IDisposable> TakeLent()
+    internal IEnumerable<IDisposable> TakeAssigned()
     {
         for (int i = 0; i < _regions.Length; i++)
         {
@@ -273,10 +273,10 @@ internal sealed class ServerConnection : IDisposable
         return false;
     }
 
-    private RegionAccess Access(RegionIndex region, ulong offset, int length) =>
+    private RegionAccessMessage Access(RegionIndex region, ulong offset, int length) =>
         new() { Offset = offset, Region = region.Value, Count = (uint)Math.Min(length, _maxTransferBytes) };
 
-    private void WriteOnce(RegionIndex region, ulong offset, ref RegionAccess access, ReadOnlySpan<byte> source)
+    private void WriteOnce(RegionIndex region, ulong offset, ref RegionAccessMessage access, ReadOnlySpan<byte> source)
     {
         if (_postsWrites)
         {
@@ -292,10 +292,10 @@ internal sealed class ServerConnection : IDisposable
     }
 
     /// <summary>Checks that a reply repeats the request and has as much data as was asked for.</summary>
-    private ReadOnlySpan<byte> Echo(Command command, in RegionAccess access, ReadOnlySpan<byte> reply, int dataBytes)
+    private ReadOnlySpan<byte> Echo(Command command, in RegionAccessMessage access, ReadOnlySpan<byte> reply, int dataBytes)
     {
-        int length = Blittable.SizeOf<RegionAccess>();
-        if (reply.Length != length + dataBytes || Blittable.Read<RegionAccess>(reply).Count != access.Count)
+        int length = Blittable.SizeOf<RegionAccessMessage>();
+        if (reply.Length != length + dataBytes || Blittable.Read<RegionAccessMessage>(reply).Count != access.Count)
             throw _channel.Break(Errno.Protocol, $"its reply to {command} of {access.Count} bytes has {reply.Length} bytes");
         return reply[length..];
     }

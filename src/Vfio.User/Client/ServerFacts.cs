@@ -79,7 +79,7 @@ internal sealed class ServerFacts(ClientChannel channel, string name, VfioUserCl
                 return RegionInfo.Absent(region);
             if (error != Errno.None)
                 throw new VfioException($"info of {region}", name, error);
-            if (!RegionInfoReply.TryRead(reply, region.Value, out RegionInfoMessage message, out MappableArea[]? areas)
+            if (!RegionInfoReply.TryRead(reply, region.Value, out RegionInfoMessage message, out MmapArea[]? areas)
                 || (_isPci && region == RegionIndex.Config && message.Size > ConfigSpace.ExtendedLength))
             {
                 throw channel.Break(Errno.Protocol, $"its info of {region} contradicts itself");
@@ -119,12 +119,12 @@ internal sealed class ServerFacts(ClientChannel channel, string name, VfioUserCl
         or Errno.NoDevice or Errno.NoDeviceOrAddress or Errno.NoEntry;
 
     private static RegionInfo RegionOf(
-        RegionIndex region, in RegionInfoMessage message, MappableArea[]? areas, DescriptorQueue descriptors)
+        RegionIndex region, in RegionInfoMessage message, MmapArea[]? areas, DescriptorQueue descriptors)
     {
         RegionFlags flags = (RegionFlags)message.Flags & (RegionFlags.Read | RegionFlags.Write | RegionFlags.Map);
         bool isMappable = flags.HasFlag(RegionFlags.Map) && areas is not { Length: 0 };
         return isMappable && descriptors.Take() is FileDescriptor file
-            ? new RegionInfo(region, message.Size, flags) { File = file, FileOffset = message.Offset, MappableAreas = areas ?? [] }
+            ? new RegionInfo(region, message.Size, flags) { File = file, FileOffset = message.Offset, MmapAreas = areas ?? [] }
             : new RegionInfo(region, message.Size, flags & ~RegionFlags.Map);
     }
 

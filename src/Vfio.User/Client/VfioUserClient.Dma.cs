@@ -15,7 +15,7 @@ public sealed partial class VfioUserClient
             throw new VfioException(Operation, Name, Errno.InvalidArgument, $"{mapping.Length} bytes at {mapping.Start} are no range");
         }
 
-        lock (_gate)
+        lock (_lock)
         {
             if (_mappings.Overlaps(mapping.Start, mapping.Length))
             {
@@ -43,7 +43,7 @@ public sealed partial class VfioUserClient
     /// <inheritdoc/>
     public ulong UnmapDma(Iova start, ulong length)
     {
-        lock (_gate)
+        lock (_lock)
         {
             int first = 0;
             int count = 0;
@@ -67,7 +67,7 @@ public sealed partial class VfioUserClient
     /// <inheritdoc/>
     public void UnmapAllDma()
     {
-        lock (_gate)
+        lock (_lock)
         {
             try
             {

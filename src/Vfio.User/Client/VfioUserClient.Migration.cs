@@ -17,42 +17,42 @@ public sealed partial class VfioUserClient : IMigratableDevice, IDirtyTracker
     /// <inheritdoc/>
     public void SetMigrationState(MigrationState target)
     {
-        lock (_gate)
+        lock (_lock)
             Connection.Migration.SetState(target);
     }
 
     /// <inheritdoc/>
     public int ReadMigrationData(Span<byte> destination)
     {
-        lock (_gate)
+        lock (_lock)
             return Connection.Migration.Read(destination);
     }
 
     /// <inheritdoc/>
     public void WriteMigrationData(ReadOnlySpan<byte> source)
     {
-        lock (_gate)
+        lock (_lock)
             Connection.Migration.Write(source);
     }
 
     /// <inheritdoc/>
     public ulong StartDirtyTracking(ulong pageBytes, ReadOnlySpan<IovaRange> ranges)
     {
-        lock (_gate)
+        lock (_lock)
             return Connection.Migration.StartTracking(pageBytes, ranges);
     }
 
     /// <inheritdoc/>
     public void StopDirtyTracking()
     {
-        lock (_gate)
+        lock (_lock)
             Connection.Migration.StopTracking();
     }
 
     /// <inheritdoc/>
     public void ReportDirtyPages(Iova start, ulong length, ulong pageBytes, Span<byte> bitmap)
     {
-        lock (_gate)
+        lock (_lock)
             Connection.Migration.Report(start, length, pageBytes, bitmap);
     }
 
@@ -61,7 +61,7 @@ public sealed partial class VfioUserClient : IMigratableDevice, IDirtyTracker
     public ulong UnmapDma(Iova start, ulong length, ulong pageBytes, Span<byte> bitmap)
     {
         const string Operation = "DMA_UNMAP";
-        lock (_gate)
+        lock (_lock)
         {
             Connection.Migration.CheckBitmap(Operation, start, length, pageBytes, bitmap.Length);
             Errno error = _mappings.Find(start, length, out int place, out int count);

@@ -15,7 +15,7 @@ namespace Vfio.User;
 /// </remarks>
 public sealed partial class VfioUserClient : IVfioDevice, IAsyncDisposable
 {
-    private readonly object _gate = new();
+    private readonly object _lock = new();
     private readonly DmaMappings _mappings = new();
     private readonly ServerConnection _first;
     private readonly Reconnector? _reconnector;
@@ -47,13 +47,13 @@ public sealed partial class VfioUserClient : IVfioDevice, IAsyncDisposable
             throw;
         }
 
-        _first = new ServerConnection(socket, name, _gate, _mappings, options, handshake ?? new Deadline(options.Timeout));
+        _first = new ServerConnection(socket, name, _lock, _mappings, options, handshake ?? new Deadline(options.Timeout));
         try
         {
-            lock (_gate)
+            lock (_lock)
             {
                 if (path is not null && options.ReconnectTimeout != TimeSpan.Zero)
-                    _reconnector = new Reconnector(path, _gate, _first, _mappings, options, () => Restarted?.Invoke());
+                    _reconnector = new Reconnector(path, _lock, _first, _mappings, options, () => Restarted?.Invoke());
                 _first.EndHandshake();
             }
         }
@@ -113,7 +113,7 @@ public sealed partial class VfioUserClient : IVfioDevice, IAsyncDisposable
     public void ReadRegion(RegionIndex region, ulong offset, Span<byte> destination)
     {
         CheckRange(region, offset, destination.Length);
-        lock (_gate)
+        lock (_lock)
         {
             try
             {
@@ -132,7 +132,7 @@ public sealed partial class VfioUserClient : IVfioDevice, IAsyncDisposable
     public void WriteRegion(RegionIndex region, ulong offset, ReadOnlySpan<byte> source)
     {
         CheckRange(region, offset, source.Length);
-        lock (_gate)
+        lock (_lock)
         {
             try
             {
@@ -158,7 +158,7 @@ public sealed partial class VfioUserClient : IVfioDevice, IAsyncDisposable
             CheckRange(read.Region, read.Offset, read.Width);
         }
 
-        lock (_gate)
+        lock (_lock)
         {
             try
             {
@@ -182,7 +182,7 @@ public sealed partial class VfioUserClient : IVfioDevice, IAsyncDisposable
             CheckRange(write.Region, write.Offset, write.Width);
         }
 
-        lock (_gate)
+        lock (_lock)
         {
             try
             {
@@ -200,7 +200,7 @@ public sealed partial class VfioUserClient : IVfioDevice, IAsyncDisposable
     /// <inheritdoc/>
     public void SetInterrupts(in InterruptRequest request)
     {
-        lock (_gate)
+        lock (_lock)
         {
             try
             {
@@ -219,7 +219,7 @@ public sealed partial class VfioUserClient : IVfioDevice, IAsyncDisposable
     /// <inheritdoc/>
     public void Reset()
     {
-        lock (_gate)
+        lock (_lock)
         {
             try
             {
@@ -245,7 +245,7 @@ public sealed partial class VfioUserClient : IVfioDevice, IAsyncDisposable
         _reconnector?.Stop();
         Connection.Shutdown();
         ServerConnection last;
-        lock (_gate)
+        lock (_lock)
         {
             last = Connection;
             last.Shutdown();
@@ -254,7 +254,7 @@ public sealed partial class VfioUserClient : IVfioDevice, IAsyncDisposable
 
         last.StopAnswering();
         _reconnector?.Dispose();
-        lock (_gate)
+        lock (_lock)
         {
             last.Dispose();
             _mappings.Clear();
@@ -293,7 +293,7 @@ public sealed partial class VfioUserClient : IVfioDevice, IAsyncDisposable
 
     private T Ask<T>(Func<ServerConnection, T> question)
     {
-        lock (_gate)
+        lock (_lock)
         {
             try
             {

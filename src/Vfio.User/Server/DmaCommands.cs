@@ -36,7 +36,7 @@ internal sealed class DmaCommands : IDisposable
     /// <param name="descriptors">What came with it; lent.</param>
     internal Errno Map(ReadOnlySpan<byte> body, ReadOnlySpan<FileDescriptor?> descriptors)
     {
-        Errno verdict = Judge.DmaMap(body, descriptors.Length, _mappings.Count, _maxMappings, out DmaMapMessage message);
+        Errno verdict = RequestValidator.DmaMap(body, descriptors.Length, _mappings.Count, _maxMappings, out DmaMapMessage message);
         if (verdict != Errno.None)
             return verdict;
         Iova start = new(message.Address);
@@ -60,7 +60,7 @@ internal sealed class DmaCommands : IDisposable
     /// with intel-iommu, unmaps whole address spaces without a look at what is mapped in them.</summary>
     internal Errno Unmap(ReadOnlySpan<byte> body, ReplyBuffer reply)
     {
-        Errno verdict = Judge.DmaUnmap(body, out DmaUnmapMessage message);
+        Errno verdict = RequestValidator.DmaUnmap(body, out DmaUnmapMessage message);
         if (verdict != Errno.None)
             return verdict;
         if (message.Flags == DmaUnmapFlags.GetDirtyBitmap)
@@ -157,7 +157,7 @@ internal sealed class DmaCommands : IDisposable
     {
         if (_device is not IDirtyTracker { TracksDirtyPages: true } tracker)
             return Errno.NotSupported;
-        Errno verdict = FeatureJudge.DirtyBitmapOfUnmap(body, message, _maxTransferBytes, out DirtyBitmapMessage bitmap);
+        Errno verdict = FeatureValidator.DirtyBitmapOfUnmap(body, message, _maxTransferBytes, out DirtyBitmapMessage bitmap);
         if (verdict == Errno.None)
             verdict = CheckMapped(message);
         if (verdict != Errno.None)

@@ -14,7 +14,7 @@ internal sealed class DoorbellCommand(IVfioDevice device, int maxDescriptors)
     /// <summary>Describes a region's doorbells: all of them where they fit the client's room, else only how much room they need.</summary>
     internal Errno Describe(ReadOnlySpan<byte> body, int regionCount, ReplyBuffer reply)
     {
-        Errno verdict = Judge.DeviceGetRegionIoFds(body, regionCount, out RegionIoFdsMessage message);
+        Errno verdict = RequestValidator.DeviceGetRegionIoFds(body, regionCount, out RegionIoFdsMessage message);
         if (verdict != Errno.None)
             return verdict;
         Doorbell[] doorbells = [.. device.GetDoorbells(new RegionIndex(message.Index)).Where(bell => bell.Event is not null)];

@@ -30,7 +30,7 @@ internal sealed class InterruptCommands
     /// <summary>DEVICE_GET_IRQ_INFO.</summary>
     internal Errno Describe(ReadOnlySpan<byte> body, ReplyBuffer reply)
     {
-        Errno verdict = Judge.DeviceGetIrqInfo(body, _interrupts.Length, out IrqInfoMessage message);
+        Errno verdict = RequestValidator.DeviceGetIrqInfo(body, _interrupts.Length, out IrqInfoMessage message);
         if (verdict != Errno.None)
             return verdict;
         InterruptInfo info = _interrupts[(int)message.Index];
@@ -49,7 +49,7 @@ internal sealed class InterruptCommands
     /// <param name="descriptors">What came with it; lent, the device keeps what it needs by a reference of its own.</param>
     internal Errno Set(ReadOnlySpan<byte> body, ReadOnlySpan<FileDescriptor?> descriptors)
     {
-        Errno verdict = Judge.DeviceSetIrqs(body, descriptors.Length, _interrupts, out SetIrqsMessage message);
+        Errno verdict = RequestValidator.DeviceSetIrqs(body, descriptors.Length, _interrupts, out SetIrqsMessage message);
         if (verdict != Errno.None)
             return verdict;
         InterruptIndex index = new(message.Index);

@@ -26,7 +26,7 @@ internal sealed class MigrationCommands
     /// <summary>DEVICE_FEATURE.</summary>
     internal Errno Feature(ReadOnlySpan<byte> body, ReplyBuffer reply)
     {
-        Errno verdict = FeatureJudge.DeviceFeature(body, _migratable is not null, _tracker is not null, out DeviceFeatureMessage message);
+        Errno verdict = FeatureValidator.DeviceFeature(body, _migratable is not null, _tracker is not null, out DeviceFeatureMessage message);
         if (verdict != Errno.None)
             return verdict;
         ReadOnlySpan<byte> data = body[Blittable.SizeOf<DeviceFeatureMessage>()..];
@@ -44,7 +44,7 @@ internal sealed class MigrationCommands
     {
         if (_migratable is null)
             return Errno.NoSuchOperation;
-        Errno verdict = FeatureJudge.MigrationDataRead(body, _maxTransferBytes, out MigrationDataMessage message);
+        Errno verdict = FeatureValidator.MigrationDataRead(body, _maxTransferBytes, out MigrationDataMessage message);
         if (verdict != Errno.None)
             return verdict;
         Span<byte> head = reply.Append(Blittable.SizeOf<MigrationDataMessage>());
@@ -59,7 +59,7 @@ internal sealed class MigrationCommands
     {
         if (_migratable is null)
             return Errno.NoSuchOperation;
-        Errno verdict = FeatureJudge.MigrationDataWrite(body, _maxTransferBytes, out _);
+        Errno verdict = FeatureValidator.MigrationDataWrite(body, _maxTransferBytes, out _);
         if (verdict == Errno.None)
             _migratable.WriteMigrationData(body[Blittable.SizeOf<MigrationDataMessage>()..]);
         return verdict;
@@ -92,7 +92,7 @@ internal sealed class MigrationCommands
 
     private Errno Report(in DeviceFeatureMessage message, ReadOnlySpan<byte> data, ReplyBuffer reply)
     {
-        Errno verdict = FeatureJudge.DmaLoggingReport(
+        Errno verdict = FeatureValidator.DmaLoggingReport(
             data, message.ArgSize, _maxTransferBytes, out DmaLoggingReport report, out int bitmapBytes);
         if (verdict != Errno.None)
             return verdict;
@@ -127,7 +127,7 @@ internal sealed class MigrationCommands
 
     private Errno Start(ReadOnlySpan<byte> body, ReadOnlySpan<byte> data, ReplyBuffer reply)
     {
-        Errno verdict = FeatureJudge.DmaLoggingStart(data, out DmaLoggingControl control);
+        Errno verdict = FeatureValidator.DmaLoggingStart(data, out DmaLoggingControl control);
         if (verdict != Errno.None)
             return verdict;
         IovaRange[] ranges = new IovaRange[control.RangeCount];

@@ -14,7 +14,7 @@ internal static class MultiWriteCommand
     /// <param name="reply">Gets how many were done.</param>
     internal static Errno Execute(IVfioDevice device, ReadOnlySpan<RegionInfo> regions, ReadOnlySpan<byte> body, ReplyBuffer reply)
     {
-        Errno verdict = Judge.RegionWriteMulti(body, regions, out int count);
+        Errno verdict = RequestValidator.RegionWriteMulti(body, regions, out int count);
         if (verdict != Errno.None)
             return verdict;
         ReadOnlySpan<byte> rest = body[Blittable.SizeOf<WriteMultiMessage>()..];
@@ -24,8 +24,8 @@ internal static class MultiWriteCommand
             int length = 0;
             while (rest.Length > 0 && length < ChunkLength)
             {
-                SingleWrite write = Blittable.Read<SingleWrite>(rest);
-                rest = rest[Blittable.SizeOf<SingleWrite>()..];
+                RegisterWriteMessage write = Blittable.Read<RegisterWriteMessage>(rest);
+                rest = rest[Blittable.SizeOf<RegisterWriteMessage>()..];
                 if (write.Access.Count > 0)
                     chunk[length++] = new(new RegionIndex(write.Access.Region), write.Access.Offset, (int)write.Access.Count, write.Data);
             }

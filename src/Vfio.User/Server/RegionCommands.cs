@@ -34,7 +34,7 @@ internal sealed class RegionCommands : IDisposable
     /// <summary>DEVICE_GET_INFO.</summary>
     internal Errno DescribeDevice(ReadOnlySpan<byte> body, ReplyBuffer reply)
     {
-        Errno verdict = Judge.DeviceGetInfo(body);
+        Errno verdict = RequestValidator.DeviceGetInfo(body);
         if (verdict != Errno.None)
             return verdict;
         DeviceInfo info = _device.Info;
@@ -51,12 +51,12 @@ internal sealed class RegionCommands : IDisposable
     /// <summary>DEVICE_GET_REGION_INFO: the capabilities only where they fit, the size they need always.</summary>
     internal Errno DescribeRegion(ReadOnlySpan<byte> body, ReplyBuffer reply)
     {
-        Errno verdict = Judge.DeviceGetRegionInfo(body, _regions.Length, out RegionInfoMessage message);
+        Errno verdict = RequestValidator.DeviceGetRegionInfo(body, _regions.Length, out RegionInfoMessage message);
         if (verdict != Errno.None)
             return verdict;
         ref readonly RegionInfo region = ref _regions[(int)message.Index];
         bool mappable = region.IsMappable && _passesDescriptors;
-        IReadOnlyList<MappableArea> areas = mappable ? region.MappableAreas : [];
+        IReadOnlyList<MmapArea> areas = mappable ? region.MmapAreas : [];
         int fixedBytes = Blittable.SizeOf<RegionInfoMessage>();
         int headBytes = Blittable.SizeOf<CapabilityHeader>() + Blittable.SizeOf<SparseMmapMessage>();
         int needed = areas.Count == 0 ? fixedBytes : fixedBytes + headBytes + (areas.Count * Blittable.SizeOf<SparseMmapArea>());
@@ -81,7 +81,7 @@ internal sealed class RegionCommands : IDisposable
     /// <summary>REGION_READ: straight into the reply, or past it where the region could be mapped as well.</summary>
     internal Errno Read(ReadOnlySpan<byte> body, ReplyBuffer reply)
     {
-        Errno verdict = Judge.RegionRead(body, _regions, _maxTransferBytes, out RegionAccess access);
+        Errno verdict = RequestValidator.RegionRead(body, _regions, _maxTransferBytes, out RegionAccessMessage access);
         if (verdict != Errno.None)
             return verdict;
         reply.Append(access);
@@ -96,11 +96,11 @@ internal sealed class RegionCommands : IDisposable
     /// <summary>REGION_WRITE: straight from the message.</summary>
     internal Errno Write(ReadOnlySpan<byte> body, ReplyBuffer reply)
     {
-        Errno verdict = Judge.RegionWrite(body, _regions, _maxTransferBytes, out RegionAccess access);
+        Errno verdict = RequestValidator.RegionWrite(body, _regions, _maxTransferBytes, out RegionAccessMessage access);
         if (verdict != Errno.None)
             return verdict;
         if (access.Count > 0)
-            _device.WriteRegion(new RegionIndex(access.Region), access.Offset, body[Blittable.SizeOf<RegionAccess>()..]);
+            _device.WriteRegion(new RegionIndex(access.Region), access.Offset, body[Blittable.SizeOf<RegionAccessMessage>()..]);
         reply.Append(access);
         return Errno.None;
     }
@@ -119,10 +119,10 @@ internal sealed class RegionCommands : IDisposable
     }
 
     /// <summary>The memory of a region, mapped when it is first wanted; null where the range cannot be mapped as a whole.</summary>
-    private SharedMemory? FindMemory(in RegionAccess access)
+    private SharedMemory? FindMemory(in RegionAccessMessage access)
     {
         ref readonly RegionInfo region = ref _regions[(int)access.Region];
-        if (!region.IsMappable || !IsInArea(region.MappableAreas, access))
+        if (!region.IsMappable || !IsInArea(region.MmapAreas, access))
             return null;
 
         // A device behind a socket may show any file.
@@ -131,13 +131,13 @@ internal sealed class RegionCommands : IDisposable
         return _memory[access.Region];
     }
 
-    private static bool IsInArea(IReadOnlyList<MappableArea> areas, in RegionAccess access)
+    private static bool IsInArea(IReadOnlyList<MmapArea> areas, in RegionAccessMessage access)
     {
         if (areas.Count == 0)
             return true;
         for (int i = 0; i < areas.Count; i++)
         {
-            MappableArea area = areas[i];
+            MmapArea area = areas[i];
             if (access.Offset >= area.Offset && access.Offset - area.Offset <= area.Length
                 && access.Count <= area.Length - (access.Offset - area.Offset))
             {
@@ -148,11 +148,11 @@ internal sealed class RegionCommands : IDisposable
         return false;
     }
 
-    private static void AppendAreas(IReadOnlyList<MappableArea> areas, ReplyBuffer reply)
+    private static void AppendAreas(IReadOnlyList<MmapArea> areas, ReplyBuffer reply)
     {
         reply.Append(new CapabilityHeader { Id = CapabilityHeader.SparseMmap, Version = 1 });
         reply.Append(new SparseMmapMessage { AreaCount = (uint)areas.Count });
-        foreach (MappableArea area in areas)
+        foreach (MmapArea area in areas)
             reply.Append(new SparseMmapArea { Offset = area.Offset, Size = area.Length });
     }
 }

@@ -11,7 +11,7 @@ internal sealed partial class ServerChannel
         get
         {
             ReceiveWhileSending();
-            using ParkingLock.Scope inside = _gate.Enter();
+            using ParkingLock.Scope inside = _lock.Enter();
             return _in.HasMessage || EndReason is not null;
         }
     }

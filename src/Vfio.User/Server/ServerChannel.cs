@@ -11,12 +11,12 @@ namespace Vfio.User;
 /// and hands what it finds to the others; when it has what it waits for, the next one takes over. So an answer arrives even while the
 /// session's thread waits inside a device for another thread that waits for that answer. Commands that arrive meanwhile stay in the
 /// buffer until the session's thread comes back for them; when they fill it, the DMA request fails with ENOBUFS.</para>
-/// <para>Locks: <c>_gate</c> may be taken while <c>_sending</c> is held, never the other way round. Neither is held while a thread
+/// <para>Locks: <c>_lock</c> may be taken while <c>_sending</c> is held, never the other way round. Neither is held while a thread
 /// sleeps in the kernel for bytes to arrive.</para>
 /// </remarks>
 internal sealed partial class ServerChannel
 {
-    private readonly ParkingLock _gate = new();
+    private readonly ParkingLock _lock = new();
     private readonly ParkingLock _sending = new();
     private readonly UnixSocket _socket;
     private readonly VfioUserServerOptions _options;
@@ -68,7 +68,7 @@ internal sealed partial class ServerChannel
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal bool WaitForCommands(Deadline deadline)
     {
-        using ParkingLock.Scope inside = _gate.Enter();
+        using ParkingLock.Scope inside = _lock.Enter();
         while (true)
         {
             _limit = _in.ScannedEnd;
@@ -81,7 +81,7 @@ internal sealed partial class ServerChannel
             Deadline next = Deadline.Earlier(deadline, _messageEnd);
             if (_receiving)
             {
-                _gate.Sleep(next);
+                _lock.Sleep(next);
             }
             else
             {
@@ -109,7 +109,7 @@ internal sealed partial class ServerChannel
         // What belongs to a command that is whole arrived before it was, so no lock is needed to find that nothing did.
         if (!_in.HoldsDescriptors)
             return 0;
-        using ParkingLock.Scope inside = _gate.Enter();
+        using ParkingLock.Scope inside = _lock.Enter();
         return _in.Claim(position, into, out lost);
     }
 
@@ -156,7 +156,7 @@ internal sealed partial class ServerChannel
     internal void Stop(string reason)
     {
         bool isAlone;
-        using (_gate.Enter())
+        using (_lock.Enter())
         {
             IsStopped = true;
             EndInside(reason);
@@ -172,10 +172,10 @@ internal sealed partial class ServerChannel
     /// <summary>Waits until no thread is in here any more; after <see cref="Stop"/>.</summary>
     internal void Leave()
     {
-        using (_gate.Enter())
+        using (_lock.Enter())
         {
             while (_receiving || _transfers > 0)
-                _gate.Sleep(Deadline.Never);
+                _lock.Sleep(Deadline.Never);
         }
 
         Twin?.Dispose();
@@ -184,7 +184,7 @@ internal sealed partial class ServerChannel
     private Errno Begin(
         Command command, in DmaTransfer transfer, Deadline deadline, out DmaRequest? request, out MessageHeader header)
     {
-        using ParkingLock.Scope inside = _gate.Enter();
+        using ParkingLock.Scope inside = _lock.Enter();
         while (true)
         {
             header = default;
@@ -204,13 +204,13 @@ internal sealed partial class ServerChannel
 
             if (deadline.HasPassed)
                 return Errno.TimedOut;
-            _gate.Sleep(deadline);
+            _lock.Sleep(deadline);
         }
     }
 
     private Errno Finish(DmaRequest request, Deadline deadline, bool isOwner, Span<byte> destination)
     {
-        using ParkingLock.Scope inside = _gate.Enter();
+        using ParkingLock.Scope inside = _lock.Enter();
         Errno result = WaitForAnswer(request, deadline, isOwner);
         if (!request.IsAnswered)
         {
@@ -225,7 +225,7 @@ internal sealed partial class ServerChannel
         }
 
         _transfers--;
-        _gate.WakeAll();
+        _lock.WakeAll();
         return result;
     }
 
@@ -238,13 +238,13 @@ internal sealed partial class ServerChannel
             if (deadline.HasPassed)
                 return Errno.TimedOut;
             if (_receiving)
-                _gate.Sleep(deadline);
+                _lock.Sleep(deadline);
             else if (_in.HasRoom)
                 Receive(deadline, handover: null);
             else if (isOwner)
                 return Errno.NoBuffers;
             else
-                _gate.Sleep(deadline);
+                _lock.Sleep(deadline);
         }
 
         return Errno.None;
@@ -314,7 +314,7 @@ internal sealed partial class ServerChannel
     private void Receive(Deadline deadline, HandoverPoint? handover)
     {
         _receiving = true;
-        _gate.Leave();
+        _lock.Leave();
         int count = -1;
         Errno error = Errno.TryAgain;
         if (!_spinner.IsWorthIt || !ReceiveSpin.TryReceive(_spinner, _socket, _in, deadline, handover, out count, out error))
@@ -327,10 +327,10 @@ internal sealed partial class ServerChannel
                 _spinner.EndSleep(begin);
         }
 
-        _gate.Take();
+        _lock.Take();
         _receiving = false;
         Accept(count, error);
-        _gate.WakeAll();
+        _lock.WakeAll();
     }
 
     private int ReceiveUntil(Deadline deadline, HandoverPoint? handover, out Errno error)
@@ -341,12 +341,12 @@ internal sealed partial class ServerChannel
 
     private bool ReceiveWhileSending()
     {
-        using ParkingLock.Scope inside = _gate.Enter();
+        using ParkingLock.Scope inside = _lock.Enter();
         if (_receiving || !_in.HasRoom || EndReason is not null)
             return false;
         int count = _in.ReceiveBytes(_socket, wait: false, out Errno error);
         Accept(count, error);
-        _gate.WakeAll();
+        _lock.WakeAll();
         return count > 0;
     }
 
@@ -395,6 +395,6 @@ internal sealed partial class ServerChannel
     private void EndInside(string reason)
     {
         EndReason ??= reason;
-        _gate.WakeAll();
+        _lock.WakeAll();
     }
 }

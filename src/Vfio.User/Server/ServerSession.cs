@@ -247,7 +247,7 @@ internal sealed partial class ServerSession
         _turnedAway = "the version could not be agreed";
         if (command != Command.Version)
             return Errno.InvalidArgument;
-        Errno verdict = Judge.Version(body, out VersionMessage version, out Capabilities theirs);
+        Errno verdict = RequestValidator.Version(body, out VersionMessage version, out Capabilities theirs);
         if (verdict != Errno.None)
             return verdict;
         _turnedAway = "the device could not be opened";

@@ -10,7 +10,7 @@ namespace Vfio.User;
 /// </remarks>
 internal sealed class TwinChannel : IDisposable
 {
-    private readonly Lock _gate = new();
+    private readonly Lock _lock = new();
     private readonly UnixSocket _socket;
     private readonly TimeSpan _timeout;
     private readonly Action<string> _endSession;
@@ -43,7 +43,7 @@ internal sealed class TwinChannel : IDisposable
     internal Errno Transfer(Command command, in DmaTransfer transfer, ReadOnlySpan<byte> source, Span<byte> destination)
     {
         Deadline deadline = new(_timeout);
-        if (!_gate.TryEnter(deadline.Left))
+        if (!_lock.TryEnter(deadline.Left))
             return Errno.TimedOut;
         try
         {
@@ -59,7 +59,7 @@ internal sealed class TwinChannel : IDisposable
         }
         finally
         {
-            _gate.Exit();
+            _lock.Exit();
         }
     }
 
@@ -73,7 +73,7 @@ internal sealed class TwinChannel : IDisposable
     /// <summary>Writes down the connection and what is owed on it; no request is under way.</summary>
     internal void Save(HandoverWriter to)
     {
-        lock (_gate)
+        lock (_lock)
         {
             to.Write(_socket.Descriptor);
             to.Write(_id);
@@ -97,7 +97,7 @@ internal sealed class TwinChannel : IDisposable
     /// <summary>Closes it, after <see cref="Stop"/>, once no thread is in here any more.</summary>
     public void Dispose()
     {
-        lock (_gate)
+        lock (_lock)
             _socket.Dispose();
     }
 

@@ -24,7 +24,7 @@ public sealed class VfioUserServer : IDisposable, IAsyncDisposable
     private readonly EventFd _stop = EventFd.Create();
     private readonly EventFd _left = EventFd.Create();
     private readonly HandoverPoint? _handover;
-    private readonly TurnWatch? _turns;
+    private readonly ContendedIdleWatch? _turns;
     private readonly AcceptBackoff _accepts;
     private readonly HashSet<Thread> _sessions = [];
     private SessionBuffers? _buffers;
@@ -54,8 +54,8 @@ public sealed class VfioUserServer : IDisposable, IAsyncDisposable
                 _listener = UnixListener.Bind(path, Mode, options.Owner);
             if (options.HandoverPath is string successor)
                 _handover ??= new HandoverPoint(HandoverPoint.Listen(successor), _listener!, options.Logger);
-            if (_listener is not null && options.TurnTimeout != Timeout.InfiniteTimeSpan)
-                _turns = new TurnWatch(_listener, options);
+            if (_listener is not null && options.ContendedIdleTimeout != Timeout.InfiniteTimeSpan)
+                _turns = new ContendedIdleWatch(_listener, options);
         }
         catch
         {
@@ -172,13 +172,13 @@ public sealed class VfioUserServer : IDisposable, IAsyncDisposable
         _handover?.Interrupt();
     }
 
-    private void RunSession(UnixSocket socket, TurnWatch? turns, CancellationToken cancellation)
+    private void RunSession(UnixSocket socket, ContendedIdleWatch? turns, CancellationToken cancellation)
     {
         using (socket)
             RunSession(Begin(socket, _handover), turns, cancellation);
     }
 
-    private void StartSession(UnixSocket socket, TurnWatch? turns, CancellationToken cancellation)
+    private void StartSession(UnixSocket socket, ContendedIdleWatch? turns, CancellationToken cancellation)
     {
         Thread thread = new(() =>
         {
@@ -216,7 +216,7 @@ public sealed class VfioUserServer : IDisposable, IAsyncDisposable
             thread.Join();
     }
 
-    private void RunSession(ServerSession session, TurnWatch? turns, CancellationToken cancellation)
+    private void RunSession(ServerSession session, ContendedIdleWatch? turns, CancellationToken cancellation)
     {
         try
         {

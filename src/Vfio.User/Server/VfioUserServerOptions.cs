@@ -57,7 +57,7 @@ public sealed record VfioUserServerOptions
     /// bound, whatever messages it sends: above zero; for ever unless said otherwise.</summary>
     /// <remarks>It counts from when somebody waits in the backlog and no place is free. A client that has memory mapped or an interrupt
     /// bound, such as a virtual machine, uses the device though it is silent for days, and is never sent away for others.</remarks>
-    public TimeSpan TurnTimeout { get; init; } = Timeout.InfiniteTimeSpan;
+    public TimeSpan ContendedIdleTimeout { get; init; } = Timeout.InfiniteTimeSpan;
 
     /// <summary>How many clients are served at a time, each on a thread of its own; 1. The function that opens the device is called for each,
     /// and must give each a device of its own. More than one cannot be handed over.</summary>
@@ -93,8 +93,8 @@ public sealed record VfioUserServerOptions
         Deadline.ThrowIfInvalid(SendTimeout);
         Deadline.ThrowIfInvalid(DmaTimeout);
         Deadline.ThrowIfInvalid(IdleTimeout);
-        Deadline.ThrowIfInvalid(TurnTimeout);
-        ArgumentOutOfRangeException.ThrowIfEqual(TurnTimeout, TimeSpan.Zero, nameof(TurnTimeout));
+        Deadline.ThrowIfInvalid(ContendedIdleTimeout);
+        ArgumentOutOfRangeException.ThrowIfEqual(ContendedIdleTimeout, TimeSpan.Zero, nameof(ContendedIdleTimeout));
         Deadline.ThrowIfInvalid(SpinTime);
         ArgumentOutOfRangeException.ThrowIfLessThan(MaxClients, 1, nameof(MaxClients));
         if (MaxClients > 1 && (HandoverPath is not null || TakeOverPath is not null))

@@ -10,16 +10,16 @@ public struct WriteMultiMessage
     /// <summary>Most writes that this library puts into one message.</summary>
     internal const int MaxSent = 128;
 
-    /// <summary>How many <see cref="SingleWrite"/> follow; in the reply: how many were done.</summary>
+    /// <summary>How many <see cref="RegisterWriteMessage"/> follow; in the reply: how many were done.</summary>
     public ulong Count;
 }
 
 /// <summary>One write of REGION_WRITE_MULTI: 24 bytes.</summary>
 [StructLayout(LayoutKind.Sequential, Pack = 1)]
-public struct SingleWrite
+public struct RegisterWriteMessage
 {
     /// <summary>Region, offset, and a count of at most 8 bytes.</summary>
-    public RegionAccess Access;
+    public RegionAccessMessage Access;
 
     /// <summary>The bytes; those from the count on mean nothing.</summary>
     public ulong Data;

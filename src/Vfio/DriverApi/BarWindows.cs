@@ -18,12 +18,12 @@ internal sealed class BarWindows : IDisposable
         // which the watch tells.
         if (!region.IsMappable || !region.Flags.HasFlag(RegionFlags.Write))
             return;
-        IReadOnlyList<MappableArea> areas = region.MappableAreas.Count > 0 ? region.MappableAreas : [new(0, region.Length)];
+        IReadOnlyList<MmapArea> areas = region.MmapAreas.Count > 0 ? region.MmapAreas : [new(0, region.Length)];
         try
         {
             if (!FileIdentity.Of(region.File!).IsSafeToMap(region.FileOffset, region.Length))
                 return;
-            foreach (MappableArea area in areas)
+            foreach (MmapArea area in areas)
             {
                 SharedMemory memory = SharedMemory.MapWatched(region.File!, region.FileOffset + area.Offset, area.Length, writable: true);
                 _windows = [.. _windows, new Window(area.Offset, memory)];

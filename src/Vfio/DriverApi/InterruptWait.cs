@@ -14,7 +14,7 @@ internal sealed class InterruptWait(EventFd signal, string name) : IValueTaskSou
     /// <summary>The one thread of this process for the interrupts that somebody waits for asynchronously.</summary>
     private static readonly EventLoop Interrupts = new("vfio interrupts");
 
-    private readonly Lock _gate = new();
+    private readonly Lock _lock = new();
     private ManualResetValueTaskSourceCore<bool> _core = new() { RunContinuationsAsynchronously = true };
     private CancellationTokenRegistration _cancellation;
     private Timer? _timer;
@@ -46,7 +46,7 @@ internal sealed class InterruptWait(EventFd signal, string name) : IValueTaskSou
     internal bool Close()
     {
         EventRegistration? watch;
-        lock (_gate)
+        lock (_lock)
         {
             if (_closed)
                 return false;
@@ -78,7 +78,7 @@ internal sealed class InterruptWait(EventFd signal, string name) : IValueTaskSou
     private short? Begin(Deadline end, CancellationToken cancellationToken)
     {
         short wait;
-        lock (_gate)
+        lock (_lock)
         {
             ObjectDisposedException.ThrowIf(_closed, typeof(Interrupt));
             if (_state != State.Idle)
@@ -95,7 +95,7 @@ internal sealed class InterruptWait(EventFd signal, string name) : IValueTaskSou
         // Outside the lock: a token that is cancelled by now calls back from inside Register. The wait may be over by
         // then as well; the registration then belongs to nobody and is let go here.
         CancellationTokenRegistration registration = cancellationToken.UnsafeRegister(OnCancelled, this);
-        lock (_gate)
+        lock (_lock)
         {
             if (_state == State.Waiting)
             {
@@ -110,7 +110,7 @@ internal sealed class InterruptWait(EventFd signal, string name) : IValueTaskSou
 
     private bool GetResult(short token)
     {
-        lock (_gate)
+        lock (_lock)
         {
             if (token == _core.Version && _state == State.Ended)
                 _state = State.Idle;
@@ -136,7 +136,7 @@ internal sealed class InterruptWait(EventFd signal, string name) : IValueTaskSou
     private void Take()
     {
         CancellationTokenRegistration registration;
-        lock (_gate)
+        lock (_lock)
         {
             if (_state != State.Waiting || _closed)
                 return;
@@ -156,7 +156,7 @@ internal sealed class InterruptWait(EventFd signal, string name) : IValueTaskSou
     private void End(Exception reason)
     {
         CancellationTokenRegistration registration;
-        lock (_gate)
+        lock (_lock)
         {
             if (_state != State.Waiting)
                 return;
@@ -171,7 +171,7 @@ internal sealed class InterruptWait(EventFd signal, string name) : IValueTaskSou
     private void EndInTime()
     {
         CancellationTokenRegistration registration;
-        lock (_gate)
+        lock (_lock)
         {
             if (_state != State.Waiting)
                 return;

@@ -5,7 +5,7 @@ namespace Vfio;
 /// devices take 0 for no address, as the 82576 does for a buffer. Any thread may use it.</remarks>
 public sealed class IovaAllocator
 {
-    private readonly Lock _gate = new();
+    private readonly Lock _lock = new();
     private readonly List<Gap> _gaps = [];
 
     /// <summary>Makes an allocator with everything free.</summary>
@@ -37,7 +37,7 @@ public sealed class IovaAllocator
     {
         get
         {
-            lock (_gate)
+            lock (_lock)
                 return _gaps.Aggregate(0UL, (sum, gap) => sum + (gap.End - gap.Start));
         }
     }
@@ -57,7 +57,7 @@ public sealed class IovaAllocator
             throw new ArgumentException($"an alignment of {alignmentBytes} bytes is no power of two", nameof(alignmentBytes));
         ulong length = RoundUp(bytes, PageBytes);
         ulong limit = addressBits == 64 ? ulong.MaxValue : 1UL << addressBits;
-        lock (_gate)
+        lock (_lock)
         {
             for (int i = 0; i < _gaps.Count && _gaps[i].Start < limit; i++)
             {
@@ -82,7 +82,7 @@ public sealed class IovaAllocator
         ArgumentOutOfRangeException.ThrowIfZero(bytes);
         ulong from = start.Value & ~(PageBytes - 1);
         ulong to = RoundUp(checked(start.Value + bytes), PageBytes);
-        lock (_gate)
+        lock (_lock)
         {
             int index = _gaps.FindIndex(gap => gap.Start <= from && to <= gap.End);
             if (index >= 0)
@@ -98,7 +98,7 @@ public sealed class IovaAllocator
     public void Free(Iova start, ulong bytes)
     {
         Gap freed = new(start.Value, checked(start.Value + RoundUp(bytes, PageBytes)));
-        lock (_gate)
+        lock (_lock)
         {
             int next = _gaps.FindIndex(gap => gap.End > freed.Start);
             next = next < 0 ? _gaps.Count : next;

@@ -13,7 +13,7 @@ public sealed class PciDevice : IDisposable, IAsyncDisposable
     private const ushort IoSpace = 1, MemorySpace = 2, BusMaster = 4;
     private readonly IVfioDevice _device;
     private readonly IovaAllocator _iovas;
-    private readonly Lock _gate = new();
+    private readonly Lock _lock = new();
     private readonly Dictionary<RegionIndex, Bar> _bars = [];
     private readonly HashSet<DmaBuffer> _buffers = [];
     private ushort _decode;
@@ -90,7 +90,7 @@ public sealed class PciDevice : IDisposable, IAsyncDisposable
     public Bar OpenBar(int number)
     {
         RegionIndex index = RegionIndex.Bar(number);
-        lock (_gate)
+        lock (_lock)
         {
             ObjectDisposedException.ThrowIf(_disposed, this);
             if (_bars.TryGetValue(index, out Bar? open))
@@ -135,7 +135,7 @@ public sealed class PciDevice : IDisposable, IAsyncDisposable
         }
 
         DmaBuffer buffer = new(memory, start, access, Unmap);
-        lock (_gate)
+        lock (_lock)
         {
             if (!_disposed)
             {
@@ -154,7 +154,7 @@ public sealed class PciDevice : IDisposable, IAsyncDisposable
     /// <exception cref="VfioException">The reset failed, or the function has none (ENOTTY).</exception>
     public void Reset()
     {
-        lock (_gate)
+        lock (_lock)
         {
             ObjectDisposedException.ThrowIf(_disposed, this);
             _device.Reset();
@@ -172,7 +172,7 @@ public sealed class PciDevice : IDisposable, IAsyncDisposable
     public void Dispose()
     {
         DmaBuffer[] buffers;
-        lock (_gate)
+        lock (_lock)
         {
             if (_disposed)
                 return;
@@ -200,7 +200,7 @@ public sealed class PciDevice : IDisposable, IAsyncDisposable
 
     private void OnRestarted()
     {
-        lock (_gate)
+        lock (_lock)
         {
             if (_disposed)
                 return;
@@ -213,7 +213,7 @@ public sealed class PciDevice : IDisposable, IAsyncDisposable
 
     private void SetCommand(ushort set, ushort clear)
     {
-        lock (_gate)
+        lock (_lock)
         {
             ushort command = Config.Read16(CommandRegister);
             Config.Write16(CommandRegister, (ushort)((command & ~clear) | set));
@@ -222,7 +222,7 @@ public sealed class PciDevice : IDisposable, IAsyncDisposable
 
     private void Unmap(DmaBuffer buffer)
     {
-        lock (_gate)
+        lock (_lock)
             _buffers.Remove(buffer);
         try
         {

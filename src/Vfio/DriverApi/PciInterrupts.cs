@@ -8,7 +8,7 @@ public sealed class PciInterrupts : IDisposable
     private static readonly InterruptIndex[] BestFirst = [InterruptIndex.Msix, InterruptIndex.Msi, InterruptIndex.Intx];
     private readonly IVfioDevice _device;
     private readonly List<InterruptSet> _enabled = [];
-    private readonly Lock _gate = new();
+    private readonly Lock _lock = new();
 
     internal PciInterrupts(IVfioDevice device) => _device = device;
 
@@ -53,7 +53,7 @@ public sealed class PciInterrupts : IDisposable
         int available = Count(kind);
         if (count > available)
             throw new VfioException($"use of {count} {kind} vectors", _device.Name, Errno.InvalidArgument, $"it has {available}");
-        lock (_gate)
+        lock (_lock)
         {
             _enabled.RemoveAll(set => set.IsDisposed);
             if (_enabled.Find(set => set.Kind == kind || (IsDelivery(kind) && IsDelivery(set.Kind))) is { } other)
@@ -67,7 +67,7 @@ public sealed class PciInterrupts : IDisposable
     /// <summary>Listens for the lender's wish to have the device back (REQ): finish what is under way and dispose the device.</summary>
     /// <returns>Fires then; the same at every call. A wish from before the call is not lost.</returns>
     /// <exception cref="VfioException">EINVAL: this lender never asks.</exception>
-    public Interrupt EnableReturnRequest() => Listen(InterruptIndex.Request);
+    public Interrupt EnableReleaseRequest() => Listen(InterruptIndex.Request);
 
     /// <summary>Listens for errors that the device could not correct (ERR): reset it and start again, or give it up.</summary>
     /// <returns>Fires then; the same at every call.</returns>
@@ -77,7 +77,7 @@ public sealed class PciInterrupts : IDisposable
     /// <summary>Turns all interrupts off.</summary>
     public void Dispose()
     {
-        lock (_gate)
+        lock (_lock)
         {
             _enabled.ForEach(set => set.Dispose());
             _enabled.Clear();
@@ -87,7 +87,7 @@ public sealed class PciInterrupts : IDisposable
     /// <summary>After a reset nothing is pending, and nothing may stay masked.</summary>
     internal void Refresh()
     {
-        lock (_gate)
+        lock (_lock)
         {
             foreach (Interrupt vector in _enabled.Where(set => !set.IsDisposed && IsDelivery(set.Kind)).SelectMany(set => set))
             {
@@ -99,7 +99,7 @@ public sealed class PciInterrupts : IDisposable
 
     private Interrupt Listen(InterruptIndex kind)
     {
-        lock (_gate)
+        lock (_lock)
             return (_enabled.Find(set => set.Kind == kind && !set.IsDisposed) ?? Enable(kind, 1))[0];
     }
 

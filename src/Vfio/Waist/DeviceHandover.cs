@@ -22,7 +22,7 @@ public sealed record DeviceHandover
     public IReadOnlyList<RegionDoorbell> Doorbells { get; init; } = [];
 
     /// <summary>What the lender has said (ERR, REQ) and nobody has heard.</summary>
-    public IReadOnlyList<InterruptIndex> Unheard { get; init; } = [];
+    public IReadOnlyList<InterruptIndex> UnboundKinds { get; init; } = [];
 }
 
 /// <summary>An eventfd that is bound to a vector.</summary>

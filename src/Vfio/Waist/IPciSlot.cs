@@ -51,7 +51,7 @@ public interface IPciSlot
     /// want to report that.</summary>
     /// <param name="kind">The pin, MSI or MSI-X.</param>
     /// <param name="vector">From 0; one that does not exist has no listener.</param>
-    bool IsHeard(InterruptIndex kind, int vector);
+    bool HasListener(InterruptIndex kind, int vector);
 
     /// <summary>Tells the user that the function met an error which it could not correct: the ERR interrupt.</summary>
     void ReportError()

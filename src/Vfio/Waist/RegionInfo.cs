@@ -15,7 +15,7 @@ public readonly record struct RegionInfo(RegionIndex Index, ulong Length, Region
     public ulong FileOffset { get; init; }
 
     /// <summary>The parts that may be mapped, in order and apart from each other; empty means all of it, when it can be mapped at all.</summary>
-    public IReadOnlyList<MappableArea> MappableAreas { get; init; } = [];
+    public IReadOnlyList<MmapArea> MmapAreas { get; init; } = [];
 
     /// <summary>Whether there is anything to map.</summary>
     public bool IsMappable => File is not null && Flags.HasFlag(RegionFlags.Map);
@@ -27,7 +27,7 @@ public readonly record struct RegionInfo(RegionIndex Index, ulong Length, Region
 /// <summary>A part of a region that may be mapped.</summary>
 /// <param name="Offset">Where it starts in the region, in bytes; a multiple of the page size.</param>
 /// <param name="Length">Its size in bytes.</param>
-public readonly record struct MappableArea(ulong Offset, ulong Length);
+public readonly record struct MmapArea(ulong Offset, ulong Length);
 
 /// <summary>VFIO_REGION_INFO_FLAG_* of <c>linux/vfio.h</c>.</summary>
 [Flags]

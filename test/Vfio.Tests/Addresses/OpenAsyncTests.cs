@@ -9,7 +9,7 @@ namespace Vfio.Tests.Addresses;
 /// <summary>Opening by an address: how long it may take, and how it is ended.</summary>
 public sealed class OpenAsyncTests : IDisposable
 {
-    private static readonly TimeSpan Fence = TimeSpan.FromSeconds(60);
+    private static readonly TimeSpan TestTimeout = TimeSpan.FromSeconds(60);
     private readonly string _folder = Directory.CreateTempSubdirectory("vfio-open-").FullName;
     private readonly List<UnixSocket> _clients = [];
     private readonly UnixListener _listener;
@@ -92,7 +92,7 @@ public sealed class OpenAsyncTests : IDisposable
         using RawPeer server = new(_listener.Accept()!);
         Assert.Equal(1, server.Receive().Command);
         await cancel.CancelAsync();
-        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => opening.WaitAsync(Fence));
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => opening.WaitAsync(TestTimeout));
         Assert.True(server.IsClosed());
     }
 
@@ -106,7 +106,7 @@ public sealed class OpenAsyncTests : IDisposable
         server.Send(RawPeer.Message(server.Receive().Id, 4, 1, 16, 3, 9, 5));
         Assert.Equal(5, server.Receive().Command);
         await cancel.CancelAsync();
-        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => opening.WaitAsync(Fence));
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => opening.WaitAsync(TestTimeout));
         Assert.True(server.IsClosed());
     }
 
@@ -118,7 +118,7 @@ public sealed class OpenAsyncTests : IDisposable
         VfioDeviceOptions options = new() { Timeout = Timeout.InfiniteTimeSpan };
         Task<IVfioDevice> opening = VfioDevice.OpenAsync($"unix:{_path}", options, cancel.Token);
         await cancel.CancelAsync();
-        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => opening.WaitAsync(Fence));
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => opening.WaitAsync(TestTimeout));
     }
 
     [Theory]
@@ -126,7 +126,7 @@ public sealed class OpenAsyncTests : IDisposable
     [InlineData("model:edu")]
     [InlineData("0000:ff:1f.7")]
     public async Task What_is_cancelled_beforehand_is_not_opened(string address) => await Assert.ThrowsAnyAsync<OperationCanceledException>(
-        () => VfioDevice.OpenAsync(address, null, new CancellationToken(canceled: true)).WaitAsync(Fence));
+        () => VfioDevice.OpenAsync(address, null, new CancellationToken(canceled: true)).WaitAsync(TestTimeout));
 
     [Fact]
     public async Task A_model_is_opened_and_closed_by_await()
@@ -157,7 +157,7 @@ public sealed class OpenAsyncTests : IDisposable
         }
 
         await stop.CancelAsync();
-        await serving.WaitAsync(Fence);
+        await serving.WaitAsync(TestTimeout);
     }
 
     private void FillBacklog()

@@ -77,7 +77,7 @@ public sealed class LossTests : IDisposable
     {
         using ScriptedServer server = new((command, body) => command == 13 ? Answer.Silence : Right(command, body));
         ProcessStartInfo start = new(
-            "dotnet", [VfioCommand.Path, "check", $"unix:{server.Path}", "--patience", "1h", "--junit", ReportPath, "--only", "reset.", "device-info.answers"])
+            "dotnet", [VfioCommand.Path, "check", $"unix:{server.Path}", "--timeout", "1h", "--junit", ReportPath, "--only", "reset.", "device-info.answers"])
         {
             RedirectStandardOutput = true,
         };

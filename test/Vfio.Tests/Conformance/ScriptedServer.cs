@@ -7,7 +7,7 @@ namespace Vfio.Tests.Conformance;
 /// <summary>A server that does a little of the protocol, wrongly where a test says so: one client after the other.</summary>
 internal sealed class ScriptedServer : IDisposable
 {
-    private static readonly TimeSpan Fence = HangGuard.Timeout;
+    private static readonly TimeSpan TestTimeout = HangGuard.Timeout;
     private readonly string _folder = Directory.CreateTempSubdirectory("vfio-test-").FullName;
     private readonly UnixListener _listener;
     private readonly Func<ushort, byte[], Answer> _answer;
@@ -41,7 +41,7 @@ internal sealed class ScriptedServer : IDisposable
     {
         _ended = true;
         _listener.Shutdown();
-        Assert.True(_thread.Join(Fence));
+        Assert.True(_thread.Join(TestTimeout));
         _listener.Dispose();
         Directory.Delete(_folder, recursive: true);
     }
@@ -78,7 +78,7 @@ internal sealed class ScriptedServer : IDisposable
         byte[] bytes = new byte[count];
         for (int at = 0; at < count;)
         {
-            if (_ended || !Poll.WaitReadable(client.Descriptor, Fence))
+            if (_ended || !Poll.WaitReadable(client.Descriptor, TestTimeout))
                 return null;
             int received = client.Receive(bytes.AsSpan(at), descriptors, wait: true, out _);
             if (received <= 0)

@@ -107,13 +107,13 @@ public sealed class EduFunctionTests : IDisposable
             leave.Wait();
         };
         Start(source: 0x100, destination: 0x40000, count: 16, command: 5);
-        Assert.True(entered.Wait(WaitingSlot.Fence));
+        Assert.True(entered.Wait(WaitingSlot.TestTimeout));
 
         Task reset = Task.Run(() => _edu.Reset(ResetMethod.DeviceSpecific));
         _slot.WaitUntil(() => Read(0x98) == 0);
         Assert.False(reset.IsCompleted);
         leave.Set();
-        await reset.WaitAsync(WaitingSlot.Fence);
+        await reset.WaitAsync(WaitingSlot.TestTimeout);
 
         Assert.Equal([0, 0, 0, 0, 0], new ulong[] { 0x24, 0x80, 0x88, 0x90, 0x98 }.Select(Read));
         Assert.False(_slot.Pin);
@@ -133,12 +133,12 @@ public sealed class EduFunctionTests : IDisposable
         };
         _slot.Memory[0x100] = 42;
         Start(source: 0x100, destination: 0x40000, count: 16, command: 1);
-        Assert.True(entered.Wait(WaitingSlot.Fence));
+        Assert.True(entered.Wait(WaitingSlot.TestTimeout));
         Write(0x08, 6);
         Task stop = Task.Run(edu.Stop);
         Assert.False(stop.IsCompleted);
         leave.Set();
-        await stop.WaitAsync(WaitingSlot.Fence);
+        await stop.WaitAsync(WaitingSlot.TestTimeout);
         _slot.OnRead = null;
 
         Assert.Equal(0u, Read(0x98) & 1);

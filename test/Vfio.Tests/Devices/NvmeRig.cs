@@ -12,7 +12,7 @@ internal abstract class NvmeRig
     internal const int Entries = 16, Data = 0x40000, MemoryBytes = 0x80000;
     internal const byte Flush = 0x00, Write = 0x01, Read = 0x02;
     internal const uint ForceUnitAccess = 1u << 30;
-    private static readonly TimeSpan Fence = TimeSpan.FromSeconds(120);
+    private static readonly TimeSpan TestTimeout = TimeSpan.FromSeconds(120);
     private readonly int[] _tails = new int[17];
     private readonly int[] _heads = new int[17];
     private ushort _id;
@@ -31,7 +31,7 @@ internal abstract class NvmeRig
         SpinWait spin = default;
         while (!condition())
         {
-            if (Stopwatch.GetElapsedTime(start) > Fence)
+            if (Stopwatch.GetElapsedTime(start) > TestTimeout)
                 throw new TimeoutException("it did not come");
             spin.SpinOnce();
         }

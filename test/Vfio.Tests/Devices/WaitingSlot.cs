@@ -6,7 +6,7 @@ namespace Vfio.Tests.Devices;
 /// <summary>A slot with memory from address 0, for devices with threads: what they do can be waited for.</summary>
 internal sealed class WaitingSlot : IPciSlot
 {
-    internal static readonly TimeSpan Fence = HangGuard.Timeout;
+    internal static readonly TimeSpan TestTimeout = HangGuard.Timeout;
     private readonly ConcurrentQueue<string> _seen = [];
     private volatile bool _pin;
 
@@ -29,7 +29,7 @@ internal sealed class WaitingSlot : IPciSlot
         SpinWait spin = default;
         while (!condition())
         {
-            if (Stopwatch.GetElapsedTime(start) > Fence)
+            if (Stopwatch.GetElapsedTime(start) > TestTimeout)
                 throw new TimeoutException("it did not come");
             spin.SpinOnce();
         }
@@ -74,5 +74,5 @@ internal sealed class WaitingSlot : IPciSlot
 
     public void SignalMsix(int vector) => _seen.Enqueue($"MSI-X {vector}");
 
-    public bool IsHeard(InterruptIndex kind, int vector) => true;
+    public bool HasListener(InterruptIndex kind, int vector) => true;
 }

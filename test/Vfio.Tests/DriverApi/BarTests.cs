@@ -58,7 +58,7 @@ public sealed class BarTests : IDisposable
     public void Pages_that_may_not_be_mapped_are_reached_by_messages()
     {
         using SharedMemory memory = SharedMemory.Create("bar", 0x4000);
-        _fake.AddMappable(RegionIndex.Bar0, memory.File, 0x4000, new MappableArea(0, 0x1000), new MappableArea(0x3000, 0x1000));
+        _fake.AddMappable(RegionIndex.Bar0, memory.File, 0x4000, new MmapArea(0, 0x1000), new MmapArea(0x3000, 0x1000));
         Bar bar = _device.OpenBar(0);
         Assert.Equal([true, false, false, true], new long[] { 0xfff, 0x1000, 0x2fff, 0x3000 }.Select(bar.IsMapped));
 

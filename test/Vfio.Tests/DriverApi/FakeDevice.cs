@@ -56,14 +56,14 @@ internal sealed class FakeDevice : IVfioDevice
         _infos[index.Value] = new RegionInfo(index, (ulong)length, RegionFlags.Read | RegionFlags.Write);
     }
 
-    internal void AddMappable(RegionIndex index, FileDescriptor file, int length, params MappableArea[] areas)
+    internal void AddMappable(RegionIndex index, FileDescriptor file, int length, params MmapArea[] areas)
     {
         AddRegion(index, length);
         _infos[index.Value] = _infos[index.Value] with
         {
             Flags = RegionFlags.Read | RegionFlags.Write | RegionFlags.Map,
             File = file,
-            MappableAreas = areas,
+            MmapAreas = areas,
         };
     }
 

@@ -5,7 +5,7 @@ namespace Vfio.Tests.DriverApi;
 
 public sealed class InterruptTests : IDisposable
 {
-    private static readonly TimeSpan Fence = HangGuard.Timeout;
+    private static readonly TimeSpan TestTimeout = HangGuard.Timeout;
     private readonly FakeDevice _fake = new();
     private readonly PciDevice _device;
 
@@ -91,7 +91,7 @@ public sealed class InterruptTests : IDisposable
         _fake.Fire(InterruptIndex.Msix, 1);
 
         Assert.False(vectors[0].Wait(TimeSpan.Zero));
-        Assert.True(vectors[1].Wait(Fence));
+        Assert.True(vectors[1].Wait(TestTimeout));
         Assert.False(vectors[1].Wait(TimeSpan.Zero));
     }
 
@@ -115,7 +115,7 @@ public sealed class InterruptTests : IDisposable
     {
         Interrupt pin = _device.Interrupts.Enable(1)[0];
         pin.Trigger();
-        Assert.True(pin.Wait(Fence));
+        Assert.True(pin.Wait(TestTimeout));
     }
 
     [Fact]
@@ -127,7 +127,7 @@ public sealed class InterruptTests : IDisposable
             ValueTask waiting = pin.WaitAsync();
             Assert.False(waiting.IsCompleted);
             _fake.Fire(InterruptIndex.Intx);
-            await waiting.AsTask().WaitAsync(Fence);
+            await waiting.AsTask().WaitAsync(TestTimeout);
         }
 
         _fake.Fire(InterruptIndex.Intx);
@@ -140,7 +140,7 @@ public sealed class InterruptTests : IDisposable
     public async Task A_wait_for_a_time_says_whether_the_vector_fired_in_it()
     {
         Interrupt pin = _device.Interrupts.Enable(1)[0];
-        Assert.False(await pin.WaitAsync(TimeSpan.FromMilliseconds(1)).AsTask().WaitAsync(Fence));
+        Assert.False(await pin.WaitAsync(TimeSpan.FromMilliseconds(1)).AsTask().WaitAsync(TestTimeout));
 
         // The time of an earlier wait does not end a later one.
         bool isFired = false;
@@ -149,10 +149,10 @@ public sealed class InterruptTests : IDisposable
             // On a busy machine the time may run out first.
             ValueTask<bool> waiting = pin.WaitAsync(TimeSpan.FromMilliseconds(50));
             _fake.Fire(InterruptIndex.Intx);
-            isFired = await waiting.AsTask().WaitAsync(Fence);
+            isFired = await waiting.AsTask().WaitAsync(TestTimeout);
         }
 
-        Task<bool> longer = pin.WaitAsync(Fence).AsTask();
+        Task<bool> longer = pin.WaitAsync(TestTimeout).AsTask();
         Task forEver = Task.Delay(200, TestContext.Current.CancellationToken);
         Assert.Same(forEver, await Task.WhenAny(longer, forEver));
         _fake.Fire(InterruptIndex.Intx);
@@ -161,7 +161,7 @@ public sealed class InterruptTests : IDisposable
         Task unlimited = pin.WaitAsync(Timeout.InfiniteTimeSpan).AsTask();
         Assert.False(unlimited.IsCompleted);
         _fake.Fire(InterruptIndex.Intx);
-        await unlimited.WaitAsync(Fence);
+        await unlimited.WaitAsync(TestTimeout);
     }
 
     [Fact]
@@ -174,7 +174,7 @@ public sealed class InterruptTests : IDisposable
             await Task.Yield();
             _fake.Fire(InterruptIndex.Intx);
             if (!await waiting)
-                Assert.True(await pin.WaitAsync(Fence));
+                Assert.True(await pin.WaitAsync(TestTimeout));
             Assert.False(pin.Wait(TimeSpan.Zero));
         }
     }
@@ -184,12 +184,12 @@ public sealed class InterruptTests : IDisposable
     {
         Interrupt pin = _device.Interrupts.Enable(1)[0];
         using CancellationTokenSource stop = new();
-        Task<bool> waiting = pin.WaitAsync(Fence, stop.Token).AsTask();
+        Task<bool> waiting = pin.WaitAsync(TestTimeout, stop.Token).AsTask();
         await stop.CancelAsync();
         await Assert.ThrowsAnyAsync<OperationCanceledException>(() => waiting);
-        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => pin.WaitAsync(Fence, stop.Token).AsTask());
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => pin.WaitAsync(TestTimeout, stop.Token).AsTask());
 
-        waiting = pin.WaitAsync(Fence, CancellationToken.None).AsTask();
+        waiting = pin.WaitAsync(TestTimeout, CancellationToken.None).AsTask();
         pin.Dispose();
         await Assert.ThrowsAsync<ObjectDisposedException>(() => waiting);
     }
@@ -205,7 +205,7 @@ public sealed class InterruptTests : IDisposable
         await Assert.ThrowsAnyAsync<OperationCanceledException>(async () => await waiting);
         await Assert.ThrowsAnyAsync<OperationCanceledException>(async () => await pin.WaitAsync(source.Token));
         _fake.Fire(InterruptIndex.Intx);
-        await pin.WaitAsync().AsTask().WaitAsync(Fence);
+        await pin.WaitAsync().AsTask().WaitAsync(TestTimeout);
     }
 
     [Fact]
@@ -222,12 +222,12 @@ public sealed class InterruptTests : IDisposable
             await cancelling;
             try
             {
-                await waiting.WaitAsync(Fence);
+                await waiting.WaitAsync(TestTimeout);
                 fired++;
             }
             catch (OperationCanceledException)
             {
-                await pin.WaitAsync().AsTask().WaitAsync(Fence);
+                await pin.WaitAsync().AsTask().WaitAsync(TestTimeout);
                 fired++;
             }
         }
@@ -244,7 +244,7 @@ public sealed class InterruptTests : IDisposable
 
         await Assert.ThrowsAsync<InvalidOperationException>(async () => await pin.WaitAsync());
         _fake.Fire(InterruptIndex.Intx);
-        await first.AsTask().WaitAsync(Fence);
+        await first.AsTask().WaitAsync(TestTimeout);
     }
 
     [Fact]
@@ -254,7 +254,7 @@ public sealed class InterruptTests : IDisposable
         Task waiting = pin.WaitAsync().AsTask();
         _device.Dispose();
 
-        await Assert.ThrowsAsync<ObjectDisposedException>(() => waiting.WaitAsync(Fence));
+        await Assert.ThrowsAsync<ObjectDisposedException>(() => waiting.WaitAsync(TestTimeout));
         Assert.Throws<ObjectDisposedException>(() => pin.Wait(TimeSpan.Zero));
     }
 
@@ -268,10 +268,10 @@ public sealed class InterruptTests : IDisposable
             started.Set();
             pin.Wait(Timeout.InfiniteTimeSpan);
         });
-        Assert.True(started.Wait(Fence));
+        Assert.True(started.Wait(TestTimeout));
         _device.Dispose();
 
-        await Assert.ThrowsAsync<ObjectDisposedException>(() => waiting.WaitAsync(Fence));
+        await Assert.ThrowsAsync<ObjectDisposedException>(() => waiting.WaitAsync(TestTimeout));
     }
 
     [Fact]
@@ -297,7 +297,7 @@ public sealed class InterruptTests : IDisposable
         for (int i = 199; i >= 0; i--)
             _fake.Fire(InterruptIndex.Msix, i);
 
-        await Task.WhenAll(waiting).WaitAsync(Fence);
+        await Task.WhenAll(waiting).WaitAsync(TestTimeout);
     }
 
     [Fact]
@@ -322,7 +322,7 @@ public sealed class InterruptTests : IDisposable
         Interrupt pin = _device.Interrupts.Enable(InterruptIndex.Intx, 1)[0];
         Assert.Equal(0, Measure.Allocations(() =>
         {
-            ValueTask<bool> waiting = pin.WaitAsync(Fence);
+            ValueTask<bool> waiting = pin.WaitAsync(TestTimeout);
             pin.Event.Signal();
             SpinWait spin = default;
             while (!waiting.IsCompleted)
@@ -339,7 +339,7 @@ public sealed class InterruptTests : IDisposable
         Assert.Equal(0, Measure.Allocations(() =>
         {
             device.Signal();
-            pin.Wait(Fence);
+            pin.Wait(TestTimeout);
             device.Signal();
             Assert.True(pin.WaitAsync().IsCompletedSuccessfully);
         }));

@@ -76,7 +76,7 @@ internal class IgbStandIn : IVfioDevice
         ? new RegionInfo(Bar0, BarBytes, RegionFlags.Read | RegionFlags.Write | (_mapped ? RegionFlags.Map : RegionFlags.None))
         {
             File = _mapped ? _registers.File : null,
-            MappableAreas = [new(0xc000, 0x1000), new(0xe000, 0x1000)],
+            MmapAreas = [new(0xc000, 0x1000), new(0xe000, 0x1000)],
         }
         : region == RegionIndex.Config ? new RegionInfo(region, 256, RegionFlags.Read | RegionFlags.Write)
         : RegionInfo.Absent(region);

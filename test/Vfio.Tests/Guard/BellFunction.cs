@@ -3,7 +3,7 @@ using Vfio.Guard;
 namespace Vfio.Tests.Guard;
 
 /// <summary>A device with doorbells: one for any value, one for a single value; it counts what reaches them and interrupts.</summary>
-internal sealed class BellFunction : SoftwareFunction
+internal sealed class BellFunction : EmulatedFunction
 {
     public const ulong Any = 0x1000, OnlySeven = 0x1008, Faulty = 0x1010;
 

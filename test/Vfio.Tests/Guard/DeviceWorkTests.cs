@@ -47,11 +47,11 @@ public sealed class DeviceWorkTests : IDisposable
             over.Set();
         });
         work.Wake();
-        Assert.True(begun.Wait(WaitingSlot.Fence));
+        Assert.True(begun.Wait(WaitingSlot.TestTimeout));
         Assert.Equal(Errno.None, _function.Reset(ResetMethod.DeviceSpecific));
         Assert.True(work.IsAbandoned);
         call.Set();
-        Assert.True(over.Wait(WaitingSlot.Fence));
+        Assert.True(over.Wait(WaitingSlot.TestTimeout));
         Assert.Equal([Errno.OperationNotPermitted, Errno.OperationNotPermitted], errors);
         Assert.Equal(0, _slot.Memory[0x100]);
         Assert.False(_slot.Pin);
@@ -69,12 +69,12 @@ public sealed class DeviceWorkTests : IDisposable
             leave.Wait();
         };
         _function.Add(one => one.ReadMemory(0, new byte[16])).Wake();
-        Assert.True(entered.Wait(WaitingSlot.Fence));
+        Assert.True(entered.Wait(WaitingSlot.TestTimeout));
         Task reset = Task.Run(() => _function.Reset(ResetMethod.DeviceSpecific));
         _slot.WaitUntil(() => _function.Works[^1].IsAbandoned);
         Assert.False(reset.IsCompleted);
         leave.Set();
-        await reset.WaitAsync(WaitingSlot.Fence);
+        await reset.WaitAsync(WaitingSlot.TestTimeout);
     }
 
     [Fact]
@@ -93,11 +93,11 @@ public sealed class DeviceWorkTests : IDisposable
             second = one.WriteMemory(0x100, [1]);
             over.Set();
         }).Wake();
-        Assert.True(entered.Wait(WaitingSlot.Fence));
+        Assert.True(entered.Wait(WaitingSlot.TestTimeout));
         _slot.AccessesAtOwner = 1;
         Assert.Equal(Errno.None, _function.Reset(ResetMethod.DeviceSpecific));
         leave.Set();
-        Assert.True(over.Wait(WaitingSlot.Fence));
+        Assert.True(over.Wait(WaitingSlot.TestTimeout));
         Assert.Equal(Errno.OperationNotPermitted, second);
         Assert.Equal(0, _slot.Memory[0x100]);
     }
@@ -127,7 +127,7 @@ public sealed class DeviceWorkTests : IDisposable
         Assert.Equal(DeviceExecutor.MaxThreads, _function.Executor.ThreadCount);
         Assert.False(ran.IsSet);
         leave.Set();
-        Assert.True(ran.Wait(WaitingSlot.Fence));
+        Assert.True(ran.Wait(WaitingSlot.TestTimeout));
         Assert.Equal(DeviceExecutor.MaxThreads, Volatile.Read(ref begun));
     }
 
@@ -145,7 +145,7 @@ public sealed class DeviceWorkTests : IDisposable
         work.Wake();
         _slot.WaitUntil(() => Volatile.Read(ref runs) == 1);
         work.Wake();
-        Assert.True(again.Wait(WaitingSlot.Fence));
+        Assert.True(again.Wait(WaitingSlot.TestTimeout));
     }
 
     [Fact]
@@ -160,7 +160,7 @@ public sealed class DeviceWorkTests : IDisposable
                 Thread.Yield();
         });
         work.Wake();
-        Assert.True(begun.Wait(WaitingSlot.Fence));
+        Assert.True(begun.Wait(WaitingSlot.TestTimeout));
         function.Stop();
         begun.Reset();
         work.Wake();
@@ -169,12 +169,12 @@ public sealed class DeviceWorkTests : IDisposable
         Assert.False(begun.IsSet);
         Assert.False(over.IsSet);
         function.Start();
-        Assert.True(begun.Wait(WaitingSlot.Fence));
-        Assert.True(over.Wait(WaitingSlot.Fence));
+        Assert.True(begun.Wait(WaitingSlot.TestTimeout));
+        Assert.True(over.Wait(WaitingSlot.TestTimeout));
     }
 
     /// <summary>A function whose work is what a test says.</summary>
-    private sealed class WorkingFunction() : SoftwareFunction(new FunctionDescription("working", 0x1234, 0x0001) { InterruptPin = 1 })
+    private sealed class WorkingFunction() : EmulatedFunction(new FunctionDescription("working", 0x1234, 0x0001) { InterruptPin = 1 })
     {
         internal List<ScriptedWork> Works { get; } = [];
 
@@ -187,7 +187,7 @@ public sealed class DeviceWorkTests : IDisposable
         }
     }
 
-    private sealed class ScriptedWork(SoftwareFunction function, Action<ScriptedWork> run) : DeviceWork(function)
+    private sealed class ScriptedWork(EmulatedFunction function, Action<ScriptedWork> run) : DeviceWork(function)
     {
         internal Errno ReadMemory(ulong address, Span<byte> destination) => Bus.ReadMemory(new Iova(address), destination);
 

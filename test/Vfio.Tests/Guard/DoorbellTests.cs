@@ -6,7 +6,7 @@ namespace Vfio.Tests.Guard;
 /// <summary>Registers that are rung by eventfd, in the guard.</summary>
 public sealed class DoorbellTests : IDisposable
 {
-    private static readonly TimeSpan Fence = HangGuard.Timeout;
+    private static readonly TimeSpan TestTimeout = HangGuard.Timeout;
     private readonly GuardedFunction _guarded = new(new BellFunction());
     private readonly IVfioDevice _device;
     private readonly EventFd _interrupt = EventFd.Create();
@@ -29,10 +29,10 @@ public sealed class DoorbellTests : IDisposable
     public void A_ring_is_a_write()
     {
         Bell(BellFunction.Any).Event!.Signal();
-        Assert.True(_interrupt.Wait(Fence));
+        Assert.True(_interrupt.Wait(TestTimeout));
         Assert.Equal((1u, 0u), (Read(0), Read(4)));
         Bell(BellFunction.OnlySeven).Event!.Signal();
-        Assert.True(_interrupt.Wait(Fence));
+        Assert.True(_interrupt.Wait(TestTimeout));
         Assert.Equal((1u, 1u), (Read(0), Read(4)));
     }
 
@@ -63,7 +63,7 @@ public sealed class DoorbellTests : IDisposable
         _device.WriteRegion(RegionIndex.Config, 4, [4, 0]);
         Doorbell bell = Bell(BellFunction.Any);
         bell.Event!.Signal();
-        Assert.True(SpinWait.SpinUntil(() => !Poll.IsReady(bell.Event.Descriptor, forWriting: false), Fence));
+        Assert.True(SpinWait.SpinUntil(() => !Poll.IsReady(bell.Event.Descriptor, forWriting: false), TestTimeout));
         _device.WriteRegion(RegionIndex.Config, 4, [7, 0]);
         Assert.Equal(0u, Read(0));
     }
@@ -74,7 +74,7 @@ public sealed class DoorbellTests : IDisposable
         using EventFd error = EventFd.Create();
         _device.SetInterrupts(InterruptRequest.Bind(InterruptIndex.Error, InterruptAction.Trigger, 0, [error.Descriptor]));
         Bell(BellFunction.Faulty).Event!.Signal();
-        Assert.True(error.Wait(Fence));
+        Assert.True(error.Wait(TestTimeout));
         A_ring_is_a_write();
     }
 

@@ -44,7 +44,7 @@ public sealed class GuardedFunctionTests
         using GuardedFunction safe = new(new PlainFunction(description));
         Assert.False(safe.CanReset);
         Assert.Equal(Errno.NoSuchOperation, Assert.Throws<VfioException>(safe.Open).Errno);
-        using GuardedFunction lax = new(new PlainFunction(description), policy: new GuardPolicy { LendWithoutReset = true });
+        using GuardedFunction lax = new(new PlainFunction(description), policy: new GuardPolicy { AllowWithoutReset = true });
         using IVfioDevice device = lax.Open();
         Assert.False(device.Info.CanReset);
         Assert.Equal(Errno.NoSuchOperation, Assert.Throws<VfioException>(device.Reset).Errno);
@@ -207,7 +207,7 @@ public sealed class GuardedFunctionTests
             (6, new MemoryBar("r", 0x800), BarType.Memory32));
         RegionInfo bar = lease.Device.GetRegion(RegionIndex.Bar0);
         Assert.Equal((0x2000ul, RegionFlags.Read | RegionFlags.Write | RegionFlags.Map), (bar.Length, bar.Flags));
-        Assert.Empty(bar.MappableAreas);
+        Assert.Empty(bar.MmapAreas);
         Assert.Equal(0ul, lease.Device.GetRegion(RegionIndex.Bar(1)).Length);
         Assert.Equal(RegionFlags.Read | RegionFlags.Write, lease.Device.GetRegion(RegionIndex.Bar(2)).Flags);
         Assert.Equal(RegionFlags.Read, lease.Device.GetRegion(RegionIndex.Rom).Flags);
@@ -228,11 +228,11 @@ public sealed class GuardedFunctionTests
     {
         FunctionDescription description = Plain with { IsExpress = true, HasFlr = true, Msix = new MsixDescription(4, Bar: 2, 0, 0x1000) };
         using GuardedFunction guarded = new(new PlainFunction(description, (0, new MemoryBar("m", 0x1000), BarType.Memory32)));
-        WellBehavedReport report = guarded.Judge();
-        Assert.True(report.IsWellBehaved, string.Join("\n", report.Verdicts));
-        Assert.Equal(6, report.Verdicts.Count);
+        WellBehavedReport report = guarded.Check();
+        Assert.True(report.IsWellBehaved, string.Join("\n", report.Findings));
+        Assert.Equal(6, report.Findings.Count);
         Assert.Equal([Answer.Unknown],
-            report.Verdicts.Where(verdict => verdict.Question.Contains("group")).Select(verdict => verdict.Answer));
+            report.Findings.Where(verdict => verdict.Question.Contains("group")).Select(verdict => verdict.Answer));
     }
 
     [Theory]
@@ -251,9 +251,9 @@ public sealed class GuardedFunctionTests
         };
         ulong length = fault == "memory BARs" ? 0x800ul : 0x4000;
         using GuardedFunction guarded = new(new PlainFunction(description, (0, new MemoryBar("m", length), BarType.Memory32)));
-        WellBehavedReport report = guarded.Judge();
+        WellBehavedReport report = guarded.Check();
         Assert.False(report.IsWellBehaved);
-        Assert.Contains(fault, Assert.Single(report.Verdicts, verdict => verdict.Answer == Answer.No).Question);
+        Assert.Contains(fault, Assert.Single(report.Findings, verdict => verdict.Answer == Answer.No).Question);
     }
 
     [Fact]
@@ -261,7 +261,7 @@ public sealed class GuardedFunctionTests
     {
         FixedCommandFunction function = new();
         using GuardedFunction guarded = new(function);
-        Verdict verdict = Assert.Single(guarded.Judge().Verdicts, verdict => verdict.Answer == Answer.No);
+        Finding verdict = Assert.Single(guarded.Check().Findings, verdict => verdict.Answer == Answer.No);
         Assert.Contains("INTx", verdict.Question);
     }
 

@@ -6,7 +6,7 @@ namespace Vfio.Tests.Guard;
 
 public sealed class GuardedInterruptTests : IDisposable
 {
-    private static readonly TimeSpan Fence = HangGuard.Timeout;
+    private static readonly TimeSpan TestTimeout = HangGuard.Timeout;
 
     private readonly Lease _lease = new(
         new FunctionDescription("x", 1, 2)
@@ -84,7 +84,7 @@ public sealed class GuardedInterruptTests : IDisposable
         _lease.Function.Interrupt(0);
         for (int i = 0; i < 10; i++)
         {
-            Assert.True(_event.Wait(Fence));
+            Assert.True(_event.Wait(TestTimeout));
             _other.Signal();
         }
 
@@ -229,7 +229,7 @@ public sealed class GuardedInterruptTests : IDisposable
     {
         RegionInfo info = _lease.Device.GetRegion(RegionIndex.Bar(2));
         Assert.True(info.IsMappable);
-        Assert.Equal([new MappableArea(0, 0x1000), new MappableArea(0x3000, 0x1000)], info.MappableAreas);
+        Assert.Equal([new MmapArea(0, 0x1000), new MmapArea(0x3000, 0x1000)], info.MmapAreas);
     }
 
     [Theory]
@@ -316,7 +316,7 @@ public sealed class GuardedInterruptTests : IDisposable
         bool isAnswered = false;
         Thread waiter = new(() =>
         {
-            Assert.True(_event.Wait(Fence));
+            Assert.True(_event.Wait(TestTimeout));
             device.ReadRegion(RegionIndex.Bar0, 0x18, new byte[4]);
             isAnswered = true;
         });

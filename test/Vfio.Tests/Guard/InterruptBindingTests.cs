@@ -10,7 +10,7 @@ public sealed class InterruptBindingTests : IDisposable
 {
     private const int Msi = 0x48, MsiMasks = Msi + 0x10, MsiPending = Msi + 0x14, Msix = 0x60, PowerControl = 0x44;
     private const ulong Table = 0x1000, Pending = 0x2000;
-    private static readonly TimeSpan Fence = TimeSpan.FromSeconds(60);
+    private static readonly TimeSpan TestTimeout = TimeSpan.FromSeconds(60);
 
     private static readonly FunctionDescription Description = new("x", 1, 2)
     {
@@ -61,7 +61,7 @@ public sealed class InterruptBindingTests : IDisposable
             {
                 _lease.Function.Interrupt(0);
                 Assert.Equal(0u, _lease.Function.ReadConfig(6, 2) & 8);
-                Assert.True(SpinWait.SpinUntil(() => _event.Drain() + _other.Drain() != 0, Fence), $"message {i} is lost");
+                Assert.True(SpinWait.SpinUntil(() => _event.Drain() + _other.Drain() != 0, TestTimeout), $"message {i} is lost");
             }
         }
         finally
@@ -161,7 +161,7 @@ public sealed class InterruptBindingTests : IDisposable
                 {
                     _lease.Device.SetInterrupts(InterruptRequest.Bind(index, InterruptAction.Mask, 0, [mask.Descriptor]));
                     mask.Signal();
-                    Assert.True(SpinWait.SpinUntil(() => IsMasked(kind), Fence));
+                    Assert.True(SpinWait.SpinUntil(() => IsMasked(kind), TestTimeout));
                 }
 
                 break;
@@ -309,7 +309,7 @@ public sealed class InterruptBindingTests : IDisposable
         _lease.Write(PowerControl, 2, 3);
         Act(index, InterruptAction.Unmask);
         _lease.Function.Interrupt(0);
-        Assert.False(_lease.Function.Slot.IsHeard(index, 0));
+        Assert.False(_lease.Function.Slot.HasListener(index, 0));
         Assert.Equal(Errno.OperationNotPermitted, _lease.Function.Slot.ReadMemory(new Iova(0), new byte[1]));
         Assert.Equal(Errno.OperationNotPermitted, _lease.Function.Slot.TranslateMemory(new Iova(0), 1, DmaAccess.Read, out _));
         Assert.Equal(0ul, _event.Drain());

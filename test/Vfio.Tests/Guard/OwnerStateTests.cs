@@ -158,7 +158,7 @@ public sealed class OwnerStateTests
         hardware.Poke(0x80, 0x11);
         hardware.Poke(0x81, 0x22);
         hardware.Poke(0x84, 0x33);
-        using GuardedFunction guarded = new(hardware, policy: new GuardPolicy { LendWithoutReset = true });
+        using GuardedFunction guarded = new(hardware, policy: new GuardPolicy { AllowWithoutReset = true });
         guarded.Permit(0x80, uint.MaxValue, uint.MaxValue);
         using (IVfioDevice device = guarded.Open())
         {

@@ -3,7 +3,7 @@ using Vfio.Guard;
 namespace Vfio.Tests.Guard;
 
 /// <summary>A software function that does nothing by itself, to be poked by tests.</summary>
-internal class PlainFunction : SoftwareFunction
+internal class PlainFunction : EmulatedFunction
 {
     public PlainFunction(FunctionDescription description, params (int Number, BarContent Content, BarType Type)[] bars)
         : base(description)

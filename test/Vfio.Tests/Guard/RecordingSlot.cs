@@ -45,5 +45,5 @@ internal sealed class RecordingSlot : IPciSlot
 
     public void SignalMsix(int vector) => Seen.Add($"MSI-X {vector}");
 
-    public bool IsHeard(InterruptIndex kind, int vector) => true;
+    public bool HasListener(InterruptIndex kind, int vector) => true;
 }

@@ -64,11 +64,11 @@ public sealed class StartAsBusMasterTests
     {
         PlainFunction function = new(new FunctionDescription("x", 1, 2) { InterruptPin = 1 });
         using GuardedFunction guard = new(function);
-        Assert.False(function.Slot.IsHeard(InterruptIndex.Intx, 0));
+        Assert.False(function.Slot.HasListener(InterruptIndex.Intx, 0));
         Assert.Equal(0, function.Slot.MappingCount);
         using IVfioDevice device = guard.Open();
-        Assert.False(function.Slot.IsHeard(InterruptIndex.Intx, 1));
-        Assert.False(function.Slot.IsHeard(InterruptIndex.Msix, -1));
-        Assert.False(function.Slot.IsHeard(new InterruptIndex(77), 0));
+        Assert.False(function.Slot.HasListener(InterruptIndex.Intx, 1));
+        Assert.False(function.Slot.HasListener(InterruptIndex.Msix, -1));
+        Assert.False(function.Slot.HasListener(new InterruptIndex(77), 0));
     }
 }

@@ -4,7 +4,7 @@ namespace Vfio.Tests.Guests;
 
 /// <summary>A PCI Express function that is reset by function level resets only: a register that keeps what is written, and an
 /// interrupt at each write.</summary>
-internal sealed class ExpressFunction : SoftwareFunction
+internal sealed class ExpressFunction : EmulatedFunction
 {
     public const ushort Vendor = 0x1234, Device = 0x0002;
 

@@ -19,7 +19,7 @@ public sealed class GuestFixture : IDisposable
     internal const string SlotName = "in-slot";
 
     private readonly List<IDisposable> _parts = [];
-    private readonly Lock _gate = new();
+    private readonly Lock _lock = new();
     private GuestMachine? _machine;
     private Exception? _failure;
 
@@ -49,7 +49,7 @@ public sealed class GuestFixture : IDisposable
     internal GuestAgent Need()
     {
         GuestParts.Need();
-        lock (_gate)
+        lock (_lock)
         {
             Assert.True(_failure is null, _failure?.Message);
             if (_machine is null)
@@ -86,9 +86,9 @@ public sealed class GuestFixture : IDisposable
         {
             ServerProcess edu = Keep(new ServerProcess());
             ServerProcess bench = Keep(ServerProcess.Of("model:bench"));
-            LentDevice counter = Keep(LentDevice.OfReadme());
-            LentDevice express = Keep(LentDevice.Of(ExpressHere));
-            LentDevice slot = Keep(LentDevice.Of(new EduFunction()));
+            AssignedDevice counter = Keep(AssignedDevice.OfReadme());
+            AssignedDevice express = Keep(AssignedDevice.Of(ExpressHere));
+            AssignedDevice slot = Keep(AssignedDevice.Of(new EduFunction()));
             var socket = new { path = slot.SocketPath, type = "unix" };
             SlotDevice = new { driver = "vfio-user-pci", id = SlotName, bus = "slot1", socket };
             string words = $"{edu.QemuMemory} {edu.QemuDevice} {bench.QemuDevice} {edu.QemuDeviceAt(counter.SocketPath)} "

@@ -6,7 +6,7 @@ namespace Vfio.Tests.Guests;
 /// <summary>A connection that QEMU makes to the test, and on which both send lines.</summary>
 internal sealed class GuestLine : IDisposable
 {
-    private static readonly TimeSpan Fence = HangGuard.Timeout;
+    private static readonly TimeSpan TestTimeout = HangGuard.Timeout;
     private readonly Socket _listener = new(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
     private NetworkStream? _stream;
     private StreamReader? _reader;
@@ -21,9 +21,9 @@ internal sealed class GuestLine : IDisposable
     /// <summary>Waits until QEMU has connected.</summary>
     public void Accept(Func<bool> isAlive)
     {
-        Assert.True(SpinWait.SpinUntil(() => !isAlive() || _listener.Poll(TimeSpan.FromMilliseconds(10), SelectMode.SelectRead), Fence));
+        Assert.True(SpinWait.SpinUntil(() => !isAlive() || _listener.Poll(TimeSpan.FromMilliseconds(10), SelectMode.SelectRead), TestTimeout));
         Assert.True(isAlive(), "QEMU ended before it connected");
-        _stream = new NetworkStream(_listener.Accept(), ownsSocket: true) { ReadTimeout = (int)Fence.TotalMilliseconds };
+        _stream = new NetworkStream(_listener.Accept(), ownsSocket: true) { ReadTimeout = (int)TestTimeout.TotalMilliseconds };
         _reader = new StreamReader(_stream, Encoding.Latin1);
     }
 
@@ -39,7 +39,7 @@ internal sealed class GuestLine : IDisposable
         }
         catch (IOException error) when (error.InnerException is SocketException { SocketErrorCode: SocketError.TimedOut })
         {
-            throw new TimeoutException($"nothing came for {Fence.TotalSeconds} s", error);
+            throw new TimeoutException($"nothing came for {TestTimeout.TotalSeconds} s", error);
         }
     }
 

@@ -6,7 +6,7 @@ namespace Vfio.Tests.Guests;
 /// <summary>A virtual machine with Linux in it, started. Ended when disposed.</summary>
 internal sealed class GuestMachine : IDisposable
 {
-    private static readonly TimeSpan Fence = HangGuard.Timeout;
+    private static readonly TimeSpan TestTimeout = HangGuard.Timeout;
     private readonly string _folder = Directory.CreateTempSubdirectory("vfio-guest-").FullName;
     private readonly GuestLine _agentLine;
     private readonly GuestLine _monitorLine;
@@ -81,7 +81,7 @@ internal sealed class GuestMachine : IDisposable
     public int PowerOff()
     {
         _agentLine.Write("stop");
-        Assert.True(_process.WaitForExit(Fence), "QEMU does not end");
+        Assert.True(_process.WaitForExit(TestTimeout), "QEMU does not end");
         return _process.ExitCode;
     }
 

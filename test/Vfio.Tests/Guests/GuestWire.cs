@@ -8,7 +8,7 @@ namespace Vfio.Tests.Guests;
 /// <remarks>QEMU's <c>-netdev stream</c>: each frame after its length, 4 bytes in network order.</remarks>
 internal sealed class GuestWire : IDisposable
 {
-    private static readonly TimeSpan Fence = HangGuard.Timeout;
+    private static readonly TimeSpan TestTimeout = HangGuard.Timeout;
     private readonly DirectoryInfo _folder = Directory.CreateTempSubdirectory("vfio-wire-");
     private readonly Socket _listener = new(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
     private readonly Lazy<NetworkStream> _stream;
@@ -67,7 +67,7 @@ internal sealed class GuestWire : IDisposable
 
     private NetworkStream Accept()
     {
-        Assert.True(_listener.Poll(Fence, SelectMode.SelectRead), "QEMU does not connect");
-        return new NetworkStream(_listener.Accept(), ownsSocket: true) { ReadTimeout = (int)Fence.TotalMilliseconds };
+        Assert.True(_listener.Poll(TestTimeout, SelectMode.SelectRead), "QEMU does not connect");
+        return new NetworkStream(_listener.Accept(), ownsSocket: true) { ReadTimeout = (int)TestTimeout.TotalMilliseconds };
     }
 }

@@ -21,16 +21,16 @@ public sealed class IgbOnLinuxTests : IDisposable
     {
         Boot($"{Frames.OwnMac}");
         Assert.Contains("is assigned to nobody", Vfio($"bind {Physical} --user nobody"));
-        foreach ((KernelDoor door, string words) in new[] { (KernelDoor.Group, ""), (KernelDoor.Device, "--poll") })
+        foreach ((VfioInterface vfioInterface, string words) in new[] { (VfioInterface.Group, ""), (VfioInterface.Cdev, "--poll") })
         {
-            Agent.Open(door);
-            Start(Physical, words, door);
+            Agent.Open(vfioInterface);
+            Start(Physical, words, vfioInterface);
             AssertAnswers();
             Stop();
         }
 
-        AssertCaptures(KernelDoor.Group, "", [Frames.EchoRequest]);
-        AssertCaptures(KernelDoor.Device, "--promiscuous", [ToAnother, Frames.EchoRequest]);
+        AssertCaptures(VfioInterface.Group, "", [Frames.EchoRequest]);
+        AssertCaptures(VfioInterface.Cdev, "--promiscuous", [ToAnother, Frames.EchoRequest]);
 
         // Linux has its card back as it was.
         Assert.Contains("igb", Vfio($"unbind {Physical}"));
@@ -50,7 +50,7 @@ public sealed class IgbOnLinuxTests : IDisposable
         Assert.Contains("is assigned to nobody", Vfio($"bind {Virtual} --user nobody"));
 
         // The address is one more thing that it asks the physical function's driver for.
-        Start(Virtual, $"--mac {Frames.OwnMac}", KernelDoor.Group);
+        Start(Virtual, $"--mac {Frames.OwnMac}", VfioInterface.Group);
         AssertAnswers();
         Stop();
 
@@ -62,8 +62,8 @@ public sealed class IgbOnLinuxTests : IDisposable
 
         // The other door; and its owner takes it away.
         Agent.Do($"ip link set $(ls /sys/bus/pci/devices/{Physical}/net) up");
-        Agent.Open(KernelDoor.Device);
-        Start(Virtual, $"--mac {Frames.OwnMac}", KernelDoor.Device);
+        Agent.Open(VfioInterface.Cdev);
+        Start(Virtual, $"--mac {Frames.OwnMac}", VfioInterface.Cdev);
         AssertAnswers();
         using (WireTraffic traffic = new(_wire, Frames.EchoRequest, Frames.PeerMac))
         {
@@ -98,14 +98,14 @@ public sealed class IgbOnLinuxTests : IDisposable
     private string Vfio(string words) => Agent.Do(VfioInGuest.Command(words));
 
     /// <summary>Starts to answer, and looks by which door.</summary>
-    private void Start(string function, string words, KernelDoor door)
+    private void Start(string function, string words, VfioInterface vfioInterface)
     {
         string echo = VfioInGuest.Command($"net {function} echo --address {Frames.OwnAddress} {words}", VfioInGuest.Nobody);
         Run(echo);
         Agent.WaitFor("grep -q 'Ctrl-C ends it' /run/output || test -e /run/exit");
         string open = Agent.Do("ls -l /proc/$(pidof dotnet)/fd | grep -o '/dev/.*' | sort -u");
-        Assert.Equal(door == KernelDoor.Device, open.Contains("/dev/vfio/devices/vfio", StringComparison.Ordinal));
-        Assert.Equal(door == KernelDoor.Group, open.Contains("/dev/vfio/vfio", StringComparison.Ordinal));
+        Assert.Equal(vfioInterface == VfioInterface.Cdev, open.Contains("/dev/vfio/devices/vfio", StringComparison.Ordinal));
+        Assert.Equal(vfioInterface == VfioInterface.Group, open.Contains("/dev/vfio/vfio", StringComparison.Ordinal));
     }
 
     /// <summary>Runs a program beside, with its output and its exit code in files of the guest.</summary>
@@ -135,9 +135,9 @@ public sealed class IgbOnLinuxTests : IDisposable
     }
 
     /// <summary>A capture of a frame to another station and one to the own has what is expected, and tcpdump reads it.</summary>
-    private void AssertCaptures(KernelDoor door, string words, byte[][] expected)
+    private void AssertCaptures(VfioInterface vfioInterface, string words, byte[][] expected)
     {
-        Agent.Open(door);
+        Agent.Open(vfioInterface);
         string capture = VfioInGuest.Command($"net {Physical} capture /run/trace --count {expected.Length} {words}", VfioInGuest.Nobody);
         Run(capture);
 
@@ -158,8 +158,8 @@ public sealed class IgbOnLinuxTests : IDisposable
     private void AssertLetsGoInTraffic()
     {
         Vfio($"bind {Physical} --user nobody");
-        Agent.Open(KernelDoor.Group);
-        Start(Physical, "", KernelDoor.Group);
+        Agent.Open(VfioInterface.Group);
+        Start(Physical, "", VfioInterface.Group);
         using (WireTraffic traffic = new(_wire, Frames.EchoRequest, Frames.PeerMac))
         {
             traffic.AssertFlows();

@@ -64,12 +64,12 @@ public sealed class KernelTests : IDisposable
     }
 
     /// <summary>What the user of the demo tries, tried on the kernel's device. A BAR that the user moved stays so after a reset here.</summary>
-    private void AssertDrives(string door)
+    private void AssertDrives(string vfioInterface)
     {
         string[] steps = ["who", "open", "ids", "msi", "bar", "dma", "reset", "size", "live", "factorial", "page", "close"];
         string[] lines = Agent.Do($"printf '{string.Join("\\n", steps)}\\n' | {VfioInGuest.Command($"demo-user {Edu}", Nobody)}").Split('\n');
         Assert.True(steps.Length == lines.Length, string.Join('\n', lines));
         foreach ((string step, string line) in steps.Zip(lines))
-            Assert.True(step == "reset" || JsonDocument.Parse(line).RootElement.GetProperty("ok").GetBoolean(), $"{door}: {line}");
+            Assert.True(step == "reset" || JsonDocument.Parse(line).RootElement.GetProperty("ok").GetBoolean(), $"{vfioInterface}: {line}");
     }
 }

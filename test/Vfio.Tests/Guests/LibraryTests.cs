@@ -20,35 +20,35 @@ public sealed class LibraryTests
                 .. SlotInGuest.OwnHotplug, .. GuestMachine.HostFiles]);
 
         // Lent to root alone at first.
-        machine.Agent.Do(VfioInGuest.Command($"bind {LentFunctionTests.First}"));
-        (int status, string output) = machine.Agent.Ask(VfioInGuest.Command($"peek {LentFunctionTests.First} bar0 0", Nobody));
+        machine.Agent.Do(VfioInGuest.Command($"bind {AssignedFunctionTests.First}"));
+        (int status, string output) = machine.Agent.Ask(VfioInGuest.Command($"peek {AssignedFunctionTests.First} bar0 0", Nobody));
         Assert.Equal(1, status);
-        Assert.Matches($@"^vfio: opening /dev/vfio/\d+: Permission denied; .*run 'vfio bind {LentFunctionTests.First} --user NAME'.* \(errno 13\)$", Assert.Single(output.Split('\n')));
+        Assert.Matches($@"^vfio: opening /dev/vfio/\d+: Permission denied; .*run 'vfio bind {AssignedFunctionTests.First} --user NAME'.* \(errno 13\)$", Assert.Single(output.Split('\n')));
 
-        foreach (string function in new[] { LentFunctionTests.First, LentFunctionTests.Second, LentFunctionTests.Disk })
+        foreach (string function in new[] { AssignedFunctionTests.First, AssignedFunctionTests.Second, AssignedFunctionTests.Disk })
             machine.Agent.Do(VfioInGuest.Command($"bind {function} --user nobody"));
         machine.Agent.Do("chmod 666 /dev/iommu; echo 8 > /proc/sys/vm/nr_hugepages");
-        string power = $"/sys/bus/pci/devices/{LentFunctionTests.Disk}/power/control";
+        string power = $"/sys/bus/pci/devices/{AssignedFunctionTests.Disk}/power/control";
         machine.Agent.Do($"(while true; do echo on > {power}; echo auto > {power}; usleep 300000; done) >/dev/null 2>&1 &");
         AssertPasses(machine.Agent, typeof(DirtyPageTests), Nobody, 8);
         machine.Agent.Do(Lend(MediatedSerialTests.First, "mtty-1"));
         machine.Agent.Do(Lend(MediatedSerialTests.Second, "mtty-1"));
         machine.Agent.Do(Lend(MediatedSerialTests.TwoPorts, "mtty-2"));
         AssertPasses(machine.Agent, typeof(MediatedSerialTests), Nobody, 15);
-        string lockTaker = $"/sys/bus/pci/devices/{LentFunctionTests.Second}/power/control";
+        string lockTaker = $"/sys/bus/pci/devices/{AssignedFunctionTests.Second}/power/control";
         machine.Agent.Do($"(while true; do echo on > {lockTaker}; echo auto > {lockTaker}; done) >/dev/null 2>&1 &");
-        AssertPasses(machine.Agent, typeof(LentFunctionTests), Nobody, 21);
+        AssertPasses(machine.Agent, typeof(AssignedFunctionTests), Nobody, 21);
         AssertPasses(machine.Agent, typeof(MemoryLimitTests), $"{Nobody} /usr/bin/prlimit --memlock=65536", 2);
         Assert.Contains("DMAR: [DMA Read", machine.Agent.Do("dmesg | grep DMAR"));
 
-        foreach (string function in new[] { LentFunctionTests.First, LentFunctionTests.Second })
+        foreach (string function in new[] { AssignedFunctionTests.First, AssignedFunctionTests.Second })
         {
             string wish = RemovedFunctionTests.WishFor(function);
             machine.Agent.Do($"(while ! test -e {wish}; do usleep 50000; done; {SlotInGuest.TearOut(function)}) >/dev/null 2>&1 &");
         }
 
         AssertPasses(machine.Agent, typeof(RemovedFunctionTests), Nobody, 2);
-        foreach (string function in new[] { LentFunctionTests.First, LentFunctionTests.Second })
+        foreach (string function in new[] { AssignedFunctionTests.First, AssignedFunctionTests.Second })
             machine.Agent.WaitFor($"test ! -e /sys/bus/pci/devices/{function}");
         Assert.DoesNotContain("Call Trace", machine.Agent.Do("dmesg"));
     }

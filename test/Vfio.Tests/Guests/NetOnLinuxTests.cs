@@ -31,7 +31,7 @@ public sealed class NetOnLinuxTests : IDisposable
     [Fact]
     public void Linux_pings_it_it_pings_Linux_and_tcpdump_reads_along()
     {
-        Lend(Physical, KernelDoor.Group);
+        Lend(Physical, VfioInterface.Group);
         RaiseCard(PeerMac);
 
         StartEcho(Physical, "192.0.2.7");
@@ -43,7 +43,7 @@ public sealed class NetOnLinuxTests : IDisposable
         Assert.Matches("answered, UDP echo +1\\b", sums);
         Assert.DoesNotContain("wrong checksum", sums);
 
-        Agent.Open(KernelDoor.Device);
+        Agent.Open(VfioInterface.Cdev);
         string ping = Agent.Do(Vfio(Physical, "ping 192.0.2.1 --address 192.0.2.7/24 --count 20 --interval 0.01 --timeout 300"));
         Assert.Contains($"192.0.2.1 is at {PeerMac}", ping);
         Assert.Contains("20 packets transmitted, 20 received, 0% packet loss", ping);
@@ -64,13 +64,13 @@ public sealed class NetOnLinuxTests : IDisposable
         Agent.Do($"echo 0 > /sys/bus/pci/devices/{Physical}/sriov_drivers_autoprobe");
         Agent.Do($"echo 1 > /sys/bus/pci/devices/{Physical}/sriov_numvfs");
         Agent.WaitFor($"test -e /sys/bus/pci/devices/{Virtual}");
-        Lend(Virtual, KernelDoor.Group);
+        Lend(Virtual, VfioInterface.Group);
 
         string ping = Agent.Do(Vfio(Virtual, "ping 192.0.2.1 --address 192.0.2.7/24 --count 20 --interval 0.01 --timeout 300"));
         Assert.Contains($"192.0.2.1 is at {PhysicalMac}", ping);
         Assert.Contains("20 packets transmitted, 20 received, 0% packet loss", ping);
 
-        Agent.Open(KernelDoor.Device);
+        Agent.Open(VfioInterface.Cdev);
         StartEcho(Virtual, "192.0.2.8");
         Assert.Contains("20 packets received, 0% packet loss", Agent.Do("ping -c 20 -i 0.05 -W 300 192.0.2.8"));
         Assert.Matches(TwentyOrMore, StopEcho());
@@ -81,10 +81,10 @@ public sealed class NetOnLinuxTests : IDisposable
 
     private static string Vfio(string function, string words) => VfioInGuest.Command($"net {function} {words}", VfioInGuest.Nobody);
 
-    private void Lend(string function, KernelDoor door)
+    private void Lend(string function, VfioInterface vfioInterface)
     {
         Agent.Do(VfioInGuest.Command($"bind {function} --user nobody"));
-        Agent.Open(door);
+        Agent.Open(vfioInterface);
     }
 
     /// <summary>Gives Linux 192.0.2.1 at the card with an address of Ethernet.</summary>

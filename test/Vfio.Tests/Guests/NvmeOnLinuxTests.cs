@@ -39,8 +39,8 @@ public sealed class NvmeOnLinuxTests : IDisposable
             // The other door.
             agent.Do("chmod 666 /dev/iommu");
             AssertWritesAndReads(agent, pattern, SecondAt, before);
-            AssertBenchEndsWhenWantedBack(machine);
-            AssertBenchEndsWhenPulledOut(machine);
+            AssertBenchEndsAtReleaseRequest(machine);
+            AssertBenchEndsAtRemoval(machine);
             Assert.Equal(0, machine.PowerOff());
         }
 
@@ -61,7 +61,7 @@ public sealed class NvmeOnLinuxTests : IDisposable
     }
 
     /// <summary>The slot's button is pressed while reads are under way: the kernel asks for the disk, and lets it go when it has it.</summary>
-    private static void AssertBenchEndsWhenPulledOut(GuestMachine machine)
+    private static void AssertBenchEndsAtRemoval(GuestMachine machine)
     {
         StartBench(machine);
         machine.Monitor.Execute("device_del", new { id = "nvme" });
@@ -71,7 +71,7 @@ public sealed class NvmeOnLinuxTests : IDisposable
     }
 
     /// <summary>Its owner asks for it, while reads are under way.</summary>
-    private static void AssertBenchEndsWhenWantedBack(GuestMachine machine)
+    private static void AssertBenchEndsAtReleaseRequest(GuestMachine machine)
     {
         StartBench(machine);
         Assert.Contains($"{Disk} has the driver nvme", machine.Agent.Do(VfioInGuest.Command($"unbind {Disk} --wait 60")));

@@ -25,8 +25,8 @@ internal static class VfioInGuest
     /// <summary>Decides by which door users without privileges come to their devices.</summary>
     /// <remarks>A device's own file comes first, and is of use with <c>/dev/iommu</c> only, which belongs to root until a rule of udev says
     /// more.</remarks>
-    internal static void Open(this GuestAgent agent, KernelDoor door) =>
-        agent.Do($"chmod {(door == KernelDoor.Device ? 666 : 600)} /dev/iommu");
+    internal static void Open(this GuestAgent agent, VfioInterface vfioInterface) =>
+        agent.Do($"chmod {(vfioInterface == VfioInterface.Cdev ? 666 : 600)} /dev/iommu");
 
     private static string Dotnet => Path.GetFullPath("../../../dotnet", RuntimeEnvironment.GetRuntimeDirectory());
 }

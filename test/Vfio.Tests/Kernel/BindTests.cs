@@ -25,13 +25,13 @@ public sealed class BindTests : IDisposable
     public void A_group_is_bound_assigned_and_released_to_the_drivers_that_had_it()
     {
         string before = _machine.Snapshot();
-        _machine.Lender.Bind(_first, Alice, persist: true);
+        _machine.DeviceBinder.Bind(_first, Alice, persist: true);
         Assert.Equal(["pcieport", "vfio-pci", "vfio-pci"], new[] { Port, First, Second }.Select(_machine.DriverOf));
         Assert.Equal(3_999_001_000u, _machine.OwnerOf("vfio/7"));
-        Assert.Equal("3999001000", _machine.Lender.AssignmentOf(_first)!.To);
+        Assert.Equal("3999001000", _machine.DeviceBinder.AssignmentOf(_first)!.To);
         Assert.Equal("vfio-pci", _machine.Read($"etc/driverctl.d/pci-{Second}"));
 
-        IReadOnlyList<ReleasedFunction> released = _machine.Lender.Unbind(_first);
+        IReadOnlyList<ReleasedFunction> released = _machine.DeviceBinder.Unbind(_first);
         Assert.Equal([("e1000e", "e1000e"), ("snd_hda_intel", "snd_hda_intel")], released.Select(member => (member.Driver!, member.PreviousDriver!)));
         Assert.Equal(before, _machine.Snapshot());
     }
@@ -48,7 +48,7 @@ public sealed class BindTests : IDisposable
             _machine.RefusedChange = refused;
             try
             {
-                _machine.Lender.Bind(_first, Alice, persist: true);
+                _machine.DeviceBinder.Bind(_first, Alice, persist: true);
                 break;
             }
             catch (VfioException refusal)
@@ -67,7 +67,7 @@ public sealed class BindTests : IDisposable
     [Fact]
     public void Whatever_change_of_releasing_is_refused_everything_is_as_before()
     {
-        _machine.Lender.Bind(_first, Alice, persist: true);
+        _machine.DeviceBinder.Bind(_first, Alice, persist: true);
         string before = Normalize(_machine.Snapshot());
         int refused = 0;
         while (true)
@@ -76,7 +76,7 @@ public sealed class BindTests : IDisposable
             _machine.RefusedChange = refused;
             try
             {
-                _machine.Lender.Unbind(_first);
+                _machine.DeviceBinder.Unbind(_first);
                 break;
             }
             catch (VfioException refusal)
@@ -95,13 +95,13 @@ public sealed class BindTests : IDisposable
     [Fact]
     public void Whatever_change_of_assigning_to_another_user_is_refused_the_owner_stays()
     {
-        _machine.Lender.Bind(_first, Alice);
+        _machine.DeviceBinder.Bind(_first, Alice);
         string before = _machine.Snapshot();
         for (int refused = 0; refused < 3; refused++)
         {
             _machine.Changes.Clear();
             _machine.RefusedChange = refused;
-            Assert.Throws<VfioException>(() => _machine.Lender.Bind(_first, Bob));
+            Assert.Throws<VfioException>(() => _machine.DeviceBinder.Bind(_first, Bob));
             Assert.Equal(before, _machine.Snapshot());
         }
     }
@@ -111,39 +111,39 @@ public sealed class BindTests : IDisposable
     {
         string before = _machine.Snapshot();
         _machine.BrokenDrivers.Add("vfio-pci");
-        Assert.Equal(19, (int)Assert.Throws<VfioException>(() => _machine.Lender.Bind(_first, Alice)).Errno);
+        Assert.Equal(19, (int)Assert.Throws<VfioException>(() => _machine.DeviceBinder.Bind(_first, Alice)).Errno);
         Assert.Equal(before, _machine.Snapshot());
     }
 
     [Fact]
     public void Binding_again_tells_the_truth_and_changes_nothing()
     {
-        _machine.Lender.Bind(_first, Alice);
+        _machine.DeviceBinder.Bind(_first, Alice);
         _machine.Changes.Clear();
-        Assert.True(_machine.Lender.Bind(_first, Alice).IsDone);
-        Assert.True(_machine.Lender.Bind(_first).IsDone);
+        Assert.True(_machine.DeviceBinder.Bind(_first, Alice).IsDone);
+        Assert.True(_machine.DeviceBinder.Bind(_first).IsDone);
         Assert.Empty(_machine.Changes);
-        Assert.Equal("3999001000", _machine.Lender.AssignmentOf(_first)!.To);
+        Assert.Equal("3999001000", _machine.DeviceBinder.AssignmentOf(_first)!.To);
     }
 
     [Fact]
     public void Binding_to_another_user_changes_the_owner_and_nothing_else()
     {
-        _machine.Lender.Bind(_first, Alice);
+        _machine.DeviceBinder.Bind(_first, Alice);
         _machine.Changes.Clear();
-        LendPlan plan = _machine.Lender.Bind(_first, Bob);
+        BindPlan plan = _machine.DeviceBinder.Bind(_first, Bob);
         Assert.False(plan.IsDone);
         Assert.Equal("3999001000", plan.Members[1].Assignment!.To);
-        Assert.Equal("3999001001", _machine.Lender.AssignmentOf(_first)!.To);
+        Assert.Equal("3999001001", _machine.DeviceBinder.AssignmentOf(_first)!.To);
         Assert.All(_machine.Changes, change => Assert.StartsWith("owner of ", change));
     }
 
     [Fact]
     public void What_a_program_has_open_is_not_assigned_to_another_user()
     {
-        _machine.Lender.Bind(_first, Alice);
+        _machine.DeviceBinder.Bind(_first, Alice);
         _machine.AddProcess(4711, "dpdk", "vfio/7");
-        FunctionAssignment assignment = _machine.Lender.AssignmentOf(_first)!;
+        FunctionAssignment assignment = _machine.DeviceBinder.AssignmentOf(_first)!;
         Assert.Equal([new OpenFileUser(4711, "dpdk", "root")], assignment.OpenBy);
         Assert.Contains("dpdk (4711)", RefusalOf(16, _first, Bob));
     }
@@ -166,18 +166,18 @@ public sealed class BindTests : IDisposable
     public void A_device_of_the_class_of_bridges_is_bound_like_any(uint classCode)
     {
         PciAddress nvSwitch = _machine.AddFunction("0000:02:00.0", "nvidia-nvswitch", group: 9, classCode);
-        Assert.Equal(LendAction.Bind, Assert.Single(_machine.Lender.Bind(nvSwitch).Members).Action);
+        Assert.Equal(BindAction.Bind, Assert.Single(_machine.DeviceBinder.Bind(nvSwitch).Members).Action);
         Assert.Equal("vfio-pci", _machine.DriverOf("0000:02:00.0"));
     }
 
     [Fact]
     public void A_user_without_the_right_is_told_before_anybody_is_asked_to_let_go()
     {
-        _machine.Lender.Bind(_first);
+        _machine.DeviceBinder.Bind(_first);
         _machine.AddProcess(4711, "dpdk", "vfio/7");
         _machine.Changes.Clear();
         _machine.Permission = Errno.AccessDenied;
-        Assert.Equal(1, (int)Assert.Throws<VfioException>(() => _machine.Lender.Unbind(_first, TimeSpan.FromHours(1))).Errno);
+        Assert.Equal(1, (int)Assert.Throws<VfioException>(() => _machine.DeviceBinder.Unbind(_first, TimeSpan.FromHours(1))).Errno);
         Assert.Empty(_machine.Changes);
     }
 
@@ -196,7 +196,7 @@ public sealed class BindTests : IDisposable
         Assert.Equal("igb", _machine.DriverOf("0000:02:00.0"));
 
         _machine.Write("sys/module/vfio/parameters/enable_unsafe_noiommu_mode", "Y\n");
-        Assert.Null(_machine.Lender.Plan(alone).Refusal);
+        Assert.Null(_machine.DeviceBinder.Plan(alone).Refusal);
     }
 
     [Fact]
@@ -211,7 +211,7 @@ public sealed class BindTests : IDisposable
     {
         _machine.Permission = Errno.AccessDenied;
         Assert.Contains("only root may", RefusalOf(1, _first));
-        Assert.Null(_machine.Lender.Plan(_first).Obstacle);
+        Assert.Null(_machine.DeviceBinder.Plan(_first).Obstacle);
         _machine.Permission = (Errno)30;
         RefusalOf(30, _first);
     }
@@ -243,9 +243,9 @@ public sealed class BindTests : IDisposable
     [Fact]
     public void A_driver_that_is_not_there_any_more_leaves_the_function_without_one_and_it_is_said()
     {
-        _machine.Lender.Bind(_first);
+        _machine.DeviceBinder.Bind(_first);
         _machine.RemoveDriver("e1000e");
-        ReleasedFunction released = _machine.Lender.Unbind(_first)[0];
+        ReleasedFunction released = _machine.DeviceBinder.Unbind(_first)[0];
         Assert.Equal((null, "e1000e"), (released.Driver, released.PreviousDriver));
         Assert.Equal("(null)", _machine.Read($"sys/bus/pci/devices/{First}/driver_override"));
     }
@@ -258,8 +258,8 @@ public sealed class BindTests : IDisposable
         _machine.Write("sys/bus/pci/devices/0000:02:00.0/driver_override", "nvidia\n");
         _machine.WriteAttribute(new PciTopology(_machine.Paths.Sysfs).Find(display), "../../drivers_probe", "0000:02:00.0");
         string before = _machine.Snapshot();
-        _machine.Lender.Bind(display);
-        _machine.Lender.Unbind(display);
+        _machine.DeviceBinder.Bind(display);
+        _machine.DeviceBinder.Unbind(display);
         Assert.Equal(before, _machine.Snapshot());
     }
 
@@ -273,10 +273,10 @@ public sealed class BindTests : IDisposable
     [InlineData("{\"Driver\":null,\"Override\":null,\"Device\":\"1234:11e8\"}")]
     public void A_damaged_record_or_that_of_another_device_is_none_and_the_driver_that_fits_comes(string text)
     {
-        _machine.Lender.Bind(_first);
+        _machine.DeviceBinder.Bind(_first);
         foreach (string function in new[] { First, Second })
             _machine.Write($"run/vfio/{function}.json", text);
-        Assert.Equal(["e1000e", "snd_hda_intel"], _machine.Lender.Unbind(_first).Select(member => member.Driver));
+        Assert.Equal(["e1000e", "snd_hda_intel"], _machine.DeviceBinder.Unbind(_first).Select(member => member.Driver));
         Assert.Empty(Directory.GetFileSystemEntries(_machine.Paths.Records));
     }
 
@@ -291,7 +291,7 @@ public sealed class BindTests : IDisposable
         _machine.Write(flags, "0x1003\n");
         Assert.Contains("eth1 is up", VfRefusal());
         _machine.Write(flags, "0x1002\n");
-        _machine.Lender.Bind(made, Alice);
+        _machine.DeviceBinder.Bind(made, Alice);
         Assert.Contains("assigned to 3999001000", VfRefusal());
         _machine.AddProcess(4711, "qemu", "vfio/8");
         Assert.Contains("qemu (4711)", VfRefusal());
@@ -299,7 +299,7 @@ public sealed class BindTests : IDisposable
 
         string VfRefusal()
         {
-            VfioException refusal = Assert.Throws<VfioException>(() => _machine.Lender.SetVirtualFunctions(_first, 0));
+            VfioException refusal = Assert.Throws<VfioException>(() => _machine.DeviceBinder.SetVirtualFunctions(_first, 0));
             Assert.Equal(16, (int)refusal.Errno);
             return refusal.Message;
         }
@@ -310,7 +310,7 @@ public sealed class BindTests : IDisposable
     {
         _machine.Write($"sys/bus/pci/devices/{First}/sriov_totalvfs", "8\n");
         _machine.Write($"sys/bus/pci/devices/{First}/sriov_numvfs", "0\n");
-        Assert.Empty(_machine.Lender.SetVirtualFunctions(_first, 0));
+        Assert.Empty(_machine.DeviceBinder.SetVirtualFunctions(_first, 0));
         Assert.Empty(_machine.Changes);
     }
 
@@ -320,7 +320,7 @@ public sealed class BindTests : IDisposable
         _machine.Write($"sys/bus/pci/devices/{First}/sriov_totalvfs", "8\n");
         _machine.Write($"sys/bus/pci/devices/{First}/sriov_numvfs", "2\n");
         _machine.RefusedChange = 1;
-        Assert.Throws<VfioException>(() => _machine.Lender.SetVirtualFunctions(_first, 4));
+        Assert.Throws<VfioException>(() => _machine.DeviceBinder.SetVirtualFunctions(_first, 4));
         Assert.Equal("2", _machine.Read($"sys/bus/pci/devices/{First}/sriov_numvfs"));
     }
 
@@ -331,7 +331,7 @@ public sealed class BindTests : IDisposable
     private string RefusalOf(int errno, PciAddress address, UserAccount? user = null)
     {
         string before = _machine.Snapshot();
-        VfioException planned = _machine.Lender.Plan(address, user).Refusal!, thrown = Assert.Throws<VfioException>(() => _machine.Lender.Bind(address, user));
+        VfioException planned = _machine.DeviceBinder.Plan(address, user).Refusal!, thrown = Assert.Throws<VfioException>(() => _machine.DeviceBinder.Bind(address, user));
         Assert.Equal((errno, planned.Message), ((int)thrown.Errno, thrown.Message));
         Assert.Equal(before, _machine.Snapshot());
         return thrown.Message;

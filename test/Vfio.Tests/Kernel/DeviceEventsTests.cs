@@ -8,7 +8,7 @@ namespace Vfio.Tests.Kernel;
 /// <summary>The stream of events, on a machine whose functions do not change: signals of devices, and its end.</summary>
 public sealed class DeviceEventsTests
 {
-    private static CancellationToken Fence => TestContext.Current.CancellationToken;
+    private static CancellationToken TestTimeout => TestContext.Current.CancellationToken;
 
     [Fact]
     public async Task A_device_that_is_wanted_back_or_has_an_error_is_told_of()
@@ -17,17 +17,17 @@ public sealed class DeviceEventsTests
         using GuardedFunction guard = new(new EduFunction());
         using PciDevice device = new(guard.Open());
         events.Listen(device);
-        await using IAsyncEnumerator<DeviceEvent> told = events.ReadAllAsync(Fence).Where(happened => happened.Device == device.Name).GetAsyncEnumerator(Fence);
+        await using IAsyncEnumerator<DeviceEvent> told = events.ReadAllAsync(TestTimeout).Where(happened => happened.Device == device.Name).GetAsyncEnumerator(TestTimeout);
         guard.RequestBack();
         Assert.True(await told.MoveNextAsync());
-        Assert.Equal(DeviceEventKind.ReturnRequested, told.Current.Kind);
+        Assert.Equal(DeviceEventKind.ReleaseRequested, told.Current.Kind);
         Assert.Null(told.Current.Within);
         guard.ReportError();
         Assert.True(await told.MoveNextAsync());
         Assert.Equal(DeviceEventKind.Error, told.Current.Kind);
         guard.RequestBack();
         Assert.True(await told.MoveNextAsync());
-        Assert.Equal(DeviceEventKind.ReturnRequested, told.Current.Kind);
+        Assert.Equal(DeviceEventKind.ReleaseRequested, told.Current.Kind);
     }
 
     [Fact]
@@ -53,7 +53,7 @@ public sealed class DeviceEventsTests
         }
 
         events.Dispose();
-        Assert.DoesNotContain(await events.ReadAllAsync(Fence).ToArrayAsync(Fence), happened => happened.Device == "model:edu");
+        Assert.DoesNotContain(await events.ReadAllAsync(TestTimeout).ToArrayAsync(TestTimeout), happened => happened.Device == "model:edu");
     }
 
     [Fact]
@@ -61,14 +61,14 @@ public sealed class DeviceEventsTests
     {
         using DeviceEvents events = new();
         using CancellationTokenSource stop = new();
-        Task reading = Task.Run(async () => await events.ReadAllAsync(stop.Token).AnyAsync(_ => false, stop.Token), Fence);
+        Task reading = Task.Run(async () => await events.ReadAllAsync(stop.Token).AnyAsync(_ => false, stop.Token), TestTimeout);
         await stop.CancelAsync();
         await Assert.ThrowsAnyAsync<OperationCanceledException>(() => reading);
         using GuardedFunction guard = new(new EduFunction());
         using PciDevice device = new(guard.Open());
         events.Listen(device);
         guard.RequestBack();
-        Assert.True(await events.ReadAllAsync(Fence).AnyAsync(happened => happened.Device == device.Name, Fence));
+        Assert.True(await events.ReadAllAsync(TestTimeout).AnyAsync(happened => happened.Device == device.Name, TestTimeout));
     }
 
     [Fact]

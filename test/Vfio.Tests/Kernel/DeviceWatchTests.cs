@@ -21,7 +21,7 @@ public sealed class DeviceWatchTests : IDisposable
 
         _guard.RequestBack();
         AwaitStop();
-        Assert.Equal(DeviceEventKind.ReturnRequested, _watch.Reason!.Kind);
+        Assert.Equal(DeviceEventKind.ReleaseRequested, _watch.Reason!.Kind);
         Assert.Equal($"{device.Name} wanted back", _watch.Reason.ToString());
     }
 

@@ -58,7 +58,7 @@ public sealed class EventTranslatorTests : IDisposable
     public void An_owners_wish_says_how_long_there_is()
     {
         DeviceEvent wish = Translate(Message("change", "SYNTH_UUID=0", "SYNTH_ARG_RETURNWITHIN=30"))!;
-        Assert.Equal((DeviceEventKind.ReturnRequested, TimeSpan.FromSeconds(30)), (wish.Kind, wish.Within));
+        Assert.Equal((DeviceEventKind.ReleaseRequested, TimeSpan.FromSeconds(30)), (wish.Kind, wish.Within));
         Assert.Equal($"{Function} wanted back within 30 s", wish.ToString());
     }
 
@@ -66,7 +66,7 @@ public sealed class EventTranslatorTests : IDisposable
     public void An_owner_may_wish_it_back_without_a_limit()
     {
         DeviceEvent wish = Translate(Message("change", "SYNTH_UUID=0", "SYNTH_ARG_RETURNWITHIN=never"))!;
-        Assert.Equal((DeviceEventKind.ReturnRequested, null), (wish.Kind, wish.Within));
+        Assert.Equal((DeviceEventKind.ReleaseRequested, null), (wish.Kind, wish.Within));
         Assert.Equal($"{Function} wanted back", wish.ToString());
     }
 

@@ -31,7 +31,7 @@ internal sealed class FakeMachine : IBindingSystem, IDisposable
 
     public KernelPaths Paths { get; }
 
-    public Lender Lender => new(Paths, this);
+    public DeviceBinder DeviceBinder => new(Paths, this);
 
     /// <summary>Numbers of disks that have an exclusive user.</summary>
     public HashSet<string> ExclusivelyUsed { get; } = [];

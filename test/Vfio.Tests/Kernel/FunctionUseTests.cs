@@ -15,7 +15,7 @@ public sealed class FunctionUseTests : IDisposable
         _machine.Write("proc/self/mountinfo", "");
     }
 
-    private string[] Uses => [.. _machine.Lender.Plan(FakeMachine.Address(Function)).Members[0].Uses];
+    private string[] Uses => [.. _machine.DeviceBinder.Plan(FakeMachine.Address(Function)).Members[0].Uses];
 
     public void Dispose() => _machine.Dispose();
 

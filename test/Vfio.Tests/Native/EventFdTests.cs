@@ -9,7 +9,7 @@ namespace Vfio.Tests.Native;
 public sealed class EventFdTests
 {
     private const ulong Full = 0xffff_ffff_ffff_fffe;
-    private static readonly TimeSpan Fence = HangGuard.Timeout;
+    private static readonly TimeSpan TestTimeout = HangGuard.Timeout;
 
     [Fact]
     public void A_signal_to_a_blocking_descriptor_is_counted()
@@ -75,7 +75,7 @@ public sealed class EventFdTests
 
         // The filler is stuck in its own write only if somebody filled before it: it is alone.
         held.Drain();
-        await filler.WaitAsync(Fence, TestContext.Current.CancellationToken);
+        await filler.WaitAsync(TestTimeout, TestContext.Current.CancellationToken);
     }
 
     [Fact]
@@ -159,7 +159,7 @@ public sealed class EventFdTests
 
     /// <summary>Lets a thread of its own do something: one that hangs must not hang the tests.</summary>
     private static Task Ends(Action action) =>
-        Task.Factory.StartNew(action, TaskCreationOptions.LongRunning).WaitAsync(Fence, TestContext.Current.CancellationToken);
+        Task.Factory.StartNew(action, TaskCreationOptions.LongRunning).WaitAsync(TestTimeout, TestContext.Current.CancellationToken);
 
     private static void BlockSignals()
     {

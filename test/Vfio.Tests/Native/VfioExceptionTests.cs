@@ -9,9 +9,9 @@ public sealed class VfioExceptionTests
     [InlineData("VFIO_DEVICE_RESET", "0000:01:00.0", 25, null, "resetting 0000:01:00.0: Inappropriate ioctl for device (VFIO_DEVICE_RESET, errno 25)")]
     [InlineData("DMA_MAP", "/run/x.sock", 22, "4096 bytes at 0x1000", "mapping memory for /run/x.sock: Invalid argument; 4096 bytes at 0x1000 (DMA_MAP, errno 22)")]
     [InlineData("read of BAR0 at 0x10", "edu", 5, null, "read of BAR0 at 0x10 on edu: Input/output error (errno 5)")]
-    public void It_begins_with_what_was_done_and_ends_with_the_errno(string operation, string target, int errno, string? advice, string message)
+    public void It_begins_with_what_was_done_and_ends_with_the_errno(string operation, string target, int errno, string? hint, string message)
     {
-        VfioException error = new(operation, target, (Errno)errno, advice);
+        VfioException error = new(operation, target, (Errno)errno, hint);
         Assert.Equal(message, error.Message);
         Assert.Equal((operation, target, (Errno)errno), (error.Operation, error.Target, error.Errno));
     }

@@ -54,7 +54,7 @@ public sealed class NetCommandTests : IDisposable
         // The first frame of the peer is ARP's; the second question of the echo is the third frame.
         _peer.Loses = number => number == 2;
         Task<string> echo = Echo();
-        string ping = Ping(count: 4, patience: TimeSpan.FromSeconds(5));
+        string ping = Ping(count: 4, timeout: TimeSpan.FromSeconds(5));
         await _stop.CancelAsync();
         await echo;
         Assert.Contains("4 packets transmitted, 3 received, 25% packet loss", ping);
@@ -64,11 +64,11 @@ public sealed class NetCommandTests : IDisposable
     [Fact]
     public void Nobody_there_is_told_as_such()
     {
-        VfioException refusal = Assert.Throws<VfioException>(() => Ping(count: 1, patience: TimeSpan.FromMilliseconds(5)));
+        VfioException refusal = Assert.Throws<VfioException>(() => Ping(count: 1, timeout: TimeSpan.FromMilliseconds(5)));
         Assert.Equal(Errno.HostUnreachable, refusal.Errno);
         Assert.Contains("ARP for 192.0.2.7 on peer", refusal.Message);
         _peer.IsLinkUp = false;
-        Assert.Contains("no link", Assert.Throws<VfioException>(() => Ping(count: 1, patience: TimeSpan.FromMilliseconds(5))).Message);
+        Assert.Contains("no link", Assert.Throws<VfioException>(() => Ping(count: 1, timeout: TimeSpan.FromMilliseconds(5))).Message);
     }
 
     [Fact]
@@ -182,14 +182,14 @@ public sealed class NetCommandTests : IDisposable
         return output.ToString();
     });
 
-    private string Ping(int count, bool json = false, TimeSpan? patience = null)
+    private string Ping(int count, bool json = false, TimeSpan? timeout = null)
     {
         StringWriter output = new();
         Pinger pinger = NewPinger();
         PingRun run = new(_peer, pinger, Frames.PeerAddress)
         {
             Interval = TimeSpan.FromMilliseconds(1),
-            ReplyTimeout = patience ?? HangGuard.Timeout,
+            ReplyTimeout = timeout ?? HangGuard.Timeout,
             Replied = json ? null : reply => PingCommand.Print(output, pinger, reply),
         };
         PingCommand.Run(_peer, pinger, run, new RunLimits(count, default, default), output, json);

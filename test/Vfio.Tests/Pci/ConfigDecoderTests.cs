@@ -147,7 +147,7 @@ public sealed class ConfigDecoderTests
         Assert.Equal(0x8004u, flags.Value);
         Assert.Equal(
             [("Count", 4u, "5"), ("Masked", 0u, "-"), ("Enable", 1u, "+")],
-            flags.Fields.Select(field => (field.Field.Name, field.Value, field.Words)));
+            flags.Fields.Select(field => (field.Field.Name, field.Value, field.Text)));
         Assert.Equal(["\t\tVector table: BAR=2 offset=00002000", "\t\tPBA: BAR=0 offset=00003000"], document.Lines);
     }
 

@@ -8,7 +8,7 @@ namespace Vfio.Tests.Processes;
 internal sealed class BenchLoop : IDisposable
 {
     private const ulong Shared = 0x10000, Asked = 0x20000, Page = 4096;
-    private static readonly TimeSpan Fence = HangGuard.Timeout;
+    private static readonly TimeSpan TestTimeout = HangGuard.Timeout;
     private readonly VfioUserClient _bench;
     private readonly EventFd[] _events = [EventFd.Create(), EventFd.Create()];
     private readonly SharedDmaMemory _memory = new(SharedMemory.Create("bench-loop", Page));
@@ -36,7 +36,7 @@ internal sealed class BenchLoop : IDisposable
             Assert.Equal((uint)round, Get(0x08));
             Put(0x10, (uint)(round & 1));
             Assert.Equal(0u, Get(0x14));
-            Assert.True(_events[round & 1].Wait(Fence), "an interrupt was lost");
+            Assert.True(_events[round & 1].Wait(TestTimeout), "an interrupt was lost");
             Assert.True(_bar2.TryWrite(0, BitConverter.GetBytes(round)));
             Go(2, Shared + 16);
             Assert.True(_memory.Shared.TryRead(16, moved));

@@ -9,7 +9,7 @@ namespace Vfio.Tests.Processes;
 /// <summary>Servers to which more come than they can take.</summary>
 public sealed class CrowdTests
 {
-    private static readonly TimeSpan Fence = TimeSpan.FromSeconds(60);
+    private static readonly TimeSpan TestTimeout = TimeSpan.FromSeconds(60);
 
     [Theory]
     [InlineData("--socket", "No client can be accepted for now")]
@@ -27,14 +27,14 @@ public sealed class CrowdTests
             Limit(server.Id, LowestFree(server.Id));
             using (UnixSocket.Connect(where == "--socket" ? path : place))
             {
-                Assert.True(SpinWait.SpinUntil(() => Count(server, words) > 0, Fence), "it says nothing");
+                Assert.True(SpinWait.SpinUntil(() => Count(server, words) > 0, TestTimeout), "it says nothing");
 
                 // It would have asked again a million times.
                 Thread.Sleep(TimeSpan.FromSeconds(2));
                 Assert.Equal(1, Count(server, words));
                 Assert.True(server.Errors.Count < 10, string.Join('\n', server.Errors));
                 Limit(server.Id, 1024);
-                Assert.True(SpinWait.SpinUntil(() => Count(server, "can be accepted again") == 1, Fence), "it does not say that it is over");
+                Assert.True(SpinWait.SpinUntil(() => Count(server, "can be accepted again") == 1, TestTimeout), "it does not say that it is over");
             }
 
             using (VfioUserClient client = VfioUserClient.Connect(path))
@@ -63,7 +63,7 @@ public sealed class CrowdTests
     [Fact]
     public void Several_clients_of_a_model_have_one_each()
     {
-        using ServerProcess server = ServerProcess.Of("model:edu", "--clients", "2", "--patience", "60");
+        using ServerProcess server = ServerProcess.Of("model:edu", "--clients", "2", "--client-timeout", "60");
         using RawClient first = new(server.SocketPath), second = new(server.SocketPath);
         first.Negotiate();
         second.Negotiate();

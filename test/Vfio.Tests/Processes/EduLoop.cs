@@ -4,7 +4,7 @@ namespace Vfio.Tests.Processes;
 internal sealed class EduLoop(PciDevice edu, DmaBuffer buffer)
 {
     private const int Liveness = 0x04, Factorial = 0x08, Status = 0x20, InterruptStatus = 0x24, Acknowledge = 0x64;
-    private static readonly TimeSpan Fence = HangGuard.Timeout;
+    private static readonly TimeSpan TestTimeout = HangGuard.Timeout;
 
     internal void Run(CancellationToken end)
     {
@@ -39,7 +39,7 @@ internal sealed class EduLoop(PciDevice edu, DmaBuffer buffer)
 
     private static void Await(Bar bar, Interrupt interrupt)
     {
-        Assert.True(interrupt.Wait(Fence), "an interrupt was lost");
+        Assert.True(interrupt.Wait(TestTimeout), "an interrupt was lost");
         bar.Write32(Acknowledge, bar.Read32(InterruptStatus));
     }
 }

@@ -7,7 +7,7 @@ namespace Vfio.Tests.Processes;
 /// <summary>Listening sockets that are passed from process to process.</summary>
 public sealed class HandoverTests : IDisposable
 {
-    private static readonly TimeSpan Fence = HangGuard.Timeout;
+    private static readonly TimeSpan TestTimeout = HangGuard.Timeout;
     private readonly string _folder = Directory.CreateTempSubdirectory("vfio-test-").FullName;
 
     public void Dispose() => Directory.Delete(_folder, recursive: true);

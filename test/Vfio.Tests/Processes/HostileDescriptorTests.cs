@@ -129,7 +129,7 @@ public sealed class HostileDescriptorTests
     [Fact]
     public void Half_a_message_and_replies_that_are_not_read_do_not_keep_a_server()
     {
-        using ServerProcess server = ServerProcess.Of("model:edu", "--patience", "3600");
+        using ServerProcess server = ServerProcess.Of("model:edu", "--client-timeout", "3600");
         using RawClient client = new(server.SocketPath);
         client.Negotiate();
         byte[] read = Message(RegionRead, AccessBody(0, 7, 256));

@@ -8,7 +8,7 @@ namespace Vfio.Tests.Processes;
 public sealed class MigrationTests
 {
     private const ulong Memory = 0x10000;
-    private static readonly TimeSpan Fence = HangGuard.Timeout;
+    private static readonly TimeSpan TestTimeout = HangGuard.Timeout;
 
     [Theory]
     [InlineData(false)]
@@ -54,8 +54,8 @@ public sealed class MigrationTests
         Assert.Equal(registers, Registers(target));
         target.SetMigrationState(MigrationState.Running);
 
-        Assert.True(SpinWait.SpinUntil(() => Read(target, 0x08) == 479001600, Fence)); // 12!
-        Assert.True(SpinWait.SpinUntil(() => (Read(target, 0x24) & 1) != 0, Fence));
+        Assert.True(SpinWait.SpinUntil(() => Read(target, 0x08) == 479001600, TestTimeout)); // 12!
+        Assert.True(SpinWait.SpinUntil(() => (Read(target, 0x24) & 1) != 0, TestTimeout));
         Assert.Equal(0x41u | (registers[4] & 0x100), Read(target, 0x24));
         if (early == 0)
             WaitFor(interrupt);
@@ -67,7 +67,7 @@ public sealed class MigrationTests
         memory.Shared.TryRead(0x1000, copy);
         Assert.Equal([.. Enumerable.Range(0, 4096).Select(i => (byte)(i * 31))], copy);
         Write(target, 0x08, 5);
-        Assert.True(SpinWait.SpinUntil(() => Read(target, 0x08) == 120, Fence));
+        Assert.True(SpinWait.SpinUntil(() => Read(target, 0x08) == 120, TestTimeout));
     }
 
     [Fact]
@@ -105,7 +105,7 @@ public sealed class MigrationTests
         Write(client, 0x98, command | 4);
     }
 
-    private static void WaitFor(EventFd interrupt) => Assert.True(interrupt.Wait(Fence), "no interrupt came");
+    private static void WaitFor(EventFd interrupt) => Assert.True(interrupt.Wait(TestTimeout), "no interrupt came");
 
     private static uint Read(VfioUserClient client, ulong offset)
     {

@@ -7,13 +7,13 @@ namespace Vfio.Tests.Processes;
 public sealed class RestartTests
 {
     private const int Identification = 0x00, Liveness = 0x04, Factorial = 0x08, Status = 0x20, InterruptStatus = 0x24, Acknowledge = 0x64;
-    private static readonly TimeSpan Fence = HangGuard.Timeout;
+    private static readonly TimeSpan TestTimeout = HangGuard.Timeout;
 
     [Fact]
     public void A_driver_goes_on_after_its_server_was_killed()
     {
         using ServerProcess server = new();
-        VfioUserClientOptions options = new() { ReconnectTimeout = Fence };
+        VfioUserClientOptions options = new() { ReconnectTimeout = TestTimeout };
         using PciDevice edu = new(VfioUserClient.Connect(server.SocketPath, options));
         using ManualResetEventSlim told = new();
         edu.Restarted += told.Set;
@@ -27,14 +27,14 @@ public sealed class RestartTests
             Assert.Equal(~0x1234u, bar.Read32(Liveness));
             bar.Write32(Status, 0x80);
             bar.Write32(Factorial, 5);
-            Assert.True(interrupt.Wait(Fence));
+            Assert.True(interrupt.Wait(TestTimeout));
             Assert.Equal(120u, bar.Read32(Factorial));
             bar.Write32(Acknowledge, bar.Read32(InterruptStatus));
             CheckDma(bar, interrupt, buffer);
             server.Kill();
             server.StartAgain();
             Assert.Equal(0x0100_00edu, bar.Read32(Identification));
-            Assert.True(told.Wait(Fence));
+            Assert.True(told.Wait(TestTimeout));
             told.Reset();
             Assert.False(edu.IsBusMaster);
             interrupt.Forget();
@@ -60,7 +60,7 @@ public sealed class RestartTests
         bar.Write64(0x88, destination);
         bar.Write64(0x90, count);
         bar.Write64(0x98, toMemory ? 7ul : 5ul);
-        Assert.True(interrupt.Wait(Fence));
+        Assert.True(interrupt.Wait(TestTimeout));
         bar.Write32(Acknowledge, bar.Read32(InterruptStatus));
     }
 }

@@ -5,7 +5,7 @@ namespace Vfio.Tests.Processes;
 /// <summary>Server processes that go on in each other's place.</summary>
 internal sealed class Servers : IDisposable
 {
-    private static readonly TimeSpan Fence = HangGuard.Timeout;
+    private static readonly TimeSpan TestTimeout = HangGuard.Timeout;
     private readonly string _address;
     private readonly List<(IReadOnlyList<string> Descriptors, int Maps)> _holdings = [];
     private ServerProcess _now;
@@ -44,7 +44,7 @@ internal sealed class Servers : IDisposable
         }
 
         end.Cancel();
-        Assert.True(working.Wait(Fence), "the driver does not end");
+        Assert.True(working.Wait(TestTimeout), "the driver does not end");
     }
 
     /// <summary>Every server holds what the first of the successors held: nothing adds up.</summary>

@@ -12,7 +12,7 @@ public sealed class StressTests
     private const ulong Mapped = 0x10000, Asked = 0x100000, Page = 4096;
     private const ushort DmaRead = 11, DmaWrite = 12;
     private const uint MessageRead = 4, MessageWrite = 5, ReadMemory = 1;
-    private static readonly TimeSpan Fence = HangGuard.Timeout;
+    private static readonly TimeSpan TestTimeout = HangGuard.Timeout;
 
     // 10,000 sessions that left 400 bytes behind each would show. The heap's own ups and downs are less: its youngest
     // generation is 1 MiB here.
@@ -52,7 +52,7 @@ public sealed class StressTests
                 after = Footprint.Of(server);
                 return after.Mappings <= before.Mappings && after.Threads <= before.Threads && after.PrivateBytes <= before.PrivateBytes + PageNoise;
             },
-            Fence);
+            TestTimeout);
         Assert.InRange(after.Mappings, 0, before.Mappings);
         Assert.InRange(after.Threads, 0, before.Threads);
         Assert.InRange(after.PrivateBytes, 0, before.PrivateBytes + PageNoise);
@@ -102,7 +102,7 @@ public sealed class StressTests
         server.WaitUntilIdle();
         int mapped = server.MemoryFilesMapped();
         using Process client = VfioCommand.Start("bench", "unix:" + server.SocketPath, "--only", "DMA", "--seconds", "60");
-        Assert.True(SpinWait.SpinUntil(() => server.MemoryFilesMapped() > mapped, Fence), "nothing is mapped");
+        Assert.True(SpinWait.SpinUntil(() => server.MemoryFilesMapped() > mapped, TestTimeout), "nothing is mapped");
         client.Kill();
         client.WaitForExit();
     }

@@ -4,7 +4,7 @@ using Vfio.Guard;
 namespace Vfio.Tests.Readme;
 
 /// <summary>A device that counts: writing STEP adds it to COUNT and interrupts.</summary>
-public sealed class CounterDevice : SoftwareFunction
+public sealed class CounterDevice : EmulatedFunction
 {
     private static readonly RegisterMap<Register> Map = new(length: 0x1000)
     {

@@ -12,7 +12,7 @@ internal sealed class RawClient : IDisposable
 
     public const int HeaderBytes = 16;
 
-    private static readonly TimeSpan Fence = HangGuard.Timeout;
+    private static readonly TimeSpan TestTimeout = HangGuard.Timeout;
     private readonly UnixSocket _socket;
     private readonly DescriptorQueue _descriptors = new();
 
@@ -80,7 +80,7 @@ internal sealed class RawClient : IDisposable
             else if (error != Errno.TryAgain)
                 return;
             else
-                Assert.True(Poll.WaitWritable(_socket.Descriptor, Fence), "the server keeps a client that never reads");
+                Assert.True(Poll.WaitWritable(_socket.Descriptor, TestTimeout), "the server keeps a client that never reads");
         }
     }
 
@@ -130,7 +130,7 @@ internal sealed class RawClient : IDisposable
         int done = 0;
         while (done < count)
         {
-            Assert.True(Poll.WaitReadable(_socket.Descriptor, Fence), "the server did not answer");
+            Assert.True(Poll.WaitReadable(_socket.Descriptor, TestTimeout), "the server did not answer");
             int received = _socket.Receive(bytes.AsSpan(done), _descriptors, wait: true, out _);
             if (received <= 0)
                 return null;

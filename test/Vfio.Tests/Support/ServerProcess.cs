@@ -6,7 +6,7 @@ namespace Vfio.Tests;
 /// <summary>A real server in a process of its own: <c>vfio serve ADDRESS --socket PATH</c>. Ended, and its socket gone, when disposed.</summary>
 public sealed class ServerProcess : IDisposable
 {
-    private static readonly TimeSpan Fence = HangGuard.Timeout;
+    private static readonly TimeSpan TestTimeout = HangGuard.Timeout;
     private readonly string[] _words;
     private readonly string _folder;
     private readonly bool _isRead;
@@ -23,8 +23,8 @@ public sealed class ServerProcess : IDisposable
         _isRead = isRead;
         _folder = Directory.CreateTempSubdirectory("vfio-test-").FullName;
         SocketPath = Path.Combine(_folder, "s");
-        string[] patience = more.Contains("--patience") ? [] : ["--patience", "1"];
-        _words = [.. wrapper, "dotnet", VfioCommand.Path, "serve", address, .. where ?? ["--socket", SocketPath], .. patience, .. more];
+        string[] timeout = more.Contains("--client-timeout") ? [] : ["--client-timeout", "1"];
+        _words = [.. wrapper, "dotnet", VfioCommand.Path, "serve", address, .. where ?? ["--socket", SocketPath], .. timeout, .. more];
         _process = Start();
     }
 
@@ -68,7 +68,7 @@ public sealed class ServerProcess : IDisposable
         line.Contains("/memfd:", StringComparison.Ordinal) && !line.Contains("doublemapper", StringComparison.Ordinal));
 
     /// <summary>Waits until it ends by itself.</summary>
-    public void WaitForExit() => Assert.True(_process.WaitForExit(Fence), "it does not end");
+    public void WaitForExit() => Assert.True(_process.WaitForExit(TestTimeout), "it does not end");
 
     public string SocketPath { get; }
 
@@ -87,7 +87,7 @@ public sealed class ServerProcess : IDisposable
 
     /// <summary>Waits until it has no client.</summary>
     public void WaitUntilIdle() => Assert.True(
-        SpinWait.SpinUntil(() => SocketCount == _socketsAtRest, Fence), "a session does not end");
+        SpinWait.SpinUntil(() => SocketCount == _socketsAtRest, TestTimeout), "a session does not end");
 
     /// <summary>The words for QEMU's shared memory that it prints to be pasted into a shell's line.</summary>
     public string QemuMemory => Printed("  -object").TrimEnd('\\');
@@ -102,7 +102,7 @@ public sealed class ServerProcess : IDisposable
     public string Printed(string start)
     {
         string? Find() => Output.FirstOrDefault(line => line.StartsWith(start, StringComparison.Ordinal));
-        Assert.True(SpinWait.SpinUntil(() => Find() is not null, Fence), $"it does not print '{start}'");
+        Assert.True(SpinWait.SpinUntil(() => Find() is not null, TestTimeout), $"it does not print '{start}'");
         return Find()!;
     }
 
@@ -125,7 +125,7 @@ public sealed class ServerProcess : IDisposable
     /// <summary>Waits until the server holds just what it held before a client came.</summary>
     public void AssertComesBackTo(IReadOnlyList<string> descriptors)
     {
-        SpinWait.SpinUntil(() => !IsAlive || (descriptors.SequenceEqual(Descriptors()) && !IsHolding("memfd:test-client")), Fence);
+        SpinWait.SpinUntil(() => !IsAlive || (descriptors.SequenceEqual(Descriptors()) && !IsHolding("memfd:test-client")), TestTimeout);
         Assert.True(IsAlive, $"the server ended: {string.Join('\n', Errors)}");
         Assert.Equal(descriptors, Descriptors());
         Assert.False(IsHolding("memfd:test-client"), "client memory stays mapped");
@@ -151,7 +151,7 @@ public sealed class ServerProcess : IDisposable
         // A wrapper passes no signals on: the server is its child.
         string children = File.ReadAllText($"/proc/{Id}/task/{Id}/children").Trim();
         using Process kill = Process.Start("kill", ["-" + signal, children.Length > 0 ? children : Id.ToString(CultureInfo.InvariantCulture)]);
-        Assert.True(_process.WaitForExit(Fence), $"it does not end on SIG{signal}");
+        Assert.True(_process.WaitForExit(TestTimeout), $"it does not end on SIG{signal}");
     }
 
     public void Dispose()

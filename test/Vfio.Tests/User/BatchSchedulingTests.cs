@@ -36,8 +36,8 @@ public sealed class BatchSchedulingTests
         using (VfioUserClient client = new(ours, "unix:test"))
         {
             byte[] value = new byte[4];
-            DateTime fence = DateTime.UtcNow + HangGuard.Timeout;
-            for (int i = 0; i < atMost && !isReached && DateTime.UtcNow < fence; i++)
+            DateTime limit = DateTime.UtcNow + HangGuard.Timeout;
+            for (int i = 0; i < atMost && !isReached && DateTime.UtcNow < limit; i++)
             {
                 client.ReadRegion(RegionIndex.Bar(0), 0, value);
                 isReached = value[0] == 1;
@@ -50,7 +50,7 @@ public sealed class BatchSchedulingTests
     }
 
     /// <summary>A function whose register says how the thread that reads it is scheduled.</summary>
-    private sealed class Probe : SoftwareFunction
+    private sealed class Probe : EmulatedFunction
     {
         public Probe()
             : base(new FunctionDescription("probe", VendorId: 0x1234, DeviceId: 1)) => AddBar(0, new ProbeBar());

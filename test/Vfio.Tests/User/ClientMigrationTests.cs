@@ -26,7 +26,7 @@ public sealed class ClientMigrationTests
     [Fact]
     public void A_server_that_can_is_driven_through_all_states()
     {
-        using LentServer server = new(new EduFunction());
+        using ClientOfServer server = new(new EduFunction());
         using VfioUserClient client = server.Connect();
         Assert.Equal(MigrationFeatures.StopCopy | MigrationFeatures.PreCopy, client.Migration);
         Assert.True(client.TracksDirtyPages);
@@ -44,7 +44,7 @@ public sealed class ClientMigrationTests
     public void A_bitmap_and_a_state_longer_than_a_message_come_in_pieces()
     {
         const ulong Length = 0x1000_0000; // its bitmap has 8192 bytes
-        using LentServer server = new(new EduFunction(), new VfioUserServerOptions { MaxDataTransferBytes = 4096 });
+        using ClientOfServer server = new(new EduFunction(), new VfioUserServerOptions { MaxDataTransferBytes = 4096 });
         using VfioUserClient client = server.Connect();
         SharedDmaMemory memory = new(SharedMemory.Create("wide", Length));
         client.MapDma(new DmaMapping(new Iova(0), Length, DmaAccess.ReadWrite, memory, 0));
@@ -70,7 +70,7 @@ public sealed class ClientMigrationTests
     [Fact]
     public void An_unmap_with_a_report_unmaps_on_both_sides()
     {
-        using LentServer server = new(new EduFunction());
+        using ClientOfServer server = new(new EduFunction());
         using VfioUserClient client = server.Connect();
         SharedDmaMemory memory = new(SharedMemory.Create("unmapped", 0x10000));
         client.MapDma(new DmaMapping(new Iova(Base), 0x10000, DmaAccess.ReadWrite, memory, 0));

@@ -7,7 +7,7 @@ namespace Vfio.Tests.User;
 public sealed class DeviceFeatureTests : IDisposable
 {
     private const int Get = 0x10000, Set = 0x20000, Probe = 0x40000;
-    private readonly LentServer _server = new(new EduFunction());
+    private readonly ClientOfServer _server = new(new EduFunction());
     private readonly RawPeer _peer;
 
     public DeviceFeatureTests() => _peer = _server.ConnectRaw();
@@ -125,7 +125,7 @@ public sealed class DeviceFeatureTests : IDisposable
 
     private static string Negotiate(string capabilities, bool guarded = true)
     {
-        using LentServer lent = new(new EduFunction());
+        using ClientOfServer lent = new(new EduFunction());
         using TestServer plain = new();
         using UnixSocket socket = guarded ? lent.Open() : plain.Connect();
         using RawPeer peer = new(socket);

@@ -9,7 +9,7 @@ public sealed class DmaLoggingTests : IDisposable
 {
     private const int Get = 0x10000, Set = 0x20000;
     private const ulong Base = 0x100000, Length = 0x80000;
-    private readonly LentServer _server = new(new EduFunction());
+    private readonly ClientOfServer _server = new(new EduFunction());
     private readonly RawPeer _peer;
     private readonly SharedMemory _memory = SharedMemory.Create("guest", Length);
 

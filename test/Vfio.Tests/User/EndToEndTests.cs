@@ -17,7 +17,7 @@ public sealed class EndToEndTests
             RegionInfo expected = server.Device.GetRegion(new RegionIndex(i));
             RegionInfo actual = client.GetRegion(new RegionIndex(i));
             Assert.Equal((expected.Length, expected.Flags, expected.FileOffset), (actual.Length, actual.Flags, actual.FileOffset));
-            Assert.Equal(expected.MappableAreas, actual.MappableAreas);
+            Assert.Equal(expected.MmapAreas, actual.MmapAreas);
             Assert.Equal(expected.File is null, actual.File is null);
         }
 

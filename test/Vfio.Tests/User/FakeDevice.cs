@@ -54,7 +54,7 @@ internal sealed class FakeDevice : IVfioDevice
         2 => new(region, SharedBytes, RegionFlags.Read | RegionFlags.Write | RegionFlags.Map)
         {
             File = _shared.File,
-            MappableAreas = [new(0, 0x1000), new(0x3000, 0x2000), new(0x10000, 0x80000)],
+            MmapAreas = [new(0, 0x1000), new(0x3000, 0x2000), new(0x10000, 0x80000)],
         },
         6 => new(region, 512, RegionFlags.Read),
         7 => new(region, 256, RegionFlags.Read | RegionFlags.Write),

@@ -15,7 +15,7 @@ public sealed class HandoverTests
     private const ulong Shared = 0x10000, Asked = 0x20000, Page = 4096;
     private const ulong Scratch0 = 0x08, Irq = 0x10, DmaAddress = 0x18, DmaLength = 0x20, DmaGo = 0x28, DmaStatus = 0x30, Pending = 0xc00;
     private const uint Read = 1, Write = 2;
-    private static readonly TimeSpan Fence = HangGuard.Timeout;
+    private static readonly TimeSpan TestTimeout = HangGuard.Timeout;
 
     [Theory]
     [InlineData(false)]
@@ -58,9 +58,9 @@ public sealed class HandoverTests
             Assert.Equal(4u, Get(client, Pending));
             Assert.Equal(0ul, events[2].Drain());
             client.SetInterrupts(InterruptRequest.ForAll(InterruptIndex.Msix, InterruptAction.Unmask, 2, 1));
-            Assert.True(events[2].Wait(Fence));
+            Assert.True(events[2].Wait(TestTimeout));
             Put(client, Irq, 3);
-            Assert.True(events[3].Wait(Fence));
+            Assert.True(events[3].Wait(TestTimeout));
             Assert.Equal(0ul, events[0].Drain() + events[1].Drain());
         }
 
@@ -82,11 +82,11 @@ public sealed class HandoverTests
         client.SetInterrupts(InterruptRequest.Bind(InterruptIndex.Intx, InterruptAction.Trigger, 0, [fired.Descriptor]));
         client.SetInterrupts(InterruptRequest.Bind(InterruptIndex.Intx, InterruptAction.Unmask, 0, [unmask.Descriptor]));
         Put(client, 0x60, 0x10);
-        Assert.True(fired.Wait(Fence));
+        Assert.True(fired.Wait(TestTimeout));
         relay.Replace();
         Assert.Equal(0ul, fired.Drain());
         unmask.Signal();
-        Assert.True(fired.Wait(Fence));
+        Assert.True(fired.Wait(TestTimeout));
         Put(client, 0x64, 0x10);
         unmask.Signal();
         Assert.Equal(0u, Get(client, 0x24));
@@ -114,7 +114,7 @@ public sealed class HandoverTests
             uint Rings() => Get(client, 0);
             uint before = Rings();
             bells[0].Event!.Signal();
-            Assert.True(SpinWait.SpinUntil(() => Rings() > before, Fence));
+            Assert.True(SpinWait.SpinUntil(() => Rings() > before, TestTimeout));
         }
     }
 
@@ -128,7 +128,7 @@ public sealed class HandoverTests
         relay.Replace();
         using EventFd asked = EventFd.Create();
         client.SetInterrupts(InterruptRequest.Bind(InterruptIndex.Request, InterruptAction.Trigger, 0, [asked.Descriptor]));
-        Assert.True(asked.Wait(Fence));
+        Assert.True(asked.Wait(TestTimeout));
     }
 
     [Theory]
@@ -178,12 +178,12 @@ public sealed class HandoverTests
     public void A_client_of_a_device_that_cannot_go_along_connects_again()
     {
         using Relay relay = new(() => ModelCatalog.Create("nvme", new Dictionary<string, string> { ["size"] = "1M" }));
-        using VfioUserClient client = VfioUserClient.Connect(relay.SocketPath, new VfioUserClientOptions { ReconnectTimeout = Fence });
+        using VfioUserClient client = VfioUserClient.Connect(relay.SocketPath, new VfioUserClientOptions { ReconnectTimeout = TestTimeout });
         using ManualResetEventSlim told = new();
         client.Restarted += told.Set;
         relay.Replace();
         Assert.NotEqual(0u, Get(client, 8));
-        Assert.True(told.Wait(Fence));
+        Assert.True(told.Wait(TestTimeout));
     }
 
     [Fact]
@@ -198,7 +198,7 @@ public sealed class HandoverTests
             Assert.Equal(Errno.InvalidArgument, Assert.Throws<VfioException>(() => relay.Replace(() => new EduFunction())).Errno);
         Assert.Equal(5u, Get(client, Scratch0));
         Put(client, Irq, 1);
-        Assert.True(fired.Wait(Fence));
+        Assert.True(fired.Wait(TestTimeout));
         relay.Replace();
         Assert.Equal(5u, Get(client, Scratch0));
     }

@@ -6,7 +6,7 @@ namespace Vfio.Tests.User;
 /// <summary>Eventfds that the other side of a socket changes under those who wait for them and signal them.</summary>
 public sealed class HostileEventTests
 {
-    private static readonly TimeSpan Fence = TimeSpan.FromSeconds(60);
+    private static readonly TimeSpan TestTimeout = TimeSpan.FromSeconds(60);
 
     [Fact]
     public void Rings_that_are_taken_back_hold_no_doorbell_up()
@@ -25,7 +25,7 @@ public sealed class HostileEventTests
         using EventFd bell = EventFd.TryHold(teased)!;
         uint before = Rings(peer);
         bell.Signal();
-        Assert.True(SpinWait.SpinUntil(() => Rings(peer) > before, Fence));
+        Assert.True(SpinWait.SpinUntil(() => Rings(peer) > before, TestTimeout));
     }
 
     [Fact]
@@ -41,13 +41,13 @@ public sealed class HostileEventTests
         HeldEvent.Tease(vectors[0].Event.Descriptor, 5000);
         Task good = vectors[1].WaitAsync(TestContext.Current.CancellationToken).AsTask();
         vectors[1].Event.Signal();
-        await good.WaitAsync(Fence, TestContext.Current.CancellationToken);
+        await good.WaitAsync(TestTimeout, TestContext.Current.CancellationToken);
         await end.CancelAsync();
-        await Task.WhenAny(teased).WaitAsync(Fence, TestContext.Current.CancellationToken);
+        await Task.WhenAny(teased).WaitAsync(TestTimeout, TestContext.Current.CancellationToken);
 
         // Disposing wakes who waits, by a signal; filled, that would wait.
         HeldEvent.Fill(vectors[0].Event.Descriptor);
-        await Task.Factory.StartNew(vectors.Dispose, TaskCreationOptions.LongRunning).WaitAsync(Fence, TestContext.Current.CancellationToken);
+        await Task.Factory.StartNew(vectors.Dispose, TaskCreationOptions.LongRunning).WaitAsync(TestTimeout, TestContext.Current.CancellationToken);
     }
 
     private static uint Rings(RawPeer peer) => BitConverter.ToUInt32(peer.Ask(9, [0ul, 0, 4]).Success, 16);

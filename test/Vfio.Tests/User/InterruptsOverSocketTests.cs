@@ -10,7 +10,7 @@ public sealed class InterruptsOverSocketTests : IDisposable
 {
     private const ulong Table = 0x1000, Pending = 0x2000;
     private const int MsiControl = 0x42, MsiMask = 0x50, MsiPending = 0x54, MsixControl = 0x5a;
-    private static readonly TimeSpan Fence = HangGuard.Timeout;
+    private static readonly TimeSpan TestTimeout = HangGuard.Timeout;
 
     private readonly PlainFunction _function = new(
         new FunctionDescription("x", 1, 2)
@@ -78,7 +78,7 @@ public sealed class InterruptsOverSocketTests : IDisposable
         _function.Interrupt(69);
         Assert.Equal((2ul, 0x20ul), (Read64(Pending), Read64(Pending + 8)));
         Bind(InterruptIndex.Msix, InterruptAction.Trigger, 1, _other);
-        Assert.True(_other.Wait(Fence));
+        Assert.True(_other.Wait(TestTimeout));
         Assert.Equal((0ul, 0x20ul), (Read64(Pending), Read64(Pending + 8)));
     }
 
@@ -139,7 +139,7 @@ public sealed class InterruptsOverSocketTests : IDisposable
         for (int i = 0; i < 5; i++)
         {
             // The pin stays up, so it comes again each time it is let through, and not before.
-            Assert.True(_event.Wait(Fence));
+            Assert.True(_event.Wait(TestTimeout));
             Assert.Equal(0ul, _event.Drain());
             _other.Signal();
         }
@@ -183,18 +183,18 @@ public sealed class InterruptsOverSocketTests : IDisposable
     public async Task A_driver_waits_for_the_wish_to_have_the_device_back()
     {
         using PciDevice device = new(_client);
-        Interrupt wish = device.Interrupts.EnableReturnRequest();
+        Interrupt wish = device.Interrupts.EnableReleaseRequest();
         Interrupt error = device.Interrupts.EnableError();
-        Assert.Same(wish, device.Interrupts.EnableReturnRequest());
-        using CancellationTokenSource fence = new(Fence);
-        ValueTask waiting = wish.WaitAsync(fence.Token);
+        Assert.Same(wish, device.Interrupts.EnableReleaseRequest());
+        using CancellationTokenSource limit = new(TestTimeout);
+        ValueTask waiting = wish.WaitAsync(limit.Token);
         Assert.False(waiting.IsCompleted);
         _function.Slot.RequestReturn();
         await waiting;
         Assert.False(error.Wait(TimeSpan.Zero));
         _function.Slot.ReportError();
         device.Reset();
-        Assert.True(error.Wait(Fence));
+        Assert.True(error.Wait(TestTimeout));
     }
 
     private void Bind(InterruptIndex index, InterruptAction action, int start, params EventFd?[] events) =>

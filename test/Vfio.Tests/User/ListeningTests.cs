@@ -224,7 +224,7 @@ public sealed class ListeningTests : IDisposable
     public async Task A_client_that_has_nothing_of_the_device_makes_way_however_much_it_says()
     {
         using VfioUserServer server = new(
-            () => new FakeDevice(), new VfioUserServerOptions { Path = SocketPath, TurnTimeout = TimeSpan.FromMilliseconds(200) });
+            () => new FakeDevice(), new VfioUserServerOptions { Path = SocketPath, ContendedIdleTimeout = TimeSpan.FromMilliseconds(200) });
         Task run = server.RunAsync(_stop.Token);
         using VfioUserClient talking = VfioUserClient.Connect(SocketPath);
         Task<VfioUserClient> waiting = ConnectLater();
@@ -248,7 +248,7 @@ public sealed class ListeningTests : IDisposable
     public async Task A_client_with_memory_mapped_is_never_sent_away_for_others()
     {
         using VfioUserServer server = new(
-            () => new FakeDevice(), new VfioUserServerOptions { Path = SocketPath, TurnTimeout = TimeSpan.FromMilliseconds(1) });
+            () => new FakeDevice(), new VfioUserServerOptions { Path = SocketPath, ContendedIdleTimeout = TimeSpan.FromMilliseconds(1) });
         Task run = server.RunAsync(_stop.Token);
         using SharedMemory memory = SharedMemory.Create("guest", 0x1000);
         SharedDmaMemory dma = new(memory);

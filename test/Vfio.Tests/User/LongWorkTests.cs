@@ -12,13 +12,13 @@ public sealed class LongWorkTests
 {
     private const ulong Start = 0x10000, MiB = 1 << 20;
     private const uint Read = 1, Write = 2, MessageRead = 4, InProgress = 115;
-    private static readonly TimeSpan Fence = TimeSpan.FromSeconds(60);
+    private static readonly TimeSpan TestTimeout = TimeSpan.FromSeconds(60);
     private static readonly TimeSpan Never = TimeSpan.FromHours(1);
 
     [Fact]
     public void A_transfer_of_a_terabyte_holds_up_neither_registers_nor_a_reset()
     {
-        using LentServer server = new(new BenchFunction());
+        using ClientOfServer server = new(new BenchFunction());
         using VfioUserClient client = server.Connect();
         SharedDmaMemory memory = Map(client);
         Go(client, Write, 1_000_000);
@@ -44,7 +44,7 @@ public sealed class LongWorkTests
     [Fact]
     public void The_end_of_a_session_ends_its_transfer_and_the_next_client_has_nothing_of_it()
     {
-        using LentServer server = new(new BenchFunction());
+        using ClientOfServer server = new(new BenchFunction());
         SharedDmaMemory memory;
         using (VfioUserClient first = server.Connect())
         {
@@ -69,7 +69,7 @@ public sealed class LongWorkTests
     [InlineData(MessageRead)]
     public void A_client_that_owes_memory_can_reset_and_go_on(uint operation)
     {
-        using LentServer server = new(new BenchFunction(), new VfioUserServerOptions { DmaTimeout = Never });
+        using ClientOfServer server = new(new BenchFunction(), new VfioUserServerOptions { DmaTimeout = Never });
         using RawPeer peer = server.ConnectRaw();
         _ = peer.Ask(10, [4ul, 7, 2, (ushort)6]).Success;
         _ = peer.Ask(2, [32, 3, 0ul, 0x1000ul, 0x1000ul]).Success;
@@ -103,7 +103,7 @@ public sealed class LongWorkTests
         ((IMigratableDevice)source).SetMigrationState(MigrationState.Stop);
         DeviceState.Restore(target, DeviceState.Save(source));
         ((IMigratableDevice)target).SetMigrationState(MigrationState.Running);
-        Assert.True(SpinWait.SpinUntil(() => Get(target, 0x30) != InProgress, Fence), "it does not end");
+        Assert.True(SpinWait.SpinUntil(() => Get(target, 0x30) != InProgress, TestTimeout), "it does not end");
         Assert.Equal(0u, Get(target, 0x30));
         Assert.Equal((uint)(Repeats * MiB), Get(target, 0x38));
         memory.Release();

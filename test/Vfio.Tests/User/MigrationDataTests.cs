@@ -8,7 +8,7 @@ namespace Vfio.Tests.User;
 public sealed class MigrationDataTests : IDisposable
 {
     private const int Stop = 1, Running = 2, StopCopy = 3, Resuming = 4, PreCopy = 6;
-    private readonly LentServer _server = new(new EduFunction());
+    private readonly ClientOfServer _server = new(new EduFunction());
     private readonly RawPeer _peer;
 
     public MigrationDataTests() => _peer = _server.ConnectRaw();
@@ -44,7 +44,7 @@ public sealed class MigrationDataTests : IDisposable
     {
         Write(0x04, 0x12345678);
         byte[] state = ReadState(_peer, 1000);
-        using LentServer other = new(new EduFunction());
+        using ClientOfServer other = new(new EduFunction());
         using RawPeer peer = other.ConnectRaw();
         SetState(Resuming, peer);
         for (int at = 0; at < state.Length; at += 999)
@@ -152,7 +152,7 @@ public sealed class MigrationDataTests : IDisposable
     {
         Write(0x04, 0xabcd);
         byte[] state = ReadState(_peer, 0x10000);
-        using LentServer inner = new(new EduFunction());
+        using ClientOfServer inner = new(new EduFunction());
         using VfioUserServer outer = new(inner.Connect, new VfioUserServerOptions());
         (UnixSocket ours, UnixSocket theirs) = UnixSocket.CreatePair();
         Thread session = new(() => outer.Serve(theirs, CancellationToken.None));

@@ -22,8 +22,8 @@ public sealed class OtherSessionsTests
     public void Others_are_served_while_clients_are_silent_slow_or_deaf()
     {
         using TestServer stuck = new(options: Patient);
-        using LentServer waiting = new(new BenchFunction(), Patient);
-        using LentServer other = new(new BenchFunction(), Patient);
+        using ClientOfServer waiting = new(new BenchFunction(), Patient);
+        using ClientOfServer other = new(new BenchFunction(), Patient);
         using RawPeer silent = stuck.ConnectRaw(negotiate: false);
         using RawPeer slow = stuck.ConnectRaw();
         slow.Send(RawPeer.Message(1, 9, 0, 0ul, 0, 4).AsSpan(0, 20));

@@ -8,8 +8,8 @@ namespace Vfio.Tests.User;
 /// <summary>A server that goes away and comes back, in this process; <see cref="Processes.RestartTests"/> has real ones.</summary>
 public sealed class ReconnectTests : IDisposable
 {
-    private static readonly TimeSpan Fence = HangGuard.Timeout;
-    private static readonly VfioUserClientOptions Patient = new() { ReconnectTimeout = Fence };
+    private static readonly TimeSpan TestTimeout = HangGuard.Timeout;
+    private static readonly VfioUserClientOptions Patient = new() { ReconnectTimeout = TestTimeout };
     private readonly string _folder = Directory.CreateTempSubdirectory("vfio-test-").FullName;
     private readonly List<PathServer> _servers = [];
 
@@ -33,7 +33,7 @@ public sealed class ReconnectTests : IDisposable
         client.Restarted += told.Set;
         Restart(new BellFunction());
         Assert.Equal(0u, Read(client, 0));
-        Assert.True(told.Wait(Fence));
+        Assert.True(told.Wait(TestTimeout));
         Assert.Equal(1, client.Restarts);
         byte[] command = new byte[2];
         client.ReadRegion(RegionIndex.Config, 4, command);
@@ -47,18 +47,18 @@ public sealed class ReconnectTests : IDisposable
         using PciDevice device = new(VfioUserClient.Connect(SocketPath, Patient));
         Interrupt interrupt = device.Interrupts.Enable(1)[0];
         Interrupt error = device.Interrupts.EnableError();
-        Interrupt request = device.Interrupts.EnableReturnRequest();
+        Interrupt request = device.Interrupts.EnableReleaseRequest();
         using ManualResetEventSlim told = new();
         device.Restarted += told.Set;
         Restart(new BellFunction());
-        Assert.True(interrupt.Wait(Fence));
-        Assert.True(error.Wait(Fence));
-        Assert.True(told.Wait(Fence));
+        Assert.True(interrupt.Wait(TestTimeout));
+        Assert.True(error.Wait(TestTimeout));
+        Assert.True(told.Wait(TestTimeout));
         Assert.False(request.Wait(TimeSpan.Zero));
         Bar bar = device.OpenBar(0);
         device.EnableBusMaster();
         bar.Write32((long)BellFunction.Any, 1);
-        Assert.True(interrupt.Wait(Fence));
+        Assert.True(interrupt.Wait(TestTimeout));
     }
 
     [Theory]
@@ -103,15 +103,15 @@ public sealed class ReconnectTests : IDisposable
         client.SetInterrupts(InterruptRequest.ForAll(InterruptIndex.Msix, InterruptAction.Mask, 4, 1));
         PlainFunction next = new(description);
         Restart(next);
-        Assert.True(one.Wait(Fence));
-        Assert.True(other.Wait(Fence));
+        Assert.True(one.Wait(TestTimeout));
+        Assert.True(other.Wait(TestTimeout));
         client.WriteRegion(RegionIndex.Config, 4, [6, 0]);
         next.Interrupt(1);
         next.Interrupt(4);
-        Assert.True(one.Wait(Fence));
+        Assert.True(one.Wait(TestTimeout));
         Assert.Equal(0ul, other.Drain());
         client.SetInterrupts(InterruptRequest.ForAll(InterruptIndex.Msix, InterruptAction.Unmask, 4, 1));
-        Assert.True(other.Wait(Fence));
+        Assert.True(other.Wait(TestTimeout));
     }
 
     [Fact]
@@ -127,7 +127,7 @@ public sealed class ReconnectTests : IDisposable
         using ManualResetEventSlim told = new();
         device.Restarted += told.Set;
         Restart(new PlainFunction(new FunctionDescription("x", 1, 2), (0, second, BarType.Memory32)));
-        Assert.True(told.Wait(Fence));
+        Assert.True(told.Wait(TestTimeout));
         bar.Write32(0, 2);
         byte[] seen = new byte[4];
         second.Read(0, seen);
@@ -150,11 +150,11 @@ public sealed class ReconnectTests : IDisposable
             client.WriteRegion(RegionIndex.Bar0, 4, [1, 0, 0, 0]);
         });
         writer.Start();
-        Assert.True(inside.Wait(Fence));
+        Assert.True(inside.Wait(TestTimeout));
         _servers[^1].BeginStop();
         goOn.Set();
         Restart(new WaitingFunction(inside, goOn));
-        Assert.True(writer.Join(Fence));
+        Assert.True(writer.Join(TestTimeout));
         Assert.Equal(Errno.ConnectionReset, errno);
     }
 
@@ -192,7 +192,7 @@ public sealed class ReconnectTests : IDisposable
         Thread reader = new(() => Assert.Throws<VfioException>(() => Read(client, 0)));
         reader.Start();
         client.Dispose();
-        Assert.True(reader.Join(Fence));
+        Assert.True(reader.Join(TestTimeout));
     }
 
     [Fact]
@@ -253,7 +253,7 @@ public sealed class ReconnectTests : IDisposable
                 return;
             _isDisposed = true;
             _stop.Cancel();
-            Assert.True(_running.Wait(Fence), "the server does not end");
+            Assert.True(_running.Wait(TestTimeout), "the server does not end");
             _server.Dispose();
             _guarded.Dispose();
             _stop.Dispose();
@@ -261,7 +261,7 @@ public sealed class ReconnectTests : IDisposable
     }
 
     /// <summary>A device whose first register holds the session up.</summary>
-    private sealed class WaitingFunction : SoftwareFunction
+    private sealed class WaitingFunction : EmulatedFunction
     {
         private static readonly RegisterMap<Register> Map = new(length: 0x1000) { { 0, 4, Register.Slow }, { 4, 4, Register.Fast } };
 
@@ -272,7 +272,7 @@ public sealed class ReconnectTests : IDisposable
             registers.OnWrite(Register.Slow, _ =>
             {
                 inside.Set();
-                Assert.True(goOn.Wait(Fence));
+                Assert.True(goOn.Wait(TestTimeout));
             });
             AddBar(0, registers);
         }

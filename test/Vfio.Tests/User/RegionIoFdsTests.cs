@@ -7,7 +7,7 @@ namespace Vfio.Tests.User;
 /// <summary>DEVICE_GET_REGION_IO_FDS (6): doorbells as ioeventfds.</summary>
 public sealed class RegionIoFdsTests
 {
-    private static readonly TimeSpan Fence = HangGuard.Timeout;
+    private static readonly TimeSpan TestTimeout = HangGuard.Timeout;
 
     [Fact]
     public void A_server_describes_its_doorbells_and_sends_their_eventfds()
@@ -28,7 +28,7 @@ public sealed class RegionIoFdsTests
         using FileDescriptor taken = peer.Descriptors.Take()!;
         using EventFd bell = EventFd.TryHold(taken)!;
         bell.Signal();
-        Assert.True(SpinWait.SpinUntil(() => BitConverter.ToUInt32(peer.Ask(9, [0ul, 0, 4]).Success, 16) == 1, Fence));
+        Assert.True(SpinWait.SpinUntil(() => BitConverter.ToUInt32(peer.Ask(9, [0ul, 0, 4]).Success, 16) == 1, TestTimeout));
     }
 
     [Theory]
@@ -88,9 +88,9 @@ public sealed class RegionIoFdsTests
         device.EnableBusMaster();
         Bar bar = device.OpenBar(0);
         bar.Write32((long)BellFunction.Any, 1);
-        Assert.True(interrupt.Wait(Fence));
+        Assert.True(interrupt.Wait(TestTimeout));
         bar.Write16((long)BellFunction.OnlySeven, 7);
-        Assert.True(interrupt.Wait(Fence));
+        Assert.True(interrupt.Wait(TestTimeout));
         Assert.Equal((1u, 1u), (bar.Read32(0), bar.Read32(4)));
         bar.Write16((long)BellFunction.OnlySeven, 8);
         Assert.Equal(2u, bar.Read32(0));
@@ -113,7 +113,7 @@ public sealed class RegionIoFdsTests
                 behind.ReadRegion(RegionIndex.Bar0, 4, sevens);
                 return sevens[0] == 1;
             },
-            Fence));
+            TestTimeout));
     }
 
     [Fact]
@@ -156,7 +156,7 @@ public sealed class RegionIoFdsTests
         thread.Start();
         using VfioUserClient client = new(ours, "unix:test");
         check(client.GetDoorbells(RegionIndex.Bar0));
-        Assert.True(thread.Join(Fence));
+        Assert.True(thread.Join(TestTimeout));
     }
 
     /// <summary>A server of another server's device.</summary>
@@ -180,7 +180,7 @@ public sealed class RegionIoFdsTests
         public void Dispose()
         {
             _ours.Shutdown();
-            Assert.True(_thread.Join(Fence));
+            Assert.True(_thread.Join(TestTimeout));
             _theirs.Dispose();
             _server.Dispose();
         }

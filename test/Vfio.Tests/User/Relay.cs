@@ -6,7 +6,7 @@ namespace Vfio.Tests.User;
 /// <summary>Servers that go on in each other's place, each with a guarded function of its own, at one socket.</summary>
 internal sealed class Relay : IDisposable
 {
-    private static readonly TimeSpan Fence = HangGuard.Timeout;
+    private static readonly TimeSpan TestTimeout = HangGuard.Timeout;
     private readonly string _folder = Directory.CreateTempSubdirectory("vfio-relay-").FullName;
     private readonly Func<IPciFunction> _make;
     private readonly GuardPolicy _policy;
@@ -33,7 +33,7 @@ internal sealed class Relay : IDisposable
     internal void Replace(Func<IPciFunction>? make = null)
     {
         Runner next = Start(_options with { TakeOverPath = Place }, make ?? _make);
-        Assert.True(_now.Task.Wait(Fence), "the server of before does not end");
+        Assert.True(_now.Task.Wait(TestTimeout), "the server of before does not end");
         Assert.True(_now.Server.IsHandedOver);
         _now.Dispose();
         _now = next;
@@ -42,7 +42,7 @@ internal sealed class Relay : IDisposable
     public void Dispose()
     {
         _stop.Cancel();
-        Assert.True(_now.Task.Wait(Fence), "the server does not end");
+        Assert.True(_now.Task.Wait(TestTimeout), "the server does not end");
         _now.Dispose();
         _stop.Dispose();
         Assert.Empty(Directory.EnumerateFileSystemEntries(_folder));

@@ -9,7 +9,7 @@ public sealed class TwinSocketTests
 {
     private const ulong Address = 0x10_0000;
     private const string Offer = "{\"capabilities\":{\"max_msg_fds\":8,\"twin_socket\":{\"supported\":true}}}\0";
-    private static readonly TimeSpan Fence = HangGuard.Timeout;
+    private static readonly TimeSpan TestTimeout = HangGuard.Timeout;
 
     [Fact]
     public void A_client_that_offers_it_gets_the_socket_named_by_its_index()
@@ -157,7 +157,7 @@ public sealed class TwinSocketTests
         Thread thread = new(() => server.Send(RawPeer.Message(server.Receive().Id, 1, 1, (ushort)0, (ushort)1, offered)));
         thread.Start();
         Assert.Equal(Errno.Protocol, Assert.Throws<VfioException>(() => new VfioUserClient(ours, "unix:test")).Errno);
-        Assert.True(thread.Join(Fence));
+        Assert.True(thread.Join(TestTimeout));
     }
 
     [Theory]

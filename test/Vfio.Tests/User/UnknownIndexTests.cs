@@ -17,7 +17,7 @@ public sealed class UnknownIndexTests
         foreach (RegionIndex region in (RegionIndex[])[RegionIndex.Vga, RegionIndex.Rom])
         {
             opened.Serve(server => Refuse(server, errno));
-            Assert.Equal(RegionInfo.Absent(region), opened.Client.GetRegion(region) with { MappableAreas = RegionInfo.Absent(region).MappableAreas });
+            Assert.Equal(RegionInfo.Absent(region), opened.Client.GetRegion(region) with { MmapAreas = RegionInfo.Absent(region).MmapAreas });
         }
     }
 

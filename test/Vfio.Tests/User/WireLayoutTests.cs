@@ -23,9 +23,9 @@ public sealed class WireLayoutTests
         { typeof(SparseMmapArea), 16, [("Offset", 0), ("Size", 8)] },
         { typeof(IrqInfoMessage), 16, [("ArgSize", 0), ("Flags", 4), ("Index", 8), ("Count", 12)] },
         { typeof(SetIrqsMessage), 20, [("ArgSize", 0), ("Flags", 4), ("Index", 8), ("Start", 12), ("Count", 16)] },
-        { typeof(RegionAccess), 16, [("Offset", 0), ("Region", 8), ("Count", 12)] },
+        { typeof(RegionAccessMessage), 16, [("Offset", 0), ("Region", 8), ("Count", 12)] },
         { typeof(WriteMultiMessage), 8, [("Count", 0)] },
-        { typeof(SingleWrite), 24, [("Access", 0), ("Data", 16)] },
+        { typeof(RegisterWriteMessage), 24, [("Access", 0), ("Data", 16)] },
         { typeof(RegionIoFdsMessage), 16, [("ArgSize", 0), ("Flags", 4), ("Index", 8), ("Count", 12)] },
         {
             typeof(SubRegionIoEventFd), 40,

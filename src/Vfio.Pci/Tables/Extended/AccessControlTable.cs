@@ -16,7 +16,7 @@ internal static class AccessControlTable
         { "EgressCtrl", 5, Fixed },
         { "DirectTrans", 6, Fixed },
         { "Enhanced", 7, Fixed },
-        { "EgressBits", 15, 8, Fixed, Words.Decimal },
+        { "EgressBits", 15, 8, Fixed, FieldText.Decimal },
     };
 
     private static readonly Register Control = new(0x06, 2, "ACSCtl")

@@ -42,7 +42,7 @@ internal static class AdvancedErrorReportingTable
             { "FirstFatal", 4, FixedStatus },
             { "NonFatalMsg", 5, FixedStatus },
             { "FatalMsg", 6, FixedStatus },
-            { "IntMsg", 31, 27, Fixed, Words.Decimal },
+            { "IntMsg", 31, 27, Fixed, FieldText.Decimal },
         },
         new Register(0x34, 2, "ERR_COR") { { "Source", 15, 0, Fixed, id => $"{id:x4}" } },
         new Register(0x36, 2, "ERR_FATAL/NONFATAL") { { "Source", 15, 0, Fixed, id => $"{id:x4}" } },

@@ -12,13 +12,13 @@ internal static class AlternativeRoutingTable
         {
             { "MFVC", 0, Fixed },
             { "ACS", 1, Fixed },
-            { "Next Function", 15, 8, Fixed, Words.Decimal },
+            { "Next Function", 15, 8, Fixed, FieldText.Decimal },
         },
         new Register(0x06, 2, "ARICtl")
         {
             { "MFVC", 0, Fixed },
             { "ACS", 1, Fixed },
-            { "Function Group", 6, 4, Fixed, Words.Decimal },
+            { "Function Group", 6, 4, Fixed, FieldText.Decimal },
         },
     ]);
 

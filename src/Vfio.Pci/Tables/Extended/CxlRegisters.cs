@@ -22,7 +22,7 @@ internal static class CxlRegisters
             { "IO", 1, Fixed },
             { "Mem", 2, Fixed },
             { "Mem HW Init", 3, Fixed },
-            { "HDMCount", 5, 4, Fixed, Words.Decimal },
+            { "HDMCount", 5, 4, Fixed, FieldText.Decimal },
             { "Viral", 14, Fixed },
         },
         new Register(0x0c, 2, "CXLCtl")
@@ -30,8 +30,8 @@ internal static class CxlRegisters
             { "Cache", 0, Fixed },
             { "IO", 1, Fixed },
             { "Mem", 2, Fixed },
-            { "Cache SF Cov", 7, 3, Fixed, Words.Decimal },
-            { "Cache SF Gran", 10, 8, Fixed, Words.Decimal },
+            { "Cache SF Cov", 7, 3, Fixed, FieldText.Decimal },
+            { "Cache SF Gran", 10, 8, Fixed, FieldText.Decimal },
             { "Cache Clean", 11, Fixed },
             { "Viral", 14, Fixed },
         },
@@ -45,7 +45,7 @@ internal static class CxlRegisters
             { "PMComplete", 15, Fixed },
         },
         new Register(0x14, 2, "CXLLock") { { "Lock", 0, FixedStatus } },
-        new Register(0x16, 2, "CXLCap2") { { "Unit", 3, 0, Fixed }, { "Size", 15, 8, Fixed, Words.Decimal } },
+        new Register(0x16, 2, "CXLCap2") { { "Unit", 3, 0, Fixed }, { "Size", 15, 8, Fixed, FieldText.Decimal } },
         .. Range(1, 0x18),
         .. Range(2, 0x28),
     ];
@@ -95,7 +95,7 @@ internal static class CxlRegisters
             ],
             FlexBusId => FlexBus,
             LocatorId => Enumerable.Range(0, Math.Max(0, (length - 0x0c) / 8)).SelectMany(Block),
-            MultiLogicalId => [new Register(0x0a, 2, "MLD") { { "NumLogDevs", 15, 0, Fixed, Words.Decimal } }],
+            MultiLogicalId => [new Register(0x0a, 2, "MLD") { { "NumLogDevs", 15, 0, Fixed, FieldText.Decimal } }],
             _ => RawRegisters.Between(0x0c, length, Fixed),
         };
         return registers.Where(register => register.Offset + register.Bytes <= length);
@@ -137,13 +137,13 @@ internal static class CxlRegisters
     }
 
     private static Register FlushTime(int offset, string name) =>
-        new(offset, 2, name) { { "Base", 3, 0, Fixed, Words.Decimal }, { "Scale", 11, 8, Fixed } };
+        new(offset, 2, name) { { "Base", 3, 0, Fixed, FieldText.Decimal }, { "Scale", 11, 8, Fixed } };
 
     private static Register[] Block(int index) =>
     [
         new Register(0x0c + (8 * index), 4, $"Block{index + 1}")
         {
-            { "BIR", 2, 0, Fixed, Words.Decimal },
+            { "BIR", 2, 0, Fixed, FieldText.Decimal },
             { "ID", 15, 8, Fixed, CxlText.BlockName },
             { "OffsetLow", 31, 16, Fixed },
         },

@@ -15,8 +15,8 @@ internal static class DesignatedVendorTable
         new Register(0x04, 4, "Header1")
         {
             { "Vendor", 15, 0, Fixed, id => $"{id:x4}" },
-            { "Rev", 19, 16, Fixed, Words.Decimal },
-            { "Len", 31, 20, Fixed, Words.Decimal },
+            { "Rev", 19, 16, Fixed, FieldText.Decimal },
+            { "Len", 31, 20, Fixed, FieldText.Decimal },
         },
         new Register(0x08, 2, "Header2") { { "ID", 15, 0, Fixed, id => $"{id:x4}" } },
     ];

@@ -50,7 +50,7 @@ internal static class DeviceThreeTable
         text.More("DevCap3", " {UIO Mem RdWr Completer}, {UIO Mem RdWr Requester}");
         if (!text.Has("DevSta3"))
             return;
-        string boundary = $"UIO Request 256B Boundary{Words.Sign(!text.IsSet("DevCtl3", "UIO Request 256B Boundary Disable"))}";
+        string boundary = $"UIO Request 256B Boundary{FieldText.Sign(!text.IsSet("DevCtl3", "UIO Request 256B Boundary Disable"))}";
         text.Line("DevCtl3", "DevCtl3: {DMWr Requester}, {DMWr Egress Blocking}, {14-Bit Tag Requester}");
         text.More("DevCtl3", " {L0p}, Target Link Width: {Target Link Width}");
         text.More("DevCtl3", $" {{UIO Mem RdWr Requester}}, {boundary}");

@@ -61,7 +61,7 @@ internal static class EncryptionTable
     private static IEnumerable<Register> Selective(int index, int offset, int blocks)
     {
         string stream = $"SelectiveIDE#{index}";
-        yield return new(offset, 4, $"{stream} Cap") { { "RID#", 3, 0, Fixed, Words.Decimal } };
+        yield return new(offset, 4, $"{stream} Cap") { { "RID#", 3, 0, Fixed, FieldText.Decimal } };
         yield return Control(offset + 4, $"{stream} Ctl");
         yield return Status(offset + 8, $"{stream} Sta");
         yield return new(offset + 12, 4, $"{stream} RID1") { { "Limit", 23, 8, Fixed, limit => $"{limit:x}" } };
@@ -97,10 +97,10 @@ internal static class EncryptionTable
         { "CFG", 9, Fixed },
         { "HdrEnc", 13, 10, Fixed, EncryptionText.HeaderEncryption },
         { "Alg", 18, 14, Fixed, EncryptionText.Algorithm },
-        { "TC", 21, 19, Fixed, Words.Decimal },
+        { "TC", 21, 19, Fixed, FieldText.Decimal },
         { "Default", 22, Fixed },
         { "TeeLim", 23, Fixed },
-        { "ID", 31, 24, Fixed, Words.Decimal },
+        { "ID", 31, 24, Fixed, FieldText.Decimal },
     };
 
     private static Register Status(int offset, string name) => new(offset, 4, name)

@@ -13,7 +13,7 @@ internal static class ExtendedVendorSpecificTable
     private static readonly Register Header = new(0x04, 4, "VendorHeader")
     {
         { "ID", 15, 0, Fixed, id => $"{id:x4}" },
-        { "Rev", 19, 16, Fixed, Words.Decimal },
+        { "Rev", 19, 16, Fixed, FieldText.Decimal },
         { "Len", 31, 20, Fixed, length => $"{length:x3}" },
     };
 

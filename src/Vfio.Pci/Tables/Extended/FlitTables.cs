@@ -15,8 +15,8 @@ internal static class FlitTables
         {
             { "Valid", 0, FixedStatus },
             { "Link Width", 3, 1, Fixed, Width },
-            { "Flit Offset", 7, 4, Fixed, Words.Decimal },
-            { "Consecutive Errors", 12, 8, Fixed, Words.Decimal },
+            { "Flit Offset", 7, 4, Fixed, FieldText.Decimal },
+            { "Consecutive Errors", 12, 8, Fixed, FieldText.Decimal },
             { "More entries", 13, Fixed },
             { "Unrecognized flit", 14, Fixed },
             { "FEC uncorrectable", 15, Fixed },
@@ -34,22 +34,22 @@ internal static class FlitTables
         {
             { "Flit Error Counter En", 0, Fixed },
             { "Flit Error Counter Interrupt En", 1, Fixed },
-            { "Events to count", 3, 2, Fixed, Words.Decimal },
+            { "Events to count", 3, 2, Fixed, FieldText.Decimal },
             { "Trigger", 11, 4, Fixed, count => $"{count:x2}" },
         },
         new Register(0x0e, 2, "CntSts")
         {
             { "Link Width", 2, 0, Fixed, Width },
             { "Interrupt Generated", 3, FixedStatus },
-            { "FlitErr", 15, 8, Fixed, Words.Decimal },
+            { "FlitErr", 15, 8, Fixed, FieldText.Decimal },
         },
         new Register(0x10, 4, "MeasCtl") { { "En", 0, Fixed }, { "Clear", 1, FixedStatus }, { "Granularity", 3, 2, Fixed, Granularity } },
-        new Register(0x14, 4, "MeasSts1") { { "Flit Counter", 31, 0, Fixed, Words.Decimal } },
-        new Register(0x18, 4, "MeasSts2") { { "Invalid Flit Counter", 15, 0, Fixed, Words.Decimal } },
+        new Register(0x14, 4, "MeasSts1") { { "Flit Counter", 31, 0, Fixed, FieldText.Decimal } },
+        new Register(0x18, 4, "MeasSts2") { { "Invalid Flit Counter", 15, 0, Fixed, FieldText.Decimal } },
         .. Enumerable.Range(0, 8).Select(pair => new Register(0x1c + (4 * pair), 4, $"MeasSts{3 + pair}")
         {
-            { $"Lane{2 * pair}", 15, 0, Fixed, Words.Decimal },
-            { $"Lane{(2 * pair) + 1}", 31, 16, Fixed, Words.Decimal },
+            { $"Lane{2 * pair}", 15, 0, Fixed, FieldText.Decimal },
+            { $"Lane{(2 * pair) + 1}", 31, 16, Fixed, FieldText.Decimal },
         }),
     ]);
 
@@ -75,16 +75,16 @@ internal static class FlitTables
             { "16.0GT/s", 9, Fixed },
             { "32.0GT/s", 10, Fixed },
             { "64.0GT/s", 11, Fixed },
-            { "Errors", 20, 16, Fixed, Words.Decimal },
-            { "Spacing", 28, 21, Fixed, Words.Decimal },
+            { "Errors", 20, 16, Fixed, FieldText.Decimal },
+            { "Spacing", 28, 21, Fixed, FieldText.Decimal },
             { "FlitType", 30, 29, Fixed, FlitType },
         },
         new Register(0x0c, 4, "FlitEiCtl2")
         {
             { "Consecutive", 2, 0, Fixed, Consecutive },
             { "Type", 4, 3, Fixed, ErrorType },
-            { "Offset", 11, 5, Fixed, Words.Decimal },
-            { "Magnitude", 19, 12, Fixed, Words.Decimal },
+            { "Offset", 11, 5, Fixed, FieldText.Decimal },
+            { "Magnitude", 19, 12, Fixed, FieldText.Decimal },
         },
         new Register(0x10, 4, "FlitEiSts") { { "Tx", 1, 0, Fixed, Progress }, { "Rx", 3, 2, Fixed, Progress } },
         OrderedSetControl(),
@@ -124,8 +124,8 @@ internal static class FlitTables
             { "En", 0, FixedStatus },
             { "Tx", 1, Fixed },
             { "Rx", 2, Fixed },
-            { "Errors", 7, 3, Fixed, Words.Decimal },
-            { "Spacing", 15, 8, Fixed, Words.Decimal },
+            { "Errors", 7, 3, Fixed, FieldText.Decimal },
+            { "Spacing", 15, 8, Fixed, FieldText.Decimal },
         };
         for (int set = 0; set < OrderedSets.Length; set++)
             register.Add(OrderedSets[set], 16 + set, Fixed);

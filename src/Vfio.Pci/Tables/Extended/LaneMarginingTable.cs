@@ -29,7 +29,7 @@ internal static class LaneMarginingTable
 
     private static Register Lane(int offset, string name) => new(offset, 2, name)
     {
-        { "Receiver", 2, 0, Fixed, Words.Decimal },
+        { "Receiver", 2, 0, Fixed, FieldText.Decimal },
         { "Type", 5, 3, Fixed },
         { "UsageModel", 6, Fixed },
         { "Payload", 15, 8, Fixed },

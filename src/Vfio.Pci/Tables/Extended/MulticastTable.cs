@@ -13,11 +13,11 @@ internal static class MulticastTable
         new Register(0x04, 2, "McastCap")
         {
             { "MaxGroups", 5, 0, Fixed, code => $"{code + 1}" },
-            { "WindowSz", 13, 8, Fixed, Words.Decimal },
+            { "WindowSz", 13, 8, Fixed, FieldText.Decimal },
             { "ECRCRegen", 15, Fixed },
         },
         new Register(0x06, 2, "McastCtl") { { "NumGroups", 5, 0, Fixed, code => $"{code + 1}" }, { "Enable", 15, Fixed } },
-        new Register(0x08, 4, "McastBARLow") { { "IndexPos", 5, 0, Fixed, Words.Decimal }, { "BaseAddr", 31, 12, Fixed } },
+        new Register(0x08, 4, "McastBARLow") { { "IndexPos", 5, 0, Fixed, FieldText.Decimal }, { "BaseAddr", 31, 12, Fixed } },
         new Register(0x0c, 4, "McastBARHigh") { { "BaseAddr", 31, 0, Fixed } },
         .. Vector(0x10, "McastReceiveVec"),
         .. Vector(0x18, "McastBlockAllVec"),
@@ -26,7 +26,7 @@ internal static class MulticastTable
 
     private static readonly Register[] Overlay =
     [
-        new Register(0x28, 4, "McastOverlayLow") { { "OverlaySize", 5, 0, Fixed, Words.Decimal }, { "BaseAddr", 31, 6, Fixed } },
+        new Register(0x28, 4, "McastOverlayLow") { { "OverlaySize", 5, 0, Fixed, FieldText.Decimal }, { "BaseAddr", 31, 6, Fixed } },
         new Register(0x2c, 4, "McastOverlayHigh") { { "BaseAddr", 31, 0, Fixed } },
     ];
 

@@ -12,11 +12,11 @@ internal static class PortContainmentTable
     [
         new Register(0x04, 2, "DpcCap")
         {
-            { "INT Msg", 4, 0, Fixed, Words.Decimal },
+            { "INT Msg", 4, 0, Fixed, FieldText.Decimal },
             { "RPExt", 5, Fixed },
             { "PoisonedTLP", 6, Fixed },
             { "SwTrigger", 7, Fixed },
-            { "RP PIO Log", 11, 8, Fixed, Words.Decimal },
+            { "RP PIO Log", 11, 8, Fixed, FieldText.Decimal },
             { "DL_ActiveErr", 12, Fixed },
         },
         new Register(0x06, 2, "DpcCtl")

@@ -11,7 +11,7 @@ internal static class PowerBudgetingTable
         new Register(0x04, 1, "Select") { { "Select", 7, 0, PassedThrough } },
         new Register(0x08, 4, "Data")
         {
-            { "BasePower", 7, 0, Fixed, Words.Decimal },
+            { "BasePower", 7, 0, Fixed, FieldText.Decimal },
             { "Scale", 9, 8, Fixed },
             { "PMSubState", 12, 10, Fixed },
             { "PMState", 14, 13, Fixed, state => $"D{state}" },

@@ -7,14 +7,14 @@ internal static class ReadinessTables
 {
     private static readonly CapabilityLayout QueueLayout = new(0x10,
     [
-        new Register(0x04, 4, "FRSCap") { { "QueueMaxDepth", 11, 0, Fixed, Words.Decimal }, { "IntMsg", 20, 16, Fixed, Words.Decimal } },
+        new Register(0x04, 4, "FRSCap") { { "QueueMaxDepth", 11, 0, Fixed, FieldText.Decimal }, { "IntMsg", 20, 16, Fixed, FieldText.Decimal } },
         new Register(0x08, 2, "FRSSta") { { "Received", 0, FixedStatus }, { "Overflow", 1, FixedStatus } },
         new Register(0x0a, 2, "FRSCtl") { { "IntEn", 0, Fixed } },
         new Register(0x0c, 4, "FRSQueue")
         {
             { "Function", 15, 0, Fixed, id => $"{id:x4}" },
             { "Reason", 19, 16, Fixed },
-            { "Depth", 31, 20, Fixed, Words.Decimal },
+            { "Depth", 31, 20, Fixed, FieldText.Decimal },
         },
     ]);
 

@@ -7,7 +7,7 @@ internal static class RegisterBlockLocatorTable
 {
     internal static readonly CapabilityTable Table = new(0x36, true, "MMIO Register Block Locator", Layout) { Describe = Describe };
 
-    private static readonly Register Caps = new(0x04, 4, "MRBLCap") { { "Length", 11, 0, Fixed, Words.Decimal } };
+    private static readonly Register Caps = new(0x04, 4, "MRBLCap") { { "Length", 11, 0, Fixed, FieldText.Decimal } };
 
     private static CapabilityLayout Layout(CapabilityView view)
     {
@@ -19,7 +19,7 @@ internal static class RegisterBlockLocatorTable
     [
         new Register(8 + (8 * index), 4, $"Locator{index}")
         {
-            { "BIR", 2, 0, Fixed, Words.Decimal },
+            { "BIR", 2, 0, Fixed, FieldText.Decimal },
             { "ID", 15, 8, Fixed, BlockName },
             { "OffsetLow", 31, 16, Fixed },
         },

@@ -23,8 +23,8 @@ internal static class ResizableBarTable
         new Register(4 + (8 * index), 4, $"RebarCap{index}") { { "Sizes", 31, 4, Fixed } },
         new Register(8 + (8 * index), 4, $"RebarCtl{index}")
         {
-            { "BAR", 2, 0, Fixed, Words.Decimal },
-            { "Count", 7, 5, Fixed, Words.Decimal },
+            { "BAR", 2, 0, Fixed, FieldText.Decimal },
+            { "Count", 7, 5, Fixed, FieldText.Decimal },
             { "current size", 13, 8, Fixed, Size },
             { "MoreSizes", 31, 16, Fixed },
         },

@@ -17,7 +17,7 @@ internal static class RootComplexTables
     private static readonly Register Self = new(0x04, 4, "Desc")
     {
         { "EltType", 3, 0, Fixed, ElementType },
-        { "Links", 15, 8, Fixed, Words.Decimal },
+        { "Links", 15, 8, Fixed, FieldText.Decimal },
         { "ComponentID", 23, 16, Fixed, id => $"{id:x2}" },
         { "PortNumber", 31, 24, Fixed, port => $"{port:x2}" },
     };
@@ -26,17 +26,17 @@ internal static class RootComplexTables
     [
         new Register(0x04, 4, "RCLnkCap")
         {
-            { "Speed", 3, 0, Fixed, ExpressWords.Speed },
+            { "Speed", 3, 0, Fixed, ExpressFieldText.Speed },
             { "Width", 9, 4, Fixed, width => $"x{width}" },
-            { "ASPM", 11, 10, Fixed, ExpressWords.AspmSupport },
-            { "L0s", 14, 12, Fixed, ExpressWords.L0sLatency },
-            { "L1", 17, 15, Fixed, ExpressWords.L1Latency },
+            { "ASPM", 11, 10, Fixed, ExpressFieldText.AspmSupport },
+            { "L0s", 14, 12, Fixed, ExpressFieldText.L0sLatency },
+            { "L1", 17, 15, Fixed, ExpressFieldText.L1Latency },
             { "SpeedVector", 24, 18, Fixed },
         },
-        new Register(0x08, 2, "RCLnkCtl") { { "ASPM", 1, 0, Fixed, ExpressWords.AspmEnabled }, { "ExtSynch", 7, Fixed } },
+        new Register(0x08, 2, "RCLnkCtl") { { "ASPM", 1, 0, Fixed, ExpressFieldText.AspmEnabled }, { "ExtSynch", 7, Fixed } },
         new Register(0x0a, 2, "RCLnkSta")
         {
-            { "Speed", 3, 0, Fixed, ExpressWords.Speed },
+            { "Speed", 3, 0, Fixed, ExpressFieldText.Speed },
             { "Width", 9, 4, Fixed, width => $"x{width}" },
         },
     ]);

@@ -20,12 +20,12 @@ internal static class SmallExtendedTables
 
     /// <summary>LN Requester: PCI Express Base 5.0, section 7.9.14.</summary>
     internal static readonly CapabilityTable LightweightNotification = Make(0x1c, "LN Requester", 8,
-        new Register(0x04, 2, "LNRCap") { { "64B", 0, Fixed }, { "128B", 1, Fixed }, { "RegistrationMax", 12, 8, Fixed, Words.Decimal } },
+        new Register(0x04, 2, "LNRCap") { { "64B", 0, Fixed }, { "128B", 1, Fixed }, { "RegistrationMax", 12, 8, Fixed, FieldText.Decimal } },
         new Register(0x06, 2, "LNRCtl")
         {
             { "Enable", 0, Fixed },
             { "CLS", 1, Fixed },
-            { "RegistrationLimit", 12, 8, Fixed, Words.Decimal },
+            { "RegistrationLimit", 12, 8, Fixed, FieldText.Decimal },
         });
 
     /// <summary>Data Link Feature: PCI Express Base 6.0, section 7.7.4.</summary>
@@ -34,7 +34,7 @@ internal static class SmallExtendedTables
         {
             { "ScaledFC", 0, Fixed },
             { "ImmediateReadiness", 1, Fixed },
-            { "ExtVCCount", 4, 2, Fixed, Words.Decimal },
+            { "ExtVCCount", 4, 2, Fixed, FieldText.Decimal },
             { "L0pExitLatency", 7, 5, Fixed },
             { "ExchangeEn", 31, Fixed },
         },
@@ -42,7 +42,7 @@ internal static class SmallExtendedTables
         {
             { "ScaledFC", 0, Fixed },
             { "ImmediateReadiness", 1, Fixed },
-            { "ExtVCCount", 4, 2, Fixed, Words.Decimal },
+            { "ExtVCCount", 4, 2, Fixed, FieldText.Decimal },
             { "L0pExitLatency", 7, 5, Fixed },
             { "Valid", 31, Fixed },
         });
@@ -86,7 +86,7 @@ internal static class SmallExtendedTables
         int protocols = (int)view.Read(4, 4).Get(5, 0);
         return new(0x10 + (4 * protocols),
         [
-            new Register(0x04, 4, "PMUXCap") { { "Protocols", 5, 0, Fixed, Words.Decimal }, { "Speeds", 15, 8, Fixed } },
+            new Register(0x04, 4, "PMUXCap") { { "Protocols", 5, 0, Fixed, FieldText.Decimal }, { "Speeds", 15, 8, Fixed } },
             Whole(0x08, "PMUXCtl"),
             new Register(0x0c, 4, "PMUXSta") { { "Value", 31, 0, FixedStatus } },
             .. Enumerable.Range(0, protocols).Select(index => Whole(0x10 + (4 * index), $"Protocol{index + 1}")),
@@ -99,8 +99,8 @@ internal static class SmallExtendedTables
         bool isSelective = view.Read(4, 4).Get(8);
         return new(isSelective ? 0x18 : 0x14,
         [
-            new Register(0x04, 4, "AltCap") { { "Count", 7, 0, Fixed, Words.Decimal }, { "SelectiveEnable", 8, Fixed } },
-            new Register(0x08, 4, "AltCtl") { { "Index", 7, 0, Fixed, Words.Decimal }, { "GlobalEnable", 8, Fixed } },
+            new Register(0x04, 4, "AltCap") { { "Count", 7, 0, Fixed, FieldText.Decimal }, { "SelectiveEnable", 8, Fixed } },
+            new Register(0x08, 4, "AltCtl") { { "Index", 7, 0, Fixed, FieldText.Decimal }, { "GlobalEnable", 8, Fixed } },
             new Register(0x0c, 4, "AltData1")
             {
                 { "Usage", 2, 0, Fixed },

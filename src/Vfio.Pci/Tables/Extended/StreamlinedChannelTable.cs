@@ -10,7 +10,7 @@ internal static class StreamlinedChannelTable
 
     private static readonly Register[] Port =
     [
-        new Register(0x04, 4, "Caps") { { "EVC", 2, 0, Fixed, Words.Decimal } },
+        new Register(0x04, 4, "Caps") { { "EVC", 2, 0, Fixed, FieldText.Decimal } },
         new Register(0x08, 4, "Caps2") { { "Value", 31, 0, Fixed } },
         new Register(0x0c, 4, "Ctrl") { { "EnablementComplete", 0, Fixed } },
         new Register(0x10, 4, "Status") { { "UseVC", 0, FixedStatus } },
@@ -31,7 +31,7 @@ internal static class StreamlinedChannelTable
             new Register(offset + 4, 4, $"VC{number}Ctrl")
             {
                 { "TC/VC", 7, 0, Fixed },
-                { "ID", 26, 24, Fixed, Words.Decimal },
+                { "ID", 26, 24, Fixed, FieldText.Decimal },
                 { "Enable", 31, Fixed },
             },
             new Register(offset + 8, 4, $"VC{number}Status") { { "Value", 31, 0, Fixed } },

@@ -18,8 +18,8 @@ internal static class VirtualChannelTable
     [
         new Register(0x04, 4, "Caps")
         {
-            { "EVC", 2, 0, Fixed, Words.Decimal },
-            { "LPEVC", 6, 4, Fixed, Words.Decimal },
+            { "EVC", 2, 0, Fixed, FieldText.Decimal },
+            { "LPEVC", 6, 4, Fixed, FieldText.Decimal },
             { "RefClk", 9, 8, Fixed, code => code == 0 ? "100ns" : $"??{code}" },
             { "PATEntryBits", 11, 10, Fixed, code => $"{1 << (int)code}" },
         },
@@ -89,7 +89,7 @@ internal static class VirtualChannelTable
                 { "TC/VC", 7, 0, Fixed, map => $"{map:x2}" },
                 { "LoadTable", 16, Fixed },
                 { "ArbSelect", 19, 17, Fixed, ChannelArbitration },
-                { "ID", 26, 24, Fixed, Words.Decimal },
+                { "ID", 26, 24, Fixed, FieldText.Decimal },
                 { "Enable", 31, Fixed },
             },
             new Register(offset + 10, 2, $"VC{number}Status") { { "InProgress", 0, Fixed }, { "NegoPending", 1, Fixed } },

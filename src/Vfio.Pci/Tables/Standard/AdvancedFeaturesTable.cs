@@ -7,7 +7,7 @@ internal static class AdvancedFeaturesTable
 {
     private static readonly CapabilityLayout Layout = new(6,
     [
-        new Register(0x02, 1, "Length") { { "Length", 7, 0, Fixed, Words.Decimal } },
+        new Register(0x02, 1, "Length") { { "Length", 7, 0, Fixed, FieldText.Decimal } },
         new Register(0x03, 1, "AFCap") { { "TP", 0, Fixed }, { "FLR", 1, Fixed } },
         // The guard makes the reset, and restores what it clears.
         new Register(0x04, 1, "AFCtrl") { { "FLR", 0, Virtual } },

@@ -8,7 +8,7 @@ internal static class EnhancedAllocationTable
 {
     internal static readonly CapabilityTable Table = new(0x14, false, "Enhanced Allocation (EA)", Layout) { Describe = Describe };
 
-    private static readonly Register Count = new(0x02, 1, "Entries") { { "NumEntries", 5, 0, Fixed, Words.Decimal } };
+    private static readonly Register Count = new(0x02, 1, "Entries") { { "NumEntries", 5, 0, Fixed, FieldText.Decimal } };
 
     private static CapabilityLayout Layout(CapabilityView view)
     {
@@ -16,8 +16,8 @@ internal static class EnhancedAllocationTable
         int offset = 4;
         if (view.Space.HeaderType == 1)
         {
-            registers.Add(new(0x04, 1, "Secondary") { { "Bus", 7, 0, Fixed, Words.Decimal } });
-            registers.Add(new(0x05, 1, "Subordinate") { { "Bus", 7, 0, Fixed, Words.Decimal } });
+            registers.Add(new(0x04, 1, "Secondary") { { "Bus", 7, 0, Fixed, FieldText.Decimal } });
+            registers.Add(new(0x05, 1, "Subordinate") { { "Bus", 7, 0, Fixed, FieldText.Decimal } });
             offset = 8;
         }
 
@@ -36,7 +36,7 @@ internal static class EnhancedAllocationTable
     {
         yield return new(offset, 4, $"Entry{index}")
         {
-            { "EntrySize", 2, 0, Fixed, Words.Decimal },
+            { "EntrySize", 2, 0, Fixed, FieldText.Decimal },
             { "BEI", 7, 4, Fixed, Indicator },
             { "PrimaryProperties", 15, 8, Fixed, code => Properties(code, isSecondary: false) },
             { "SecondaryProperties", 23, 16, Fixed, code => Properties(code, isSecondary: true) },

@@ -9,19 +9,19 @@ internal static class ExpressDeviceRegisters
     [
         new Register(0x04, 4, "DevCap")
         {
-            { "MaxPayload", 2, 0, Fixed, Words.Payload },
+            { "MaxPayload", 2, 0, Fixed, FieldText.Payload },
             { "PhantFunc", 4, 3, Fixed, code => $"{(1 << (int)code) - 1}" },
             { "ExtTag", 5, Fixed },
-            { "L0s", 8, 6, Fixed, ExpressWords.L0sLatency },
-            { "L1", 11, 9, Fixed, ExpressWords.L1Latency },
+            { "L0s", 8, 6, Fixed, ExpressFieldText.L0sLatency },
+            { "L1", 11, 9, Fixed, ExpressFieldText.L1Latency },
             { "AttnBtn", 12, Fixed },
             { "AttnInd", 13, Fixed },
             { "PwrInd", 14, Fixed },
             { "RBE", 15, Fixed },
             { "ErrCorSubclass", 16, Fixed },
             { "RxMaxPayloadFixed", 17, Fixed },
-            { "PowerLimitValue", 25, 18, Fixed, Words.Decimal },
-            { "PowerLimitScale", 27, 26, Fixed, Words.Decimal },
+            { "PowerLimitValue", 25, 18, Fixed, FieldText.Decimal },
+            { "PowerLimitScale", 27, 26, Fixed, FieldText.Decimal },
             { "FLReset", 28, Fixed },
             { "MixedMaxPayload", 29, Fixed },
             { "TEE-IO", 30, Fixed },
@@ -34,14 +34,14 @@ internal static class ExpressDeviceRegisters
             { "UnsupReq", 3, PassedThrough },
             { "RlxdOrd", 4, PassedThrough },
             // The right size depends on every device on the path, which the user cannot see.
-            { "MaxPayload", 7, 5, Virtual, Words.Payload },
+            { "MaxPayload", 7, 5, Virtual, FieldText.Payload },
             { "ExtTag", 8, PassedThrough },
             // Phantom functions would use requester ids that the IOMMU knows nothing of.
             { "PhantFunc", 9, Fixed },
             { "AuxPwr", 10, PassedThrough },
             { "NoSnoop", 11, PassedThrough },
             // The guard passes it on, but not below the real MaxPayload.
-            { "MaxReadReq", 14, 12, Virtual, Words.Payload },
+            { "MaxReadReq", 14, 12, Virtual, FieldText.Payload },
             // The guard makes the reset, and restores what it clears. On a bridge to PCI this bit is BrConfRtry.
             { "FLReset", 15, Virtual },
         },
@@ -62,7 +62,7 @@ internal static class ExpressDeviceRegisters
     [
         new Register(0x24, 4, "DevCap2")
         {
-            { "Completion Timeout", 3, 0, Fixed, ExpressWords.TimeoutRange },
+            { "Completion Timeout", 3, 0, Fixed, ExpressFieldText.TimeoutRange },
             { "TimeoutDis", 4, Fixed },
             { "ARIFwd", 5, Fixed },
             { "Routing", 6, Fixed },
@@ -71,15 +71,15 @@ internal static class ExpressDeviceRegisters
             { "128bitCAS", 9, Fixed },
             { "NROPrPrP", 10, Fixed },
             { "LTR", 11, Fixed },
-            { "TPHComp", 13, 12, Fixed, ExpressWords.HintsCompleter },
-            { "LN System CLS", 15, 14, Fixed, ExpressWords.CacheLine },
+            { "TPHComp", 13, 12, Fixed, ExpressFieldText.HintsCompleter },
+            { "LN System CLS", 15, 14, Fixed, ExpressFieldText.CacheLine },
             { "10BitTagComp", 16, Fixed },
             { "10BitTagReq", 17, Fixed },
-            { "OBFF", 19, 18, Fixed, ExpressWords.FlushFill },
+            { "OBFF", 19, 18, Fixed, ExpressFieldText.FlushFill },
             { "ExtFmt", 20, Fixed },
             { "EETLPPrefix", 21, Fixed },
             { "MaxEETLPPrefixes", 23, 22, Fixed, code => $"{(code == 0 ? 4 : code)}" },
-            { "EmergencyPowerReduction", 25, 24, Fixed, ExpressWords.EmergencyPower },
+            { "EmergencyPowerReduction", 25, 24, Fixed, ExpressFieldText.EmergencyPower },
             { "EmergencyPowerReductionInit", 26, Fixed },
             { "DMWrComp", 28, Fixed },
             { "DMWrLen", 30, 29, Fixed },
@@ -87,7 +87,7 @@ internal static class ExpressDeviceRegisters
         },
         new Register(0x28, 2, "DevCtl2")
         {
-            { "Completion Timeout", 3, 0, PassedThrough, ExpressWords.TimeoutValue },
+            { "Completion Timeout", 3, 0, PassedThrough, ExpressFieldText.TimeoutValue },
             { "TimeoutDis", 4, PassedThrough },
             // The owner sets it when it finds the functions behind a port.
             { "ARIFwd", 5, Fixed },
@@ -98,7 +98,7 @@ internal static class ExpressDeviceRegisters
             { "LTR", 10, PassedThrough },
             { "EmergencyPowerReductionReq", 11, PassedThrough },
             { "10BitTagReq", 12, PassedThrough },
-            { "OBFF", 14, 13, PassedThrough, ExpressWords.FlushFillControl },
+            { "OBFF", 14, 13, PassedThrough, ExpressFieldText.FlushFillControl },
             { "EETLPPrefixBlk", 15, PassedThrough },
         },
         new Register(0x2a, 2, "DevSta2"),

@@ -10,21 +10,21 @@ internal static class ExpressLinkRegisters
     [
         new Register(0x0c, 4, "LnkCap")
         {
-            { "Speed", 3, 0, Fixed, ExpressWords.Speed },
+            { "Speed", 3, 0, Fixed, ExpressFieldText.Speed },
             { "Width", 9, 4, Fixed, width => $"x{width}" },
-            { "ASPM", 11, 10, Fixed, ExpressWords.AspmSupport },
-            { "L0s", 14, 12, Fixed, ExpressWords.L0sLatency },
-            { "L1", 17, 15, Fixed, ExpressWords.L1Latency },
+            { "ASPM", 11, 10, Fixed, ExpressFieldText.AspmSupport },
+            { "L0s", 14, 12, Fixed, ExpressFieldText.L0sLatency },
+            { "L1", 17, 15, Fixed, ExpressFieldText.L1Latency },
             { "ClockPM", 18, Fixed },
             { "Surprise", 19, Fixed },
             { "LLActRep", 20, Fixed },
             { "BwNot", 21, Fixed },
             { "ASPMOptComp", 22, Fixed },
-            { "Port", 31, 24, Fixed, Words.Decimal },
+            { "Port", 31, 24, Fixed, FieldText.Decimal },
         },
         new Register(0x10, 2, "LnkCtl")
         {
-            { "ASPM", 1, 0, Fixed, ExpressWords.AspmEnabled },
+            { "ASPM", 1, 0, Fixed, ExpressFieldText.AspmEnabled },
             { "PtmPropDelayB", 2, Fixed },
             { "RCB", 3, 3, Fixed, code => code == 0 ? "64" : "128" },
             { "Disabled", 4, Fixed },
@@ -41,7 +41,7 @@ internal static class ExpressLinkRegisters
         },
         new Register(0x12, 2, "LnkSta")
         {
-            { "Speed", 3, 0, Fixed, ExpressWords.Speed },
+            { "Speed", 3, 0, Fixed, ExpressFieldText.Speed },
             { "Width", 9, 4, Fixed, width => $"x{width}" },
             { "TrErr", 10, Fixed },
             { "Train", 11, Fixed },
@@ -56,7 +56,7 @@ internal static class ExpressLinkRegisters
     [
         new Register(0x2c, 4, "LnkCap2")
         {
-            { "Supported Link Speeds", 7, 1, Fixed, ExpressWords.Speeds },
+            { "Supported Link Speeds", 7, 1, Fixed, ExpressFieldText.Speeds },
             { "Crosslink", 8, Fixed },
             { "SKPOSGen", 15, 9, Fixed },
             { "SKPOSRcv", 22, 16, Fixed },
@@ -66,18 +66,18 @@ internal static class ExpressLinkRegisters
         },
         new Register(0x30, 2, "LnkCtl2")
         {
-            { "Target Link Speed", 3, 0, Fixed, ExpressWords.TargetSpeed },
+            { "Target Link Speed", 3, 0, Fixed, ExpressFieldText.TargetSpeed },
             { "EnterCompliance", 4, Fixed },
             { "SpeedDis", 5, Fixed },
-            { "Selectable De-emphasis", 6, 6, Fixed, ExpressWords.Deemphasis },
-            { "Transmit Margin", 9, 7, Fixed, ExpressWords.TransmitMargin },
+            { "Selectable De-emphasis", 6, 6, Fixed, ExpressFieldText.Deemphasis },
+            { "Transmit Margin", 9, 7, Fixed, ExpressFieldText.TransmitMargin },
             { "EnterModifiedCompliance", 10, Fixed },
             { "ComplianceSOS", 11, Fixed },
-            { "Compliance Preset/De-emphasis", 15, 12, Fixed, ExpressWords.CompliancePreset },
+            { "Compliance Preset/De-emphasis", 15, 12, Fixed, ExpressFieldText.CompliancePreset },
         },
         new Register(0x32, 2, "LnkSta2")
         {
-            { "Current De-emphasis Level", 0, 0, Fixed, ExpressWords.Deemphasis },
+            { "Current De-emphasis Level", 0, 0, Fixed, ExpressFieldText.Deemphasis },
             { "EqualizationComplete", 1, Fixed },
             { "EqualizationPhase1", 2, Fixed },
             { "EqualizationPhase2", 3, Fixed },
@@ -85,9 +85,9 @@ internal static class ExpressLinkRegisters
             { "LinkEqualizationRequest", 5, FixedStatus },
             { "Retimer", 6, Fixed },
             { "2Retimers", 7, Fixed },
-            { "CrosslinkRes", 9, 8, Fixed, ExpressWords.Crosslink },
+            { "CrosslinkRes", 9, 8, Fixed, ExpressFieldText.Crosslink },
             { "FlitMode", 10, Fixed },
-            { "DownstreamComp", 14, 12, Fixed, ExpressWords.DownstreamComponent },
+            { "DownstreamComp", 14, 12, Fixed, ExpressFieldText.DownstreamComponent },
             { "DRS", 15, FixedStatus },
         },
     ];

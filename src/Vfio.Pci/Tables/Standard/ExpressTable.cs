@@ -11,8 +11,8 @@ internal static class ExpressTable
 
     private static readonly Register Flags = new(0x02, 2, "Flags")
     {
-        { "Version", 3, 0, Fixed, Words.Decimal },
-        { "Type", 7, 4, Fixed, ExpressWords.PortType },
+        { "Version", 3, 0, Fixed, FieldText.Decimal },
+        { "Type", 7, 4, Fixed, ExpressFieldText.PortType },
         { "Slot", 8, Fixed },
         { "MSI", 13, 9, Fixed, number => $"{number:x2}" },
     };

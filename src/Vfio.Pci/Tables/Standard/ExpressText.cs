@@ -134,7 +134,7 @@ internal static class ExpressText
     }
 
     private static string PowerLimit(CapabilityText text, string register) =>
-        ExpressWords.PowerLimit(text.Get(register, "PowerLimitValue"), text.Get(register, "PowerLimitScale"));
+        ExpressFieldText.PowerLimit(text.Get(register, "PowerLimitValue"), text.Get(register, "PowerLimitScale"));
 
     private static bool HasMemory(ConfigSpace space)
     {

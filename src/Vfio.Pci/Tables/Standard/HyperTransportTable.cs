@@ -12,8 +12,8 @@ internal static class HyperTransportTable
     [
         new Register(0x02, 2, "Command")
         {
-            { "BaseUnitID", 4, 0, Fixed, Words.Decimal },
-            { "UnitCnt", 9, 5, Fixed, Words.Decimal },
+            { "BaseUnitID", 4, 0, Fixed, FieldText.Decimal },
+            { "UnitCnt", 9, 5, Fixed, FieldText.Decimal },
             { "MastHost", 10, Fixed },
             { "DefDir", 11, Fixed },
             { "DUL", 12, Fixed },
@@ -42,7 +42,7 @@ internal static class HyperTransportTable
         {
             { "WarmRst", 0, Fixed },
             { "DblEnd", 1, Fixed },
-            { "DevNum", 6, 2, Fixed, Words.Decimal },
+            { "DevNum", 6, 2, Fixed, FieldText.Decimal },
             { "ChainSide", 7, Fixed },
             { "HostHide", 8, Fixed },
             { "Slave", 10, Fixed },
@@ -125,7 +125,7 @@ internal static class HyperTransportTable
     };
 
     private static Register Revision(int offset) =>
-        new(offset, 1, "Revision ID") { { "Minor", 4, 0, Fixed, minor => $"{minor:d2}" }, { "Major", 7, 5, Fixed, Words.Decimal } };
+        new(offset, 1, "Revision ID") { { "Minor", 4, 0, Fixed, minor => $"{minor:d2}" }, { "Major", 7, 5, Fixed, FieldText.Decimal } };
 
     private static Register Frequency(int offset, string name) => new(offset, 1, name)
     {

@@ -77,7 +77,7 @@ internal static class HyperTransportText
         HyperTransportKind.UnitIdClumping => "UnitID Clumping",
         HyperTransportKind.ExtendedConfig => "Extended Configuration Space Access",
         HyperTransportKind.AddressMapping => "Address Mapping",
-        HyperTransportKind.MessageMapping => $"MSI Mapping Enable{Words.Sign(command.Get(0))} Fixed{Words.Sign(command.Get(1))}",
+        HyperTransportKind.MessageMapping => $"MSI Mapping Enable{FieldText.Sign(command.Get(0))} Fixed{FieldText.Sign(command.Get(1))}",
         HyperTransportKind.DirectRoute => "DirectRoute",
         HyperTransportKind.VirtualChannelSet => "VCSet",
         HyperTransportKind.RetryMode => "Retry Mode",

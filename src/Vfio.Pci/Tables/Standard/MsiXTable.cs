@@ -14,8 +14,8 @@ internal static class MsiXTable
             { "Masked", 14, Virtual },
             { "Enable", 15, Virtual },
         },
-        new Register(0x04, 4, "Vector table") { { "BAR", 2, 0, Fixed, Words.Decimal }, { "offset", 31, 3, Fixed, Offset } },
-        new Register(0x08, 4, "PBA") { { "BAR", 2, 0, Fixed, Words.Decimal }, { "offset", 31, 3, Fixed, Offset } },
+        new Register(0x04, 4, "Vector table") { { "BAR", 2, 0, Fixed, FieldText.Decimal }, { "offset", 31, 3, Fixed, Offset } },
+        new Register(0x08, 4, "PBA") { { "BAR", 2, 0, Fixed, FieldText.Decimal }, { "offset", 31, 3, Fixed, Offset } },
     ]);
 
     internal static readonly CapabilityTable Table = new(0x11, false, "MSI-X", _ => Layout) { Describe = Describe };

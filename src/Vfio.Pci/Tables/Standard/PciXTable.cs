@@ -66,13 +66,13 @@ internal static class PciXTable
         },
         new Register(0x08, 4, "Upstream")
         {
-            { "Capacity", 15, 0, Fixed, Words.Decimal },
-            { "CommitmentLimit", 31, 16, Fixed, Words.Decimal },
+            { "Capacity", 15, 0, Fixed, FieldText.Decimal },
+            { "CommitmentLimit", 31, 16, Fixed, FieldText.Decimal },
         },
         new Register(0x0c, 4, "Downstream")
         {
-            { "Capacity", 15, 0, Fixed, Words.Decimal },
-            { "CommitmentLimit", 31, 16, Fixed, Words.Decimal },
+            { "Capacity", 15, 0, Fixed, FieldText.Decimal },
+            { "CommitmentLimit", 31, 16, Fixed, FieldText.Decimal },
         },
     ]);
 

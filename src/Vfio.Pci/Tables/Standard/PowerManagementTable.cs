@@ -9,7 +9,7 @@ internal static class PowerManagementTable
     [
         new Register(0x02, 2, "Flags")
         {
-            { "Version", 2, 0, Fixed, Words.Decimal },
+            { "Version", 2, 0, Fixed, FieldText.Decimal },
             { "PMEClk", 3, Fixed },
             { "DSI", 5, Fixed },
             { "AuxCurrent", 8, 6, Fixed, AuxCurrent },
@@ -24,8 +24,8 @@ internal static class PowerManagementTable
             { "NoSoftRst", 3, Fixed },
             // A wake-up would reach the owner, who has nobody to pass it to; its status is the owner's to clear.
             { "PME-Enable", 8, Fixed },
-            { "DSel", 12, 9, PassedThrough, Words.Decimal },
-            { "DScale", 14, 13, Fixed, Words.Decimal },
+            { "DSel", 12, 9, PassedThrough, FieldText.Decimal },
+            { "DScale", 14, 13, Fixed, FieldText.Decimal },
             { "PME", 15, FixedStatus },
         },
         new Register(0x06, 1, "Bridge")
@@ -44,7 +44,7 @@ internal static class PowerManagementTable
         text.Line("Flags", "Flags: {PMEClk} {DSI} {D1} {D2} AuxCurrent={AuxCurrent} PME{PME}");
         text.Line("Status", "Status: {PowerState} {NoSoftRst} {PME-Enable} DSel={DSel} DScale={DScale} {PME}");
         if (text.Has("Bridge") && text.Value("Bridge") != 0)
-            text.Line("Bridge", $"Bridge: PM{{BPCC!}} B3{Words.Sign(!text.IsSet("Bridge", "B3"))}");
+            text.Line("Bridge", $"Bridge: PM{{BPCC!}} B3{FieldText.Sign(!text.IsSet("Bridge", "B3"))}");
     }
 
     private static string AuxCurrent(uint code) => code switch
@@ -62,5 +62,5 @@ internal static class PowerManagementTable
     private static string PmeStates(uint states) =>
         $"(D0{Sign(states, 0)},D1{Sign(states, 1)},D2{Sign(states, 2)},D3hot{Sign(states, 3)},D3cold{Sign(states, 4)})";
 
-    private static char Sign(uint value, int bit) => Words.Sign(value.Get(bit));
+    private static char Sign(uint value, int bit) => FieldText.Sign(value.Get(bit));
 }

@@ -11,8 +11,8 @@ internal static class SecureDeviceTable
     [
         new Register(0x02, 2, "Flags")
         {
-            { "Type", 2, 0, Fixed, Words.Decimal },
-            { "Revision", 7, 3, Fixed, Words.Decimal },
+            { "Type", 2, 0, Fixed, FieldText.Decimal },
+            { "Revision", 7, 3, Fixed, FieldText.Decimal },
             { "IOTLB", 8, Fixed },
             { "HTTunnel", 9, Fixed },
             { "NPCache", 10, Fixed },
@@ -33,8 +33,8 @@ internal static class SecureDeviceTable
         {
             { "MSI", 4, 0, Fixed },
             { "GuestBits", 7, 5, Fixed },
-            { "PhysicalBits", 14, 8, Fixed, Words.Decimal },
-            { "VirtualBits", 21, 15, Fixed, Words.Decimal },
+            { "PhysicalBits", 14, 8, Fixed, FieldText.Decimal },
+            { "VirtualBits", 21, 15, Fixed, FieldText.Decimal },
             { "HTATSReserved", 22, Fixed },
             { "MSIPPR", 31, 27, Fixed },
         },

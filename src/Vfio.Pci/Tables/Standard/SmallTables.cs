@@ -10,7 +10,7 @@ internal static class SmallTables
     /// <summary>PCI-to-PCI Bridge 1.2, section 13.2.</summary>
     internal static readonly CapabilityTable SlotIdentification = Make(0x04, "Slot ID", new(4,
     [
-        new Register(0x02, 1, "Slots") { { "Count", 4, 0, Fixed, Words.Decimal }, { "First", 5, Fixed } },
+        new Register(0x02, 1, "Slots") { { "Count", 4, 0, Fixed, FieldText.Decimal }, { "First", 5, Fixed } },
         new Register(0x03, 1, "Chassis") { { "Number", 7, 0, Fixed, number => $"{number:x2}" } },
     ]), text => text.SetTitle("Chassis", "Slot ID: {Slots:Count} slots, {Slots:First}, chassis {Number}"));
 
@@ -23,7 +23,7 @@ internal static class SmallTables
             { "EIM", 1, Fixed },
             { "PIE", 2, Fixed },
             { "LOO", 3, Fixed },
-            { "PI", 5, 4, Fixed, Words.Decimal },
+            { "PI", 5, 4, Fixed, FieldText.Decimal },
             { "EXT", 6, FixedStatus },
             { "INS", 7, FixedStatus },
         },
@@ -32,7 +32,7 @@ internal static class SmallTables
     /// <summary>EHCI 1.0, appendix C.</summary>
     internal static readonly CapabilityTable DebugPort = Make(0x0a, "Debug port", new(4,
     [
-        new Register(0x02, 2, "Port") { { "offset", 12, 0, Fixed, offset => $"{offset:x4}" }, { "BAR", 15, 13, Fixed, Words.Decimal } },
+        new Register(0x02, 2, "Port") { { "offset", 12, 0, Fixed, offset => $"{offset:x4}" }, { "BAR", 15, 13, Fixed, FieldText.Decimal } },
     ]), text => text.SetTitle("Port", "Debug port: BAR={BAR} offset={offset}"));
 
     /// <summary>CompactPCI, PICMG 2.13; it has no registers of its own in config space.</summary>
@@ -49,7 +49,7 @@ internal static class SmallTables
     /// <summary>AGP 3.0, for a PCI-to-PCI bridge that is an AGP target: its header alone.</summary>
     internal static readonly CapabilityTable AgpBridge = Make(0x0e, "AGP3", new(4,
     [
-        new Register(0x02, 1, "Version") { { "Minor", 3, 0, Fixed, Words.Decimal }, { "Major", 7, 4, Fixed, Words.Decimal } },
+        new Register(0x02, 1, "Version") { { "Minor", 3, 0, Fixed, FieldText.Decimal }, { "Major", 7, 4, Fixed, FieldText.Decimal } },
     ]));
 
     /// <summary>Serial ATA AHCI 1.3.1, section 2.4: index and data are in a BAR, or here.</summary>
@@ -62,7 +62,7 @@ internal static class SmallTables
     {
         Register[] start =
         [
-            new Register(0x02, 2, "Revision") { { "Minor", 3, 0, Fixed, Words.Decimal }, { "Major", 7, 4, Fixed, Words.Decimal } },
+            new Register(0x02, 2, "Revision") { { "Minor", 3, 0, Fixed, FieldText.Decimal }, { "Major", 7, 4, Fixed, FieldText.Decimal } },
             new Register(0x04, 4, "Place") { { "BAR", 3, 0, Fixed }, { "Offset", 23, 4, Fixed, offset => $"{offset:x8}" } },
         ];
         const uint Here = 15;

@@ -14,7 +14,7 @@ internal static class VendorSpecificTable
     private static CapabilityLayout Layout(CapabilityView view)
     {
         int length = Math.Max(3, (int)view.Read(2, 1));
-        List<Register> registers = [new(0x02, 1, "Length") { { "Length", 7, 0, Fixed, Words.Decimal } }];
+        List<Register> registers = [new(0x02, 1, "Length") { { "Length", 7, 0, Fixed, FieldText.Decimal } }];
         if (length > 3)
             registers.Add(new(0x03, 1, "Data03") { { "Data", 7, 0, PassedThrough } });
         registers.AddRange(RawRegisters.Between(4, length, PassedThrough));

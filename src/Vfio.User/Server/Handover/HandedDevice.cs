@@ -35,8 +35,8 @@ internal static class HandedDevice
             to.Write(bell.Event!.Descriptor);
         }
 
-        to.Write(device.Unheard.Count);
-        foreach (InterruptIndex kind in device.Unheard)
+        to.Write(device.UnboundKinds.Count);
+        foreach (InterruptIndex kind in device.UnboundKinds)
             to.Write(kind.Value);
     }
 
@@ -49,7 +49,7 @@ internal static class HandedDevice
         Events = Many(from, ReadEvent),
         Memory = Many(from, ReadMemory),
         Doorbells = Many(from, ReadDoorbell),
-        Unheard = Many(from, ReadUnheard),
+        UnboundKinds = Many(from, ReadUnbound),
     };
 
     private static T[] Many<T>(HandoverReader from, Func<HandoverReader, T> read)
@@ -81,7 +81,7 @@ internal static class HandedDevice
         return new RegionDoorbell(new RegionIndex(record.Region), new Doorbell(record.Offset, record.Width, match) { Event = rung });
     }
 
-    private static InterruptIndex ReadUnheard(HandoverReader from)
+    private static InterruptIndex ReadUnbound(HandoverReader from)
     {
         InterruptIndex kind = new(from.Read<uint>());
         return kind == InterruptIndex.Error || kind == InterruptIndex.Request ? kind : throw from.Broken("kind of interrupt");

@@ -21,9 +21,9 @@ internal sealed class HandoverPoint : IDisposable
     private readonly SemaphoreSlim _isAnswered = new(0);
     private readonly AcceptBackoff _accepts;
     private readonly Lock _talks = new();
-    private HandoverTalk? _meeting;
+    private HandoverExchange? _meeting;
     private bool _isGiving;
-    private volatile HandoverTalk? _successor;
+    private volatile HandoverExchange? _successor;
     private volatile bool _isStopping;
     private Thread? _thread;
 
@@ -144,7 +144,7 @@ internal sealed class HandoverPoint : IDisposable
         to.Write(listener.Descriptor);
     }
 
-    private static bool TryGive(HandoverTalk successor, HandoverWriter contents, [NotNullWhen(false)] out string? why)
+    private static bool TryGive(HandoverExchange successor, HandoverWriter contents, [NotNullWhen(false)] out string? why)
     {
         Deadline deadline = new(GiveTimeout);
         why = null;
@@ -215,15 +215,15 @@ internal sealed class HandoverPoint : IDisposable
         }
     }
 
-    private HandoverTalk? TryMeet()
+    private HandoverExchange? TryMeet()
     {
-        HandoverTalk? talk = null;
+        HandoverExchange? talk = null;
         try
         {
             UnixSocket? socket = _accepts.TryAccept(_listener, _stop);
             if (socket is null)
                 return null;
-            talk = new HandoverTalk(socket);
+            talk = new HandoverExchange(socket);
             lock (_talks)
                 _meeting = talk;
             if (!talk.IsTrusted)

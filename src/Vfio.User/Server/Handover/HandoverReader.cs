@@ -45,7 +45,7 @@ internal sealed class HandoverReader(byte[] bytes, DescriptorQueue descriptors) 
         return bytes.AsSpan(_position - count, count);
     }
 
-    internal string? ReadText() => ReadBool() ? Encoding.UTF8.GetString(ReadBytes(HandoverTalk.MaxTextBytes)) : null;
+    internal string? ReadText() => ReadBool() ? Encoding.UTF8.GetString(ReadBytes(HandoverExchange.MaxTextBytes)) : null;
 
     /// <summary>Takes a descriptor; the caller owns it.</summary>
     internal FileDescriptor TakeDescriptor() => descriptors.Take() ?? throw Broken("a descriptor");

@@ -6,10 +6,10 @@ namespace Vfio.User;
 internal sealed class Predecessor : IDisposable
 {
     private static readonly TimeSpan LongestWait = TimeSpan.FromMinutes(1);
-    private readonly HandoverTalk _talk;
+    private readonly HandoverExchange _talk;
     private bool _isAnswered;
 
-    private Predecessor(HandoverTalk talk, HandoverReader contents) => (_talk, Contents) = (talk, contents);
+    private Predecessor(HandoverExchange talk, HandoverReader contents) => (_talk, Contents) = (talk, contents);
 
     /// <summary>All that it gave. It stands still until <see cref="Accept"/> or <see cref="Refuse"/>.</summary>
     internal HandoverReader Contents { get; }
@@ -19,7 +19,7 @@ internal sealed class Predecessor : IDisposable
     /// time (ETIMEDOUT), or it is no such server (EPROTO).</exception>
     internal static Predecessor Ask(string path)
     {
-        HandoverTalk talk = new(UnixSocket.Connect(path, LongestWait));
+        HandoverExchange talk = new(UnixSocket.Connect(path, LongestWait));
         try
         {
             if (!talk.IsTrusted)

@@ -20,16 +20,16 @@ internal sealed partial class ServerChannel
     internal bool IsQuiet(TimeSpan timeout)
     {
         Deadline deadline = new(timeout);
-        using ParkingLock.Scope inside = _gate.Enter();
+        using ParkingLock.Scope inside = _lock.Enter();
         while ((_receiving || _transfers > 0) && !deadline.HasPassed)
-            _gate.Sleep(deadline);
+            _lock.Sleep(deadline);
         return !_receiving && _transfers == 0;
     }
 
     /// <summary>Writes down what arrived and was not handled, and what the client owes an answer to.</summary>
     internal void Save(HandoverWriter to)
     {
-        using ParkingLock.Scope inside = _gate.Enter();
+        using ParkingLock.Scope inside = _lock.Enter();
         _in.Save(to);
         for (int i = 0; i < _requests.Length; i++)
             (_requests[i] ??= new DmaRequest(i)).Save(to);
@@ -39,7 +39,7 @@ internal sealed partial class ServerChannel
     /// <exception cref="VfioException">EPROTO: it does not fit.</exception>
     internal void Restore(HandoverReader from)
     {
-        using ParkingLock.Scope inside = _gate.Enter();
+        using ParkingLock.Scope inside = _lock.Enter();
         _in.Restore(from);
         for (int i = 0; i < _requests.Length; i++)
             (_requests[i] = new DmaRequest(i)).Restore(from);
@@ -50,7 +50,7 @@ internal sealed partial class ServerChannel
     /// <summary>Leaves the connection to another process: nothing is sent, and nothing shut down.</summary>
     internal void LetGo()
     {
-        using (_gate.Enter())
+        using (_lock.Enter())
         {
             IsStopped = true;
             EndInside("a successor goes on");

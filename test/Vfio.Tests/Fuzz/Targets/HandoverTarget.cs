@@ -9,7 +9,7 @@ internal static class HandoverTarget
     public static void Run(byte[] bytes)
     {
         Pair pair = new(bytes, areMessages: false);
-        using HandoverTalk talk = new(pair.Ours);
+        using HandoverExchange talk = new(pair.Ours);
         try
         {
             using HandoverReader reader = talk.Receive(HandoverKind.Give, new Deadline(TimeSpan.FromMilliseconds(1)));

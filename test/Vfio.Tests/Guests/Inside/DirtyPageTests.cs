@@ -8,12 +8,12 @@ namespace Vfio.Tests.Guests.Inside;
 /// user, by <see cref="LibraryTests"/>.</summary>
 public sealed class DirtyPageTests
 {
-    private const string First = LentFunctionTests.First;
+    private const string First = AssignedFunctionTests.First;
 
     [Fact(Explicit = true)]
     public void A_container_counts_every_page_that_a_device_could_have_written()
     {
-        using EduDriver edu = new(LentFunctionTests.Open(First, KernelDoor.Group));
+        using EduDriver edu = new(AssignedFunctionTests.Open(First, VfioInterface.Group));
         KernelDevice device = (KernelDevice)edu.Device.Device;
         using DmaBuffer before = edu.Device.AllocateDma(4 * 4096);
         Assert.True(device.TracksDirtyPages);
@@ -48,7 +48,7 @@ public sealed class DirtyPageTests
     [Fact(Explicit = true)]
     public void What_was_written_stays_on_record_past_an_unmap_until_it_is_reported()
     {
-        using KernelDevice device = LentFunctionTests.Open(First, KernelDoor.Group);
+        using KernelDevice device = AssignedFunctionTests.Open(First, VfioInterface.Group);
         SharedDmaMemory memory = new(SharedMemory.Create("test", 0x4000));
         byte[] bitmap = new byte[8];
         device.StartDirtyTracking(4096, []);
@@ -77,12 +77,12 @@ public sealed class DirtyPageTests
     public void Devices_that_share_a_container_start_and_stop_each_for_itself()
     {
         using TypeOneSpace space = new();
-        using KernelDevice first = LentFunctionTests.Open(First, KernelDoor.Group, space);
+        using KernelDevice first = AssignedFunctionTests.Open(First, VfioInterface.Group, space);
         byte[] bitmap = new byte[8];
         SharedDmaMemory memory = new(SharedMemory.Create("test", 0x1000));
         first.MapDma(new DmaMapping(new Iova(0x100000), 0x1000, DmaAccess.ReadWrite, memory, 0));
         first.StartDirtyTracking(4096, []);
-        using (KernelDevice second = LentFunctionTests.Open(LentFunctionTests.Second, KernelDoor.Group, space))
+        using (KernelDevice second = AssignedFunctionTests.Open(AssignedFunctionTests.Second, VfioInterface.Group, space))
             second.StartDirtyTracking(4096, []);
         first.ReportDirtyPages(new Iova(0x100000), 0x1000, 4096, bitmap);
         Assert.Equal(1, bitmap[0]);
@@ -92,7 +92,7 @@ public sealed class DirtyPageTests
     [Fact(Explicit = true)]
     public void An_IOMMU_that_cannot_tell_is_EOPNOTSUPP_and_names_the_other_door()
     {
-        using KernelDevice device = LentFunctionTests.Open(First, KernelDoor.Device);
+        using KernelDevice device = AssignedFunctionTests.Open(First, VfioInterface.Cdev);
         Assert.False(device.TracksDirtyPages);
         VfioException refusal = Assert.Throws<VfioException>(() => device.StartDirtyTracking(4096, []));
         Assert.Equal(95, (int)refusal.Errno);
@@ -100,11 +100,11 @@ public sealed class DirtyPageTests
     }
 
     [Theory(Explicit = true)]
-    [InlineData(KernelDoor.Group)]
-    [InlineData(KernelDoor.Device)]
-    public void A_function_that_cannot_be_migrated_says_so(KernelDoor door)
+    [InlineData(VfioInterface.Group)]
+    [InlineData(VfioInterface.Cdev)]
+    public void A_function_that_cannot_be_migrated_says_so(VfioInterface vfioInterface)
     {
-        using KernelDevice device = LentFunctionTests.Open(First, door);
+        using KernelDevice device = AssignedFunctionTests.Open(First, vfioInterface);
         Assert.Equal(MigrationFeatures.None, device.Migration);
         foreach (Action action in new Action[]
         {
@@ -120,7 +120,7 @@ public sealed class DirtyPageTests
     public void An_address_space_for_a_process_keeps_the_errno_and_says_what_it_takes()
     {
         using IommufdSpace own = new();
-        using KernelDevice device = LentFunctionTests.Open(First, KernelDoor.Device, own);
+        using KernelDevice device = AssignedFunctionTests.Open(First, VfioInterface.Cdev, own);
         using IommufdSpace beside = new(own);
         Assert.Equal(0, device.PasidBits);
         AssertRefused(22, () => device.AttachPasid(1, beside));
@@ -128,7 +128,7 @@ public sealed class DirtyPageTests
         using IommufdSpace apart = new();
         Assert.Throws<ArgumentException>(() => device.AttachPasid(1, apart));
 
-        using KernelDevice other = LentFunctionTests.Open(LentFunctionTests.Second, KernelDoor.Group);
+        using KernelDevice other = AssignedFunctionTests.Open(AssignedFunctionTests.Second, VfioInterface.Group);
         Assert.Equal(0, other.PasidBits);
         AssertRefused(25, () => other.AttachPasid(1, beside));
 
@@ -144,7 +144,7 @@ public sealed class DirtyPageTests
     public void Spaces_beside_each_other_hold_mappings_of_their_own()
     {
         using IommufdSpace own = new();
-        using KernelDevice device = LentFunctionTests.Open(First, KernelDoor.Device, own);
+        using KernelDevice device = AssignedFunctionTests.Open(First, VfioInterface.Cdev, own);
         SharedDmaMemory memory = new(SharedMemory.Create("test", 0x1000));
         DmaMapping mapping = new(new Iova(0x100000), 0x1000, DmaAccess.ReadWrite, memory, 0);
         using (IommufdSpace beside = new(own))

@@ -18,14 +18,14 @@ public sealed class MediatedSerialTests
     // Registers of a 16550. With DLAB, bit 7 of LCR, the first two are the divisor.
     private const int Data = 0, InterruptEnable = 1, LineControl = 3, ModemControl = 4, LineStatus = 5, Scratch = 7;
 
-    public static TheoryData<KernelDoor> Doors => [KernelDoor.Group, KernelDoor.Device];
+    public static TheoryData<VfioInterface> Interfaces => [VfioInterface.Group, VfioInterface.Cdev];
 
     [Theory(Explicit = true)]
-    [MemberData(nameof(Doors))]
-    public void The_state_of_a_port_arrives_at_another_one(KernelDoor door)
+    [MemberData(nameof(Interfaces))]
+    public void The_state_of_a_port_arrives_at_another_one(VfioInterface vfioInterface)
     {
-        using KernelDevice source = Open(First, door);
-        using KernelDevice target = Open(Second, door);
+        using KernelDevice source = Open(First, vfioInterface);
+        using KernelDevice target = Open(Second, vfioInterface);
         Assert.Equal(MigrationFeatures.StopCopy | MigrationFeatures.PeerToPeer | MigrationFeatures.PreCopy, source.Migration);
         Assert.Equal(MigrationState.Running, source.MigrationState);
         Fill(source);
@@ -52,11 +52,11 @@ public sealed class MediatedSerialTests
     }
 
     [Theory(Explicit = true)]
-    [MemberData(nameof(Doors))]
-    public void Part_of_the_state_goes_ahead_while_it_runs_and_the_rest_through_the_same_descriptor(KernelDoor door)
+    [MemberData(nameof(Interfaces))]
+    public void Part_of_the_state_goes_ahead_while_it_runs_and_the_rest_through_the_same_descriptor(VfioInterface vfioInterface)
     {
-        using KernelDevice source = Open(First, door);
-        using KernelDevice target = Open(Second, door);
+        using KernelDevice source = Open(First, vfioInterface);
+        using KernelDevice target = Open(Second, vfioInterface);
         Fill(source);
         source.SetMigrationState(MigrationState.RunningPeerToPeer);
         Assert.Equal(MigrationState.RunningPeerToPeer, source.MigrationState);
@@ -93,10 +93,10 @@ public sealed class MediatedSerialTests
     }
 
     [Theory(Explicit = true)]
-    [MemberData(nameof(Doors))]
-    public void A_change_that_fails_keeps_its_errno_and_says_in_which_state_the_port_is(KernelDoor door)
+    [MemberData(nameof(Interfaces))]
+    public void A_change_that_fails_keeps_its_errno_and_says_in_which_state_the_port_is(VfioInterface vfioInterface)
     {
-        using KernelDevice port = Open(First, door);
+        using KernelDevice port = Open(First, vfioInterface);
         Refused(22, "it is in Running now", () => port.SetMigrationState(MigrationState.Error));
         port.SetMigrationState(MigrationState.StopCopy);
         Refused(22, "it is in StopCopy now", () => port.SetMigrationState(MigrationState.PreCopy));
@@ -124,11 +124,11 @@ public sealed class MediatedSerialTests
     }
 
     [Theory(Explicit = true)]
-    [MemberData(nameof(Doors))]
-    public void The_state_of_another_kind_of_device_is_refused_and_a_reset_makes_the_port_work(KernelDoor door)
+    [MemberData(nameof(Interfaces))]
+    public void The_state_of_another_kind_of_device_is_refused_and_a_reset_makes_the_port_work(VfioInterface vfioInterface)
     {
-        using KernelDevice port = Open(First, door);
-        using KernelDevice pair = Open(TwoPorts, door);
+        using KernelDevice port = Open(First, vfioInterface);
+        using KernelDevice pair = Open(TwoPorts, vfioInterface);
         byte[] state = DeviceState.Save(pair);
         Assert.Equal(StateBytes + 36, state.Length);
         pair.SetMigrationState(MigrationState.Running);
@@ -141,11 +141,11 @@ public sealed class MediatedSerialTests
     }
 
     [Theory(Explicit = true)]
-    [MemberData(nameof(Doors))]
-    public void A_hundred_migrations_leave_no_descriptor(KernelDoor door)
+    [MemberData(nameof(Interfaces))]
+    public void A_hundred_migrations_leave_no_descriptor(VfioInterface vfioInterface)
     {
-        using KernelDevice source = Open(First, door);
-        using KernelDevice target = Open(Second, door);
+        using KernelDevice source = Open(First, vfioInterface);
+        using KernelDevice target = Open(Second, vfioInterface);
         Fill(source);
         Move();
         int before = Directory.GetFileSystemEntries("/proc/self/fd").Length;
@@ -168,19 +168,19 @@ public sealed class MediatedSerialTests
     }
 
     [Theory(Explicit = true)]
-    [MemberData(nameof(Doors))]
-    public async Task A_port_is_migrated_by_a_client_of_a_server_too(KernelDoor door)
+    [MemberData(nameof(Interfaces))]
+    public async Task A_port_is_migrated_by_a_client_of_a_server_too(VfioInterface vfioInterface)
     {
         // The folder is the guest's, and goes with it.
         string path = Path.Combine(Directory.CreateTempSubdirectory("vfio-test-").FullName, "s");
         using CancellationTokenSource stop = new();
-        using VfioUserServer server = new(() => Open(First, door), new VfioUserServerOptions { Path = path });
+        using VfioUserServer server = new(() => Open(First, vfioInterface), new VfioUserServerOptions { Path = path });
         Task serving = Task.Factory.StartNew(
             () => server.Run(stop.Token), CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
         Assert.True(SpinWait.SpinUntil(() => File.Exists(path) || serving.IsCompleted, HangGuard.Timeout));
         using (VfioUserClient client = VfioUserClient.Connect(path))
         {
-            using KernelDevice target = Open(Second, door);
+            using KernelDevice target = Open(Second, vfioInterface);
             Fill(client);
             byte[] state = DeviceState.Save(client);
             client.SetMigrationState(MigrationState.Running);
@@ -197,11 +197,11 @@ public sealed class MediatedSerialTests
     }
 
     [Theory(Explicit = true)]
-    [MemberData(nameof(Doors))]
-    public void The_record_that_a_device_keeps_is_asked_for_any_range_and_page_size(KernelDoor door)
+    [MemberData(nameof(Interfaces))]
+    public void The_record_that_a_device_keeps_is_asked_for_any_range_and_page_size(VfioInterface vfioInterface)
     {
         // The port's driver has such a record, and as the port does not write memory, it stays empty.
-        using KernelDevice port = Open(First, door);
+        using KernelDevice port = Open(First, vfioInterface);
         Assert.True(port.TracksDirtyPages);
         byte[] bitmap = [1, 0, 0, 0, 0, 0, 0, 0];
         Refused(22, "not been started", () => port.ReportDirtyPages(new Iova(0x10000), 0x1000, 4096, bitmap));
@@ -242,9 +242,9 @@ public sealed class MediatedSerialTests
         .Count(entry => new FileInfo(entry).LinkTarget is { } link && link.Contains("mtty_mig", StringComparison.Ordinal));
 
     /// <summary>Opens a port, which nobody resets when it is closed.</summary>
-    private static KernelDevice Open(Guid port, KernelDoor door)
+    private static KernelDevice Open(Guid port, VfioInterface vfioInterface)
     {
-        KernelDevice device = KernelDevice.OpenMediated(port, new KernelDeviceOptions { Door = door });
+        KernelDevice device = KernelDevice.OpenMediated(port, new KernelDeviceOptions { Interface = vfioInterface });
         device.Reset();
         return device;
     }

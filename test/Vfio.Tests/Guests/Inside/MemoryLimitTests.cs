@@ -6,11 +6,11 @@ namespace Vfio.Tests.Guests.Inside;
 public sealed class MemoryLimitTests
 {
     [Theory(Explicit = true)]
-    [InlineData(KernelDoor.Group)]
-    [InlineData(KernelDoor.Device)]
-    public void Memory_above_the_limit_is_ENOMEM_and_the_message_says_both(KernelDoor door)
+    [InlineData(VfioInterface.Group)]
+    [InlineData(VfioInterface.Cdev)]
+    public void Memory_above_the_limit_is_ENOMEM_and_the_message_says_both(VfioInterface vfioInterface)
     {
-        using PciDevice device = new(LentFunctionTests.Open(LentFunctionTests.First, door));
+        using PciDevice device = new(AssignedFunctionTests.Open(AssignedFunctionTests.First, vfioInterface));
         using DmaBuffer small = device.AllocateDma(4096);
         VfioException refusal = Assert.Throws<VfioException>(() => device.AllocateDma(1 << 20));
         Assert.Equal(12, (int)refusal.Errno);

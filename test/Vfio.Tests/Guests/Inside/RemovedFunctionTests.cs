@@ -10,12 +10,12 @@ public sealed class RemovedFunctionTests
     internal static string WishFor(string function) => $"/run/tear-out-{function}";
 
     [Theory(Explicit = true)]
-    [InlineData(LentFunctionTests.First, KernelDoor.Group)]
-    [InlineData(LentFunctionTests.Second, KernelDoor.Device)]
-    public void A_function_that_is_torn_out_is_ENODEV_and_its_program_is_told_to_let_go(string function, KernelDoor door)
+    [InlineData(AssignedFunctionTests.First, VfioInterface.Group)]
+    [InlineData(AssignedFunctionTests.Second, VfioInterface.Cdev)]
+    public void A_function_that_is_torn_out_is_ENODEV_and_its_program_is_told_to_let_go(string function, VfioInterface vfioInterface)
     {
         using DeviceWatch watch = new();
-        using PciDevice device = new(LentFunctionTests.Open(function, door));
+        using PciDevice device = new(AssignedFunctionTests.Open(function, vfioInterface));
         watch.Start(device);
         Bar bar = device.OpenBar(0);
         Assert.Equal(0x010000edu, bar.Read32(0));

@@ -56,7 +56,7 @@ public sealed class TimeoutTests
         ["VfioUserServerOptions.SendTimeout"] = time => Serve(new VfioUserServerOptions { SendTimeout = time }),
         ["VfioUserServerOptions.DmaTimeout"] = time => Serve(new VfioUserServerOptions { DmaTimeout = time }),
         ["VfioUserServerOptions.IdleTimeout"] = time => Serve(new VfioUserServerOptions { IdleTimeout = time }),
-        ["VfioUserServerOptions.TurnTimeout"] = time => Serve(new VfioUserServerOptions { TurnTimeout = time }),
+        ["VfioUserServerOptions.ContendedIdleTimeout"] = time => Serve(new VfioUserServerOptions { ContendedIdleTimeout = time }),
         ["VfioUserServerOptions.SpinTime"] = time => Serve(new VfioUserServerOptions { SpinTime = time }),
         ["VfioUserClientOptions.Timeout"] = time => Drive(new VfioUserClientOptions { Timeout = time }),
         ["VfioUserClientOptions.ReconnectTimeout"] = time => Drive(new VfioUserClientOptions { ReconnectTimeout = time }),
@@ -67,7 +67,7 @@ public sealed class TimeoutTests
         ["EduDriver.Timeout"] = UseEdu,
         ["IgbPort.Wait"] = WaitForFrame,
         ["IEthernetPort.Wait"] = WaitForFrame,
-        ["Lender.Unbind"] = Unbind,
+        ["DeviceBinder.Unbind"] = Unbind,
     };
 
     /// <summary>What takes a time of another range, and a time above it.</summary>
@@ -259,7 +259,7 @@ public sealed class TimeoutTests
         using FakeSysfs sysfs = new();
         try
         {
-            new Lender(new KernelPaths { Sysfs = sysfs.Root }).Unbind(new PciAddress(0, 1, 0, 0), time);
+            new DeviceBinder(new KernelPaths { Sysfs = sysfs.Root }).Unbind(new PciAddress(0, 1, 0, 0), time);
             Assert.Fail("there is no such function");
         }
         catch (VfioException)

@@ -1,0 +1,60 @@
+using Vfio.Pci;
+
+namespace Vfio.Cli.Show;
+
+/// <summary>What a lent device says of itself.</summary>
+/// <param name="Info">Flags and counts.</param>
+/// <param name="Regions">The regions that are there.</param>
+/// <param name="Interrupts">The kinds of interrupt that are there.</param>
+/// <param name="Report">How well it can be lent, when its owner is here to tell.</param>
+internal sealed record DeviceFacts(
+    DeviceInfo Info, IReadOnlyList<RegionInfo> Regions, IReadOnlyList<InterruptInfo> Interrupts, WellBehavedReport? Report)
+{
+    internal static DeviceFacts Of(IVfioDevice device, WellBehavedReport? report) => new(
+        device.Info,
+        [.. Enumerable.Range(0, device.Info.RegionCount).Select(i => device.GetRegion(new RegionIndex((uint)i))).Where(region => region.Length > 0)],
+        [.. Enumerable.Range(0, device.Info.InterruptCount).Select(i => device.GetInterrupt(new InterruptIndex((uint)i))).Where(kind => kind.Count > 0)],
+        report);
+
+    /// <summary>The same in lines, one tab before each.</summary>
+    internal IEnumerable<string> Lines =>
+    [
+        .. Regions.Select(region => $"\tLent {region.Index}: {Size(region.Length)}, {Access(region)}"),
+        .. Interrupts.Select(kind => $"\tLent {kind.Index}: {kind.Count} {(kind.Count == 1 ? "vector" : "vectors")}{Behaviour(kind.Flags)}"),
+        $"\tLent reset: {(Info.CanReset ? "possible" : "impossible")}",
+        .. Report is null ? [] : Judgement(Report),
+    ];
+
+    private static IEnumerable<string> Judgement(WellBehavedReport report) =>
+    [
+        $"\tWell-behaved: {(report.IsWellBehaved ? "yes" : "no")}",
+        .. report.Findings.Select(verdict => $"\t\t{verdict.Question}: {verdict.Answer.ToString().ToLowerInvariant()}, {verdict.Reason}"),
+    ];
+
+    private static string Access(RegionInfo region)
+    {
+        string access = (region.Flags & (RegionFlags.Read | RegionFlags.Write)) switch
+        {
+            RegionFlags.Read => "read",
+            RegionFlags.Write => "write",
+            RegionFlags.None => "no access",
+            _ => "read, write",
+        };
+        if (!region.IsMappable)
+            return access;
+        return access + (region.MmapAreas.Count == 0
+            ? ", map"
+            : ", map " + string.Join(' ', region.MmapAreas.Select(area => $"[{area.Offset:x}-{area.Offset + area.Length - 1:x}]")));
+    }
+
+    private static string Behaviour(InterruptFlags flags) =>
+        (flags.HasFlag(InterruptFlags.Maskable) ? ", maskable" : "") + (flags.HasFlag(InterruptFlags.AutoMasked) ? ", masked when it fires" : "");
+
+    private static string Size(ulong bytes) => bytes switch
+    {
+        >= 1UL << 30 when bytes % (1UL << 30) == 0 => $"{bytes >> 30} GiB",
+        >= 1UL << 20 when bytes % (1UL << 20) == 0 => $"{bytes >> 20} MiB",
+        >= 1UL << 10 when bytes % (1UL << 10) == 0 => $"{bytes >> 10} KiB",
+        _ => $"{bytes} bytes",
+    };
+}

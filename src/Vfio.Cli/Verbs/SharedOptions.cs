@@ -1,0 +1,85 @@
+using System.CommandLine;
+using System.CommandLine.Parsing;
+using Vfio.Cli.Numbers;
+using Vfio.Pci;
+
+namespace Vfio.Cli.Verbs;
+
+/// <summary>Arguments and options that several verbs take.</summary>
+internal static class SharedOptions
+{
+    /// <summary>How long a person waits for a server that says nothing, unless told otherwise.</summary>
+    internal static readonly Duration DefaultTimeout = Duration.Seconds(10);
+
+    /// <summary>Farther than any region or disk reaches, and far from where sums wrap.</summary>
+    internal const ulong MaxOffset = 1UL << 60;
+
+    internal static Argument<string> Address() => new("address")
+    {
+        Description = "The device: 0000:01:00.0, unix:/run/x.sock[?timeout=5s&reconnect=5s], model:edu or mdev:UUID.",
+    };
+
+    internal static Argument<PciAddress> Function() => new("function")
+    {
+        Description = "A function of this machine: 0000:01:00.0.",
+        CustomParser = ParseFunction,
+    };
+
+    internal static Argument<PciAddress?> OptionalFunction() => new("function")
+    {
+        Description = "A function of this machine: 0000:01:00.0; without one, all.",
+        Arity = ArgumentArity.ZeroOrOne,
+        CustomParser = result => ParseFunction(result),
+    };
+
+    /// <summary>How long the server of an address is waited for; see <see cref="OpenOptions"/>.</summary>
+    /// <param name="otherwise">What it is when it is not given.</param>
+    internal static NumberOption<Duration> Timeout(Duration? otherwise = null) => new(
+        "--timeout", NumberRules.Time(Duration.Milliseconds(1), Duration.Days(1), Duration.Seconds(5), infinite: true),
+        otherwise ?? DefaultTimeout, "How long a server may take to take this client, and over each request.")
+    {
+        Recursive = true,
+    };
+
+    /// <summary>How to open an address, by what a person typed.</summary>
+    internal static VfioDeviceOptions OpenOptions(this ParseResult parsed, Option<Duration> timeout) =>
+        new() { Timeout = parsed.GetValue(timeout) };
+
+    internal static Option<bool> Json() => new("--json") { Description = "Print JSON for machines." };
+
+    internal static Argument<RegionIndex> Region() => new("region")
+    {
+        Description = "bar0 to bar5, rom or config.",
+        CustomParser = ParseRegion,
+    };
+
+    internal static NumberArgument<ulong> Offset() =>
+        new("offset", NumberRules.Size<ulong>(0, MaxOffset, 64), "Where in the region, in bytes; 0x for hex.");
+
+    internal static NumberOption<int> Width() => new("--width", NumberRules.OneOf(1, 2, 4, 8), 4, "Bytes in one access.", "-w");
+
+    private static PciAddress ParseFunction(ArgumentResult result)
+    {
+        string word = result.Tokens[0].Value;
+        if (!PciAddress.TryParse(word.StartsWith("pci:", StringComparison.Ordinal) ? word[4..] : word, out PciAddress address))
+            result.AddError($"'{word}' is no function: write 0000:01:00.0.");
+        return address;
+    }
+
+    private static RegionIndex ParseRegion(ArgumentResult result)
+    {
+        string word = result.Tokens[0].Value.ToLowerInvariant();
+        switch (word)
+        {
+            case "config":
+                return RegionIndex.Config;
+            case "rom":
+                return RegionIndex.Rom;
+            case ['b', 'a', 'r', >= '0' and <= '5' and char number]:
+                return RegionIndex.Bar(number - '0');
+            default:
+                result.AddError($"'{word}' is no region: bar0 to bar5, rom or config.");
+                return default;
+        }
+    }
+}

@@ -1,0 +1,35 @@
+namespace Vfio.Guard;
+
+/// <summary>What the guard makes of some virtual registers, beyond keeping what is written to them.</summary>
+/// <remarks>Called in the function's turn.</remarks>
+internal abstract class ConfigRegisterHandler
+{
+    /// <summary>The dwords that this is about: offsets, multiples of 4.</summary>
+    internal abstract IEnumerable<int> Offsets { get; }
+
+    /// <summary>Gives the shadow its values after a reset; it holds the hardware's until then.</summary>
+    /// <param name="byUser">Whether the user made the reset through config space, and so expects what PCI says of one. Otherwise
+    /// (at open, and for a reset of the whole lease) decoding is on and interrupts are bound as before.</param>
+    internal abstract void Reset(bool byUser);
+
+    /// <summary>Brings the shadow up to date before a read of one of <see cref="Offsets"/>.</summary>
+    internal virtual void BeforeRead()
+    {
+    }
+
+    /// <summary>Looks at what the hardware said in a read that touched one of <see cref="Offsets"/>.</summary>
+    /// <param name="offset">Where the read started.</param>
+    /// <param name="width">1, 2 or 4 bytes.</param>
+    /// <param name="hardware">What was read; 0 where the hardware was not asked.</param>
+    internal virtual void AfterRead(int offset, int width, uint hardware)
+    {
+    }
+
+    /// <summary>Acts on a write that touched one of <see cref="Offsets"/>, when hardware and shadow have taken it.</summary>
+    /// <param name="offset">Where the write started.</param>
+    /// <param name="width">1, 2 or 4 bytes.</param>
+    internal abstract void AfterWrite(int offset, int width);
+
+    /// <summary>Whether a write touched a byte.</summary>
+    protected static bool Covers(int offset, int width, int at) => at >= offset && at < offset + width;
+}

@@ -1,0 +1,41 @@
+namespace Vfio.Kernel;
+
+/// <summary>What to do when a file of the kernel's VFIO cannot be opened.</summary>
+internal static class ErrorHint
+{
+    internal static string? Container(Errno errno) => errno switch
+    {
+        Errno.NoEntry => "the kernel has no VFIO, or not by this door; load vfio, vfio_iommu_type1 and vfio-pci",
+        Errno.AccessDenied => "open it as root, or let its udev rule make it 0666: it protects nothing by itself",
+        _ => null,
+    };
+
+    internal static string? Iommufd(Errno errno) => errno switch
+    {
+        Errno.NoEntry => "the kernel has no iommufd (6.6 and CONFIG_VFIO_DEVICE_CDEV), or the module is not loaded",
+        Errno.AccessDenied => "open it as root, or give it to this user's group",
+        _ => null,
+    };
+
+    internal static Func<Errno, string?> Mediated(string path) => errno => errno switch
+    {
+        Errno.AccessDenied or Errno.OperationNotPermitted => $"it belongs to somebody else; run 'chown NAME {path}' as root",
+        Errno.Busy => "another program has it open",
+        _ => null,
+    };
+
+    internal static string? Pasid(Errno errno) => errno switch
+    {
+        Errno.InvalidArgument or Errno.NoSuchOperation or Errno.NotSupported =>
+            "PASIDs need Linux 6.15, the device's own file, and a function and an IOMMU that have them",
+        _ => null,
+    };
+
+    internal static Func<Errno, string?> Node(string function) => errno => errno switch
+    {
+        Errno.NoEntry => $"{function} is not lent; run 'vfio bind {function}'",
+        Errno.AccessDenied or Errno.OperationNotPermitted => $"it belongs to somebody else; run 'vfio bind {function} --user NAME' as root",
+        Errno.Busy => "another program has it open",
+        _ => null,
+    };
+}

@@ -1,0 +1,138 @@
+using System.Text;
+using Vfio.Native;
+
+namespace Vfio.User;
+
+/// <summary>A connection between a server and its successor.</summary>
+/// <remarks>Only processes of one user, and root, talk to each other. One thread uses it.</remarks>
+/// <param name="socket">The connection; owned.</param>
+internal sealed class HandoverExchange(UnixSocket socket) : IDisposable
+{
+    /// <summary>Longest text, in bytes.</summary>
+    internal const int MaxTextBytes = 4096;
+
+    private const int MaxBytes = 256 << 20;
+    private const int MaxDescriptors = 1 << 16;
+    private const int PieceBytes = 64 << 10;
+
+    /// <summary>Whether the other process may ask, or be asked.</summary>
+    internal bool IsTrusted => socket.PeerUserId is uint user && (user == 0 || user == UserAccount.CurrentId);
+
+    /// <summary>Sends a message.</summary>
+    /// <returns>False when the other side is gone, or does not take it in time.</returns>
+    internal bool TrySend(HandoverKind kind, ReadOnlySpan<byte> payload, IReadOnlyList<FileDescriptor> descriptors, Deadline deadline)
+    {
+        HandoverHeader header = new()
+        {
+            Mark = HandoverHeader.ExpectedMark,
+            Version = HandoverHeader.CurrentVersion,
+            Kind = kind,
+            Length = (uint)payload.Length,
+            DescriptorCount = (uint)descriptors.Count,
+        };
+        if (!TrySend(Blittable.AsBytes(ref header), default, deadline))
+            return false;
+
+        // As many at a time as a message carries, each time with a byte or more to carry them.
+        for (int sent = 0; sent < descriptors.Count; sent += UnixSocket.MaxDescriptors)
+        {
+            FileDescriptor[] some = [.. descriptors.Skip(sent).Take(UnixSocket.MaxDescriptors)];
+            if (!TrySend(payload[..1], some, deadline))
+                return false;
+            payload = payload[1..];
+        }
+
+        return TrySend(payload, default, deadline);
+    }
+
+    /// <summary>Says why not; whether it is heard does not matter.</summary>
+    internal void Refuse(string why)
+    {
+        byte[] text = Encoding.UTF8.GetBytes(why);
+        TrySend(HandoverKind.Refuse, text.AsSpan(0, Math.Min(text.Length, MaxTextBytes)), [], new Deadline(TimeSpan.FromSeconds(1)));
+    }
+
+    /// <summary>Receives a message.</summary>
+    /// <param name="expected">What it must be.</param>
+    /// <param name="deadline">When to give up.</param>
+    /// <exception cref="VfioException">EBUSY: it is a refusal, with its text; EPROTO: it is something else; ETIMEDOUT;
+    /// ECONNRESET: the other side is gone.</exception>
+    internal HandoverReader Receive(HandoverKind expected, Deadline deadline)
+    {
+        DescriptorQueue descriptors = new();
+        try
+        {
+            HandoverHeader header = Blittable.Read<HandoverHeader>(ReceiveBytes(Blittable.SizeOf<HandoverHeader>(), descriptors, deadline));
+            if (header.Mark != HandoverHeader.ExpectedMark)
+                throw Failure(Errno.Protocol, "what answers there does not hand over");
+            if (header.Version != HandoverHeader.CurrentVersion)
+                throw Failure(Errno.Protocol, $"it speaks version {header.Version} of the format, this is {HandoverHeader.CurrentVersion}");
+            bool isRight = header.Kind == expected || header.Kind == HandoverKind.Refuse;
+            if (!isRight || header.Length > MaxBytes || header.DescriptorCount > MaxDescriptors)
+                throw Failure(Errno.Protocol, $"it sent {header.Kind} of {header.Length} bytes, not {expected}");
+            byte[] payload = ReceiveBytes((int)header.Length, descriptors, deadline);
+            if (header.Kind == HandoverKind.Refuse)
+                throw Failure(Errno.Busy, Encoding.UTF8.GetString(payload));
+            if (descriptors.Count != (int)header.DescriptorCount)
+                throw Failure(Errno.TooManyOpenFiles, $"{descriptors.Count} of {header.DescriptorCount} descriptors came");
+            return new HandoverReader(payload, descriptors);
+        }
+        catch
+        {
+            descriptors.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>Ends the talk for both, though what the other side said before can still be received.</summary>
+    internal void Shutdown() => socket.Shutdown();
+
+    /// <inheritdoc/>
+    public void Dispose() => socket.Dispose();
+
+    private static VfioException Failure(Errno error, string why) => new("handover", "the other server", error, why);
+
+    private bool TrySend(ReadOnlySpan<byte> bytes, ReadOnlySpan<FileDescriptor> descriptors, Deadline deadline)
+    {
+        while (bytes.Length > 0)
+        {
+            int count = socket.Send(bytes, default, descriptors, wait: false, out Errno error);
+            if (count >= 0)
+            {
+                bytes = bytes[count..];
+                descriptors = default;
+            }
+            else if (error != Errno.TryAgain || deadline.HasPassed)
+            {
+                return false;
+            }
+            else
+            {
+                Poll.WaitWritable(socket.Descriptor, deadline.Left);
+            }
+        }
+
+        return true;
+    }
+
+    /// <remarks>Memory is taken as bytes come, not as they are announced.</remarks>
+    private byte[] ReceiveBytes(int length, DescriptorQueue descriptors, Deadline deadline)
+    {
+        byte[] bytes = new byte[Math.Min(length, PieceBytes)];
+        for (int done = 0; done < length;)
+        {
+            if (done == bytes.Length)
+                Array.Resize(ref bytes, (int)Math.Min(length, 2L * bytes.Length));
+            int count = socket.Receive(bytes.AsSpan(done), descriptors, wait: false, out Errno error);
+            if (count > 0 && error == Errno.TooManyOpenFiles)
+                throw Failure(error, "raise the limit on open files (ulimit -n)");
+            done += Math.Max(0, count);
+            if (count == 0 || (count < 0 && error != Errno.TryAgain))
+                throw Failure(count == 0 ? Errno.ConnectionReset : error, "it is gone");
+            if (count < 0 && !Poll.WaitReadable(socket.Descriptor, deadline.Left) && deadline.HasPassed)
+                throw Failure(Errno.TimedOut, "it says nothing");
+        }
+
+        return bytes;
+    }
+}
