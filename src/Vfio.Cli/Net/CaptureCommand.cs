@@ -6,7 +6,7 @@ using Vfio.Cli.Output;
 using Vfio.Cli.Verbs;
 using Vfio.Drivers.Ethernet;
 using Vfio.Drivers.Igb;
-using Vfio.Drivers.Packets;
+using Vfio.Net;
 using Vfio.Native;
 
 namespace Vfio.Cli.Net;

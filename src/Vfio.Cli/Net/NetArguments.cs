@@ -4,7 +4,7 @@ using System.Globalization;
 using Vfio.Cli.Output;
 using Vfio.Drivers.Ethernet;
 using Vfio.Drivers.Igb;
-using Vfio.Drivers.Packets;
+using Vfio.Net;
 using Vfio.Kernel;
 using Vfio.Native;
 

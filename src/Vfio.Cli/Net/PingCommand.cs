@@ -4,7 +4,7 @@ using Vfio.Cli.Output;
 using Vfio.Cli.Verbs;
 using Vfio.Drivers.Ethernet;
 using Vfio.Drivers.Igb;
-using Vfio.Drivers.Packets;
+using Vfio.Net;
 
 namespace Vfio.Cli.Net;
 

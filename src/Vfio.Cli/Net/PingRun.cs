@@ -1,7 +1,7 @@
 using System.Diagnostics;
 using Vfio.Cli.Bench;
 using Vfio.Drivers.Ethernet;
-using Vfio.Drivers.Packets;
+using Vfio.Net;
 using Vfio.Native;
 
 namespace Vfio.Cli.Net;

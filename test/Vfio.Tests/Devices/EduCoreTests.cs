@@ -1,5 +1,5 @@
 using Vfio.Devices.Edu;
-using Vfio.Tests.DriverApi;
+using Vfio.Tests.Driver;
 using Xunit;
 
 namespace Vfio.Tests.Devices;

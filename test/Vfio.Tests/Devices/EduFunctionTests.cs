@@ -3,7 +3,7 @@ using System.Buffers.Binary;
 using FsCheck;
 using FsCheck.Fluent;
 using Vfio.Devices.Edu;
-using Vfio.Tests.DriverApi;
+using Vfio.Tests.Driver;
 using Xunit;
 
 namespace Vfio.Tests.Devices;

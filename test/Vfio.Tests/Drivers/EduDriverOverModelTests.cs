@@ -1,7 +1,7 @@
 using Vfio.Devices.Edu;
 using Vfio.Drivers.Edu;
 using Vfio.Guard;
-using Vfio.Tests.DriverApi;
+using Vfio.Tests.Driver;
 using Xunit;
 
 namespace Vfio.Tests.Drivers;

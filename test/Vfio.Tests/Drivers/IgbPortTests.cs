@@ -1,6 +1,6 @@
 using Vfio.Drivers.Ethernet;
 using Vfio.Drivers.Igb;
-using Vfio.Tests.DriverApi;
+using Vfio.Tests.Driver;
 
 namespace Vfio.Tests.Drivers;
 

@@ -1,7 +1,7 @@
 using Vfio.Devices.Nvme;
 using Vfio.Drivers.Nvme;
 using Vfio.Guard;
-using Vfio.Tests.DriverApi;
+using Vfio.Tests.Driver;
 using Xunit;
 
 namespace Vfio.Tests.Drivers;

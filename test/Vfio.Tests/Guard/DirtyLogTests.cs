@@ -3,7 +3,7 @@ using FsCheck;
 using FsCheck.Fluent;
 using Vfio.Guard;
 using Vfio.Native;
-using Vfio.Tests.DriverApi;
+using Vfio.Tests.Driver;
 using Xunit;
 
 namespace Vfio.Tests.Guard;

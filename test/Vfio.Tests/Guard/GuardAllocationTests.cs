@@ -1,6 +1,6 @@
 using Vfio.Guard;
 using Vfio.Native;
-using Vfio.Tests.DriverApi;
+using Vfio.Tests.Driver;
 using Xunit;
 
 namespace Vfio.Tests.Guard;

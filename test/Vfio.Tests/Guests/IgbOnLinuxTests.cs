@@ -1,6 +1,6 @@
 using System.Buffers.Binary;
 using Vfio.Kernel;
-using Vfio.Tests.Packets;
+using Vfio.Tests.Net;
 
 namespace Vfio.Tests.Guests;
 

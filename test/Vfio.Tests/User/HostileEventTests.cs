@@ -31,7 +31,7 @@ public sealed class HostileEventTests
     [Fact]
     public async Task A_server_that_takes_its_signals_back_keeps_no_waiter_of_another_interrupt()
     {
-        DriverApi.FakeDevice device = new();
+        Driver.FakeDevice device = new();
         device.AddInterrupt(InterruptIndex.Msi, 2);
         using PciDevice pci = new(device);
         using InterruptSet vectors = pci.Interrupts.Enable(2);

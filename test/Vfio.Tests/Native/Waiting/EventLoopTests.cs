@@ -1,5 +1,5 @@
 using Vfio.Native;
-using Vfio.Tests.DriverApi;
+using Vfio.Tests.Driver;
 
 namespace Vfio.Tests.Native;
 

@@ -8,7 +8,7 @@ using Vfio.Guard;
 using Vfio.Kernel;
 using Vfio.Native;
 using Vfio.Pci;
-using Vfio.Tests.DriverApi;
+using Vfio.Tests.Driver;
 using Vfio.Tests.Drivers;
 using Vfio.Tests.Kernel;
 using Vfio.User;
