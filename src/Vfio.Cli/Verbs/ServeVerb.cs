@@ -165,7 +165,15 @@ internal sealed class ServeVerb() : Verb("serve", "Lend a device to other progra
             }
 
             using VfioUserServer made = server = new(open, options);
-            ConnectInstructions.Write(output, made.Path, libvirt);
+            try
+            {
+                ConnectInstructions.Write(output, made.Path, libvirt);
+            }
+            catch (VfioException unread) when (unread.Target == StandardStream.OutputName)
+            {
+                // Who started the server may have read the first line and closed the rest, or never wanted any.
+            }
+
             made.Run(signals.Token);
         }
     }
