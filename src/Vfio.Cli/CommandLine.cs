@@ -1,3 +1,4 @@
+using Vfio.Native.Errors;
 using System.CommandLine;
 using System.CommandLine.Help;
 using System.CommandLine.Parsing;

@@ -1,3 +1,4 @@
+using Vfio.Native.Files;
 using Vfio.Cli;
 using Vfio.Cli.Output;
 using Vfio.Native;

@@ -32,7 +32,7 @@ internal sealed class OwnedDevice(DeviceSource source, IVfioDevice device) : IVf
     public void WriteRegion(RegionIndex region, ulong offset, ReadOnlySpan<byte> source) => device.WriteRegion(region, offset, source);
 
     /// <inheritdoc/>
-    public void WriteRegions(ReadOnlySpan<SmallWrite> writes) => device.WriteRegions(writes);
+    public void WriteRegions(ReadOnlySpan<RegisterWrite> writes) => device.WriteRegions(writes);
 
     /// <inheritdoc/>
     public IReadOnlyList<Doorbell> GetDoorbells(RegionIndex region) => device.GetDoorbells(region);

@@ -1,4 +1,5 @@
 using Vfio.Native;
+using Vfio.Native.Memory;
 
 namespace Vfio;
 
@@ -53,7 +54,7 @@ public interface IVfioDevice : IDisposable, IAsyncDisposable
     /// <param name="reads">The reads; each is an access of its own to the device.</param>
     /// <param name="values">Where they go, as little-endian numbers; as many.</param>
     /// <exception cref="VfioException">As for <see cref="ReadRegion"/>; the values before the one at fault are there.</exception>
-    void ReadRegions(ReadOnlySpan<SmallRead> reads, Span<ulong> values)
+    void ReadRegions(ReadOnlySpan<RegisterRead> reads, Span<ulong> values)
     {
         for (int i = 0; i < reads.Length; i++)
         {
@@ -65,9 +66,9 @@ public interface IVfioDevice : IDisposable, IAsyncDisposable
     /// <summary>Writes several registers, in their order; one message where the lender takes it as one.</summary>
     /// <param name="writes">The writes; each is an access of its own to the device.</param>
     /// <exception cref="VfioException">As for <see cref="WriteRegion"/>; the writes before the one at fault may have been done.</exception>
-    void WriteRegions(ReadOnlySpan<SmallWrite> writes)
+    void WriteRegions(ReadOnlySpan<RegisterWrite> writes)
     {
-        foreach (SmallWrite write in writes)
+        foreach (RegisterWrite write in writes)
         {
             ulong value = write.Value;
             WriteRegion(write.Region, write.Offset, Blittable.AsBytes(ref value)[..write.Width]);
