@@ -1,4 +1,3 @@
-using Vfio.Native.Errors;
 using System.CommandLine;
 using System.CommandLine.Help;
 using System.CommandLine.Parsing;
@@ -6,6 +5,7 @@ using System.Text.RegularExpressions;
 using Vfio.Cli.Output;
 using Vfio.Cli.Verbs;
 using Vfio.Native;
+using Vfio.Native.Errors;
 
 namespace Vfio.Cli;
 

@@ -1,7 +1,7 @@
-using Vfio.Native.Files;
 using Vfio.Cli;
 using Vfio.Cli.Output;
 using Vfio.Native;
+using Vfio.Native.Files;
 
 StandardStream.FillGaps();
 RuntimeFiles.Remove();
