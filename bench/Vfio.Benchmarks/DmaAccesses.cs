@@ -1,5 +1,6 @@
 using BenchmarkDotNet.Attributes;
 using Vfio.Guard;
+using Vfio.Guard.Dma;
 using Vfio.Native;
 
 namespace Vfio.Benchmarks;

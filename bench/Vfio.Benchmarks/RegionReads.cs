@@ -2,6 +2,7 @@ using BenchmarkDotNet.Attributes;
 using Vfio.Devices.Edu;
 using Vfio.Guard;
 using Vfio.Native;
+using Vfio.Native.Sockets;
 using Vfio.User;
 
 namespace Vfio.Benchmarks;

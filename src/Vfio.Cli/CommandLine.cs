@@ -5,6 +5,7 @@ using System.Text.RegularExpressions;
 using Vfio.Cli.Output;
 using Vfio.Cli.Verbs;
 using Vfio.Native;
+using Vfio.Native.Errors;
 
 namespace Vfio.Cli;
 

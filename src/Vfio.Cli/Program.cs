@@ -1,6 +1,7 @@
 using Vfio.Cli;
 using Vfio.Cli.Output;
 using Vfio.Native;
+using Vfio.Native.Files;
 
 StandardStream.FillGaps();
 RuntimeFiles.Remove();

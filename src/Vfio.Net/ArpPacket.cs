@@ -5,7 +5,7 @@ namespace Vfio.Net;
 
 /// <summary>A packet of the address resolution protocol, for IPv4 on Ethernet.</summary>
 /// <remarks>RFC 826. Reads the bytes it was given; copies nothing.</remarks>
-public readonly ref struct ArpPacket
+internal readonly ref struct ArpPacket
 {
     /// <summary>Length, in bytes.</summary>
     public const int Bytes = 28;
@@ -65,7 +65,7 @@ public readonly ref struct ArpPacket
 }
 
 /// <summary>What an ARP packet is; any other value may come.</summary>
-public enum ArpOperation : ushort
+internal enum ArpOperation : ushort
 {
     /// <summary>Who has the target's address?</summary>
     Request = 1,

@@ -2,7 +2,7 @@ namespace Vfio.Net;
 
 /// <summary>What the payload of an Ethernet frame is; below 0x0600 it is a length.</summary>
 /// <remarks>Assigned by IEEE; any other value may come.</remarks>
-public enum EtherType : ushort
+internal enum EtherType : ushort
 {
     /// <summary>RFC 894.</summary>
     Ipv4 = 0x0800,

@@ -5,7 +5,7 @@ namespace Vfio.Net;
 
 /// <summary>What is in a frame of Ethernet II, with up to two tags of 802.1Q; without its check sequence.</summary>
 /// <remarks>Reads the bytes it was given; copies nothing.</remarks>
-public readonly ref struct EthernetPacket
+internal readonly ref struct EthernetPacket
 {
     /// <summary>Destination, source and type: bytes before the payload of a frame without tags.</summary>
     public const int PlainHeaderBytes = 14;

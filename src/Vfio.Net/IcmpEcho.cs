@@ -4,7 +4,7 @@ namespace Vfio.Net;
 
 /// <summary>A message of ICMP, read as the question or the answer of an echo.</summary>
 /// <remarks>RFC 792. Reads the bytes it was given; copies nothing.</remarks>
-public readonly ref struct IcmpEcho
+internal readonly ref struct IcmpEcho
 {
     /// <summary>Bytes before the data.</summary>
     public const int HeaderBytes = 8;
@@ -69,7 +69,7 @@ public readonly ref struct IcmpEcho
 }
 
 /// <summary>What a message of ICMP is; any other value may come.</summary>
-public enum IcmpType : byte
+internal enum IcmpType : byte
 {
     /// <summary>The answer of an echo.</summary>
     EchoReply = 0,

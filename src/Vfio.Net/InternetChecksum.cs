@@ -4,7 +4,7 @@ namespace Vfio.Net;
 
 /// <summary>The checksum of IPv4, ICMP and UDP: the complement of the ones' complement sum of 16-bit words.</summary>
 /// <remarks>RFC 1071. A range that carries its right checksum has the checksum 0.</remarks>
-public static class InternetChecksum
+internal static class InternetChecksum
 {
     /// <summary>The checksum of bytes; an odd last one counts as if a zero followed it.</summary>
     /// <param name="bytes">At most 4 GiB.</param>

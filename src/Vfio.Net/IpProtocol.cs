@@ -2,7 +2,7 @@ namespace Vfio.Net;
 
 /// <summary>What the payload of an IPv4 packet is.</summary>
 /// <remarks>Assigned by IANA; any other value may come.</remarks>
-public enum IpProtocol : byte
+internal enum IpProtocol : byte
 {
     /// <summary>RFC 792.</summary>
     Icmp = 1,

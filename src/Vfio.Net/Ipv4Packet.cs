@@ -4,7 +4,7 @@ namespace Vfio.Net;
 
 /// <summary>A packet of IPv4.</summary>
 /// <remarks>RFC 791. Reads the bytes it was given; copies nothing.</remarks>
-public readonly ref struct Ipv4Packet
+internal readonly ref struct Ipv4Packet
 {
     /// <summary>Length of a header without options, in bytes.</summary>
     public const int PlainHeaderBytes = 20;

@@ -4,7 +4,7 @@ namespace Vfio.Net;
 
 /// <summary>A datagram of UDP.</summary>
 /// <remarks>RFC 768. Reads the bytes it was given; copies nothing.</remarks>
-public readonly ref struct UdpDatagram
+internal readonly ref struct UdpDatagram
 {
     /// <summary>Bytes before the data.</summary>
     public const int HeaderBytes = 8;

@@ -12,7 +12,7 @@ namespace Vfio;
 /// <c>&amp;</c> stands between two options.</para>
 /// <para><c>model:edu</c>, <c>model:NAME?option=value&amp;option=value</c>: a guarded model in this process.</para>
 /// </remarks>
-public sealed record DeviceAddress
+internal sealed record DeviceAddress
 {
     internal const string ReconnectWord = "reconnect";
     private const string TimeoutWord = "timeout";
@@ -140,7 +140,7 @@ public sealed record DeviceAddress
 }
 
 /// <summary>Kinds of places where devices are.</summary>
-public enum AddressScheme
+internal enum AddressScheme
 {
     /// <summary>A function of this machine.</summary>
     Pci,

@@ -7,7 +7,7 @@ namespace Vfio;
 
 /// <summary>What an address names: something that can be opened, again and again, by one user at a time.</summary>
 /// <remarks>A model lives as long as its source; what is at the end of a socket lives on its own.</remarks>
-public sealed class DeviceSource : IDisposable, IAsyncDisposable
+internal sealed class DeviceSource : IDisposable, IAsyncDisposable
 {
     private readonly Func<IVfioDevice> _open;
     private readonly VfioUserClientOptions? _client;

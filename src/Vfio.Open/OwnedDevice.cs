@@ -38,10 +38,10 @@ internal sealed class OwnedDevice(DeviceSource source, IVfioDevice device) : IVf
     public void WriteRegion(RegionIndex region, ulong offset, ReadOnlySpan<byte> source) => device.WriteRegion(region, offset, source);
 
     /// <inheritdoc/>
-    public void ReadRegions(ReadOnlySpan<SmallRead> reads, Span<ulong> values) => device.ReadRegions(reads, values);
+    public void ReadRegions(ReadOnlySpan<RegisterRead> reads, Span<ulong> values) => device.ReadRegions(reads, values);
 
     /// <inheritdoc/>
-    public void WriteRegions(ReadOnlySpan<SmallWrite> writes) => device.WriteRegions(writes);
+    public void WriteRegions(ReadOnlySpan<RegisterWrite> writes) => device.WriteRegions(writes);
 
     /// <inheritdoc/>
     public IReadOnlyList<Doorbell> GetDoorbells(RegionIndex region) => device.GetDoorbells(region);

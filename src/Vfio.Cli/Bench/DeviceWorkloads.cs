@@ -1,4 +1,5 @@
 using Vfio.Native;
+using Vfio.Native.Memory;
 
 namespace Vfio.Cli.Bench;
 
@@ -16,8 +17,8 @@ internal sealed class DeviceWorkloads : IDisposable
     private readonly EventFd _event = EventFd.Create();
     private readonly byte[] _word = new byte[4];
     private readonly byte[] _bulk = new byte[BulkBytes];
-    private readonly SmallRead[] _reads = new SmallRead[Together];
-    private readonly SmallWrite[] _writes = new SmallWrite[Together];
+    private readonly RegisterRead[] _reads = new RegisterRead[Together];
+    private readonly RegisterWrite[] _writes = new RegisterWrite[Together];
     private readonly ulong[] _values = new ulong[Together];
     private readonly RegionIndex _region;
     private readonly ulong _offset;
@@ -45,8 +46,8 @@ internal sealed class DeviceWorkloads : IDisposable
             _ => (RegionIndex.Config, InterruptLine, 1),
         };
         Read();
-        Array.Fill(_reads, new SmallRead(_region, _offset, _width));
-        Array.Fill(_writes, new SmallWrite(_region, _offset, _width, _width == 1 ? _word[0] : 0ul));
+        Array.Fill(_reads, new RegisterRead(_region, _offset, _width));
+        Array.Fill(_writes, new RegisterWrite(_region, _offset, _width, _width == 1 ? _word[0] : 0ul));
     }
 
     /// <summary>The register that is read and written.</summary>

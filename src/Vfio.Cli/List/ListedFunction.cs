@@ -1,5 +1,6 @@
 using Vfio.Cli.Show;
 using Vfio.Kernel;
+using Vfio.Kernel.Binding;
 using Vfio.Pci;
 
 namespace Vfio.Cli.List;

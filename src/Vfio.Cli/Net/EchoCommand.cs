@@ -5,8 +5,9 @@ using Vfio.Cli.Output;
 using Vfio.Cli.Verbs;
 using Vfio.Drivers.Ethernet;
 using Vfio.Drivers.Igb;
-using Vfio.Net;
 using Vfio.Native;
+using Vfio.Native.Waiting;
+using Vfio.Net;
 
 namespace Vfio.Cli.Net;
 

@@ -4,9 +4,10 @@ using System.Globalization;
 using Vfio.Cli.Output;
 using Vfio.Drivers.Ethernet;
 using Vfio.Drivers.Igb;
-using Vfio.Net;
 using Vfio.Kernel;
 using Vfio.Native;
+using Vfio.Native.Waiting;
+using Vfio.Net;
 
 namespace Vfio.Cli.Net;
 

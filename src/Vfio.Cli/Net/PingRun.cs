@@ -1,8 +1,9 @@
 using System.Diagnostics;
 using Vfio.Cli.Bench;
 using Vfio.Drivers.Ethernet;
-using Vfio.Net;
 using Vfio.Native;
+using Vfio.Native.Waiting;
+using Vfio.Net;
 
 namespace Vfio.Cli.Net;
 

@@ -1,5 +1,6 @@
 using Vfio.Cli.Numbers;
 using Vfio.Native;
+using Vfio.Native.Waiting;
 
 namespace Vfio.Cli.Net;
 

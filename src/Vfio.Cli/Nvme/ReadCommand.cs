@@ -4,6 +4,7 @@ using Vfio.Cli.Output;
 using Vfio.Cli.Verbs;
 using Vfio.Drivers.Nvme;
 using Vfio.Native;
+using Vfio.Native.Files;
 
 namespace Vfio.Cli.Nvme;
 

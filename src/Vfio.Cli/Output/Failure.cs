@@ -2,6 +2,7 @@ using System.ComponentModel;
 using System.Net.Sockets;
 using System.Text.RegularExpressions;
 using Vfio.Native;
+using Vfio.Native.Files;
 
 namespace Vfio.Cli.Output;
 

@@ -3,6 +3,7 @@ using System.Text;
 using System.Xml;
 using Vfio.Conformance;
 using Vfio.Native;
+using Vfio.Native.Errors;
 
 namespace Vfio.Cli.Output;
 

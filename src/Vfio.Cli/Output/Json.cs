@@ -2,6 +2,7 @@ using System.Text;
 using System.Text.Encodings.Web;
 using System.Text.Json;
 using Vfio.Native;
+using Vfio.Native.Errors;
 
 namespace Vfio.Cli.Output;
 

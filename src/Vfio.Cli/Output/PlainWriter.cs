@@ -1,5 +1,6 @@
 using System.Text;
 using Vfio.Native;
+using Vfio.Native.Errors;
 
 namespace Vfio.Cli.Output;
 

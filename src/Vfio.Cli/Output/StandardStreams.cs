@@ -1,5 +1,6 @@
 using System.Text;
 using Vfio.Native;
+using Vfio.Native.Files;
 
 namespace Vfio.Cli.Output;
 

@@ -1,6 +1,7 @@
 using Spectre.Console;
 using Spectre.Console.Rendering;
 using Vfio.Native;
+using Vfio.Native.Errors;
 
 namespace Vfio.Cli.Output;
 

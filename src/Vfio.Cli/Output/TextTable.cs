@@ -2,6 +2,7 @@ using System.Globalization;
 using Spectre.Console;
 using Spectre.Console.Rendering;
 using Vfio.Native;
+using Vfio.Native.Errors;
 
 namespace Vfio.Cli.Output;
 

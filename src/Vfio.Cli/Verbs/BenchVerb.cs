@@ -3,6 +3,7 @@ using Vfio.Cli.Bench;
 using Vfio.Cli.Numbers;
 using Vfio.Cli.Output;
 using Vfio.User;
+using Vfio.User.Wire;
 using Command = System.CommandLine.Command;
 
 namespace Vfio.Cli.Verbs;

@@ -5,7 +5,9 @@ using Microsoft.Extensions.Logging.Console;
 using Vfio.Cli.Numbers;
 using Vfio.Cli.Output;
 using Vfio.Native;
+using Vfio.Native.Files;
 using Vfio.User;
+using Vfio.User.Wire;
 using Command = System.CommandLine.Command;
 
 namespace Vfio.Cli.Verbs;

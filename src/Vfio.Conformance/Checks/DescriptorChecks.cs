@@ -1,5 +1,8 @@
 using Vfio.Native;
+using Vfio.Native.Sockets;
+using Vfio.Native.Waiting;
 using Vfio.User;
+using Vfio.User.Wire;
 
 namespace Vfio.Conformance;
 

@@ -24,7 +24,7 @@ internal static class IrqInfoChecks
             trial =>
         {
             uint[] most = [1, 32, 2048];
-            foreach (Vfio.User.IrqInfoMessage interrupt in trial.Device.Interrupts.Take(3))
+            foreach (Vfio.User.Wire.IrqInfoMessage interrupt in trial.Device.Interrupts.Take(3))
             {
                 if (trial.Device.IsPci && interrupt.Count > most[interrupt.Index])
                     return Outcome.Violation($"{interrupt.Count} of index {interrupt.Index}");

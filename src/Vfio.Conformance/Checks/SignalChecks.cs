@@ -1,5 +1,6 @@
 using Vfio.Native;
 using Vfio.User;
+using Vfio.User.Wire;
 
 namespace Vfio.Conformance;
 

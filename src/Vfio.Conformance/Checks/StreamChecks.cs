@@ -1,4 +1,5 @@
 using Vfio.User;
+using Vfio.User.Wire;
 
 namespace Vfio.Conformance;
 

@@ -1,5 +1,6 @@
 using System.Text.Json;
 using Vfio.User;
+using Vfio.User.Wire;
 
 namespace Vfio.Conformance;
 

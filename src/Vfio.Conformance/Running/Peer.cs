@@ -1,5 +1,9 @@
 using Vfio.Native;
+using Vfio.Native.Memory;
+using Vfio.Native.Sockets;
+using Vfio.Native.Waiting;
 using Vfio.User;
+using Vfio.User.Wire;
 
 namespace Vfio.Conformance;
 

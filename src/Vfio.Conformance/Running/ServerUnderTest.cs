@@ -1,5 +1,7 @@
 using System.Diagnostics;
 using Vfio.Native;
+using Vfio.Native.Sockets;
+using Vfio.Native.Waiting;
 
 namespace Vfio.Conformance;
 

@@ -1,5 +1,7 @@
 using Vfio.Native;
+using Vfio.Native.Memory;
 using Vfio.User;
+using Vfio.User.Wire;
 
 namespace Vfio.Conformance;
 

@@ -1,6 +1,8 @@
 using System.Text;
 using Vfio.Native;
+using Vfio.Native.Memory;
 using Vfio.User;
+using Vfio.User.Wire;
 
 namespace Vfio.Conformance;
 

@@ -1,11 +1,12 @@
 using Vfio.Guard;
 using Vfio.Native;
+using Vfio.Native.Memory;
 
 namespace Vfio.Devices.Bench;
 
 /// <summary>The benchmark device without bus, memory and interrupts: an access in, an effect out.</summary>
 /// <remarks>Not safe for two threads.</remarks>
-public sealed class BenchCore
+internal sealed class BenchCore
 {
     private static readonly RegisterRow<BenchRegister>[] Rows = [.. Registers.Map.Rows];
 

@@ -1,7 +1,7 @@
 namespace Vfio.Devices.Bench;
 
 /// <summary>What the shell has to do after a write to <see cref="BenchCore"/>.</summary>
-public enum BenchEffects
+internal enum BenchEffects
 {
     /// <summary>Nothing.</summary>
     None,

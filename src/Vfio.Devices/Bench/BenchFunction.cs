@@ -1,5 +1,6 @@
 using Vfio.Guard;
 using Vfio.Native;
+using Vfio.Native.Waiting;
 
 namespace Vfio.Devices.Bench;
 

@@ -1,7 +1,7 @@
 namespace Vfio.Devices.Bench;
 
 /// <summary>What a write of <see cref="BenchRegister.DmaGo"/> runs. The device's side is always the start of BAR2.</summary>
-public enum BenchOperation : uint
+internal enum BenchOperation : uint
 {
     /// <summary>Memory to BAR2, looked up and copied.</summary>
     Read = 1,

@@ -1,7 +1,9 @@
+using Vfio.Providers;
+
 namespace Vfio.Devices.Bench;
 
 /// <summary>The registers of the benchmark device that have a meaning, in the order of <see cref="Registers.Map"/>.</summary>
-public enum BenchRegister
+internal enum BenchRegister
 {
     /// <summary>MAGIC: the bytes "VUB1".</summary>
     Magic,

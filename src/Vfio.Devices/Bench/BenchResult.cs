@@ -7,4 +7,4 @@ namespace Vfio.Devices.Bench;
 /// <param name="Segments">Mappings that the range of the last repeat lies in.</param>
 /// <param name="Bytes">Bytes of all the repeats that succeeded.</param>
 /// <param name="Nanoseconds">How long it took.</param>
-public readonly record struct BenchResult(Errno Status, int Segments, ulong Bytes, ulong Nanoseconds);
+internal readonly record struct BenchResult(Errno Status, int Segments, ulong Bytes, ulong Nanoseconds);

@@ -9,7 +9,7 @@ namespace Vfio.Devices.Bench;
 /// <param name="Repeats">How often, at least once.</param>
 /// <param name="Stride">How far the address moves with every repeat, in bytes.</param>
 /// <param name="Span">Where it wraps, in bytes from <paramref name="Address"/>; 0 keeps it in place.</param>
-public readonly record struct BenchTransfer(
+internal readonly record struct BenchTransfer(
     BenchOperation Operation, ulong Address, ulong Length, uint Repeats, ulong Stride, ulong Span)
 {
     /// <summary>EINVAL when there is no such operation, or a number is out of its range.</summary>

@@ -5,7 +5,7 @@ namespace Vfio.Devices.Edu;
 /// <summary>The educational device without threads, bus and interrupts: an access in, effects out.</summary>
 /// <remarks>Compatible with QEMU's <c>edu</c> in every register, also where its specification is silent. Two things are better defined
 /// here: a transfer that does not fit the buffer, or that memory refuses, has no effect but its end. Not safe for two threads.</remarks>
-public sealed class EduCore
+internal sealed class EduCore
 {
     /// <summary>28 bits.</summary>
     public const ulong DefaultDmaMask = (1UL << 28) - 1;

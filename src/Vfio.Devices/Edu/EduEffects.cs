@@ -2,7 +2,7 @@ namespace Vfio.Devices.Edu;
 
 /// <summary>What the shell has to do after a step of <see cref="EduCore"/>.</summary>
 [Flags]
-public enum EduEffects
+internal enum EduEffects
 {
     /// <summary>Nothing.</summary>
     None = 0,

@@ -1,7 +1,7 @@
 namespace Vfio.Devices.Edu;
 
 /// <summary>The registers of the educational device, in the order of <see cref="Registers.Map"/>.</summary>
-public enum EduRegister
+internal enum EduRegister
 {
     /// <summary>Which device and version.</summary>
     Identification,

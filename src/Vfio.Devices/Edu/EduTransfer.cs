@@ -5,4 +5,4 @@ namespace Vfio.Devices.Edu;
 /// <param name="At">Where in the device's buffer, in bytes.</param>
 /// <param name="Count">How many bytes; 0 when the range that was asked for is not inside the device's buffer.</param>
 /// <param name="ToMemory">From the device to memory, rather than the other way.</param>
-public readonly record struct EduTransfer(Iova Memory, int At, int Count, bool ToMemory);
+internal readonly record struct EduTransfer(Iova Memory, int At, int Count, bool ToMemory);

@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Numerics;
 using Vfio.Native;
+using Vfio.Native.Files;
 
 namespace Vfio.Devices.Nvme;
 

@@ -10,7 +10,7 @@ internal sealed class NvmeFlushWork(NvmeEngine controller) : DeviceWork(controll
     private int _isShutdownAsked;
 
     /// <inheritdoc/>
-    protected override string Name => "nvme flush";
+    protected internal override string Name => "nvme flush";
 
     /// <summary>Flushes, then tells the function that a shutdown is over.</summary>
     internal void ShutDown()

@@ -1,6 +1,7 @@
 using System.Buffers.Binary;
 using Vfio.Guard;
 using Vfio.Native;
+using Vfio.Native.Waiting;
 
 namespace Vfio.Devices.Nvme;
 

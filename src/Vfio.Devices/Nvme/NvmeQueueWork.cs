@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using Vfio.Guard;
 using Vfio.Native;
+using Vfio.Native.Memory;
 
 namespace Vfio.Devices.Nvme;
 
@@ -51,7 +52,7 @@ internal abstract class NvmeQueueWork : DeviceWork
     internal ushort? UnderWay => Volatile.Read(ref _underWay) is >= 0 and int id ? (ushort)id : null;
 
     /// <inheritdoc/>
-    protected override string Name => $"nvme queue {Id}";
+    protected internal override string Name => $"nvme queue {Id}";
 
     /// <summary>The controller's side of transfers; for the queue's thread.</summary>
     protected NvmeData Data { get; } = new();

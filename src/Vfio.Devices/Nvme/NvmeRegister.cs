@@ -1,7 +1,7 @@
 namespace Vfio.Devices.Nvme;
 
 /// <summary>The registers of an NVMe controller below its doorbells, in the order of <see cref="Registers.Map"/>.</summary>
-public enum NvmeRegister
+internal enum NvmeRegister
 {
     /// <summary>CAP: controller capabilities.</summary>
     Capabilities,

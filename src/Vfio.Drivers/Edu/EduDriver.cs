@@ -1,4 +1,5 @@
 using Vfio.Native;
+using Vfio.Native.Waiting;
 using static Vfio.Drivers.Edu.EduRegisters;
 
 namespace Vfio.Drivers.Edu;

@@ -1,5 +1,6 @@
 using Vfio.Drivers.Ethernet;
 using Vfio.Pci;
+using Vfio.Pci.Config;
 
 namespace Vfio.Drivers.Igb;
 

@@ -2,6 +2,7 @@ using System.Numerics;
 using System.Runtime.CompilerServices;
 using Vfio.Drivers.Ethernet;
 using Vfio.Native;
+using Vfio.Native.Waiting;
 
 namespace Vfio.Drivers.Igb;
 

@@ -1,5 +1,6 @@
 using Vfio.Drivers.Ethernet;
 using Vfio.Native;
+using Vfio.Native.Memory;
 using static Vfio.Drivers.Igb.IgbRegisters;
 
 namespace Vfio.Drivers.Igb;

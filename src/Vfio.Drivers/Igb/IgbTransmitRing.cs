@@ -1,6 +1,7 @@
 using System.Diagnostics.CodeAnalysis;
 using Vfio.Drivers.Ethernet;
 using Vfio.Native;
+using Vfio.Native.Memory;
 using static Vfio.Drivers.Igb.IgbRegisters;
 
 namespace Vfio.Drivers.Igb;

@@ -1,5 +1,6 @@
 using System.Threading.Tasks.Sources;
 using Vfio.Native;
+using Vfio.Native.Waiting;
 
 namespace Vfio.Drivers.Nvme;
 

@@ -1,4 +1,5 @@
 using Vfio.Pci;
+using Vfio.Pci.Config;
 
 namespace Vfio.Drivers.Nvme;
 

@@ -1,4 +1,4 @@
-namespace Vfio.Guard;
+namespace Vfio.Guard.Bars;
 
 /// <summary>Part of a BAR.</summary>
 /// <param name="Bar">Which one.</param>

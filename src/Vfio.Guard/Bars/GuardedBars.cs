@@ -1,6 +1,8 @@
+using Vfio.Guard.Function;
+using Vfio.Guard.Interrupts;
 using Vfio.Native;
 
-namespace Vfio.Guard;
+namespace Vfio.Guard.Bars;
 
 /// <summary>BARs and ROM as the user sees them: the device's own, but for the MSI-X table and pending bits, which are virtual.</summary>
 /// <remarks>Accesses are called in the function's turn.</remarks>

@@ -1,6 +1,8 @@
+using Vfio.Guard.Function;
 using Vfio.Native;
+using Vfio.Native.Waiting;
 
-namespace Vfio.Guard;
+namespace Vfio.Guard.Bars;
 
 /// <summary>The doorbells of one lease: an eventfd for each, and a thread that turns a ring into the write that it stands for.</summary>
 /// <remarks>The thread starts when the first doorbell is asked for. An eventfd is drained in the function's turn, so that a ring from

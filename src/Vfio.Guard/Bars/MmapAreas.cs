@@ -1,4 +1,4 @@
-namespace Vfio.Guard;
+namespace Vfio.Guard.Bars;
 
 /// <summary>Which pages of a BAR a user may map: those that hold nothing of MSI-X.</summary>
 internal static class MmapAreas

@@ -1,4 +1,4 @@
-namespace Vfio.Guard;
+namespace Vfio.Guard.Bars;
 
 /// <summary>The head of a BAR access: the bytes that lie all in the MSI-X table, all in its pending bits, or all in neither.</summary>
 /// <param name="Kind">In what.</param>

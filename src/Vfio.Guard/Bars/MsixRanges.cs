@@ -1,4 +1,4 @@
-namespace Vfio.Guard;
+namespace Vfio.Guard.Bars;
 
 /// <summary>Where an MSI-X table and its pending bits lie, to find quickly that an access has nothing to do with them.</summary>
 internal readonly struct MsixRanges

@@ -1,4 +1,6 @@
-namespace Vfio.Guard;
+using Vfio.Guard.Function;
+
+namespace Vfio.Guard.Config;
 
 /// <summary>AF Control: function level reset of a conventional function.</summary>
 /// <remarks>PCI ECN "Advanced Capabilities for Conventional PCI", 27 July 2006.</remarks>

@@ -1,6 +1,8 @@
 using System.Runtime.CompilerServices;
+using Vfio.Guard.Function;
+using Vfio.Guard.Interrupts;
 
-namespace Vfio.Guard;
+namespace Vfio.Guard.Config;
 
 /// <summary>The Command register: decoding is the user's to switch for itself, INTx disable masks its interrupt, and bus
 /// mastering starts off unless the lender decided otherwise.</summary>

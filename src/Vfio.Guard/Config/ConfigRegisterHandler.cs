@@ -1,4 +1,4 @@
-namespace Vfio.Guard;
+namespace Vfio.Guard.Config;
 
 /// <summary>What the guard makes of some virtual registers, beyond keeping what is written to them.</summary>
 /// <remarks>Called in the function's turn.</remarks>

@@ -1,4 +1,4 @@
-namespace Vfio.Guard;
+namespace Vfio.Guard.Config;
 
 /// <summary>The bits of config space that the user sees and the hardware does not.</summary>
 internal sealed class ConfigShadow(int length)

@@ -1,6 +1,8 @@
+using Vfio.Guard.Function;
 using Vfio.Pci;
+using Vfio.Pci.Config;
 
-namespace Vfio.Guard;
+namespace Vfio.Guard.Config;
 
 /// <summary>Device Control of the PCI Express capability: function level reset, and the size of read requests.</summary>
 /// <remarks>PCI Express Base 6.0, section 7.5.3.4.</remarks>

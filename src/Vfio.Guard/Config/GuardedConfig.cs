@@ -1,7 +1,10 @@
 using System.Numerics;
+using Vfio.Guard.Function;
 using Vfio.Pci;
+using Vfio.Pci.Config;
+using Vfio.Pci.Rules;
 
-namespace Vfio.Guard;
+namespace Vfio.Guard.Config;
 
 /// <summary>Config space as the user sees it: every access goes by the rules of its bits.</summary>
 /// <remarks>

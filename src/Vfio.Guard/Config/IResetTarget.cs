@@ -1,4 +1,4 @@
-namespace Vfio.Guard;
+namespace Vfio.Guard.Config;
 
 /// <summary>Makes the resets that a user asks for through config space, and hears of those that nobody asked for.</summary>
 internal interface IResetTarget

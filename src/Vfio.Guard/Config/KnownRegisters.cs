@@ -1,6 +1,9 @@
 using Vfio.Pci;
+using Vfio.Pci.Capabilities;
+using Vfio.Pci.Config;
+using Vfio.Pci.Rules;
 
-namespace Vfio.Guard;
+namespace Vfio.Guard.Config;
 
 /// <summary>What the tables say of a function's registers whatever its user may do to them: no permit changes it.</summary>
 internal sealed class KnownRegisters

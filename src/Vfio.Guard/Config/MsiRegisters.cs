@@ -1,7 +1,10 @@
 using System.Numerics;
+using Vfio.Guard.Function;
+using Vfio.Guard.Interrupts;
 using Vfio.Pci;
+using Vfio.Pci.Config;
 
-namespace Vfio.Guard;
+namespace Vfio.Guard.Config;
 
 /// <summary>The user's MSI capability: address, data and enable are its own to write and mean nothing; vectors fire by the eventfds
 /// that are bound. The mask bits do hold vectors back, and the pending bits are true.</summary>

@@ -1,6 +1,9 @@
+using Vfio.Guard.Function;
+using Vfio.Guard.Interrupts;
 using Vfio.Pci;
+using Vfio.Pci.Config;
 
-namespace Vfio.Guard;
+namespace Vfio.Guard.Config;
 
 /// <summary>The user's MSI-X Message Control: Function Mask holds all vectors back; Enable shows whether vectors are in use, after a
 /// reset too, until the user writes it, and means nothing: vectors fire by the eventfds.</summary>

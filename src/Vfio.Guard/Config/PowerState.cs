@@ -1,6 +1,9 @@
+using Vfio.Guard.Function;
+using Vfio.Guard.Interrupts;
 using Vfio.Pci;
+using Vfio.Pci.Config;
 
-namespace Vfio.Guard;
+namespace Vfio.Guard.Config;
 
 /// <summary>PowerState of the Power Management capability: what the user sees of D0 to D3hot. The hardware stays in D0.</summary>
 /// <remarks>PCI Bus Power Management Interface 1.2, sections 3.2.4 and 5.4: asleep the function answers to config space only,

@@ -1,4 +1,6 @@
-namespace Vfio.Guard;
+using Vfio.Guard.Function;
+
+namespace Vfio.Guard.Config;
 
 /// <summary>The user's BARs and ROM BAR: they take any value and can be sized, and the real ones know nothing of it.</summary>
 /// <remarks>PCI Local Bus 3.0, section 6.2.5. They start without an address, as after power-on.</remarks>

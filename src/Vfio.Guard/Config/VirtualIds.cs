@@ -1,4 +1,4 @@
-namespace Vfio.Guard;
+namespace Vfio.Guard.Config;
 
 /// <summary>The ids of a virtual function, in the place where every other function has them.</summary>
 /// <remarks>SR-IOV 1.1, section 3.4.1.1: a virtual function's own registers read as all ones.</remarks>

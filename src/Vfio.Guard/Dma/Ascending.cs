@@ -2,7 +2,7 @@ using System.Numerics;
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
 
-namespace Vfio.Guard;
+namespace Vfio.Guard.Dma;
 
 /// <summary>Searches in ascending numbers, which stand in whole blocks: what is not used of the last holds the highest number.</summary>
 /// <remarks>A block is compared all at once, so a search has no branch that could be guessed wrong.</remarks>

@@ -1,6 +1,6 @@
 using System.Runtime.CompilerServices;
 
-namespace Vfio.Guard;
+namespace Vfio.Guard.Dma;
 
 /// <summary>Up to <see cref="Capacity"/> mappings in ascending order. The starts stand by themselves, and every
 /// <see cref="Ascending.BlockLength"/>th of them once more: a search looks at two blocks of starts, each all at once, and at nothing else.</summary>

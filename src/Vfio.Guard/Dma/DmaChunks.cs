@@ -1,6 +1,6 @@
 using System.Runtime.CompilerServices;
 
-namespace Vfio.Guard;
+namespace Vfio.Guard.Dma;
 
 /// <summary>All mappings in ascending order: chunks, and their first addresses beside them. Not safe for two threads.</summary>
 /// <remarks>A look-up is a binary search for the chunk, 8 steps for 65,000 mappings, and two comparisons of 16 in it. A mapping takes 33 bytes in a

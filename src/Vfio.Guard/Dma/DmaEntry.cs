@@ -1,4 +1,4 @@
-namespace Vfio.Guard;
+namespace Vfio.Guard.Dma;
 
 /// <summary>One mapping, without its start: 24 bytes. Length and offset are multiples of the page size or carry no more bits, so
 /// the access rights ride in the low bits of the length.</summary>

@@ -1,7 +1,7 @@
-namespace Vfio.Guard;
+namespace Vfio.Guard.Dma;
 
 /// <content>What goes along when another process goes on with the table's user.</content>
-public sealed partial class DmaTable
+internal sealed partial class DmaTable
 {
     /// <summary>Whether writes are being recorded.</summary>
     internal bool IsLogging => _log is not null;

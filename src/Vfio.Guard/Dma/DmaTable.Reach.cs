@@ -1,7 +1,7 @@
-namespace Vfio.Guard;
+namespace Vfio.Guard.Dma;
 
 /// <content>What a device with threads of its own asks before it waits for memory.</content>
-public sealed partial class DmaTable
+internal sealed partial class DmaTable
 {
     /// <summary>How many accesses under way wait for an answer of the memory's owner.</summary>
     internal int AccessesAtOwner => _ownerAccesses.Count;

@@ -1,6 +1,7 @@
 using System.Runtime.CompilerServices;
+using Vfio.Providers;
 
-namespace Vfio.Guard;
+namespace Vfio.Guard.Dma;
 
 /// <summary>The memory that a device may use, by address: what an IOMMU is to hardware.</summary>
 /// <remarks>
@@ -9,7 +10,7 @@ namespace Vfio.Guard;
 /// <para>When an unmap returns, no access to that memory is under way. Only memory that its owner alone can reach is an exception:
 /// see <see cref="Unmap(Iova, ulong, out ulong)"/>.</para>
 /// </remarks>
-public sealed partial class DmaTable
+internal sealed partial class DmaTable
 {
     /// <summary>Size of a page: what addresses and lengths are multiples of, in bytes.</summary>
     public const ulong PageBytes = 4096;

@@ -1,6 +1,7 @@
 using Vfio.Native;
+using Vfio.Native.Waiting;
 
-namespace Vfio.Guard;
+namespace Vfio.Guard.Dma;
 
 /// <summary>Accesses under way to memory that only its owner can reach, so that an unmap can wait for them.</summary>
 /// <remarks>The wait has an end: an owner may send its unmap before it answers, and the thread that unmaps may be the one that

@@ -1,7 +1,7 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 
-namespace Vfio.Guard;
+namespace Vfio.Guard.Dma;
 
 /// <summary>Lets many readers in at once and shuts them all out for a writer.</summary>
 /// <remarks>

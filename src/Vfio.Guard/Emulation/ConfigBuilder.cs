@@ -1,6 +1,7 @@
 using Vfio.Pci;
+using Vfio.Pci.Config;
 
-namespace Vfio.Guard;
+namespace Vfio.Guard.Emulation;
 
 /// <summary>Makes the config space of a <see cref="EmulatedFunction"/> from its description.</summary>
 internal sealed class ConfigBuilder

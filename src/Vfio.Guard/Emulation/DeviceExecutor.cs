@@ -1,6 +1,7 @@
 using Vfio.Native;
+using Vfio.Native.Waiting;
 
-namespace Vfio.Guard;
+namespace Vfio.Guard.Emulation;
 
 /// <summary>The threads of one device: gives each <see cref="DeviceWork"/> one, abandons all work at a reset, and holds it while the
 /// device is stopped.</summary>

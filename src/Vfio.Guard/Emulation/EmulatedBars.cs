@@ -1,7 +1,8 @@
+using Vfio.Guard.Bars;
 using Vfio.Native;
 using Vfio.Pci;
 
-namespace Vfio.Guard;
+namespace Vfio.Guard.Emulation;
 
 /// <summary>The BARs and the ROM of a software function: their registers in config space, what is behind them, and the MSI-X
 /// table and pending bits that lie over that.</summary>

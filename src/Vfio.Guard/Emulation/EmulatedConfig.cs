@@ -1,6 +1,7 @@
 using Vfio.Pci;
+using Vfio.Pci.Config;
 
-namespace Vfio.Guard;
+namespace Vfio.Guard.Emulation;
 
 /// <summary>Config space of a software function, as hardware has it: bits that take what is written, bits that a 1 clears, and
 /// the rest, which only the function changes.</summary>

@@ -1,6 +1,9 @@
 using System.Buffers;
+using Vfio.Guard.Config;
+using Vfio.Guard.Emulation;
 using Vfio.Native;
 using Vfio.Pci;
+using Vfio.Pci.Config;
 
 namespace Vfio.Guard;
 

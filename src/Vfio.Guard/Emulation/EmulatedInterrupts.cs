@@ -1,7 +1,8 @@
 using System.Numerics;
 using Vfio.Pci;
+using Vfio.Pci.Config;
 
-namespace Vfio.Guard;
+namespace Vfio.Guard.Emulation;
 
 /// <summary>The interrupt logic of a software function: pin, MSI and MSI-X, by what its config space enables.</summary>
 internal sealed class EmulatedInterrupts

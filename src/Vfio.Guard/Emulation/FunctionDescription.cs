@@ -1,3 +1,4 @@
+using Vfio.Guard.Config;
 using Vfio.Pci;
 
 namespace Vfio.Guard;

@@ -1,6 +1,12 @@
+using Vfio.Guard.Bars;
+using Vfio.Guard.Config;
+using Vfio.Guard.Emulation;
 using Vfio.Pci;
+using Vfio.Pci.Config;
+using Vfio.Pci.Rules;
+using Vfio.Pci.Validation;
 
-namespace Vfio.Guard;
+namespace Vfio.Guard.Function;
 
 /// <summary>What the guard needs to know of a function's config space: read once, when it is plugged in.</summary>
 internal sealed class FunctionLayout

@@ -1,3 +1,5 @@
+using Vfio.Guard.Dma;
+
 namespace Vfio.Guard;
 
 /// <summary>What the lender of a function decides.</summary>

@@ -1,4 +1,4 @@
-namespace Vfio.Guard;
+namespace Vfio.Guard.Function;
 
 /// <summary>The slot that a guarded function is plugged into: what it does reaches the user who has it open, or nobody.</summary>
 /// <param name="refusals">Counts what reaches nobody.</param>

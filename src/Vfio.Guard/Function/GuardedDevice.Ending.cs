@@ -1,6 +1,7 @@
+using Vfio.Guard.Config;
 using Vfio.Native;
 
-namespace Vfio.Guard;
+namespace Vfio.Guard.Function;
 
 /// <content>Resets, whoever makes them, and the end of the lease.</content>
 internal sealed partial class GuardedDevice

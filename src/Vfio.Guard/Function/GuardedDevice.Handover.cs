@@ -1,6 +1,6 @@
 using Vfio.Native;
 
-namespace Vfio.Guard;
+namespace Vfio.Guard.Function;
 
 /// <content>The lease goes on in another process.</content>
 internal sealed partial class GuardedDevice

@@ -1,4 +1,4 @@
-namespace Vfio.Guard;
+namespace Vfio.Guard.Function;
 
 /// <content>What the function's own threads ask of its user's memory.</content>
 internal sealed partial class GuardedDevice

@@ -1,8 +1,15 @@
 using System.Numerics;
 using System.Runtime.CompilerServices;
+using Vfio.Abstractions;
+using Vfio.Guard.Bars;
+using Vfio.Guard.Config;
+using Vfio.Guard.Dma;
+using Vfio.Guard.Interrupts;
+using Vfio.Guard.Migration;
 using Vfio.Native;
+using Vfio.Native.Memory;
 
-namespace Vfio.Guard;
+namespace Vfio.Guard.Function;
 
 /// <summary>One lease of a guarded function: what its user holds.</summary>
 internal sealed partial class GuardedDevice : IVfioDevice, IHandoverDevice, IDirtyTracker, IResetTarget

@@ -1,4 +1,7 @@
+using Vfio.Guard.Function;
 using Vfio.Pci;
+using Vfio.Pci.Rules;
+using Vfio.Pci.Validation;
 
 namespace Vfio.Guard;
 
@@ -68,7 +71,7 @@ public sealed class GuardedFunction : IDisposable
     public Exception? CloseFailure { get; internal set; }
 
     /// <summary>What every bit of config space is to a user.</summary>
-    public ConfigRules Rules => _layout.Rules;
+    internal ConfigRules Rules => _layout.Rules;
 
     /// <summary>What was refused since the function was plugged in.</summary>
     public GuardRefusals Refusals => _refusals.Value;

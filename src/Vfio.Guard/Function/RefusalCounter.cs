@@ -1,4 +1,4 @@
-namespace Vfio.Guard;
+namespace Vfio.Guard.Function;
 
 /// <summary>Counts what is refused; any thread may add.</summary>
 /// <param name="total">Counts along; null for the total itself.</param>

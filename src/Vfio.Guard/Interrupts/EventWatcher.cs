@@ -1,6 +1,7 @@
 using Vfio.Native;
+using Vfio.Native.Waiting;
 
-namespace Vfio.Guard;
+namespace Vfio.Guard.Interrupts;
 
 /// <summary>Masks or unmasks a vector when somebody signals an eventfd. Its thread starts with the first eventfd.</summary>
 /// <param name="name">The device, for the thread's name.</param>

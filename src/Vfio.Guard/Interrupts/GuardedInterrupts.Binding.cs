@@ -1,6 +1,6 @@
 using Vfio.Native;
 
-namespace Vfio.Guard;
+namespace Vfio.Guard.Interrupts;
 
 /// <content>Which eventfds are bound, and how others come in their place.</content>
 internal sealed partial class GuardedInterrupts

@@ -1,4 +1,4 @@
-namespace Vfio.Guard;
+namespace Vfio.Guard.Interrupts;
 
 /// <content>What goes along when another process goes on with the lease.</content>
 internal sealed partial class GuardedInterrupts

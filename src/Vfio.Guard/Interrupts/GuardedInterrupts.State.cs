@@ -1,6 +1,6 @@
 using System.Buffers.Binary;
 
-namespace Vfio.Guard;
+namespace Vfio.Guard.Interrupts;
 
 /// <content>What goes along when the device moves.</content>
 internal sealed partial class GuardedInterrupts

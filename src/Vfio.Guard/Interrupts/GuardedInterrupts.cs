@@ -1,6 +1,7 @@
+using Vfio.Guard.Function;
 using Vfio.Native;
 
-namespace Vfio.Guard;
+namespace Vfio.Guard.Interrupts;
 
 /// <summary>The interrupts of one lease: which eventfd each vector signals, which vectors are held back, and what is pending.</summary>
 /// <remarks>

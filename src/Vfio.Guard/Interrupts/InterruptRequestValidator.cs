@@ -1,4 +1,4 @@
-namespace Vfio.Guard;
+namespace Vfio.Guard.Interrupts;
 
 /// <summary>Decides whether an interrupt request makes sense, before anything is touched.</summary>
 /// <remarks>The answers are those of the kernel's <c>VFIO_DEVICE_SET_IRQS</c>. Two are friendlier: a kind that is off may be turned

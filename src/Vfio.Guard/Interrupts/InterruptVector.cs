@@ -1,6 +1,6 @@
 using Vfio.Native;
 
-namespace Vfio.Guard;
+namespace Vfio.Guard.Interrupts;
 
 /// <summary>One vector: what it signals, and whether it is held back.</summary>
 internal struct InterruptVector

@@ -1,8 +1,11 @@
 using System.Numerics;
+using Vfio.Guard.Function;
 using Vfio.Native;
+using Vfio.Native.Memory;
 using Vfio.Pci;
+using Vfio.Pci.Config;
 
-namespace Vfio.Guard;
+namespace Vfio.Guard.Interrupts;
 
 /// <summary>The real MSI and MSI-X registers: programmed by the guard alone, to send what the vectors in use need.</summary>
 /// <remarks>Called in the function's turn. Addresses are what a system would give; the slot takes messages by their number.</remarks>

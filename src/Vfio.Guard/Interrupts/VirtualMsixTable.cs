@@ -1,6 +1,7 @@
 using Vfio.Native;
+using Vfio.Native.Memory;
 
-namespace Vfio.Guard;
+namespace Vfio.Guard.Interrupts;
 
 /// <summary>The user's MSI-X table and pending bits. Addresses and data are its own to write and mean nothing; the mask bits hold
 /// vectors back, and the pending bits are true.</summary>

@@ -1,7 +1,7 @@
 using System.Buffers.Binary;
 using System.Numerics;
 
-namespace Vfio.Guard;
+namespace Vfio.Guard.Migration;
 
 /// <summary>The checksum of a state: CRC-32C (Castagnoli), as iSCSI has it (RFC 3720, section 12.1).</summary>
 internal struct Crc32C

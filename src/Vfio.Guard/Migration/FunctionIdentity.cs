@@ -1,6 +1,7 @@
+using Vfio.Guard.Function;
 using Vfio.Pci;
 
-namespace Vfio.Guard;
+namespace Vfio.Guard.Migration;
 
 /// <summary>What two functions must have in common for one to take the other's state: ids, regions, capabilities and vectors.</summary>
 /// <remarks>The bytes say so in full, and are compared as bytes; they start with a mark and the version of the format.</remarks>

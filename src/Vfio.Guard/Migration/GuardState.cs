@@ -1,4 +1,9 @@
-namespace Vfio.Guard;
+using Vfio.Guard.Bars;
+using Vfio.Guard.Config;
+using Vfio.Guard.Function;
+using Vfio.Guard.Interrupts;
+
+namespace Vfio.Guard.Migration;
 
 /// <summary>The part of a lease's state that the guard has: what its user sees of config space, of interrupts and of the MSI-X
 /// table.</summary>

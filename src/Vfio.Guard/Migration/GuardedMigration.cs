@@ -1,4 +1,7 @@
-namespace Vfio.Guard;
+using Vfio.Guard.Interrupts;
+using Vfio.Providers;
+
+namespace Vfio.Guard.Migration;
 
 /// <summary>The migration of one lease: its state, and the stream that goes in or out.</summary>
 /// <remarks>Called in the function's turn, but for <see cref="IsStopped"/>, which any thread may ask.</remarks>

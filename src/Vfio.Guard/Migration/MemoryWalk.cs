@@ -1,4 +1,4 @@
-namespace Vfio.Guard;
+namespace Vfio.Guard.Migration;
 
 /// <summary>Walks through the memory that goes with a state, from the first byte to the last.</summary>
 internal sealed class MemoryWalk(IEnumerable<(RegionIndex Region, MmapArea Area)> parts)

@@ -1,6 +1,8 @@
 using System.Runtime.InteropServices;
+using Vfio.Guard.Emulation;
+using Vfio.Guard.Interrupts;
 
-namespace Vfio.Guard;
+namespace Vfio.Guard.Migration;
 
 /// <summary>What every section of a saved state starts with: 16 bytes, then <see cref="Length"/> bytes.</summary>
 /// <remarks>All numbers are little-endian. A state is an identity, then the others in the order of their numbers, each once but for memory,

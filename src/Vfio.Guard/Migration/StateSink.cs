@@ -1,6 +1,7 @@
 using Vfio.Native;
+using Vfio.Native.Memory;
 
-namespace Vfio.Guard;
+namespace Vfio.Guard.Migration;
 
 /// <summary>Takes a state in, in pieces of any size, and keeps it until all of it is there and right. Only memory goes where it belongs
 /// at once: its user can write it anyway.</summary>

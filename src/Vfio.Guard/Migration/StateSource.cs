@@ -1,7 +1,8 @@
 using System.Buffers;
 using Vfio.Native;
+using Vfio.Native.Memory;
 
-namespace Vfio.Guard;
+namespace Vfio.Guard.Migration;
 
 /// <summary>The state of a function as a stream. The identity may go ahead while the function runs, so that a function that cannot take
 /// the state says so in time; the rest follows once it is stopped.</summary>

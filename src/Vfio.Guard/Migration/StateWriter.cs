@@ -1,5 +1,6 @@
 using System.Buffers;
 using Vfio.Native;
+using Vfio.Native.Memory;
 
 namespace Vfio.Guard;
 

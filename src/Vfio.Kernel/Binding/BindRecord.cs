@@ -2,7 +2,7 @@ using System.Text.Json;
 using System.Text.Json.Serialization;
 using Vfio.Pci;
 
-namespace Vfio.Kernel;
+namespace Vfio.Kernel.Binding;
 
 /// <summary>What a function was before it was bound to vfio-pci: all that is needed to undo it.</summary>
 /// <param name="Driver">The driver that had it; null for none.</param>

@@ -1,7 +1,7 @@
 using Vfio.Native;
 using Vfio.Pci;
 
-namespace Vfio.Kernel;
+namespace Vfio.Kernel.Binding;
 
 /// <summary>Decides whether a function can be assigned before anything is written: everything that is known to make the kernel refuse, or
 /// to leave a group half bound.</summary>

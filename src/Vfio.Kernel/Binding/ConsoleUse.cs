@@ -1,6 +1,8 @@
 using Vfio.Native;
+using Vfio.Native.Errors;
+using Vfio.Native.Files;
 
-namespace Vfio.Kernel;
+namespace Vfio.Kernel.Binding;
 
 /// <summary>Whether this machine's console is on a function: a serial line, a screen, a keyboard.</summary>
 internal sealed class ConsoleUse(KernelPaths paths)

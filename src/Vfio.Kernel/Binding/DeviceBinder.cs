@@ -1,4 +1,7 @@
+using Vfio.Kernel.Binding;
 using Vfio.Native;
+using Vfio.Native.Files;
+using Vfio.Native.Waiting;
 using Vfio.Pci;
 
 namespace Vfio.Kernel;
@@ -18,7 +21,7 @@ public sealed class DeviceBinder
 
     /// <summary>Makes one.</summary>
     /// <param name="paths">Where the kernel shows itself; null for the usual places.</param>
-    public DeviceBinder(KernelPaths? paths = null)
+    internal DeviceBinder(KernelPaths? paths = null)
         : this(paths ?? new KernelPaths(), new LinuxBindingSystem())
     {
     }

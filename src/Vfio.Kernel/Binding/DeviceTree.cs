@@ -1,7 +1,8 @@
 using System.Text.RegularExpressions;
 using Vfio.Native;
+using Vfio.Native.Files;
 
-namespace Vfio.Kernel;
+namespace Vfio.Kernel.Binding;
 
 /// <summary>Something in sysfs that hangs on a function, at any depth: a disk, a partition, an interface, a sound card.</summary>
 /// <param name="Folder">Its folder.</param>

@@ -1,6 +1,7 @@
 using Vfio.Native;
+using Vfio.Native.Errors;
 
-namespace Vfio.Kernel;
+namespace Vfio.Kernel.Binding;
 
 /// <summary>What disks below a function are used for.</summary>
 internal sealed class DiskUse(KernelPaths paths, IBindingSystem system)

@@ -1,6 +1,8 @@
 using Vfio.Native;
+using Vfio.Native.Errors;
+using Vfio.Native.Files;
 
-namespace Vfio.Kernel;
+namespace Vfio.Kernel.Binding;
 
 /// <summary>The files by which an assigned function is opened: its own, and its group's.</summary>
 internal static class FunctionNodes

@@ -1,6 +1,7 @@
 using Vfio.Native;
+using Vfio.Native.Files;
 
-namespace Vfio.Kernel;
+namespace Vfio.Kernel.Binding;
 
 /// <summary>All that binding changes of a function, as it was or as it shall be.</summary>
 /// <param name="Driver">Its driver; null for none.</param>

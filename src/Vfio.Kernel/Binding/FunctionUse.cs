@@ -1,6 +1,6 @@
 using Vfio.Native;
 
-namespace Vfio.Kernel;
+namespace Vfio.Kernel.Binding;
 
 /// <summary>What this machine uses functions for, so that taking one away would hurt.</summary>
 /// <remarks>The kernel is asked where it can be: it knows the exclusive users of a disk, which no list has all of. The lists tell who.</remarks>

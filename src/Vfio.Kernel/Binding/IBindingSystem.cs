@@ -1,6 +1,7 @@
 using Vfio.Native;
+using Vfio.Native.Files;
 
-namespace Vfio.Kernel;
+namespace Vfio.Kernel.Binding;
 
 /// <summary>What binding asks of this machine and changes on it, beside what it reads in sysfs and procfs.</summary>
 /// <remarks>All changes go through here, so that a test can refuse any of them.</remarks>

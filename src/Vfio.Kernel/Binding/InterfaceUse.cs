@@ -1,7 +1,7 @@
 using System.Globalization;
 using Vfio.Native;
 
-namespace Vfio.Kernel;
+namespace Vfio.Kernel.Binding;
 
 /// <summary>What network interfaces of a function are used for.</summary>
 internal sealed class InterfaceUse(KernelPaths paths, IBindingSystem system)

@@ -1,7 +1,7 @@
-namespace Vfio.Kernel;
+namespace Vfio.Kernel.Binding;
 
 /// <summary>Where the kernel shows itself, and where records are kept.</summary>
-public sealed record KernelPaths
+internal sealed record KernelPaths
 {
     /// <summary>sysfs.</summary>
     public string Sysfs { get; init; } = "/sys";

@@ -1,6 +1,7 @@
 using Vfio.Native;
+using Vfio.Native.Files;
 
-namespace Vfio.Kernel;
+namespace Vfio.Kernel.Binding;
 
 /// <summary>The machine that this process runs on.</summary>
 internal sealed class LinuxBindingSystem : IBindingSystem

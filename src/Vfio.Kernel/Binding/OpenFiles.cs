@@ -1,5 +1,8 @@
 using System.Globalization;
+using Vfio.Kernel.Binding;
 using Vfio.Native;
+using Vfio.Native.Errors;
+using Vfio.Native.Files;
 
 namespace Vfio.Kernel;
 

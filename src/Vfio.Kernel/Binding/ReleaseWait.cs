@@ -1,7 +1,9 @@
+using Vfio.Kernel.Events;
 using Vfio.Native;
+using Vfio.Native.Waiting;
 using Vfio.Pci;
 
-namespace Vfio.Kernel;
+namespace Vfio.Kernel.Binding;
 
 /// <summary>Waits until nobody has functions open, after asking for them.</summary>
 internal sealed class ReleaseWait(KernelPaths paths, IBindingSystem system)

@@ -1,4 +1,4 @@
-namespace Vfio.Kernel;
+namespace Vfio.Kernel.Binding;
 
 /// <summary>Changes of functions that are all done or none: unless they are kept, disposing makes every function what it was, the last one
 /// first.</summary>

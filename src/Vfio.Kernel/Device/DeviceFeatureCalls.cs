@@ -1,4 +1,4 @@
-namespace Vfio.Kernel;
+namespace Vfio.Kernel.Device;
 
 /// <summary>VFIO_DEVICE_FEATURE_*: numbers of features, with what to do with them.</summary>
 internal static class DeviceFeatureCalls

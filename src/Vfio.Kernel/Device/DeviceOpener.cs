@@ -1,7 +1,9 @@
+using Vfio.Kernel.Topology;
 using Vfio.Native;
+using Vfio.Native.Kernel;
 using Vfio.Pci;
 
-namespace Vfio.Kernel;
+namespace Vfio.Kernel.Device;
 
 /// <summary>Opens a function, or a mediated device, by one of the two doors.</summary>
 internal sealed class DeviceOpener

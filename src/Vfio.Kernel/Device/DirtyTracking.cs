@@ -1,4 +1,4 @@
-namespace Vfio.Kernel;
+namespace Vfio.Kernel.Device;
 
 /// <summary>Which pages a device wrote: as the device says where it keeps a record, otherwise as its IOMMU does.</summary>
 /// <remarks>Any thread may call.</remarks>

@@ -1,6 +1,8 @@
 using Vfio.Native;
+using Vfio.Native.Kernel;
+using Vfio.Providers;
 
-namespace Vfio.Kernel;
+namespace Vfio.Kernel.Device;
 
 /// <summary>The record that a device itself keeps of what it wrote: VFIO_DEVICE_FEATURE_DMA_LOGGING_* of <c>linux/vfio.h</c>.</summary>
 /// <remarks>Used by one thread at a time.</remarks>

@@ -1,3 +1,5 @@
+using Vfio.Providers;
+
 namespace Vfio.Kernel;
 
 /// <content>What an IOMMU tells of the pages that devices wrote.</content>

@@ -1,4 +1,7 @@
+using Vfio.Kernel.Device;
 using Vfio.Native;
+using Vfio.Native.Kernel;
+using Vfio.Providers;
 
 namespace Vfio.Kernel;
 

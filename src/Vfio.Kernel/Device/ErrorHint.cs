@@ -1,4 +1,4 @@
-namespace Vfio.Kernel;
+namespace Vfio.Kernel.Device;
 
 /// <summary>What to do when a file of the kernel's VFIO cannot be opened.</summary>
 internal static class ErrorHint

@@ -1,6 +1,8 @@
 using Vfio.Native;
+using Vfio.Native.Kernel;
+using Vfio.Native.Memory;
 
-namespace Vfio.Kernel;
+namespace Vfio.Kernel.Device;
 
 /// <summary>Hands interrupt requests to the kernel.</summary>
 internal static class InterruptCalls

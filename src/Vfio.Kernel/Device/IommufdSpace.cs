@@ -1,9 +1,11 @@
 using Vfio.Native;
+using Vfio.Native.Kernel;
+using Vfio.Providers;
 
-namespace Vfio.Kernel;
+namespace Vfio.Kernel.Device;
 
 /// <summary>An I/O address space (IOAS) of iommufd: <c>/dev/iommu</c>, for devices that come from <c>/dev/vfio/devices</c>.</summary>
-public sealed class IommufdSpace : DmaSpace
+internal sealed class IommufdSpace : DmaSpace
 {
     private const uint FixedAddress = 1, Writeable = 2, Readable = 4;
     private readonly IommuFile _iommu;

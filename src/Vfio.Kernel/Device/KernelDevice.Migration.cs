@@ -1,3 +1,5 @@
+using Vfio.Kernel.Device;
+
 namespace Vfio.Kernel;
 
 /// <content>What a device may have beside the rest: migration, a record of what it wrote, address spaces for processes.</content>
@@ -26,7 +28,7 @@ public sealed partial class KernelDevice
 
     /// <summary>How much there is to read while the device is in <see cref="MigrationState.PreCopy"/>.</summary>
     /// <exception cref="VfioException">EINVAL: it is not; ENOTTY: it cannot be migrated so.</exception>
-    public PreCopyEstimate EstimatePreCopy() => _migration.EstimatePreCopy();
+    internal PreCopyEstimate EstimatePreCopy() => _migration.EstimatePreCopy();
 
     /// <inheritdoc/>
     /// <remarks>The device itself where it keeps a record, otherwise its IOMMU: see <see cref="DmaSpace.TracksDirtyPages"/>. What an
@@ -56,7 +58,7 @@ public sealed partial class KernelDevice
     /// <param name="pasid">The process address space ID (PASID), of <see cref="PasidBits"/> bits.</param>
     /// <param name="space">What they see; made beside <see cref="Space"/>, and owned by the caller, who detaches first.</param>
     /// <exception cref="VfioException">EINVAL, ENOTTY or EOPNOTSUPP: the kernel, the device or its IOMMU has none.</exception>
-    public void AttachPasid(uint pasid, IommufdSpace space)
+    internal void AttachPasid(uint pasid, IommufdSpace space)
     {
         ArgumentNullException.ThrowIfNull(space);
         if (Space is IommufdSpace own && own.Context != space.Context)

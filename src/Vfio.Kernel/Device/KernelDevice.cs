@@ -1,5 +1,9 @@
+using Vfio.Kernel.Device;
 using Vfio.Native;
+using Vfio.Native.Kernel;
+using Vfio.Native.Memory;
 using Vfio.Pci;
+using Vfio.Pci.Config;
 
 namespace Vfio.Kernel;
 

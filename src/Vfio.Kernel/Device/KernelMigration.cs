@@ -1,6 +1,8 @@
 using Vfio.Native;
+using Vfio.Native.Kernel;
+using Vfio.Native.Memory;
 
-namespace Vfio.Kernel;
+namespace Vfio.Kernel.Device;
 
 /// <summary>The migration of a device: its state, and the descriptor that data goes through while there is a transfer.</summary>
 /// <remarks>Version 2 of the kernel's protocol, <c>enum vfio_device_mig_state</c> of <c>linux/vfio.h</c>. Any thread may call.</remarks>

@@ -1,6 +1,6 @@
 using System.Globalization;
 
-namespace Vfio.Kernel;
+namespace Vfio.Kernel.Device;
 
 /// <summary>RLIMIT_MEMLOCK: how much memory this process may pin.</summary>
 internal static class MemoryLimit

@@ -1,6 +1,7 @@
 using Vfio.Native;
+using Vfio.Native.Kernel;
 
-namespace Vfio.Kernel;
+namespace Vfio.Kernel.Device;
 
 /// <summary>The page tables (HWPT) of an I/O address space of iommufd, where the kernel's own choice is not enough.</summary>
 /// <remarks>A page table that can tell what was written, or that goes together with process address spaces, has to be made as such

@@ -1,6 +1,8 @@
 using Vfio.Native;
+using Vfio.Native.Kernel;
+using Vfio.Native.Memory;
 
-namespace Vfio.Kernel;
+namespace Vfio.Kernel.Device;
 
 /// <summary>The regions of a device of the kernel, each asked for once.</summary>
 internal sealed class RegionTable(DeviceFile file, int count)

@@ -1,9 +1,12 @@
 using Vfio.Native;
+using Vfio.Native.Kernel;
+using Vfio.Native.Memory;
+using Vfio.Providers;
 
-namespace Vfio.Kernel;
+namespace Vfio.Kernel.Device;
 
 /// <summary>A container of type 1: <c>/dev/vfio/vfio</c>, for devices that come from their group.</summary>
-public sealed class TypeOneSpace : DmaSpace
+internal sealed class TypeOneSpace : DmaSpace
 {
     private const uint FlagRead = 1, FlagWrite = 2, FlagUnmapAll = 2;
     private const ushort RangeCapability = 1, MigrationCapability = 2;

@@ -1,5 +1,9 @@
 using System.Threading.Channels;
+using Vfio.Kernel.Binding;
+using Vfio.Kernel.Events;
 using Vfio.Native;
+using Vfio.Native.Sockets;
+using Vfio.Native.Waiting;
 
 namespace Vfio.Kernel;
 
@@ -28,7 +32,7 @@ public sealed class DeviceEvents : IDisposable
     /// <summary>Starts to listen.</summary>
     /// <param name="paths">Where the kernel shows itself; null for the usual places.</param>
     /// <exception cref="VfioException">The kernel tells no events, or no descriptors are left.</exception>
-    public DeviceEvents(KernelPaths? paths = null)
+    internal DeviceEvents(KernelPaths? paths = null)
     {
         _translator = new EventTranslator(new PciTopology((paths ?? new KernelPaths()).Sysfs));
         _loop.Add(_socket.Descriptor, _ => Receive());

@@ -1,7 +1,7 @@
 using System.Globalization;
 using Vfio.Pci;
 
-namespace Vfio.Kernel;
+namespace Vfio.Kernel.Events;
 
 /// <summary>Makes events of the kernel's messages, and knows what they leave out: which driver was unbound, how many virtual functions
 /// there were.</summary>

@@ -1,6 +1,6 @@
 using System.Text;
 
-namespace Vfio.Kernel;
+namespace Vfio.Kernel.Events;
 
 /// <summary>A message of the kernel about a device: <c>ACTION@DEVPATH</c>, then <c>KEY=VALUE</c> strings, each ended by NUL.</summary>
 /// <remarks>The kernel's Documentation/ABI/testing/sysfs-uevent and lib/kobject_uevent.c say what is in it.</remarks>

@@ -1,6 +1,7 @@
 using Vfio.Pci;
+using Vfio.Pci.Validation;
 
-namespace Vfio.Kernel;
+namespace Vfio.Kernel.Topology;
 
 /// <summary>Whether a function of this machine can be assigned, told from sysfs: nothing is written, and no device is opened.</summary>
 internal static class AssignabilityCheck

@@ -1,6 +1,6 @@
 using System.Text;
 
-namespace Vfio.Kernel;
+namespace Vfio.Kernel.Topology;
 
 /// <summary>The folder of a device in sysfs: its attributes and links, each read at the moment it is asked.</summary>
 /// <param name="path">The folder.</param>

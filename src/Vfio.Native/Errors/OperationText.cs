@@ -1,6 +1,6 @@
 using System.Buffers;
 
-namespace Vfio.Native;
+namespace Vfio.Native.Errors;
 
 /// <summary>What was being done, in plain words with the target in their place.</summary>
 internal static class OperationText

@@ -1,13 +1,13 @@
 using System.Globalization;
 using System.Text;
 
-namespace Vfio.Native;
+namespace Vfio.Native.Errors;
 
 /// <summary>Text of somebody else's, made fit for a terminal and a log: what would steer a terminal or mislead a reader is shown instead.</summary>
 /// <remarks>Shown as escapes are controls (C0 with line ends and tabs, DEL, C1), line and paragraph separators, marks and overrides of
 /// direction (Unicode Standard Annex 9), characters without a width, and lone surrogates. All other text stays as it is. Pure; any
 /// thread.</remarks>
-public static class PrintableText
+internal static class PrintableText
 {
     /// <summary>Characters of one text that are kept unless the caller says otherwise: more than any name or reason of good will has.</summary>
     public const int UsualLength = 1000;

@@ -1,6 +1,7 @@
 using System.ComponentModel;
 using System.Runtime.InteropServices;
 using Vfio.Native;
+using Vfio.Native.Errors;
 
 namespace Vfio;
 

@@ -1,7 +1,8 @@
 using System.Globalization;
 using System.Text;
+using Vfio.Native.Interop;
 
-namespace Vfio.Native;
+namespace Vfio.Native.Files;
 
 /// <summary>What the kernel says of a descriptor in <c>/proc/self/fdinfo</c>; see proc_pid_fdinfo(5).</summary>
 /// <remarks>The name that <c>/proc/self/fd</c> links to proves nothing: a FIFO may lie at a path of any name. Nor does any line there

@@ -1,9 +1,10 @@
 using System.Runtime.InteropServices;
+using Vfio.Native.Interop;
 
-namespace Vfio.Native;
+namespace Vfio.Native.Files;
 
 /// <summary>A device's file in <c>/dev</c>, used only where it is that device's: kind and number are compared first, and links are not followed.</summary>
-public static class DeviceNode
+internal static class DeviceNode
 {
     /// <summary>Asks the kernel whether a block device has an exclusive user: a file system, swap, RAID, LVM, or a program.</summary>
     /// <remarks>open(2) with O_RDONLY and O_EXCL, closed at once. Nothing is created or written, and removable media are not waited for.</remarks>

@@ -1,12 +1,13 @@
 using System.Runtime.InteropServices;
+using Vfio.Native.Interop;
 
-namespace Vfio.Native;
+namespace Vfio.Native.Files;
 
 /// <summary>A file, or a block device, that is a disk: read and written at offsets, never grown, and made durable by a call whose failure
 /// is seen.</summary>
 /// <remarks>Any thread may use it. Nothing throws once it is open: each call says with which errno the kernel refused. It is closed when
 /// it is disposed and the last call under way has returned.</remarks>
-public sealed unsafe class DiskFile : IDisposable
+internal sealed unsafe class DiskFile : IDisposable
 {
     private const string DeviceOpener = "opening as a disk";
     private const int UsualBlockBytes = 512;

@@ -1,4 +1,7 @@
 using System.Runtime.InteropServices;
+using Vfio.Native.Files;
+using Vfio.Native.Interop;
+using Vfio.Native.Waiting;
 
 namespace Vfio.Native;
 

@@ -1,4 +1,6 @@
 using System.Runtime.InteropServices;
+using Vfio.Native.Files;
+using Vfio.Native.Interop;
 
 namespace Vfio.Native;
 

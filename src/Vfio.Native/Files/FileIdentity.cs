@@ -1,4 +1,6 @@
-namespace Vfio.Native;
+using Vfio.Native.Interop;
+
+namespace Vfio.Native.Files;
 
 /// <summary>What an open descriptor is: which file, how long, how it may be used.</summary>
 /// <param name="Device">Device number of the file system (<c>st_dev</c>).</param>
@@ -8,7 +10,7 @@ namespace Vfio.Native;
 /// <param name="Readable">Opened for reading.</param>
 /// <param name="Writable">Opened for writing.</param>
 /// <param name="CannotShrink">Sealed with F_SEAL_SHRINK: a mapping inside <paramref name="LengthBytes"/> stays valid for ever.</param>
-public readonly record struct FileIdentity(
+internal readonly record struct FileIdentity(
     ulong Device, ulong Inode, ulong LengthBytes, bool IsRegular, bool Readable, bool Writable, bool CannotShrink)
 {
     /// <summary>Whether a part of the file can be mapped and touched whatever its giver does: it lies in a memory file that cannot shrink,

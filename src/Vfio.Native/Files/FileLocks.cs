@@ -1,7 +1,8 @@
 using System.Globalization;
 using System.Runtime.InteropServices;
+using Vfio.Native.Interop;
 
-namespace Vfio.Native;
+namespace Vfio.Native.Files;
 
 /// <summary>Locks of a whole file, by open file rather than by process, and who holds them.</summary>
 internal static unsafe class FileLocks

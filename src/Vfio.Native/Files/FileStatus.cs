@@ -1,6 +1,7 @@
 using System.Globalization;
+using Vfio.Native.Interop;
 
-namespace Vfio.Native;
+namespace Vfio.Native.Files;
 
 /// <summary>What a name in the file system leads to, or an open descriptor is, and whose it is.</summary>
 /// <remarks>What the kernel knows now is enough (AT_STATX_DONT_SYNC): the file may be on a file system that its giver serves (FUSE), who
@@ -12,7 +13,7 @@ namespace Vfio.Native;
 /// <param name="Mode">Permission bits, 0 to 07777.</param>
 /// <param name="Links">Hard links. Of a folder in sysfs, 2 and one for each folder in it, in every network namespace.</param>
 /// <param name="Length">Size in bytes.</param>
-public readonly record struct FileStatus(
+internal readonly record struct FileStatus(
     FileKind Kind, DeviceNumber Number, uint UserId, uint GroupId, uint Mode, uint Links, ulong Length)
 {
     /// <summary>Number of the device that the file system is on (<c>st_dev</c>).</summary>
@@ -70,7 +71,7 @@ public readonly record struct FileStatus(
 }
 
 /// <summary>What a file is, in the bits of <c>st_mode</c> (inode(7)).</summary>
-public enum FileKind
+internal enum FileKind
 {
     /// <summary>Not known.</summary>
     Unknown = 0,
@@ -100,7 +101,7 @@ public enum FileKind
 /// <summary>The number that a device has in the kernel, whatever its nodes are called.</summary>
 /// <param name="Major">Which driver.</param>
 /// <param name="Minor">Which of its devices.</param>
-public readonly record struct DeviceNumber(uint Major, uint Minor)
+internal readonly record struct DeviceNumber(uint Major, uint Minor)
 {
     /// <summary>Reads <c>259:2</c>, as in the <c>dev</c> attributes of sysfs and in mountinfo.</summary>
     public static bool TryParse(string? text, out DeviceNumber number)

@@ -1,6 +1,7 @@
 using System.Globalization;
+using Vfio.Native.Interop;
 
-namespace Vfio.Native;
+namespace Vfio.Native.Files;
 
 /// <summary>Whose file system a file is on: the kernel's own, or one behind which a process or another machine stands, for whose answer
 /// every access waits, for as long as that likes.</summary>

@@ -1,4 +1,6 @@
-namespace Vfio.Native;
+using Vfio.Native.Interop;
+
+namespace Vfio.Native.Files;
 
 /// <summary>Closes files that a peer sent without waiting for it.</summary>
 /// <remarks>To close a file of FUSE is to wait until whoever serves it has agreed (FUSE_FLUSH), which no signal ends. What may be one is

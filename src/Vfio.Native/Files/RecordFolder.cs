@@ -1,10 +1,11 @@
 using System.Runtime.InteropServices;
+using Vfio.Native.Interop;
 
-namespace Vfio.Native;
+namespace Vfio.Native.Files;
 
 /// <summary>A folder of small files that only its owner changes. Files are reached by the folder's descriptor and never through a link.</summary>
 /// <remarks>Modes do not depend on the umask: 0755 for the folder, 0644 for a file. One thread at a time.</remarks>
-public sealed class RecordFolder : IDisposable
+internal sealed class RecordFolder : IDisposable
 {
     private const string LockName = ".lock";
     private const uint FolderMode = 0x1ed, FileMode = 0x1a4, LockMode = 0x180, WritableByOthers = 0x12;

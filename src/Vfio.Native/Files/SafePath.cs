@@ -1,6 +1,7 @@
 using System.Text;
+using Vfio.Native.Interop;
 
-namespace Vfio.Native;
+namespace Vfio.Native.Files;
 
 /// <summary>Opens directories for root without being led astray: a symbolic link counts only if root made it.</summary>
 /// <remarks>Who owns a directory can put a link in place of anything in it, at any time. So the path is walked a step at a time, each by

@@ -1,8 +1,10 @@
-namespace Vfio.Native;
+using Vfio.Native.Interop;
+
+namespace Vfio.Native.Files;
 
 /// <summary>Standard output or standard error of this process, which says of every write whether it was done.</summary>
 /// <remarks>.NET's own console streams are silent when nobody reads any more. Nothing is kept back; one writer at a time.</remarks>
-public sealed unsafe class StandardStream : Stream
+internal sealed unsafe class StandardStream : Stream
 {
     /// <summary>What errors of writing to standard output have as their target.</summary>
     public const string OutputName = "standard output";

@@ -1,6 +1,6 @@
 using System.Runtime.InteropServices;
 
-namespace Vfio.Native;
+namespace Vfio.Native.Interop;
 
 /// <summary>System calls on files by descriptor, for callers that must not be led elsewhere by a link.</summary>
 internal static unsafe partial class FileCalls

@@ -1,6 +1,6 @@
 using System.Runtime.InteropServices;
 
-namespace Vfio.Native;
+namespace Vfio.Native.Interop;
 
 /// <summary>The C library's system calls, with blittable arguments only: no marshalling, no allocation.</summary>
 internal static unsafe partial class LibC

@@ -1,7 +1,7 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 
-namespace Vfio.Native;
+namespace Vfio.Native.Interop;
 
 /// <summary>The two system calls of every message, made as directly as can be.</summary>
 /// <remarks>The C library's own let a thread be cancelled while it sleeps, and the runtime saves errno after each call: together six more

@@ -1,7 +1,7 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 
-namespace Vfio.Native;
+namespace Vfio.Native.Interop;
 
 /// <summary>Ends system calls that were not to wait and do: a write to an eventfd whose other holder filled its counter, or an accept of
 /// a client that another process took.</summary>

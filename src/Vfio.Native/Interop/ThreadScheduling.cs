@@ -1,9 +1,9 @@
 using System.Runtime.InteropServices;
 
-namespace Vfio.Native;
+namespace Vfio.Native.Interop;
 
 /// <summary>How the scheduler treats the calling thread, of those ways that need no privilege: sched(7).</summary>
-public static unsafe class ThreadScheduling
+internal static unsafe class ThreadScheduling
 {
     private const int Ordinary = 0, Batch = 3, ResetOnFork = 0x40000000;
 

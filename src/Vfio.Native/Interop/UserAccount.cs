@@ -1,3 +1,5 @@
+using Vfio.Native.Interop;
+
 namespace Vfio.Native;
 
 /// <summary>A user of this machine.</summary>

@@ -1,4 +1,4 @@
-namespace Vfio.Native;
+namespace Vfio.Native.Kernel;
 
 /// <summary><c>/dev/vfio/vfio</c>: an I/O address space that groups are put into. One method for each ioctl.</summary>
 internal sealed unsafe class ContainerFile(FileDescriptor descriptor) : KernelFile(descriptor, "/dev/vfio/vfio")

@@ -1,4 +1,4 @@
-namespace Vfio.Native;
+namespace Vfio.Native.Kernel;
 
 /// <content>VFIO_DEVICE_FEATURE, for features whose data holds a descriptor or an address.</content>
 internal sealed unsafe partial class DeviceFile

@@ -1,7 +1,9 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
+using Vfio.Native.Interop;
+using Vfio.Native.Memory;
 
-namespace Vfio.Native;
+namespace Vfio.Native.Kernel;
 
 /// <summary>A device's descriptor, from its group or from <c>/dev/vfio/devices</c>. One method for each ioctl.</summary>
 internal sealed unsafe partial class DeviceFile(FileDescriptor descriptor, string name) : KernelFile(descriptor, name)

@@ -1,7 +1,7 @@
 using System.Runtime.InteropServices;
 using System.Text;
 
-namespace Vfio.Native;
+namespace Vfio.Native.Kernel;
 
 /// <summary><c>/dev/vfio/N</c>: a group of functions that the IOMMU cannot tell apart. One method for each ioctl.</summary>
 internal sealed unsafe class GroupFile(FileDescriptor descriptor, string name) : KernelFile(descriptor, name)

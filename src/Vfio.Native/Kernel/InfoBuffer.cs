@@ -1,4 +1,6 @@
-namespace Vfio.Native;
+using Vfio.Native.Memory;
+
+namespace Vfio.Native.Kernel;
 
 /// <summary>The answer to an INFO ioctl: a struct whose first field is <c>argsz</c>, and a chain of capabilities behind it.</summary>
 internal static class InfoBuffer

@@ -1,6 +1,6 @@
 using System.Runtime.InteropServices;
 
-namespace Vfio.Native;
+namespace Vfio.Native.Kernel;
 
 /// <summary><c>/dev/iommu</c>: I/O address spaces, for devices from <c>/dev/vfio/devices</c>. One method for each ioctl.</summary>
 internal sealed unsafe class IommuFile(FileDescriptor descriptor) : KernelFile(descriptor, "/dev/iommu")

@@ -1,6 +1,6 @@
 using System.Runtime.InteropServices;
 
-namespace Vfio.Native;
+namespace Vfio.Native.Kernel;
 
 #pragma warning disable IDE1006, CS0649 // the names are those of linux/iommufd.h, and the kernel fills the fields
 

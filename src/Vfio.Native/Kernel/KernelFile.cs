@@ -1,7 +1,9 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
+using Vfio.Native.Interop;
+using Vfio.Native.Waiting;
 
-namespace Vfio.Native;
+namespace Vfio.Native.Kernel;
 
 /// <summary>A file of the kernel's VFIO or iommufd that is asked with ioctl(2).</summary>
 /// <param name="descriptor">The open file; owned by this object.</param>

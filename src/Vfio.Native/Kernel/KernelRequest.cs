@@ -1,4 +1,4 @@
-namespace Vfio.Native;
+namespace Vfio.Native.Kernel;
 
 #pragma warning disable IDE1006, CA1069, CS1591 // names and numbers are those of linux/vfio.h and linux/iommufd.h, where files of different kinds share some
 

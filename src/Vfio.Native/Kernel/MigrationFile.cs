@@ -1,6 +1,7 @@
 using System.Runtime.InteropServices;
+using Vfio.Native.Interop;
 
-namespace Vfio.Native;
+namespace Vfio.Native.Kernel;
 
 /// <summary>What the state of a device goes through while it is migrated, one way: the data_fd of a change of state.</summary>
 internal sealed unsafe class MigrationFile(FileDescriptor descriptor, string name) : KernelFile(descriptor, name)

@@ -1,12 +1,12 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 
-namespace Vfio.Native;
+namespace Vfio.Native.Memory;
 
 /// <summary>Reads and writes packed little-endian structs in byte spans, with the length checked.</summary>
 /// <remarks>The one place where bytes become structs. Layout is the struct's own; the machine must be little-endian,
 /// which every machine that Linux lends VFIO devices on in practice is.</remarks>
-public static class Blittable
+internal static class Blittable
 {
     /// <summary>Size of <typeparamref name="T"/>, in bytes.</summary>
     /// <typeparam name="T">A struct without references.</typeparam>

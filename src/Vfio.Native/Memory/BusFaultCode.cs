@@ -1,7 +1,7 @@
 using System.Buffers.Binary;
 using System.Runtime.InteropServices;
 
-namespace Vfio.Native;
+namespace Vfio.Native.Memory;
 
 /// <summary>The machine code of the handler of SIGBUS: a signal can come while the runtime is in any state, so that no managed code may
 /// run in it.</summary>

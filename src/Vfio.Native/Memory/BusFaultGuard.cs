@@ -1,6 +1,7 @@
 using System.Runtime.InteropServices;
+using Vfio.Native.Interop;
 
-namespace Vfio.Native;
+namespace Vfio.Native.Memory;
 
 /// <summary>Watches mappings whose memory can go away: a touch of it then marks the mapping as lost, where it would end the process.</summary>
 /// <remarks>

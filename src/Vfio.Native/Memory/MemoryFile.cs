@@ -1,3 +1,5 @@
+using Vfio.Native.Interop;
+
 namespace Vfio.Native;
 
 /// <summary>Makes anonymous files in memory that two processes can share.</summary>

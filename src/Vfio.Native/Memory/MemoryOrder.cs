@@ -1,7 +1,7 @@
-namespace Vfio.Native;
+namespace Vfio.Native.Memory;
 
 /// <summary>The order in which others see what a thread writes.</summary>
-public static class MemoryOrder
+internal static class MemoryOrder
 {
     /// <summary>Whoever sees what this thread writes next, to memory or to a register, also sees what it wrote before.</summary>
     public static void WriteBarrier()

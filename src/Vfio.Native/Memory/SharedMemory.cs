@@ -1,5 +1,8 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
+using Vfio.Native.Files;
+using Vfio.Native.Interop;
+using Vfio.Native.Memory;
 
 namespace Vfio.Native;
 

@@ -1,8 +1,8 @@
-namespace Vfio.Native;
+namespace Vfio.Native.Sockets;
 
 /// <summary>Descriptors that arrived and that nobody has claimed yet, in order. Owns them: what is not taken is closed.</summary>
 /// <remarks>Not safe for two threads at once.</remarks>
-public sealed class DescriptorQueue : IDisposable
+internal sealed class DescriptorQueue : IDisposable
 {
     private readonly Queue<FileDescriptor> _waiting = new();
 

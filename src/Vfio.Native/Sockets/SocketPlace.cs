@@ -1,6 +1,8 @@
 using System.Runtime.InteropServices;
+using Vfio.Native.Files;
+using Vfio.Native.Interop;
 
-namespace Vfio.Native;
+namespace Vfio.Native.Sockets;
 
 /// <summary>Where a listening socket's file lies: a directory, by descriptor, and a name in it.</summary>
 /// <remarks>

@@ -1,11 +1,12 @@
 using System.Runtime.InteropServices;
+using Vfio.Native.Interop;
 
-namespace Vfio.Native;
+namespace Vfio.Native.Sockets;
 
 /// <summary>Hears what the kernel tells of its devices: a netlink socket of NETLINK_KOBJECT_UEVENT, in the kernel's own group.</summary>
 /// <remarks>Needs no privileges. Anybody with CAP_SYS_ADMIN may send to the group, and anybody to this socket alone: what does not come
 /// from the kernel is dropped. One thread receives. See netlink(7).</remarks>
-public sealed unsafe class UeventSocket : IDisposable
+internal sealed unsafe class UeventSocket : IDisposable
 {
     /// <summary>Longest message of the kernel, in bytes (UEVENT_BUFFER_SIZE and the line before it), and then some.</summary>
     public const int MaxBytes = 8192;

@@ -1,6 +1,7 @@
 using System.Text;
+using Vfio.Native.Interop;
 
-namespace Vfio.Native;
+namespace Vfio.Native.Sockets;
 
 /// <summary><c>struct sockaddr_un</c>: a socket's place in the file system.</summary>
 internal unsafe struct UnixAddress

@@ -1,9 +1,11 @@
 using System.Runtime.InteropServices;
+using Vfio.Native.Interop;
+using Vfio.Native.Waiting;
 
-namespace Vfio.Native;
+namespace Vfio.Native.Sockets;
 
 /// <summary>A UNIX stream socket that clients connect to.</summary>
-public sealed unsafe class UnixListener : IDisposable
+internal sealed unsafe class UnixListener : IDisposable
 {
     private const int Backlog = 16;
     private SocketPlace? _place;

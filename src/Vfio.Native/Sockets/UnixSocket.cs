@@ -1,12 +1,14 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
+using Vfio.Native.Interop;
+using Vfio.Native.Waiting;
 
-namespace Vfio.Native;
+namespace Vfio.Native.Sockets;
 
 /// <summary>A connected UNIX stream socket that carries bytes and descriptors.</summary>
 /// <remarks>Receive and send allocate nothing but the descriptors that arrive. One thread may send while another receives;
 /// two senders, or two receivers, take turns by themselves. Any thread may call <see cref="Shutdown"/>.</remarks>
-public sealed unsafe class UnixSocket : IDisposable
+internal sealed unsafe class UnixSocket : IDisposable
 {
     /// <summary>Most descriptors that one message carries (SCM_MAX_FD).</summary>
     public const int MaxDescriptors = 253;

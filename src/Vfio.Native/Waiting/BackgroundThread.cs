@@ -1,8 +1,8 @@
-namespace Vfio.Native;
+namespace Vfio.Native.Waiting;
 
 /// <summary>A thread that does not keep the process alive, and that whoever ends it waits for, also when that is the thread
 /// itself.</summary>
-public sealed class BackgroundThread
+internal sealed class BackgroundThread
 {
     private readonly Thread _thread;
 

@@ -1,6 +1,7 @@
 using System.Runtime.CompilerServices;
+using Vfio.Native.Interop;
 
-namespace Vfio.Native;
+namespace Vfio.Native.Waiting;
 
 /// <summary>Leaves the core to the client until that sleeps, where both share one and it is worth it.</summary>
 /// <remarks>
@@ -10,7 +11,7 @@ namespace Vfio.Native;
 /// <para>Used by the session's thread alone, which may belong to the user of this library: it leaves it as it found it, and does
 /// nothing to one that is scheduled in another way.</para>
 /// </remarks>
-public sealed class BatchScheduling
+internal sealed class BatchScheduling
 {
     private readonly WakeupPolicy _wakes = new();
     private bool _isOff;

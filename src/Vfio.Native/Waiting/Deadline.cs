@@ -1,12 +1,12 @@
 using System.Diagnostics.CodeAnalysis;
 using System.Runtime.CompilerServices;
 
-namespace Vfio.Native;
+namespace Vfio.Native.Waiting;
 
 /// <summary>A moment by which something must have happened, or never.</summary>
 /// <remarks>Milliseconds of a clock that moves with the timer's interrupt, which costs less to read than the time of day: a deadline may
 /// be some milliseconds early or late. To measure how long something took, use <see cref="System.Diagnostics.Stopwatch"/>.</remarks>
-public readonly struct Deadline
+internal readonly struct Deadline
 {
     /// <summary>The longest time that every wait of .NET and of the kernel takes: 24.8 days.</summary>
     private const long MaxWaitMilliseconds = int.MaxValue;

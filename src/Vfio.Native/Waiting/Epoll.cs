@@ -1,6 +1,8 @@
 using System.Runtime.InteropServices;
+using Vfio.Native.Interop;
+using Vfio.Native.Memory;
 
-namespace Vfio.Native;
+namespace Vfio.Native.Waiting;
 
 /// <summary>Waits for any number of descriptors. See epoll(7).</summary>
 /// <remarks>Any thread may add, arm and remove while another waits. A removed descriptor may be reported once more by a wait that

@@ -1,6 +1,6 @@
 using System.Runtime.ExceptionServices;
 
-namespace Vfio.Native;
+namespace Vfio.Native.Waiting;
 
 /// <summary>One thread that calls back when descriptors become readable.</summary>
 /// <remarks>
@@ -13,7 +13,7 @@ namespace Vfio.Native;
 /// <param name="name">The thread's name.</param>
 /// <param name="failed">Called by the thread with what a callback threw; null to end the process.</param>
 /// <param name="maxRegistrations">How many registrations there may be at a time.</param>
-public sealed class EventLoop(string name, Action<Exception>? failed = null, int maxRegistrations = int.MaxValue) : IDisposable
+internal sealed class EventLoop(string name, Action<Exception>? failed = null, int maxRegistrations = int.MaxValue) : IDisposable
 {
     private const int ReportsAtOnce = 64;
     private const ulong WakeToken = 0;

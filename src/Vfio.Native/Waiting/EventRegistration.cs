@@ -1,8 +1,8 @@
-namespace Vfio.Native;
+namespace Vfio.Native.Waiting;
 
 /// <summary>A descriptor that an <see cref="EventLoop"/> calls back for, until this is disposed.</summary>
 /// <remarks>Any thread may use it.</remarks>
-public sealed class EventRegistration : IDisposable
+internal sealed class EventRegistration : IDisposable
 {
     private readonly EventLoop _loop;
     private readonly FileDescriptor _held;

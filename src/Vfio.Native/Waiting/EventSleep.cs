@@ -1,4 +1,4 @@
-namespace Vfio.Native;
+namespace Vfio.Native.Waiting;
 
 /// <summary>Sleeps until an eventfd is signalled or a moment has passed, again and again, by one system call a sleep.</summary>
 /// <remarks>
@@ -8,7 +8,7 @@ namespace Vfio.Native;
 /// first sleep after a pause may end at once for one that passed meanwhile. While nobody sleeps the timer wakes nobody.</para>
 /// <para>One thread at a time.</para>
 /// </remarks>
-public sealed class EventSleep : IDisposable
+internal sealed class EventSleep : IDisposable
 {
     private const ulong SignalToken = 0, TimerToken = 1;
     private readonly FileDescriptor _signal;

@@ -1,7 +1,7 @@
-namespace Vfio.Native;
+namespace Vfio.Native.Waiting;
 
 /// <summary>A device that can be asked whether what somebody waits for can still come.</summary>
-public interface ILiveness
+internal interface ILiveness
 {
     /// <summary>Asks the device itself, by a register say.</summary>
     /// <param name="operation">What is waited for, for the exception.</param>

@@ -1,7 +1,7 @@
-namespace Vfio.Native;
+namespace Vfio.Native.Waiting;
 
 /// <summary>What a <see cref="Spinner"/> looks at.</summary>
-public interface ISpinTarget
+internal interface ISpinTarget
 {
     /// <summary>Whether somebody else wants the thread: it stops looking then, though nothing came.</summary>
     bool IsInterrupted { get; }

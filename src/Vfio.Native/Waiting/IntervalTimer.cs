@@ -1,4 +1,6 @@
-namespace Vfio.Native;
+using Vfio.Native.Interop;
+
+namespace Vfio.Native.Waiting;
 
 /// <summary>A timer whose descriptor is readable once its time is over, again and again. See timerfd_create(2).</summary>
 internal sealed unsafe class IntervalTimer : IDisposable

@@ -1,4 +1,4 @@
-namespace Vfio.Native;
+namespace Vfio.Native.Waiting;
 
 /// <summary>A wait for something that a device writes to memory, which ends when the time is over or the device died.</summary>
 /// <remarks>
@@ -8,7 +8,7 @@ namespace Vfio.Native;
 /// </remarks>
 /// <param name="device">What is checked.</param>
 /// <param name="operation">What is waited for, for the exception.</param>
-public struct LivenessWait(ILiveness device, string operation)
+internal struct LivenessWait(ILiveness device, string operation)
 {
     /// <summary>The time between two checks; one takes about a microsecond where registers are mapped.</summary>
     public static readonly TimeSpan CheckInterval = TimeSpan.FromMilliseconds(100);

@@ -1,9 +1,9 @@
-namespace Vfio.Native;
+namespace Vfio.Native.Waiting;
 
 /// <summary>A lock, and a place to sleep until another thread changes what it guards.</summary>
 /// <remarks>Free, it is taken and left by one atomic operation each, without a call into the runtime: a session does that four times a
 /// message. Not re-entrant: who is inside and enters again waits for ever.</remarks>
-public sealed class ParkingLock
+internal sealed class ParkingLock
 {
     private const int Free = 0, Taken = 1, Wanted = 2;
 

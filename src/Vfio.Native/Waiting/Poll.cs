@@ -1,7 +1,9 @@
-namespace Vfio.Native;
+using Vfio.Native.Interop;
+
+namespace Vfio.Native.Waiting;
 
 /// <summary>Waits for descriptors to become ready.</summary>
-public static class Poll
+internal static class Poll
 {
     /// <summary>Largest number of descriptors in one wait.</summary>
     public const int MaxDescriptors = 64;

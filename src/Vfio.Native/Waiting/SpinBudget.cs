@@ -1,4 +1,4 @@
-namespace Vfio.Native;
+namespace Vfio.Native.Waiting;
 
 /// <summary>Whether looking for bytes before sleeping is worth it: a count of how often it was.</summary>
 /// <remarks>
@@ -8,7 +8,7 @@ namespace Vfio.Native;
 /// look for nothing costs two, and without credit it sleeps again. A trial that brought nothing at all makes the next one come
 /// eight times later, for the short sleeps then show a peer that cannot run while this thread does.</para>
 /// </remarks>
-public sealed class SpinBudget
+internal sealed class SpinBudget
 {
     private const int FirstTrial = 16, LastTrial = 1 << 16, Growth = 8;
     private const int Miss = 2, MaxCredit = 32;

@@ -1,11 +1,11 @@
 using System.Diagnostics;
 
-namespace Vfio.Native;
+namespace Vfio.Native.Waiting;
 
 /// <summary>Looks for something for a while, where that spares a sleep.</summary>
 /// <remarks>What is looked at is a struct, so that the compiler makes a loop of its own for each kind, without a call and without an
 /// allocation. Used by one thread at a time.</remarks>
-public sealed class Spinner
+internal sealed class Spinner
 {
     /// <summary>How long to look unless told otherwise: a peer that has to be woken itself answers within this.</summary>
     public static readonly TimeSpan DefaultTime = TimeSpan.FromMicroseconds(100);

@@ -1,4 +1,4 @@
-namespace Vfio.Native;
+namespace Vfio.Native.Waiting;
 
 /// <summary>Whether a thread should leave the core to whoever wakes it: a count of how often it is woken.</summary>
 /// <remarks>
@@ -7,7 +7,7 @@ namespace Vfio.Native;
 /// <para>A tick that is not busy ends it: the peer has paused, or a third program has the core, and lets the thread in only
 /// when its own time is over. That would happen at every message, so a trial that ended soon makes the next one come later.</para>
 /// </remarks>
-public sealed class WakeupPolicy
+internal sealed class WakeupPolicy
 {
     private const int BusyWakes = 4, ProvenTicks = 64;
     private const int FirstTrial = 4, LastTrial = 4096, Growth = 4;

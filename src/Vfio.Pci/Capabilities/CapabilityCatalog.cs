@@ -1,8 +1,11 @@
-namespace Vfio.Pci;
+using Vfio.Pci.Capabilities.Extended;
+using Vfio.Pci.Capabilities.Standard;
+
+namespace Vfio.Pci.Capabilities;
 
 /// <summary>Every kind of capability that this library knows.</summary>
 /// <remarks>PCI Code and ID Assignment Specification 1.16, chapters 2 and 3.</remarks>
-public static class CapabilityCatalog
+internal static class CapabilityCatalog
 {
     /// <summary>All tables, standard before extended.</summary>
     public static IReadOnlyList<CapabilityTable> All { get; } =

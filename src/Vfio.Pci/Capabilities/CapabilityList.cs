@@ -1,3 +1,7 @@
+using Vfio.Pci.Capabilities;
+using Vfio.Pci.Capabilities.Standard;
+using Vfio.Pci.Config;
+
 namespace Vfio.Pci;
 
 /// <summary>The capabilities of a function, standard and extended, and what is wrong with their lists.</summary>

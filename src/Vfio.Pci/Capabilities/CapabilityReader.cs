@@ -1,4 +1,6 @@
-namespace Vfio.Pci;
+using Vfio.Pci.Config;
+
+namespace Vfio.Pci.Capabilities;
 
 /// <summary>Turns the offset of a capability into the capability.</summary>
 /// <param name="space">The config space.</param>
@@ -50,9 +52,10 @@ internal sealed class CapabilityReader(ConfigSpace space, IReadOnlyList<int> sta
         CapabilityTable? table = CapabilityCatalog.Find(id, isExtended);
         CapabilityLayout layout = table?.Layout(new CapabilityView(space, at)) ?? CapabilityLayout.Unknown;
         if (layout == CapabilityLayout.Unknown)
-            return new Capability(at, id, version, isExtended, table, Gap(at, room), header);
-        Capability item = new(at, id, version, isExtended, table, layout.LengthBytes,
-            [.. header, .. layout.Registers.Where(register => register.Offset + register.Bytes <= room)]);
+            return new Capability(at, id, version, isExtended, Gap(at, room), header) { Table = table };
+        Capability item = new(at, id, version, isExtended, layout.LengthBytes,
+            [.. header, .. layout.Registers.Where(register => register.Offset + register.Bytes <= room)])
+        { Table = table };
         if (layout.LengthBytes > room)
             problems.Add($"{item.Heading} {item.Name}, {layout.LengthBytes} bytes, runs past the {at + room} bytes that are known");
         return item;

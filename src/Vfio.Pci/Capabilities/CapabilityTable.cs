@@ -1,4 +1,8 @@
-namespace Vfio.Pci;
+using Vfio.Pci.Capabilities.Standard;
+using Vfio.Pci.Config;
+using Vfio.Pci.Decoding;
+
+namespace Vfio.Pci.Capabilities;
 
 /// <summary>One kind of capability: its id, its name, and its registers. The same table protects, decodes, draws and documents.</summary>
 /// <param name="Id">The id of the PCI Code and ID Assignment specification.</param>
@@ -6,7 +10,7 @@ namespace Vfio.Pci;
 /// <param name="Name">Its name in that specification.</param>
 /// <param name="Layout">The registers of one instance after its header, offsets from its start, in ascending order. Registers that only
 /// some versions or sizes of the structure have are there only when this instance has them.</param>
-public sealed record CapabilityTable(ushort Id, bool IsExtended, string Name, Func<CapabilityView, CapabilityLayout> Layout)
+internal sealed record CapabilityTable(ushort Id, bool IsExtended, string Name, Func<CapabilityView, CapabilityLayout> Layout)
 {
     /// <summary>Puts an instance into the words of <c>lspci</c>; null where each register is a line of its own.</summary>
     internal Action<CapabilityText>? Describe { get; init; }
@@ -15,7 +19,7 @@ public sealed record CapabilityTable(ushort Id, bool IsExtended, string Name, Fu
 /// <summary>The registers of one instance of a capability.</summary>
 /// <param name="LengthBytes">Size of the structure with its header.</param>
 /// <param name="Registers">In ascending order, apart from each other, inside <paramref name="LengthBytes"/>.</param>
-public sealed record CapabilityLayout(int LengthBytes, IReadOnlyList<Register> Registers)
+internal sealed record CapabilityLayout(int LengthBytes, IReadOnlyList<Register> Registers)
 {
     /// <summary>Of a kind that has a name but no public description.</summary>
     internal static readonly CapabilityLayout Unknown = new(0, []);
@@ -24,7 +28,7 @@ public sealed record CapabilityLayout(int LengthBytes, IReadOnlyList<Register> R
 /// <summary>One instance of a capability in a config space: what a layout may look at.</summary>
 /// <param name="Space">The config space.</param>
 /// <param name="Offset">Where the capability starts, in bytes.</param>
-public readonly record struct CapabilityView(ConfigSpace Space, int Offset)
+internal readonly record struct CapabilityView(ConfigSpace Space, int Offset)
 {
     /// <summary>Version of an extended capability; its header's bits 19:16.</summary>
     public int Version => (int)Read(0, 4).Get(19, 16);

@@ -1,4 +1,4 @@
-namespace Vfio.Pci;
+namespace Vfio.Pci.Capabilities;
 
 /// <summary>The steps along both lists of capabilities.</summary>
 internal static class CapabilityWalk

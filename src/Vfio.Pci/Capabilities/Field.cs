@@ -1,3 +1,5 @@
+using Vfio.Pci.Config;
+
 namespace Vfio.Pci;
 
 /// <summary>A range of bits of a register, with its name, its rule and how it reads in words.</summary>

@@ -1,4 +1,4 @@
-namespace Vfio.Pci;
+namespace Vfio.Pci.Capabilities;
 
 /// <summary>How values of fields read, where more than one table needs the words.</summary>
 internal static class FieldText

@@ -1,10 +1,10 @@
 using static Vfio.Pci.BitRule;
 
-namespace Vfio.Pci;
+namespace Vfio.Pci.Capabilities;
 
 /// <summary>The first 64 bytes of config space.</summary>
 /// <remarks>PCI Express Base 6.0, sections 7.5.1.1 to 7.5.1.3; PCI Local Bus 3.0, chapter 6.</remarks>
-public static class HeaderTable
+internal static class HeaderTable
 {
     private static readonly Register[] CommonStart =
     [

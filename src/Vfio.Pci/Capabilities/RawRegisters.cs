@@ -1,4 +1,4 @@
-namespace Vfio.Pci;
+namespace Vfio.Pci.Capabilities;
 
 /// <summary>Registers for bytes whose meaning no specification tells.</summary>
 internal static class RawRegisters

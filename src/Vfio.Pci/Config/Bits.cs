@@ -1,7 +1,7 @@
-namespace Vfio.Pci;
+namespace Vfio.Pci.Config;
 
 /// <summary>Bit ranges of registers; the only place that shifts.</summary>
-public static class Bits
+internal static class Bits
 {
     /// <summary>Mask of the bits <paramref name="high"/> to <paramref name="low"/>, both included.</summary>
     public static uint Mask(int high, int low) => (uint)((1UL << (high + 1)) - (1UL << low));

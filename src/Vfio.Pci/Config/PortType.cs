@@ -1,8 +1,8 @@
-namespace Vfio.Pci;
+namespace Vfio.Pci.Config;
 
 /// <summary>What a PCI Express function is to its link: Device/Port Type of the PCI Express Capabilities register.</summary>
 /// <remarks>PCI Express Base 6.0, section 7.5.3.2.</remarks>
-public enum PortType
+internal enum PortType
 {
     /// <summary>The function has no PCI Express capability.</summary>
     None = -1,

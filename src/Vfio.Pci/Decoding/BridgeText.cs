@@ -1,4 +1,7 @@
-namespace Vfio.Pci;
+using Vfio.Pci.Capabilities;
+using Vfio.Pci.Config;
+
+namespace Vfio.Pci.Decoding;
 
 /// <summary>Headers of bridges in words.</summary>
 internal static class BridgeText

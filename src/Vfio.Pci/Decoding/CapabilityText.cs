@@ -1,4 +1,7 @@
-namespace Vfio.Pci;
+using Vfio.Pci.Capabilities;
+using Vfio.Pci.Config;
+
+namespace Vfio.Pci.Decoding;
 
 /// <summary>One capability on its way into words: its table's formatter sets the title and adds lines.</summary>
 internal sealed class CapabilityText

@@ -1,3 +1,6 @@
+using Vfio.Pci.Capabilities;
+using Vfio.Pci.Decoding;
+
 namespace Vfio.Pci;
 
 /// <summary>Decodes config space, in the words of <c>lspci -vvv</c> where that has words.</summary>

@@ -1,3 +1,5 @@
+using Vfio.Pci.Decoding;
+
 namespace Vfio.Pci;
 
 /// <summary>A field and what it held.</summary>

@@ -1,4 +1,4 @@
-namespace Vfio.Pci;
+namespace Vfio.Pci.Decoding;
 
 /// <summary>The line that names a function.</summary>
 internal static class FunctionTitle

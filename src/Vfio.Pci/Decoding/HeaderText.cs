@@ -1,4 +1,7 @@
-namespace Vfio.Pci;
+using Vfio.Pci.Capabilities;
+using Vfio.Pci.Capabilities.Standard;
+
+namespace Vfio.Pci.Decoding;
 
 /// <summary>The header of a function in words, with what is known from elsewhere.</summary>
 internal static class HeaderText

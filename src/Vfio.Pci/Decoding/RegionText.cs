@@ -1,4 +1,6 @@
-namespace Vfio.Pci;
+using Vfio.Pci.Config;
+
+namespace Vfio.Pci.Decoding;
 
 /// <summary>BARs and expansion ROMs in words.</summary>
 internal static class RegionText

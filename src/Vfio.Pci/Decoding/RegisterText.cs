@@ -1,6 +1,8 @@
 using System.Text;
+using Vfio.Pci.Capabilities;
+using Vfio.Pci.Config;
 
-namespace Vfio.Pci;
+namespace Vfio.Pci.Decoding;
 
 /// <summary>Puts the values of registers into words, from templates that name fields.</summary>
 /// <remarks>
@@ -75,7 +77,7 @@ internal sealed class RegisterText
     /// <summary>A field's value as a table shows it: a sign for a bit, the format's words, or hex.</summary>
     internal static string TextOf(Field field, uint value) =>
         field.Format is { } format ? format(value)
-        : field.High == field.Low ? $"{Vfio.Pci.FieldText.Sign(value != 0)}"
+        : field.High == field.Low ? $"{FieldText.Sign(value != 0)}"
         : $"0x{value:x}";
 
     private string TextOf(string register, string reference)

@@ -1,3 +1,5 @@
+using Vfio.Pci.Config;
+
 namespace Vfio.Pci;
 
 /// <summary>A register and what it held.</summary>

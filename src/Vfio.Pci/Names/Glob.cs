@@ -1,4 +1,4 @@
-namespace Vfio.Pci;
+namespace Vfio.Pci.Names;
 
 /// <summary>Shell patterns: <c>*</c>, <c>?</c>, <c>[a-f]</c>, <c>[!x]</c>, and <c>\</c> before a character that means itself.</summary>
 /// <remarks>POSIX.1-2017, Shell Command Language, section 2.13.1. Takes time in the product of both lengths at most.</remarks>

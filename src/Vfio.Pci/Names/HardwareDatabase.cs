@@ -1,13 +1,13 @@
 using System.Buffers.Binary;
 using System.Text;
 
-namespace Vfio.Pci;
+namespace Vfio.Pci.Names;
 
 /// <summary>udev's database of hardware, compiled: properties of everything whose pattern matches a name.</summary>
 /// <remarks>The format of systemd's <c>hwdb.bin</c>, version 3 and before: a header, a tree of prefixes, and strings. A file that is broken
 /// has fewer properties, or none; no file makes a question fail, or go on for ever. Safe to ask from any
 /// thread.</remarks>
-public sealed class HardwareDatabase
+internal sealed class HardwareDatabase
 {
     private const int MostNodes = 1 << 16;
     private const int LongestPattern = 2048;

@@ -1,3 +1,6 @@
+using Vfio.Pci.Config;
+using Vfio.Pci.Names;
+
 namespace Vfio.Pci;
 
 /// <summary>Names of vendors, devices, subsystems and classes, from the text of <c>pci.ids</c>, and from udev's database what that
@@ -34,7 +37,7 @@ public sealed class PciIds
     /// <param name="open">Opens the text; called at the first question, and what it opens is disposed after.</param>
     /// <param name="readDatabase">Reads udev's database, which is asked for what the text does not have; null, or returning null, for
     /// none.</param>
-    public static PciIds From(Func<TextReader> open, Func<HardwareDatabase?>? readDatabase = null)
+    internal static PciIds From(Func<TextReader> open, Func<HardwareDatabase?>? readDatabase = null)
     {
         ArgumentNullException.ThrowIfNull(open);
         return new PciIds(

@@ -1,6 +1,6 @@
 using System.Globalization;
 
-namespace Vfio.Pci;
+namespace Vfio.Pci.Names;
 
 /// <summary>One line of <c>pci.ids</c>.</summary>
 /// <param name="Block">What block it is in: V for a vendor's, C for a class's, S for generic subsystems.</param>

@@ -1,4 +1,6 @@
-namespace Vfio.Pci;
+using Vfio.Pci.Config;
+
+namespace Vfio.Pci.Rules;
 
 /// <summary>What every bit of a function's config space is to its user: the tables of its header and its capabilities, laid out
 /// flat.</summary>
@@ -7,7 +9,7 @@ namespace Vfio.Pci;
 /// function's lists has the bytes.</para>
 /// <para>Reading is safe from any thread; <see cref="Permit"/> and <see cref="Set"/> are not, while others read.</para>
 /// </remarks>
-public sealed class ConfigRules
+internal sealed class ConfigRules
 {
     private static readonly BitRule[] AllRules = Enum.GetValues<BitRule>();
 

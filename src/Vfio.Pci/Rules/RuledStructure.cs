@@ -1,4 +1,6 @@
-namespace Vfio.Pci;
+using Vfio.Pci.Capabilities;
+
+namespace Vfio.Pci.Rules;
 
 /// <summary>The header or a capability, as a range of config space with registers in it.</summary>
 /// <param name="Name">Its name, with its offset for a capability.</param>

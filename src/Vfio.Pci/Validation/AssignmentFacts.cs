@@ -1,11 +1,13 @@
-namespace Vfio.Pci;
+using Vfio.Pci.Rules;
+
+namespace Vfio.Pci.Validation;
 
 /// <summary>What a <see cref="WellBehavedReport"/> is made of: config space, and what its reader knows beside it.</summary>
 /// <param name="Space">Config space; of one that is known in part only, the rest is not judged.</param>
 /// <param name="BarBytes">Sizes of BAR0 to BAR5 in bytes; 0 for one that is absent or an upper half.</param>
 /// <param name="ResetMethods">How it can be reset, in words; empty when it cannot.</param>
 /// <param name="Group">Whether its IOMMU group is viable.</param>
-public sealed record AssignmentFacts(ConfigSpace Space, IReadOnlyList<ulong> BarBytes, IReadOnlyList<string> ResetMethods, Finding Group)
+internal sealed record AssignmentFacts(ConfigSpace Space, IReadOnlyList<ulong> BarBytes, IReadOnlyList<string> ResetMethods, Finding Group)
 {
     /// <summary>Its capabilities.</summary>
     public CapabilityList Capabilities { get; init; } = CapabilityList.Read(Space);

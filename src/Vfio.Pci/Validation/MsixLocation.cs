@@ -1,4 +1,6 @@
-namespace Vfio.Pci;
+using Vfio.Pci.Config;
+
+namespace Vfio.Pci.Validation;
 
 /// <summary>Where the MSI-X table and pending bits of a function are.</summary>
 /// <param name="Vectors">1 to 2048.</param>
@@ -7,7 +9,7 @@ namespace Vfio.Pci;
 /// <param name="PendingBar">The BAR that holds the pending bits; 6 and 7 are reserved.</param>
 /// <param name="PendingOffset">Where in it, in bytes.</param>
 /// <remarks>PCI Local Bus 3.0, section 6.8.2.</remarks>
-public readonly record struct MsixLocation(int Vectors, int TableBar, uint TableOffset, int PendingBar, uint PendingOffset)
+internal readonly record struct MsixLocation(int Vectors, int TableBar, uint TableOffset, int PendingBar, uint PendingOffset)
 {
     /// <summary>MSI-X: 0x11 as the id of a capability.</summary>
     public const ushort CapabilityId = 0x11;

@@ -1,3 +1,7 @@
+using Vfio.Pci.Capabilities.Standard;
+using Vfio.Pci.Rules;
+using Vfio.Pci.Validation;
+
 namespace Vfio.Pci;
 
 /// <summary>Whether a function is well-behaved: fit to be lent to a program that its owner does not trust.</summary>
@@ -10,7 +14,7 @@ public sealed record WellBehavedReport(IReadOnlyList<Finding> Findings)
     public bool IsWellBehaved => Findings.All(verdict => verdict.Answer != Answer.No);
 
     /// <summary>Judges.</summary>
-    public static WellBehavedReport Of(AssignmentFacts facts)
+    internal static WellBehavedReport Of(AssignmentFacts facts)
     {
         ArgumentNullException.ThrowIfNull(facts);
         return new WellBehavedReport(

@@ -1,6 +1,12 @@
 using Vfio.Native;
+using Vfio.Native.Memory;
+using Vfio.Native.Sockets;
+using Vfio.Native.Waiting;
+using Vfio.Providers;
+using Vfio.User.Transport;
+using Vfio.User.Wire;
 
-namespace Vfio.User;
+namespace Vfio.User.Client;
 
 /// <summary>A server's connection as its client sees it: a request out, its reply in, and the server's DMA requests answered between.</summary>
 /// <remarks>Guarded by the client's gate: one request at a time. Once the stream is broken every request fails at once, with the

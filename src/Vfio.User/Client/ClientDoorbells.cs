@@ -1,6 +1,9 @@
 using Vfio.Native;
+using Vfio.Native.Memory;
+using Vfio.Native.Sockets;
+using Vfio.User.Wire;
 
-namespace Vfio.User;
+namespace Vfio.User.Client;
 
 /// <summary>The doorbells that a server offers, and their eventfds.</summary>
 /// <remarks>Guarded by the client's gate. A region is asked for once. What makes no sense is passed over, as the specification leaves

@@ -1,6 +1,6 @@
 using Microsoft.Extensions.Logging;
 
-namespace Vfio.User;
+namespace Vfio.User.Client;
 
 /// <summary>What a client logs: its server lost and found.</summary>
 internal static partial class ClientLog

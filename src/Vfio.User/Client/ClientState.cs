@@ -1,7 +1,8 @@
 using System.Runtime.InteropServices;
 using Vfio.Native;
+using Vfio.Native.Memory;
 
-namespace Vfio.User;
+namespace Vfio.User.Client;
 
 /// <summary>What a client has told its server about interrupts and decoding, to tell it again to a server that was restarted.</summary>
 /// <remarks>Guarded by the client's gate. Holds the eventfds open.</remarks>
@@ -39,9 +40,9 @@ internal sealed class ClientState : IDisposable
     }
 
     /// <summary>As the other, of several writes.</summary>
-    internal void Note(ReadOnlySpan<SmallWrite> writes)
+    internal void Note(ReadOnlySpan<RegisterWrite> writes)
     {
-        foreach (SmallWrite write in writes)
+        foreach (RegisterWrite write in writes)
         {
             ulong value = write.Value;
             Note(write.Region, write.Offset, Blittable.AsBytes(ref value)[..write.Width]);

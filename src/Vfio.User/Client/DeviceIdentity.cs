@@ -1,6 +1,7 @@
 using Vfio.Native;
+using Vfio.Native.Memory;
 
-namespace Vfio.User;
+namespace Vfio.User.Client;
 
 /// <summary>What must be the same of a device behind a server that was restarted: all that a driver has planned with.</summary>
 internal sealed class DeviceIdentity

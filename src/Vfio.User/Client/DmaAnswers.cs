@@ -1,6 +1,9 @@
 using Vfio.Native;
+using Vfio.Native.Memory;
+using Vfio.Providers;
+using Vfio.User.Wire;
 
-namespace Vfio.User;
+namespace Vfio.User.Client;
 
 /// <summary>Answers DMA_READ and DMA_WRITE out of what is mapped; anything else is not a server's to ask.</summary>
 /// <remarks>Not safe for two threads at once.</remarks>

@@ -1,6 +1,7 @@
 using Vfio.Native;
+using Vfio.Native.Waiting;
 
-namespace Vfio.User;
+namespace Vfio.User.Client;
 
 /// <summary>Answers the server's DMA requests while no call of the client is under way, by a thread that starts when the
 /// first may come.</summary>

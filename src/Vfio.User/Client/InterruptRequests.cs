@@ -1,6 +1,8 @@
 using Vfio.Native;
+using Vfio.Native.Memory;
+using Vfio.User.Wire;
 
-namespace Vfio.User;
+namespace Vfio.User.Client;
 
 /// <summary>Sends DEVICE_SET_IRQS, in as many messages as the server's limits ask for.</summary>
 /// <remarks>Guarded by the client's gate.</remarks>

@@ -1,7 +1,9 @@
 using System.Numerics;
 using Vfio.Native;
+using Vfio.Native.Memory;
+using Vfio.User.Wire;
 
-namespace Vfio.User;
+namespace Vfio.User.Client;
 
 /// <summary>Sends DEVICE_FEATURE, MIG_DATA_READ and MIG_DATA_WRITE.</summary>
 /// <remarks>Guarded by the client's gate.</remarks>

@@ -1,6 +1,8 @@
 using Vfio.Native;
+using Vfio.Native.Memory;
+using Vfio.User.Wire;
 
-namespace Vfio.User;
+namespace Vfio.User.Client;
 
 /// <summary>Sends several REGION_READs in one go, and takes their replies as they come.</summary>
 /// <remarks>Guarded by the client's gate.</remarks>
@@ -18,7 +20,7 @@ internal sealed class MultiReads(ClientChannel channel, string name)
     /// <param name="reads">What to read.</param>
     /// <param name="values">Where it goes; as many.</param>
     /// <exception cref="VfioException">The server refused one: those before it are there.</exception>
-    internal void Read(ReadOnlySpan<SmallRead> reads, Span<ulong> values)
+    internal void Read(ReadOnlySpan<RegisterRead> reads, Span<ulong> values)
     {
         while (reads.Length > 0)
         {
@@ -29,7 +31,7 @@ internal sealed class MultiReads(ClientChannel channel, string name)
         }
     }
 
-    private void ReadOnce(ReadOnlySpan<SmallRead> reads, Span<ulong> values)
+    private void ReadOnce(ReadOnlySpan<RegisterRead> reads, Span<ulong> values)
     {
         ushort first = channel.TakeIds(reads.Length);
         for (int i = 0; i < reads.Length; i++)
@@ -60,12 +62,12 @@ internal sealed class MultiReads(ClientChannel channel, string name)
 
         if (refused.Errno != Errno.None)
         {
-            SmallRead read = reads[refused.Index];
+            RegisterRead read = reads[refused.Index];
             throw new VfioException($"read of {read.Region} at 0x{read.Offset:x}", name, refused.Errno);
         }
     }
 
-    private ulong ValueOf(in SmallRead read, ReadOnlySpan<byte> body)
+    private ulong ValueOf(in RegisterRead read, ReadOnlySpan<byte> body)
     {
         int head = Blittable.SizeOf<RegionAccessMessage>();
         if (body.Length != head + read.Width || Blittable.Read<RegionAccessMessage>(body).Count != (uint)read.Width)
@@ -75,6 +77,6 @@ internal sealed class MultiReads(ClientChannel channel, string name)
         return value;
     }
 
-    private static RegionAccessMessage AccessOf(in SmallRead read) =>
+    private static RegionAccessMessage AccessOf(in RegisterRead read) =>
         new() { Offset = read.Offset, Region = read.Region.Value, Count = (uint)read.Width };
 }

@@ -1,6 +1,8 @@
 using Vfio.Native;
+using Vfio.Native.Memory;
+using Vfio.User.Wire;
 
-namespace Vfio.User;
+namespace Vfio.User.Client;
 
 /// <summary>Sends REGION_WRITE_MULTI.</summary>
 /// <remarks>Guarded by the client's gate.</remarks>
@@ -13,7 +15,7 @@ internal sealed class MultiWrites(ClientChannel channel, string name)
     /// <summary>Sends the writes, in as few messages as can be.</summary>
     /// <param name="writes">In this order.</param>
     /// <param name="isPosted">Whether to ask for no reply.</param>
-    internal void Send(ReadOnlySpan<SmallWrite> writes, bool isPosted)
+    internal void Send(ReadOnlySpan<RegisterWrite> writes, bool isPosted)
     {
         while (writes.Length > 0)
         {
@@ -23,10 +25,10 @@ internal sealed class MultiWrites(ClientChannel channel, string name)
         }
     }
 
-    private void SendOnce(ReadOnlySpan<SmallWrite> writes, bool isPosted)
+    private void SendOnce(ReadOnlySpan<RegisterWrite> writes, bool isPosted)
     {
         int bytes = 0;
-        foreach (SmallWrite write in writes)
+        foreach (RegisterWrite write in writes)
         {
             RegionAccessMessage access = new() { Offset = write.Offset, Region = write.Region.Value, Count = (uint)write.Width };
             Blittable.Write(_body.AsSpan(bytes), new RegisterWriteMessage { Access = access, Data = write.Value });
@@ -48,7 +50,7 @@ internal sealed class MultiWrites(ClientChannel channel, string name)
             throw channel.Break(Errno.Protocol, $"its reply to {Command.RegionWriteMulti} of {head.Count} writes has {reply.Length} bytes");
         if (done.Count < head.Count)
         {
-            SmallWrite first = writes[(int)done.Count];
+            RegisterWrite first = writes[(int)done.Count];
             throw new VfioException($"write of {first.Region} at 0x{first.Offset:x}", name, Errno.InputOutput, $"{done.Count} of {head.Count} writes were done");
         }
     }

@@ -1,7 +1,10 @@
 using Microsoft.Extensions.Logging;
 using Vfio.Native;
+using Vfio.Native.Sockets;
+using Vfio.Native.Waiting;
+using Vfio.Providers;
 
-namespace Vfio.User;
+namespace Vfio.User.Client;
 
 /// <summary>Finds a lost server again: connects, checks that the device is the same, tells it all that the old one knew.</summary>
 /// <remarks>

@@ -1,6 +1,8 @@
 using Vfio.Native;
+using Vfio.Native.Memory;
+using Vfio.User.Wire;
 
-namespace Vfio.User;
+namespace Vfio.User.Client;
 
 /// <summary>Reads the reply to DEVICE_GET_REGION_INFO, which may be anything.</summary>
 internal static class RegionInfoReply

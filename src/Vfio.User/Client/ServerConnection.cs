@@ -1,6 +1,11 @@
 using Vfio.Native;
+using Vfio.Native.Memory;
+using Vfio.Native.Sockets;
+using Vfio.Native.Waiting;
+using Vfio.Providers;
+using Vfio.User.Wire;
 
-namespace Vfio.User;
+namespace Vfio.User.Client;
 
 /// <summary>One connection to a server, negotiated: what was agreed, and the commands of a device in those terms.</summary>
 /// <remarks>Guarded by the client's gate, but for <see cref="Shutdown"/>. Large accesses are cut to what the server takes.</remarks>
@@ -120,7 +125,7 @@ internal sealed class ServerConnection : IDisposable
     }
 
     /// <summary>Several REGION_READs under way at once.</summary>
-    internal void ReadRegions(ReadOnlySpan<SmallRead> reads, Span<ulong> values) => _multiReads.Read(reads, values);
+    internal void ReadRegions(ReadOnlySpan<RegisterRead> reads, Span<ulong> values) => _multiReads.Read(reads, values);
 
     /// <summary>REGION_WRITE, or a ring of a doorbell.</summary>
     internal void WriteRegion(RegionIndex region, ulong offset, ReadOnlySpan<byte> source)
@@ -138,7 +143,7 @@ internal sealed class ServerConnection : IDisposable
     }
 
     /// <summary>REGION_WRITE_MULTI where the server takes it.</summary>
-    internal void WriteRegions(ReadOnlySpan<SmallWrite> writes)
+    internal void WriteRegions(ReadOnlySpan<RegisterWrite> writes)
     {
         if (_multiWrites is not null && writes.Length > 1)
         {
@@ -146,7 +151,7 @@ internal sealed class ServerConnection : IDisposable
             return;
         }
 
-        foreach (SmallWrite write in writes)
+        foreach (RegisterWrite write in writes)
         {
             ulong value = write.Value;
             WriteRegion(write.Region, write.Offset, Blittable.AsBytes(ref value)[..write.Width]);

@@ -1,7 +1,10 @@
 using Vfio.Native;
+using Vfio.Native.Memory;
+using Vfio.Native.Sockets;
 using Vfio.Pci;
+using Vfio.User.Wire;
 
-namespace Vfio.User;
+namespace Vfio.User.Client;
 
 /// <summary>Asks a server what it and its device are, and believes only what can be.</summary>
 /// <remarks>Guarded by the client's gate.</remarks>

@@ -1,6 +1,11 @@
 using Vfio.Native;
+using Vfio.Native.Sockets;
+using Vfio.Native.Waiting;
+using Vfio.Providers;
+using Vfio.User.Transport;
+using Vfio.User.Wire;
 
-namespace Vfio.User;
+namespace Vfio.User.Client;
 
 /// <summary>A thread that answers what the server asks on the twin socket, whatever the client does meanwhile.</summary>
 /// <remarks>vfio-user, section "Socket". It starts with the first mapping and ends with the connection. A server that sends anything

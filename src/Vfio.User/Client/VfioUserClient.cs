@@ -1,4 +1,8 @@
 using Vfio.Native;
+using Vfio.Native.Sockets;
+using Vfio.Native.Waiting;
+using Vfio.Providers;
+using Vfio.User.Client;
 
 namespace Vfio.User;
 
@@ -26,7 +30,7 @@ public sealed partial class VfioUserClient : IVfioDevice, IAsyncDisposable
     /// <param name="name">The server's address, for messages: <c>unix:/run/edu.sock</c>.</param>
     /// <param name="options">Limits and habits; null for the defaults.</param>
     /// <exception cref="VfioException">The server refused, or does not speak the protocol.</exception>
-    public VfioUserClient(UnixSocket socket, string name, VfioUserClientOptions? options = null)
+    internal VfioUserClient(UnixSocket socket, string name, VfioUserClientOptions? options = null)
         : this(socket, name, null, options, null)
     {
     }
@@ -148,10 +152,10 @@ public sealed partial class VfioUserClient : IVfioDevice, IAsyncDisposable
     }
 
     /// <inheritdoc/>
-    public void ReadRegions(ReadOnlySpan<SmallRead> reads, Span<ulong> values)
+    public void ReadRegions(ReadOnlySpan<RegisterRead> reads, Span<ulong> values)
     {
         ArgumentOutOfRangeException.ThrowIfNotEqual(values.Length, reads.Length);
-        foreach (SmallRead read in reads)
+        foreach (RegisterRead read in reads)
         {
             ArgumentOutOfRangeException.ThrowIfNegativeOrZero(read.Width);
             ArgumentOutOfRangeException.ThrowIfGreaterThan(read.Width, sizeof(ulong));
@@ -173,9 +177,9 @@ public sealed partial class VfioUserClient : IVfioDevice, IAsyncDisposable
     }
 
     /// <inheritdoc/>
-    public void WriteRegions(ReadOnlySpan<SmallWrite> writes)
+    public void WriteRegions(ReadOnlySpan<RegisterWrite> writes)
     {
-        foreach (SmallWrite write in writes)
+        foreach (RegisterWrite write in writes)
         {
             ArgumentOutOfRangeException.ThrowIfNegativeOrZero(write.Width);
             ArgumentOutOfRangeException.ThrowIfGreaterThan(write.Width, sizeof(ulong));

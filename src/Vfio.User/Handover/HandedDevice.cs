@@ -1,7 +1,8 @@
 using System.Runtime.InteropServices;
 using Vfio.Native;
+using Vfio.User.Server;
 
-namespace Vfio.User;
+namespace Vfio.User.Handover;
 
 /// <summary>A <see cref="DeviceHandover"/> as bytes and descriptors, but for its mappings, which <see cref="DmaCommands"/> knows.</summary>
 internal static class HandedDevice

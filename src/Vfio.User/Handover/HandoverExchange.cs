@@ -1,7 +1,10 @@
 using System.Text;
 using Vfio.Native;
+using Vfio.Native.Memory;
+using Vfio.Native.Sockets;
+using Vfio.Native.Waiting;
 
-namespace Vfio.User;
+namespace Vfio.User.Handover;
 
 /// <summary>A connection between a server and its successor.</summary>
 /// <remarks>Only processes of one user, and root, talk to each other. One thread uses it.</remarks>

@@ -1,6 +1,6 @@
 using System.Runtime.InteropServices;
 
-namespace Vfio.User;
+namespace Vfio.User.Handover;
 
 /// <summary>What every message between a server and its successor starts with: 24 bytes, little-endian, then <see cref="Length"/>
 /// bytes.</summary>

@@ -1,8 +1,11 @@
 using System.Diagnostics.CodeAnalysis;
 using Microsoft.Extensions.Logging;
 using Vfio.Native;
+using Vfio.Native.Sockets;
+using Vfio.Native.Waiting;
+using Vfio.User.Server;
 
-namespace Vfio.User;
+namespace Vfio.User.Handover;
 
 /// <summary>Where a server waits for its successor, a process of a newer version, to go on in its place.</summary>
 /// <remarks>

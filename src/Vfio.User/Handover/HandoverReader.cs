@@ -1,7 +1,9 @@
 using System.Text;
 using Vfio.Native;
+using Vfio.Native.Memory;
+using Vfio.Native.Sockets;
 
-namespace Vfio.User;
+namespace Vfio.User.Handover;
 
 /// <summary>Reads what a <see cref="HandoverWriter"/> of another process wrote, and believes nothing of it: what cannot be is
 /// EPROTO.</summary>

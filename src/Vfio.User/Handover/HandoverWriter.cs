@@ -1,8 +1,9 @@
 using System.Buffers;
 using System.Text;
 using Vfio.Native;
+using Vfio.Native.Memory;
 
-namespace Vfio.User;
+namespace Vfio.User.Handover;
 
 /// <summary>Writes what a successor needs: values one after the other, little-endian and without gaps, and descriptors beside them.
 /// <see cref="HandoverReader"/> reads them.</summary>

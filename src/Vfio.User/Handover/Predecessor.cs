@@ -1,6 +1,8 @@
 using Vfio.Native;
+using Vfio.Native.Sockets;
+using Vfio.Native.Waiting;
 
-namespace Vfio.User;
+namespace Vfio.User.Handover;
 
 /// <summary>The server that this process goes on in place of.</summary>
 internal sealed class Predecessor : IDisposable

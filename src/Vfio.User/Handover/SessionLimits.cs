@@ -1,4 +1,4 @@
-namespace Vfio.User;
+namespace Vfio.User.Handover;
 
 /// <summary>What a session agreed on with its client.</summary>
 /// <param name="ServerTransferBytes">Data bytes that the client may send in one message.</param>

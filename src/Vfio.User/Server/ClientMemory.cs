@@ -1,6 +1,7 @@
 using Vfio.Native;
+using Vfio.User.Wire;
 
-namespace Vfio.User;
+namespace Vfio.User.Server;
 
 /// <summary>All of a client's memory that came without a descriptor, reached by DMA_READ and DMA_WRITE.</summary>
 /// <remarks>Offsets are addresses of the client's DMA space, so one object serves all of a session's mappings. Any thread may use it;

@@ -1,7 +1,9 @@
 using Microsoft.Extensions.Logging;
 using Vfio.Native;
+using Vfio.Native.Sockets;
+using Vfio.Native.Waiting;
 
-namespace Vfio.User;
+namespace Vfio.User.Server;
 
 /// <summary>Ends a session that keeps others waiting though it has nothing of the device: see
 /// <see cref="VfioUserServerOptions.ContendedIdleTimeout"/>.</summary>

@@ -1,6 +1,8 @@
 using Vfio.Native;
+using Vfio.User.Handover;
+using Vfio.User.Wire;
 
-namespace Vfio.User;
+namespace Vfio.User.Server;
 
 /// <summary>DMA_MAP and DMA_UNMAP of one session, and the client's memory behind them.</summary>
 internal sealed class DmaCommands : IDisposable

@@ -1,7 +1,10 @@
 using System.Buffers;
 using Vfio.Native;
+using Vfio.Native.Memory;
+using Vfio.User.Handover;
+using Vfio.User.Wire;
 
-namespace Vfio.User;
+namespace Vfio.User.Server;
 
 /// <summary>A DMA_READ or DMA_WRITE that the client has not answered; one of a fixed number of places.</summary>
 /// <remarks>Guarded by the channel's gate. A request whose waiter gave up keeps its place until the late answer comes, so that no

@@ -1,6 +1,9 @@
 using Vfio.Native;
+using Vfio.Native.Memory;
+using Vfio.Native.Sockets;
+using Vfio.User.Wire;
 
-namespace Vfio.User;
+namespace Vfio.User.Server;
 
 /// <summary>DEVICE_GET_REGION_IO_FDS of one session: the doorbells that the device offers, as ioeventfds.</summary>
 /// <remarks>No ioregionfd: no kernel that was released has them. A doorbell whose eventfd has no place in the message stays a

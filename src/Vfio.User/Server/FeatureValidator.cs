@@ -1,7 +1,9 @@
 using System.Numerics;
 using Vfio.Native;
+using Vfio.Native.Memory;
+using Vfio.User.Wire;
 
-namespace Vfio.User;
+namespace Vfio.User.Server;
 
 /// <summary>As <see cref="RequestValidator"/>, for DEVICE_FEATURE and migration data, in the order in which the kernel checks.</summary>
 internal static class FeatureValidator
@@ -24,10 +26,10 @@ internal static class FeatureValidator
             return Errno.InvalidArgument;
         (DeviceFeatureFlags has, bool isThere) = message.Feature switch
         {
-            User.DeviceFeature.Migration => (Get, canMigrate),
-            User.DeviceFeature.MigrationDeviceState => (Get | Set, canMigrate),
-            User.DeviceFeature.DmaLoggingStart or User.DeviceFeature.DmaLoggingStop => (Set, canTrack),
-            User.DeviceFeature.DmaLoggingReport => (Get, canTrack),
+            Wire.DeviceFeature.Migration => (Get, canMigrate),
+            Wire.DeviceFeature.MigrationDeviceState => (Get | Set, canMigrate),
+            Wire.DeviceFeature.DmaLoggingStart or Wire.DeviceFeature.DmaLoggingStop => (Set, canTrack),
+            Wire.DeviceFeature.DmaLoggingReport => (Get, canTrack),
             _ => (DeviceFeatureFlags.None, false),
         };
         if (!isThere)

@@ -1,6 +1,8 @@
 using Vfio.Native;
+using Vfio.Native.Memory;
+using Vfio.User.Wire;
 
-namespace Vfio.User;
+namespace Vfio.User.Server;
 
 /// <summary>DEVICE_GET_IRQ_INFO and DEVICE_SET_IRQS of one session.</summary>
 internal sealed class InterruptCommands

@@ -1,4 +1,4 @@
-namespace Vfio.User;
+namespace Vfio.User.Server;
 
 /// <summary>The live mappings of a session by their start: how many there are, and how long each is.</summary>
 /// <remarks>A chained hash table for tens of thousands of entries. They stand in blocks that are never copied, so growing leaves next

@@ -1,6 +1,8 @@
 using Vfio.Native;
+using Vfio.Native.Memory;
+using Vfio.User.Wire;
 
-namespace Vfio.User;
+namespace Vfio.User.Server;
 
 /// <summary>DEVICE_FEATURE, MIG_DATA_READ and MIG_DATA_WRITE of one session.</summary>
 /// <remarks>What the device does not have is ENOTTY, as in the kernel.</remarks>

@@ -1,6 +1,8 @@
 using Vfio.Native;
+using Vfio.Native.Memory;
+using Vfio.User.Wire;
 
-namespace Vfio.User;
+namespace Vfio.User.Server;
 
 /// <summary>REGION_WRITE_MULTI of one session.</summary>
 internal static class MultiWriteCommand
@@ -18,7 +20,7 @@ internal static class MultiWriteCommand
         if (verdict != Errno.None)
             return verdict;
         ReadOnlySpan<byte> rest = body[Blittable.SizeOf<WriteMultiMessage>()..];
-        Span<SmallWrite> chunk = stackalloc SmallWrite[ChunkLength];
+        Span<RegisterWrite> chunk = stackalloc RegisterWrite[ChunkLength];
         while (rest.Length > 0)
         {
             int length = 0;

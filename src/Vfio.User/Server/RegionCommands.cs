@@ -1,6 +1,9 @@
 using Vfio.Native;
+using Vfio.Native.Files;
+using Vfio.Native.Memory;
+using Vfio.User.Wire;
 
-namespace Vfio.User;
+namespace Vfio.User.Server;
 
 /// <summary>DEVICE_GET_INFO, DEVICE_GET_REGION_INFO, REGION_READ and REGION_WRITE of one session.</summary>
 internal sealed class RegionCommands : IDisposable

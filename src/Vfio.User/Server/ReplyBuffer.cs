@@ -1,7 +1,9 @@
 using System.Runtime.CompilerServices;
 using Vfio.Native;
+using Vfio.Native.Memory;
+using Vfio.User.Wire;
 
-namespace Vfio.User;
+namespace Vfio.User.Server;
 
 /// <summary>Replies that wait to be sent together, and the one that is being written.</summary>
 /// <remarks>Used by the session's thread alone. A reply is opened, appended to, and closed; what was closed may be sent while

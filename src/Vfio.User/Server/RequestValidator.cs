@@ -1,7 +1,9 @@
 using System.Runtime.CompilerServices;
 using Vfio.Native;
+using Vfio.Native.Memory;
+using Vfio.User.Wire;
 
-namespace Vfio.User;
+namespace Vfio.User.Server;
 
 /// <summary>Whether a request may be carried out: one function a command, which looks and does nothing.</summary>
 /// <remarks>Each checks in the order of the specification, ranges by subtraction so that no sum can wrap, and returns why not

@@ -1,6 +1,7 @@
 using Vfio.Native;
+using Vfio.Native.Waiting;
 
-namespace Vfio.User;
+namespace Vfio.User.Server;
 
 /// <content>Whether the client waits for something else while a device waits for the client.</content>
 internal sealed partial class ServerChannel

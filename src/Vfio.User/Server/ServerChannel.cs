@@ -1,7 +1,13 @@
 using System.Runtime.CompilerServices;
 using Vfio.Native;
+using Vfio.Native.Memory;
+using Vfio.Native.Sockets;
+using Vfio.Native.Waiting;
+using Vfio.User.Handover;
+using Vfio.User.Transport;
+using Vfio.User.Wire;
 
-namespace Vfio.User;
+namespace Vfio.User.Server;
 
 /// <summary>A client's connection as its session sees it: commands in, replies out, and DMA requests to the client between them.</summary>
 /// <remarks>

@@ -2,9 +2,14 @@ using System.Diagnostics;
 using System.Diagnostics.Metrics;
 using System.Runtime.CompilerServices;
 using Microsoft.Extensions.Logging;
+using Vfio.Abstractions;
 using Vfio.Native;
+using Vfio.Native.Sockets;
+using Vfio.Native.Waiting;
+using Vfio.User.Handover;
+using Vfio.User.Wire;
 
-namespace Vfio.User;
+namespace Vfio.User.Server;
 
 /// <summary>One client from its first byte to its last: negotiates, opens the device, answers commands, and leaves the device quiet.</summary>
 /// <remarks>One thread owns it: the one that makes it and calls <see cref="Run"/>. <see cref="Stop"/> may come from any thread.

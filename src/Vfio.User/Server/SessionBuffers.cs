@@ -1,6 +1,8 @@
 using Vfio.Native;
+using Vfio.Native.Sockets;
+using Vfio.User.Transport;
 
-namespace Vfio.User;
+namespace Vfio.User.Server;
 
 /// <summary>The large buffers of a session, kept from one session to the next.</summary>
 /// <remarks>Pages that no message reached cost no memory.</remarks>

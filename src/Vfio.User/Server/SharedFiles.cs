@@ -1,6 +1,7 @@
 using Vfio.Native;
+using Vfio.Native.Files;
 
-namespace Vfio.User;
+namespace Vfio.User.Server;
 
 /// <summary>The files behind a client's mappings, each shared once however many mappings lie in it.</summary>
 /// <remarks>

@@ -1,6 +1,12 @@
 using Vfio.Native;
+using Vfio.Native.Memory;
+using Vfio.Native.Sockets;
+using Vfio.Native.Waiting;
+using Vfio.User.Handover;
+using Vfio.User.Transport;
+using Vfio.User.Wire;
 
-namespace Vfio.User;
+namespace Vfio.User.Server;
 
 /// <summary>The twin socket of a session: DMA requests to the client and their answers, apart from the client's own commands.</summary>
 /// <remarks>

@@ -1,4 +1,8 @@
 using Vfio.Native;
+using Vfio.Native.Sockets;
+using Vfio.Native.Waiting;
+using Vfio.User.Handover;
+using Vfio.User.Server;
 
 namespace Vfio.User;
 
@@ -115,7 +119,7 @@ public sealed class VfioUserServer : IDisposable, IAsyncDisposable
     /// <summary>Serves the client of one connection until it leaves.</summary>
     /// <param name="socket">The connection; lent.</param>
     /// <param name="cancellation">Ends the session.</param>
-    public void Serve(UnixSocket socket, CancellationToken cancellation)
+    internal void Serve(UnixSocket socket, CancellationToken cancellation)
     {
         ArgumentNullException.ThrowIfNull(socket);
         RunSession(Begin(socket, handover: null), turns: null, cancellation);

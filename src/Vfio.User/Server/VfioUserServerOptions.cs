@@ -1,6 +1,8 @@
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
 using Vfio.Native;
+using Vfio.Native.Waiting;
+using Vfio.User.Wire;
 
 namespace Vfio.User;
 

@@ -1,7 +1,11 @@
 using System.Runtime.CompilerServices;
 using Vfio.Native;
+using Vfio.Native.Memory;
+using Vfio.Native.Sockets;
+using Vfio.User.Handover;
+using Vfio.User.Wire;
 
-namespace Vfio.User;
+namespace Vfio.User.Transport;
 
 /// <summary>Bytes and descriptors that arrived, cut into messages: any split and any number of messages in one receive.</summary>
 /// <remarks>

@@ -1,6 +1,8 @@
 using Vfio.Native;
+using Vfio.Native.Sockets;
+using Vfio.Native.Waiting;
 
-namespace Vfio.User;
+namespace Vfio.User.Transport;
 
 /// <summary>Sends whole messages, however slowly the peer takes them, up to a time.</summary>
 /// <remarks>Not safe for two threads at once: a message must not be cut by another.</remarks>

@@ -1,6 +1,9 @@
 using Vfio.Native;
+using Vfio.Native.Sockets;
+using Vfio.Native.Waiting;
+using Vfio.User.Handover;
 
-namespace Vfio.User;
+namespace Vfio.User.Transport;
 
 /// <summary>Looks for bytes of the peer.</summary>
 internal struct ReceiveSpin : ISpinTarget

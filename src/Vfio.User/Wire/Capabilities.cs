@@ -1,8 +1,8 @@
-namespace Vfio.User;
+namespace Vfio.User.Wire;
 
 /// <summary>What one side says in VERSION that it can do; null where it says nothing.</summary>
 /// <remarks>vfio-user, section "VFIO_USER_VERSION". Written and read by <see cref="CapabilitiesJson"/>.</remarks>
-public readonly record struct Capabilities
+internal readonly record struct Capabilities
 {
     /// <summary><c>max_msg_fds</c>: descriptors that the sender takes in one message; 1 when null.</summary>
     public uint? MaxMessageDescriptors { get; init; }

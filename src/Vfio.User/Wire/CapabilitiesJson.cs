@@ -1,12 +1,12 @@
 using System.Buffers;
 using System.Text.Json;
 
-namespace Vfio.User;
+namespace Vfio.User.Wire;
 
 /// <summary>The JSON of VERSION: <c>{"capabilities":{"max_msg_fds":16}}</c> and a NUL.</summary>
 /// <remarks>Unknown names are passed over and whitespace is free; a known name with a value of another type is an error, because
 /// to guess a limit is worse than to refuse. No reflection.</remarks>
-public static class CapabilitiesJson
+internal static class CapabilitiesJson
 {
     /// <summary>Reads the version data of a VERSION message.</summary>
     /// <param name="data">What follows the two numbers; empty when the peer says nothing.</param>

@@ -1,11 +1,11 @@
 using System.Runtime.InteropServices;
 
-namespace Vfio.User;
+namespace Vfio.User.Wire;
 
 /// <summary>What every capability of a region starts with: 8 bytes; <c>struct vfio_info_cap_header</c>.</summary>
 /// <remarks>vfio-user, section "VFIO cap header format".</remarks>
 [StructLayout(LayoutKind.Sequential, Pack = 1)]
-public struct CapabilityHeader
+internal struct CapabilityHeader
 {
     /// <summary>VFIO_REGION_INFO_CAP_SPARSE_MMAP: only parts of the region can be mapped.</summary>
     public const ushort SparseMmap = 1;

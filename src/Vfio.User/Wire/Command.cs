@@ -1,8 +1,8 @@
-namespace Vfio.User;
+namespace Vfio.User.Wire;
 
 /// <summary>What a message asks for; field <c>Command</c> of every header.</summary>
 /// <remarks>vfio-user, section "Commands". 14 was DIRTY_PAGES once and is not used.</remarks>
-public enum Command : ushort
+internal enum Command : ushort
 {
     /// <summary>Agree on a version and capabilities; the first message of a session.</summary>
     Version = 1,

@@ -1,12 +1,12 @@
 using System.Runtime.InteropServices;
 
-namespace Vfio.User;
+namespace Vfio.User.Wire;
 
 /// <summary>Body of DEVICE_FEATURE and of its reply: 8 bytes, then data that depends on the feature.</summary>
 /// <remarks>vfio-user, section "VFIO_USER_DEVICE_FEATURE"; <c>struct vfio_device_feature</c>. The reply to a set or a probe repeats
 /// the request; the reply to a get has the feature's data.</remarks>
 [StructLayout(LayoutKind.Sequential, Pack = 1)]
-public struct DeviceFeatureMessage
+internal struct DeviceFeatureMessage
 {
     /// <summary>Request: largest body of the reply in bytes. Reply: bytes of the body.</summary>
     public uint ArgSize;
@@ -20,7 +20,7 @@ public struct DeviceFeatureMessage
 
 /// <summary>VFIO_DEVICE_FEATURE_GET, SET and PROBE of <c>linux/vfio.h</c>; get and set go together only with probe.</summary>
 [Flags]
-public enum DeviceFeatureFlags : uint
+internal enum DeviceFeatureFlags : uint
 {
     /// <summary>Nothing; never right.</summary>
     None = 0,
@@ -39,7 +39,7 @@ public enum DeviceFeatureFlags : uint
 }
 
 /// <summary>The features that vfio-user has; VFIO_DEVICE_FEATURE_* of <c>linux/vfio.h</c>.</summary>
-public enum DeviceFeature : ushort
+internal enum DeviceFeature : ushort
 {
     /// <summary>Get: which states of migration there are; <see cref="MigrationFeatures"/>, 8 bytes.</summary>
     Migration = 1,

@@ -1,11 +1,11 @@
 using System.Runtime.InteropServices;
 
-namespace Vfio.User;
+namespace Vfio.User.Wire;
 
 /// <summary>Body of DEVICE_GET_INFO and of its reply: 16 bytes.</summary>
 /// <remarks>vfio-user, section "VFIO_USER_DEVICE_GET_INFO". In the request all fields but the first are 0.</remarks>
 [StructLayout(LayoutKind.Sequential, Pack = 1)]
-public struct DeviceInfoMessage
+internal struct DeviceInfoMessage
 {
     /// <summary>Request: largest body of the reply in bytes. Reply: bytes needed.</summary>
     public uint ArgSize;

@@ -1,11 +1,11 @@
 using System.Runtime.InteropServices;
 
-namespace Vfio.User;
+namespace Vfio.User.Wire;
 
 /// <summary>Data of the feature <see cref="DeviceFeature.DmaLoggingReport"/>: 24 bytes; in the reply the bitmap follows.</summary>
 /// <remarks>vfio-user, section "VFIO_DEVICE_FEATURE_DMA_LOGGING_REPORT"; for the bitmap see <see cref="IDirtyTracker"/>.</remarks>
 [StructLayout(LayoutKind.Sequential, Pack = 1)]
-public struct DmaLoggingReport
+internal struct DmaLoggingReport
 {
     /// <summary>First address.</summary>
     public ulong Address;

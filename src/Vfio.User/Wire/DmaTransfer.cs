@@ -1,14 +1,15 @@
 using System.Runtime.InteropServices;
 using Vfio.Native;
+using Vfio.Native.Memory;
 
-namespace Vfio.User;
+namespace Vfio.User.Wire;
 
 /// <summary>Body of DMA_READ and DMA_WRITE and of their replies: 16 bytes, then <see cref="Count"/> data bytes
 /// in the reply to a read and in the request of a write.</summary>
 /// <remarks>vfio-user, sections "VFIO_USER_DMA_READ" and "VFIO_USER_DMA_WRITE". The reply to a write has a count of 4 bytes in the
 /// specification's table and of 8 in its clients; both are taken, 8 are sent.</remarks>
 [StructLayout(LayoutKind.Sequential, Pack = 1)]
-public record struct DmaTransfer
+internal record struct DmaTransfer
 {
     /// <summary>First address in the client's DMA space.</summary>
     public ulong Address;

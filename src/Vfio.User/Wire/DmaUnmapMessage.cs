@@ -1,11 +1,11 @@
 using System.Runtime.InteropServices;
 
-namespace Vfio.User;
+namespace Vfio.User.Wire;
 
 /// <summary>Body of DMA_UNMAP: 24 bytes; the reply repeats it.</summary>
 /// <remarks>vfio-user, section "VFIO_USER_DMA_UNMAP". Address and size are those of one earlier DMA_MAP.</remarks>
 [StructLayout(LayoutKind.Sequential, Pack = 1)]
-public struct DmaUnmapMessage
+internal struct DmaUnmapMessage
 {
     /// <summary>Largest body of the reply, in bytes.</summary>
     public uint ArgSize;
@@ -22,7 +22,7 @@ public struct DmaUnmapMessage
 
 /// <summary>VFIO_DMA_UNMAP_FLAG_* of <c>linux/vfio.h</c>, as QEMU sends them.</summary>
 [Flags]
-public enum DmaUnmapFlags : uint
+internal enum DmaUnmapFlags : uint
 {
     /// <summary>One range.</summary>
     None = 0,

@@ -1,11 +1,11 @@
 using System.Runtime.InteropServices;
 
-namespace Vfio.User;
+namespace Vfio.User.Wire;
 
 /// <summary>What every message starts with: 16 bytes.</summary>
 /// <remarks>vfio-user, section "Header". All fields are in the byte order of the machine, which is little-endian.</remarks>
 [StructLayout(LayoutKind.Sequential, Pack = 1)]
-public struct MessageHeader
+internal struct MessageHeader
 {
     /// <summary>Size of the header in bytes.</summary>
     public const int Length = 16;
@@ -57,7 +57,7 @@ public struct MessageHeader
 
 /// <summary>Field <see cref="MessageHeader.Flags"/>: a type in bits 3:0, attributes above.</summary>
 [Flags]
-public enum MessageFlags : uint
+internal enum MessageFlags : uint
 {
     /// <summary>Type 0: a command.</summary>
     Command = 0,

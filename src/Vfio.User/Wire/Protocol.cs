@@ -1,7 +1,7 @@
-namespace Vfio.User;
+namespace Vfio.User.Wire;
 
 /// <summary>Numbers that the protocol fixes, and the bounds that this library keeps.</summary>
-public static class Protocol
+internal static class Protocol
 {
     /// <summary>The only major version there is.</summary>
     public const ushort MajorVersion = 0;

@@ -1,12 +1,12 @@
 using System.Runtime.InteropServices;
 
-namespace Vfio.User;
+namespace Vfio.User.Wire;
 
 /// <summary>Body of REGION_READ and REGION_WRITE and of their replies: 16 bytes, then <see cref="Count"/> data bytes
 /// in the reply to a read and in the request of a write.</summary>
 /// <remarks>vfio-user, sections "VFIO_USER_REGION_READ" and "VFIO_USER_REGION_WRITE".</remarks>
 [StructLayout(LayoutKind.Sequential, Pack = 1)]
-public struct RegionAccessMessage
+internal struct RegionAccessMessage
 {
     /// <summary>Byte offset into the region.</summary>
     public ulong Offset;

@@ -1,11 +1,11 @@
 using System.Runtime.InteropServices;
 
-namespace Vfio.User;
+namespace Vfio.User.Wire;
 
 /// <summary>Body of DEVICE_GET_REGION_INFO and of its reply: 32 bytes; capabilities may follow in the reply.</summary>
 /// <remarks>vfio-user, section "VFIO_USER_DEVICE_GET_REGION_INFO"; <c>struct vfio_region_info</c>.</remarks>
 [StructLayout(LayoutKind.Sequential, Pack = 1)]
-public struct RegionInfoMessage
+internal struct RegionInfoMessage
 {
     /// <summary>VFIO_REGION_INFO_FLAG_CAPS in <see cref="Flags"/>: capabilities follow at <see cref="CapabilityOffset"/>.</summary>
     public const uint HasCapabilities = 8;

@@ -1,12 +1,12 @@
 using System.Runtime.InteropServices;
 
-namespace Vfio.User;
+namespace Vfio.User.Wire;
 
 /// <summary>Body of DEVICE_GET_REGION_IO_FDS, and start of its reply: 16 bytes; in the reply sub-regions follow.</summary>
 /// <remarks>vfio-user, section "VFIO_USER_DEVICE_GET_REGION_IO_FDS". A sub-region's place is not fixed: they share the bytes of the
 /// reply after this struct evenly.</remarks>
 [StructLayout(LayoutKind.Sequential, Pack = 1)]
-public struct RegionIoFdsMessage
+internal struct RegionIoFdsMessage
 {
     /// <summary>Request: largest body of the reply in bytes. Reply: bytes needed with all sub-regions.</summary>
     public uint ArgSize;
@@ -23,7 +23,7 @@ public struct RegionIoFdsMessage
 
 /// <summary>A sub-region that an eventfd stands for: 40 bytes.</summary>
 [StructLayout(LayoutKind.Sequential, Pack = 1)]
-public struct SubRegionIoEventFd
+internal struct SubRegionIoEventFd
 {
     /// <summary>VFIO_USER_IO_FD_TYPE_IOEVENTFD in <see cref="Type"/>.</summary>
     public const uint IoEventFd = 0;

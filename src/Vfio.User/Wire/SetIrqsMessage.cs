@@ -1,11 +1,11 @@
 using System.Runtime.InteropServices;
 
-namespace Vfio.User;
+namespace Vfio.User.Wire;
 
 /// <summary>Body of DEVICE_SET_IRQS: 20 bytes, then a byte for each vector with <see cref="IrqSetFlags.DataBool"/>.</summary>
 /// <remarks>vfio-user, section "VFIO_USER_DEVICE_SET_IRQS"; <c>struct vfio_irq_set</c>. The reply has no body.</remarks>
 [StructLayout(LayoutKind.Sequential, Pack = 1)]
-public struct SetIrqsMessage
+internal struct SetIrqsMessage
 {
     /// <summary>Size of the body in bytes, data included, descriptors not.</summary>
     public uint ArgSize;
@@ -25,7 +25,7 @@ public struct SetIrqsMessage
 
 /// <summary>VFIO_IRQ_SET_* of <c>linux/vfio.h</c>.</summary>
 [Flags]
-public enum IrqSetFlags : uint
+internal enum IrqSetFlags : uint
 {
     /// <summary>Nothing; never right.</summary>
     None = 0,

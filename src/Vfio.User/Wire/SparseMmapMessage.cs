@@ -1,11 +1,11 @@
 using System.Runtime.InteropServices;
 
-namespace Vfio.User;
+namespace Vfio.User.Wire;
 
 /// <summary>What follows the header of a sparse mmap capability: 8 bytes, then <see cref="AreaCount"/> areas.</summary>
 /// <remarks>vfio-user, section "VFIO region info cap sparse mmap".</remarks>
 [StructLayout(LayoutKind.Sequential, Pack = 1)]
-public struct SparseMmapMessage
+internal struct SparseMmapMessage
 {
     /// <summary>How many areas follow.</summary>
     public uint AreaCount;
@@ -16,7 +16,7 @@ public struct SparseMmapMessage
 
 /// <summary>A part of a region that can be mapped: 16 bytes; <c>struct vfio_region_sparse_mmap_area</c>.</summary>
 [StructLayout(LayoutKind.Sequential, Pack = 1)]
-public struct SparseMmapArea
+internal struct SparseMmapArea
 {
     /// <summary>Byte offset into the region; the region info's offset is added for mmap.</summary>
     public ulong Offset;

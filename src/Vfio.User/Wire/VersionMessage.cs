@@ -1,11 +1,11 @@
 using System.Runtime.InteropServices;
 
-namespace Vfio.User;
+namespace Vfio.User.Wire;
 
 /// <summary>Body of VERSION and of its reply: 4 bytes, then capabilities as JSON, ended by a NUL.</summary>
 /// <remarks>vfio-user, section "VFIO_USER_VERSION". See <see cref="Capabilities"/>.</remarks>
 [StructLayout(LayoutKind.Sequential, Pack = 1)]
-public struct VersionMessage
+internal struct VersionMessage
 {
     /// <summary>Version that changes when the format does; must be the same on both sides.</summary>
     public ushort Major;

@@ -1,11 +1,11 @@
 using System.Runtime.InteropServices;
 
-namespace Vfio.User;
+namespace Vfio.User.Wire;
 
 /// <summary>Start of the body of REGION_WRITE_MULTI, and all of its reply: 8 bytes.</summary>
 /// <remarks>vfio-user, section "VFIO_USER_REGION_WRITE_MULTI".</remarks>
 [StructLayout(LayoutKind.Sequential, Pack = 1)]
-public struct WriteMultiMessage
+internal struct WriteMultiMessage
 {
     /// <summary>Most writes that this library puts into one message.</summary>
     internal const int MaxSent = 128;
@@ -16,7 +16,7 @@ public struct WriteMultiMessage
 
 /// <summary>One write of REGION_WRITE_MULTI: 24 bytes.</summary>
 [StructLayout(LayoutKind.Sequential, Pack = 1)]
-public struct RegisterWriteMessage
+internal struct RegisterWriteMessage
 {
     /// <summary>Region, offset, and a count of at most 8 bytes.</summary>
     public RegionAccessMessage Access;

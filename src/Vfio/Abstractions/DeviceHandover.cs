@@ -1,9 +1,10 @@
+using Vfio.Abstractions;
 using Vfio.Native;
 
 namespace Vfio;
 
 /// <summary>A suspended device on its way to another process; see <see cref="IHandoverDevice"/>.</summary>
-public sealed record DeviceHandover
+internal sealed record DeviceHandover
 {
     /// <summary>What registers and the device hold, as <see cref="IMigratableDevice.ReadMigrationData"/> gives it, but without the
     /// memory that is in <see cref="Memory"/>.</summary>
@@ -30,7 +31,7 @@ public sealed record DeviceHandover
 /// <param name="Action">What it is for: <see cref="InterruptAction.Trigger"/> is signalled, the others are listened to.</param>
 /// <param name="Vector">The vector, from 0.</param>
 /// <param name="Event">The eventfd; lent.</param>
-public readonly record struct BoundEvent(InterruptIndex Index, InterruptAction Action, int Vector, FileDescriptor Event);
+internal readonly record struct BoundEvent(InterruptIndex Index, InterruptAction Action, int Vector, FileDescriptor Event);
 
 /// <summary>The memory of a region.</summary>
 /// <param name="Region">Which region.</param>

@@ -1,3 +1,5 @@
+using Vfio.Providers;
+
 namespace Vfio;
 
 /// <summary>Migration: a device whose state can be carried to another one of the same kind. Asked for with <see

@@ -1,5 +1,7 @@
 using System.Diagnostics.CodeAnalysis;
+using Vfio.Abstractions;
 using Vfio.Native;
+using Vfio.Native.Memory;
 
 namespace Vfio;
 
@@ -30,13 +32,13 @@ public interface IVfioDevice : IDisposable, IAsyncDisposable
     /// <summary>What the device is; fixed while it is open.</summary>
     DeviceInfo Info { get; }
 
-    /// <summary>Asks for an optional feature: <see cref="IMigratableDevice"/>, <see cref="IDirtyTracker"/>, <see cref="IHandoverDevice"/>,
-    /// or an interface of one's own.</summary>
+    /// <summary>Asks for an optional feature: <see cref="IMigratableDevice"/>, <see cref="IDirtyTracker"/>, or an interface of one's
+    /// own.</summary>
     /// <typeparam name="TFeature">The interface of the feature.</typeparam>
     /// <param name="feature">The feature; usable until the device is disposed. Null when there is none.</param>
     /// <returns>Whether the device has it and can do it; the same for as long as the device is open. False also for a device that implements
-    /// the interface where <see cref="IMigratableDevice.Migration"/> is none, or <see cref="IDirtyTracker.TracksDirtyPages"/> or <see
-    /// cref="IHandoverDevice.CanHandOver"/> is false.</returns>
+    /// the interface where <see cref="IMigratableDevice.Migration"/> is none, or <see cref="IDirtyTracker.TracksDirtyPages"/> is false.
+    /// </returns>
     /// <remarks>Do not cast a device: a device in front of another implements this interface alone, and passes the question on.</remarks>
     /// <exception cref="VfioException">The device was asked what it can do, and did not answer.</exception>
     bool TryGet<TFeature>([NotNullWhen(true)] out TFeature? feature)
@@ -74,7 +76,7 @@ public interface IVfioDevice : IDisposable, IAsyncDisposable
     /// <param name="reads">The reads; each is an access of its own to the device.</param>
     /// <param name="values">Where they go, as little-endian numbers; as many.</param>
     /// <exception cref="VfioException">As for <see cref="ReadRegion"/>; the values before the one at fault are there.</exception>
-    void ReadRegions(ReadOnlySpan<SmallRead> reads, Span<ulong> values)
+    void ReadRegions(ReadOnlySpan<RegisterRead> reads, Span<ulong> values)
     {
         for (int i = 0; i < reads.Length; i++)
         {
@@ -86,9 +88,9 @@ public interface IVfioDevice : IDisposable, IAsyncDisposable
     /// <summary>Writes several registers, in their order; one message where the lender takes it as one.</summary>
     /// <param name="writes">The writes; each is an access of its own to the device.</param>
     /// <exception cref="VfioException">As for <see cref="WriteRegion"/>; the writes before the one at fault may have been done.</exception>
-    void WriteRegions(ReadOnlySpan<SmallWrite> writes)
+    void WriteRegions(ReadOnlySpan<RegisterWrite> writes)
     {
-        foreach (SmallWrite write in writes)
+        foreach (RegisterWrite write in writes)
         {
             ulong value = write.Value;
             WriteRegion(write.Region, write.Offset, Blittable.AsBytes(ref value)[..write.Width]);

@@ -1,5 +1,8 @@
 using System.Numerics;
+using Vfio.Driver;
 using Vfio.Native;
+using Vfio.Native.Memory;
+using Vfio.Native.Waiting;
 
 namespace Vfio;
 
@@ -200,22 +203,23 @@ public sealed class Bar : IDisposable
         const int MostAtOnce = 64;
         foreach (RegisterWrite write in writes)
         {
-            CheckRange(write.Offset, write.Width, write.Width);
-            Find(write.Offset, write.Width, out _);
+            long offset = ToOffset(write);
+            CheckRange(offset, write.Width, write.Width);
+            Find(offset, write.Width, out _);
         }
 
-        Span<SmallWrite> messages = stackalloc SmallWrite[Math.Min(writes.Length, MostAtOnce)];
+        Span<RegisterWrite> messages = stackalloc RegisterWrite[Math.Min(writes.Length, MostAtOnce)];
         int count = 0;
         MemoryOrder.WriteBarrier();
         foreach (RegisterWrite write in writes)
         {
-            bool isMapped = Find(write.Offset, write.Width, out _) is not null;
+            bool isMapped = Find(ToOffset(write), write.Width, out _) is not null;
             if (isMapped || count == MostAtOnce)
                 Flush(messages, ref count);
             if (isMapped)
                 WriteMapped(write);
             else
-                messages[count++] = new SmallWrite(Index, (ulong)write.Offset, write.Width, write.Value);
+                messages[count++] = write with { Region = Index };
         }
 
         Flush(messages, ref count);
@@ -257,7 +261,7 @@ public sealed class Bar : IDisposable
         _windows = new BarWindows(region);
     }
 
-    private void Flush(ReadOnlySpan<SmallWrite> messages, ref int count)
+    private void Flush(ReadOnlySpan<RegisterWrite> messages, ref int count)
     {
         if (count > 0)
             _device.WriteRegions(messages[..count]);
@@ -266,14 +270,18 @@ public sealed class Bar : IDisposable
 
     private void WriteMapped(in RegisterWrite write)
     {
+        long offset = ToOffset(write);
         switch (write.Width)
         {
-            case 1: Write8(write.Offset, (byte)write.Value); break;
-            case 2: Write16(write.Offset, (ushort)write.Value); break;
-            case 4: Write32(write.Offset, (uint)write.Value); break;
-            default: Write64(write.Offset, write.Value); break;
+            case 1: Write8(offset, (byte)write.Value); break;
+            case 2: Write16(offset, (ushort)write.Value); break;
+            case 4: Write32(offset, (uint)write.Value); break;
+            default: Write64(offset, write.Value); break;
         }
     }
+
+    /// <summary>An offset that no BAR has becomes one that the range check refuses.</summary>
+    private static long ToOffset(in RegisterWrite write) => (long)Math.Min(write.Offset, long.MaxValue);
 
     private static int NaturalWidth(long offset, int left, int maxWidth)
     {

@@ -1,6 +1,7 @@
 using Vfio.Native;
+using Vfio.Native.Files;
 
-namespace Vfio;
+namespace Vfio.Driver;
 
 /// <summary>The parts of a region that are mapped into this process.</summary>
 internal sealed class BarWindows : IDisposable

@@ -1,4 +1,6 @@
+using Vfio.Driver;
 using Vfio.Native;
+using Vfio.Native.Waiting;
 
 namespace Vfio;
 

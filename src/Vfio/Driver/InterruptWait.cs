@@ -1,7 +1,8 @@
 using System.Threading.Tasks.Sources;
 using Vfio.Native;
+using Vfio.Native.Waiting;
 
-namespace Vfio;
+namespace Vfio.Driver;
 
 /// <summary>The one asynchronous wait that an eventfd has at a time; used again for the next, so that waiting allocates nothing.</summary>
 internal sealed class InterruptWait(EventFd signal, string name) : IValueTaskSource, IValueTaskSource<bool>

@@ -1,3 +1,5 @@
+using Vfio.Driver;
+
 namespace Vfio;
 
 /// <summary>A PCI function in the hands of its driver: config space, BARs, interrupts, DMA memory, reset.</summary>

@@ -1,6 +1,7 @@
 using Vfio.Native;
+using Vfio.Native.Memory;
 
-namespace Vfio;
+namespace Vfio.Driver;
 
 /// <summary>Whether a PCI function is there.</summary>
 internal static class Presence

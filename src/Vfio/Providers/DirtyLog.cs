@@ -1,7 +1,7 @@
 using System.Collections.Concurrent;
 using System.Numerics;
 
-namespace Vfio;
+namespace Vfio.Providers;
 
 /// <summary>Which pages were written, one bit each, by address.</summary>
 /// <remarks>
@@ -10,7 +10,7 @@ namespace Vfio;
 /// a limit, from which on everything counts as written.</para>
 /// <para>Any thread may use it. A write is on record once <see cref="Mark(ulong, long)"/> has returned.</para>
 /// </remarks>
-public sealed class DirtyLog
+internal sealed class DirtyLog
 {
     /// <summary>Bits of an address within a page of the record: 4 KiB.</summary>
     public const int PageBits = 12;

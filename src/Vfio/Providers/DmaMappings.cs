@@ -1,11 +1,11 @@
 using Vfio.Native;
 
-namespace Vfio;
+namespace Vfio.Providers;
 
 /// <summary>What the user of a device has mapped, by address: for whoever passes mappings on, to a server or to the kernel.</summary>
 /// <remarks>Holds a reference on the memory of each mapping. Used by one thread at a time, but for <see cref="Read"/> and
 /// <see cref="Write"/>, which any thread may call: a mapping that is removed is not being used any more.</remarks>
-public sealed class DmaMappings
+internal sealed class DmaMappings
 {
     private readonly List<DmaMapping> _sorted = [];
 

@@ -1,10 +1,10 @@
-namespace Vfio;
+namespace Vfio.Providers;
 
 /// <summary>The steps between migration states: which there are, and which of them leads to a state that is further away.</summary>
 /// <remarks><c>linux/vfio.h</c>, <c>enum vfio_device_mig_state</c>; vfio-user, "Direct State Transitions" and "Complex State
 /// Transitions": the shortest way, with <see cref="MigrationState.PreCopy"/> and <see cref="MigrationState.StopCopy"/> only at its
 /// ends.</remarks>
-public static class MigrationPath
+internal static class MigrationPath
 {
     /// <summary>The first step from one state to another.</summary>
     /// <param name="from">Where the device is.</param>

@@ -140,7 +140,7 @@ public sealed class BrokenServerTests
     public void A_socket_that_nobody_accepts_on_is_given_up()
     {
         string path = Path.Combine(Directory.CreateTempSubdirectory("vfio-test-").FullName, "s");
-        using Vfio.Native.UnixListener listener = Vfio.Native.UnixListener.Bind(path, UnixFileMode.UserRead | UnixFileMode.UserWrite);
+        using Vfio.Native.Sockets.UnixListener listener = Vfio.Native.Sockets.UnixListener.Bind(path, UnixFileMode.UserRead | UnixFileMode.UserWrite);
         // Until the queue is full, clients connect and wait for an answer; then they wait to connect.
         ConformanceReport report = ConformanceKit.Run(new ConformanceOptions
         {

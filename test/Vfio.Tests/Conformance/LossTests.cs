@@ -3,6 +3,8 @@ using System.Text.Json;
 using System.Xml.Linq;
 using Vfio.Conformance;
 using Vfio.Native;
+using Vfio.Native.Sockets;
+using Vfio.Native.Waiting;
 using static Vfio.Tests.Conformance.ScriptedServer;
 
 namespace Vfio.Tests.Conformance;

@@ -1,5 +1,7 @@
 using System.Buffers.Binary;
 using Vfio.Native;
+using Vfio.Native.Sockets;
+using Vfio.Native.Waiting;
 using Vfio.Tests.User;
 
 namespace Vfio.Tests.Conformance;

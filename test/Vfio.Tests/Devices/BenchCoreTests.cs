@@ -41,16 +41,16 @@ public sealed class BenchCoreTests
     }
 
     [Theory]
-    [InlineData(0x10, 4, BenchEffects.Signal)]
-    [InlineData(0x10, 2, BenchEffects.None)]
-    [InlineData(0x10, 8, BenchEffects.None)]
-    [InlineData(0x0c, 8, BenchEffects.None)]
-    [InlineData(0x28, 4, BenchEffects.Move)]
-    [InlineData(0x28, 8, BenchEffects.None)]
-    [InlineData(0x29, 4, BenchEffects.None)]
-    [InlineData(0x20, 16, BenchEffects.None)]
-    public void A_register_acts_only_on_a_write_of_its_width_at_its_offset(ulong offset, int count, BenchEffects effects) =>
-        Assert.Equal(effects, _core.Write(offset, new byte[count]));
+    [InlineData(0x10, 4, nameof(BenchEffects.Signal))]
+    [InlineData(0x10, 2, nameof(BenchEffects.None))]
+    [InlineData(0x10, 8, nameof(BenchEffects.None))]
+    [InlineData(0x0c, 8, nameof(BenchEffects.None))]
+    [InlineData(0x28, 4, nameof(BenchEffects.Move))]
+    [InlineData(0x28, 8, nameof(BenchEffects.None))]
+    [InlineData(0x29, 4, nameof(BenchEffects.None))]
+    [InlineData(0x20, 16, nameof(BenchEffects.None))]
+    public void A_register_acts_only_on_a_write_of_its_width_at_its_offset(ulong offset, int count, string effects) =>
+        Assert.Equal(effects, _core.Write(offset, new byte[count]).ToString());
 
     [Theory]
     [InlineData(1, 1, 0)]

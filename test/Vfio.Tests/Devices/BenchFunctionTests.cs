@@ -1,6 +1,7 @@
 using Vfio.Devices;
 using Vfio.Guard;
 using Vfio.Native;
+using Vfio.Native.Memory;
 using Xunit;
 
 namespace Vfio.Tests.Devices;

@@ -1,5 +1,7 @@
 using System.Buffers.Binary;
 using Vfio.Native;
+using Vfio.Native.Memory;
+using Vfio.Providers;
 
 namespace Vfio.Tests.Drivers;
 

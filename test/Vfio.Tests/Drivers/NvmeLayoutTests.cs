@@ -2,6 +2,7 @@ using System.Runtime.InteropServices;
 using Vfio.Devices.Nvme;
 using Vfio.Drivers.Nvme;
 using Vfio.Native;
+using Vfio.Native.Memory;
 using Xunit;
 
 namespace Vfio.Tests.Drivers;

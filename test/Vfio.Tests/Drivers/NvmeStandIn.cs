@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using Vfio.Providers;
 
 namespace Vfio.Tests.Drivers;
 

@@ -1,4 +1,6 @@
 using Vfio.Native;
+using Vfio.Native.Sockets;
+using Vfio.Native.Waiting;
 
 namespace Vfio.Tests.Fuzz;
 

@@ -1,6 +1,7 @@
 using FsCheck;
 using FsCheck.Fluent;
 using Vfio.Guard;
+using Vfio.Guard.Dma;
 
 namespace Vfio.Tests.Guard;
 

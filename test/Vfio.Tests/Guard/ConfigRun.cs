@@ -1,5 +1,6 @@
 using Vfio.Guard;
 using Vfio.Pci;
+using Vfio.Pci.Rules;
 
 namespace Vfio.Tests.Guard;
 

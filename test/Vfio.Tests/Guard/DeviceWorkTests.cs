@@ -1,4 +1,5 @@
 using Vfio.Guard;
+using Vfio.Guard.Emulation;
 using Vfio.Tests.Devices;
 
 namespace Vfio.Tests.Guard;

@@ -2,7 +2,9 @@ using System.Collections;
 using FsCheck;
 using FsCheck.Fluent;
 using Vfio.Guard;
+using Vfio.Guard.Dma;
 using Vfio.Native;
+using Vfio.Providers;
 using Vfio.Tests.Driver;
 using Xunit;
 

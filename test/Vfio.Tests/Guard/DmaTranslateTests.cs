@@ -1,4 +1,5 @@
 using Vfio.Guard;
+using Vfio.Guard.Dma;
 using Vfio.Native;
 using Xunit;
 

@@ -1,5 +1,7 @@
 using Vfio.Guard;
 using Vfio.Native;
+using Vfio.Native.Memory;
+using Vfio.Native.Waiting;
 
 namespace Vfio.Tests.Guard;
 

@@ -1,4 +1,5 @@
 using Vfio.Guard;
+using Vfio.Guard.Config;
 using Xunit;
 
 namespace Vfio.Tests.Guard;

@@ -1,4 +1,5 @@
 using Vfio.Guard;
+using Vfio.Guard.Config;
 using Vfio.Pci;
 using Xunit;
 

@@ -1,3 +1,4 @@
+using Vfio.Abstractions;
 using Vfio.Guard;
 using Vfio.Native;
 using Xunit;

@@ -1,3 +1,4 @@
+using Vfio.Providers;
 using Xunit;
 
 namespace Vfio.Tests.Guard;

@@ -1,6 +1,7 @@
 using System.Diagnostics.CodeAnalysis;
 using Vfio.Guard;
 using Vfio.Native;
+using Vfio.Native.Memory;
 
 namespace Vfio.Tests.Guard;
 

@@ -1,6 +1,7 @@
 using System.Buffers.Binary;
 using System.Numerics;
 using Vfio.Pci;
+using Vfio.Pci.Capabilities;
 
 namespace Vfio.Tests.Guard;
 

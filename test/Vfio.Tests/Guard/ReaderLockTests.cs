@@ -1,4 +1,5 @@
 using Vfio.Guard;
+using Vfio.Guard.Dma;
 
 namespace Vfio.Tests.Guard;
 

@@ -1,4 +1,5 @@
 using Vfio.Guard;
+using Vfio.Guard.Config;
 using Vfio.Native;
 using Vfio.Pci;
 using Xunit;

@@ -1,5 +1,7 @@
 using System.Buffers.Binary;
 using Vfio.Pci;
+using Vfio.Pci.Capabilities;
+using Vfio.Pci.Rules;
 using Vfio.Tests.Pci;
 
 namespace Vfio.Tests.Guard;

@@ -2,6 +2,7 @@ using Vfio.Devices.Edu;
 using Vfio.Guard;
 using Vfio.Kernel;
 using Vfio.Native;
+using Vfio.Native.Sockets;
 
 namespace Vfio.Tests.Kernel;
 

@@ -1,6 +1,7 @@
 using FsCheck;
 using FsCheck.Fluent;
 using Vfio.Kernel;
+using Vfio.Kernel.Device;
 
 namespace Vfio.Tests.Kernel;
 

@@ -1,5 +1,6 @@
 using System.Text;
 using Vfio.Kernel;
+using Vfio.Kernel.Events;
 
 namespace Vfio.Tests.Kernel;
 

@@ -1,5 +1,7 @@
 using Vfio.Kernel;
+using Vfio.Kernel.Binding;
 using Vfio.Native;
+using Vfio.Native.Files;
 using Vfio.Pci;
 
 namespace Vfio.Tests.Kernel;

@@ -1,5 +1,6 @@
 using Vfio.Kernel;
 using Vfio.Native;
+using Vfio.Native.Files;
 
 namespace Vfio.Tests.Kernel;
 

@@ -3,6 +3,7 @@ using System.Reflection;
 using System.Runtime.InteropServices;
 using System.Text;
 using Vfio.Native;
+using Vfio.Native.Kernel;
 using Vfio.Tests.Guests;
 
 namespace Vfio.Tests.Kernel;

@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.Runtime.InteropServices;
 using Vfio.Native;
+using Vfio.Native.Memory;
 
 namespace Vfio.Tests.Native;
 

@@ -1,6 +1,8 @@
 using System.Diagnostics;
 using System.Runtime.InteropServices;
 using Vfio.Native;
+using Vfio.Native.Files;
+using Vfio.Native.Interop;
 
 namespace Vfio.Tests.Native;
 

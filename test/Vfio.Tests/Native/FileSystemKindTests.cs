@@ -1,4 +1,6 @@
 using Vfio.Native;
+using Vfio.Native.Files;
+using Vfio.Native.Interop;
 
 namespace Vfio.Tests.Native;
 

@@ -1,4 +1,5 @@
 using Vfio.Native;
+using Vfio.Native.Kernel;
 using Vfio.Tests.Driver;
 
 namespace Vfio.Tests.Native;

@@ -1,4 +1,5 @@
 using Vfio.Native;
+using Vfio.Native.Errors;
 
 namespace Vfio.Tests.Native;
 

@@ -1,6 +1,7 @@
 using Vfio.Devices.Edu;
 using Vfio.Guard;
 using Vfio.Native;
+using Vfio.Native.Sockets;
 using Vfio.Tests.User;
 using Vfio.User;
 

@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using Vfio.Abstractions;
 using Vfio.Devices.Edu;
 using Vfio.Drivers.Edu;
 using Vfio.Guard;

@@ -1,5 +1,6 @@
 using System.Globalization;
 using Vfio.Pci;
+using Vfio.Pci.Capabilities;
 
 namespace Vfio.Tests.Pci;
 

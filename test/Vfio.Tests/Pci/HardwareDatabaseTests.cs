@@ -1,5 +1,6 @@
 using Vfio.Cli.Show;
 using Vfio.Pci;
+using Vfio.Pci.Names;
 
 namespace Vfio.Tests.Pci;
 

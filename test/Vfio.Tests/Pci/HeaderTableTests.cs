@@ -1,4 +1,5 @@
 using Vfio.Pci;
+using Vfio.Pci.Capabilities;
 using static Vfio.Pci.BitRule;
 
 namespace Vfio.Tests.Pci;

@@ -1,4 +1,5 @@
 using Vfio.Pci;
+using Vfio.Pci.Capabilities;
 
 namespace Vfio.Tests.Pci;
 

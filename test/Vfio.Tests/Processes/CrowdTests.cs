@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.Globalization;
 using Vfio.Native;
+using Vfio.Native.Sockets;
 using Vfio.User;
 using static Vfio.Tests.RawClient;
 

@@ -1,5 +1,7 @@
 using System.Diagnostics;
 using Vfio.Native;
+using Vfio.Native.Sockets;
+using Vfio.Native.Waiting;
 using static Vfio.Tests.RawClient;
 
 namespace Vfio.Tests.Processes;

@@ -1,4 +1,5 @@
 using Vfio.Native;
+using Vfio.Native.Sockets;
 
 namespace Vfio.Tests.Processes;
 

@@ -1,4 +1,5 @@
 using Vfio.Native;
+using Vfio.Native.Sockets;
 using Vfio.Tests.Driver;
 using Vfio.User;
 

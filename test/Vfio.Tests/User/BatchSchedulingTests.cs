@@ -1,5 +1,7 @@
 using Vfio.Guard;
 using Vfio.Native;
+using Vfio.Native.Interop;
+using Vfio.Native.Sockets;
 using Vfio.User;
 using Xunit;
 

@@ -1,5 +1,6 @@
 using System.Text;
 using Vfio.User;
+using Vfio.User.Wire;
 
 namespace Vfio.Tests.User;
 

@@ -1,5 +1,6 @@
 using Vfio.Devices.Edu;
 using Vfio.Native;
+using Vfio.Native.Sockets;
 
 namespace Vfio.Tests.User;
 

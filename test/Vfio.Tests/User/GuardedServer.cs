@@ -1,5 +1,6 @@
 using Vfio.Guard;
 using Vfio.Native;
+using Vfio.Native.Sockets;
 using Vfio.User;
 
 namespace Vfio.Tests.User;

@@ -2,7 +2,9 @@ using System.Buffers.Binary;
 using Vfio.Devices.Bench;
 using Vfio.Guard;
 using Vfio.Native;
+using Vfio.Native.Sockets;
 using Vfio.User;
+using Vfio.User.Handover;
 
 namespace Vfio.Tests.User;
 

@@ -1,6 +1,10 @@
 using System.Diagnostics;
 using System.Runtime.Versioning;
 using Vfio.Native;
+using Vfio.Native.Files;
+using Vfio.Native.Interop;
+using Vfio.Native.Sockets;
+using Vfio.Native.Waiting;
 using Vfio.User;
 
 namespace Vfio.Tests.User;

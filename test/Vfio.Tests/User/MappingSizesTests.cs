@@ -1,4 +1,5 @@
 using Vfio.User;
+using Vfio.User.Server;
 using Xunit;
 
 namespace Vfio.Tests.User;

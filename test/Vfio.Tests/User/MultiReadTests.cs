@@ -15,7 +15,7 @@ public sealed class MultiReadTests
         using TestServer server = new();
         using VfioUserClient client = server.ConnectClient();
         client.WriteRegion(RegionIndex.Bar0, 0x400, [.. Enumerable.Range(0, 256).Select(i => (byte)i)]);
-        SmallRead[] reads = [.. Enumerable.Range(0, count).Select(i => new SmallRead(RegionIndex.Bar0, 0x400 + (ulong)(i % 255), 1 + (i % 2)))];
+        RegisterRead[] reads = [.. Enumerable.Range(0, count).Select(i => new RegisterRead(RegionIndex.Bar0, 0x400 + (ulong)(i % 255), 1 + (i % 2)))];
         ulong[] values = new ulong[count];
         client.ReadRegions(reads, values);
         for (int i = 0; i < count; i++)
@@ -28,7 +28,7 @@ public sealed class MultiReadTests
         using TestServer server = new();
         using VfioUserClient client = server.ConnectClient();
         client.WriteRegion(RegionIndex.Bar0, 0, [7]);
-        SmallRead[] reads = [new(RegionIndex.Bar0, 0, 1), new(RegionIndex.Bar0, FakeDevice.Faulty, 4), new(RegionIndex.Bar0, 0, 1)];
+        RegisterRead[] reads = [new(RegionIndex.Bar0, 0, 1), new(RegionIndex.Bar0, FakeDevice.Faulty, 4), new(RegionIndex.Bar0, 0, 1)];
         ulong[] values = new ulong[3];
         VfioException refusal = Assert.Throws<VfioException>(() => client.ReadRegions(reads, values));
         Assert.Equal(Errno.InputOutput, refusal.Errno);
@@ -64,7 +64,7 @@ public sealed class MultiReadTests
             server.Send(RawPeer.Message(first, 9, 1, 0ul, 0, 4, 0x11));
             server.Send(RawPeer.Message(first, 9, 1, 0ul, 0, 4, 0x11));
         });
-        SmallRead[] reads = [new(RegionIndex.Bar0, 0, 4), new(RegionIndex.Bar0, 4, 4)];
+        RegisterRead[] reads = [new(RegionIndex.Bar0, 0, 4), new(RegionIndex.Bar0, 4, 4)];
         VfioException refusal = Assert.Throws<VfioException>(() => opened.Client.ReadRegions(reads, new ulong[2]));
         Assert.Equal(Errno.Protocol, refusal.Errno);
     }

@@ -1,6 +1,7 @@
 using Vfio.Devices.Bench;
 using Vfio.Guard;
 using Vfio.Native;
+using Vfio.Native.Waiting;
 using Vfio.User;
 
 namespace Vfio.Tests.User;

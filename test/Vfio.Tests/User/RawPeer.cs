@@ -1,6 +1,8 @@
 using System.Buffers.Binary;
 using System.Text;
 using Vfio.Native;
+using Vfio.Native.Sockets;
+using Vfio.Native.Waiting;
 
 namespace Vfio.Tests.User;
 

@@ -1,4 +1,5 @@
 using Vfio.Native;
+using Vfio.Native.Files;
 
 namespace Vfio.Tests.User;
 

@@ -1,5 +1,6 @@
 using System.Text;
 using Vfio.Native;
+using Vfio.Native.Sockets;
 using Vfio.User;
 
 namespace Vfio.Tests.User;
@@ -83,7 +84,7 @@ public sealed class RegionWriteMultiTests
     {
         using TestServer server = new(() => new FakeDevice { IsMappable = false });
         using VfioUserClient client = server.ConnectClient(new VfioUserClientOptions { PostedWrites = posted });
-        SmallWrite[] writes = [.. Enumerable.Range(0, 300).Select(i => new SmallWrite(RegionIndex.Bar0, 0x800 + (ulong)(4 * i), 4, (ulong)i + 1))];
+        RegisterWrite[] writes = [.. Enumerable.Range(0, 300).Select(i => new RegisterWrite(RegionIndex.Bar0, 0x800 + (ulong)(4 * i), 4, (ulong)i + 1))];
         client.WriteRegions(writes);
         byte[] bytes = new byte[1200];
         client.ReadRegion(RegionIndex.Bar0, 0x800, bytes);
@@ -95,7 +96,7 @@ public sealed class RegionWriteMultiTests
     {
         using TestServer server = new();
         using VfioUserClient client = server.ConnectClient();
-        SmallWrite[] writes = [new(RegionIndex.Bar0, 0, 4, 1), new(RegionIndex.Bar0, 0x1000, 4, 1)];
+        RegisterWrite[] writes = [new(RegionIndex.Bar0, 0, 4, 1), new(RegionIndex.Bar0, 0x1000, 4, 1)];
         Assert.Equal(Errno.InvalidArgument, Assert.Throws<VfioException>(() => client.WriteRegions(writes)).Errno);
         Assert.Throws<ArgumentOutOfRangeException>(() => client.WriteRegions([new(RegionIndex.Bar0, 0, 9, 1)]));
         Assert.Throws<ArgumentOutOfRangeException>(() => client.WriteRegions([new(RegionIndex.Bar0, 0, 0, 1)]));

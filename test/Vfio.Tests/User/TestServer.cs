@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
 using Vfio.Native;
+using Vfio.Native.Sockets;
 using Vfio.User;
 
 namespace Vfio.Tests.User;

@@ -1,5 +1,6 @@
 using Microsoft.Extensions.Logging;
 using Vfio.Native;
+using Vfio.Native.Sockets;
 using Vfio.User;
 
 namespace Vfio.Tests.User;

@@ -1,5 +1,7 @@
 using Vfio.Native;
+using Vfio.Native.Sockets;
 using Vfio.User;
+using Vfio.User.Wire;
 
 namespace Vfio.Tests.User;
 

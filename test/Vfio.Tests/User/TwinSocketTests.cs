@@ -1,6 +1,8 @@
 using System.Text;
 using Vfio.Native;
+using Vfio.Native.Sockets;
 using Vfio.User;
+using Vfio.User.Wire;
 
 namespace Vfio.Tests.User;
 

@@ -1,5 +1,6 @@
 using System.Text;
 using Vfio.Native;
+using Vfio.Native.Sockets;
 using Vfio.User;
 
 namespace Vfio.Tests.User;

@@ -1,6 +1,8 @@
 using System.Runtime.InteropServices;
 using Vfio.Native;
+using Vfio.Native.Memory;
 using Vfio.User;
+using Vfio.User.Wire;
 
 namespace Vfio.Tests.User;
 
@@ -51,24 +53,24 @@ public sealed class WireLayoutTests
     }
 
     [Theory]
-    [InlineData(Command.Version, 1)]
-    [InlineData(Command.DmaMap, 2)]
-    [InlineData(Command.DmaUnmap, 3)]
-    [InlineData(Command.DeviceGetInfo, 4)]
-    [InlineData(Command.DeviceGetRegionInfo, 5)]
-    [InlineData(Command.DeviceGetRegionIoFds, 6)]
-    [InlineData(Command.DeviceGetIrqInfo, 7)]
-    [InlineData(Command.DeviceSetIrqs, 8)]
-    [InlineData(Command.RegionRead, 9)]
-    [InlineData(Command.RegionWrite, 10)]
-    [InlineData(Command.DmaRead, 11)]
-    [InlineData(Command.DmaWrite, 12)]
-    [InlineData(Command.DeviceReset, 13)]
-    [InlineData(Command.RegionWriteMulti, 15)]
-    [InlineData(Command.DeviceFeature, 16)]
-    [InlineData(Command.MigDataRead, 17)]
-    [InlineData(Command.MigDataWrite, 18)]
-    public void A_command_has_the_specifications_number(Command command, int number) => Assert.Equal(number, (int)command);
+    [InlineData((int)Command.Version, 1)]
+    [InlineData((int)Command.DmaMap, 2)]
+    [InlineData((int)Command.DmaUnmap, 3)]
+    [InlineData((int)Command.DeviceGetInfo, 4)]
+    [InlineData((int)Command.DeviceGetRegionInfo, 5)]
+    [InlineData((int)Command.DeviceGetRegionIoFds, 6)]
+    [InlineData((int)Command.DeviceGetIrqInfo, 7)]
+    [InlineData((int)Command.DeviceSetIrqs, 8)]
+    [InlineData((int)Command.RegionRead, 9)]
+    [InlineData((int)Command.RegionWrite, 10)]
+    [InlineData((int)Command.DmaRead, 11)]
+    [InlineData((int)Command.DmaWrite, 12)]
+    [InlineData((int)Command.DeviceReset, 13)]
+    [InlineData((int)Command.RegionWriteMulti, 15)]
+    [InlineData((int)Command.DeviceFeature, 16)]
+    [InlineData((int)Command.MigDataRead, 17)]
+    [InlineData((int)Command.MigDataWrite, 18)]
+    public void A_command_has_the_specifications_number(int command, int number) => Assert.Equal(number, command);
 
     [Fact]
     public void A_header_is_these_bytes()

@@ -1,6 +1,8 @@
+using Vfio.Pci.Config;
+using Vfio.Pci.Decoding;
 using static Vfio.Pci.BitRule;
 
-namespace Vfio.Pci;
+namespace Vfio.Pci.Capabilities.Extended;
 
 /// <summary>Access Control Services: PCI Express Base 6.0, section 7.7.11.</summary>
 /// <remarks>All fixed: it is what isolates functions from each other.</remarks>

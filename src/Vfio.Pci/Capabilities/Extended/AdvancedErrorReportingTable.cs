@@ -1,6 +1,9 @@
+using Vfio.Pci.Capabilities.Standard;
+using Vfio.Pci.Config;
+using Vfio.Pci.Decoding;
 using static Vfio.Pci.BitRule;
 
-namespace Vfio.Pci;
+namespace Vfio.Pci.Capabilities.Extended;
 
 /// <summary>Advanced Error Reporting: PCI Express Base 6.0, section 7.8.4.</summary>
 /// <remarks>Status, masks and severity are the function's own, and a driver's to handle; the root registers are the machine's.</remarks>

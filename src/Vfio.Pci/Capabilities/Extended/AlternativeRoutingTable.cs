@@ -1,6 +1,6 @@
 using static Vfio.Pci.BitRule;
 
-namespace Vfio.Pci;
+namespace Vfio.Pci.Capabilities.Extended;
 
 /// <summary>Alternative Routing-ID Interpretation: PCI Express Base 6.0, section 7.8.8.</summary>
 /// <remarks>All fixed: function groups arbitrate between functions, which others may hold.</remarks>

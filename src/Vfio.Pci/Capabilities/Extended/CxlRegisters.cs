@@ -1,6 +1,6 @@
 using static Vfio.Pci.BitRule;
 
-namespace Vfio.Pci;
+namespace Vfio.Pci.Capabilities.Extended;
 
 /// <summary>Registers of the DVSECs of Compute Express Link: CXL 3.0, section 8.1. All fixed.</summary>
 internal static class CxlRegisters

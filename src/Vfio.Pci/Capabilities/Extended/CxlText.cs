@@ -1,4 +1,7 @@
-namespace Vfio.Pci;
+using Vfio.Pci.Config;
+using Vfio.Pci.Decoding;
+
+namespace Vfio.Pci.Capabilities.Extended;
 
 /// <summary>The DVSECs of Compute Express Link in words.</summary>
 internal static class CxlText

@@ -1,6 +1,7 @@
+using Vfio.Pci.Decoding;
 using static Vfio.Pci.BitRule;
 
-namespace Vfio.Pci;
+namespace Vfio.Pci.Capabilities.Extended;
 
 /// <summary>Data Object Exchange: PCI Express Base 6.0, section 7.9.24.</summary>
 /// <remarks>All fixed: the mailbox has one user, the machine that asks the card who it is.</remarks>

@@ -1,6 +1,8 @@
+using Vfio.Pci.Config;
+using Vfio.Pci.Decoding;
 using static Vfio.Pci.BitRule;
 
-namespace Vfio.Pci;
+namespace Vfio.Pci.Capabilities.Extended;
 
 /// <summary>Designated Vendor-Specific Extended Capability: PCI Express Base 6.0, section 7.9.6. Its header has its length.</summary>
 /// <remarks>Passed through as other vendor-specific ones are, but for those of CXL: they decide what memory the machine sees.</remarks>

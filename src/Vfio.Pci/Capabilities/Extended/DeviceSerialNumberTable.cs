@@ -1,6 +1,7 @@
+using Vfio.Pci.Decoding;
 using static Vfio.Pci.BitRule;
 
-namespace Vfio.Pci;
+namespace Vfio.Pci.Capabilities.Extended;
 
 /// <summary>Device Serial Number: PCI Express Base 6.0, section 7.9.3.</summary>
 internal static class DeviceSerialNumberTable

@@ -1,6 +1,7 @@
+using Vfio.Pci.Decoding;
 using static Vfio.Pci.BitRule;
 
-namespace Vfio.Pci;
+namespace Vfio.Pci.Capabilities.Extended;
 
 /// <summary>Device 3: PCI Express Base 6.0, section 7.7.9.</summary>
 /// <remarks>All fixed: what a path supports is the machine's to find out.</remarks>

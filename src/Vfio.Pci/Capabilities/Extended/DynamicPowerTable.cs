@@ -1,6 +1,7 @@
+using Vfio.Pci.Config;
 using static Vfio.Pci.BitRule;
 
-namespace Vfio.Pci;
+namespace Vfio.Pci.Capabilities.Extended;
 
 /// <summary>Dynamic Power Allocation: PCI Express Base 6.0, section 7.9.12.</summary>
 /// <remarks>All fixed: power and cooling are the machine's budget.</remarks>

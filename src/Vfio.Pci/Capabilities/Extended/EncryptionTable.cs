@@ -1,6 +1,7 @@
+using Vfio.Pci.Config;
 using static Vfio.Pci.BitRule;
 
-namespace Vfio.Pci;
+namespace Vfio.Pci.Capabilities.Extended;
 
 /// <summary>Integrity and Data Encryption: PCI Express Base 6.0, section 7.9.26. Link streams, then selective streams with as many address
 /// blocks as each says.</summary>

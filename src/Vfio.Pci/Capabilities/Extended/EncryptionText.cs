@@ -1,4 +1,7 @@
-namespace Vfio.Pci;
+using Vfio.Pci.Config;
+using Vfio.Pci.Decoding;
+
+namespace Vfio.Pci.Capabilities.Extended;
 
 /// <summary>Integrity and Data Encryption in words.</summary>
 internal static class EncryptionText

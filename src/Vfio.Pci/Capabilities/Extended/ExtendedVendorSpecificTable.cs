@@ -1,6 +1,7 @@
+using Vfio.Pci.Config;
 using static Vfio.Pci.BitRule;
 
-namespace Vfio.Pci;
+namespace Vfio.Pci.Capabilities.Extended;
 
 /// <summary>Vendor-Specific Extended Capability: PCI Express Base 6.0, section 7.9.5. Passed through as its standard sister is.</summary>
 internal static class ExtendedVendorSpecificTable

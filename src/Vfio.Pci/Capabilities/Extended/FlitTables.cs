@@ -1,6 +1,6 @@
 using static Vfio.Pci.BitRule;
 
-namespace Vfio.Pci;
+namespace Vfio.Pci.Capabilities.Extended;
 
 /// <summary>What links in flit mode have: PCI Express Base 6.0, sections 7.7.8, 7.8.12, 7.8.13 and 7.8.14.</summary>
 /// <remarks>All fixed: the link carries every function behind it.</remarks>

@@ -1,6 +1,6 @@
 using static Vfio.Pci.BitRule;
 
-namespace Vfio.Pci;
+namespace Vfio.Pci.Capabilities.Extended;
 
 /// <summary>Lane Margining at the Receiver: PCI Express Base 6.0, section 7.7.8. A pair of registers for each lane.</summary>
 /// <remarks>All fixed: margining moves the sampling point of a link in use.</remarks>

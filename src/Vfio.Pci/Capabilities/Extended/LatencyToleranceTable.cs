@@ -1,6 +1,6 @@
 using static Vfio.Pci.BitRule;
 
-namespace Vfio.Pci;
+namespace Vfio.Pci.Capabilities.Extended;
 
 /// <summary>Latency Tolerance Reporting: PCI Express Base 6.0, section 7.8.2.</summary>
 /// <remarks>All fixed: the limits come from the platform, which alone knows what lies above.</remarks>

@@ -1,6 +1,8 @@
+using Vfio.Pci.Config;
+using Vfio.Pci.Decoding;
 using static Vfio.Pci.BitRule;
 
-namespace Vfio.Pci;
+namespace Vfio.Pci.Capabilities.Extended;
 
 /// <summary>L1 PM Substates: PCI Express Base 6.0, section 7.8.3.</summary>
 /// <remarks>All fixed: both ends of the link must agree.</remarks>

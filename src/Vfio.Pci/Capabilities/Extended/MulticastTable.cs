@@ -1,6 +1,8 @@
+using Vfio.Pci.Config;
+using Vfio.Pci.Decoding;
 using static Vfio.Pci.BitRule;
 
-namespace Vfio.Pci;
+namespace Vfio.Pci.Capabilities.Extended;
 
 /// <summary>Multicast: PCI Express Base 6.0, section 7.9.11. Ports have an overlay BAR, endpoints end before it.</summary>
 /// <remarks>All fixed: groups reach across functions.</remarks>

@@ -1,6 +1,6 @@
 using static Vfio.Pci.BitRule;
 
-namespace Vfio.Pci;
+namespace Vfio.Pci.Capabilities.Extended;
 
 /// <summary>Page Request Interface: PCI Express Base 6.0, section 10.5.2.</summary>
 /// <remarks>All fixed: the owner answers page requests, or there are none.</remarks>

@@ -1,6 +1,9 @@
+using Vfio.Pci.Capabilities.Standard;
+using Vfio.Pci.Config;
+using Vfio.Pci.Decoding;
 using static Vfio.Pci.BitRule;
 
-namespace Vfio.Pci;
+namespace Vfio.Pci.Capabilities.Extended;
 
 /// <summary>What links of 8 to 64 GT/s have: PCI Express Base 6.0, sections 7.7.3 to 7.7.6. Registers per lane go with the link's width.
 /// </summary>

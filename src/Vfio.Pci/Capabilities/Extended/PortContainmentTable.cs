@@ -1,6 +1,8 @@
+using Vfio.Pci.Config;
+using Vfio.Pci.Decoding;
 using static Vfio.Pci.BitRule;
 
-namespace Vfio.Pci;
+namespace Vfio.Pci.Capabilities.Extended;
 
 /// <summary>Downstream Port Containment: PCI Express Base 6.0, section 7.9.14. Root ports may add logs, as long as it says.</summary>
 /// <remarks>All fixed: ports belong to the machine.</remarks>

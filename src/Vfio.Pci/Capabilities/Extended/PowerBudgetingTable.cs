@@ -1,6 +1,6 @@
 using static Vfio.Pci.BitRule;
 
-namespace Vfio.Pci;
+namespace Vfio.Pci.Capabilities.Extended;
 
 /// <summary>Power Budgeting: PCI Express Base 6.0, section 7.8.1.</summary>
 internal static class PowerBudgetingTable

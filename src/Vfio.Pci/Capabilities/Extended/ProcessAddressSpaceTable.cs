@@ -1,6 +1,6 @@
 using static Vfio.Pci.BitRule;
 
-namespace Vfio.Pci;
+namespace Vfio.Pci.Capabilities.Extended;
 
 /// <summary>Process Address Space ID: PCI Express Base 6.0, section 7.8.9.</summary>
 /// <remarks>All fixed: the address spaces that ids name are the owner's to set up in the IOMMU first.</remarks>

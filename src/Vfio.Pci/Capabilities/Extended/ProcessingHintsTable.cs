@@ -1,6 +1,8 @@
+using Vfio.Pci.Config;
+using Vfio.Pci.Decoding;
 using static Vfio.Pci.BitRule;
 
-namespace Vfio.Pci;
+namespace Vfio.Pci.Capabilities.Extended;
 
 /// <summary>TPH Requester: PCI Express Base 6.0, section 7.9.13.</summary>
 /// <remarks>All fixed: steering tags name the machine's caches.</remarks>

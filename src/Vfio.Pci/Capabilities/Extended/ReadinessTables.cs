@@ -1,6 +1,7 @@
+using Vfio.Pci.Config;
 using static Vfio.Pci.BitRule;
 
-namespace Vfio.Pci;
+namespace Vfio.Pci.Capabilities.Extended;
 
 /// <summary>FRS Queueing and Readiness Time Reporting: PCI Express Base 6.0, sections 7.8.10 and 7.9.16.</summary>
 internal static class ReadinessTables

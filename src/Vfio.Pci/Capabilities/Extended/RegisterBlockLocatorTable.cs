@@ -1,6 +1,8 @@
+using Vfio.Pci.Config;
+using Vfio.Pci.Decoding;
 using static Vfio.Pci.BitRule;
 
-namespace Vfio.Pci;
+namespace Vfio.Pci.Capabilities.Extended;
 
 /// <summary>MMIO Register Block Locator: PCI Express Base 6.2, section 7.9.30. Its first register has its length.</summary>
 internal static class RegisterBlockLocatorTable

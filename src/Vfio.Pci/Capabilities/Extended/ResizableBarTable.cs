@@ -1,6 +1,8 @@
+using Vfio.Pci.Config;
+using Vfio.Pci.Decoding;
 using static Vfio.Pci.BitRule;
 
-namespace Vfio.Pci;
+namespace Vfio.Pci.Capabilities.Extended;
 
 /// <summary>Resizable BAR and VF Resizable BAR: PCI Express Base 6.0, sections 7.8.6 and 7.8.7.</summary>
 /// <remarks>All fixed: a larger BAR would cover addresses that belong to others.</remarks>

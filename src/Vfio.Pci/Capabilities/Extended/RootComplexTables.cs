@@ -1,6 +1,9 @@
+using Vfio.Pci.Capabilities.Standard;
+using Vfio.Pci.Config;
+using Vfio.Pci.Decoding;
 using static Vfio.Pci.BitRule;
 
-namespace Vfio.Pci;
+namespace Vfio.Pci.Capabilities.Extended;
 
 /// <summary>Capabilities of root complexes: PCI Express Base 6.0, sections 7.9.7 to 7.9.10. All fixed: they describe the machine.</summary>
 internal static class RootComplexTables

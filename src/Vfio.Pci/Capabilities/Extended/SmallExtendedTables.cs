@@ -1,6 +1,7 @@
+using Vfio.Pci.Config;
 using static Vfio.Pci.BitRule;
 
-namespace Vfio.Pci;
+namespace Vfio.Pci.Capabilities.Extended;
 
 /// <summary>Extended capabilities of a few registers, none of them a user's to change: they are the machine's, the link's, or obsolete.
 /// </summary>

@@ -1,6 +1,8 @@
+using Vfio.Pci.Config;
+using Vfio.Pci.Decoding;
 using static Vfio.Pci.BitRule;
 
-namespace Vfio.Pci;
+namespace Vfio.Pci.Capabilities.Extended;
 
 /// <summary>Single Root I/O Virtualization: PCI Express Base 6.0, section 9.3.3.</summary>
 /// <remarks>All fixed: virtual functions are functions of the machine, and making them is the owner's.</remarks>

@@ -1,6 +1,7 @@
+using Vfio.Pci.Config;
 using static Vfio.Pci.BitRule;
 
-namespace Vfio.Pci;
+namespace Vfio.Pci.Capabilities.Extended;
 
 /// <summary>Streamlined Virtual Channel: PCI Express Base 6.2, section 7.9.29. Three registers for each channel.</summary>
 /// <remarks>All fixed: arbitration shares a link with others.</remarks>

@@ -1,6 +1,7 @@
+using Vfio.Pci.Decoding;
 using static Vfio.Pci.BitRule;
 
-namespace Vfio.Pci;
+namespace Vfio.Pci.Capabilities.Extended;
 
 /// <summary>Precision Time Measurement: PCI Express Base 6.0, section 7.9.15.</summary>
 /// <remarks>All fixed: the chain up to the root's clock is the machine's to set up.</remarks>

@@ -1,6 +1,8 @@
+using Vfio.Pci.Config;
+using Vfio.Pci.Decoding;
 using static Vfio.Pci.BitRule;
 
-namespace Vfio.Pci;
+namespace Vfio.Pci.Capabilities.Extended;
 
 /// <summary>Virtual Channel and Multi-Function Virtual Channel: PCI Express Base 6.0, sections 7.9.1 and 7.9.2.</summary>
 /// <remarks>All fixed: arbitration shares a link with others. The sizes of the arbitration tables follow from the largest one supported.

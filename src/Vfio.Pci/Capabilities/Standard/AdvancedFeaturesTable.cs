@@ -1,6 +1,6 @@
 using static Vfio.Pci.BitRule;
 
-namespace Vfio.Pci;
+namespace Vfio.Pci.Capabilities.Standard;
 
 /// <summary>Conventional PCI Advanced Features: PCI ECN of 27 July 2006.</summary>
 internal static class AdvancedFeaturesTable

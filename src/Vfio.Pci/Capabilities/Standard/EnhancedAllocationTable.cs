@@ -1,6 +1,8 @@
+using Vfio.Pci.Config;
+using Vfio.Pci.Decoding;
 using static Vfio.Pci.BitRule;
 
-namespace Vfio.Pci;
+namespace Vfio.Pci.Capabilities.Standard;
 
 /// <summary>Enhanced Allocation: PCI Express Base 6.0, section 7.8.5. As many entries as its first register counts, each as long as it
 /// says.</summary>

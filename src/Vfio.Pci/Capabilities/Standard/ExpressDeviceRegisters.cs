@@ -1,6 +1,6 @@
 using static Vfio.Pci.BitRule;
 
-namespace Vfio.Pci;
+namespace Vfio.Pci.Capabilities.Standard;
 
 /// <summary>Device registers of the PCI Express capability: sections 7.5.3.3 to 7.5.3.5 and 7.5.3.15 to 7.5.3.17.</summary>
 internal static class ExpressDeviceRegisters

@@ -1,4 +1,6 @@
-namespace Vfio.Pci;
+using Vfio.Pci.Config;
+
+namespace Vfio.Pci.Capabilities.Standard;
 
 /// <summary>How fields of the PCI Express capability read.</summary>
 internal static class ExpressFieldText

@@ -1,6 +1,6 @@
 using static Vfio.Pci.BitRule;
 
-namespace Vfio.Pci;
+namespace Vfio.Pci.Capabilities.Standard;
 
 /// <summary>Link registers of the PCI Express capability: sections 7.5.3.6 to 7.5.3.8 and 7.5.3.18 to 7.5.3.20.</summary>
 /// <remarks>All fixed: the link carries every function behind it.</remarks>

@@ -1,6 +1,6 @@
 using static Vfio.Pci.BitRule;
 
-namespace Vfio.Pci;
+namespace Vfio.Pci.Capabilities.Standard;
 
 /// <summary>Slot and root registers of the PCI Express capability: sections 7.5.3.9 to 7.5.3.14 and 7.5.3.21 to 7.5.3.23.</summary>
 /// <remarks>All fixed: ports belong to the machine.</remarks>

@@ -1,6 +1,7 @@
+using Vfio.Pci.Config;
 using static Vfio.Pci.BitRule;
 
-namespace Vfio.Pci;
+namespace Vfio.Pci.Capabilities.Standard;
 
 /// <summary>PCI Express: PCI Express Base 6.0, section 7.5.3. What is there depends on its version and on the kind of port.</summary>
 internal static class ExpressTable

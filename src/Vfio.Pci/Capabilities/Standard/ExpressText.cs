@@ -1,6 +1,8 @@
-using static Vfio.Pci.PortType;
+using Vfio.Pci.Config;
+using Vfio.Pci.Decoding;
+using static Vfio.Pci.Config.PortType;
 
-namespace Vfio.Pci;
+namespace Vfio.Pci.Capabilities.Standard;
 
 /// <summary>The PCI Express capability in words: which fields mean something depends on the kind of port.</summary>
 internal static class ExpressText

@@ -1,6 +1,6 @@
 using static Vfio.Pci.BitRule;
 
-namespace Vfio.Pci;
+namespace Vfio.Pci.Capabilities.Standard;
 
 /// <summary>Flattening Portal Bridge: PCI Express Base 6.0, section 7.8.11.</summary>
 internal static class FlatteningPortalTable

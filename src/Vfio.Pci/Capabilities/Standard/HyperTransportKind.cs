@@ -1,4 +1,4 @@
-namespace Vfio.Pci;
+namespace Vfio.Pci.Capabilities.Standard;
 
 /// <summary>What a HyperTransport capability is: its Capability Type.</summary>
 internal enum HyperTransportKind

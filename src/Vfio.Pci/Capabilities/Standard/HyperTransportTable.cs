@@ -1,6 +1,7 @@
+using Vfio.Pci.Config;
 using static Vfio.Pci.BitRule;
 
-namespace Vfio.Pci;
+namespace Vfio.Pci.Capabilities.Standard;
 
 /// <summary>HyperTransport: HyperTransport I/O Link 3.10, chapter 7. What it is stands in the upper bits of its command register.</summary>
 /// <remarks>All fixed: links and mappings are the machine's.</remarks>

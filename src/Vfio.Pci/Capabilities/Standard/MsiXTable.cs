@@ -1,6 +1,7 @@
+using Vfio.Pci.Decoding;
 using static Vfio.Pci.BitRule;
 
-namespace Vfio.Pci;
+namespace Vfio.Pci.Capabilities.Standard;
 
 /// <summary>MSI-X: PCI Express Base 6.0, section 7.7.2.</summary>
 internal static class MsiXTable

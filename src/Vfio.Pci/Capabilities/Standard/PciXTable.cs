@@ -1,6 +1,8 @@
+using Vfio.Pci.Config;
+using Vfio.Pci.Decoding;
 using static Vfio.Pci.BitRule;
 
-namespace Vfio.Pci;
+namespace Vfio.Pci.Capabilities.Standard;
 
 /// <summary>PCI-X: PCI-X Protocol Addendum 2.0a, section 7.2 (functions) and 8.6 (bridges). 8 bytes, 24 with ECC registers.</summary>
 internal static class PciXTable

@@ -1,6 +1,7 @@
+using Vfio.Pci.Config;
 using static Vfio.Pci.BitRule;
 
-namespace Vfio.Pci;
+namespace Vfio.Pci.Capabilities.Standard;
 
 /// <summary>Secure Device: an IOMMU, AMD I/O Virtualization Technology 3.0, section 3.2.</summary>
 internal static class SecureDeviceTable

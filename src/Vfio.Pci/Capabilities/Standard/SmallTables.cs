@@ -1,6 +1,8 @@
+using Vfio.Pci.Config;
+using Vfio.Pci.Decoding;
 using static Vfio.Pci.BitRule;
 
-namespace Vfio.Pci;
+namespace Vfio.Pci.Capabilities.Standard;
 
 /// <summary>Standard capabilities of a register or two: PCI Local Bus 3.0, appendix H, and the specifications it names.</summary>
 internal static class SmallTables

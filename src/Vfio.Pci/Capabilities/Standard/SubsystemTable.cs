@@ -1,6 +1,7 @@
+using Vfio.Pci.Decoding;
 using static Vfio.Pci.BitRule;
 
-namespace Vfio.Pci;
+namespace Vfio.Pci.Capabilities.Standard;
 
 /// <summary>Subsystem ids of a bridge: PCI-to-PCI Bridge 1.2, section 13.4.</summary>
 internal static class SubsystemTable

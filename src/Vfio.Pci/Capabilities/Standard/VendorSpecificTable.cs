@@ -1,6 +1,6 @@
 using static Vfio.Pci.BitRule;
 
-namespace Vfio.Pci;
+namespace Vfio.Pci.Capabilities.Standard;
 
 /// <summary>Vendor-Specific Information: PCI Local Bus 3.0, appendix H. Its third byte is its length.</summary>
 /// <remarks>What it does is the vendor's, as registers in a BAR are: it passes through, and isolation is the IOMMU's task.</remarks>

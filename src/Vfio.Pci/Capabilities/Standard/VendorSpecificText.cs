@@ -1,4 +1,6 @@
-namespace Vfio.Pci;
+using Vfio.Pci.Decoding;
+
+namespace Vfio.Pci.Capabilities.Standard;
 
 /// <summary>Vendor-specific capabilities that have a public meaning: those of virtio functions.</summary>
 /// <remarks>Virtual I/O Device 1.2, section 4.1.4.</remarks>

@@ -1,6 +1,6 @@
 using static Vfio.Pci.BitRule;
 
-namespace Vfio.Pci;
+namespace Vfio.Pci.Capabilities.Standard;
 
 /// <summary>Vital Product Data: PCI Local Bus 3.0, appendix I; PCI Express Base 6.0, section 7.9.18.</summary>
 internal static class VitalProductDataTable

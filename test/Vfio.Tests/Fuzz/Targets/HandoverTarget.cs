@@ -1,5 +1,7 @@
 using Vfio.Native;
+using Vfio.Native.Waiting;
 using Vfio.User;
+using Vfio.User.Handover;
 
 namespace Vfio.Tests.Fuzz.Targets;
 

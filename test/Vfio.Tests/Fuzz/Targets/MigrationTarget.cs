@@ -1,6 +1,7 @@
 using System.Buffers.Binary;
 using Vfio.Devices.Edu;
 using Vfio.Guard;
+using Vfio.Guard.Migration;
 
 namespace Vfio.Tests.Fuzz.Targets;
 

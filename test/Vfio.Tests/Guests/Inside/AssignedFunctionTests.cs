@@ -1,5 +1,6 @@
 using Vfio.Drivers.Edu;
 using Vfio.Kernel;
+using Vfio.Kernel.Device;
 using Vfio.Native;
 using Vfio.Pci;
 

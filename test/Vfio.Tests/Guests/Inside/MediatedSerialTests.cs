@@ -1,4 +1,5 @@
 using Vfio.Kernel;
+using Vfio.Kernel.Device;
 using Vfio.Native;
 using Vfio.User;
 

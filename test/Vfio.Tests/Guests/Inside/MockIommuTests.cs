@@ -2,6 +2,7 @@ using System.Buffers.Binary;
 using System.Runtime.InteropServices;
 using Vfio.Kernel;
 using Vfio.Native;
+using Vfio.Native.Kernel;
 
 namespace Vfio.Tests.Guests.Inside;
 

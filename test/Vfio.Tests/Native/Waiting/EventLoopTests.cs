@@ -1,4 +1,6 @@
 using Vfio.Native;
+using Vfio.Native.Interop;
+using Vfio.Native.Waiting;
 using Vfio.Tests.Driver;
 
 namespace Vfio.Tests.Native;

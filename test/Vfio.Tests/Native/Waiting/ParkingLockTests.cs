@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using Vfio.Native;
+using Vfio.Native.Waiting;
 
 namespace Vfio.Tests.Native;
 

@@ -1,4 +1,5 @@
 using Vfio.Native;
+using Vfio.Native.Waiting;
 
 namespace Vfio.Tests.Native;
 

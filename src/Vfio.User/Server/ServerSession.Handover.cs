@@ -1,6 +1,9 @@
+using Vfio.Abstractions;
 using Vfio.Native;
+using Vfio.Native.Sockets;
+using Vfio.User.Handover;
 
-namespace Vfio.User;
+namespace Vfio.User.Server;
 
 /// <content>A session goes on in another process; its client notices a pause.</content>
 internal sealed partial class ServerSession

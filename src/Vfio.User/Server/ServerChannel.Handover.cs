@@ -1,6 +1,8 @@
 using Vfio.Native;
+using Vfio.Native.Waiting;
+using Vfio.User.Handover;
 
-namespace Vfio.User;
+namespace Vfio.User.Server;
 
 /// <content>A connection goes on in another process.</content>
 internal sealed partial class ServerChannel
