@@ -1,6 +1,7 @@
 using Vfio.Cli.Show;
 using Vfio.Kernel;
 using Vfio.Kernel.Binding;
+using Vfio.Kernel.Topology;
 using Vfio.Pci;
 
 namespace Vfio.Cli.List;

@@ -3,6 +3,7 @@ using Vfio.Cli.List;
 using Vfio.Cli.Output;
 using Vfio.Kernel;
 using Vfio.Kernel.Binding;
+using Vfio.Kernel.Topology;
 using Vfio.Pci;
 
 namespace Vfio.Cli.Verbs;

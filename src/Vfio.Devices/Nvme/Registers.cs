@@ -1,5 +1,6 @@
 using Vfio.Guard;
 using Vfio.Guard.Emulation;
+using Vfio.Guard.Interrupts;
 
 namespace Vfio.Devices.Nvme;
 

@@ -1,5 +1,6 @@
 using Vfio.Guard.Function;
 using Vfio.Guard.Interrupts;
+using Vfio.Guard.Shared;
 using Vfio.Native;
 
 namespace Vfio.Guard.Bars;
@@ -20,13 +21,9 @@ internal sealed class GuardedBars
     {
         _function = layout.Function;
         _table = layout.MsixTable is { } msix ? new VirtualMsixTable(msix, interrupts) : null;
-        _infos = layout.Bars;
+        _infos = [.. Enumerable.Range(0, (int)RegionIndex.Rom.Value + 1).Select(i => Describe(layout, new RegionIndex((uint)i)))];
         _ranges = new MsixRanges(layout.MsixTable);
     }
-
-    /// <summary>What the user is told of each BAR and the ROM, by index.</summary>
-    internal static RegionInfo[] Describe(FunctionLayout layout) =>
-        [.. Enumerable.Range(0, (int)RegionIndex.Rom.Value + 1).Select(i => Describe(layout, new RegionIndex((uint)i)))];
 
     internal RegionInfo GetInfo(RegionIndex region) => _infos[region.Value];
 

@@ -1,6 +1,7 @@
 using System.Runtime.CompilerServices;
 using Vfio.Guard.Function;
 using Vfio.Guard.Interrupts;
+using Vfio.Guard.Shared;
 
 namespace Vfio.Guard.Config;
 

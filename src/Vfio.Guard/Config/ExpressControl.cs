@@ -1,4 +1,5 @@
 using Vfio.Guard.Function;
+using Vfio.Guard.Shared;
 using Vfio.Pci;
 using Vfio.Pci.Config;
 

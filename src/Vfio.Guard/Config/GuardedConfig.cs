@@ -1,5 +1,6 @@
 using System.Numerics;
 using Vfio.Guard.Function;
+using Vfio.Guard.Shared;
 using Vfio.Pci;
 using Vfio.Pci.Config;
 using Vfio.Pci.Rules;

@@ -1,6 +1,7 @@
 using System.Numerics;
 using Vfio.Guard.Function;
 using Vfio.Guard.Interrupts;
+using Vfio.Guard.Shared;
 using Vfio.Pci;
 using Vfio.Pci.Config;
 

@@ -1,5 +1,6 @@
 using Vfio.Guard.Function;
 using Vfio.Guard.Interrupts;
+using Vfio.Guard.Shared;
 using Vfio.Pci;
 using Vfio.Pci.Config;
 

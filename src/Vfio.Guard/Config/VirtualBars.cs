@@ -1,4 +1,5 @@
 using Vfio.Guard.Function;
+using Vfio.Guard.Shared;
 
 namespace Vfio.Guard.Config;
 

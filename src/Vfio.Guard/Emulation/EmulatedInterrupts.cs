@@ -1,4 +1,5 @@
 using System.Numerics;
+using Vfio.Guard.Interrupts;
 using Vfio.Pci;
 using Vfio.Pci.Config;
 

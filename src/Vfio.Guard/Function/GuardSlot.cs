@@ -1,3 +1,5 @@
+using Vfio.Guard.Shared;
+
 namespace Vfio.Guard.Function;
 
 /// <summary>The slot that a guarded function is plugged into: what it does reaches the user who has it open, or nobody.</summary>

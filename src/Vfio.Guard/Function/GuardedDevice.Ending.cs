@@ -1,4 +1,5 @@
 using Vfio.Guard.Config;
+using Vfio.Guard.Shared;
 using Vfio.Native;
 
 namespace Vfio.Guard.Function;

@@ -1,3 +1,4 @@
+using Vfio.Guard.Shared;
 using Vfio.Native;
 
 namespace Vfio.Guard.Function;

@@ -6,6 +6,7 @@ using Vfio.Guard.Config;
 using Vfio.Guard.Dma;
 using Vfio.Guard.Interrupts;
 using Vfio.Guard.Migration;
+using Vfio.Guard.Shared;
 using Vfio.Native;
 using Vfio.Native.Memory;
 

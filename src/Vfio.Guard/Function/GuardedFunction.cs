@@ -1,4 +1,6 @@
+using Vfio.Guard.Config;
 using Vfio.Guard.Function;
+using Vfio.Guard.Shared;
 using Vfio.Pci;
 using Vfio.Pci.Rules;
 using Vfio.Pci.Validation;

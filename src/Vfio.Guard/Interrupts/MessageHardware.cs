@@ -1,5 +1,6 @@
 using System.Numerics;
 using Vfio.Guard.Function;
+using Vfio.Guard.Shared;
 using Vfio.Native;
 using Vfio.Native.Memory;
 using Vfio.Pci;

@@ -2,6 +2,7 @@ using Vfio.Guard.Bars;
 using Vfio.Guard.Config;
 using Vfio.Guard.Function;
 using Vfio.Guard.Interrupts;
+using Vfio.Guard.Shared;
 
 namespace Vfio.Guard.Migration;
 

@@ -1,5 +1,6 @@
 using System.Text.Json;
 using System.Text.Json.Serialization;
+using Vfio.Kernel.Topology;
 using Vfio.Pci;
 
 namespace Vfio.Kernel.Binding;

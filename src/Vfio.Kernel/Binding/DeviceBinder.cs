@@ -1,4 +1,5 @@
 using Vfio.Kernel.Binding;
+using Vfio.Kernel.Topology;
 using Vfio.Native;
 using Vfio.Native.Files;
 using Vfio.Native.Waiting;

@@ -1,3 +1,4 @@
+using Vfio.Kernel.Topology;
 using Vfio.Native;
 using Vfio.Native.Errors;
 using Vfio.Native.Files;

@@ -1,4 +1,5 @@
 using System.Globalization;
+using Vfio.Kernel.Topology;
 using Vfio.Native;
 
 namespace Vfio.Kernel.Binding;

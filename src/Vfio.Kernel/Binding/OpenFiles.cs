@@ -1,5 +1,6 @@
 using System.Globalization;
 using Vfio.Kernel.Binding;
+using Vfio.Kernel.Topology;
 using Vfio.Native;
 using Vfio.Native.Errors;
 using Vfio.Native.Files;

@@ -1,4 +1,5 @@
 using Vfio.Kernel.Events;
+using Vfio.Kernel.Topology;
 using Vfio.Native;
 using Vfio.Native.Waiting;
 using Vfio.Pci;

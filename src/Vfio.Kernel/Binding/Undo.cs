@@ -1,3 +1,5 @@
+using Vfio.Kernel.Topology;
+
 namespace Vfio.Kernel.Binding;
 
 /// <summary>Changes of functions that are all done or none: unless they are kept, disposing makes every function what it was, the last one

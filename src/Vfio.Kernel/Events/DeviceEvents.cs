@@ -1,6 +1,7 @@
 using System.Threading.Channels;
 using Vfio.Kernel.Binding;
 using Vfio.Kernel.Events;
+using Vfio.Kernel.Topology;
 using Vfio.Native;
 using Vfio.Native.Sockets;
 using Vfio.Native.Waiting;

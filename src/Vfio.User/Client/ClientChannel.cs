@@ -280,7 +280,7 @@ internal sealed class ClientChannel : IDisposable
     /// <param name="error">As <see cref="UnixSocket.Receive"/>.</param>
     private int WaitAndReceive(bool isWhole, out Errno error)
     {
-        if (_spinner.IsWorthIt && ReceiveSpin.TryReceive(_spinner, _socket, _in, _deadline, handover: null, out int count, out error))
+        if (_spinner.IsWorthIt && ReceiveSpin.TryReceive(_spinner, _socket, _in, _deadline, request: null, out int count, out error))
             return count;
         long begin = _spinner.BeginSleep();
         if (!isWhole)

@@ -1,6 +1,7 @@
 using System.Runtime.InteropServices;
 using Vfio.Native;
 using Vfio.User.Server;
+using Vfio.User.Wire;
 
 namespace Vfio.User.Handover;
 

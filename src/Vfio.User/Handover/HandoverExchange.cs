@@ -3,6 +3,7 @@ using Vfio.Native;
 using Vfio.Native.Memory;
 using Vfio.Native.Sockets;
 using Vfio.Native.Waiting;
+using Vfio.User.Wire;
 
 namespace Vfio.User.Handover;
 
@@ -11,9 +12,6 @@ namespace Vfio.User.Handover;
 /// <param name="socket">The connection; owned.</param>
 internal sealed class HandoverExchange(UnixSocket socket) : IDisposable
 {
-    /// <summary>Longest text, in bytes.</summary>
-    internal const int MaxTextBytes = 4096;
-
     private const int MaxBytes = 256 << 20;
     private const int MaxDescriptors = 1 << 16;
     private const int PieceBytes = 64 << 10;
@@ -52,7 +50,7 @@ internal sealed class HandoverExchange(UnixSocket socket) : IDisposable
     internal void Refuse(string why)
     {
         byte[] text = Encoding.UTF8.GetBytes(why);
-        TrySend(HandoverKind.Refuse, text.AsSpan(0, Math.Min(text.Length, MaxTextBytes)), [], new Deadline(TimeSpan.FromSeconds(1)));
+        TrySend(HandoverKind.Refuse, text.AsSpan(0, Math.Min(text.Length, HandoverHeader.MaxTextBytes)), [], new Deadline(TimeSpan.FromSeconds(1)));
     }
 
     /// <summary>Receives a message.</summary>

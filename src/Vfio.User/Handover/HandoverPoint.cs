@@ -4,6 +4,8 @@ using Vfio.Native;
 using Vfio.Native.Sockets;
 using Vfio.Native.Waiting;
 using Vfio.User.Server;
+using Vfio.User.Transport;
+using Vfio.User.Wire;
 
 namespace Vfio.User.Handover;
 
@@ -13,7 +15,7 @@ namespace Vfio.User.Handover;
 /// says why not; see <see cref="HandoverKind"/> for what is said.</para>
 /// <para>The place itself goes along too, so whoever asks next, however soon, finds the server of then.</para>
 /// </remarks>
-internal sealed class HandoverPoint : IDisposable
+internal sealed class HandoverPoint : IDisposable, IThreadRequest
 {
     private static readonly TimeSpan AskTimeout = TimeSpan.FromSeconds(5);
     private static readonly TimeSpan GiveTimeout = TimeSpan.FromSeconds(10);
@@ -46,7 +48,7 @@ internal sealed class HandoverPoint : IDisposable
     internal EventFd Asked { get; } = EventFd.Create();
 
     /// <summary>Whether a successor asks; any thread may look.</summary>
-    internal bool IsAsked => _successor is not null;
+    public bool IsAsked => _successor is not null;
 
     /// <summary>Waits at a path.</summary>
     /// <exception cref="VfioException">EADDRINUSE: somebody else waits there.</exception>

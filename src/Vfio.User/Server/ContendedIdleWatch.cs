@@ -2,6 +2,7 @@ using Microsoft.Extensions.Logging;
 using Vfio.Native;
 using Vfio.Native.Sockets;
 using Vfio.Native.Waiting;
+using Vfio.User.Transport;
 
 namespace Vfio.User.Server;
 

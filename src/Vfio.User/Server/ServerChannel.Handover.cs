@@ -1,6 +1,7 @@
 using Vfio.Native;
 using Vfio.Native.Waiting;
 using Vfio.User.Handover;
+using Vfio.User.Wire;
 
 namespace Vfio.User.Server;
 

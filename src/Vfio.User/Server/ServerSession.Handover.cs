@@ -2,6 +2,8 @@ using Vfio.Abstractions;
 using Vfio.Native;
 using Vfio.Native.Sockets;
 using Vfio.User.Handover;
+using Vfio.User.Transport;
+using Vfio.User.Wire;
 
 namespace Vfio.User.Server;
 

@@ -7,6 +7,7 @@ using Vfio.Native;
 using Vfio.Native.Sockets;
 using Vfio.Native.Waiting;
 using Vfio.User.Handover;
+using Vfio.User.Transport;
 using Vfio.User.Wire;
 
 namespace Vfio.User.Server;

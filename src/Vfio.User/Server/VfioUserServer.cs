@@ -3,6 +3,8 @@ using Vfio.Native.Sockets;
 using Vfio.Native.Waiting;
 using Vfio.User.Handover;
 using Vfio.User.Server;
+using Vfio.User.Transport;
+using Vfio.User.Wire;
 
 namespace Vfio.User;
 

@@ -1,7 +1,6 @@
 using Vfio.Native;
 using Vfio.Native.Sockets;
 using Vfio.Native.Waiting;
-using Vfio.User.Handover;
 
 namespace Vfio.User.Transport;
 
@@ -10,15 +9,15 @@ internal struct ReceiveSpin : ISpinTarget
 {
     private readonly UnixSocket _socket;
     private readonly MessageBuffer _buffer;
-    private readonly HandoverPoint? _handover;
+    private readonly IThreadRequest? _request;
     private int _count;
     private Errno _error;
 
-    private ReceiveSpin(UnixSocket socket, MessageBuffer buffer, HandoverPoint? handover) =>
-        (_socket, _buffer, _handover) = (socket, buffer, handover);
+    private ReceiveSpin(UnixSocket socket, MessageBuffer buffer, IThreadRequest? request) =>
+        (_socket, _buffer, _request) = (socket, buffer, request);
 
     /// <inheritdoc/>
-    public readonly bool IsInterrupted => _handover is { IsAsked: true };
+    public readonly bool IsInterrupted => _request is { IsAsked: true };
 
     /// <inheritdoc/>
     public bool TryFind()
@@ -32,14 +31,14 @@ internal struct ReceiveSpin : ISpinTarget
     /// <param name="socket">The connection.</param>
     /// <param name="buffer">Where bytes go.</param>
     /// <param name="deadline">When to give up.</param>
-    /// <param name="handover">Who else may want the thread; null for nobody.</param>
+    /// <param name="request">Who else may want the thread; null for nobody.</param>
     /// <param name="count">As <see cref="UnixSocket.Receive"/>.</param>
     /// <param name="error">As well; <see cref="Errno.TryAgain"/> once the deadline has passed.</param>
     /// <returns>False when the caller should sleep now.</returns>
     internal static bool TryReceive(
-        Spinner spinner, UnixSocket socket, MessageBuffer buffer, Deadline deadline, HandoverPoint? handover, out int count, out Errno error)
+        Spinner spinner, UnixSocket socket, MessageBuffer buffer, Deadline deadline, IThreadRequest? request, out int count, out Errno error)
     {
-        ReceiveSpin spin = new(socket, buffer, handover);
+        ReceiveSpin spin = new(socket, buffer, request);
         bool isOver = spinner.TrySpin(ref spin, deadline);
         (count, error) = (spin._count, spin._error);
         return isOver;

@@ -1,5 +1,6 @@
 using Vfio.Kernel;
 using Vfio.Kernel.Binding;
+using Vfio.Kernel.Topology;
 using Vfio.Pci;
 
 namespace Vfio.Tests.Kernel;

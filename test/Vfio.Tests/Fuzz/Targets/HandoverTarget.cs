@@ -2,6 +2,7 @@ using Vfio.Native;
 using Vfio.Native.Waiting;
 using Vfio.User;
 using Vfio.User.Handover;
+using Vfio.User.Wire;
 
 namespace Vfio.Tests.Fuzz.Targets;
 

@@ -7,6 +7,7 @@ using Vfio.Drivers.Nvme;
 using Vfio.Guard;
 using Vfio.Kernel;
 using Vfio.Kernel.Binding;
+using Vfio.Kernel.Topology;
 using Vfio.Native;
 using Vfio.Native.Sockets;
 using Vfio.Native.Waiting;

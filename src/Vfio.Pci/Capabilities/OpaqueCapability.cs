@@ -1,4 +1,4 @@
-namespace Vfio.Pci.Decoding;
+namespace Vfio.Pci.Capabilities;
 
 /// <summary>A capability without known registers: all there is to say of it are its bytes.</summary>
 internal static class OpaqueCapability

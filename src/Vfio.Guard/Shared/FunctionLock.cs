@@ -1,7 +1,7 @@
 using Vfio.Native;
 using Vfio.Native.Waiting;
 
-namespace Vfio.Guard.Function;
+namespace Vfio.Guard.Shared;
 
 /// <summary>The function is called by one thread at a time: the one whose turn it is.</summary>
 /// <remarks>Interrupts that come during a turn, from whichever thread, are signalled when it has ended, so that whoever they wake does not

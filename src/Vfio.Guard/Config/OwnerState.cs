@@ -1,8 +1,8 @@
-using Vfio.Guard.Config;
+using Vfio.Guard.Shared;
 using Vfio.Pci;
 using Vfio.Pci.Config;
 
-namespace Vfio.Guard.Function;
+namespace Vfio.Guard.Config;
 
 /// <summary>The state that a function's owner (firmware, the system) left in its config space when the function was plugged in, and how it
 /// comes back after a reset: every field of every register that a table knows, whether the user may write it or not, and what the

@@ -1,6 +1,6 @@
 using System.CommandLine;
 
-namespace Vfio.Cli.Verbs;
+namespace Vfio.Cli;
 
 /// <summary>One verb of the command: its words, an example of each use, and what it does.</summary>
 internal abstract class Verb(string name, string summary)

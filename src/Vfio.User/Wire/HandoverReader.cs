@@ -3,7 +3,7 @@ using Vfio.Native;
 using Vfio.Native.Memory;
 using Vfio.Native.Sockets;
 
-namespace Vfio.User.Handover;
+namespace Vfio.User.Wire;
 
 /// <summary>Reads what a <see cref="HandoverWriter"/> of another process wrote, and believes nothing of it: what cannot be is
 /// EPROTO.</summary>
@@ -47,7 +47,7 @@ internal sealed class HandoverReader(byte[] bytes, DescriptorQueue descriptors) 
         return bytes.AsSpan(_position - count, count);
     }
 
-    internal string? ReadText() => ReadBool() ? Encoding.UTF8.GetString(ReadBytes(HandoverExchange.MaxTextBytes)) : null;
+    internal string? ReadText() => ReadBool() ? Encoding.UTF8.GetString(ReadBytes(HandoverHeader.MaxTextBytes)) : null;
 
     /// <summary>Takes a descriptor; the caller owns it.</summary>
     internal FileDescriptor TakeDescriptor() => descriptors.Take() ?? throw Broken("a descriptor");

@@ -3,7 +3,7 @@ using Vfio.Native;
 using Vfio.Native.Sockets;
 using Vfio.Native.Waiting;
 
-namespace Vfio.User.Server;
+namespace Vfio.User.Transport;
 
 /// <summary>What an accept loop does while clients cannot be accepted: waits longer and longer, and says so once.</summary>
 /// <remarks>A client that cannot be accepted, for want of descriptors say, stays in the backlog, and the listening socket ready: who asked

@@ -3,7 +3,7 @@ using System.CommandLine.Parsing;
 using Vfio.Cli.Numbers;
 using Vfio.Pci;
 
-namespace Vfio.Cli.Verbs;
+namespace Vfio.Cli;
 
 /// <summary>Arguments and options that several verbs take.</summary>
 internal static class SharedOptions

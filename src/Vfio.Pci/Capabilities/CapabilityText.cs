@@ -1,7 +1,6 @@
-using Vfio.Pci.Capabilities;
 using Vfio.Pci.Config;
 
-namespace Vfio.Pci.Decoding;
+namespace Vfio.Pci.Capabilities;
 
 /// <summary>One capability on its way into words: its table's formatter sets the title and adds lines.</summary>
 internal sealed class CapabilityText

@@ -1,12 +1,13 @@
 using Vfio.Guard.Bars;
 using Vfio.Guard.Config;
 using Vfio.Guard.Emulation;
+using Vfio.Guard.Interrupts;
 using Vfio.Pci;
 using Vfio.Pci.Config;
 using Vfio.Pci.Rules;
 using Vfio.Pci.Validation;
 
-namespace Vfio.Guard.Function;
+namespace Vfio.Guard.Shared;
 
 /// <summary>What the guard needs to know of a function's config space: read once, when it is plugged in.</summary>
 internal sealed class FunctionLayout
@@ -35,7 +36,6 @@ internal sealed class FunctionLayout
         MsixTable = FindMsixTable();
         for (int bar = 0; bar < 6; bar++)
             _ioBars |= (Space.Read32(0x10 + (4 * bar)) & 1) << bar;
-        Bars = GuardedBars.Describe(this);
         VirtualOffsets = [.. Enumerable.Range(0, Rules.Length / 4).Select(i => 4 * i).Where(HasVirtualBits)];
     }
 
@@ -66,9 +66,6 @@ internal sealed class FunctionLayout
 
     /// <summary>Where the MSI-X table and pending bits are; null when there are none, or they are not inside their BARs.</summary>
     internal MsixDescription? MsixTable { get; }
-
-    /// <summary>The BARs and the ROM as users see them, by index.</summary>
-    internal RegionInfo[] Bars { get; }
 
     /// <summary>Sizes of BAR0 to BAR5.</summary>
     internal ulong[] BarBytes => [.. Enumerable.Range(0, 6).Select(bar => Function.GetLength(RegionIndex.Bar(bar)))];

@@ -1,6 +1,6 @@
 using System.Runtime.ExceptionServices;
 
-namespace Vfio.Guard.Function;
+namespace Vfio.Guard.Shared;
 
 /// <summary>The steps of a close: each is done, whatever became of those before; the first failure is kept.</summary>
 internal sealed class CloseSteps

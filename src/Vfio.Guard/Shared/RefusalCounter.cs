@@ -1,4 +1,4 @@
-namespace Vfio.Guard.Function;
+namespace Vfio.Guard.Shared;
 
 /// <summary>Counts what is refused; any thread may add.</summary>
 /// <param name="total">Counts along; null for the total itself.</param>

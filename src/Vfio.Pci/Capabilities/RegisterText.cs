@@ -1,8 +1,7 @@
 using System.Text;
-using Vfio.Pci.Capabilities;
 using Vfio.Pci.Config;
 
-namespace Vfio.Pci.Decoding;
+namespace Vfio.Pci.Capabilities;
 
 /// <summary>Puts the values of registers into words, from templates that name fields.</summary>
 /// <remarks>

@@ -1,7 +1,7 @@
 using Vfio.Native;
 using Vfio.Native.Memory;
 
-namespace Vfio.Guard.Emulation;
+namespace Vfio.Guard.Interrupts;
 
 /// <summary>The MSI-X table and pending bits of a software function; PCI Local Bus 3.0, section 6.8.2.</summary>
 /// <remarks>Any thread may use it.</remarks>

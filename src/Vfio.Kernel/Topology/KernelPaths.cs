@@ -1,4 +1,4 @@
-namespace Vfio.Kernel.Binding;
+namespace Vfio.Kernel.Topology;
 
 /// <summary>Where the kernel shows itself, and where records are kept.</summary>
 internal sealed record KernelPaths

@@ -3,7 +3,7 @@ using System.Text;
 using Vfio.Native;
 using Vfio.Native.Memory;
 
-namespace Vfio.User.Handover;
+namespace Vfio.User.Wire;
 
 /// <summary>Writes what a successor needs: values one after the other, little-endian and without gaps, and descriptors beside them.
 /// <see cref="HandoverReader"/> reads them.</summary>

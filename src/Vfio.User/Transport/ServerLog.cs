@@ -1,7 +1,7 @@
 using Microsoft.Extensions.Logging;
 using Vfio.User.Wire;
 
-namespace Vfio.User.Server;
+namespace Vfio.User.Transport;
 
 /// <summary>What a server logs: sessions and refusals, nothing for a message that is right.</summary>
 internal static partial class ServerLog

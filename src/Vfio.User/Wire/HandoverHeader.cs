@@ -1,6 +1,6 @@
 using System.Runtime.InteropServices;
 
-namespace Vfio.User.Handover;
+namespace Vfio.User.Wire;
 
 /// <summary>What every message between a server and its successor starts with: 24 bytes, little-endian, then <see cref="Length"/>
 /// bytes.</summary>
@@ -13,6 +13,9 @@ internal struct HandoverHeader
 
     /// <summary>The format of all that follows; 1 was a line of text with the listening socket alone.</summary>
     internal const uint CurrentVersion = 2;
+
+    /// <summary>Longest text of a message, in bytes.</summary>
+    internal const int MaxTextBytes = 4096;
 
     /// <summary><see cref="ExpectedMark"/>.</summary>
     internal ulong Mark;

@@ -3,7 +3,7 @@ using Vfio.Pci.Capabilities;
 using Vfio.Pci.Config;
 using Vfio.Pci.Rules;
 
-namespace Vfio.Guard.Config;
+namespace Vfio.Guard.Shared;
 
 /// <summary>What the tables say of a function's registers whatever its user may do to them: no permit changes it.</summary>
 internal sealed class KnownRegisters
