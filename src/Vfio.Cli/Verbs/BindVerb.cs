@@ -2,6 +2,7 @@ using System.CommandLine;
 using Vfio.Cli.List;
 using Vfio.Cli.Output;
 using Vfio.Kernel;
+using Vfio.Kernel.Binding;
 using Vfio.Native;
 using Vfio.Pci;
 
