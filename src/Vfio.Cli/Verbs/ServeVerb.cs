@@ -13,8 +13,8 @@ using Command = System.CommandLine.Command;
 
 namespace Vfio.Cli.Verbs;
 
-/// <summary>Lends any device as a vfio-user server.</summary>
-internal sealed class ServeVerb() : Verb("serve", "Lend a device to other programs and to virtual machines, as a vfio-user server.")
+/// <summary>Serves any device as a vfio-user server.</summary>
+internal sealed class ServeVerb() : Verb("serve", "Serve a device to other programs and to virtual machines, as a vfio-user server.")
 {
     private const int MostClients = 1024, LongestLog = 1024;
 
@@ -31,7 +31,7 @@ internal sealed class ServeVerb() : Verb("serve", "Lend a device to other progra
     /// <inheritdoc/>
     internal override IReadOnlyList<Example> Examples =>
     [
-        new("vfio serve model:edu --socket /run/edu.sock", "lend a model; prints the line to paste for QEMU"),
+        new("vfio serve model:edu --socket /run/edu.sock", "serve a model; prints the line to paste for QEMU"),
         new("vfio serve model:edu --socket /run/edu.sock --user alice", "to one user only"),
         new("vfio serve 'model:nvme?image=disk.raw' --socket /run/nvme.sock", "a disk of a raw image or a block device, for nobody else meanwhile"),
         new("vfio serve 'model:nvme?image=disk.raw&readonly=1' --socket /run/nvme.sock", "one that is only read, beside other readers"),

@@ -15,7 +15,7 @@ namespace Vfio.Guard.Config;
 /// <para>What a write does not mean to change is written back as it was read, but for status bits, which are written 0 whether the user
 /// sees them or not. Where no table says what such bits are, the write is as narrow as what it may change allows; so a permit is best for
 /// whole bytes. A register that the user may not read is not read for it.</para>
-/// <para>Called in the function's turn.</para>
+/// <para>Called under the function's lock.</para>
 /// </remarks>
 internal sealed class GuardedConfig
 {

@@ -1,6 +1,6 @@
 namespace Vfio;
 
-/// <summary>A lent device that can tell which memory it wrote.</summary>
+/// <summary>An assigned device that can tell which memory it wrote.</summary>
 /// <remarks>
 /// <para>VFIO_DEVICE_FEATURE_DMA_LOGGING_* of <c>linux/vfio.h</c>. What was written stays on record until it is reported, also past an
 /// unmap. A device that has this interface may still say that it cannot: ask <see cref="TracksDirtyPages"/>.</para>

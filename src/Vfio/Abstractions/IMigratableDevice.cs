@@ -2,7 +2,7 @@ using Vfio.Providers;
 
 namespace Vfio;
 
-/// <summary>A lent device whose state can be carried to another one of the same kind.</summary>
+/// <summary>An assigned device whose state can be carried to another one of the same kind.</summary>
 /// <remarks>
 /// <para>VFIO_DEVICE_FEATURE_MIGRATION and VFIO_DEVICE_FEATURE_MIG_DEVICE_STATE of <c>linux/vfio.h</c>. The state is what registers and
 /// the device itself hold; mappings and eventfds are the user's own, who makes them anew for the other device. A device that has this
