@@ -126,7 +126,7 @@ internal sealed partial class GuardedDevice
     private void TakeMemory(in RegionMemory from)
     {
         SharedMemory memory = SharedMemory.Share(from.File, from.FileOffset, from.Length, writable: true);
-        if (_state.Layout.Function is not IMigratableFunction function || !function.TryTakeMemory(from.Region, memory))
+        if (!_state.Layout.Function.TryGet(out IMigratableFunction? function) || !function.TryTakeMemory(from.Region, memory))
         {
             memory.Dispose();
             throw NotOfThis($"the memory of {from.Region}");

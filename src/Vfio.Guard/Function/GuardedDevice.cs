@@ -13,7 +13,7 @@ using Vfio.Native.Memory;
 namespace Vfio.Guard.Function;
 
 /// <summary>One lease of a guarded function: what its user holds.</summary>
-internal sealed partial class GuardedDevice : IHandoverDevice, IDirtyTracker, IResetTarget
+internal sealed partial class GuardedDevice : IVfioDevice, IHandoverDevice, IDirtyTracker, IResetTarget
 {
     private const int Closed = 1, WasReset = 2;
     private readonly GuardedFunction _function;

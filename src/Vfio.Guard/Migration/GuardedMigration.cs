@@ -23,7 +23,8 @@ internal sealed class GuardedMigration
     /// <param name="reset">Makes function and guard as at open; throws when it fails.</param>
     internal GuardedMigration(IPciFunction function, GuardState guard, GuardedInterrupts interrupts, string name, Action reset)
     {
-        _function = function is IMigratableFunction { CanMigrate: true } migratable && function.ResetMethods.Count > 0 ? migratable : null;
+        if (function.ResetMethods.Count > 0)
+            function.TryGet(out _function);
         _guard = guard;
         _interrupts = interrupts;
         _name = name;

@@ -13,7 +13,7 @@ namespace Vfio.Kernel;
 /// one (Linux 6.6) it has a file of its own, and memory is mapped with iommufd. What can be done is the same.</para>
 /// <para>Any thread may call. Disposing gives the device back: the kernel resets it, and takes its interrupts and mappings away.</para>
 /// </remarks>
-public sealed partial class KernelDevice : IMigratableDevice, IDirtyTracker
+public sealed partial class KernelDevice : IVfioDevice, IMigratableDevice, IDirtyTracker
 {
     private const string Removed = "it was removed; dispose it";
     private const ulong HeaderType = 0x0e;

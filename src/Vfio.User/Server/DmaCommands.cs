@@ -157,7 +157,7 @@ internal sealed class DmaCommands : IDisposable
 
     private Errno UnmapWithBitmap(ReadOnlySpan<byte> body, in DmaUnmapMessage message, ReplyBuffer reply)
     {
-        if (_device is not IDirtyTracker { TracksDirtyPages: true } tracker)
+        if (!_device.TryGet(out IDirtyTracker? tracker))
             return Errno.NotSupported;
         Errno verdict = FeatureValidator.DirtyBitmapOfUnmap(body, message, _maxTransferBytes, out DirtyBitmapMessage bitmap);
         if (verdict == Errno.None)

@@ -320,8 +320,8 @@ internal sealed partial class ServerSession
         }
         finally
         {
-            if (_device is null && from is not null)
-                (device as IHandoverDevice)?.Depart();
+            if (_device is null && from is not null && device.TryGet(out IHandoverDevice? shared))
+                shared.Depart();
             if (_device is null)
                 device.Dispose();
         }
@@ -329,7 +329,7 @@ internal sealed partial class ServerSession
 
     private void TakeOver(IVfioDevice device, HandoverReader from)
     {
-        if (device is not IHandoverDevice { CanHandOver: true } target)
+        if (!device.TryGet(out IHandoverDevice? target))
             throw new VfioException("taking over", device.Name, Errno.NoSuchOperation, "the device cannot take a state over");
         target.TakeOver(HandedDevice.Read(from, _dma!.Restore(from)));
     }

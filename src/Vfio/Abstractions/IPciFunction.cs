@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using Vfio.Native;
 
 namespace Vfio;
@@ -21,6 +22,19 @@ public interface IPciFunction : IDisposable
 
     /// <summary>The ids when this is a virtual function, whose config space has none (SR-IOV 1.1, section 3.4.1); else null.</summary>
     VirtualFunctionIds? VirtualIds { get; }
+
+    /// <summary>Asks for an optional feature: <see cref="IMigratableFunction"/>, or an interface of one's own.</summary>
+    /// <typeparam name="TFeature">The interface of the feature.</typeparam>
+    /// <param name="feature">The feature; null when there is none.</param>
+    /// <returns>Whether the function has it and can do it; fixed. False also where <see cref="IMigratableFunction.CanMigrate"/> is.</returns>
+    /// <remarks>A function in front of another passes the question on.</remarks>
+    bool TryGet<TFeature>([NotNullWhen(true)] out TFeature? feature)
+        where TFeature : class
+    {
+        bool isAble = typeof(TFeature) != typeof(IMigratableFunction) || this is IMigratableFunction { CanMigrate: true };
+        feature = isAble ? this as TFeature : null;
+        return feature is not null;
+    }
 
     /// <summary>Plugs the function in; called once, before anything else.</summary>
     void Connect(IPciSlot slot);

@@ -1,3 +1,5 @@
+using System.Diagnostics.CodeAnalysis;
+using Vfio.Abstractions;
 using Vfio.Native;
 using Vfio.Native.Memory;
 
@@ -29,6 +31,26 @@ public interface IVfioDevice : IDisposable, IAsyncDisposable
 
     /// <summary>What the device is; fixed while it is open.</summary>
     DeviceInfo Info { get; }
+
+    /// <summary>Asks for an optional feature: <see cref="IMigratableDevice"/>, <see cref="IDirtyTracker"/>, or an interface of one's
+    /// own.</summary>
+    /// <typeparam name="TFeature">The interface of the feature.</typeparam>
+    /// <param name="feature">The feature; usable until the device is disposed. Null when there is none.</param>
+    /// <returns>Whether the device has it and can do it; the same for as long as the device is open. False also for a device that implements
+    /// the interface where <see cref="IMigratableDevice.Migration"/> is none, or <see cref="IDirtyTracker.TracksDirtyPages"/> is false.
+    /// </returns>
+    /// <remarks>Do not cast a device: a device in front of another implements this interface alone, and passes the question on.</remarks>
+    /// <exception cref="VfioException">The device was asked what it can do, and did not answer.</exception>
+    bool TryGet<TFeature>([NotNullWhen(true)] out TFeature? feature)
+        where TFeature : class
+    {
+        Type asked = typeof(TFeature);
+        bool isAble = asked == typeof(IMigratableDevice) ? this is IMigratableDevice { Migration: not MigrationFeatures.None }
+            : asked == typeof(IDirtyTracker) ? this is IDirtyTracker { TracksDirtyPages: true }
+            : asked != typeof(IHandoverDevice) || this is IHandoverDevice { CanHandOver: true };
+        feature = isAble ? this as TFeature : null;
+        return feature is not null;
+    }
 
     /// <summary>Where memory may be mapped, in ascending order and apart; narrower where the provider knows its IOMMU's limits and
     /// reserved ranges.</summary>

@@ -48,7 +48,7 @@ public static class DeviceState
     private static IMigratableDevice Migratable(IVfioDevice device)
     {
         ArgumentNullException.ThrowIfNull(device);
-        return device is IMigratableDevice migratable && (migratable.Migration & MigrationFeatures.StopCopy) != 0
+        return device.TryGet(out IMigratableDevice? migratable) && (migratable.Migration & MigrationFeatures.StopCopy) != 0
             ? migratable
             : throw new VfioException("migration", device.Name, Errno.NoSuchOperation, "the device cannot save its state");
     }

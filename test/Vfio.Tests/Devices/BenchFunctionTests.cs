@@ -52,14 +52,14 @@ public sealed class BenchFunctionTests : IDisposable
         Assert.True(_memory.Shared.TryWrite(0, moved));
         _device.WriteRegion(RegionIndex.Bar0, 0x08, [9, 9, 9, 9]);
         _device.WriteRegion(RegionIndex.Bar(2), 0x8000, [1, 2, 3, 4]);
-        ((IMigratableDevice)_device).SetMigrationState(MigrationState.Stop);
+        _device.Get<IMigratableDevice>().SetMigrationState(MigrationState.Stop);
         _device.WriteRegion(RegionIndex.Bar0, 0x18, BitConverter.GetBytes(Start));
         _device.WriteRegion(RegionIndex.Bar0, 0x20, BitConverter.GetBytes(4ul));
         _device.WriteRegion(RegionIndex.Bar0, 0x28, BitConverter.GetBytes(Read));
         Assert.Equal(0ul, Get(0x38));
 
         DeviceState.Restore(other, DeviceState.Save(_device));
-        ((IMigratableDevice)other).SetMigrationState(MigrationState.Running);
+        other.Get<IMigratableDevice>().SetMigrationState(MigrationState.Running);
         byte[] four = new byte[4];
         other.ReadRegion(RegionIndex.Bar0, 0x08, four);
         Assert.Equal([9, 9, 9, 9], four);

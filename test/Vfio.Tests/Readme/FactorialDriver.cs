@@ -1,6 +1,4 @@
 // README: a driver
-using Vfio;
-
 namespace Vfio.Tests.Readme;
 
 /// <summary>Computes factorials on the edu device, on hardware, over a socket or on a model.</summary>

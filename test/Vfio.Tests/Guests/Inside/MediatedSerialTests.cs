@@ -29,6 +29,7 @@ public sealed class MediatedSerialTests
         using KernelDevice target = Open(Second, vfioInterface);
         Assert.Equal(MigrationFeatures.StopCopy | MigrationFeatures.PeerToPeer | MigrationFeatures.PreCopy, source.Migration);
         Assert.Equal(MigrationState.Running, source.MigrationState);
+        Assert.Same(source, source.Get<IMigratableDevice>());
         Fill(source);
 
         Assert.Equal((ulong)StateBytes, source.EstimateMigrationBytes());
