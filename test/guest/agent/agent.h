@@ -21,5 +21,5 @@ command read_bar, write_bar;
 command open_device, close_device, reset_device, write_config, arm_interrupts, unmask_pin, wait_for_interrupt;
 command map_page, put_bytes, get_bytes;
 
-// Lets the assigned device reach a page, and says at which address.
+// Lets the lent device reach a page, and says at which address.
 int lend_page(void *page, uint64_t length, uint64_t *address);

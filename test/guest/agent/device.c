@@ -1,4 +1,4 @@
-// A function that vfio-pci assigns, through its group; where there is no IOMMU, through the group that says so.
+// A function that vfio-pci lends, through its group; where there is no IOMMU, through the group that says so.
 #include "agent.h"
 #include <errno.h>
 #include <fcntl.h>
