@@ -4,7 +4,7 @@ using Vfio.Providers;
 namespace Vfio.Guard.Migration;
 
 /// <summary>The migration of one lease: its state, and the stream that goes in or out.</summary>
-/// <remarks>Called in the function's turn, but for <see cref="IsStopped"/>, which any thread may ask.</remarks>
+/// <remarks>Called under the function's lock, but for <see cref="IsStopped"/>, which any thread may ask.</remarks>
 internal sealed class GuardedMigration
 {
     private readonly IMigratableFunction? _function;

@@ -233,7 +233,7 @@ internal sealed class ServerConnection : IDisposable
     internal EventRegistration WatchClosing(EventLoop loop, Action closed) => loop.AddHangup(_channel.Descriptor, _ => closed());
 
     /// <summary>What callers may still use when the connection is over: the descriptors of regions and doorbells. They own it now.</summary>
-    internal IEnumerable<IDisposable> TakeAssigned()
+    internal IEnumerable<IDisposable> TakeShared()
     {
         for (int i = 0; i < _regions.Length; i++)
         {

@@ -35,7 +35,7 @@ internal sealed class DmaCommands : IDisposable
 
     /// <summary>DMA_MAP. Twice the same range is EEXIST.</summary>
     /// <param name="body">The message.</param>
-    /// <param name="descriptors">What came with it; lent.</param>
+    /// <param name="descriptors">What came with it; the caller keeps it.</param>
     internal Errno Map(ReadOnlySpan<byte> body, ReadOnlySpan<FileDescriptor?> descriptors)
     {
         Errno verdict = RequestValidator.DmaMap(body, descriptors.Length, _mappings.Count, _maxMappings, out DmaMapMessage message);

@@ -16,7 +16,7 @@ internal interface IHandoverDevice : IMigratableDevice
     DeviceHandover Suspend();
 
     /// <summary>Becomes, freshly opened, what another process suspended; it stays suspended.</summary>
-    /// <param name="from">Lent: what is kept is held by references of the device's own.</param>
+    /// <param name="from">Stays the caller's: what is kept is held by references of the device's own.</param>
     /// <exception cref="VfioException">EINVAL: not of such a device; else what it lacks. <see cref="Depart"/> it then.</exception>
     void TakeOver(DeviceHandover from);
 

@@ -5,7 +5,7 @@ namespace Vfio;
 
 /// <summary>A PCI function as its owner sees it, before the guard: real config space, real BARs, real interrupts.</summary>
 /// <remarks>
-/// <para>Software models are functions; raw hardware could be one. The guard is the only caller and takes turns by itself, but a
+/// <para>Software models are functions; raw hardware could be one. The guard is the only caller and locks by itself, but a
 /// function's own threads may call its <see cref="IPciSlot"/> at any time.</para>
 /// <para>Nothing here checks a user's rights: that is the guard's work.</para>
 /// </remarks>
@@ -56,7 +56,7 @@ public interface IPciFunction : IDisposable
     /// <summary>The memory behind a BAR that may be mapped as a whole; null when accesses must reach the function.</summary>
     SharedMemory? GetMemory(RegionIndex region);
 
-    /// <summary>The registers of a BAR that may be rung instead of written: whoever lends the function makes the eventfds, and a ring
+    /// <summary>The registers of a BAR that may be rung instead of written: whoever assigns the function makes the eventfds, and a ring
     /// arrives as one <see cref="WriteRegion"/> of the doorbell's width, with its <see cref="Doorbell.Match"/> or 0.</summary>
     IReadOnlyList<Doorbell> GetDoorbells(RegionIndex region) => [];
 

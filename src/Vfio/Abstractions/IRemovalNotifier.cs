@@ -1,8 +1,8 @@
 namespace Vfio;
 
 /// <summary>Removal notice: a device that says by itself that it is gone. Asked for with <see cref="IVfioDevice.TryGet"/>.</summary>
-/// <remarks>Beside it there is <see cref="InterruptIndex.Request"/>, by which an owner asks for the device, and by which Linux says that it was
-/// unplugged. <see cref="PciDevice.Removed"/> is both.</remarks>
+/// <remarks>Beside it there is <see cref="InterruptIndex.Request"/>, by which an owner requests the release of the device, and Linux
+/// tells that it was unplugged. <see cref="PciDevice.Removed"/> is both.</remarks>
 public interface IRemovalNotifier
 {
     /// <summary>Completes when the device is gone: its owner took it away, or the connection to it is lost for good. Cancelled when its
@@ -10,7 +10,7 @@ public interface IRemovalNotifier
     Task Removed { get; }
 }
 
-/// <summary>Why a device has to be let go of.</summary>
+/// <summary>Why a device has to be disposed.</summary>
 public enum RemovalReason
 {
     /// <summary>It is gone: unplugged, taken away by its owner, or behind a connection that is lost. Nothing reaches it any more.</summary>

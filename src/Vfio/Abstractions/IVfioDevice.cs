@@ -5,7 +5,7 @@ using Vfio.Native.Memory;
 
 namespace Vfio;
 
-/// <summary>A lent device: regions, interrupts, DMA and reset, and nothing of how it is reached.</summary>
+/// <summary>An assigned device: regions, interrupts, DMA and reset, and nothing of how it is reached.</summary>
 /// <remarks>
 /// <para>The meaning follows <c>linux/vfio.h</c>; who produces it may be the kernel, a vfio-user server, or a guarded model in
 /// this process. To have the object is to have the device open; disposing it gives the device back, reset and quiet.</para>
@@ -20,9 +20,9 @@ public interface IVfioDevice : IDisposable, IAsyncDisposable
     /// <summary>The device's address, for messages: <c>model:edu</c>, <c>unix:/run/edu.sock</c>.</summary>
     string Name { get; }
 
-    /// <summary>Raised when the lender lost the device and has it again, as after a reset: mappings and eventfds stay, registers are lost,
+    /// <summary>Raised when the provider lost the device and has it again, as after a reset: mappings and eventfds stay, registers are lost,
     /// and regions have to be mapped anew.</summary>
-    /// <remarks>On a thread of the lender's, with no lock held. Most lenders never do.</remarks>
+    /// <remarks>On a thread of the provider's, with no lock held. Most providers never do.</remarks>
     event Action? Restarted
     {
         add { }
@@ -52,7 +52,7 @@ public interface IVfioDevice : IDisposable, IAsyncDisposable
         return feature is not null;
     }
 
-    /// <summary>Where memory may be mapped, in ascending order and apart; narrower where the lender knows its IOMMU's limits and
+    /// <summary>Where memory may be mapped, in ascending order and apart; narrower where the provider knows its IOMMU's limits and
     /// reserved ranges.</summary>
     IReadOnlyList<IovaRange> IovaRanges => IovaRange.Default;
 
@@ -72,7 +72,7 @@ public interface IVfioDevice : IDisposable, IAsyncDisposable
     /// <exception cref="VfioException">EINVAL: the range leaves the region; EIO: the device did not answer.</exception>
     void WriteRegion(RegionIndex region, ulong offset, ReadOnlySpan<byte> source);
 
-    /// <summary>Reads several registers, in their order; asked for all at once where the lender takes that.</summary>
+    /// <summary>Reads several registers, in their order; asked for all at once where the provider takes that.</summary>
     /// <param name="reads">The reads; each is an access of its own to the device.</param>
     /// <param name="values">Where they go, as little-endian numbers; as many.</param>
     /// <exception cref="VfioException">As for <see cref="ReadRegion"/>; the values before the one at fault are there.</exception>
@@ -85,7 +85,7 @@ public interface IVfioDevice : IDisposable, IAsyncDisposable
         }
     }
 
-    /// <summary>Writes several registers, in their order; one message where the lender takes it as one.</summary>
+    /// <summary>Writes several registers, in their order; one message where the provider takes it as one.</summary>
     /// <param name="writes">The writes; each is an access of its own to the device.</param>
     /// <exception cref="VfioException">As for <see cref="WriteRegion"/>; the writes before the one at fault may have been done.</exception>
     void WriteRegions(ReadOnlySpan<RegisterWrite> writes)
@@ -97,7 +97,7 @@ public interface IVfioDevice : IDisposable, IAsyncDisposable
         }
     }
 
-    /// <summary>The registers of a region that can be rung by an eventfd instead of a write; none unless the lender offers some.</summary>
+    /// <summary>The registers of a region that can be rung by an eventfd instead of a write; none unless the provider offers some.</summary>
     /// <exception cref="VfioException">EINVAL: the number is <see cref="DeviceInfo.RegionCount"/> or above.</exception>
     IReadOnlyList<Doorbell> GetDoorbells(RegionIndex region) => [];
 

@@ -94,7 +94,7 @@ public sealed class DmaPool : IDisposable
         }
     }
 
-    /// <summary>Gives a block back; the device does not use it any more.</summary>
+    /// <summary>Frees a block; the device does not use it any more.</summary>
     /// <exception cref="ArgumentException">It is not of this pool, or was freed before.</exception>
     public void Free(DmaBlock block)
     {

@@ -3,7 +3,7 @@ using Vfio.Native.Waiting;
 
 namespace Vfio.Driver;
 
-/// <summary>Listens for the end of a device: for its release request, and for what the device itself says.</summary>
+/// <summary>Listens for the removal of a device: for its release request, and for what the device itself says.</summary>
 internal sealed class RemovalWatch : IDisposable
 {
     private readonly IVfioDevice _device;
@@ -59,7 +59,7 @@ internal sealed class RemovalWatch : IDisposable
         }
         catch (ObjectDisposedException)
         {
-            // It was given back by now, which cancels.
+            // It was disposed by now, which cancels.
         }
     }
 }

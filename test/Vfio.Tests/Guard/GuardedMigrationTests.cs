@@ -201,7 +201,7 @@ public sealed class GuardedMigrationTests : IDisposable
     }
 
     [Fact]
-    public void A_stopped_device_is_given_back_running()
+    public void A_stopped_device_is_released_running()
     {
         _from.Migration.SetMigrationState(MigrationState.StopCopy);
         _from.Device.Dispose();

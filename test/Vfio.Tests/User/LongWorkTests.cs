@@ -92,8 +92,8 @@ public sealed class LongWorkTests
     [Fact]
     public void A_long_transfer_goes_on_where_its_device_goes()
     {
-        using GuardedFunction from = ModelCatalog.Lend("bench", new Dictionary<string, string>());
-        using GuardedFunction to = ModelCatalog.Lend("bench", new Dictionary<string, string>());
+        using GuardedFunction from = ModelCatalog.CreateGuarded("bench", new Dictionary<string, string>());
+        using GuardedFunction to = ModelCatalog.CreateGuarded("bench", new Dictionary<string, string>());
         using IVfioDevice source = from.Open();
         using IVfioDevice target = to.Open();
         SharedDmaMemory memory = Map(source);

@@ -92,7 +92,7 @@ public sealed class DirtyPageTests
     }
 
     [Fact(Explicit = true)]
-    public void An_IOMMU_that_cannot_tell_is_EOPNOTSUPP_and_names_the_other_door()
+    public void An_IOMMU_that_cannot_tell_is_EOPNOTSUPP_and_names_the_other_interface()
     {
         using KernelDevice device = AssignedFunctionTests.Open(First, VfioInterface.Cdev);
         Assert.False(device.TracksDirtyPages);
