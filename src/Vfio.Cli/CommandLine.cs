@@ -88,7 +88,7 @@ internal static partial class CommandLine
     /// <summary>All words that the command knows.</summary>
     internal static RootCommand CreateRoot()
     {
-        RootCommand root = new("Lends PCI devices to ordinary programs, and drives, shows and serves them.");
+        RootCommand root = new("Assigns PCI devices to ordinary programs, and drives, shows and serves them.");
         foreach (Verb verb in Verbs)
             root.Subcommands.Add(verb.ToCommand());
         HelpOption help = root.Options.OfType<HelpOption>().Single();

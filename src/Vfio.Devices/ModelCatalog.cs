@@ -20,7 +20,7 @@ public static class ModelCatalog
     /// <summary>The names, in alphabetical order.</summary>
     public static IReadOnlyList<string> Names { get; } = [.. Models.Keys.Order(StringComparer.Ordinal)];
 
-    /// <summary>Makes a model and a guard that lends it: with bus mastering off, as every function, unless <c>busmaster=on</c> says that
+    /// <summary>Makes a model and a guard over it: with bus mastering off, as every function, unless <c>busmaster=on</c> says that
     /// its users write no config space; see <see cref="GuardPolicy.StartAsBusMaster"/>.</summary>
     /// <param name="name">One of <see cref="Names"/>.</param>
     /// <param name="options">What its address says after the question mark.</param>
@@ -28,7 +28,7 @@ public static class ModelCatalog
     /// an image for example, is taken when it is first opened.</param>
     /// <exception cref="VfioException">ENOENT: there is no such model; EINVAL: it has no such option, or not with this value; else why it
     /// cannot be made.</exception>
-    public static GuardedFunction Lend(string name, IReadOnlyDictionary<string, string> options, bool isSuccessor = false)
+    public static GuardedFunction CreateGuarded(string name, IReadOnlyDictionary<string, string> options, bool isSuccessor = false)
     {
         ArgumentNullException.ThrowIfNull(options);
         string? busMaster = options.GetValueOrDefault(BusMaster);
@@ -40,7 +40,7 @@ public static class ModelCatalog
     /// <summary>Makes a model by itself.</summary>
     /// <param name="name">One of <see cref="Names"/>.</param>
     /// <param name="options">What its address says after the question mark.</param>
-    /// <param name="isSuccessor">As for <see cref="Lend"/>.</param>
+    /// <param name="isSuccessor">As for <see cref="CreateGuarded"/>.</param>
     /// <exception cref="VfioException">ENOENT: there is no such model; EINVAL: it has no such option; else why it cannot be made.</exception>
     public static IPciFunction Create(string name, IReadOnlyDictionary<string, string> options, bool isSuccessor = false)
     {

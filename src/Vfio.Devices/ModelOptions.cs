@@ -12,7 +12,7 @@ internal sealed class ModelOptions(string model, IReadOnlyDictionary<string, str
     internal string Model => model;
 
     /// <summary>Whether it is to go on in place of one that another process still has: what only one process can have is taken when
-    /// it is first lent.</summary>
+    /// it is first assigned.</summary>
     internal bool IsSuccessor => isSuccessor;
 
     /// <summary>An option that nobody took; null when there is none.</summary>

@@ -23,7 +23,7 @@ public sealed class EchoStation
     private readonly byte[] _bytes = new byte[EthernetBuffers.BufferBytes];
 
     /// <summary>Makes it.</summary>
-    /// <param name="port">Where; lent.</param>
+    /// <param name="port">Where; the caller keeps it.</param>
     /// <param name="responder">What it answers.</param>
     public EchoStation(IEthernetPort port, Responder responder)
     {

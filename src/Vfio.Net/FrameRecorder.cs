@@ -14,8 +14,8 @@ public sealed class FrameRecorder
     private readonly byte[] _bytes = new byte[EthernetBuffers.BufferBytes];
 
     /// <summary>Makes it.</summary>
-    /// <param name="port">Whose frames; lent.</param>
-    /// <param name="writer">Where they go; lent.</param>
+    /// <param name="port">Whose frames; the caller keeps it.</param>
+    /// <param name="writer">Where they go; the caller keeps it.</param>
     /// <param name="clock">What time it is.</param>
     public FrameRecorder(IEthernetPort port, PcapngWriter writer, CaptureClock clock)
     {

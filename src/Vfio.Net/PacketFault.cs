@@ -1,7 +1,7 @@
 namespace Vfio.Net;
 
 /// <summary>What is wrong with a packet.</summary>
-public enum PacketFault
+internal enum PacketFault
 {
     /// <summary>Nothing.</summary>
     None,

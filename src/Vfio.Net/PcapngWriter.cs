@@ -24,7 +24,7 @@ public sealed class PcapngWriter : IDisposable
     private bool _isFinished;
 
     /// <summary>Starts a capture; nothing is written before the first <see cref="Flush"/>.</summary>
-    /// <param name="stream">Where to write; lent, and never read or sought.</param>
+    /// <param name="stream">Where to write; assigned, and never read or sought.</param>
     /// <param name="source">Whose frames they are.</param>
     /// <param name="application">Who captures, for the section header.</param>
     /// <exception cref="ArgumentException">The snap length is not 1 to 262144, or a text is longer than 1000 bytes.</exception>

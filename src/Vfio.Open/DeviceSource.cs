@@ -40,7 +40,7 @@ internal sealed class DeviceSource : IDisposable, IAsyncDisposable
                 VfioUserClientOptions client = ClientOptionsOf(parsed, options ?? new VfioDeviceOptions());
                 return new DeviceSource(parsed, () => VfioUserClient.Connect(parsed.Place, client), client);
             case AddressScheme.Model:
-                GuardedFunction guard = ModelCatalog.Lend(parsed.Place, parsed.Options, isSuccessor);
+                GuardedFunction guard = ModelCatalog.CreateGuarded(parsed.Place, parsed.Options, isSuccessor);
                 return new DeviceSource(parsed, guard.Open) { Guard = guard };
             case AddressScheme.Mediated:
                 return new DeviceSource(parsed, () => KernelDevice.OpenMediated(parsed.Uuid));
@@ -96,7 +96,7 @@ internal sealed class DeviceSource : IDisposable, IAsyncDisposable
         }
         catch (Exception refusal) when (refusal is VfioException or OperationCanceledException)
         {
-            // It was not opened, so there is nothing to give back.
+            // It was not opened, so there is nothing to releases.
         }
     }
 }

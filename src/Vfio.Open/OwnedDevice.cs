@@ -1,3 +1,5 @@
+using System.Diagnostics.CodeAnalysis;
+
 namespace Vfio;
 
 /// <summary>A device whose source ends with it.</summary>
@@ -17,6 +19,10 @@ internal sealed class OwnedDevice(DeviceSource source, IVfioDevice device) : IVf
     public DeviceInfo Info => device.Info;
 
     /// <inheritdoc/>
+    public bool TryGet<TFeature>([NotNullWhen(true)] out TFeature? feature)
+        where TFeature : class => device.TryGet(out feature);
+
+    /// <inheritdoc/>
     public IReadOnlyList<IovaRange> IovaRanges => device.IovaRanges;
 
     /// <inheritdoc/>
@@ -30,6 +36,9 @@ internal sealed class OwnedDevice(DeviceSource source, IVfioDevice device) : IVf
 
     /// <inheritdoc/>
     public void WriteRegion(RegionIndex region, ulong offset, ReadOnlySpan<byte> source) => device.WriteRegion(region, offset, source);
+
+    /// <inheritdoc/>
+    public void ReadRegions(ReadOnlySpan<RegisterRead> reads, Span<ulong> values) => device.ReadRegions(reads, values);
 
     /// <inheritdoc/>
     public void WriteRegions(ReadOnlySpan<RegisterWrite> writes) => device.WriteRegions(writes);

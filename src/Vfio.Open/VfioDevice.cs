@@ -32,7 +32,7 @@ public static class VfioDevice
     /// <param name="address">See <see cref="DeviceAddress"/>.</param>
     /// <param name="options">How; null for the defaults.</param>
     /// <param name="cancellation">Ends an attempt that is under way: to connect, to negotiate or to open. Nothing of it stays; what the
-    /// kernel is busy to open is given back as soon as it is open.</param>
+    /// kernel is busy to open is released as soon as it is open.</param>
     /// <exception cref="VfioException">As there.</exception>
     /// <exception cref="OperationCanceledException">It was cancelled.</exception>
     public static async Task<IVfioDevice> OpenAsync(

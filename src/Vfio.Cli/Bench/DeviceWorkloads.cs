@@ -26,7 +26,7 @@ internal sealed class DeviceWorkloads : IDisposable
     private readonly bool _isBench;
 
     /// <summary>Looks what the device is.</summary>
-    /// <param name="device">The device; lent.</param>
+    /// <param name="device">The device; the caller keeps it.</param>
     /// <exception cref="VfioException">It has no PCI config space.</exception>
     internal DeviceWorkloads(IVfioDevice device)
     {

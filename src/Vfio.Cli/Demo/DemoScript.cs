@@ -7,7 +7,7 @@ internal static class DemoScript
 
     internal static readonly Section[] Sections =
     [
-        new("An owner lends a device", [(Owner, "who"), (Owner, "remember")]),
+        new("An owner serves a device", [(Owner, "who"), (Owner, "remember")]),
         new("An ordinary program opens it", [(User, "who"), (User, "open")]),
         new("Its ids are not its user's to change", [(User, "ids"), (Owner, "ids")]),
         new("Where interrupts go is not either", [(User, "msi"), (Owner, "msi")]),

@@ -6,7 +6,7 @@ using Vfio.User;
 
 namespace Vfio.Cli.Demo;
 
-/// <summary>The process that has the device: it lends it on a socket, and looks at the real function behind the guard.</summary>
+/// <summary>The process that has the device: it serves it on a socket, and looks at the real function behind the guard.</summary>
 internal sealed class OwnerSteps : IDisposable
 {
     private const int VendorIdOffset = 0x00, CommandOffset = 0x04, Bar0Offset = 0x10, CapabilityPointer = 0x34;
@@ -34,7 +34,7 @@ internal sealed class OwnerSteps : IDisposable
         _running = _server.RunAsync(_end.Token);
         Steps = new Dictionary<string, Func<StepResult>>
         {
-            ["who"] = () => new("who lends it?", $"user {Environment.UserName}, process {Environment.ProcessId}, at {_socket}", true),
+            ["who"] = () => new("who serves it?", $"user {Environment.UserName}, process {Environment.ProcessId}, at {_socket}", true),
             ["remember"] = Remember,
             ["ids"] = Ids,
             ["msi"] = Msi,

@@ -1,5 +1,6 @@
 using System.Text.Json;
 using Vfio.Kernel;
+using Vfio.Kernel.Binding;
 
 namespace Vfio.Cli.List;
 

@@ -1,4 +1,5 @@
 using Vfio.Kernel;
+using Vfio.Kernel.Binding;
 using Vfio.Pci;
 
 namespace Vfio.Cli.List;

@@ -1,5 +1,6 @@
 using Vfio.Cli.Output;
 using Vfio.Kernel;
+using Vfio.Kernel.Binding;
 
 namespace Vfio.Cli.List;
 

@@ -2,11 +2,11 @@ using Vfio.Pci;
 
 namespace Vfio.Cli.Show;
 
-/// <summary>What a lent device says of itself.</summary>
+/// <summary>What an assigned device says of itself.</summary>
 /// <param name="Info">Flags and counts.</param>
 /// <param name="Regions">The regions that are there.</param>
 /// <param name="Interrupts">The kinds of interrupt that are there.</param>
-/// <param name="Report">How well it can be lent, when its owner is here to tell.</param>
+/// <param name="Report">How well it can be assigned, when its owner is here to tell.</param>
 internal sealed record DeviceFacts(
     DeviceInfo Info, IReadOnlyList<RegionInfo> Regions, IReadOnlyList<InterruptInfo> Interrupts, WellBehavedReport? Report)
 {

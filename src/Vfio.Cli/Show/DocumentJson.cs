@@ -27,8 +27,8 @@ internal static class DocumentJson
             foreach (string problem in document.Problems)
                 writer.WriteStringValue(problem);
             writer.WriteEndArray();
-            if (view.Lent is { } lent)
-                WriteAssigned(writer, lent);
+            if (view.Device is { } device)
+                WriteDevice(writer, device);
             writer.WriteEndObject();
         }
 
@@ -77,14 +77,14 @@ internal static class DocumentJson
         }
     }
 
-    private static void WriteAssigned(Utf8JsonWriter writer, DeviceFacts lent)
+    private static void WriteDevice(Utf8JsonWriter writer, DeviceFacts device)
     {
-        writer.WriteStartObject("lent");
-        writer.WriteBoolean("canReset", lent.Info.CanReset);
-        if (lent.Report is { } report)
+        writer.WriteStartObject("assigned");
+        writer.WriteBoolean("canReset", device.Info.CanReset);
+        if (device.Report is { } report)
             WriteReport(writer, report);
         writer.WriteStartArray("regions");
-        foreach (RegionInfo region in lent.Regions)
+        foreach (RegionInfo region in device.Regions)
         {
             writer.WriteStartObject();
             writer.WriteString("name", region.Index.ToString());
@@ -95,7 +95,7 @@ internal static class DocumentJson
 
         writer.WriteEndArray();
         writer.WriteStartArray("interrupts");
-        foreach (InterruptInfo kind in lent.Interrupts)
+        foreach (InterruptInfo kind in device.Interrupts)
         {
             writer.WriteStartObject();
             writer.WriteString("name", kind.Index.ToString());

@@ -12,8 +12,8 @@ internal sealed record FunctionView(string Name, ConfigSpace Space, FunctionFact
     /// <summary>Names for ids; what no file of this machine names stays a number.</summary>
     internal static PciIds Names { get; } = InstalledNames.Read();
 
-    /// <summary>Regions and interrupts, when the device is open to be lent.</summary>
-    internal DeviceFacts? Lent { get; private init; }
+    /// <summary>Regions and interrupts, when the device is open to be assigned.</summary>
+    internal DeviceFacts? Device { get; private init; }
 
     /// <summary>A function of this machine.</summary>
     internal static FunctionView Of(KernelFunction function) => new(function.Address.ToString(), function.ReadConfig(), new FunctionFacts
@@ -45,7 +45,7 @@ internal sealed record FunctionView(string Name, ConfigSpace Space, FunctionFact
         device.ReadRegion(RegionIndex.Config, 0, bytes);
         return new FunctionView(parsed.Text, new ConfigSpace(bytes), new FunctionFacts { Names = Names })
         {
-            Lent = DeviceFacts.Of(device, source.Guard?.Check()),
+            Device = DeviceFacts.Of(device, source.Guard?.Check()),
         };
     }
 }

@@ -2,6 +2,7 @@ using System.CommandLine;
 using Vfio.Cli.List;
 using Vfio.Cli.Output;
 using Vfio.Kernel;
+using Vfio.Kernel.Binding;
 using Vfio.Native;
 using Vfio.Pci;
 
@@ -36,18 +37,18 @@ internal sealed class BindVerb() : Verb("bind", "Bind a function and its IOMMU g
         command.SetAction(parsed =>
         {
             TextWriter output = parsed.InvocationConfiguration.Output;
-            DeviceBinder lender = new();
+            DeviceBinder binder = new();
             PciAddress address = parsed.GetValue(function);
             UserAccount? account = parsed.GetValue(user) is { } name ? UserAccount.Find(name) : null;
             bool isPersistent = parsed.GetValue(persist), isDryRun = parsed.GetValue(dryRun), isJson = parsed.GetValue(json);
-            BindPlan plan = lender.Plan(address, account, isPersistent);
+            BindPlan plan = binder.Plan(address, account, isPersistent);
             FunctionAssignment? before = AssignmentIn(plan, address), after = before;
             if (!isJson)
                 Print(output, plan);
             if (plan.Refusal is null && !isDryRun)
             {
-                plan = lender.Bind(address, account, isPersistent);
-                after = lender.AssignmentOf(address);
+                plan = binder.Bind(address, account, isPersistent);
+                after = binder.AssignmentOf(address);
             }
 
             if (isJson)

@@ -7,8 +7,8 @@ using Vfio.Native;
 
 namespace Vfio.Cli.Verbs;
 
-/// <summary>The main job from end to end, on a device made of software, told as a story.</summary>
-internal sealed class DemoVerb() : Verb("demo", "Lend a device from one process to another, unprivileged one, and show every step.")
+/// <summary>The main job from end to end, on a device made of software, step by step.</summary>
+internal sealed class DemoVerb() : Verb("demo", "Assign a device of one process to another, unprivileged one, and show every step.")
 {
     private const string Unprivileged = "nobody";
 

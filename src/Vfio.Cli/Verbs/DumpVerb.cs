@@ -32,7 +32,7 @@ internal sealed class DumpVerb() : Verb("dump", "Write config space as hex that 
         });
     }
 
-    // Lent devices and models have no place on a bus of this machine; a dump needs one.
+    // Assigned devices and models have no place on a bus of this machine; a dump needs one.
     private static DumpedFunction Dump(FunctionView view) =>
         new(view.Facts.Address ?? default, ConfigDecoder.Decode(view.Space, view.Facts with { Address = null }).Title, view.Space);
 }

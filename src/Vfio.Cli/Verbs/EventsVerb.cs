@@ -17,7 +17,7 @@ internal sealed class EventsVerb() : Verb("events", "Tell what happens to the PC
     [
         new("vfio events", "functions that come and go, their drivers, virtual functions and errors, until Ctrl+C"),
         new("vfio events --json --filter added --filter 0000:01:00.0", "one JSON object a line: what is added anywhere, and all of one function"),
-        new("vfio events --open 0000:01:00.0", "hold a lent function, and give it back when its owner wants it"),
+        new("vfio events --open 0000:01:00.0", "hold an assigned function, and give it back when its owner wants it"),
     ];
 
     /// <inheritdoc/>

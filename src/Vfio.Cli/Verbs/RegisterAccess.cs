@@ -20,7 +20,7 @@ internal sealed class RegisterAccess : IDisposable
         _config = config;
     }
 
-    /// <summary>Opens it. The config space of a function of this machine can be read without lending the function.</summary>
+    /// <summary>Opens it. The config space of a function of this machine can be read without assigning the function.</summary>
     internal static RegisterAccess Open(string address, RegionIndex region, VfioDeviceOptions options)
     {
         DeviceAddress parsed = DeviceAddress.Parse(address);
@@ -45,7 +45,7 @@ internal sealed class RegisterAccess : IDisposable
     internal void Write(ulong offset, int width, ulong value)
     {
         if (_device is null)
-            throw new VfioException($"write of {_region} at 0x{offset:x}", _name, Errno.OperationNotPermitted, "only a lent function can be written");
+            throw new VfioException($"write of {_region} at 0x{offset:x}", _name, Errno.OperationNotPermitted, "only an assigned function can be written");
         if (width < sizeof(ulong) && value >> (8 * width) != 0)
             throw new VfioException($"write of 0x{value:x}", _name, Errno.InvalidArgument, $"it does not fit {width} bytes");
         Span<byte> bytes = stackalloc byte[sizeof(ulong)];

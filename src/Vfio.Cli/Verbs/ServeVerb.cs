@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.ComponentModel;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Console;
@@ -12,8 +13,8 @@ using Command = System.CommandLine.Command;
 
 namespace Vfio.Cli.Verbs;
 
-/// <summary>Lends any device as a vfio-user server.</summary>
-internal sealed class ServeVerb() : Verb("serve", "Lend a device to other programs and to virtual machines, as a vfio-user server.")
+/// <summary>Serves any device as a vfio-user server.</summary>
+internal sealed class ServeVerb() : Verb("serve", "Serve a device to other programs and to virtual machines, as a vfio-user server.")
 {
     private const int MostClients = 1024, LongestLog = 1024;
 
@@ -30,7 +31,7 @@ internal sealed class ServeVerb() : Verb("serve", "Lend a device to other progra
     /// <inheritdoc/>
     internal override IReadOnlyList<Example> Examples =>
     [
-        new("vfio serve model:edu --socket /run/edu.sock", "lend a model; prints the line to paste for QEMU"),
+        new("vfio serve model:edu --socket /run/edu.sock", "serve a model; prints the line to paste for QEMU"),
         new("vfio serve model:edu --socket /run/edu.sock --user alice", "to one user only"),
         new("vfio serve 'model:nvme?image=disk.raw' --socket /run/nvme.sock", "a disk of a raw image or a block device, for nobody else meanwhile"),
         new("vfio serve 'model:nvme?image=disk.raw&readonly=1' --socket /run/nvme.sock", "one that is only read, beside other readers"),
@@ -97,6 +98,7 @@ internal sealed class ServeVerb() : Verb("serve", "Lend a device to other progra
             if (isShared && !parsed.GetValue(address)!.StartsWith("model:", StringComparison.Ordinal))
                 throw new MisuseException("--clients is for models: of another device there is only one.");
             ILoggerFactory logging = CreateLogging(parsed.GetValue(verbose));
+            Load(logging);
             TimeSpan wait = parsed.GetValue(clientTimeout);
             TimeSpan turn = parsed.GetValue(idle);
             VfioUserServerOptions options = WhereToListen(
@@ -178,6 +180,16 @@ internal sealed class ServeVerb() : Verb("serve", "Lend a device to other progra
 
             made.Run(signals.Token);
         }
+    }
+
+    /// <summary>Loads what a line of the log needs: a server that is out of descriptors can load nothing, and has that to say.</summary>
+    /// <remarks>A message without text goes through the same code, and no line is written. The console's last step is the exception that
+    /// it knows of, and the time zone is a file.</remarks>
+    private static void Load(ILoggerFactory logging)
+    {
+        logging.CreateLogger("vfio").Log<object?>(LogLevel.Information, default, null, null, static (_, _) => null!);
+        _ = new Win32Exception();
+        _ = TimeZoneInfo.Local.BaseUtcOffset;
     }
 
     private static ILoggerFactory CreateLogging(bool verbose) => LoggerFactory.Create(builder =>

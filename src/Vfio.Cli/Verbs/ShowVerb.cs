@@ -80,7 +80,7 @@ internal sealed class ShowVerb() : Verb("show", "Decode a function: config space
             }
             else
             {
-                foreach (string line in document.Lines.Concat(view.Lent?.Lines ?? []))
+                foreach (string line in document.Lines.Concat(view.Device?.Lines ?? []))
                     output.WriteLine(line);
             }
 

@@ -3,6 +3,7 @@ using System.Text.Json;
 using Vfio.Cli.Numbers;
 using Vfio.Cli.Output;
 using Vfio.Kernel;
+using Vfio.Kernel.Binding;
 using Vfio.Pci;
 
 namespace Vfio.Cli.Verbs;

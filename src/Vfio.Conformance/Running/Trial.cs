@@ -68,10 +68,10 @@ internal sealed class Trial : IDisposable
     /// <summary>A connection of the check has ended.</summary>
     internal void Leave() => _server.Leave();
 
-    /// <summary>A memory file to lend to the server.</summary>
+    /// <summary>A memory file to pass to the server.</summary>
     internal FileDescriptor MemoryFile(ulong bytes) => Own(Native.MemoryFile.Create("vfio-check", bytes));
 
-    /// <summary>An eventfd to lend to the server.</summary>
+    /// <summary>An eventfd to pass to the server.</summary>
     internal EventFd Event()
     {
         EventFd events = EventFd.Create();

@@ -9,7 +9,7 @@ namespace Vfio.Conformance;
 /// <param name="Body">What follows the header, right or wrong.</param>
 internal sealed record Request(Command Command, byte[] Body)
 {
-    /// <summary>Descriptors that go with it; lent.</summary>
+    /// <summary>Descriptors that go with it; do not dispose it.</summary>
     internal FileDescriptor[] Descriptors { get; init; } = [];
 
     /// <summary>The same with less of its body.</summary>

@@ -41,7 +41,7 @@ public sealed class BenchFunction : EmulatedFunction
         AddBar(2, _memory);
     }
 
-    /// <summary>For a lender whose clients never write config space, as programs that measure: it masters the bus at once.</summary>
+    /// <summary>For a provider whose clients never write config space, as programs that measure: it masters the bus at once.</summary>
     public static GuardPolicy Policy { get; } = new() { StartAsBusMaster = true };
 
     /// <inheritdoc/>

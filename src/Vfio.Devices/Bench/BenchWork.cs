@@ -89,7 +89,7 @@ internal sealed class BenchWork : DeviceWork
         state.Write(_progress.Nanoseconds);
     }
 
-    /// <summary>Takes what <see cref="Save"/> wrote, or what somebody made up: the transfer is judged before it is done, and how far it
+    /// <summary>Takes what <see cref="Save"/> wrote, or what somebody made up: the transfer is checked before it is done, and how far it
     /// is must be inside of it.</summary>
     /// <returns>False when it cannot be.</returns>
     internal bool TryRestore(ref StateReader state)

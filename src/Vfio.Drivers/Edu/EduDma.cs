@@ -3,7 +3,7 @@ using static Vfio.Drivers.Edu.EduRegisters;
 namespace Vfio.Drivers.Edu;
 
 /// <summary>The DMA engine: moves bytes between memory and the device's buffer of 4 KiB.</summary>
-/// <remarks>The device reports no errors: what the lender refuses simply does not arrive. So what matters is compared.</remarks>
+/// <remarks>The device reports no errors: what the provider refuses simply does not arrive. So what matters is compared.</remarks>
 internal sealed class EduDma(PciDevice device, Bar registers, EduEvents events)
 {
     /// <summary>Fewer random bytes than this may be in memory by chance.</summary>
@@ -72,7 +72,7 @@ internal sealed class EduDma(PciDevice device, Bar registers, EduEvents events)
         ArgumentOutOfRangeException.ThrowIfGreaterThan(destination.Length, BufferLength, nameof(destination));
 
         // What nobody can have in memory goes into the device's buffer first: if it is still there, the read was
-        // refused. Some lenders refuse with zeros or ones instead.
+        // refused. Some providers refuse with zeros or ones instead.
         Span<byte> mark = stackalloc byte[destination.Length];
         Random.Shared.NextBytes(mark);
         _scratch.Write(0, mark);

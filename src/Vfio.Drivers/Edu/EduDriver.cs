@@ -5,7 +5,7 @@ using static Vfio.Drivers.Edu.EduRegisters;
 namespace Vfio.Drivers.Edu;
 
 /// <summary>Driver of QEMU's educational device (1234:11e8), or a model of it.</summary>
-/// <remarks>Owns the device. Any thread may use it; operations take turns. See <c>docs/specs/edu.rst</c> of QEMU.</remarks>
+/// <remarks>Owns the device. Any thread may use it; operations are serialized. See <c>docs/specs/edu.rst</c> of QEMU.</remarks>
 public sealed class EduDriver : IDisposable
 {
     private static readonly TimeSpan DefaultTimeout = TimeSpan.FromSeconds(10);
@@ -42,7 +42,7 @@ public sealed class EduDriver : IDisposable
         }
     }
 
-    /// <summary>The function, for what this driver does not do; lent.</summary>
+    /// <summary>The function, for what this driver does not do; do not dispose it.</summary>
     public PciDevice Device => _device;
 
     /// <summary>The kind of interrupt in use.</summary>
@@ -155,7 +155,7 @@ public sealed class EduDriver : IDisposable
             _dma.Copy(source, destination);
     }
 
-    /// <summary>Has the device read memory at any address, also one that it was not given, to see what its lender lets through.</summary>
+    /// <summary>Has the device read memory at any address, also one that it was not given, to see what its provider lets through.</summary>
     /// <param name="address">Where.</param>
     /// <param name="destination">What the device got; 8 to 4096 bytes.</param>
     /// <returns>False when it got nothing; memory that holds only zeros or ones looks like that too.</returns>

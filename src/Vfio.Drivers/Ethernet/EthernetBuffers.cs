@@ -89,7 +89,7 @@ public sealed class EthernetBuffers : IDisposable
 
     /// <summary>Gives buffers that belong to nobody to the caller.</summary>
     /// <returns>How many there were.</returns>
-    internal int Lend(Span<EthernetFrame> frames)
+    internal int Take(Span<EthernetFrame> frames)
     {
         int count = Math.Min(frames.Length, _freeCount);
         bool[] isAssigned = _isAssigned;

@@ -23,7 +23,7 @@ public interface IEthernetPort : IDisposable
     /// VLAN tag.</summary>
     int MaxFrameBytes { get; }
 
-    /// <summary>The memory of the frames; lent.</summary>
+    /// <summary>The memory of the frames; do not dispose it.</summary>
     EthernetBuffers Buffers { get; }
 
     /// <summary>Whether all frames are received, also those to others.</summary>

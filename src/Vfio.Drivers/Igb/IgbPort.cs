@@ -10,10 +10,10 @@ namespace Vfio.Drivers.Igb;
 /// functions (8086:10ca).</summary>
 /// <remarks>
 /// <para>Owns the device; resets it when it is opened and stops it when it is disposed. One queue each way, one MSI-X vector.</para>
-/// <para>A virtual function needs a driver at its physical function, which lends it an address and forwards its frames. When that
+/// <para>A virtual function needs a driver at its physical function, which gives it an address and forwards its frames. When that
 /// one is reset, waiting ends with ECONNRESET: open the port again.</para>
 /// <para>Whoever waits for frames looks at the registers ten times a second while none come, and so learns of a function that was
-/// pulled out, whether or not anybody tells. To hear of an owner who asks first is the program's matter:
+/// removed, whether or not anybody tells. To hear of an owner who asks first is the program's matter:
 /// <see cref="PciInterrupts.EnableReleaseRequest"/> of <see cref="Device"/>.</para>
 /// </remarks>
 public sealed class IgbPort : IEthernetPort
@@ -77,7 +77,7 @@ public sealed class IgbPort : IEthernetPort
         }
     }
 
-    /// <summary>The function, for what this driver does not do; lent.</summary>
+    /// <summary>The function, for what this driver does not do; do not dispose it.</summary>
     public PciDevice Device => _device;
 
     /// <inheritdoc/>
@@ -141,7 +141,7 @@ public sealed class IgbPort : IEthernetPort
         ObjectDisposedException.ThrowIf(_disposed, this);
         if (Buffers.FreeCount < frames.Length)
             _transmit.Reap();
-        return Buffers.Lend(frames);
+        return Buffers.Take(frames);
     }
 
     /// <inheritdoc/>

@@ -25,7 +25,7 @@ public sealed class NvmeBlockDevice : IDisposable
         _operations = new NvmeOperations(target, options, _commandBytes);
     }
 
-    /// <summary>What it is a view of; lent.</summary>
+    /// <summary>What it is a view of; do not dispose it.</summary>
     public NvmeNamespace Namespace { get; }
 
     /// <summary>Size in bytes.</summary>

@@ -52,7 +52,7 @@ public sealed class NvmeController : IDisposable, IAsyncDisposable
         }
     }
 
-    /// <summary>The function, for buffers and for what this driver does not do; lent.</summary>
+    /// <summary>The function, for buffers and for what this driver does not do; do not dispose it.</summary>
     public PciDevice Device => _device;
 
     /// <summary>The device's address, for messages.</summary>

@@ -59,7 +59,7 @@ public sealed class NvmeNamespace
     /// <summary>How many blocks one command moves at most.</summary>
     public int MaxTransferBlocks { get; }
 
-    /// <summary>The controller that has it; lent.</summary>
+    /// <summary>The controller that has it; do not dispose it.</summary>
     public NvmeController Controller => _controller;
 
     /// <summary>Opens it as a device of bytes.</summary>

@@ -50,14 +50,14 @@ internal sealed class NvmeOperations : IDisposable
     /// <summary>Takes an operation if one is free.</summary>
     internal NvmeOperation? TryTake() => _available.Wait(0) ? Take() : null;
 
-    /// <summary>Takes an operation; waits for one that another caller gives back.</summary>
+    /// <summary>Takes an operation; waits for one that another caller releases.</summary>
     internal NvmeOperation TakeWhenFree()
     {
         _available.Wait();
         return Take();
     }
 
-    /// <summary>Takes an operation; waits for one that another caller gives back.</summary>
+    /// <summary>Takes an operation; waits for one that another caller releases.</summary>
     internal async ValueTask<NvmeOperation> TakeAsync(CancellationToken cancellationToken)
     {
         await _available.WaitAsync(cancellationToken).ConfigureAwait(false);

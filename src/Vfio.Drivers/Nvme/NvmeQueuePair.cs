@@ -41,7 +41,7 @@ public sealed class NvmeQueuePair : IDisposable
     /// <summary>How many commands were put into the queue and are not over.</summary>
     public int InFlight => _ring.InFlight;
 
-    /// <summary>What fires when commands are over; lent. Null when it has to be polled.</summary>
+    /// <summary>What fires when commands are over; the caller keeps it. Null when it has to be polled.</summary>
     /// <remarks><see cref="Wait"/> does not take what fired from it: who waits for it too finds that it has.</remarks>
     public Interrupt? Interrupt { get; }
 

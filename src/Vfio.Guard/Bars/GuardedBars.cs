@@ -6,7 +6,7 @@ using Vfio.Native;
 namespace Vfio.Guard.Bars;
 
 /// <summary>BARs and ROM as the user sees them: the device's own, but for the MSI-X table and pending bits, which are virtual.</summary>
-/// <remarks>Accesses are called in the function's turn.</remarks>
+/// <remarks>Accesses are called under the function's lock.</remarks>
 internal sealed class GuardedBars
 {
     // A bit for each of 2048 vectors.

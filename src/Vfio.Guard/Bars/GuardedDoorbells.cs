@@ -6,12 +6,12 @@ using Vfio.Native.Waiting;
 namespace Vfio.Guard.Bars;
 
 /// <summary>The doorbells of one lease: an eventfd for each, and a thread that turns a ring into the write that it stands for.</summary>
-/// <remarks>The thread starts when the first doorbell is asked for. An eventfd is drained in the function's turn, so that a ring from
+/// <remarks>The thread starts when the first doorbell is asked for. An eventfd is drained under the function's lock, so that a ring from
 /// before a reset is gone after it.</remarks>
 /// <param name="name">The device, for the thread's name.</param>
-/// <param name="turn">The function's turn.</param>
-/// <param name="ring">Does the write; called in the turn, and does not throw.</param>
-internal sealed class GuardedDoorbells(string name, FunctionLock turn, Action<RegionIndex, Doorbell> ring)
+/// <param name="functionLock">The function's lock.</param>
+/// <param name="ring">Does the write; called under the lock, and does not throw.</param>
+internal sealed class GuardedDoorbells(string name, FunctionLock functionLock, Action<RegionIndex, Doorbell> ring)
 {
     private readonly Lock _lock = new();
     private readonly Dictionary<RegionIndex, Doorbell[]> _byRegion = [];
@@ -35,7 +35,7 @@ internal sealed class GuardedDoorbells(string name, FunctionLock turn, Action<Re
     /// <summary>Takes over the doorbells that another process showed of a region.</summary>
     /// <param name="region">Which region.</param>
     /// <param name="offered">What the function says it has there.</param>
-    /// <param name="known">What was shown, with eventfds that are lent.</param>
+    /// <param name="known">What was shown, with eventfds that stay the caller's.</param>
     /// <returns>False when the user knows one that the function does not have.</returns>
     internal bool TryTakeOver(RegionIndex region, IReadOnlyList<Doorbell> offered, IReadOnlyList<Doorbell> known)
     {
@@ -60,13 +60,13 @@ internal sealed class GuardedDoorbells(string name, FunctionLock turn, Action<Re
             return [.. _byRegion.SelectMany(shown => shown.Value, (shown, bell) => new RegionDoorbell(shown.Key, bell))];
     }
 
-    /// <summary>Hears nothing for now; rings stay in the eventfds. Outside the turn, when it has heard anything yet.</summary>
+    /// <summary>Hears nothing for now; rings stay in the eventfds. without the lock, when it has heard anything yet.</summary>
     internal void Pause() => _loop.Pause();
 
     /// <summary>Hears again, what was rung meanwhile too.</summary>
     internal void Resume() => _loop.Resume();
 
-    /// <summary>Forgets the rings that have not been heard; in the turn.</summary>
+    /// <summary>Forgets the rings that have not been heard; under the lock.</summary>
     internal void Forget()
     {
         lock (_lock)
@@ -79,7 +79,7 @@ internal sealed class GuardedDoorbells(string name, FunctionLock turn, Action<Re
     /// <summary>Ends: no ring is heard any more.</summary>
     internal void Stop() => _isStopped = true;
 
-    /// <summary>Waits for the thread and closes the eventfds; after <see cref="Stop"/>, outside the turn.</summary>
+    /// <summary>Waits for the thread and closes the eventfds; after <see cref="Stop"/>, without the lock.</summary>
     internal void Close()
     {
         _loop.Dispose();
@@ -111,7 +111,7 @@ internal sealed class GuardedDoorbells(string name, FunctionLock turn, Action<Re
 
     private void Ring(RegionIndex region, Doorbell bell)
     {
-        using FunctionLock.Scope scope = turn.Take();
+        using FunctionLock.Scope scope = functionLock.Take();
         if (!_isStopped && bell.Event!.Drain() != 0)
             ring(region, bell);
     }

@@ -6,7 +6,7 @@ using Vfio.Guard.Shared;
 namespace Vfio.Guard.Config;
 
 /// <summary>The Command register: decoding is the user's to switch for itself, INTx disable masks its interrupt, and bus
-/// mastering starts off unless the lender decided otherwise.</summary>
+/// mastering starts off unless the owner decided otherwise.</summary>
 /// <remarks>PCI Local Bus 3.0, section 6.2.2. In the hardware decoding stays on, so that the owner's addresses keep working.</remarks>
 internal sealed class CommandRegister(
     FunctionLayout layout,

@@ -1,7 +1,7 @@
 namespace Vfio.Guard.Config;
 
 /// <summary>What the guard makes of some virtual registers, beyond keeping what is written to them.</summary>
-/// <remarks>Called in the function's turn.</remarks>
+/// <remarks>Called under the function's lock.</remarks>
 internal abstract class ConfigRegisterHandler
 {
     /// <summary>The dwords that this is about: offsets, multiples of 4.</summary>

@@ -3,7 +3,7 @@ namespace Vfio.Guard.Config;
 /// <summary>Makes the resets that a user asks for through config space, and hears of those that nobody asked for.</summary>
 internal interface IResetTarget
 {
-    /// <summary>Resets the function, in its turn: what its owner set stays, the user's registers are as after power-on.</summary>
+    /// <summary>Resets the function, under its lock: what its owner set stays, the user's registers are as after power-on.</summary>
     /// <exception cref="VfioException">EIO: it failed.</exception>
     void ResetByUser(ResetMethod method);
 

@@ -4,9 +4,9 @@ using Vfio.Pci.Config;
 
 namespace Vfio.Guard.Config;
 
-/// <summary>The state that a function's owner (firmware, the system) left in its config space when the function was plugged in, and how it
+/// <summary>The state that a function's owner (firmware, the system) left in its config space when the function was attached, and how it
 /// comes back after a reset: every field of every register that a table knows, whether the user may write it or not, and what the
-/// lender permits beside them. A reset takes what isolates the function from others too.</summary>
+/// owner permits beside them. A reset takes what isolates the function from others too.</summary>
 internal sealed class OwnerState
 {
     private const int Command = 0x04, FirstBar = 0x10, Rom = 0x30;
@@ -128,7 +128,7 @@ internal sealed class OwnerState
     private static bool IsIn(Capability? item, int offset) =>
         item is not null && offset >= item.Offset && offset < item.Offset + item.LengthBytes;
 
-    /// <remarks>By dwords; by less where beside the bits there are some that the lender hides, or that no table knows.</remarks>
+    /// <remarks>By dwords; by less where beside the bits there are some that the table hides, or that no table knows.</remarks>
     private void Restore(int offset, bool isAssigned)
     {
         uint hidden = _layout.Rules.Mask(BitRule.Hidden, offset, 4);

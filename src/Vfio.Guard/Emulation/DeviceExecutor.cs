@@ -70,7 +70,7 @@ internal sealed class DeviceExecutor
 
     /// <summary>Abandons all work, queued and running. When this returns none of it is at the bus or will be again; only accesses whose
     /// memory's owner does not answer, and system calls, may still be under way, and their results are dropped.</summary>
-    /// <param name="slot">Where the device is plugged in; null when it never was.</param>
+    /// <param name="slot">Where the device is attached; null when it never was.</param>
     internal void Abandon(IPciSlot? slot)
     {
         // Work that runs may make more work until it is abandoned itself.

@@ -10,7 +10,7 @@ namespace Vfio.Guard;
 /// <summary>A PCI function made of software: derive from it, describe it, add BARs, and it behaves as hardware does on its bus.</summary>
 /// <remarks>
 /// <para>Config space has the bits that hardware has: BARs can be sized, read-only bits stay, status bits clear by 1, FLR and D3hot
-/// reset. What a user may do to it is not decided here: lend it through <see cref="GuardedFunction"/>.</para>
+/// reset. What a user may do to it is not decided here: assign it through <see cref="GuardedFunction"/>.</para>
 /// <para>Threads: all calls into the function (register handlers, <see cref="BarContent"/>, <see cref="OnReset"/>) come one at a time.
 /// What takes long is <see cref="DeviceWork"/>, on a thread of its own: a handler that does it holds up its user, and the reset that
 /// would end it. Such a device protects what its threads share with its handlers, and holds no lock of its own when it calls
@@ -54,9 +54,9 @@ public abstract class EmulatedFunction : IPciFunction, IMigratableFunction
     /// <inheritdoc/>
     public VirtualFunctionIds? VirtualIds => Description.VirtualIds;
 
-    /// <summary>Where it is plugged in: memory as bus master.</summary>
-    /// <exception cref="InvalidOperationException">It is not plugged in yet.</exception>
-    protected IPciSlot Slot => _slot ?? throw new InvalidOperationException($"{Name} is not plugged in");
+    /// <summary>Where it is attached: memory as bus master.</summary>
+    /// <exception cref="InvalidOperationException">It is not attached yet.</exception>
+    protected IPciSlot Slot => _slot ?? throw new InvalidOperationException($"{Name} is not attached");
 
     /// <summary>The threads of its <see cref="DeviceWork"/>.</summary>
     internal DeviceExecutor Executor { get; } = new();
@@ -73,7 +73,7 @@ public abstract class EmulatedFunction : IPciFunction, IMigratableFunction
     {
         ArgumentNullException.ThrowIfNull(slot);
         if (_slot is not null)
-            throw new InvalidOperationException($"{Name} is plugged in already");
+            throw new InvalidOperationException($"{Name} is attached already");
         _bars.AssignAddresses();
         _slot = slot;
         _interrupts.Connect(slot);

@@ -2,7 +2,7 @@ using Vfio.Guard.Shared;
 
 namespace Vfio.Guard.Function;
 
-/// <summary>The slot that a guarded function is plugged into: what it does reaches the user who has it open, or nobody.</summary>
+/// <summary>The slot that a guarded function is attached to: what it does reaches the user who has it open, or nobody.</summary>
 /// <param name="refusals">Counts what reaches nobody.</param>
 internal sealed class GuardSlot(RefusalCounter refusals) : IPciSlot
 {
@@ -17,7 +17,7 @@ internal sealed class GuardSlot(RefusalCounter refusals) : IPciSlot
         set => _isResetting = value;
     }
 
-    internal void Lend(GuardedDevice? device)
+    internal void SetUser(GuardedDevice? device)
     {
         _device = device;
         if (device is not null)

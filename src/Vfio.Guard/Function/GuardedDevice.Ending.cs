@@ -11,7 +11,7 @@ internal sealed partial class GuardedDevice
     public void Dispose()
     {
         CloseSteps steps = new();
-        using (FunctionLock.Scope turn = _functionLock.Take())
+        using (FunctionLock.Scope held = _functionLock.Take())
         {
             if (!TryClose(steps))
                 return;
@@ -96,7 +96,7 @@ internal sealed partial class GuardedDevice
         }
     }
 
-    /// <summary>Ends what the user holds; in the turn.</summary>
+    /// <summary>Ends what the user holds; under the lock.</summary>
     /// <returns>False when that was done before.</returns>
     private bool TryClose(CloseSteps steps)
     {
@@ -111,7 +111,7 @@ internal sealed partial class GuardedDevice
         return true;
     }
 
-    /// <summary>Outside the turn.</summary>
+    /// <summary>Without the lock.</summary>
     private void CloseDoorbells(CloseSteps steps)
     {
         if (_doorbells.IsValueCreated)

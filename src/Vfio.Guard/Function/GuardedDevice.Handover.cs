@@ -13,7 +13,7 @@ internal sealed partial class GuardedDevice
         if (CanHandOver && (MigrationState != MigrationState.Running || _dma.IsLogging))
             throw new VfioException("handover", Name, Errno.Busy, "its user is migrating it; try again later");
 
-        // Eventfds keep what is signalled from here on for whoever goes on. Outside the turn, which their listeners take.
+        // Eventfds keep what is signalled from here on for whoever goes on. without the lock, which their listeners take.
         PauseListening();
         try
         {
@@ -60,7 +60,7 @@ internal sealed partial class GuardedDevice
             _state.IsMemoryShared = false;
         }
 
-        using FunctionLock.Scope turn = _functionLock.Take();
+        using FunctionLock.Scope held = _functionLock.Take();
         _messages.Program();
         TakeDoorbells(from.Doorbells);
         foreach (InterruptIndex kind in from.UnboundKinds)
@@ -80,7 +80,7 @@ internal sealed partial class GuardedDevice
     public void Depart()
     {
         CloseSteps steps = new();
-        using (FunctionLock.Scope turn = _functionLock.Take())
+        using (FunctionLock.Scope held = _functionLock.Take())
         {
             if (!TryClose(steps))
                 return;
@@ -126,7 +126,7 @@ internal sealed partial class GuardedDevice
     private void TakeMemory(in RegionMemory from)
     {
         SharedMemory memory = SharedMemory.Share(from.File, from.FileOffset, from.Length, writable: true);
-        if (_state.Layout.Function is not IMigratableFunction function || !function.TryTakeMemory(from.Region, memory))
+        if (!_state.Layout.Function.TryGet(out IMigratableFunction? function) || !function.TryTakeMemory(from.Region, memory))
         {
             memory.Dispose();
             throw NotOfThis($"the memory of {from.Region}");

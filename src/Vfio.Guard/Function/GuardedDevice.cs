@@ -13,7 +13,7 @@ using Vfio.Native.Memory;
 namespace Vfio.Guard.Function;
 
 /// <summary>One lease of a guarded function: what its user holds.</summary>
-internal sealed partial class GuardedDevice : IHandoverDevice, IDirtyTracker, IResetTarget
+internal sealed partial class GuardedDevice : IVfioDevice, IHandoverDevice, IDirtyTracker, IResetTarget
 {
     private const int Closed = 1, WasReset = 2;
     private readonly GuardedFunction _function;
@@ -34,14 +34,14 @@ internal sealed partial class GuardedDevice : IHandoverDevice, IDirtyTracker, IR
     private readonly GuardState _state;
     private volatile int _attention;
 
-    internal GuardedDevice(GuardedFunction function, FunctionLayout layout, OwnerState owner, FunctionLock turn, RefusalCounter refusals)
+    internal GuardedDevice(GuardedFunction function, FunctionLayout layout, OwnerState owner, FunctionLock functionLock, RefusalCounter refusals)
     {
         _function = function;
         _owner = owner;
-        _functionLock = turn;
+        _functionLock = functionLock;
         _refusals = refusals;
         _dma = new DmaTable(function.Policy.MaxDmaMappings);
-        _interrupts = new GuardedInterrupts(layout, turn);
+        _interrupts = new GuardedInterrupts(layout, functionLock);
         _messages = new MessageHardware(layout, _interrupts);
         _bars = new GuardedBars(layout, _interrupts);
         _config = new GuardedConfig(layout, refusals);
@@ -60,7 +60,7 @@ internal sealed partial class GuardedDevice : IHandoverDevice, IDirtyTracker, IR
             _config.Add(new AdvancedFeaturesControl(layout, _config.Shadow, this));
         if (layout.Function.VirtualIds is { } ids)
             _config.Add(new VirtualIds(ids, _config.Shadow));
-        _doorbells = new(() => new GuardedDoorbells(Name, turn, Ring));
+        _doorbells = new(() => new GuardedDoorbells(Name, functionLock, Ring));
         _config.Reset(byUser: false);
         _messages.Program();
         _state = new GuardState(layout, _config, _bars, _interrupts);
@@ -91,7 +91,7 @@ internal sealed partial class GuardedDevice : IHandoverDevice, IDirtyTracker, IR
 
     public void ReadRegion(RegionIndex region, ulong offset, Span<byte> destination)
     {
-        using FunctionLock.Scope turn = _functionLock.Take();
+        using FunctionLock.Scope held = _functionLock.Take();
         Check("read", region, offset, destination.Length);
         if (region == RegionIndex.Config)
             _config.Read((int)offset, destination);
@@ -101,13 +101,13 @@ internal sealed partial class GuardedDevice : IHandoverDevice, IDirtyTracker, IR
 
     public void WriteRegion(RegionIndex region, ulong offset, ReadOnlySpan<byte> source)
     {
-        using FunctionLock.Scope turn = _functionLock.Take();
+        using FunctionLock.Scope held = _functionLock.Take();
         Write(region, offset, source);
     }
 
     public IReadOnlyList<Doorbell> GetDoorbells(RegionIndex region)
     {
-        using FunctionLock.Scope turn = _functionLock.Take();
+        using FunctionLock.Scope held = _functionLock.Take();
         CheckNotLocked();
         bool isThere = region.IsBar && GetRegion(region).Length > 0;
         IReadOnlyList<Doorbell> offered = isThere ? _function.Layout.Function.GetDoorbells(region) : [];
@@ -116,7 +116,7 @@ internal sealed partial class GuardedDevice : IHandoverDevice, IDirtyTracker, IR
 
     public void SetInterrupts(in InterruptRequest request)
     {
-        using FunctionLock.Scope turn = _functionLock.Take();
+        using FunctionLock.Scope held = _functionLock.Take();
         CheckNotLocked();
         bool isDone = request.IsDisable;
         try
@@ -164,7 +164,7 @@ internal sealed partial class GuardedDevice : IHandoverDevice, IDirtyTracker, IR
 
     public void Reset()
     {
-        using FunctionLock.Scope turn = _functionLock.Take();
+        using FunctionLock.Scope held = _functionLock.Take();
         CheckOpen();
         if (!_function.CanReset)
             throw new VfioException("reset", Name, Errno.NoSuchOperation, "the function has no way to be reset");
@@ -181,7 +181,7 @@ internal sealed partial class GuardedDevice : IHandoverDevice, IDirtyTracker, IR
     {
         get
         {
-            using FunctionLock.Scope turn = _functionLock.Take();
+            using FunctionLock.Scope held = _functionLock.Take();
             CheckOpen();
             return Migration != MigrationFeatures.None
                 ? _migration.State
@@ -191,21 +191,21 @@ internal sealed partial class GuardedDevice : IHandoverDevice, IDirtyTracker, IR
 
     public void SetMigrationState(MigrationState target)
     {
-        using FunctionLock.Scope turn = _functionLock.Take();
+        using FunctionLock.Scope held = _functionLock.Take();
         CheckNotLocked();
         _migration.Set(target);
     }
 
     public int ReadMigrationData(Span<byte> destination)
     {
-        using FunctionLock.Scope turn = _functionLock.Take();
+        using FunctionLock.Scope held = _functionLock.Take();
         CheckOpen();
         return _migration.Read(destination);
     }
 
     public void WriteMigrationData(ReadOnlySpan<byte> source)
     {
-        using FunctionLock.Scope turn = _functionLock.Take();
+        using FunctionLock.Scope held = _functionLock.Take();
         CheckOpen();
         _migration.Write(source);
     }

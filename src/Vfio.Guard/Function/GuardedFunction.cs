@@ -7,7 +7,7 @@ using Vfio.Pci.Validation;
 
 namespace Vfio.Guard;
 
-/// <summary>Lends a PCI function: the mediator between the hardware, as its owner has it, and one user at a time.</summary>
+/// <summary>Mediates a PCI function: it stands between the hardware, as its owner has it, and one user at a time.</summary>
 /// <remarks>
 /// <para>This is the owner's object; it lives as long as the function. <see cref="Open"/> hands out what a user may have.</para>
 /// <para>The user's config space goes by the rules of <see cref="Rules"/>. BARs, decoding, interrupt vectors and the power state are
@@ -30,7 +30,7 @@ public sealed class GuardedFunction : IDisposable
     /// <summary>Plugs a function in.</summary>
     /// <param name="function">The function; owned from now on, also when this throws.</param>
     /// <param name="name">Its address for messages; <c>model:</c> and its name when null.</param>
-    /// <param name="policy">What the lender decides; null for the safe choices.</param>
+    /// <param name="policy">What the owner decides; null for the safe choices.</param>
     /// <exception cref="VfioException">EINVAL: it is a bridge.</exception>
     public GuardedFunction(IPciFunction function, string? name = null, GuardPolicy? policy = null)
     {
@@ -56,7 +56,7 @@ public sealed class GuardedFunction : IDisposable
     /// <summary>Its address, for messages.</summary>
     public string Name { get; }
 
-    /// <summary>What the lender decides.</summary>
+    /// <summary>What the owner decides.</summary>
     public GuardPolicy Policy { get; }
 
     /// <summary>Whether it can be reset; asked without doing one.</summary>
@@ -75,7 +75,7 @@ public sealed class GuardedFunction : IDisposable
     /// <summary>What every bit of config space is to a user.</summary>
     internal ConfigRules Rules => _layout.Rules;
 
-    /// <summary>What was refused since the function was plugged in.</summary>
+    /// <summary>What was refused since the function was attached.</summary>
     public GuardRefusals Refusals => _refusals.Value;
 
     /// <summary>What was refused to the user who has it now; zeros when nobody has.</summary>
@@ -86,13 +86,13 @@ public sealed class GuardedFunction : IDisposable
 
     internal FunctionLayout Layout => _layout;
 
-    /// <summary>Lends it: reset, with its owner's settings, bus master off.</summary>
-    /// <returns>The lent device. Disposing it gives the function back: interrupts and memory are taken away, and it is reset. When the
+    /// <summary>Assigns it: reset, with its owner's settings, bus master off.</summary>
+    /// <returns>The assigned device. Disposing it gives the function back: interrupts and memory are taken away, and it is reset. When the
     /// function fails then, <see cref="CloseFailure"/> says how; only a fault in its code is thrown, after all is done.</returns>
     /// <exception cref="VfioException">EBUSY: a user has it; ENOTTY: it cannot be reset; else why the reset failed.</exception>
     public IVfioDevice Open()
     {
-        using FunctionLock.Scope turn = _functionLock.Take();
+        using FunctionLock.Scope held = _functionLock.Take();
         ObjectDisposedException.ThrowIf(_isDisposed, this);
         if (_device is not null)
             throw new VfioException("open", Name, Errno.Busy, "another user has it");
@@ -110,7 +110,7 @@ public sealed class GuardedFunction : IDisposable
         GuardedDevice device = Prepare();
         _functionLock.SetAfterwards(device.Flush);
         _device = device;
-        _slot.Lend(device);
+        _slot.SetUser(device);
         return device;
     }
 
@@ -122,12 +122,12 @@ public sealed class GuardedFunction : IDisposable
     /// <exception cref="ArgumentException">No such dword, or bits that are the guard's own.</exception>
     public void Permit(int offset, uint readBits, uint writeBits)
     {
-        using FunctionLock.Scope turn = _functionLock.Take();
+        using FunctionLock.Scope held = _functionLock.Take();
         Rules.Permit(offset, readBits, writeBits);
         _owner.Permit(offset, writeBits);
     }
 
-    /// <summary>Judges how well it can be lent.</summary>
+    /// <summary>Checks how well it can be assigned.</summary>
     public WellBehavedReport Check() => WellBehavedReport.Of(new AssignmentFacts(
         _layout.Space,
         _layout.BarBytes,
@@ -149,7 +149,7 @@ public sealed class GuardedFunction : IDisposable
     public void Dispose()
     {
         GuardedDevice? device;
-        using (FunctionLock.Scope turn = _functionLock.Take())
+        using (FunctionLock.Scope held = _functionLock.Take())
         {
             if (_isDisposed)
                 return;
@@ -169,7 +169,7 @@ public sealed class GuardedFunction : IDisposable
         }
     }
 
-    /// <summary>Resets it by the first method that works, in its turn.</summary>
+    /// <summary>Resets it by the first method that works, under its lock.</summary>
     /// <returns>ENOTTY: it has none; else why the last one failed.</returns>
     internal Errno ResetHardware(bool isAssigned)
     {
@@ -184,7 +184,7 @@ public sealed class GuardedFunction : IDisposable
         return error;
     }
 
-    /// <summary>Resets it by one method, in its turn, and puts back what its owner had set.</summary>
+    /// <summary>Resets it by one method, under its lock, and puts back what its owner had set.</summary>
     internal Errno ResetHardware(ResetMethod method, bool isAssigned)
     {
         NeedsReset = true;
@@ -211,10 +211,10 @@ public sealed class GuardedFunction : IDisposable
         return error;
     }
 
-    /// <summary>The user gave it back; in its turn. Whatever fails, it can be opened again, and is reset before it is.</summary>
+    /// <summary>The user gave it back; under its lock. Whatever fails, it can be opened again, and is reset before it is.</summary>
     internal void TakeBack(CloseSteps steps)
     {
-        _slot.Lend(null);
+        _slot.SetUser(null);
         _functionLock.SetAfterwards(null);
         _device = null;
         NeedsReset = CanReset;
@@ -223,10 +223,10 @@ public sealed class GuardedFunction : IDisposable
     }
 
     /// <summary>Another process goes on with it, and shares its memory: it is not reset, and nobody gets it here any more. In its
-    /// turn.</summary>
+    /// lock.</summary>
     internal void Depart()
     {
-        _slot.Lend(null);
+        _slot.SetUser(null);
         _functionLock.SetAfterwards(null);
         _hasDeparted = true;
         _device = null;

@@ -29,7 +29,7 @@ internal sealed partial class GuardedInterrupts
         return bound;
     }
 
-    /// <summary>What the lender has said and nobody has heard; the state of a migration has none of that.</summary>
+    /// <summary>What the provider has said and nobody has heard; the state of a migration has none of that.</summary>
     internal InterruptIndex[] UnboundKinds()
     {
         lock (_lock)

@@ -6,11 +6,11 @@ namespace Vfio.Guard.Interrupts;
 
 /// <summary>The interrupts of one lease: which eventfd each vector signals, which vectors are held back, and what is pending.</summary>
 /// <remarks>
-/// <para>Any thread may use it. Eventfds are signalled when no lock is held: those that fire while the function's turn is taken, after
+/// <para>Any thread may use it. Eventfds are signalled when no lock is held: those that fire while the function's lock is held, after
 /// it.</para>
 /// <para>INTx is a level: when it fires it is masked until somebody unmasks it, and fires again if the pin is still asserted.
 /// A message that comes while its vector is held back, or has no eventfd, is pending, and is signalled when the vector is let go. What the
-/// lender has to say (ERR, REQ) waits for an eventfd.</para>
+/// provider has to say (ERR, REQ) waits for an eventfd.</para>
 /// <para>As in the kernel, a kind is in use from the first request that binds eventfds, be they none at all, until it is disabled.</para>
 /// </remarks>
 internal sealed partial class GuardedInterrupts : IDisposable
@@ -36,9 +36,9 @@ internal sealed partial class GuardedInterrupts : IDisposable
     // The kind whose eventfds are being exchanged: nothing of it is signalled before that is done, or undone.
     private int _changing = None;
 
-    internal GuardedInterrupts(FunctionLayout layout, FunctionLock turn)
+    internal GuardedInterrupts(FunctionLayout layout, FunctionLock functionLock)
     {
-        _functionLock = turn;
+        _functionLock = functionLock;
         int[] counts = [layout.HasPin ? 1 : 0, layout.MsiVectors, layout.MsixTable?.Vectors ?? 0, 1, 1];
         _kinds = [.. counts.Select(count => new InterruptVector[count])];
         _watcher = new EventWatcher(layout.Function.Name, SetMaskedByRequest);
@@ -56,7 +56,7 @@ internal sealed partial class GuardedInterrupts : IDisposable
         return new InterruptInfo(index, _kinds[index.Value].Length, flags);
     }
 
-    /// <summary>Carries out a request; in the function's turn.</summary>
+    /// <summary>Carries out a request; under the function's lock.</summary>
     /// <param name="request">The request.</param>
     /// <param name="hardware">Is made to send what the request binds. When it throws, what was bound before is bound again; but a kind
     /// that is disabled is off.</param>
@@ -179,7 +179,7 @@ internal sealed partial class GuardedInterrupts : IDisposable
         FlushUnlessLocked();
     }
 
-    /// <summary>The function sends a message, or the lender has something to say. A vector that the kind does not have is
+    /// <summary>The function sends a message, or the provider has something to say. A vector that the kind does not have is
     /// dropped.</summary>
     internal void Fire(InterruptIndex index, int vector)
     {
@@ -269,7 +269,7 @@ internal sealed partial class GuardedInterrupts : IDisposable
         {
             foreach (ref InterruptVector vector in _kinds[kind].AsSpan())
             {
-                // What the lender has to say is true after a reset too.
+                // What the provider has to say is true after a reset too.
                 vector.IsPending &= kind > Msix;
                 vector.IsMaskedByRequest = false;
                 vector.Register = kind == Msix ? RegisterMask.MaskedWhileUnbound : RegisterMask.Unmasked;
@@ -364,7 +364,7 @@ internal sealed partial class GuardedInterrupts : IDisposable
     {
         if (!_hasReady)
             return;
-        // Whoever has the turn gives it back before it looks at what is ready; here it is the other way round, so one of both sees it.
+        // The thread that holds the lock releases it before it looks at what is ready. Here the order is the reverse, so one of both sees it.
         Interlocked.MemoryBarrier();
         if (!_functionLock.IsTaken)
             Flush();

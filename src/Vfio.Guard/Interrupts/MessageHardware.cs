@@ -9,7 +9,7 @@ using Vfio.Pci.Config;
 namespace Vfio.Guard.Interrupts;
 
 /// <summary>The real MSI and MSI-X registers: programmed by the guard alone, to send what the vectors in use need.</summary>
-/// <remarks>Called in the function's turn. Addresses are what a system would give; the slot takes messages by their number.</remarks>
+/// <remarks>Called under the function's lock. Addresses are what a system would give; the slot takes messages by their number.</remarks>
 internal sealed class MessageHardware(FunctionLayout layout, GuardedInterrupts interrupts)
 {
     private const uint Address = 0xfee0_0000, FirstData = 0x4000;

@@ -9,7 +9,7 @@ namespace Vfio.Guard.Migration;
 /// <summary>The part of a lease's state that the guard has: what its user sees of config space, of interrupts and of the MSI-X
 /// table.</summary>
 /// <remarks>Restored as the user would have brought it about, by the rules that hold for the user: a state that a hostile user made up
-/// changes no bit of the hardware that its maker may not change. Called in the function's turn.</remarks>
+/// changes no bit of the hardware that its maker may not change. Called under the function's lock.</remarks>
 internal sealed class GuardState(FunctionLayout layout, GuardedConfig config, GuardedBars bars, GuardedInterrupts interrupts)
 {
     private byte[] _identity = [];

@@ -4,7 +4,7 @@ using Vfio.Providers;
 namespace Vfio.Guard.Migration;
 
 /// <summary>The migration of one lease: its state, and the stream that goes in or out.</summary>
-/// <remarks>Called in the function's turn, but for <see cref="IsStopped"/>, which any thread may ask.</remarks>
+/// <remarks>Called under the function's lock, but for <see cref="IsStopped"/>, which any thread may ask.</remarks>
 internal sealed class GuardedMigration
 {
     private readonly IMigratableFunction? _function;
@@ -23,7 +23,8 @@ internal sealed class GuardedMigration
     /// <param name="reset">Makes function and guard as at open; throws when it fails.</param>
     internal GuardedMigration(IPciFunction function, GuardState guard, GuardedInterrupts interrupts, string name, Action reset)
     {
-        _function = function is IMigratableFunction { CanMigrate: true } migratable && function.ResetMethods.Count > 0 ? migratable : null;
+        if (function.ResetMethods.Count > 0)
+            function.TryGet(out _function);
         _guard = guard;
         _interrupts = interrupts;
         _name = name;

@@ -9,7 +9,7 @@ using Vfio.Pci.Validation;
 
 namespace Vfio.Guard.Shared;
 
-/// <summary>What the guard needs to know of a function's config space: read once, when it is plugged in.</summary>
+/// <summary>What the guard needs to know of a function's config space: read once, when it is attached.</summary>
 internal sealed class FunctionLayout
 {
     private const ushort PowerManagementId = 0x01, MsiId = 0x05, ExpressId = 0x10, AdvancedFeaturesId = 0x13;
@@ -23,7 +23,7 @@ internal sealed class FunctionLayout
         Space = Read(function);
         if (Space.HeaderType != 0)
             throw new VfioException("lending", function.Name, Errno.InvalidArgument,
-                $"header type {Space.HeaderType}: bridges are not lent");
+                $"header type {Space.HeaderType}: bridges are not assigned");
         Capabilities = CapabilityList.Read(Space);
         Rules = new ConfigRules(Space, Capabilities);
         Known = new KnownRegisters(Space, Capabilities);

@@ -3,21 +3,21 @@ using Vfio.Native.Waiting;
 
 namespace Vfio.Guard.Shared;
 
-/// <summary>The function is called by one thread at a time: the one whose turn it is.</summary>
-/// <remarks>Interrupts that come during a turn, from whichever thread, are signalled when it has ended, so that whoever they wake does not
-/// run into it. Not re-entrant.</remarks>
+/// <summary>The lock of a guarded function: one thread at a time calls the function.</summary>
+/// <remarks>Interrupts that come while it is held, from any thread, are signalled after it is released: the thread that an interrupt wakes
+/// does not wait for the lock. Not re-entrant.</remarks>
 internal sealed class FunctionLock
 {
     private readonly ParkingLock _lock = new();
     private Action? _afterwards;
 
-    /// <summary>Whether it is somebody's turn: what is ready now is signalled after it.</summary>
+    /// <summary>Whether a thread holds it. What is ready to be signalled then is signalled after it is released.</summary>
     internal bool IsTaken => _lock.IsTaken;
 
-    /// <summary>Sets what is done after each turn, outside of it.</summary>
+    /// <summary>Sets what is called after each release, without the lock.</summary>
     internal void SetAfterwards(Action? afterwards) => _afterwards = afterwards;
 
-    /// <summary>Waits for the turn; it ends when the result is disposed.</summary>
+    /// <summary>Waits for the lock; disposing the result releases it.</summary>
     internal Scope Take()
     {
         _lock.Take();
@@ -31,8 +31,8 @@ internal sealed class FunctionLock
         afterwards?.Invoke();
     }
 
-    internal readonly ref struct Scope(FunctionLock turn)
+    internal readonly ref struct Scope(FunctionLock functionLock)
     {
-        public void Dispose() => turn.End();
+        public void Dispose() => functionLock.End();
     }
 }

@@ -25,7 +25,7 @@ public ref struct StateReader(ReadOnlySpan<byte> bytes)
         return true;
     }
 
-    /// <summary>Reads bytes; they are lent for as long as the state is.</summary>
+    /// <summary>Reads bytes; they are assigned for as long as the state is.</summary>
     /// <returns>False when they are not there.</returns>
     public bool TryRead(int count, out ReadOnlySpan<byte> bytes)
     {

@@ -1,11 +1,10 @@
-using Vfio.Kernel.Binding;
 using Vfio.Kernel.Topology;
 using Vfio.Native;
 using Vfio.Native.Files;
 using Vfio.Native.Waiting;
 using Vfio.Pci;
 
-namespace Vfio.Kernel;
+namespace Vfio.Kernel.Binding;
 
 /// <summary>Takes functions from the drivers of this machine to assign them to users, and releases them.</summary>
 /// <remarks>
@@ -14,7 +13,7 @@ namespace Vfio.Kernel;
 /// <para>Everything that is known to fail is found out before the first change. What fails nevertheless undoes what was done, in reverse
 /// order. Members may be called from any thread; another process that binds or releases at the same time is EAGAIN.</para>
 /// </remarks>
-public sealed class DeviceBinder
+internal sealed class DeviceBinder
 {
     internal const string VfioDriver = "vfio-pci";
     private readonly KernelPaths _paths;

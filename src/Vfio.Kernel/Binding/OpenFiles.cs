@@ -1,17 +1,16 @@
 using System.Globalization;
-using Vfio.Kernel.Binding;
 using Vfio.Kernel.Topology;
 using Vfio.Native;
 using Vfio.Native.Errors;
 using Vfio.Native.Files;
 
-namespace Vfio.Kernel;
+namespace Vfio.Kernel.Binding;
 
 /// <summary>A process that has a device's file open.</summary>
 /// <param name="ProcessId">Its number.</param>
 /// <param name="Name">What it calls itself; chosen by whoever runs it, made printable.</param>
 /// <param name="User">Who runs it: the name, or the number of a user without one; null when that is not told.</param>
-public sealed record OpenFileUser(int ProcessId, string Name, string? User)
+internal sealed record OpenFileUser(int ProcessId, string Name, string? User)
 {
     /// <summary><c>name (4711) of alice</c>.</summary>
     public override string ToString() => $"{Name} ({ProcessId}){(User is null ? "" : " of " + User)}";

@@ -5,13 +5,13 @@ using Vfio.Pci;
 
 namespace Vfio.Kernel.Device;
 
-/// <summary>Opens a function, or a mediated device, by one of the two doors.</summary>
+/// <summary>Opens a function, or a mediated device, by one of the two VFIO interfaces.</summary>
 internal sealed class DeviceOpener
 {
     private readonly KernelDeviceOptions _options;
     private readonly SysfsFolder _sysfs;
 
-    // A mediated device is alone in its group, and lent as long as it is there.
+    // A mediated device is alone in its group, and assigned as long as it is there.
     private readonly KernelFunction? _function;
 
     internal DeviceOpener(PciAddress address, KernelDeviceOptions options)

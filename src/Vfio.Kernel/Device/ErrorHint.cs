@@ -5,7 +5,7 @@ internal static class ErrorHint
 {
     internal static string? Container(Errno errno) => errno switch
     {
-        Errno.NoEntry => "the kernel has no VFIO, or not by this door; load vfio, vfio_iommu_type1 and vfio-pci",
+        Errno.NoEntry => "the kernel has no VFIO, or not not this interface; load vfio, vfio_iommu_type1 and vfio-pci",
         Errno.AccessDenied => "open it as root, or let its udev rule make it 0666: it protects nothing by itself",
         _ => null,
     };
@@ -33,7 +33,7 @@ internal static class ErrorHint
 
     internal static Func<Errno, string?> Node(string function) => errno => errno switch
     {
-        Errno.NoEntry => $"{function} is not lent; run 'vfio bind {function}'",
+        Errno.NoEntry => $"{function} is not assigned; run 'vfio bind {function}'",
         Errno.AccessDenied or Errno.OperationNotPermitted => $"it belongs to somebody else; run 'vfio bind {function} --user NAME' as root",
         Errno.Busy => "another program has it open",
         _ => null,

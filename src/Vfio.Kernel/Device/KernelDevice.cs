@@ -7,13 +7,13 @@ using Vfio.Pci.Config;
 
 namespace Vfio.Kernel;
 
-/// <summary>A device that the kernel lends through <c>/dev/vfio</c>.</summary>
+/// <summary>A device that the kernel assigns through <c>/dev/vfio</c>.</summary>
 /// <remarks>
-/// <para>There are two doors. By the older one a device comes from its group, and memory is mapped in a container of type 1; by the newer
+/// <para>There are two VFIO interfaces. By the older one a device comes from its group, and memory is mapped in a container of type 1; by the newer
 /// one (Linux 6.6) it has a file of its own, and memory is mapped with iommufd. What can be done is the same.</para>
 /// <para>Any thread may call. Disposing gives the device back: the kernel resets it, and takes its interrupts and mappings away.</para>
 /// </remarks>
-public sealed partial class KernelDevice : IMigratableDevice, IDirtyTracker
+public sealed partial class KernelDevice : IVfioDevice, IMigratableDevice, IDirtyTracker
 {
     private const string Removed = "it was removed; dispose it";
     private const ulong HeaderType = 0x0e;
@@ -54,13 +54,13 @@ public sealed partial class KernelDevice : IMigratableDevice, IDirtyTracker
 
     /// <summary>Opens a function of this machine that a vfio driver has.</summary>
     /// <param name="function">Where it is.</param>
-    /// <param name="options">By which door, and into which address space; null for what is there.</param>
+    /// <param name="options">By which interface, and into which address space; null for what is there.</param>
     /// <exception cref="VfioException">ENODEV: no such function, or none that a vfio driver has; EACCES: its file belongs to somebody else;
-    /// EPERM: not all of its group is lent; EBUSY: in use. The message says what to do.</exception>
+    /// EPERM: not all of its group is assigned; EBUSY: in use. The message says what to do.</exception>
     public static KernelDevice Open(PciAddress function, KernelDeviceOptions? options = null) =>
         new DeviceOpener(function, options ?? new KernelDeviceOptions()).Open();
 
-    /// <summary>Opens a mediated device (mdev): a part of a device, or one of software, that a driver in the kernel lends.</summary>
+    /// <summary>Opens a mediated device (mdev): a part of a device, or one of software, that a driver in the kernel assigns.</summary>
     /// <param name="device">Its UUID.</param>
     /// <param name="options">As for a function.</param>
     /// <exception cref="VfioException">ENODEV: there is none; EACCES: its file belongs to somebody else; EBUSY: in use.</exception>
@@ -113,7 +113,7 @@ public sealed partial class KernelDevice : IMigratableDevice, IDirtyTracker
             done += count;
         }
 
-        // A device that was pulled out gives all ones.
+        // A device that was removed gives all ones.
         if (destination.Length >= sizeof(uint) && !destination.ContainsAnyExcept(byte.MaxValue) && IsGone)
             throw new VfioException($"read of {region} at 0x{offset:x}", Name, Errno.NoDevice, Removed);
     }

@@ -34,7 +34,7 @@ public sealed record DeviceEvent(DeviceEventKind Kind, string Device)
         DeviceEventKind.VirtualFunctionsChanged => $"{Device} has {VirtualFunctions} virtual functions",
         DeviceEventKind.Error => $"{Device} error{(Detail is null ? "" : ": " + Detail)}",
         DeviceEventKind.ReleaseRequested =>
-            $"{Device} wanted back{(Within is { } time ? string.Create(CultureInfo.InvariantCulture, $" within {time.TotalSeconds} s") : "")}",
+            $"{Device} asked to be released{(Within is { } time ? string.Create(CultureInfo.InvariantCulture, $" within {time.TotalSeconds} s") : "")}",
         DeviceEventKind.Lost => "events were lost",
         _ => $"{Device} {Kind.ToString().ToLowerInvariant()}",
     };

@@ -3,7 +3,7 @@ namespace Vfio.Kernel;
 /// <summary>What happened to a function, or to the hearing of it.</summary>
 public enum DeviceEventKind
 {
-    /// <summary>It was plugged in, made by SR-IOV, or found by a scan of its bus.</summary>
+    /// <summary>It was attached, made by SR-IOV, or found by a scan of its bus.</summary>
     Added,
 
     /// <summary>It is gone.</summary>

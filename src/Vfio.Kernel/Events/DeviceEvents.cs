@@ -41,7 +41,7 @@ public sealed class DeviceEvents : IDisposable
 
     /// <summary>Tells of a device's own signals too: <see cref="DeviceEventKind.ReleaseRequested"/> when its owner wants it back (REQ),
     /// <see cref="DeviceEventKind.Error"/> when it has one (ERR). The driver then does not wait for these interrupts itself.</summary>
-    /// <remarks>It ends when the device is disposed. What the lender does not signal is not told.</remarks>
+    /// <remarks>It ends when the device is disposed. What the provider does not signal is not told.</remarks>
     public void Listen(PciDevice device)
     {
         ArgumentNullException.ThrowIfNull(device);

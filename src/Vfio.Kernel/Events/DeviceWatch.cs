@@ -22,7 +22,7 @@ public sealed class DeviceWatch : IDisposable
 
     /// <summary>Watches a device, of which its driver then does not wait for <see cref="InterruptIndex.Request"/> and
     /// <see cref="InterruptIndex.Error"/> itself.</summary>
-    /// <param name="device">Lent.</param>
+    /// <param name="device">It stays the caller's.</param>
     /// <exception cref="InvalidOperationException">It watches one already.</exception>
     public void Start(PciDevice device)
     {
@@ -37,7 +37,7 @@ public sealed class DeviceWatch : IDisposable
         }
         catch (VfioException)
         {
-            // The lender does not signal; what the machine says of the device is heard all the same.
+            // The provider does not signal; what the machine says of the device is heard all the same.
         }
 
         _reading = ReadAsync(_events, device);
@@ -77,12 +77,12 @@ public sealed class DeviceWatch : IDisposable
         }
     }
 
-    /// <summary>What to say; null when the device was given back by now.</summary>
+    /// <summary>What to say; null when the device was released by now.</summary>
     private static DeviceEvent? ReasonOf(DeviceEvent happened, PciDevice device)
     {
         try
         {
-            // The kernel asks for a device that was pulled out, too. One with an error may not answer, and is there.
+            // The kernel asks for a device that was removed, too. One with an error may not answer, and is there.
             bool isGone = happened.Kind == DeviceEventKind.ReleaseRequested && !device.IsPresent;
             return isGone ? happened with { Kind = DeviceEventKind.Removed, Within = null } : happened;
         }

@@ -8,7 +8,7 @@ internal static class AssignabilityCheck
 {
     private const string Question = "IOMMU group viable";
 
-    /// <summary>Judges all that matters.</summary>
+    /// <summary>Checks all that matters.</summary>
     internal static WellBehavedReport Check(KernelFunction function) => WellBehavedReport.Of(new AssignmentFacts(
         function.ReadConfig(),
         [.. function.Regions.Take(6).Select(region => region.Length)],

@@ -46,11 +46,11 @@ public sealed class KernelFunction
     /// <summary>The driver that has it; null when none has.</summary>
     public string? Driver => _sysfs.Driver;
 
-    /// <summary>The vfio driver that lends it; null when it is not lent.</summary>
+    /// <summary>The vfio driver that assigns it; null when it is not assigned.</summary>
     /// <remarks>All of the kernel's have it in their name: vfio-pci, mlx5_vfio_pci.</remarks>
     public string? VfioDriver => Driver is { } driver && driver.Contains("vfio", StringComparison.Ordinal) ? driver : null;
 
-    /// <summary>Its own file, below <c>/dev/vfio</c>: <c>devices/vfio0</c>; null when it is not lent, or the kernel is older than 6.6.</summary>
+    /// <summary>Its own file, below <c>/dev/vfio</c>: <c>devices/vfio0</c>; null when it is not assigned, or the kernel is older than 6.6.</summary>
     public string? VfioDevice => _sysfs.VfioDevice;
 
     /// <summary>Whether it is in a group without an IOMMU, which protects nothing.</summary>
@@ -100,7 +100,7 @@ public sealed class KernelFunction
     /// <summary>Whether its group is viable: the kernel hands it out only while no driver but vfio's has one of its functions.</summary>
     public Finding GroupViability => AssignabilityCheck.CheckGroup(this);
 
-    /// <summary>Judges how well it can be lent, without touching it. What only a write would tell stays unknown, and for an ordinary user
+    /// <summary>Checks how well it can be assigned, without touching it. What only a write would tell stays unknown, and for an ordinary user
     /// so does all that is beyond the first 64 bytes of config space.</summary>
     public WellBehavedReport Check() => AssignabilityCheck.Check(this);
 

@@ -12,7 +12,7 @@ internal sealed record KernelPaths
     /// <summary>Device files.</summary>
     public string Dev { get; init; } = "/dev";
 
-    /// <summary>What to undo when a function is given back; gone after a reboot, as the bindings are.</summary>
+    /// <summary>What to undo when a function is released; gone after a reboot, as the bindings are.</summary>
     public string Records { get; init; } = "/run/vfio";
 
     /// <summary>Drivers that functions get at every boot; driverctl's.</summary>

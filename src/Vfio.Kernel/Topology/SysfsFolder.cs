@@ -19,7 +19,7 @@ internal sealed class SysfsFolder(string path, string device)
     /// <summary>Number of its IOMMU group; null when it is in none.</summary>
     internal string? IommuGroup => LinkName("iommu_group");
 
-    /// <summary>Its own file, below <c>/dev/vfio</c>: <c>devices/vfio0</c>; null when it is not lent, or the kernel is older than 6.6.</summary>
+    /// <summary>Its own file, below <c>/dev/vfio</c>: <c>devices/vfio0</c>; null when it is not assigned, or the kernel is older than 6.6.</summary>
     internal string? VfioDevice
     {
         get

@@ -25,7 +25,7 @@ internal static class OperationText
         ["fcntl(F_ADD_SEALS)"] = "sealing {0}",
         ["fstat"] = "looking at {0}",
         ["handover"] = "handing over {0}",
-        ["lending"] = "lending {0}",
+        ["lending"] = "assigning {0}",
         ["listen"] = "listening on {0}",
         ["look-up of user"] = "looking up the user {0}",
         ["mapping"] = "mapping {0}",

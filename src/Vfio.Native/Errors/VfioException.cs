@@ -1,4 +1,3 @@
-using System.ComponentModel;
 using System.Runtime.InteropServices;
 using Vfio.Native;
 using Vfio.Native.Errors;
@@ -47,5 +46,5 @@ public sealed class VfioException : IOException
     /// <param name="errno">The error number.</param>
     public static string Describe(Errno errno) => $"{TextOf(errno)} (errno {(int)errno})";
 
-    private static string TextOf(Errno errno) => new Win32Exception((int)errno).Message;
+    private static string TextOf(Errno errno) => Marshal.GetPInvokeErrorMessage((int)errno);
 }

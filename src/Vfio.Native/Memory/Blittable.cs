@@ -5,7 +5,7 @@ namespace Vfio.Native.Memory;
 
 /// <summary>Reads and writes packed little-endian structs in byte spans, with the length checked.</summary>
 /// <remarks>The one place where bytes become structs. Layout is the struct's own; the machine must be little-endian,
-/// which every machine that Linux lends VFIO devices on in practice is.</remarks>
+/// which every machine that Linux assigns VFIO devices on in practice is.</remarks>
 internal static class Blittable
 {
     /// <summary>Size of <typeparamref name="T"/>, in bytes.</summary>

@@ -5,7 +5,7 @@ namespace Vfio.Native.Memory;
 
 /// <summary>Watches mappings whose memory can go away: a touch of it then marks the mapping as lost, where it would end the process.</summary>
 /// <remarks>
-/// <para>A mapped BAR of a device that was pulled out, or a file that was truncated, is a SIGBUS to whoever touches it, which .NET turns
+/// <para>A mapped BAR of a device that was removed, or a file that was truncated, is a SIGBUS to whoever touches it, which .NET turns
 /// into the end of the process. <see cref="BusFaultCode"/> is put before the runtime's own handler; faults elsewhere go on to it.</para>
 /// <para>Any thread may use it. The handler and its table stay for as long as the process: a signal may be under way at any time.</para>
 /// </remarks>

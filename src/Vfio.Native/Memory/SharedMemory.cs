@@ -8,11 +8,11 @@ namespace Vfio.Native;
 
 /// <summary>A stretch of a file that this process shares with a device or with another process.</summary>
 /// <remarks>
-/// <para>The other side can change the bytes at any time, so they are copied out and in, never lent; a value is read
+/// <para>The other side can change the bytes at any time, so they are copied out and in, never assigned; a value is read
 /// exactly once. Every access is checked against the length by subtraction, so no sum can wrap.</para>
 /// <para>The other side can also truncate the file, and a touch of a mapping past its end is a SIGBUS that ends the process.
 /// So only files that cannot shrink are mapped; the others are reached with pread and pwrite, which say so in an errno. Memory of a
-/// device can go away too, when it is pulled out: <see cref="MapWatched"/> makes that an error.</para>
+/// device can go away too, when it is removed: <see cref="MapWatched"/> makes that an error.</para>
 /// <para>Any thread may use it. Dispose it after the last use: an access that races with it is the caller's bug.</para>
 /// </remarks>
 public sealed unsafe class SharedMemory : IDisposable

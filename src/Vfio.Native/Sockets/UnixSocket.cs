@@ -160,7 +160,7 @@ internal sealed unsafe class UnixSocket : IDisposable
     /// <summary>Sends bytes, and descriptors with the first of them.</summary>
     /// <param name="first">Sent first.</param>
     /// <param name="second">Sent next; may be empty.</param>
-    /// <param name="descriptors">Lent for the call; at most <see cref="MaxDescriptors"/>.</param>
+    /// <param name="descriptors">Assigned for the call; at most <see cref="MaxDescriptors"/>.</param>
     /// <param name="wait">Whether to wait while the peer's queue is full.</param>
     /// <param name="error">Why the result is negative: <see cref="Errno.TryAgain"/> when the queue is full.</param>
     /// <returns>How many bytes were taken, perhaps fewer than given; -1 with <paramref name="error"/>.</returns>

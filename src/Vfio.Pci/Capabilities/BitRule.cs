@@ -1,6 +1,6 @@
 namespace Vfio.Pci;
 
-/// <summary>What a bit of config space is to the user of a lent function.</summary>
+/// <summary>What a bit of config space is to the user of an assigned function.</summary>
 public enum BitRule
 {
     /// <summary>Reads the hardware's value; writes are dropped.</summary>

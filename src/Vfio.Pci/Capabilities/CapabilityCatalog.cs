@@ -4,7 +4,7 @@ using Vfio.Pci.Capabilities.Standard;
 namespace Vfio.Pci.Capabilities;
 
 /// <summary>Every kind of capability that this library knows.</summary>
-/// <remarks>PCI Code and ID Assignment Specification 1.16, chapters 2 and 3.</remarks>
+/// <remarks>PCI Code and ID Assignment Specification 1.16, steps 2 and 3.</remarks>
 internal static class CapabilityCatalog
 {
     /// <summary>All tables, standard before extended.</summary>

@@ -72,7 +72,7 @@ internal static class HeaderTable
         new Register(0x3f, 1, "MaxLat") { { "MaxLat", 7, 0, Fixed } },
     ];
 
-    /// <summary>A bridge's header. Bridges are decoded, never lent: all that forwards is fixed.</summary>
+    /// <summary>A bridge's header. Bridges are decoded, never assigned: all that forwards is fixed.</summary>
     public static IReadOnlyList<Register> Type1 { get; } =
     [
         .. CommonStart,

@@ -3,7 +3,7 @@ using Vfio.Pci.Rules;
 namespace Vfio.Pci.Validation;
 
 /// <summary>What a <see cref="WellBehavedReport"/> is made of: config space, and what its reader knows beside it.</summary>
-/// <param name="Space">Config space; of one that is known in part only, the rest is not judged.</param>
+/// <param name="Space">Config space; of one that is known in part only, the rest is not checked.</param>
 /// <param name="BarBytes">Sizes of BAR0 to BAR5 in bytes; 0 for one that is absent or an upper half.</param>
 /// <param name="ResetMethods">How it can be reset, in words; empty when it cannot.</param>
 /// <param name="Group">Whether its IOMMU group is viable.</param>

@@ -1,7 +1,7 @@
 namespace Vfio.Pci;
 
 /// <summary>One verdict of a <see cref="WellBehavedReport"/>.</summary>
-/// <param name="Question">What is judged.</param>
+/// <param name="Question">What is checked.</param>
 /// <param name="Answer">The verdict.</param>
 /// <param name="Reason">Why.</param>
 public sealed record Finding(string Question, Answer Answer, string Reason);

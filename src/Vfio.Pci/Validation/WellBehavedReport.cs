@@ -4,7 +4,7 @@ using Vfio.Pci.Validation;
 
 namespace Vfio.Pci;
 
-/// <summary>Whether a function is well-behaved: fit to be lent to a program that its owner does not trust.</summary>
+/// <summary>Whether a function is well-behaved: fit to be assigned to a program that its owner does not trust.</summary>
 /// <param name="Findings">One verdict for each thing that matters, with its reason.</param>
 public sealed record WellBehavedReport(IReadOnlyList<Finding> Findings)
 {
@@ -13,7 +13,7 @@ public sealed record WellBehavedReport(IReadOnlyList<Finding> Findings)
     /// <summary>Whether nothing speaks against it. What cannot be known here does not.</summary>
     public bool IsWellBehaved => Findings.All(verdict => verdict.Answer != Answer.No);
 
-    /// <summary>Judges.</summary>
+    /// <summary>Checks.</summary>
     internal static WellBehavedReport Of(AssignmentFacts facts)
     {
         ArgumentNullException.ThrowIfNull(facts);

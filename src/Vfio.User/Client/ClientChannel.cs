@@ -65,7 +65,7 @@ internal sealed class ClientChannel : IDisposable
     /// <param name="command">What is asked.</param>
     /// <param name="head">The first part of the body.</param>
     /// <param name="data">The rest of the body.</param>
-    /// <param name="descriptors">Passed with it; lent.</param>
+    /// <param name="descriptors">Passed with it; the caller keeps it.</param>
     /// <param name="reply">The body of the reply; valid until the next request.</param>
     /// <returns>The server's errno, or <see cref="Errno.None"/>.</returns>
     /// <exception cref="VfioException">The connection is broken.</exception>
@@ -80,7 +80,7 @@ internal sealed class ClientChannel : IDisposable
     /// <param name="command">What is asked.</param>
     /// <param name="head">The first part of the body.</param>
     /// <param name="data">The rest of the body.</param>
-    /// <param name="descriptors">Passed with it; lent.</param>
+    /// <param name="descriptors">Passed with it; the caller keeps it.</param>
     /// <param name="kept">Where the descriptors of the reply go; null closes them.</param>
     /// <param name="reply">The body of the reply; valid until the next request.</param>
     /// <returns>The server's errno, or <see cref="Errno.None"/>.</returns>
@@ -93,7 +93,7 @@ internal sealed class ClientChannel : IDisposable
         DescriptorQueue? kept,
         out ReadOnlySpan<byte> reply)
     {
-        using FunctionLock turn = Enter(command);
+        using RequestScope request = Enter(command);
         ushort id = ++_id;
         _in.Compact();
         Send(MessageHeader.ForCommand(id, command, head.Length + data.Length), head, data, descriptors);
@@ -114,12 +114,12 @@ internal sealed class ClientChannel : IDisposable
 
     /// <summary>Sends whole requests; the caller takes their replies before it disposes the result.</summary>
     /// <exception cref="VfioException">The connection is broken.</exception>
-    internal FunctionLock Begin(Command command, ReadOnlySpan<byte> requests)
+    internal RequestScope Begin(Command command, ReadOnlySpan<byte> requests)
     {
-        FunctionLock turn = Enter(command);
+        RequestScope request = Enter(command);
         _in.Compact();
         SendAll(requests, default, default);
-        return turn;
+        return request;
     }
 
     /// <summary>Waits for the next of several replies, each of which has the whole time, and answers what the server asks meanwhile.</summary>
@@ -138,7 +138,7 @@ internal sealed class ClientChannel : IDisposable
     /// <exception cref="VfioException">The connection is broken.</exception>
     internal void Post(Command command, ReadOnlySpan<byte> head, ReadOnlySpan<byte> data)
     {
-        using FunctionLock turn = Enter(command);
+        using RequestScope request = Enter(command);
         Send(MessageHeader.ForCommand(++_id, command, head.Length + data.Length, MessageFlags.NoReply), head, data, default);
     }
 
@@ -146,7 +146,7 @@ internal sealed class ClientChannel : IDisposable
     /// <exception cref="VfioException">The connection is broken.</exception>
     internal void AnswerWaiting()
     {
-        using FunctionLock turn = Enter(Command.DmaRead);
+        using RequestScope request = Enter(Command.DmaRead);
         Accept(_in.ReceiveBytes(_socket, wait: false, out Errno error), error);
         while (_in.TryScan(out MessageHeader header, out ReadOnlySpan<byte> body))
         {
@@ -246,7 +246,7 @@ internal sealed class ClientChannel : IDisposable
         ? $"it did not answer within {_timeout.TotalSeconds:0.###} s: it is stuck or slow; give it a longer timeout if it is slow"
         : "it takes connections and does not answer: it is busy with another client, or stuck; wait for that client, or give it a longer timeout";
 
-    private FunctionLock Enter(Command command)
+    private RequestScope Enter(Command command)
     {
         if (_broken is not null)
             throw new VfioException(command.ToString(), _name, _brokenErrno, $"the connection broke earlier: {_broken}");
@@ -255,7 +255,7 @@ internal sealed class ClientChannel : IDisposable
         _isBusy = true;
         _asked = command;
         RestartClock();
-        return new FunctionLock(this);
+        return new RequestScope(this);
     }
 
     private void Send(in MessageHeader header, ReadOnlySpan<byte> head, ReadOnlySpan<byte> data, ReadOnlySpan<FileDescriptor> descriptors)
@@ -341,7 +341,7 @@ internal sealed class ClientChannel : IDisposable
     }
 
     /// <summary>The time of a request and its reply.</summary>
-    internal readonly ref struct FunctionLock(ClientChannel channel)
+    internal readonly ref struct RequestScope(ClientChannel channel)
     {
         public void Dispose() => channel._isBusy = false;
     }

@@ -25,7 +25,7 @@ internal sealed class Reconnector : IDisposable
     private readonly EventFd _end = EventFd.Create();
     private readonly ManualResetEventSlim _ending = new();
     private readonly List<ServerConnection> _lost = [];
-    private readonly List<IDisposable> _lent = [];
+    private readonly List<IDisposable> _shared = [];
     private readonly BackgroundThread _watcher;
     private volatile UnixSocket? _attempt;
     private string? _givenUp;
@@ -103,8 +103,8 @@ internal sealed class Reconnector : IDisposable
     {
         _watcher.Join();
         FreeLost();
-        foreach (IDisposable lent in _lent)
-            lent.Dispose();
+        foreach (IDisposable shared in _shared)
+            shared.Dispose();
         State.Dispose();
         _end.Dispose();
         _ending.Dispose();
@@ -220,7 +220,7 @@ internal sealed class Reconnector : IDisposable
         foreach (ServerConnection connection in lost)
         {
             connection.StopAnswering();
-            _lent.AddRange(connection.TakeAssigned());
+            _shared.AddRange(connection.TakeShared());
             connection.Dispose();
         }
     }

@@ -230,7 +230,7 @@ internal sealed class ServerConnection : IDisposable
     internal bool WaitUntilClosed(FileDescriptor end) => Poll.WaitClosed(_channel.Descriptor, end);
 
     /// <summary>What callers may still use when the connection is over: the descriptors of regions and doorbells. They own it now.</summary>
-    internal IEnumerable<IDisposable> TakeAssigned()
+    internal IEnumerable<IDisposable> TakeShared()
     {
         for (int i = 0; i < _regions.Length; i++)
         {

@@ -6,9 +6,9 @@ using Vfio.User.Client;
 
 namespace Vfio.User;
 
-/// <summary>A device that a vfio-user server lends over a UNIX socket.</summary>
+/// <summary>A device that a vfio-user server serves over a UNIX socket.</summary>
 /// <remarks>
-/// <para>Any thread may call; calls take turns, one request at a time. A small region access costs two system calls and allocates
+/// <para>Any thread may call; calls are serialized, one request at a time. A small region access costs two system calls and allocates
 /// nothing.</para>
 /// <para>Memory that this process shares is passed by descriptor. Other memory stays here, and the server asks for it: a thread
 /// answers as long as such memory is mapped. <see cref="DmaMemory.Read"/> and <see cref="DmaMemory.Write"/> of that memory are then

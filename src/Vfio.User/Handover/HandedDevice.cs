@@ -42,7 +42,7 @@ internal static class HandedDevice
             to.Write(kind.Value);
     }
 
-    /// <summary>Reads it; descriptors are lent by the reader.</summary>
+    /// <summary>Reads it; descriptors stay the reader's.</summary>
     /// <exception cref="VfioException">EPROTO: it cannot be.</exception>
     internal static DeviceHandover Read(HandoverReader from, IReadOnlyList<DmaMapping> mappings) => new()
     {

@@ -34,7 +34,7 @@ internal sealed class HandoverPoint : IDisposable, IThreadRequest
 
     /// <summary>Waits, from <see cref="Start"/> on.</summary>
     /// <param name="listener">Where; owned.</param>
-    /// <param name="served">The server's listening socket; lent.</param>
+    /// <param name="served">The server's listening socket; the caller keeps it.</param>
     /// <param name="logger">Told of every handover.</param>
     internal HandoverPoint(UnixListener listener, UnixListener served, ILogger logger)
     {

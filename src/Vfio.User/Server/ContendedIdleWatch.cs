@@ -22,7 +22,7 @@ internal sealed class ContendedIdleWatch : IDisposable
     private volatile bool _isStopping;
 
     /// <summary>Makes one that does not look yet.</summary>
-    /// <param name="listener">Whose backlog; lent.</param>
+    /// <param name="listener">Whose backlog; the caller keeps it.</param>
     /// <param name="options">The limit, how many clients are served at a time, and who is told.</param>
     internal ContendedIdleWatch(UnixListener listener, VfioUserServerOptions options)
     {

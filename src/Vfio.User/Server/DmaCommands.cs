@@ -35,7 +35,7 @@ internal sealed class DmaCommands : IDisposable
 
     /// <summary>DMA_MAP. Twice the same range is EEXIST.</summary>
     /// <param name="body">The message.</param>
-    /// <param name="descriptors">What came with it; lent.</param>
+    /// <param name="descriptors">What came with it; the caller keeps it.</param>
     internal Errno Map(ReadOnlySpan<byte> body, ReadOnlySpan<FileDescriptor?> descriptors)
     {
         Errno verdict = RequestValidator.DmaMap(body, descriptors.Length, _mappings.Count, _maxMappings, out DmaMapMessage message);
@@ -157,7 +157,7 @@ internal sealed class DmaCommands : IDisposable
 
     private Errno UnmapWithBitmap(ReadOnlySpan<byte> body, in DmaUnmapMessage message, ReplyBuffer reply)
     {
-        if (_device is not IDirtyTracker { TracksDirtyPages: true } tracker)
+        if (!_device.TryGet(out IDirtyTracker? tracker))
             return Errno.NotSupported;
         Errno verdict = FeatureValidator.DirtyBitmapOfUnmap(body, message, _maxTransferBytes, out DirtyBitmapMessage bitmap);
         if (verdict == Errno.None)

@@ -48,7 +48,7 @@ internal sealed class InterruptCommands
 
     /// <summary>DEVICE_SET_IRQS.</summary>
     /// <param name="body">The message.</param>
-    /// <param name="descriptors">What came with it; lent, the device keeps what it needs by a reference of its own.</param>
+    /// <param name="descriptors">What came with it; shared, the device keeps what it needs by a reference of its own.</param>
     internal Errno Set(ReadOnlySpan<byte> body, ReadOnlySpan<FileDescriptor?> descriptors)
     {
         Errno verdict = RequestValidator.DeviceSetIrqs(body, descriptors.Length, _interrupts, out SetIrqsMessage message);

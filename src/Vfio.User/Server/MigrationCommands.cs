@@ -17,8 +17,8 @@ internal sealed class MigrationCommands
     /// <param name="maxTransferBytes">Data bytes of one message.</param>
     internal MigrationCommands(IVfioDevice device, int maxTransferBytes)
     {
-        _migratable = device is IMigratableDevice migratable && migratable.Migration != MigrationFeatures.None ? migratable : null;
-        _tracker = device is IDirtyTracker { TracksDirtyPages: true } tracker ? tracker : null;
+        device.TryGet(out _migratable);
+        device.TryGet(out _tracker);
         _maxTransferBytes = maxTransferBytes;
     }
 

@@ -26,7 +26,7 @@ internal sealed class ReplyBuffer
     /// <summary>Whole replies that were not sent.</summary>
     internal ReadOnlySpan<byte> Waiting => _bytes.AsSpan(_sent, _closed - _sent);
 
-    /// <summary>Descriptors to send with the last reply; lent until it is sent. Null when there are none.</summary>
+    /// <summary>Descriptors to send with the last reply; used until it is sent. Null when there are none.</summary>
     internal FileDescriptor[]? Descriptors { get; set; }
 
     /// <summary>Mapped memory that follows the last reply, and belongs to it, instead of bytes in here.</summary>

@@ -12,7 +12,7 @@ internal sealed partial class ServerChannel
     // is waited for together with a successor.
     private static readonly TimeSpan LongestSleep = TimeSpan.FromMilliseconds(100);
 
-    /// <summary>The connection; lent.</summary>
+    /// <summary>The connection; do not dispose it.</summary>
     internal FileDescriptor Descriptor => _socket.Descriptor;
 
     /// <summary>Makes the calling thread the session's.</summary>

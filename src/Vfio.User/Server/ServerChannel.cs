@@ -39,8 +39,8 @@ internal sealed partial class ServerChannel
     private int _transfers;
 
     /// <summary>Makes the channel of a connection, for the thread that calls this.</summary>
-    /// <param name="socket">The connection; lent.</param>
-    /// <param name="buffers">Lent until the session ends.</param>
+    /// <param name="socket">The connection; the caller keeps it.</param>
+    /// <param name="buffers">Used, and not disposed, until the session ends.</param>
     /// <param name="options">Time limits.</param>
     /// <param name="handover">Where a successor may ask for the session; null for nowhere.</param>
     internal ServerChannel(UnixSocket socket, SessionBuffers buffers, VfioUserServerOptions options, HandoverPoint? handover)

@@ -42,14 +42,14 @@ internal sealed partial class ServerSession
     /// <summary>The other process has let go: the device runs here from now on.</summary>
     internal void Resume()
     {
-        (_device as IHandoverDevice)?.Resume();
+        Handover(_device)?.Resume();
         ServerLog.TookOver(_logger, _device?.Name ?? "no device", _messages);
     }
 
     /// <summary>Lets go of a session that was restored and that another process goes on with.</summary>
     internal void Abandon()
     {
-        (_device as IHandoverDevice)?.Depart();
+        Handover(_device)?.Depart();
         LetGo();
     }
 
@@ -57,8 +57,8 @@ internal sealed partial class ServerSession
     /// <returns>Whether it is gone.</returns>
     private bool TryHandOver(HandoverPoint point)
     {
-        IHandoverDevice? device = _device as IHandoverDevice;
-        if (_device is not null && device is not { CanHandOver: true })
+        IHandoverDevice? device = Handover(_device);
+        if (_device is not null && device is null)
         {
             // The socket goes without it, once the session is over; a client that reconnects finds the successor.
             ServerLog.StaysBehind(_logger, _device.Name);
@@ -92,6 +92,9 @@ internal sealed partial class ServerSession
 
         return HasDeparted;
     }
+
+    private static IHandoverDevice? Handover(IVfioDevice? device) =>
+        device is not null && device.TryGet(out IHandoverDevice? handover) ? handover : null;
 
     private void Save(HandoverWriter to, DeviceHandover? device)
     {

@@ -38,10 +38,10 @@ internal sealed partial class ServerSession
 
     /// <summary>Makes a session on a connection.</summary>
     /// <param name="open">Opens the device.</param>
-    /// <param name="socket">The connection; lent until <see cref="Run"/> returns.</param>
-    /// <param name="buffers">Lent as well, and empty.</param>
+    /// <param name="socket">The connection; used until <see cref="Run"/> returns.</param>
+    /// <param name="buffers">Empty, and used as well.</param>
     /// <param name="options">Limits.</param>
-    /// <param name="handover">Where a successor may ask for it; lent. Null for nowhere.</param>
+    /// <param name="handover">Where a successor may ask for it; the caller keeps it. Null for nowhere.</param>
     internal ServerSession(
         Func<IVfioDevice> open, UnixSocket socket, SessionBuffers buffers, VfioUserServerOptions options, HandoverPoint? handover)
     {
@@ -54,7 +54,7 @@ internal sealed partial class ServerSession
         _channel = new ServerChannel(socket, buffers, options, handover);
     }
 
-    /// <summary>The buffers that were lent to it.</summary>
+    /// <summary>The buffers that were assigned to it.</summary>
     internal SessionBuffers Buffers => _buffers;
 
     /// <summary>Whether the client has something of the device, so that it is in use though no message comes; any thread may ask.</summary>
@@ -320,8 +320,8 @@ internal sealed partial class ServerSession
         }
         finally
         {
-            if (_device is null && from is not null)
-                (device as IHandoverDevice)?.Depart();
+            if (_device is null && from is not null && device.TryGet(out IHandoverDevice? shared))
+                shared.Depart();
             if (_device is null)
                 device.Dispose();
         }
@@ -329,7 +329,7 @@ internal sealed partial class ServerSession
 
     private void TakeOver(IVfioDevice device, HandoverReader from)
     {
-        if (device is not IHandoverDevice { CanHandOver: true } target)
+        if (!device.TryGet(out IHandoverDevice? target))
             throw new VfioException("taking over", device.Name, Errno.NoSuchOperation, "the device cannot take a state over");
         target.TakeOver(HandedDevice.Read(from, _dma!.Restore(from)));
     }

@@ -19,7 +19,7 @@ internal sealed class SharedFiles(int limit, bool allowStalling) : IDisposable
     private SharedDmaMemory? _last;
 
     /// <summary>Finds or makes the share of a file.</summary>
-    /// <param name="file">Lent; may be closed afterwards.</param>
+    /// <param name="file">It may be closed afterwards.</param>
     /// <param name="offset">Where the mapping starts in the file, in bytes.</param>
     /// <param name="length">Bytes of the mapping.</param>
     /// <param name="writable">Whether the device may write it.</param>
@@ -48,7 +48,7 @@ internal sealed class SharedFiles(int limit, bool allowStalling) : IDisposable
     }
 
     /// <summary>Takes a file over as another process shared it.</summary>
-    /// <param name="file">Lent.</param>
+    /// <param name="file">It stays the caller's.</param>
     /// <param name="length">How much of it was shared, in bytes.</param>
     /// <param name="writable">Whether it was for writing.</param>
     /// <exception cref="VfioException">The client has cut it off since (EINVAL), or it is none.</exception>

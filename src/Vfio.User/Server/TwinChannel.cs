@@ -28,7 +28,7 @@ internal sealed class TwinChannel : IDisposable
 
     /// <summary>Makes the server's end of it.</summary>
     /// <param name="socket">The server's end; owned.</param>
-    /// <param name="received">Lent until the session ends, and empty.</param>
+    /// <param name="received">Used, and not disposed, until the session ends, and empty.</param>
     /// <param name="timeout">How long the client may take to answer.</param>
     /// <param name="endSession">Called, with the reason, when the client breaks the protocol.</param>
     internal TwinChannel(UnixSocket socket, MessageBuffer received, TimeSpan timeout, Action<string> endSession)

@@ -8,7 +8,7 @@ using Vfio.User.Wire;
 
 namespace Vfio.User;
 
-/// <summary>Lends a device to clients over a UNIX socket, as vfio-user has it.</summary>
+/// <summary>Serves a device to clients over a UNIX socket, as vfio-user has it.</summary>
 /// <remarks>
 /// <para>One client is served at a time, unless <see cref="VfioUserServerOptions.MaxClients"/> says otherwise; others wait in the socket's
 /// backlog. A session opens the device when a client has agreed
@@ -30,7 +30,7 @@ public sealed class VfioUserServer : IDisposable, IAsyncDisposable
     private readonly EventFd _stop = EventFd.Create();
     private readonly EventFd _left = EventFd.Create();
     private readonly HandoverPoint? _handover;
-    private readonly ContendedIdleWatch? _turns;
+    private readonly ContendedIdleWatch? _idleWatch;
     private readonly AcceptBackoff _accepts;
     private readonly HashSet<Thread> _sessions = [];
     private SessionBuffers? _buffers;
@@ -61,7 +61,7 @@ public sealed class VfioUserServer : IDisposable, IAsyncDisposable
             if (options.HandoverPath is string successor)
                 _handover ??= new HandoverPoint(HandoverPoint.Listen(successor), _listener!, options.Logger);
             if (_listener is not null && options.ContendedIdleTimeout != Timeout.InfiniteTimeSpan)
-                _turns = new ContendedIdleWatch(_listener, options);
+                _idleWatch = new ContendedIdleWatch(_listener, options);
         }
         catch
         {
@@ -84,7 +84,7 @@ public sealed class VfioUserServer : IDisposable, IAsyncDisposable
         UnixListener listener = _listener ?? throw new InvalidOperationException("the server has neither a path nor a listener");
         _stop.Drain();
         using CancellationTokenRegistration registration = cancellation.Register(Stop);
-        _turns?.Start();
+        _idleWatch?.Start();
         _handover?.Start();
         try
         {
@@ -92,7 +92,7 @@ public sealed class VfioUserServer : IDisposable, IAsyncDisposable
             {
                 _takenOver = null;
                 using (connection)
-                    RunSession(session, _turns, cancellation);
+                    RunSession(session, _idleWatch, cancellation);
             }
 
             while (WaitForClient(listener, cancellation))
@@ -100,16 +100,16 @@ public sealed class VfioUserServer : IDisposable, IAsyncDisposable
                 if (_accepts.TryAccept(listener, _stop) is not { } socket)
                     continue;
                 if (_options.MaxClients > 1)
-                    StartSession(socket, _turns, cancellation);
+                    StartSession(socket, _idleWatch, cancellation);
                 else
-                    RunSession(socket, _turns, cancellation);
+                    RunSession(socket, _idleWatch, cancellation);
             }
         }
         finally
         {
             _handover?.Stop();
             JoinSessions();
-            _turns?.Stop();
+            _idleWatch?.Stop();
         }
     }
 
@@ -119,12 +119,12 @@ public sealed class VfioUserServer : IDisposable, IAsyncDisposable
         () => Run(cancellation), CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
 
     /// <summary>Serves the client of one connection until it leaves.</summary>
-    /// <param name="socket">The connection; lent.</param>
+    /// <param name="socket">The connection; the caller keeps it.</param>
     /// <param name="cancellation">Ends the session.</param>
     internal void Serve(UnixSocket socket, CancellationToken cancellation)
     {
         ArgumentNullException.ThrowIfNull(socket);
-        RunSession(Begin(socket, handover: null), turns: null, cancellation);
+        RunSession(Begin(socket, handover: null), watch: null, cancellation);
     }
 
     /// <summary>Removes the sockets' files of a server that does not end though it was cancelled, because its device or what is behind that
@@ -140,7 +140,7 @@ public sealed class VfioUserServer : IDisposable, IAsyncDisposable
     public void Dispose()
     {
         _handover?.Dispose();
-        _turns?.Dispose();
+        _idleWatch?.Dispose();
         _listener?.Dispose();
         _stop.Dispose();
         _left.Dispose();
@@ -178,19 +178,19 @@ public sealed class VfioUserServer : IDisposable, IAsyncDisposable
         _handover?.Interrupt();
     }
 
-    private void RunSession(UnixSocket socket, ContendedIdleWatch? turns, CancellationToken cancellation)
+    private void RunSession(UnixSocket socket, ContendedIdleWatch? watch, CancellationToken cancellation)
     {
         using (socket)
-            RunSession(Begin(socket, _handover), turns, cancellation);
+            RunSession(Begin(socket, _handover), watch, cancellation);
     }
 
-    private void StartSession(UnixSocket socket, ContendedIdleWatch? turns, CancellationToken cancellation)
+    private void StartSession(UnixSocket socket, ContendedIdleWatch? watch, CancellationToken cancellation)
     {
         Thread thread = new(() =>
         {
             try
             {
-                RunSession(socket, turns, cancellation);
+                RunSession(socket, watch, cancellation);
             }
             catch (Exception failure)
             {
@@ -222,18 +222,18 @@ public sealed class VfioUserServer : IDisposable, IAsyncDisposable
             thread.Join();
     }
 
-    private void RunSession(ServerSession session, ContendedIdleWatch? turns, CancellationToken cancellation)
+    private void RunSession(ServerSession session, ContendedIdleWatch? watch, CancellationToken cancellation)
     {
         try
         {
             using CancellationTokenRegistration registration = cancellation.Register(() => session.Stop("the server stops"));
-            turns?.Enter(session);
+            watch?.Enter(session);
             session.Run();
             IsHandedOver |= session.HasDeparted;
         }
         finally
         {
-            turns?.Leave(session);
+            watch?.Leave(session);
             session.Buffers.Clear();
             Interlocked.Exchange(ref _buffers, session.Buffers)?.Dispose();
         }

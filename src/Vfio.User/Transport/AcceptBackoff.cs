@@ -8,13 +8,23 @@ namespace Vfio.User.Transport;
 /// <summary>What an accept loop does while clients cannot be accepted: waits longer and longer, and says so once.</summary>
 /// <remarks>A client that cannot be accepted, for want of descriptors say, stays in the backlog, and the listening socket ready: who asked
 /// again at once would spin. For one thread.</remarks>
-/// <param name="logger">Told when it begins and when it is over.</param>
-internal sealed class AcceptBackoff(ILogger logger)
+internal sealed class AcceptBackoff
 {
     private static readonly TimeSpan First = TimeSpan.FromMilliseconds(50);
     private static readonly TimeSpan Longest = TimeSpan.FromSeconds(1);
     private TimeSpan _pause;
+    private readonly ILogger _logger;
     private int _failures;
+
+    /// <summary>Makes one, before the first client comes.</summary>
+    /// <param name="logger">Where the first failure and the end of the failures are logged.</param>
+    internal AcceptBackoff(ILogger logger)
+    {
+        _logger = logger;
+
+        // A process without a free descriptor loads no assembly. What words a failure is loaded here.
+        _ = new VfioException("accept", "", Errno.TooManyOpenFiles);
+    }
 
     /// <summary>Takes a client that is there.</summary>
     /// <param name="listener">Where.</param>
@@ -27,7 +37,7 @@ internal sealed class AcceptBackoff(ILogger logger)
             UnixSocket? socket = listener.TryAccept();
             if (socket is not null && _failures > 0)
             {
-                ServerLog.AcceptsAgain(logger, _failures);
+                ServerLog.AcceptsAgain(_logger, _failures);
                 _failures = 0;
             }
 
@@ -37,7 +47,7 @@ internal sealed class AcceptBackoff(ILogger logger)
         {
             _pause = _failures == 0 ? First : TimeSpan.FromTicks(Math.Min(2 * _pause.Ticks, Longest.Ticks));
             if (_failures++ == 0)
-                ServerLog.AcceptFailed(logger, refusal.Message);
+                ServerLog.AcceptFailed(_logger, refusal.Message);
             Poll.WaitReadable(stop.Descriptor, _pause);
             return null;
         }

@@ -6,7 +6,7 @@ namespace Vfio.User.Transport;
 
 /// <summary>Sends whole messages, however slowly the peer takes them, up to a time.</summary>
 /// <remarks>Not safe for two threads at once: a message must not be cut by another.</remarks>
-/// <param name="socket">The connection; lent.</param>
+/// <param name="socket">The connection; the caller keeps it.</param>
 /// <param name="timeout">How long the peer may take to read one send; infinite for ever.</param>
 /// <param name="receive">Called when the peer's queue is full and bytes of the peer wait, so that two sides that both send do not
 /// wait for each other; returns false when it could take none.</param>

@@ -11,7 +11,7 @@ namespace Vfio.User.Wire;
 /// <param name="descriptors">The descriptors; owned.</param>
 internal sealed class HandoverReader(byte[] bytes, DescriptorQueue descriptors) : IDisposable
 {
-    private readonly List<FileDescriptor> _lent = [];
+    private readonly List<FileDescriptor> _shared = [];
     private int _position;
 
     internal T Read<T>()
@@ -37,7 +37,7 @@ internal sealed class HandoverReader(byte[] bytes, DescriptorQueue descriptors) 
         return count >= 0 && count <= most ? count : throw Broken($"a count of {count}, at most {most} can be");
     }
 
-    /// <summary>Reads bytes; lent.</summary>
+    /// <summary>Reads bytes; do not dispose it.</summary>
     internal ReadOnlySpan<byte> ReadBytes(int most)
     {
         int count = ReadCount(most);
@@ -56,7 +56,7 @@ internal sealed class HandoverReader(byte[] bytes, DescriptorQueue descriptors) 
     internal FileDescriptor ReadDescriptor()
     {
         FileDescriptor descriptor = TakeDescriptor();
-        _lent.Add(descriptor);
+        _shared.Add(descriptor);
         return descriptor;
     }
 
@@ -77,7 +77,7 @@ internal sealed class HandoverReader(byte[] bytes, DescriptorQueue descriptors) 
     /// <summary>Closes what nobody took.</summary>
     public void Dispose()
     {
-        foreach (FileDescriptor descriptor in _lent)
+        foreach (FileDescriptor descriptor in _shared)
             descriptor.Dispose();
         descriptors.Dispose();
     }

@@ -15,7 +15,7 @@ internal sealed class HandoverWriter
     /// <summary>The values so far.</summary>
     internal ReadOnlySpan<byte> Written => _bytes.WrittenSpan;
 
-    /// <summary>The descriptors so far; lent.</summary>
+    /// <summary>The descriptors so far; do not dispose it.</summary>
     internal IReadOnlyList<FileDescriptor> Descriptors => _descriptors;
 
     internal void Write<T>(T value)

@@ -22,7 +22,7 @@ internal sealed record DeviceHandover
     /// <summary>The doorbells that were shown to its user, with their eventfds.</summary>
     public IReadOnlyList<RegionDoorbell> Doorbells { get; init; } = [];
 
-    /// <summary>What the lender has said (ERR, REQ) and nobody has heard.</summary>
+    /// <summary>What the provider has said (ERR, REQ) and nobody has heard.</summary>
     public IReadOnlyList<InterruptIndex> UnboundKinds { get; init; } = [];
 }
 
@@ -30,17 +30,17 @@ internal sealed record DeviceHandover
 /// <param name="Index">The kind of interrupt.</param>
 /// <param name="Action">What it is for: <see cref="InterruptAction.Trigger"/> is signalled, the others are listened to.</param>
 /// <param name="Vector">The vector, from 0.</param>
-/// <param name="Event">The eventfd; lent.</param>
+/// <param name="Event">The eventfd; the caller keeps it.</param>
 internal readonly record struct BoundEvent(InterruptIndex Index, InterruptAction Action, int Vector, FileDescriptor Event);
 
 /// <summary>The memory of a region.</summary>
 /// <param name="Region">Which region.</param>
-/// <param name="File">The file that it is in; lent.</param>
+/// <param name="File">The file that it is in; the caller keeps it.</param>
 /// <param name="FileOffset">Where in the file, in bytes.</param>
 /// <param name="Length">Size in bytes.</param>
 public readonly record struct RegionMemory(RegionIndex Region, FileDescriptor File, ulong FileOffset, ulong Length);
 
 /// <summary>A doorbell of a region.</summary>
 /// <param name="Region">Which region.</param>
-/// <param name="Bell">The doorbell; its eventfd is lent.</param>
+/// <param name="Bell">The doorbell; do not dispose its eventfd.</param>
 public readonly record struct RegionDoorbell(RegionIndex Region, Doorbell Bell);

@@ -10,7 +10,7 @@ namespace Vfio;
 /// <param name="Match">Which value rings it; null for any.</param>
 public readonly record struct Doorbell(ulong Offset, int Width, ulong? Match)
 {
-    /// <summary>What to signal; lent: the device keeps it open until it is disposed.</summary>
+    /// <summary>What to signal; do not dispose it: the device keeps it open until it is disposed.</summary>
     public EventFd? Event { get; init; }
 
     /// <summary>Whether a write is a ring.</summary>

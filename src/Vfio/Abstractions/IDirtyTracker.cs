@@ -1,15 +1,15 @@
 namespace Vfio;
 
-/// <summary>A lent device that can tell which memory it wrote.</summary>
+/// <summary>Dirty page tracking: a device that tells which memory it wrote. Asked for with <see cref="IVfioDevice.TryGet"/>.</summary>
 /// <remarks>
 /// <para>VFIO_DEVICE_FEATURE_DMA_LOGGING_* of <c>linux/vfio.h</c>. What was written stays on record until it is reported, also past an
-/// unmap. A device that has this interface may still say that it cannot: ask <see cref="TracksDirtyPages"/>.</para>
+/// unmap.</para>
 /// <para>A bitmap has one bit for each page, the first page in bit 0 of byte 0, and ends with a whole 64-bit word; <see
 /// cref="DirtyBitmap.LengthOf"/> says how long it is.</para>
 /// </remarks>
-public interface IDirtyTracker : IVfioDevice
+public interface IDirtyTracker
 {
-    /// <summary>Whether it can; fixed while it is open.</summary>
+    /// <summary>Whether it can; fixed while it is open. True of a feature that <see cref="IVfioDevice.TryGet"/> gave.</summary>
     bool TracksDirtyPages { get; }
 
     /// <summary>Starts to keep record.</summary>

@@ -2,19 +2,19 @@ using Vfio.Providers;
 
 namespace Vfio;
 
-/// <summary>A lent device whose state can be carried to another one of the same kind.</summary>
+/// <summary>Migration: a device whose state can be carried to another one of the same kind. Asked for with <see
+/// cref="IVfioDevice.TryGet"/>.</summary>
 /// <remarks>
 /// <para>VFIO_DEVICE_FEATURE_MIGRATION and VFIO_DEVICE_FEATURE_MIG_DEVICE_STATE of <c>linux/vfio.h</c>. The state is what registers and
-/// the device itself hold; mappings and eventfds are the user's own, who makes them anew for the other device. A device that has this
-/// interface may still say that it cannot: ask <see cref="Migration"/>.</para>
+/// the device itself hold; mappings and eventfds are the user's own, who makes them anew for the other device.</para>
 /// <para>Saving: <see cref="MigrationState.StopCopy"/>, perhaps after <see cref="MigrationState.PreCopy"/>, then
 /// <see cref="ReadMigrationData"/> until it gives nothing. Restoring: <see cref="MigrationState.Resuming"/>, the same bytes in the same
 /// order to <see cref="WriteMigrationData"/>, then <see cref="MigrationState.Running"/>. <see cref="DeviceState"/> does either.</para>
 /// <para>A reset ends it all: the device is then <see cref="MigrationState.Running"/>.</para>
 /// </remarks>
-public interface IMigratableDevice : IVfioDevice
+public interface IMigratableDevice
 {
-    /// <summary>What it can do; fixed while it is open.</summary>
+    /// <summary>What it can do; fixed while it is open. Not none of a feature that <see cref="IVfioDevice.TryGet"/> gave.</summary>
     MigrationFeatures Migration { get; }
 
     /// <summary>Where it is now.</summary>

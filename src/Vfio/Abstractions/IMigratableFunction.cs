@@ -3,7 +3,7 @@ using Vfio.Native;
 
 namespace Vfio;
 
-/// <summary>A PCI function that can hand its state over; see <see cref="IPciFunction"/>.</summary>
+/// <summary>Migration of a PCI function: it can save and restore its state. Asked for with <see cref="IPciFunction.TryGet"/>.</summary>
 /// <remarks>Its state here is what neither config space's user-visible bits nor the memory of <see cref="IPciFunction.GetMemory"/>
 /// hold: the guard carries those by itself, by its own rules. Called as the rest of the function, one call at a time.</remarks>
 public interface IMigratableFunction

@@ -1,10 +1,11 @@
+using System.Diagnostics.CodeAnalysis;
 using Vfio.Native;
 
 namespace Vfio;
 
 /// <summary>A PCI function as its owner sees it, before the guard: real config space, real BARs, real interrupts.</summary>
 /// <remarks>
-/// <para>Software models are functions; raw hardware could be one. The guard is the only caller and takes turns by itself, but a
+/// <para>Software models are functions; raw hardware could be one. The guard is the only caller and locks by itself, but a
 /// function's own threads may call its <see cref="IPciSlot"/> at any time.</para>
 /// <para>Nothing here checks a user's rights: that is the guard's work.</para>
 /// </remarks>
@@ -21,6 +22,19 @@ public interface IPciFunction : IDisposable
 
     /// <summary>The ids when this is a virtual function, whose config space has none (SR-IOV 1.1, section 3.4.1); else null.</summary>
     VirtualFunctionIds? VirtualIds { get; }
+
+    /// <summary>Asks for an optional feature: <see cref="IMigratableFunction"/>, or an interface of one's own.</summary>
+    /// <typeparam name="TFeature">The interface of the feature.</typeparam>
+    /// <param name="feature">The feature; null when there is none.</param>
+    /// <returns>Whether the function has it and can do it; fixed. False also where <see cref="IMigratableFunction.CanMigrate"/> is.</returns>
+    /// <remarks>A function in front of another passes the question on.</remarks>
+    bool TryGet<TFeature>([NotNullWhen(true)] out TFeature? feature)
+        where TFeature : class
+    {
+        bool isAble = typeof(TFeature) != typeof(IMigratableFunction) || this is IMigratableFunction { CanMigrate: true };
+        feature = isAble ? this as TFeature : null;
+        return feature is not null;
+    }
 
     /// <summary>Plugs the function in; called once, before anything else.</summary>
     void Connect(IPciSlot slot);
@@ -42,7 +56,7 @@ public interface IPciFunction : IDisposable
     /// <summary>The memory behind a BAR that may be mapped as a whole; null when accesses must reach the function.</summary>
     SharedMemory? GetMemory(RegionIndex region);
 
-    /// <summary>The registers of a BAR that may be rung instead of written: whoever lends the function makes the eventfds, and a ring
+    /// <summary>The registers of a BAR that may be rung instead of written: whoever assigns the function makes the eventfds, and a ring
     /// arrives as one <see cref="WriteRegion"/> of the doorbell's width, with its <see cref="Doorbell.Match"/> or 0.</summary>
     IReadOnlyList<Doorbell> GetDoorbells(RegionIndex region) => [];
 

@@ -1,6 +1,6 @@
 namespace Vfio;
 
-/// <summary>Where a function is plugged in: what it may do to the rest of the system.</summary>
+/// <summary>Where a function is attached: what it may do to the rest of the system.</summary>
 /// <remarks>Any thread of the function may call it, holding no lock of the function: the call may come back into it.</remarks>
 public interface IPciSlot
 {
@@ -59,7 +59,7 @@ public interface IPciSlot
     }
 
     /// <summary>Tells that the function was reset, by itself or by what was written to it: its config space is as after power-on. Whoever
-    /// lends it brings back what is not the user's. Not needed for a reset that the lender has asked for.</summary>
+    /// assigns it brings back what is not the user's. Not needed for a reset that the provider has asked for.</summary>
     void ReportReset()
     {
     }

@@ -1,9 +1,11 @@
+using System.Diagnostics.CodeAnalysis;
+using Vfio.Abstractions;
 using Vfio.Native;
 using Vfio.Native.Memory;
 
 namespace Vfio;
 
-/// <summary>A lent device: regions, interrupts, DMA and reset, and nothing of how it is reached.</summary>
+/// <summary>An assigned device: regions, interrupts, DMA and reset, and nothing of how it is reached.</summary>
 /// <remarks>
 /// <para>The meaning follows <c>linux/vfio.h</c>; who produces it may be the kernel, a vfio-user server, or a guarded model in
 /// this process. To have the object is to have the device open; disposing it gives the device back, reset and quiet.</para>
@@ -18,9 +20,9 @@ public interface IVfioDevice : IDisposable, IAsyncDisposable
     /// <summary>The device's address, for messages: <c>model:edu</c>, <c>unix:/run/edu.sock</c>.</summary>
     string Name { get; }
 
-    /// <summary>Raised when the lender lost the device and has it again, as after a reset: mappings and eventfds stay, registers are lost,
+    /// <summary>Raised when the provider lost the device and has it again, as after a reset: mappings and eventfds stay, registers are lost,
     /// and regions have to be mapped anew.</summary>
-    /// <remarks>On a thread of the lender's, with no lock held. Most lenders never do.</remarks>
+    /// <remarks>On a thread of the provider's, with no lock held. Most providers never do.</remarks>
     event Action? Restarted
     {
         add { }
@@ -30,7 +32,27 @@ public interface IVfioDevice : IDisposable, IAsyncDisposable
     /// <summary>What the device is; fixed while it is open.</summary>
     DeviceInfo Info { get; }
 
-    /// <summary>Where memory may be mapped, in ascending order and apart; narrower where the lender knows its IOMMU's limits and
+    /// <summary>Asks for an optional feature: <see cref="IMigratableDevice"/>, <see cref="IDirtyTracker"/>, or an interface of one's
+    /// own.</summary>
+    /// <typeparam name="TFeature">The interface of the feature.</typeparam>
+    /// <param name="feature">The feature; usable until the device is disposed. Null when there is none.</param>
+    /// <returns>Whether the device has it and can do it; the same for as long as the device is open. False also for a device that implements
+    /// the interface where <see cref="IMigratableDevice.Migration"/> is none, or <see cref="IDirtyTracker.TracksDirtyPages"/> is false.
+    /// </returns>
+    /// <remarks>Do not cast a device: a device in front of another implements this interface alone, and passes the question on.</remarks>
+    /// <exception cref="VfioException">The device was asked what it can do, and did not answer.</exception>
+    bool TryGet<TFeature>([NotNullWhen(true)] out TFeature? feature)
+        where TFeature : class
+    {
+        Type asked = typeof(TFeature);
+        bool isAble = asked == typeof(IMigratableDevice) ? this is IMigratableDevice { Migration: not MigrationFeatures.None }
+            : asked == typeof(IDirtyTracker) ? this is IDirtyTracker { TracksDirtyPages: true }
+            : asked != typeof(IHandoverDevice) || this is IHandoverDevice { CanHandOver: true };
+        feature = isAble ? this as TFeature : null;
+        return feature is not null;
+    }
+
+    /// <summary>Where memory may be mapped, in ascending order and apart; narrower where the provider knows its IOMMU's limits and
     /// reserved ranges.</summary>
     IReadOnlyList<IovaRange> IovaRanges => IovaRange.Default;
 
@@ -50,7 +72,7 @@ public interface IVfioDevice : IDisposable, IAsyncDisposable
     /// <exception cref="VfioException">EINVAL: the range leaves the region; EIO: the device did not answer.</exception>
     void WriteRegion(RegionIndex region, ulong offset, ReadOnlySpan<byte> source);
 
-    /// <summary>Reads several registers, in their order; asked for all at once where the lender takes that.</summary>
+    /// <summary>Reads several registers, in their order; asked for all at once where the provider takes that.</summary>
     /// <param name="reads">The reads; each is an access of its own to the device.</param>
     /// <param name="values">Where they go, as little-endian numbers; as many.</param>
     /// <exception cref="VfioException">As for <see cref="ReadRegion"/>; the values before the one at fault are there.</exception>
@@ -63,7 +85,7 @@ public interface IVfioDevice : IDisposable, IAsyncDisposable
         }
     }
 
-    /// <summary>Writes several registers, in their order; one message where the lender takes it as one.</summary>
+    /// <summary>Writes several registers, in their order; one message where the provider takes it as one.</summary>
     /// <param name="writes">The writes; each is an access of its own to the device.</param>
     /// <exception cref="VfioException">As for <see cref="WriteRegion"/>; the writes before the one at fault may have been done.</exception>
     void WriteRegions(ReadOnlySpan<RegisterWrite> writes)
@@ -75,7 +97,7 @@ public interface IVfioDevice : IDisposable, IAsyncDisposable
         }
     }
 
-    /// <summary>The registers of a region that can be rung by an eventfd instead of a write; none unless the lender offers some.</summary>
+    /// <summary>The registers of a region that can be rung by an eventfd instead of a write; none unless the provider offers some.</summary>
     /// <exception cref="VfioException">EINVAL: the number is <see cref="DeviceInfo.RegionCount"/> or above.</exception>
     IReadOnlyList<Doorbell> GetDoorbells(RegionIndex region) => [];
 

@@ -7,7 +7,7 @@ public readonly record struct InterruptIndex(uint Value)
     /// <summary>How many kinds every PCI function has, the absent ones with count 0.</summary>
     public const int PciCount = 5;
 
-    /// <summary>The interrupt pin, level-triggered; masked by the lender when it fires.</summary>
+    /// <summary>The interrupt pin, level-triggered; masked by the provider when it fires.</summary>
     public static readonly InterruptIndex Intx = new(0);
 
     /// <summary>Message signalled interrupts.</summary>
@@ -19,7 +19,7 @@ public readonly record struct InterruptIndex(uint Value)
     /// <summary>The device met an error that it could not correct.</summary>
     public static readonly InterruptIndex Error = new(3);
 
-    /// <summary>The lender wants the device back.</summary>
+    /// <summary>The provider asks for the release of the device.</summary>
     public static readonly InterruptIndex Request = new(4);
 
     /// <summary><c>INTx</c>, <c>MSI</c>, <c>MSI-X</c>, <c>ERR</c>, <c>REQ</c> or <c>IRQ index 5</c>.</summary>

@@ -19,7 +19,7 @@ public enum InterruptFlags
     /// <summary>Can be masked and unmasked.</summary>
     Maskable = 2,
 
-    /// <summary>Masked by the lender each time it fires, until unmasked.</summary>
+    /// <summary>Masked by the provider each time it fires, until unmasked.</summary>
     AutoMasked = 4,
 
     /// <summary>The vectors in use can only be changed by disabling all of them first.</summary>

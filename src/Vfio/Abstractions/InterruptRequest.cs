@@ -3,7 +3,7 @@ using Vfio.Native;
 namespace Vfio;
 
 /// <summary>What to do with a range of interrupt vectors; VFIO_DEVICE_SET_IRQS.</summary>
-/// <remarks>Lives on the stack and lends its spans for one call. A device that keeps a descriptor takes a reference of its own.</remarks>
+/// <remarks>Lives on the stack and its spans are valid for one call. A device that keeps a descriptor takes a reference of its own.</remarks>
 public readonly ref struct InterruptRequest
 {
     private InterruptRequest(InterruptIndex index, InterruptAction action, InterruptData data, int start, int count)

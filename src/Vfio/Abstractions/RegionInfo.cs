@@ -8,7 +8,7 @@ namespace Vfio;
 /// <param name="Flags">What it allows.</param>
 public readonly record struct RegionInfo(RegionIndex Index, ulong Length, RegionFlags Flags)
 {
-    /// <summary>The file to map it from; null when it cannot be mapped. Lent: the device keeps it open until it is disposed.</summary>
+    /// <summary>The file to map it from; null when it cannot be mapped. The device keeps it open until it is disposed.</summary>
     public FileDescriptor? File { get; init; }
 
     /// <summary>Where in <see cref="File"/> the region starts, in bytes.</summary>

@@ -3,12 +3,13 @@ using Vfio.Driver;
 using Vfio.Native;
 using Vfio.Native.Memory;
 using Vfio.Native.Waiting;
+using Vfio.Pci.Config;
 
 namespace Vfio;
 
 /// <summary>Registers and memory of a device: a BAR, or the ROM. Every access is exactly one bus access of the width in its name.</summary>
 /// <remarks>
-/// <para>Where the lender lets it be mapped an access is one load or store; elsewhere (the pages of an MSI-X table, a device
+/// <para>Where the provider lets it be mapped an access is one load or store; elsewhere (the pages of an MSI-X table, a device
 /// behind a socket) it is one message. The caller sees no difference but the time it takes.</para>
 /// <para>Order. A write comes after every earlier write of this thread, to a <see cref="DmaBuffer"/> or a register: the device that
 /// sees the doorbell and then reads the descriptor sees the descriptor. On x86-64 stores stay in order by themselves, and
@@ -19,7 +20,7 @@ namespace Vfio;
 /// <para>Any thread may use it; nothing is allocated. Offsets are <see cref="long"/>, as elsewhere in .NET, so that sums of
 /// <see cref="int"/> need no cast. A range that leaves the BAR or an offset that is no multiple of the width is an
 /// <see cref="ArgumentOutOfRangeException"/>; a device that does not answer is a <see cref="VfioException"/>: ENODEV when it was
-/// pulled out, also of a BAR that is mapped, where the touch of memory that is gone would otherwise end the process.</para>
+/// removed, also of a BAR that is mapped, where the touch of memory that is gone would otherwise end the process.</para>
 /// </remarks>
 public sealed class Bar : IDisposable
 {
@@ -158,7 +159,7 @@ public sealed class Bar : IDisposable
         CheckRange(offset, destination.Length, maxWidth);
         while (destination.Length > 0)
         {
-            int width = NaturalWidth(offset, destination.Length, maxWidth);
+            int width = AccessWidth.Natural((ulong)offset, destination.Length, maxWidth);
             switch (width)
             {
                 case 1: destination[0] = Read8(offset); break;
@@ -181,7 +182,7 @@ public sealed class Bar : IDisposable
         CheckRange(offset, source.Length, maxWidth);
         while (source.Length > 0)
         {
-            int width = NaturalWidth(offset, source.Length, maxWidth);
+            int width = AccessWidth.Natural((ulong)offset, source.Length, maxWidth);
             switch (width)
             {
                 case 1: Write8(offset, source[0]); break;
@@ -196,7 +197,7 @@ public sealed class Bar : IDisposable
     }
 
     /// <summary>Writes several registers in their order, after every earlier write of this thread: one message for those that are not
-    /// mapped, where the lender takes it as one.</summary>
+    /// mapped, where the provider takes it as one.</summary>
     /// <param name="writes">The writes; the BAR does each as an access of its own.</param>
     public void Write(ReadOnlySpan<RegisterWrite> writes)
     {
@@ -283,15 +284,7 @@ public sealed class Bar : IDisposable
     /// <summary>An offset that no BAR has becomes one that the range check refuses.</summary>
     private static long ToOffset(in RegisterWrite write) => (long)Math.Min(write.Offset, long.MaxValue);
 
-    private static int NaturalWidth(long offset, int left, int maxWidth)
-    {
-        int width = maxWidth;
-        while (width > left || (offset & (width - 1)) != 0)
-            width >>= 1;
-        return width;
-    }
-
-    /// <summary>A value that was read, if there was somebody to read it from. A device that was pulled out gives all ones at first, and then
+    /// <summary>A value that was read, if there was somebody to read it from. A device that was removed gives all ones at first, and then
     /// no memory at all.</summary>
     private T Checked<T>(SharedMemory memory, T value, long offset)
         where T : unmanaged, IBinaryInteger<T>

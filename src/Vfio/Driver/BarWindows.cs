@@ -15,7 +15,7 @@ internal sealed class BarWindows : IDisposable
         _windows = [];
 
         // A store to a read-only mapping would end the process; as a message it is an error. So would a touch past the end of a file: the
-        // region lies inside its file, which cannot be truncated. The kernel's device files give pages until the device is pulled out,
+        // region lies inside its file, which cannot be truncated. The kernel's device files give pages until the device is removed,
         // which the watch tells.
         if (!region.IsMappable || !region.Flags.HasFlag(RegionFlags.Write))
             return;

@@ -6,7 +6,7 @@ namespace Vfio;
 /// <remarks>The user of the other device maps its memory and binds its eventfds before the device runs there.</remarks>
 public static class DeviceState
 {
-    /// <summary>The largest state that is taken, in bytes: 1 GiB. A lender that has more to say never ends.</summary>
+    /// <summary>The largest state that is taken, in bytes: 1 GiB. A provider that has more to say never ends.</summary>
     public const int MaxBytes = 1 << 30;
 
     private const int PieceBytes = 64 << 10;
@@ -48,7 +48,7 @@ public static class DeviceState
     private static IMigratableDevice Migratable(IVfioDevice device)
     {
         ArgumentNullException.ThrowIfNull(device);
-        return device is IMigratableDevice migratable && (migratable.Migration & MigrationFeatures.StopCopy) != 0
+        return device.TryGet(out IMigratableDevice? migratable) && (migratable.Migration & MigrationFeatures.StopCopy) != 0
             ? migratable
             : throw new VfioException("migration", device.Name, Errno.NoSuchOperation, "the device cannot save its state");
     }

@@ -38,7 +38,7 @@ public sealed class DmaBuffer : IDisposable
     /// <summary>What the device may do with it.</summary>
     public DmaAccess Access { get; }
 
-    /// <summary>The memory; lent until this is disposed, unless a reference is taken.</summary>
+    /// <summary>The memory; shared until this is disposed, unless a reference is taken.</summary>
     public DmaMemory Memory { get; }
 
     /// <summary>The device's address of a byte.</summary>

@@ -35,7 +35,7 @@ public sealed class Interrupt : IDisposable
     /// <summary>Which vector of its kind, from 0.</summary>
     public int Vector { get; }
 
-    /// <summary>The eventfd, for a poll loop of one's own; lent.</summary>
+    /// <summary>The eventfd, for a poll loop of one's own; do not dispose it.</summary>
     public EventFd Event { get; }
 
     /// <summary>Waits until the vector fires, or returns at once when it has fired since the last wait.</summary>

@@ -47,16 +47,16 @@ public sealed class PciDevice : IDisposable, IAsyncDisposable
         }
     }
 
-    /// <summary>Raised when the lender lost the device and has it again, as after a reset: BARs, memory and interrupts stay usable, bus
+    /// <summary>Raised when the provider lost the device and has it again, as after a reset: BARs, memory and interrupts stay usable, bus
     /// mastering is off, and the driver sets its registers again.</summary>
-    /// <remarks>On a thread of the lender's. Whether it can happen is the lender's matter: a vfio-user client does it where it was
+    /// <remarks>On a thread of the provider's. Whether it can happen is the provider's matter: a vfio-user client does it where it was
     /// told to wait for its server.</remarks>
     public event Action? Restarted;
 
     /// <summary>The device's address, for messages.</summary>
     public string Name => _device.Name;
 
-    /// <summary>The device below, for what this class does not have; lent.</summary>
+    /// <summary>The device below, for what this class does not have; do not dispose it.</summary>
     public IVfioDevice Device => _device;
 
     /// <summary>Who made it: Vendor ID, offset 0x00 of config space.</summary>
@@ -65,7 +65,7 @@ public sealed class PciDevice : IDisposable, IAsyncDisposable
     /// <summary>What it is: Device ID, offset 0x02 of config space.</summary>
     public ushort DeviceId { get; }
 
-    /// <summary>Config space as the lender shows it.</summary>
+    /// <summary>Config space as the provider shows it.</summary>
     public PciConfig Config { get; }
 
     /// <summary>Interrupts.</summary>
@@ -77,7 +77,7 @@ public sealed class PciDevice : IDisposable, IAsyncDisposable
     /// <summary>Whether it may read and write memory by itself and send message signalled interrupts.</summary>
     public bool IsBusMaster => (Config.Read16(CommandRegister) & BusMaster) != 0;
 
-    /// <summary>Whether it is there: one read of config space, which nobody answers for a function that was pulled out.</summary>
+    /// <summary>Whether it is there: one read of config space, which nobody answers for a function that was removed.</summary>
     public bool IsPresent => Presence.IsPresent(_device);
 
     /// <summary>Lets it read and write memory by itself and send message signalled interrupts.</summary>
@@ -161,7 +161,7 @@ public sealed class PciDevice : IDisposable, IAsyncDisposable
             ObjectDisposedException.ThrowIf(_disposed, this);
             _device.Reset();
 
-            // Lenders differ in whether the command register survives a reset.
+            // Providers differ in whether the command register survives a reset.
             SetCommand(_decode, BusMaster);
             Interrupts.Refresh();
         }

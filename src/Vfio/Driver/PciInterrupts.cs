@@ -64,14 +64,14 @@ public sealed class PciInterrupts : IDisposable
         }
     }
 
-    /// <summary>Listens for the lender's wish to have the device back (REQ): finish what is under way and dispose the device.</summary>
+    /// <summary>Listens for the provider's wish to have the device back (REQ): finish what is under way and dispose the device.</summary>
     /// <returns>Fires then; the same at every call. A wish from before the call is not lost.</returns>
-    /// <exception cref="VfioException">EINVAL: this lender never asks.</exception>
+    /// <exception cref="VfioException">EINVAL: this provider never asks.</exception>
     public Interrupt EnableReleaseRequest() => Listen(InterruptIndex.Request);
 
     /// <summary>Listens for errors that the device could not correct (ERR): reset it and start again, or give it up.</summary>
     /// <returns>Fires then; the same at every call.</returns>
-    /// <exception cref="VfioException">EINVAL: this lender does not tell of errors.</exception>
+    /// <exception cref="VfioException">EINVAL: this provider does not tell of errors.</exception>
     public Interrupt EnableError() => Listen(InterruptIndex.Error);
 
     /// <summary>Turns all interrupts off.</summary>

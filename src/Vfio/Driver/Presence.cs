@@ -10,7 +10,7 @@ internal static class Presence
     /// <remarks>The ids would not tell: Linux answers for them from a copy of its own, also when the function is gone.</remarks>
     private const ulong HeaderType = 0x0e;
 
-    /// <summary>Reads a register of config space, which nobody answers for a function that was pulled out.</summary>
+    /// <summary>Reads a register of config space, which nobody answers for a function that was removed.</summary>
     internal static bool IsPresent(IVfioDevice device)
     {
         byte layout = byte.MaxValue;
@@ -20,7 +20,7 @@ internal static class Presence
         }
         catch (VfioException)
         {
-            // A lender that cannot reach it may say so.
+            // A provider that cannot reach it may say so.
         }
 
         return layout != byte.MaxValue;

@@ -175,13 +175,16 @@ public sealed class NumberTests
     private static string[] WordsWith(Command command, Symbol wrong, string word)
     {
         List<string> words = [];
-        for (Command? at = command; at is not RootCommand; at = at.Parents.OfType<Command>().First())
+
+        // An option of a command that has others is given to one of them.
+        Command last = command.Subcommands.FirstOrDefault() ?? command;
+        for (Command? at = last; at is not RootCommand; at = at.Parents.OfType<Command>().First())
         {
             words.InsertRange(0, [at.Name, .. at.Arguments.Where(argument => argument == wrong || argument.Arity.MinimumNumberOfValues > 0)
                 .Select(argument => argument == wrong ? word : Right(argument))]);
         }
 
-        foreach (Option option in command.Options.Where(option => option.Required))
+        foreach (Option option in last.Options.Where(option => option.Required))
             words.AddRange([option.Name, Right(option)]);
         if (wrong is Option)
             words.AddRange([wrong.Name, word]);

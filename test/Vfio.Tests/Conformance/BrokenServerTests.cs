@@ -32,7 +32,7 @@ public sealed class BrokenServerTests
     }
 
     [Fact]
-    public void A_server_that_does_not_answer_violates_within_the_patience()
+    public void A_server_that_does_not_answer_violates_within_the_timeout()
     {
         using ScriptedServer server = new((command, body) => command == 13 ? Answer.Silence : Right(command, body));
         CheckResult result = Run(server, "reset.twice", TimeSpan.FromSeconds(2));

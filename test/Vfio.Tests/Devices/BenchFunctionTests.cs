@@ -6,12 +6,12 @@ using Xunit;
 
 namespace Vfio.Tests.Devices;
 
-/// <summary>The benchmark device as programs that measure have it: lent with bus mastering on, and config space never written.</summary>
+/// <summary>The benchmark device as programs that measure have it: assigned with bus mastering on, and config space never written.</summary>
 public sealed class BenchFunctionTests : IDisposable
 {
     private const ulong Page = 0x1000, Start = 0x4000_0000;
     private const uint Read = 1, Write = 2, Translate = 6;
-    private readonly GuardedFunction _guard = ModelCatalog.Lend("bench", new Dictionary<string, string> { ["busmaster"] = "on" });
+    private readonly GuardedFunction _guard = ModelCatalog.CreateGuarded("bench", new Dictionary<string, string> { ["busmaster"] = "on" });
     private readonly SharedDmaMemory _memory = new(SharedMemory.Create("bench-test", 4 * Page));
     private readonly IVfioDevice _device;
 
@@ -44,7 +44,7 @@ public sealed class BenchFunctionTests : IDisposable
     [Fact]
     public void Its_state_goes_to_another_and_what_was_asked_of_it_meanwhile_is_done_there()
     {
-        using GuardedFunction guard = ModelCatalog.Lend("bench", new Dictionary<string, string> { ["busmaster"] = "on" });
+        using GuardedFunction guard = ModelCatalog.CreateGuarded("bench", new Dictionary<string, string> { ["busmaster"] = "on" });
         using IVfioDevice other = guard.Open();
         foreach (IVfioDevice device in new[] { _device, other })
             device.MapDma(new DmaMapping(new Iova(Start), Page, DmaAccess.ReadWrite, _memory, 0));
@@ -52,14 +52,14 @@ public sealed class BenchFunctionTests : IDisposable
         Assert.True(_memory.Shared.TryWrite(0, moved));
         _device.WriteRegion(RegionIndex.Bar0, 0x08, [9, 9, 9, 9]);
         _device.WriteRegion(RegionIndex.Bar(2), 0x8000, [1, 2, 3, 4]);
-        ((IMigratableDevice)_device).SetMigrationState(MigrationState.Stop);
+        _device.Get<IMigratableDevice>().SetMigrationState(MigrationState.Stop);
         _device.WriteRegion(RegionIndex.Bar0, 0x18, BitConverter.GetBytes(Start));
         _device.WriteRegion(RegionIndex.Bar0, 0x20, BitConverter.GetBytes(4ul));
         _device.WriteRegion(RegionIndex.Bar0, 0x28, BitConverter.GetBytes(Read));
         Assert.Equal(0ul, Get(0x38));
 
         DeviceState.Restore(other, DeviceState.Save(_device));
-        ((IMigratableDevice)other).SetMigrationState(MigrationState.Running);
+        other.Get<IMigratableDevice>().SetMigrationState(MigrationState.Running);
         byte[] four = new byte[4];
         other.ReadRegion(RegionIndex.Bar0, 0x08, four);
         Assert.Equal([9, 9, 9, 9], four);

@@ -166,7 +166,7 @@ public sealed class BarTests : IDisposable
     }
 
     [Fact]
-    public void Use_after_the_device_is_given_back_is_an_error()
+    public void Use_after_the_device_is_released_is_an_error()
     {
         using SharedMemory memory = SharedMemory.Create("bar", 0x1000);
         _fake.AddMappable(RegionIndex.Bar0, memory.File, 0x1000);

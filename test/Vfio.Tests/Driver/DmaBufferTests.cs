@@ -134,7 +134,7 @@ public sealed class DmaBufferTests : IDisposable
     }
 
     [Fact]
-    public void The_widths_of_the_device_and_of_its_lender_are_kept()
+    public void The_widths_of_the_device_and_of_its_provider_are_kept()
     {
         FakeDevice fake = new() { IovaRanges = [IovaRange.Between(0xffff_0000, 0x1_0000_ffff)] };
         using PciDevice device = new(fake) { DmaAddressBits = 32 };

@@ -2,7 +2,7 @@ using Vfio.Native;
 
 namespace Vfio.Tests.Driver;
 
-/// <summary>A lent device that is nothing but a memory of what was asked: regions of bytes, a log, bound eventfds.</summary>
+/// <summary>An assigned device that is nothing but a memory of what was asked: regions of bytes, a log, bound eventfds.</summary>
 internal sealed class FakeDevice : IVfioDevice
 {
     private readonly byte[][] _regions = new byte[9][];

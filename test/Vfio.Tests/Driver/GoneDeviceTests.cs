@@ -2,7 +2,7 @@ using Vfio.Native;
 
 namespace Vfio.Tests.Driver;
 
-/// <summary>A device that was pulled out reads as all ones, until its memory goes too.</summary>
+/// <summary>A device that was removed reads as all ones, until its memory goes too.</summary>
 public sealed class GoneDeviceTests : IDisposable
 {
     private readonly FakeDevice _device = new();
@@ -36,7 +36,7 @@ public sealed class GoneDeviceTests : IDisposable
     [Fact]
     public void All_ones_of_a_device_that_nobody_answers_for_are_ENODEV()
     {
-        // Header Type reads as all ones; the ids are a copy that the lender keeps.
+        // Header Type reads as all ones; the ids are a copy that the provider keeps.
         Assert.True(_function.IsPresent);
         _device.Config(0x0e, 0xff);
         Assert.False(_function.IsPresent);

@@ -68,7 +68,7 @@ public sealed class IovaAllocatorTests
     }
 
     [Fact]
-    public void What_is_given_back_joins_its_neighbours()
+    public void What_is_released_joins_its_neighbours()
     {
         IovaAllocator iovas = Make((0x1000, 0x3fff));
         Iova[] taken = [iovas.Allocate(0x1000), iovas.Allocate(0x1000), iovas.Allocate(0x1000)];

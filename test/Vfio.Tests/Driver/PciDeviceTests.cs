@@ -18,7 +18,7 @@ public sealed class PciDeviceTests
     }
 
     [Fact]
-    public void Another_kind_of_device_is_refused_and_given_back()
+    public void Another_kind_of_device_is_refused_and_released()
     {
         FakeDevice fake = new() { Info = new DeviceInfo(DeviceFlags.Reset, 9, 5) };
 

@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using System.Diagnostics.CodeAnalysis;
 
 namespace Vfio.Tests.Drivers;
 
@@ -25,6 +26,9 @@ internal sealed class FaultyDevice(IVfioDevice inner) : IVfioDevice
     public string Name => inner.Name;
 
     public DeviceInfo Info => inner.Info;
+
+    public bool TryGet<TFeature>([NotNullWhen(true)] out TFeature? feature)
+        where TFeature : class => inner.TryGet(out feature);
 
     public IReadOnlyList<IovaRange> IovaRanges => inner.IovaRanges;
 

@@ -351,7 +351,7 @@ public sealed class IgbPortTests
     }
 
     [Fact]
-    public void Another_device_is_refused_and_given_back()
+    public void Another_device_is_refused_and_released()
     {
         IgbStandIn other = new(0x1533);
 

@@ -9,7 +9,7 @@ internal sealed class ConfigModel
     private readonly UserBit[] _bits;
     private readonly byte[] _hardware;
     private readonly byte[] _shadow;
-    private readonly byte[] _lent;
+    private readonly byte[] _assigned;
     private readonly byte[] _firstShadow;
     private readonly ulong[] _lengths;
     private readonly ConfigSpace _space;
@@ -38,7 +38,7 @@ internal sealed class ConfigModel
 
         _hardware = [];
         _shadow = [];
-        _lent = [];
+        _assigned = [];
         _firstShadow = [];
         StatusBits = new byte[space.Length];
         for (int bit = 0; bit < _bits.Length; bit++)
@@ -48,12 +48,12 @@ internal sealed class ConfigModel
         }
     }
 
-    private ConfigModel(ConfigModel other, ReadOnlySpan<byte> lent)
+    private ConfigModel(ConfigModel other, ReadOnlySpan<byte> config)
     {
         (_bits, _lengths, _space, _whole, StatusBits) = (other._bits, other._lengths, other._space, other._whole, other.StatusBits);
-        _lent = lent.ToArray();
-        _hardware = lent.ToArray();
-        _firstShadow = lent.ToArray();
+        _assigned = config.ToArray();
+        _hardware = config.ToArray();
+        _firstShadow = config.ToArray();
         Put(_firstShadow, 0x04, 2, 0);
         for (int i = 0; i < 6; i++)
             Put(_firstShadow, 0x10 + (4 * i), 4, FixBar(i, 0));
@@ -84,8 +84,8 @@ internal sealed class ConfigModel
     /// <summary>How many resets the user has asked for.</summary>
     public int Resets { get; private set; }
 
-    /// <summary>A model of the function as it was lent.</summary>
-    public ConfigModel Lend(ReadOnlySpan<byte> config) => new(this, config);
+    /// <summary>A model of the function as it was assigned.</summary>
+    public ConfigModel Assign(ReadOnlySpan<byte> config) => new(this, config);
 
     /// <summary>What a byte reads as.</summary>
     public byte Read(int offset)
@@ -181,7 +181,7 @@ internal sealed class ConfigModel
     {
         Resets++;
         _powerState = 0;
-        _lent.CopyTo(_hardware, 0);
+        _assigned.CopyTo(_hardware, 0);
         _firstShadow.CopyTo(_shadow, 0);
     }
 

@@ -24,7 +24,7 @@ internal sealed class ConfigRun : IDisposable
         _device = _function.Open();
         change?.Invoke(_function.Rules);
         _hardware.KeepAsReset();
-        _model = facts.Lend(_hardware.Config);
+        _model = facts.Assign(_hardware.Config);
         _resets = _hardware.Resets.Count;
     }
 

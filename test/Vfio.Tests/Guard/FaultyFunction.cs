@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using Vfio.Native;
 
 namespace Vfio.Tests.Guard;
@@ -37,6 +38,9 @@ internal sealed class FaultyFunction(IPciFunction function) : IPciFunction
 
     /// <summary>Nothing fails any more.</summary>
     public void Mend() => _calls = int.MinValue;
+
+    public bool TryGet<TFeature>([NotNullWhen(true)] out TFeature? feature)
+        where TFeature : class => function.TryGet(out feature);
 
     public void Connect(IPciSlot slot) => function.Connect(slot);
 

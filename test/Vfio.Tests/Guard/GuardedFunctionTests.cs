@@ -38,7 +38,7 @@ public sealed class GuardedFunctionTests
     }
 
     [Fact]
-    public void A_function_without_reset_is_not_lent_unless_its_lender_says_so()
+    public void A_function_without_reset_is_not_assigned_unless_its_provider_says_so()
     {
         FunctionDescription description = Plain with { HasOwnReset = false };
         using GuardedFunction safe = new(new PlainFunction(description));
@@ -266,7 +266,7 @@ public sealed class GuardedFunctionTests
     }
 
     [Fact]
-    public void Bridges_are_not_lent()
+    public void Bridges_are_not_assigned()
     {
         byte[] config = Config();
         config[0x0e] = 1;

@@ -283,7 +283,7 @@ public sealed class GuardedInterruptTests : IDisposable
     }
 
     [Fact]
-    public void The_lender_asks_back_and_reports_errors()
+    public void The_provider_asks_back_and_reports_errors()
     {
         _lease.Bind(InterruptIndex.Error, 0, _event);
         _lease.Bind(InterruptIndex.Request, 0, _other);

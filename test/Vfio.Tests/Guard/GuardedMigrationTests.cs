@@ -67,7 +67,7 @@ public sealed class GuardedMigrationTests : IDisposable
         DeviceState.Restore(_to.Device, DeviceState.Save(_from.Device));
         _to.Bind(InterruptIndex.Intx, 0, _event);
         Assert.Equal(0ul, _event.Drain());
-        _to.Device.SetMigrationState(MigrationState.Running);
+        _to.Migration.SetMigrationState(MigrationState.Running);
         Assert.Equal(1ul, _event.Drain());
     }
 
@@ -88,7 +88,7 @@ public sealed class GuardedMigrationTests : IDisposable
         if (bindFirst)
             _to.Bind(InterruptIndex.Msix, 0, other, other);
         DeviceState.Restore(_to.Device, state);
-        _to.Device.SetMigrationState(MigrationState.Running);
+        _to.Migration.SetMigrationState(MigrationState.Running);
         Assert.Equal(2, _to.ReadAll(RegionIndex.Bar(2))[MovableFunction.PendingOffset]);
         if (!bindFirst)
             _to.Bind(InterruptIndex.Msix, 0, other, other);
@@ -103,8 +103,8 @@ public sealed class GuardedMigrationTests : IDisposable
         _from.Write(Command, 0x0006);
         _from.Bind(InterruptIndex.Msix, 0, [null]);
         MaskMsix(_from, 1, true);
-        IHandoverDevice from = (IHandoverDevice)_from.Device;
-        IHandoverDevice to = (IHandoverDevice)_to.Device;
+        IHandoverDevice from = _from.Device.Get<IHandoverDevice>();
+        IHandoverDevice to = _to.Device.Get<IHandoverDevice>();
         _from.Function.Interrupt(0);
         to.TakeOver(from.Suspend());
         to.Resume();
@@ -134,7 +134,7 @@ public sealed class GuardedMigrationTests : IDisposable
         DeviceState.Restore(_to.Device, state);
         MaskMsix(_to, 5, false);
         Assert.Equal(0ul, _event.Drain());
-        _to.Device.SetMigrationState(MigrationState.Running);
+        _to.Migration.SetMigrationState(MigrationState.Running);
         Assert.Equal(1ul, _event.Drain());
     }
 
@@ -149,13 +149,13 @@ public sealed class GuardedMigrationTests : IDisposable
         _from.Bind(InterruptIndex.Msi, 0, _event);
         if (state != MigrationState.Resuming)
         {
-            _from.Device.SetMigrationState(state);
+            _from.Migration.SetMigrationState(state);
             Assert.True(_from.Function.IsStopped);
             Assert.Equal(Errno.OperationNotPermitted, _from.Function.Slot.WriteMemory(new Iova(0x1000), [1]));
             Assert.Equal(Errno.OperationNotPermitted, _from.Function.Slot.ReadMemory(new Iova(0x1000), new byte[1]));
             _from.Function.Interrupt(0);
             Assert.Equal(0ul, _event.Drain());
-            _from.Device.SetMigrationState(MigrationState.Running);
+            _from.Migration.SetMigrationState(MigrationState.Running);
             Assert.False(_from.Function.IsStopped);
             Assert.Equal(1ul, _event.Drain());
             Assert.Equal(Errno.None, _from.Function.Slot.WriteMemory(new Iova(0x1000), [1]));
@@ -165,7 +165,7 @@ public sealed class GuardedMigrationTests : IDisposable
             byte[] saved = DeviceState.Save(_from.Device);
             DeviceState.Restore(_from.Device, saved);
             Assert.Equal(Errno.OperationNotPermitted, _from.Function.Slot.WriteMemory(new Iova(0x1000), [1]));
-            _from.Device.SetMigrationState(MigrationState.Running);
+            _from.Migration.SetMigrationState(MigrationState.Running);
             Assert.Equal(Errno.None, _from.Function.Slot.WriteMemory(new Iova(0x1000), [1]));
         }
     }
@@ -174,10 +174,10 @@ public sealed class GuardedMigrationTests : IDisposable
     public void Intx_of_a_stopped_device_waits_until_it_runs()
     {
         _from.Bind(InterruptIndex.Intx, 0, _event);
-        _from.Device.SetMigrationState(MigrationState.Stop);
+        _from.Migration.SetMigrationState(MigrationState.Stop);
         _from.Function.Interrupt(0);
         Assert.Equal(0ul, _event.Drain());
-        _from.Device.SetMigrationState(MigrationState.Running);
+        _from.Migration.SetMigrationState(MigrationState.Running);
         Assert.Equal(1ul, _event.Drain());
     }
 
@@ -190,24 +190,24 @@ public sealed class GuardedMigrationTests : IDisposable
     {
         foreach (bool byUser in new[] { false, true })
         {
-            _from.Device.SetMigrationState(state);
+            _from.Migration.SetMigrationState(state);
             if (byUser)
                 _from.Write(_from.Express + 8, 0x8000);
             else
                 _from.Device.Reset();
-            Assert.Equal(MigrationState.Running, _from.Device.MigrationState);
+            Assert.Equal(MigrationState.Running, _from.Migration.MigrationState);
             Assert.False(_from.Function.IsStopped);
         }
     }
 
     [Fact]
-    public void A_stopped_device_is_given_back_running()
+    public void A_stopped_device_is_released_running()
     {
-        _from.Device.SetMigrationState(MigrationState.StopCopy);
+        _from.Migration.SetMigrationState(MigrationState.StopCopy);
         _from.Device.Dispose();
         Assert.False(_from.Function.IsStopped);
         _from.Reopen();
-        Assert.Equal(MigrationState.Running, _from.Device.MigrationState);
+        Assert.Equal(MigrationState.Running, _from.Migration.MigrationState);
     }
 
     [Fact]
@@ -215,6 +215,8 @@ public sealed class GuardedMigrationTests : IDisposable
     {
         using GuardedFunction guarded = new(new PlainFunction(new FunctionDescription("plain", 1, 2)));
         using IVfioDevice device = guarded.Open();
+        Assert.False(device.TryGet(out IMigratableDevice? _));
+        Assert.False(device.TryGet(out IHandoverDevice? _));
         IMigratableDevice migratable = Assert.IsType<IMigratableDevice>(device, exactMatch: false);
         Assert.Equal(MigrationFeatures.None, migratable.Migration);
         Assert.Equal(Errno.NoSuchOperation, Assert.Throws<VfioException>(() => migratable.SetMigrationState(MigrationState.Stop)).Errno);
@@ -228,14 +230,14 @@ public sealed class GuardedMigrationTests : IDisposable
     public void A_state_of_another_device_is_refused_before_all_of_it_came()
     {
         using Moved other = new(isExpress: false);
-        _from.Device.SetMigrationState(MigrationState.PreCopy);
+        _from.Migration.SetMigrationState(MigrationState.PreCopy);
         byte[] ahead = new byte[4096];
-        int count = _from.Device.ReadMigrationData(ahead);
-        other.Device.SetMigrationState(MigrationState.Resuming);
-        VfioException refusal = Assert.Throws<VfioException>(() => other.Device.WriteMigrationData(ahead.AsSpan(0, count)));
+        int count = _from.Migration.ReadMigrationData(ahead);
+        other.Migration.SetMigrationState(MigrationState.Resuming);
+        VfioException refusal = Assert.Throws<VfioException>(() => other.Migration.WriteMigrationData(ahead.AsSpan(0, count)));
         Assert.Equal(Errno.InvalidArgument, refusal.Errno);
-        Assert.Throws<VfioException>(() => other.Device.SetMigrationState(MigrationState.Running));
-        Assert.Equal(MigrationState.Error, other.Device.MigrationState);
+        Assert.Throws<VfioException>(() => other.Migration.SetMigrationState(MigrationState.Running));
+        Assert.Equal(MigrationState.Error, other.Migration.MigrationState);
     }
 
     [Fact]
@@ -247,7 +249,7 @@ public sealed class GuardedMigrationTests : IDisposable
         byte[] state = DeviceState.Save(_from.Device);
         byte[] before = _to.ReadAll(RegionIndex.Config);
         Assert.Throws<VfioException>(() => DeviceState.Restore(_to.Device, state));
-        Assert.Equal(MigrationState.Error, _to.Device.MigrationState);
+        Assert.Equal(MigrationState.Error, _to.Migration.MigrationState);
         Assert.Equal(before, _to.ReadAll(RegionIndex.Config));
         Assert.Equal(0x11, _to.ReadAll(RegionIndex.Bar0)[0]);
     }
@@ -265,6 +267,6 @@ public sealed class GuardedMigrationTests : IDisposable
     private void Move()
     {
         DeviceState.Restore(_to.Device, DeviceState.Save(_from.Device));
-        _to.Device.SetMigrationState(MigrationState.Running);
+        _to.Migration.SetMigrationState(MigrationState.Running);
     }
 }

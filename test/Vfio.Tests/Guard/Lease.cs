@@ -4,7 +4,7 @@ using Vfio.Native.Memory;
 
 namespace Vfio.Tests.Guard;
 
-/// <summary>A plain function, lent: short ways to what tests do to it.</summary>
+/// <summary>A plain function, assigned: short ways to what tests do to it.</summary>
 internal sealed class Lease : IDisposable
 {
     private readonly List<SharedDmaMemory> _memories = [];

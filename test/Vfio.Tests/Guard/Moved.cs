@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using Vfio.Guard;
 using Vfio.Native;
 using Vfio.Native.Memory;
@@ -13,7 +14,7 @@ internal sealed class Moved : IDisposable
     {
         Function = new MovableFunction(isExpress);
         Guarded = new GuardedFunction(Function);
-        Device = (IMigratableDevice)Guarded.Open();
+        Reopen();
         Express = isExpress ? Find(0x10) : 0;
     }
 
@@ -21,12 +22,15 @@ internal sealed class Moved : IDisposable
 
     internal GuardedFunction Guarded { get; }
 
-    internal IMigratableDevice Device { get; private set; }
+    internal IVfioDevice Device { get; private set; }
+
+    internal IMigratableDevice Migration => Device.Get<IMigratableDevice>();
 
     /// <summary>Where the PCI Express capability is.</summary>
     internal int Express { get; }
 
-    internal void Reopen() => Device = (IMigratableDevice)Guarded.Open();
+    [MemberNotNull(nameof(Device))]
+    internal void Reopen() => Device = Guarded.Open();
 
     internal void Write(int offset, uint value)
     {

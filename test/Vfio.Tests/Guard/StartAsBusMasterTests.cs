@@ -4,13 +4,13 @@ using Xunit;
 
 namespace Vfio.Tests.Guard;
 
-/// <summary>Whether a lent function masters the bus before its user says so is the lender's decision.</summary>
+/// <summary>Whether an assigned function masters the bus before its user says so is the provider's decision.</summary>
 public sealed class StartAsBusMasterTests
 {
     [Theory]
     [InlineData(false, Errno.OperationNotPermitted)]
     [InlineData(true, Errno.BadAddress)]
-    public void A_function_reaches_memory_at_once_only_when_its_lender_decided_so(bool start, Errno expected)
+    public void A_function_reaches_memory_at_once_only_when_its_provider_decided_so(bool start, Errno expected)
     {
         PlainFunction function = new(new FunctionDescription("x", 1, 2) { HasFlr = true });
         using GuardedFunction guard = new(function, policy: new GuardPolicy { StartAsBusMaster = start });
@@ -35,7 +35,7 @@ public sealed class StartAsBusMasterTests
 
         static int CommandOf(string name, Dictionary<string, string> options)
         {
-            using GuardedFunction guard = ModelCatalog.Lend(name, options);
+            using GuardedFunction guard = ModelCatalog.CreateGuarded(name, options);
             using IVfioDevice device = guard.Open();
             byte[] command = new byte[2];
             device.ReadRegion(RegionIndex.Config, 4, command);

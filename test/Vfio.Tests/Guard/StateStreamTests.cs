@@ -61,16 +61,16 @@ public sealed class StateStreamTests : IDisposable
             Gen.Choose(1, 5000).ArrayOf().ToArbitrary(),
             sizes =>
             {
-                _lease.Device.SetMigrationState(MigrationState.Resuming);
+                _lease.Migration.SetMigrationState(MigrationState.Resuming);
                 int at = 0;
                 for (int i = 0; at < _state.Length; i++)
                 {
                     int size = Math.Min(sizes.Length == 0 ? _state.Length : sizes[i % sizes.Length], _state.Length - at);
-                    _lease.Device.WriteMigrationData(_state.AsSpan(at, size));
+                    _lease.Migration.WriteMigrationData(_state.AsSpan(at, size));
                     at += size;
                 }
 
-                _lease.Device.SetMigrationState(MigrationState.StopCopy);
+                _lease.Migration.SetMigrationState(MigrationState.StopCopy);
                 Assert.Equal(_state, DeviceState.Save(_lease.Device));
             }));
 
@@ -85,11 +85,11 @@ public sealed class StateStreamTests : IDisposable
     [InlineData(uint.MaxValue)]
     public void A_section_that_does_not_come_next_or_is_too_long_is_refused_at_its_header(uint kind)
     {
-        _lease.Device.SetMigrationState(MigrationState.Resuming);
+        _lease.Migration.SetMigrationState(MigrationState.Resuming);
         byte[] header = new byte[16];
         BinaryPrimitives.WriteUInt32LittleEndian(header, kind);
         BinaryPrimitives.WriteUInt64LittleEndian(header.AsSpan(8), 4096);
-        Assert.Throws<VfioException>(() => _lease.Device.WriteMigrationData(header));
+        Assert.Throws<VfioException>(() => _lease.Migration.WriteMigrationData(header));
     }
 
     [Fact]
@@ -101,7 +101,7 @@ public sealed class StateStreamTests : IDisposable
         {
             RamFunction hardware = Hardware();
             using GuardedFunction guarded = new(new MovableHardware(hardware));
-            using IMigratableDevice device = (IMigratableDevice)guarded.Open();
+            using IVfioDevice device = guarded.Open();
             byte[] state = DeviceState.Save(device);
             hardware.KeepAsReset();
             byte[] before = [.. hardware.Config];
@@ -174,22 +174,22 @@ public sealed class StateStreamTests : IDisposable
 
     private void AssertRefused(byte[] bytes)
     {
-        _lease.Device.SetMigrationState(MigrationState.Resuming);
+        _lease.Migration.SetMigrationState(MigrationState.Resuming);
         VfioException? refusal = null;
         try
         {
-            _lease.Device.WriteMigrationData(bytes);
+            _lease.Migration.WriteMigrationData(bytes);
         }
         catch (VfioException early)
         {
             refusal = early;
         }
 
-        VfioException late = Assert.Throws<VfioException>(() => _lease.Device.SetMigrationState(MigrationState.Running));
+        VfioException late = Assert.Throws<VfioException>(() => _lease.Migration.SetMigrationState(MigrationState.Running));
         Assert.Equal(Errno.InvalidArgument, late.Errno);
         Assert.Equal(Errno.InvalidArgument, refusal?.Errno ?? Errno.InvalidArgument);
-        Assert.Equal(MigrationState.Error, _lease.Device.MigrationState);
+        Assert.Equal(MigrationState.Error, _lease.Migration.MigrationState);
         _lease.Device.Reset();
-        Assert.Equal(MigrationState.Running, _lease.Device.MigrationState);
+        Assert.Equal(MigrationState.Running, _lease.Migration.MigrationState);
     }
 }

@@ -4,7 +4,7 @@ using Vfio.User;
 
 namespace Vfio.Tests.Guests;
 
-/// <summary>A device that this process lends on a socket of its own, until disposed.</summary>
+/// <summary>A device that this process assigns on a socket of its own, until disposed.</summary>
 internal sealed class AssignedDevice : IDisposable
 {
     private readonly CancellationTokenSource _stop = new();
@@ -21,7 +21,7 @@ internal sealed class AssignedDevice : IDisposable
 
     public string SocketPath { get; }
 
-    /// <summary>Lends a function under a guard.</summary>
+    /// <summary>Assigns a function under a guard.</summary>
     public static AssignedDevice Of(IPciFunction function) => new((path, stop) =>
     {
         using GuardedFunction guard = new(function);
@@ -29,7 +29,7 @@ internal sealed class AssignedDevice : IDisposable
         server.Run(stop);
     });
 
-    /// <summary>Lends the device that the README shows, as the README does.</summary>
+    /// <summary>Assigns the device that the README shows, as the README does.</summary>
     public static AssignedDevice OfReadme() => new(CounterServer.Serve);
 
     public void Dispose()

@@ -11,7 +11,7 @@ public sealed class EventTests : IDisposable
     private GuestAgent Agent => _machine.Value.Agent;
 
     [Fact]
-    public void Functions_that_come_go_and_change_drivers_are_told_of_and_a_user_gives_back_what_is_wanted()
+    public void Functions_that_come_go_and_change_drivers_are_told_of_and_a_user_releases_what_is_wanted()
     {
         GuestParts.Need();
         Agent.Do($"{VfioInGuest.Command("events --json", output: "/tmp/events")} &");
@@ -33,16 +33,16 @@ public sealed class EventTests : IDisposable
         Agent.Do($"echo vfio-pci > /sys/bus/pci/devices/{Edu}/driver_override; echo {Edu} > /sys/bus/pci/drivers_probe");
         Hold();
         Assert.Contains($"{Edu} has no driver", Agent.Do(VfioInGuest.Command($"unbind {Edu} --wait 60")));
-        Agent.WaitFor($"grep -q '{Edu} wanted back within 60 s' /tmp/held");
+        Agent.WaitFor($"grep -q '{Edu} asked to be released within 60 s' /tmp/held");
 
-        // It is pulled out: the kernel asks, and waits for as long as it takes.
+        // It is removed: the kernel asks, and waits for as long as it takes.
         Agent.Do("kill $(cat /run/holder); rm /tmp/held");
         Agent.Do($"echo vfio-pci > /sys/bus/pci/devices/{Edu}/driver_override; echo {Edu} > /sys/bus/pci/drivers_probe");
         Hold();
         Agent.Do(": > /tmp/events");
         _machine.Value.Monitor.Execute("device_del", new { id = "edu" });
         _machine.Value.Monitor.WaitForEvent("DEVICE_DELETED");
-        Agent.WaitFor($"grep -q '{Edu} wanted back$' /tmp/held");
+        Agent.WaitFor($"grep -q '{Edu} asked to be released$' /tmp/held");
         Await(Edu, "removed");
         _machine.Value.Monitor.Execute("device_add", new { driver = "edu", id = "edu", bus = "slot1" });
         Await(Edu, "added");

@@ -1,6 +1,6 @@
 namespace Vfio.Tests.Guests;
 
-/// <summary>A function that vfio-pci lends inside the guest, open. Closed when disposed.</summary>
+/// <summary>A function that vfio-pci assigns inside the guest, open. Closed when disposed.</summary>
 internal sealed class FunctionInGuest : IDisposable
 {
     /// <summary>VFIO's numbers of the kinds of interrupts.</summary>

@@ -4,7 +4,7 @@ using Vfio.Tests.Net;
 
 namespace Vfio.Tests.Guests;
 
-/// <summary>QEMU's 82576 and a virtual function of it, lent by Linux to an ordinary user, whose program answers a peer outside of the
+/// <summary>QEMU's 82576 and a virtual function of it, assigned by Linux to an ordinary user, whose program answers a peer outside of the
 /// guest: this process, at the other end of the cable. And both are taken away while they are driven.</summary>
 [Collection(nameof(GuestCollection))]
 public sealed class IgbOnLinuxTests : IDisposable
@@ -17,7 +17,7 @@ public sealed class IgbOnLinuxTests : IDisposable
     private GuestAgent Agent => _machine!.Agent;
 
     [Fact]
-    public void A_peer_outside_is_answered_by_a_port_through_both_doors_until_it_is_taken_away()
+    public void A_peer_outside_is_answered_by_a_port_through_both_interfaces_until_it_is_taken_away()
     {
         Boot($"{Frames.OwnMac}");
         Assert.Contains("is assigned to nobody", Vfio($"bind {Physical} --user nobody"));
@@ -60,7 +60,7 @@ public sealed class IgbOnLinuxTests : IDisposable
         Assert.True(status == 1, output);
         Assert.Contains("the physical function does not answer", output);
 
-        // The other door; and its owner takes it away.
+        // The other interface; and its owner takes it away.
         Agent.Do($"ip link set $(ls /sys/bus/pci/devices/{Physical}/net) up");
         Agent.Open(VfioInterface.Cdev);
         Start(Virtual, $"--mac {Frames.OwnMac}", VfioInterface.Cdev);
@@ -97,7 +97,7 @@ public sealed class IgbOnLinuxTests : IDisposable
 
     private string Vfio(string words) => Agent.Do(VfioInGuest.Command(words));
 
-    /// <summary>Starts to answer, and looks by which door.</summary>
+    /// <summary>Starts to answer, and looks by which interface.</summary>
     private void Start(string function, string words, VfioInterface vfioInterface)
     {
         string echo = VfioInGuest.Command($"net {function} echo --address {Frames.OwnAddress} {words}", VfioInGuest.Nobody);
@@ -178,7 +178,7 @@ public sealed class IgbOnLinuxTests : IDisposable
         Agent.WaitFor("test -e /run/exit");
         string output = Agent.Do("cat /run/output");
         string[] said = [.. output.Split('\n').Where(line => line.StartsWith("vfio:", StringComparison.Ordinal))];
-        Assert.Equal([$"vfio: {function} wanted back"], said);
+        Assert.Equal([$"vfio: {function} asked to be released"], said);
         Assert.Matches("answered, ICMP echo +[0-9]+", output);
         Assert.Equal("1", Agent.Do("cat /run/exit"));
         Agent.WaitFor($"test ! -e /sys/bus/pci/devices/{function}");

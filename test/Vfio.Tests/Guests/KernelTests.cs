@@ -2,7 +2,7 @@ using System.Text.Json;
 
 namespace Vfio.Tests.Guests;
 
-/// <summary>The command, and the driver of edu, in a guest: on what the kernel of Linux lends, behind an emulated IOMMU, as an ordinary user.</summary>
+/// <summary>The command, and the driver of edu, in a guest: on what the kernel of Linux assigns, behind an emulated IOMMU, as an ordinary user.</summary>
 public sealed class KernelTests : IDisposable
 {
     private const string Edu = "0000:01:00.0";
@@ -12,7 +12,7 @@ public sealed class KernelTests : IDisposable
     private GuestAgent Agent => _machine.Value.Agent;
 
     [Fact]
-    public void An_ordinary_user_drives_what_was_bound_for_it_through_both_doors_and_it_is_given_back()
+    public void An_ordinary_user_drives_what_was_bound_for_it_through_both_interfaces_and_it_is_released()
     {
         GuestParts.Need();
         Assert.Contains($"run 'vfio bind {Edu}'", Refused($"peek {Edu} bar0 0"));
@@ -20,12 +20,12 @@ public sealed class KernelTests : IDisposable
         Assert.Contains($"{Edu} is assigned to nobody", Vfio($"bind {Edu} --user nobody"));
         AssertDrives("group");
 
-        // The other door needs /dev/iommu too, which belongs to root until its udev rule says more.
+        // The other interface needs /dev/iommu too, which belongs to root until its udev rule says more.
         Agent.Do("chmod 666 /dev/iommu");
         AssertDrives("device file");
         Assert.Contains("fault addr 0xdead000", Agent.Do("dmesg | grep DMAR"));
 
-        // What the kernel lends can be lent on.
+        // What the kernel assigns can be assigned on.
         Agent.Do($"{VfioInGuest.Command($"serve {Edu} --socket /run/s")} >/tmp/serve.log 2>&1 &");
         Agent.WaitFor("test -S /run/s");
         Assert.Equal("0x010000ed", Vfio("peek unix:/run/s bar0 0"));

@@ -2,13 +2,13 @@ using Vfio.Tests.Guests.Inside;
 
 namespace Vfio.Tests.Guests;
 
-/// <summary>Runs the tests of the library that need Linux's VFIO inside a guest, as an ordinary user that functions were lent to.</summary>
+/// <summary>Runs the tests of the library that need Linux's VFIO inside a guest, as an ordinary user that functions were assigned to.</summary>
 public sealed class LibraryTests
 {
     private const string Nobody = VfioInGuest.Nobody;
 
     [Fact]
-    public void The_library_does_on_lent_functions_what_it_says()
+    public void The_library_does_on_assigned_functions_what_it_says()
     {
         GuestParts.Need();
         using GuestMachine machine = new(
@@ -19,7 +19,7 @@ public sealed class LibraryTests
                 "-drive", "driver=null-co,size=1M,if=none,id=disk", "-device", "nvme,drive=disk,serial=1,bus=slot3",
                 .. SlotInGuest.OwnHotplug, .. GuestMachine.HostFiles]);
 
-        // Lent to root alone at first.
+        // Assigned to root alone at first.
         machine.Agent.Do(VfioInGuest.Command($"bind {AssignedFunctionTests.First}"));
         (int status, string output) = machine.Agent.Ask(VfioInGuest.Command($"peek {AssignedFunctionTests.First} bar0 0", Nobody));
         Assert.Equal(1, status);
@@ -31,9 +31,9 @@ public sealed class LibraryTests
         string power = $"/sys/bus/pci/devices/{AssignedFunctionTests.Disk}/power/control";
         machine.Agent.Do($"(while true; do echo on > {power}; echo auto > {power}; usleep 300000; done) >/dev/null 2>&1 &");
         AssertPasses(machine.Agent, typeof(DirtyPageTests), Nobody, 8);
-        machine.Agent.Do(Lend(MediatedSerialTests.First, "mtty-1"));
-        machine.Agent.Do(Lend(MediatedSerialTests.Second, "mtty-1"));
-        machine.Agent.Do(Lend(MediatedSerialTests.TwoPorts, "mtty-2"));
+        machine.Agent.Do(Assign(MediatedSerialTests.First, "mtty-1"));
+        machine.Agent.Do(Assign(MediatedSerialTests.Second, "mtty-1"));
+        machine.Agent.Do(Assign(MediatedSerialTests.TwoPorts, "mtty-2"));
         AssertPasses(machine.Agent, typeof(MediatedSerialTests), Nobody, 15);
         string lockTaker = $"/sys/bus/pci/devices/{AssignedFunctionTests.Second}/power/control";
         machine.Agent.Do($"(while true; do echo on > {lockTaker}; echo auto > {lockTaker}; done) >/dev/null 2>&1 &");
@@ -54,7 +54,7 @@ public sealed class LibraryTests
     }
 
     /// <summary>Makes a mediated device, and gives it to nobody.</summary>
-    private static string Lend(Guid device, string type) =>
+    private static string Assign(Guid device, string type) =>
         $"exec 2>&1; echo {device} > /sys/class/mdev_bus/mtty/mdev_supported_types/{type}/create && cd /sys/bus/mdev/devices/{device} "
         + "&& chown 65534 /dev/vfio/$(basename $(readlink iommu_group)) /dev/vfio/devices/$(ls vfio-dev)";
 

@@ -12,7 +12,7 @@ public sealed class ListTests : IDisposable
     private GuestAgent Agent => _machine.Value.Agent;
 
     [Fact]
-    public void Every_function_is_listed_with_what_lending_it_asks_for()
+    public void Every_function_is_listed_with_what_assigning_it_asks_for()
     {
         GuestParts.Need();
         JsonElement all = List();

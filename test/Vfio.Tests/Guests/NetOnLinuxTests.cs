@@ -31,7 +31,7 @@ public sealed class NetOnLinuxTests : IDisposable
     [Fact]
     public void Linux_pings_it_it_pings_Linux_and_tcpdump_reads_along()
     {
-        Lend(Physical, VfioInterface.Group);
+        Assign(Physical, VfioInterface.Group);
         RaiseCard(PeerMac);
 
         StartEcho(Physical, "192.0.2.7");
@@ -64,7 +64,7 @@ public sealed class NetOnLinuxTests : IDisposable
         Agent.Do($"echo 0 > /sys/bus/pci/devices/{Physical}/sriov_drivers_autoprobe");
         Agent.Do($"echo 1 > /sys/bus/pci/devices/{Physical}/sriov_numvfs");
         Agent.WaitFor($"test -e /sys/bus/pci/devices/{Virtual}");
-        Lend(Virtual, VfioInterface.Group);
+        Assign(Virtual, VfioInterface.Group);
 
         string ping = Agent.Do(Vfio(Virtual, "ping 192.0.2.1 --address 192.0.2.7/24 --count 20 --interval 0.01 --timeout 300"));
         Assert.Contains($"192.0.2.1 is at {PhysicalMac}", ping);
@@ -81,7 +81,7 @@ public sealed class NetOnLinuxTests : IDisposable
 
     private static string Vfio(string function, string words) => VfioInGuest.Command($"net {function} {words}", VfioInGuest.Nobody);
 
-    private void Lend(string function, VfioInterface vfioInterface)
+    private void Assign(string function, VfioInterface vfioInterface)
     {
         Agent.Do(VfioInGuest.Command($"bind {function} --user nobody"));
         Agent.Open(vfioInterface);

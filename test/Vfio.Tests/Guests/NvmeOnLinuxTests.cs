@@ -3,7 +3,7 @@ using System.Security.Cryptography;
 namespace Vfio.Tests.Guests;
 
 /// <summary>The NVMe driver inside Linux, as an ordinary user, on the kernel's own VFIO behind an emulated IOMMU and on QEMU's own disk: what
-/// it writes is in the disk's file, and what the file holds is what it reads. And the disk is pulled out.</summary>
+/// it writes is in the disk's file, and what the file holds is what it reads. And the disk is removed.</summary>
 public sealed class NvmeOnLinuxTests : IDisposable
 {
     private const string Disk = "0000:01:00.0";
@@ -17,7 +17,7 @@ public sealed class NvmeOnLinuxTests : IDisposable
     private readonly string _folder = Directory.CreateTempSubdirectory("vfio-nvme-").FullName;
 
     [Fact]
-    public void What_a_user_writes_in_the_guest_is_in_the_hosts_file_and_a_disk_pulled_out_is_one_line()
+    public void What_a_user_writes_in_the_guest_is_in_the_hosts_file_and_a_disk_removed_is_one_line()
     {
         GuestParts.Need();
         byte[] before = RandomNumberGenerator.GetBytes(DiskBytes);
@@ -36,7 +36,7 @@ public sealed class NvmeOnLinuxTests : IDisposable
             agent.Do(VfioInGuest.Command($"bind {Disk} --user nobody"));
             AssertWritesAndReads(agent, pattern, FirstAt, before);
 
-            // The other door.
+            // The other interface.
             agent.Do("chmod 666 /dev/iommu");
             AssertWritesAndReads(agent, pattern, SecondAt, before);
             AssertBenchEndsAtReleaseRequest(machine);
@@ -65,7 +65,7 @@ public sealed class NvmeOnLinuxTests : IDisposable
     {
         StartBench(machine);
         machine.Monitor.Execute("device_del", new { id = "nvme" });
-        Assert.Equal($"vfio: {Disk} wanted back", EndOfBench(machine.Agent));
+        Assert.Equal($"vfio: {Disk} asked to be released", EndOfBench(machine.Agent));
         machine.Monitor.WaitForEvent("DEVICE_DELETED");
         machine.Agent.WaitFor($"test ! -e /sys/bus/pci/devices/{Disk}");
     }
@@ -75,7 +75,7 @@ public sealed class NvmeOnLinuxTests : IDisposable
     {
         StartBench(machine);
         Assert.Contains($"{Disk} has the driver nvme", machine.Agent.Do(VfioInGuest.Command($"unbind {Disk} --wait 60")));
-        Assert.Equal($"vfio: {Disk} wanted back within 60 s", EndOfBench(machine.Agent));
+        Assert.Equal($"vfio: {Disk} asked to be released within 60 s", EndOfBench(machine.Agent));
         machine.Agent.Do(VfioInGuest.Command($"bind {Disk} --user nobody"));
     }
 

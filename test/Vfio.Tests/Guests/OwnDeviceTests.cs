@@ -1,6 +1,6 @@
 namespace Vfio.Tests.Guests;
 
-/// <summary>Linux in QEMU drives devices that an author's own program lends.</summary>
+/// <summary>Linux in QEMU drives devices that an author's own program assigns.</summary>
 [Collection(nameof(GuestCollection))]
 public sealed class OwnDeviceTests(GuestFixture guest)
 {

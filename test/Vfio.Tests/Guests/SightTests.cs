@@ -2,7 +2,7 @@ using Vfio.Tests.Pci;
 
 namespace Vfio.Tests.Guests;
 
-/// <summary>What Linux in QEMU sees of a device is what is lent.</summary>
+/// <summary>What Linux in QEMU sees of a device is what is assigned.</summary>
 [Collection(nameof(GuestCollection))]
 public sealed class SightTests(GuestFixture guest)
 {
@@ -10,23 +10,23 @@ public sealed class SightTests(GuestFixture guest)
 
     [Theory]
     [MemberData(nameof(Models))]
-    public void Linux_sees_the_config_space_that_is_lent(string model)
+    public void Linux_sees_the_config_space_that_is_assigned(string model)
     {
         guest.Need();
         byte[] seen = ReadConfig(model);
         using IVfioDevice device = VfioDevice.Open("model:" + model);
-        byte[] lent = new byte[(int)device.GetRegion(RegionIndex.Config).Length];
-        device.ReadRegion(RegionIndex.Config, 0, lent);
-        Assert.Equal(lent.Length, seen.Length);
+        byte[] config = new byte[(int)device.GetRegion(RegionIndex.Config).Length];
+        device.ReadRegion(RegionIndex.Config, 0, config);
+        Assert.Equal(config.Length, seen.Length);
 
         // What Linux sets: COMMAND, cache line and latency, BARs, the interrupt line, and the address and data of edu's MSI.
         foreach (Range written in new[] { 0x04..0x06, 0x0c..0x0e, 0x10..0x28, 0x3c..0x3d, model == "edu" ? 0x44..0x4e : 0..0 })
         {
             seen.AsSpan(written).Clear();
-            lent.AsSpan(written).Clear();
+            config.AsSpan(written).Clear();
         }
 
-        Assert.Equal(Convert.ToHexString(lent), Convert.ToHexString(seen));
+        Assert.Equal(Convert.ToHexString(config), Convert.ToHexString(seen));
     }
 
     [Theory]
@@ -38,8 +38,8 @@ public sealed class SightTests(GuestFixture guest)
         VfioCommand.Result shown = VfioCommand.Run("show", "model:" + model);
         Assert.Equal(0, shown.ExitCode);
         string[] seen = Essence(agent.Do($"chroot /host {Lspci.Program} -D -vvv -s {AddressOf(model)}"));
-        string[] lent = Essence(shown.Output);
-        Assert.Equal([$"{AddressOf(model)} {lent[0]}", .. lent[1..]], seen);
+        string[] config = Essence(shown.Output);
+        Assert.Equal([$"{AddressOf(model)} {config[0]}", .. config[1..]], seen);
     }
 
     [Theory]
@@ -64,7 +64,7 @@ public sealed class SightTests(GuestFixture guest)
     private byte[] ReadConfig(string model) =>
         Convert.FromHexString(guest.Need().Do($"od -An -v -tx1 {PathOf(model, "config")} | tr -d ' \\n'; echo"));
 
-    /// <summary>Lines without what Linux sets, and without what is known of a lent device only.</summary>
+    /// <summary>Lines without what Linux sets, and without what is known of an assigned device only.</summary>
     private static string[] Essence(string text)
     {
         string[] set = ["Control:", "Latency:", "Interrupt:", "Region ", "Address:", "IOMMU group:", "Kernel driver"];

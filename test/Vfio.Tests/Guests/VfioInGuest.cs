@@ -22,7 +22,7 @@ internal static class VfioInGuest
     internal static string Program(string path, string words, string user = "", string output = "") =>
         $"{Environment} chroot /host {user} {Dotnet} {path} {words} {(output.Length > 0 ? ">" + output : "")} 2>&1";
 
-    /// <summary>Decides by which door users without privileges come to their devices.</summary>
+    /// <summary>Decides by which interface users without privileges come to their devices.</summary>
     /// <remarks>A device's own file comes first, and is of use with <c>/dev/iommu</c> only, which belongs to root until a rule of udev says
     /// more.</remarks>
     internal static void Open(this GuestAgent agent, VfioInterface vfioInterface) =>

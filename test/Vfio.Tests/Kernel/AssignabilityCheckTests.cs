@@ -3,7 +3,7 @@ using Vfio.Pci;
 
 namespace Vfio.Tests.Kernel;
 
-/// <summary>Whether functions of a sysfs made here can be lent, and why not.</summary>
+/// <summary>Whether functions of a sysfs made here can be assigned, and why not.</summary>
 public sealed class AssignabilityCheckTests : IDisposable
 {
     private const string First = "0000:01:00.0", Second = "0000:01:00.1";

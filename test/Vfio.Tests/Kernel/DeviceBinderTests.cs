@@ -5,10 +5,10 @@ using Vfio.Pci;
 
 namespace Vfio.Tests.Kernel;
 
-/// <summary>What lending would do, told from a sysfs and a procfs made here.</summary>
+/// <summary>What assigning would do, told from a sysfs and a procfs made here.</summary>
 public sealed class DeviceBinderTests : IDisposable
 {
-    private readonly string _root = Directory.CreateTempSubdirectory("vfio-lender-").FullName;
+    private readonly string _root = Directory.CreateTempSubdirectory("vfio-provider-").FullName;
     private readonly KernelPaths _paths;
 
     public DeviceBinderTests()
@@ -98,7 +98,7 @@ public sealed class DeviceBinderTests : IDisposable
     }
 
     [Fact]
-    public void Unbinding_what_is_not_lent_is_ENODEV()
+    public void Unbinding_what_is_not_assigned_is_ENODEV()
     {
         AddFunction("0000:01:00.0", "igb", group: 1);
         Assert.Equal(19, (int)Assert.Throws<VfioException>(() => new DeviceBinder(_paths).Unbind(Address("0000:01:00.0"))).Errno);

@@ -12,7 +12,7 @@ public sealed class DeviceEventsTests
     private static CancellationToken TestTimeout => TestContext.Current.CancellationToken;
 
     [Fact]
-    public async Task A_device_that_is_wanted_back_or_has_an_error_is_told_of()
+    public async Task A_device_that_is_asked_to_be_released_or_has_an_error_is_told_of()
     {
         using DeviceEvents events = new();
         using GuardedFunction guard = new(new EduFunction());

@@ -40,7 +40,7 @@ public sealed class DeviceOpenerTests : IDisposable
     }
 
     [Fact]
-    public void A_kernel_without_device_files_is_ENODEV_and_names_the_other_door()
+    public void A_kernel_without_device_files_is_ENODEV_and_names_the_other_interface()
     {
         _sysfs.Add(Function, "vfio-pci", group: 3);
         AssertRefused(19, "use its group", VfioInterface.Cdev);

@@ -22,7 +22,7 @@ public sealed class DeviceWatchTests : IDisposable
         _guard.RequestBack();
         AwaitStop();
         Assert.Equal(DeviceEventKind.ReleaseRequested, _watch.Reason!.Kind);
-        Assert.Equal($"{device.Name} wanted back", _watch.Reason.ToString());
+        Assert.Equal($"{device.Name} asked to be released", _watch.Reason.ToString());
     }
 
     [Fact]
@@ -56,7 +56,7 @@ public sealed class DeviceWatchTests : IDisposable
     }
 
     [Fact]
-    public void It_ends_with_nothing_said_of_a_device_that_was_given_back()
+    public void It_ends_with_nothing_said_of_a_device_that_was_released()
     {
         using (PciDevice device = new(_guard.Open()))
             _watch.Start(device);

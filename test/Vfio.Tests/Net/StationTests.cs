@@ -14,7 +14,7 @@ public sealed class StationTests : IDisposable
     public StationTests() => (_own, _peer) = WirePort.CreatePair();
 
     [Fact]
-    public void Questions_are_answered_in_one_batch_and_the_others_given_back()
+    public void Questions_are_answered_in_one_batch_and_the_others_released()
     {
         EchoStation station = new(_own, _responder);
         foreach (byte[] frame in (byte[][])[Frames.ArpRequest, Frames.ArpReply, Frames.EchoRequest, Frames.UdpRequest])
@@ -28,7 +28,7 @@ public sealed class StationTests : IDisposable
     }
 
     [Fact]
-    public void Answers_without_room_are_counted_and_their_buffers_given_back()
+    public void Answers_without_room_are_counted_and_their_buffers_released()
     {
         EchoStation station = new(_own, _responder);
         for (int i = 0; i < 10; i++)

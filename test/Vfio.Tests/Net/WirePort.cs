@@ -55,7 +55,7 @@ internal sealed class WirePort : IEthernetPort
     {
         lock (_sending)
         {
-            int count = Buffers.Lend(frames[..Math.Min(frames.Length, _count)]);
+            int count = Buffers.Take(frames[..Math.Min(frames.Length, _count)]);
             foreach (ref EthernetFrame frame in frames[..count])
             {
                 frame = frame with { Length = _lengths[_first] };
@@ -68,7 +68,7 @@ internal sealed class WirePort : IEthernetPort
         }
     }
 
-    public int Take(Span<EthernetFrame> frames) => Buffers.Lend(frames);
+    public int Take(Span<EthernetFrame> frames) => Buffers.Take(frames);
 
     public int Transmit(ReadOnlySpan<EthernetFrame> frames)
     {

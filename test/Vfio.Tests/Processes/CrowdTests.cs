@@ -19,7 +19,7 @@ public sealed class CrowdTests
     {
         string folder = Directory.CreateTempSubdirectory("vfio-test-").FullName;
         string path = Path.Combine(folder, "s"), place = Path.Combine(folder, "next");
-        using (ServerProcess server = ServerProcess.At([], "model:edu", "--verbose", "--socket", path, "--handover", place))
+        using (ServerProcess server = ServerProcess.At([], "model:edu", "--socket", path, "--handover", place))
         {
             // Once well, so that all code that is needed is there.
             using (VfioUserClient client = VfioUserClient.Connect(path))

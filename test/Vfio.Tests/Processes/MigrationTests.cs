@@ -29,21 +29,21 @@ public sealed class MigrationTests
             WaitFor(interrupt);
             Write(source, 0x64, 0x100);
             Write(source, 0x04, 0x01020304);
-            Assert.Equal(4096ul, ((IDirtyTracker)source).StartDirtyTracking(4096, []));
+            Assert.Equal(4096ul, source.StartDirtyTracking(4096, []));
             Transfer(source, 0x40000, Memory + 0x2000, 4096, 3);
             WaitFor(interrupt);
             Write(source, 0x60, 0x40);
             WaitFor(interrupt);
 
             if (preCopy)
-                ((IMigratableDevice)source).SetMigrationState(MigrationState.PreCopy);
+                source.SetMigrationState(MigrationState.PreCopy);
             // Started last: wherever it is when the device stops, it ends here or there.
             Write(source, 0x20, 0x80);
             Write(source, 0x08, 12);
             state = DeviceState.Save(source);
             registers = Registers(source);
             byte[] bitmap = new byte[8];
-            ((IDirtyTracker)source).ReportDirtyPages(new Iova(Memory), 0x4000, 4096, bitmap);
+            source.ReportDirtyPages(new Iova(Memory), 0x4000, 4096, bitmap);
             Assert.Equal(0b100, bitmap[0]);
         }
 

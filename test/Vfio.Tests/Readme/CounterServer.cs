@@ -4,7 +4,7 @@ using Vfio.User;
 
 namespace Vfio.Tests.Readme;
 
-/// <summary>Lends the counter until it is told to stop; each client finds it reset and quiet.</summary>
+/// <summary>Serves the counter until it is cancelled. Each client finds it reset, with bus mastering and interrupts off.</summary>
 public static class CounterServer
 {
     public static void Serve(string socket, CancellationToken stop)

@@ -8,9 +8,9 @@ public static class FactorialDriver
 
     public static uint Compute(string address, uint number)
     {
-        using PciDevice edu = new(VfioDevice.Open(address));        // reset, quiet, ours
+        using PciDevice edu = new(VfioDevice.Open(address));        // reset; bus mastering and interrupts are off
         Bar registers = edu.OpenBar(0);
-        using InterruptSet interrupts = edu.Interrupts.Enable(1);   // MSI-X, MSI or INTx: what is there
+        using InterruptSet interrupts = edu.Interrupts.Enable(1);   // the first that the device has of MSI-X, MSI and INTx
         edu.EnableBusMaster();
 
         registers.Write32(Status, InterruptWhenDone);

@@ -34,7 +34,7 @@ public sealed class ReadmeTests
     }
 
     [Fact]
-    public async Task The_server_lends_the_device()
+    public async Task The_server_serves_the_device()
     {
         DirectoryInfo folder = Directory.CreateTempSubdirectory("vfio-test-");
         string socket = Path.Combine(folder.FullName, "s");

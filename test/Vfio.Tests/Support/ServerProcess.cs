@@ -46,7 +46,7 @@ public sealed class ServerProcess : IDisposable
         return _process;
     }
 
-    /// <summary>Starts one that lends another device, or with more words.</summary>
+    /// <summary>Starts one that assigns another device, or with more words.</summary>
     public static ServerProcess Of(string address, params string[] words) => new(address, [], words);
 
     /// <summary>Starts one whose errors nobody reads.</summary>

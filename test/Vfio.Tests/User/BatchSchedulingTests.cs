@@ -11,7 +11,7 @@ namespace Vfio.Tests.User;
 public sealed class BatchSchedulingTests
 {
     [Fact]
-    public void A_busy_client_is_not_preempted_by_what_it_wakes_and_the_thread_is_given_back_as_it_was()
+    public void A_busy_client_is_not_preempted_by_what_it_wakes_and_the_thread_is_then_as_it_was()
     {
         Assert.True(ReachesBatch(new VfioUserServerOptions(), out bool isOrdinaryAfterwards));
         Assert.True(isOrdinaryAfterwards);

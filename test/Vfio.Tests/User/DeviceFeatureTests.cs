@@ -126,9 +126,9 @@ public sealed class DeviceFeatureTests : IDisposable
 
     private static string Negotiate(string capabilities, bool guarded = true)
     {
-        using ClientOfServer lent = new(new EduFunction());
+        using ClientOfServer guardedServer = new(new EduFunction());
         using TestServer plain = new();
-        using UnixSocket socket = guarded ? lent.Open() : plain.Connect();
+        using UnixSocket socket = guarded ? guardedServer.Open() : plain.Connect();
         using RawPeer peer = new(socket);
         return System.Text.Encoding.UTF8.GetString(peer.Ask(1, [(ushort)0, (ushort)1, $"{{\"capabilities\":{capabilities}}}\0"]).Success);
     }

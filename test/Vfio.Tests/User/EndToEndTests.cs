@@ -7,7 +7,7 @@ namespace Vfio.Tests.User;
 public sealed class EndToEndTests
 {
     [Fact]
-    public void The_client_shows_the_device_that_the_server_lends()
+    public void The_client_shows_the_device_that_the_server_serves()
     {
         using TestServer server = new();
         using VfioUserClient client = server.ConnectClient();

@@ -120,7 +120,7 @@ public sealed class HandoverTests
     }
 
     [Fact]
-    public void What_the_lender_said_before_anybody_listened_is_heard_after()
+    public void What_the_provider_said_before_anybody_listened_is_heard_after()
     {
         using Relay relay = new(() => new EduFunction());
         using VfioUserClient client = VfioUserClient.Connect(relay.SocketPath);

@@ -167,7 +167,7 @@ public sealed class InterruptsOverSocketTests : IDisposable
     }
 
     [Fact]
-    public void What_the_lender_has_to_say_waits_for_an_eventfd_and_for_a_reset()
+    public void What_the_provider_has_to_say_waits_for_an_eventfd_and_for_a_reset()
     {
         _function.Slot.RequestReturn();
         _function.Slot.ReportError();

@@ -92,17 +92,17 @@ public sealed class LongWorkTests
     [Fact]
     public void A_long_transfer_goes_on_where_its_device_goes()
     {
-        using GuardedFunction from = ModelCatalog.Lend("bench", new Dictionary<string, string>());
-        using GuardedFunction to = ModelCatalog.Lend("bench", new Dictionary<string, string>());
+        using GuardedFunction from = ModelCatalog.CreateGuarded("bench", new Dictionary<string, string>());
+        using GuardedFunction to = ModelCatalog.CreateGuarded("bench", new Dictionary<string, string>());
         using IVfioDevice source = from.Open();
         using IVfioDevice target = to.Open();
         SharedDmaMemory memory = Map(source);
         target.MapDma(new DmaMapping(new Iova(Start), MiB, DmaAccess.ReadWrite, memory, 0));
         const uint Repeats = 500;
         Go(source, Read, Repeats);
-        ((IMigratableDevice)source).SetMigrationState(MigrationState.Stop);
+        source.Get<IMigratableDevice>().SetMigrationState(MigrationState.Stop);
         DeviceState.Restore(target, DeviceState.Save(source));
-        ((IMigratableDevice)target).SetMigrationState(MigrationState.Running);
+        target.Get<IMigratableDevice>().SetMigrationState(MigrationState.Running);
         Assert.True(SpinWait.SpinUntil(() => Get(target, 0x30) != InProgress, TestTimeout), "it does not end");
         Assert.Equal(0u, Get(target, 0x30));
         Assert.Equal((uint)(Repeats * MiB), Get(target, 0x38));

@@ -57,7 +57,7 @@ public sealed class UnknownIndexTests
     [InlineData(8u, 1u)]
     [InlineData(8u, 0u)]
     [InlineData(12u, 7u)]
-    public void A_PCI_function_with_other_numbers_of_them_is_opened_reset_and_lent(uint regions, uint interrupts)
+    public void A_PCI_function_with_other_numbers_of_them_is_opened_reset_and_assigned(uint regions, uint interrupts)
     {
         (UnixSocket ours, UnixSocket theirs) = UnixSocket.CreatePair();
         Thread thread = new(() => ServeUntilClosed(theirs, regions, interrupts));
@@ -71,7 +71,7 @@ public sealed class UnknownIndexTests
             Assert.Equal(0x1000, device.OpenBar(0).Length);
             device.Reset();
 
-            // A server of this library asks everything of the device that it lends.
+            // A server of this library asks everything of the device that it assigns.
             using VfioUserServer proxy = new(() => client, new VfioUserServerOptions { Path = null });
             (UnixSocket nearer, UnixSocket farther) = UnixSocket.CreatePair();
             Thread session = new(() =>

@@ -3,7 +3,7 @@ using static Vfio.Pci.BitRule;
 namespace Vfio.Pci.Capabilities.Extended;
 
 /// <summary>Address Translation Services: PCI Express Base 6.0, section 10.5.1.</summary>
-/// <remarks>All fixed: a function that may send translated addresses is past the IOMMU; only the owner can judge that.</remarks>
+/// <remarks>All fixed: a function that may send translated addresses is past the IOMMU; only the owner can check that.</remarks>
 internal static class AddressTranslationTable
 {
     private static readonly CapabilityLayout Layout = new(8,

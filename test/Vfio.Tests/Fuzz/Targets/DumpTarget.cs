@@ -3,7 +3,7 @@ using Vfio.Pci.Rules;
 
 namespace Vfio.Tests.Fuzz.Targets;
 
-/// <summary>The text of <c>lspci -xxxx</c>: parsed, decoded, ruled and judged.</summary>
+/// <summary>The text of <c>lspci -xxxx</c>: parsed, decoded, ruled and checked.</summary>
 internal static class DumpTarget
 {
     private const int MostFunctions = 4;

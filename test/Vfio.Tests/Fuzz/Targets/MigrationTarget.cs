@@ -16,7 +16,8 @@ internal static class MigrationTarget
     {
         MendChecksum(bytes);
         using IVfioDevice device = Guard.Open();
-        IMigratableDevice target = (IMigratableDevice)device;
+        if (!device.TryGet(out IMigratableDevice? target))
+            throw new InvalidOperationException("the device cannot be migrated");
         try
         {
             target.SetMigrationState(MigrationState.Resuming);

@@ -6,7 +6,7 @@ using Vfio.Pci;
 
 namespace Vfio.Tests.Guests.Inside;
 
-/// <summary>The library on functions that Linux lends: run inside a guest, as an ordinary user, by <see cref="LibraryTests"/>.</summary>
+/// <summary>The library on functions that Linux assigns: run inside a guest, as an ordinary user, by <see cref="LibraryTests"/>.</summary>
 /// <remarks>There are two of QEMU's edu, each in a slot of its own, and an NVMe disk, which has function level reset.</remarks>
 public sealed class AssignedFunctionTests
 {

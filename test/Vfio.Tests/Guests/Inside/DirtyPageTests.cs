@@ -18,6 +18,7 @@ public sealed class DirtyPageTests
         KernelDevice device = (KernelDevice)edu.Device.Device;
         using DmaBuffer before = edu.Device.AllocateDma(4 * 4096);
         Assert.True(device.TracksDirtyPages);
+        Assert.Same(device, device.Get<IDirtyTracker>());
         byte[] bitmap = new byte[8];
         Assert.Throws<VfioException>(() => device.ReportDirtyPages(before.Start, 4 * 4096, 4096, bitmap));
         Assert.Equal(4096ul, device.StartDirtyTracking(512, []));
@@ -91,10 +92,11 @@ public sealed class DirtyPageTests
     }
 
     [Fact(Explicit = true)]
-    public void An_IOMMU_that_cannot_tell_is_EOPNOTSUPP_and_names_the_other_door()
+    public void An_IOMMU_that_cannot_tell_is_EOPNOTSUPP_and_names_the_other_interface()
     {
         using KernelDevice device = AssignedFunctionTests.Open(First, VfioInterface.Cdev);
         Assert.False(device.TracksDirtyPages);
+        Assert.False(((IVfioDevice)device).TryGet(out IDirtyTracker? _));
         VfioException refusal = Assert.Throws<VfioException>(() => device.StartDirtyTracking(4096, []));
         Assert.Equal(95, (int)refusal.Errno);
         Assert.Contains("by its group", refusal.Message);
@@ -107,6 +109,7 @@ public sealed class DirtyPageTests
     {
         using KernelDevice device = AssignedFunctionTests.Open(First, vfioInterface);
         Assert.Equal(MigrationFeatures.None, device.Migration);
+        Assert.False(((IVfioDevice)device).TryGet(out IMigratableDevice? _));
         foreach (Action action in new Action[]
         {
             () => device.SetMigrationState(MigrationState.Stop), () => _ = device.MigrationState, () => device.ReadMigrationData(new byte[1]),

@@ -5,7 +5,7 @@ using Vfio.User;
 
 namespace Vfio.Tests.Guests.Inside;
 
-/// <summary>Migration of devices that Linux lends: run inside a guest, as an ordinary user, by <see cref="LibraryTests"/>.</summary>
+/// <summary>Migration of devices that Linux assigns: run inside a guest, as an ordinary user, by <see cref="LibraryTests"/>.</summary>
 /// <remarks>The kernel's samples/vfio-mdev/mtty.c: a mediated PCI serial port, with version 2 of migration in all its states, and what it
 /// is sent comes back. Its state is 24 bytes and 36 for each port.</remarks>
 public sealed class MediatedSerialTests
@@ -29,6 +29,7 @@ public sealed class MediatedSerialTests
         using KernelDevice target = Open(Second, vfioInterface);
         Assert.Equal(MigrationFeatures.StopCopy | MigrationFeatures.PeerToPeer | MigrationFeatures.PreCopy, source.Migration);
         Assert.Equal(MigrationState.Running, source.MigrationState);
+        Assert.Same(source, source.Get<IMigratableDevice>());
         Fill(source);
 
         Assert.Equal((ulong)StateBytes, source.EstimateMigrationBytes());

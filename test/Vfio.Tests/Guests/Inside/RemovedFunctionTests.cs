@@ -2,7 +2,7 @@ using Vfio.Kernel;
 
 namespace Vfio.Tests.Guests.Inside;
 
-/// <summary>The library on a function that is torn out of its slot: run inside a guest, as an ordinary user, by
+/// <summary>The library on a function that is removed by surprise of its slot: run inside a guest, as an ordinary user, by
 /// <see cref="LibraryTests"/>.</summary>
 public sealed class RemovedFunctionTests
 {
@@ -12,7 +12,7 @@ public sealed class RemovedFunctionTests
     [Theory(Explicit = true)]
     [InlineData(AssignedFunctionTests.First, VfioInterface.Group)]
     [InlineData(AssignedFunctionTests.Second, VfioInterface.Cdev)]
-    public void A_function_that_is_torn_out_is_ENODEV_and_its_program_is_told_to_let_go(string function, VfioInterface vfioInterface)
+    public void A_function_that_is_removed_by_surprise_is_ENODEV_and_its_program_is_told_to_let_go(string function, VfioInterface vfioInterface)
     {
         using DeviceWatch watch = new();
         using PciDevice device = new(AssignedFunctionTests.Open(function, vfioInterface));
