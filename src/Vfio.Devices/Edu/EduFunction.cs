@@ -1,6 +1,7 @@
 using Vfio.Guard;
 using Vfio.Native;
 using Vfio.Native.Memory;
+using Vfio.Pci.Config;
 
 namespace Vfio.Devices.Edu;
 
@@ -112,7 +113,7 @@ public sealed class EduFunction : EmulatedFunction
         {
             while (destination.Length > 0)
             {
-                int width = NaturalWidth(offset, destination.Length);
+                int width = AccessWidth.Natural(offset, destination.Length, 8);
                 ulong value;
                 lock (function._lock)
                     value = function._core.Read(offset, width);
@@ -126,7 +127,7 @@ public sealed class EduFunction : EmulatedFunction
         {
             while (source.Length > 0)
             {
-                int width = NaturalWidth(offset, source.Length);
+                int width = AccessWidth.Natural(offset, source.Length, 8);
                 ulong value = 0;
                 source[..width].CopyTo(Blittable.AsBytes(ref value));
                 EduEffects effects;
@@ -136,14 +137,6 @@ public sealed class EduFunction : EmulatedFunction
                 source = source[width..];
                 offset += (ulong)width;
             }
-        }
-
-        private static int NaturalWidth(ulong offset, int left)
-        {
-            int width = 8;
-            while (width > left || (offset & (ulong)(width - 1)) != 0)
-                width >>= 1;
-            return width;
         }
     }
 }

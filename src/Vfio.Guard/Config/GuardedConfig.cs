@@ -62,7 +62,7 @@ internal sealed class GuardedConfig
     {
         while (destination.Length > 0)
         {
-            int width = NaturalWidth(offset, destination.Length);
+            int width = AccessWidth.Natural((ulong)offset, destination.Length, 4);
             uint value = ReadOne(offset, width);
             for (int i = 0; i < width; i++)
                 destination[i] = (byte)(value >> (8 * i));
@@ -75,7 +75,7 @@ internal sealed class GuardedConfig
     {
         while (source.Length > 0)
         {
-            int width = NaturalWidth(offset, source.Length);
+            int width = AccessWidth.Natural((ulong)offset, source.Length, 4);
             uint value = 0;
             for (int i = 0; i < width; i++)
                 value |= (uint)source[i] << (8 * i);
@@ -98,12 +98,6 @@ internal sealed class GuardedConfig
             uint saved = System.Buffers.Binary.BinaryPrimitives.ReadUInt32LittleEndian(from[offset..]);
             WriteOne(offset, 4, (ReadOne(offset, 4) & ~free & ~status) | (saved & free & ~_known.Status(offset, 4)));
         }
-    }
-
-    private static int NaturalWidth(int offset, int left)
-    {
-        int width = (offset & 1) != 0 ? 1 : (offset & 2) != 0 ? 2 : 4;
-        return Math.Min(width, left >= 4 ? 4 : left >= 2 ? 2 : 1);
     }
 
     private uint VirtualMask(int offset, int width) =>

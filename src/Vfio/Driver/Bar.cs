@@ -3,6 +3,7 @@ using Vfio.Driver;
 using Vfio.Native;
 using Vfio.Native.Memory;
 using Vfio.Native.Waiting;
+using Vfio.Pci.Config;
 
 namespace Vfio;
 
@@ -158,7 +159,7 @@ public sealed class Bar : IDisposable
         CheckRange(offset, destination.Length, maxWidth);
         while (destination.Length > 0)
         {
-            int width = NaturalWidth(offset, destination.Length, maxWidth);
+            int width = AccessWidth.Natural((ulong)offset, destination.Length, maxWidth);
             switch (width)
             {
                 case 1: destination[0] = Read8(offset); break;
@@ -181,7 +182,7 @@ public sealed class Bar : IDisposable
         CheckRange(offset, source.Length, maxWidth);
         while (source.Length > 0)
         {
-            int width = NaturalWidth(offset, source.Length, maxWidth);
+            int width = AccessWidth.Natural((ulong)offset, source.Length, maxWidth);
             switch (width)
             {
                 case 1: Write8(offset, source[0]); break;
@@ -282,14 +283,6 @@ public sealed class Bar : IDisposable
 
     /// <summary>An offset that no BAR has becomes one that the range check refuses.</summary>
     private static long ToOffset(in RegisterWrite write) => (long)Math.Min(write.Offset, long.MaxValue);
-
-    private static int NaturalWidth(long offset, int left, int maxWidth)
-    {
-        int width = maxWidth;
-        while (width > left || (offset & (width - 1)) != 0)
-            width >>= 1;
-        return width;
-    }
 
     /// <summary>A value that was read, if there was somebody to read it from. A device that was removed gives all ones at first, and then
     /// no memory at all.</summary>
