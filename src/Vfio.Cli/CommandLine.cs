@@ -93,6 +93,7 @@ internal static partial class CommandLine
             root.Subcommands.Add(verb.ToCommand());
         HelpOption help = root.Options.OfType<HelpOption>().Single();
         help.Action = new HelpWithExamples((HelpAction)help.Action!, Verbs);
+        root.Options.OfType<VersionOption>().Single().Action = new VersionAction();
         return root;
     }
 

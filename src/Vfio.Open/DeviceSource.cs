@@ -28,9 +28,12 @@ internal sealed class DeviceSource : IDisposable, IAsyncDisposable
     /// have is taken when it is first opened.</param>
     /// <exception cref="VfioException">EINVAL: the text is no address; ENOENT: there is no such model; else why it cannot be
     /// made.</exception>
+    /// <exception cref="PlatformNotSupportedException">The system is not Linux.</exception>
     public static DeviceSource Find(string address, VfioDeviceOptions? options = null, bool isSuccessor = false)
     {
         DeviceAddress parsed = DeviceAddress.Parse(address);
+        if (!OperatingSystem.IsLinux())
+            throw new PlatformNotSupportedException($"{parsed} cannot be opened: Vfio needs Linux");
         switch (parsed.Scheme)
         {
             case AddressScheme.Unix:

@@ -5,11 +5,11 @@ using Vfio.Native;
 
 namespace Vfio.Guard.Bars;
 
-/// <summary>BARs and ROM as the user sees them: the device's own, but for the MSI-X table and pending bits, which are virtual.</summary>
+/// <summary>BARs and ROM as the user sees them: the device's own, except for the MSI-X table and pending bits, which are virtual.</summary>
 /// <remarks>Accesses are called under the function's lock.</remarks>
 internal sealed class GuardedBars
 {
-    // A bit for each of 2048 vectors.
+    // One bit for each of the 2048 vectors.
     private const int MaxPendingBytes = 256;
 
     private readonly IPciFunction _function;
@@ -27,7 +27,7 @@ internal sealed class GuardedBars
 
     internal RegionInfo GetInfo(RegionIndex region) => _infos[region.Value];
 
-    /// <summary>Describes a region anew: its memory is in another file now.</summary>
+    /// <summary>Describes a region again, after its memory moved to another file.</summary>
     internal void Refresh(FunctionLayout layout, RegionIndex region) => _infos[region.Value] = Describe(layout, region);
 
     /// <summary>Bytes of a BAR or the ROM; 0 where it is absent.</summary>
@@ -81,7 +81,7 @@ internal sealed class GuardedBars
         }
     }
 
-    /// <summary>What is pending here, and in the function: a vector without an eventfd is masked there.</summary>
+    /// <summary>Reads the pending bits of the guard and of the function: a vector without an eventfd is masked in the function.</summary>
     private void ReadPending(RegionIndex region, ulong offset, int offsetInPart, Span<byte> destination)
     {
         Span<byte> ours = stackalloc byte[MaxPendingBytes];

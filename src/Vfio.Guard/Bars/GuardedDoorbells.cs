@@ -5,9 +5,9 @@ using Vfio.Native.Waiting;
 
 namespace Vfio.Guard.Bars;
 
-/// <summary>The doorbells of one lease: an eventfd for each, and a thread that turns a ring into the write that it stands for.</summary>
-/// <remarks>The thread starts when the first doorbell is asked for. An eventfd is drained under the function's lock, so that a ring from
-/// before a reset is gone after it.</remarks>
+/// <summary>The doorbells of one lease: an eventfd for each, and a thread that does the write for which a signal stands.</summary>
+/// <remarks>The thread starts with the first doorbell. An eventfd is drained under the function's lock, so a reset drops the signals
+/// that came before it.</remarks>
 /// <param name="name">The device, for the thread's name.</param>
 /// <param name="functionLock">The function's lock.</param>
 /// <param name="ring">Does the write; called under the lock, and does not throw.</param>
@@ -20,7 +20,7 @@ internal sealed class GuardedDoorbells(string name, FunctionLock functionLock, A
 
     /// <summary>The doorbells of a region, with their eventfds.</summary>
     /// <param name="region">Which region.</param>
-    /// <param name="offered">What the function says it has there.</param>
+    /// <param name="offered">The function's doorbells in the region.</param>
     internal IReadOnlyList<Doorbell> Get(RegionIndex region, IReadOnlyList<Doorbell> offered)
     {
         lock (_lock)
@@ -32,10 +32,10 @@ internal sealed class GuardedDoorbells(string name, FunctionLock functionLock, A
         }
     }
 
-    /// <summary>Takes over the doorbells that another process showed of a region.</summary>
+    /// <summary>Takes over the doorbells of a region from another process.</summary>
     /// <param name="region">Which region.</param>
-    /// <param name="offered">What the function says it has there.</param>
-    /// <param name="known">What was shown, with eventfds that stay the caller's.</param>
+    /// <param name="offered">The function's doorbells in the region.</param>
+    /// <param name="known">The doorbells that the user knows; their eventfds stay the caller's.</param>
     /// <returns>False when the user knows one that the function does not have.</returns>
     internal bool TryTakeOver(RegionIndex region, IReadOnlyList<Doorbell> offered, IReadOnlyList<Doorbell> known)
     {
@@ -53,20 +53,20 @@ internal sealed class GuardedDoorbells(string name, FunctionLock functionLock, A
         }
     }
 
-    /// <summary>All that were shown.</summary>
+    /// <summary>All doorbells that the user knows.</summary>
     internal RegionDoorbell[] Shown()
     {
         lock (_lock)
             return [.. _byRegion.SelectMany(shown => shown.Value, (shown, bell) => new RegionDoorbell(shown.Key, bell))];
     }
 
-    /// <summary>Hears nothing for now; rings stay in the eventfds. without the lock, when it has heard anything yet.</summary>
+    /// <summary>Stops listening; signals stay in the eventfds. Called without the lock.</summary>
     internal void Pause() => _loop.Pause();
 
-    /// <summary>Hears again, what was rung meanwhile too.</summary>
+    /// <summary>Listens again. Signals that came meanwhile count.</summary>
     internal void Resume() => _loop.Resume();
 
-    /// <summary>Forgets the rings that have not been heard; under the lock.</summary>
+    /// <summary>Drops the signals that were not handled yet; under the lock.</summary>
     internal void Forget()
     {
         lock (_lock)
@@ -76,7 +76,7 @@ internal sealed class GuardedDoorbells(string name, FunctionLock functionLock, A
         }
     }
 
-    /// <summary>Ends: no ring is heard any more.</summary>
+    /// <summary>Stops: signals have no effect from here on.</summary>
     internal void Stop() => _isStopped = true;
 
     /// <summary>Waits for the thread and closes the eventfds; after <see cref="Stop"/>, without the lock.</summary>

@@ -1,11 +1,11 @@
 namespace Vfio.Guard.Bars;
 
-/// <summary>Which pages of a BAR a user may map: those that hold nothing of MSI-X.</summary>
+/// <summary>The mmap areas of a BAR: its pages without those of the MSI-X table and pending bits.</summary>
 internal static class MmapAreas
 {
     internal const ulong PageBytes = 4096;
 
-    /// <summary>The pages of a BAR without those of the table and of the pending bits, in order.</summary>
+    /// <summary>Returns the pages of a BAR that hold neither the table nor the pending bits, in ascending order.</summary>
     internal static IReadOnlyList<MmapArea> Around(MsixDescription? msix, RegionIndex region, ulong length)
     {
         List<MmapArea> kept = [];

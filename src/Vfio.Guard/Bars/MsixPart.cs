@@ -1,8 +1,8 @@
 namespace Vfio.Guard.Bars;
 
-/// <summary>The head of a BAR access: the bytes that lie all in the MSI-X table, all in its pending bits, or all in neither.</summary>
-/// <param name="Kind">In what.</param>
-/// <param name="Offset">Where in it, in bytes; for <see cref="MsixPartKind.Other"/> where in the BAR.</param>
+/// <summary>The first part of a BAR access: bytes that all lie in the MSI-X table, or all in its pending bits, or all in neither.</summary>
+/// <param name="Kind">Where the bytes lie.</param>
+/// <param name="Offset">Offset into the table or the pending bits, in bytes; for <see cref="MsixPartKind.Other"/> into the BAR.</param>
 /// <param name="Count">How many bytes.</param>
 internal readonly record struct MsixPart(MsixPartKind Kind, ulong Offset, int Count)
 {
@@ -29,15 +29,15 @@ internal readonly record struct MsixPart(MsixPartKind Kind, ulong Offset, int Co
     }
 }
 
-/// <summary>What a part of a BAR is to MSI-X.</summary>
+/// <summary>Where bytes of a BAR lie.</summary>
 internal enum MsixPartKind
 {
-    /// <summary>Nothing: the device's own.</summary>
+    /// <summary>In neither: the device's own bytes.</summary>
     Other,
 
-    /// <summary>The table.</summary>
+    /// <summary>In the MSI-X table.</summary>
     Table,
 
-    /// <summary>The pending bits.</summary>
+    /// <summary>In the MSI-X pending bits.</summary>
     Pending,
 }

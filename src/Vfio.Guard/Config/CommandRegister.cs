@@ -5,7 +5,7 @@ using Vfio.Guard.Shared;
 
 namespace Vfio.Guard.Config;
 
-/// <summary>The Command register: decoding is the user's to switch for itself, INTx disable masks its interrupt, and bus
+/// <summary>The Command register. The user's decode bits act on the user's accesses only, INTx disable masks its interrupt, and bus
 /// mastering starts off unless the owner decided otherwise.</summary>
 /// <remarks>PCI Local Bus 3.0, section 6.2.2. In the hardware decoding stays on, so that the owner's addresses keep working.</remarks>
 internal sealed class CommandRegister(
@@ -20,12 +20,12 @@ internal sealed class CommandRegister(
     private const uint IoAndMemory = 3, BusMaster = 4;
     private volatile bool _isBusMaster;
 
-    /// <summary>Whether the device may use memory and send messages; any thread may ask.</summary>
+    /// <summary>Whether the device may use memory and send messages. Any thread may read it.</summary>
     internal bool IsBusMaster => _isBusMaster;
 
     internal override IEnumerable<int> Offsets => [Offset];
 
-    /// <summary>Whether a BAR, or the ROM, answers.</summary>
+    /// <summary>Whether decoding is on for a BAR or the ROM.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal bool Decodes(RegionIndex region) =>
         layout.IsIo(region) ? shadow.ReadBit(Offset, IoBit) : layout.IsVirtual || shadow.ReadBit(Offset, MemoryBit);
@@ -45,7 +45,7 @@ internal sealed class CommandRegister(
 
     internal override void AfterWrite(int offset, int width)
     {
-        // What became of the bit is the hardware's to say: it may be wired to 0.
+        // The hardware decides: the bit may be wired to 0.
         if (Covers(offset, width, Offset))
             SetBusMaster(MayMaster());
         interrupts.SetIntxDisabled(shadow.ReadBit(Offset, IntxDisableBit));
@@ -53,7 +53,7 @@ internal sealed class CommandRegister(
             target.RestoreLost();
     }
 
-    /// <summary>Ends bus mastering at once; the hardware's bit is cleared by whoever calls.</summary>
+    /// <summary>Ends bus mastering at once. The caller clears the hardware's bit.</summary>
     internal void StopBusMaster() => SetBusMaster(false);
 
     private void SetBusMaster(bool isBusMaster)

@@ -1,14 +1,14 @@
 namespace Vfio.Guard.Config;
 
-/// <summary>What the guard makes of some virtual registers, beyond keeping what is written to them.</summary>
+/// <summary>Gives virtual registers an effect beside keeping what is written to them.</summary>
 /// <remarks>Called under the function's lock.</remarks>
 internal abstract class ConfigRegisterHandler
 {
-    /// <summary>The dwords that this is about: offsets, multiples of 4.</summary>
+    /// <summary>The dwords that this handles: offsets, multiples of 4.</summary>
     internal abstract IEnumerable<int> Offsets { get; }
 
-    /// <summary>Gives the shadow its values after a reset; it holds the hardware's until then.</summary>
-    /// <param name="byUser">Whether the user made the reset through config space, and so expects what PCI says of one. Otherwise
+    /// <summary>Gives the shadow its values after a reset; before the call it holds the hardware's.</summary>
+    /// <param name="byUser">Whether the user made the reset through config space: registers are then as PCI specifies. Otherwise
     /// (at open, and for a reset of the whole lease) decoding is on and interrupts are bound as before.</param>
     internal abstract void Reset(bool byUser);
 
@@ -17,15 +17,15 @@ internal abstract class ConfigRegisterHandler
     {
     }
 
-    /// <summary>Looks at what the hardware said in a read that touched one of <see cref="Offsets"/>.</summary>
+    /// <summary>Called after a read that touched one of <see cref="Offsets"/>, with what the hardware returned.</summary>
     /// <param name="offset">Where the read started.</param>
     /// <param name="width">1, 2 or 4 bytes.</param>
-    /// <param name="hardware">What was read; 0 where the hardware was not asked.</param>
+    /// <param name="hardware">What was read; 0 where the hardware was not read.</param>
     internal virtual void AfterRead(int offset, int width, uint hardware)
     {
     }
 
-    /// <summary>Acts on a write that touched one of <see cref="Offsets"/>, when hardware and shadow have taken it.</summary>
+    /// <summary>Acts on a write that touched one of <see cref="Offsets"/>, after hardware and shadow have taken it.</summary>
     /// <param name="offset">Where the write started.</param>
     /// <param name="width">1, 2 or 4 bytes.</param>
     internal abstract void AfterWrite(int offset, int width);

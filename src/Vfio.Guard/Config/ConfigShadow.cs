@@ -1,6 +1,6 @@
 namespace Vfio.Guard.Config;
 
-/// <summary>The bits of config space that the user sees and the hardware does not.</summary>
+/// <summary>The virtual bits of config space: the user reads and writes them here, and the hardware is not accessed.</summary>
 internal sealed class ConfigShadow(int length)
 {
     private readonly byte[] _bytes = new byte[length];

@@ -34,7 +34,7 @@ internal sealed class ExpressControl(FunctionLayout layout, ConfigShadow shadow,
             target.ResetByUser(ResetMethod.Flr);
     }
 
-    /// <remarks>Read requests smaller than the payload size of the path are legal, but completers in the field do badly with them;
+    /// <remarks>Read requests smaller than the payload size of the path are legal, but some completers handle them badly;
     /// codes above 5 (4096 bytes) are reserved.</remarks>
     private void PassReadRequestSize(uint wished)
     {

@@ -7,14 +7,14 @@ using Vfio.Pci.Rules;
 
 namespace Vfio.Guard.Config;
 
-/// <summary>Config space as the user sees it: every access goes by the rules of its bits.</summary>
+/// <summary>Config space as the user sees it: the rule of each bit decides about every access.</summary>
 /// <remarks>
-/// <para>1, 2 and 4 bytes, naturally aligned, are at most one access of that width to the hardware, and a write at most a read
-/// before it: when there are bits in it that must stay. Others are split at natural boundaries. No access is made for
-/// bits that do not reach the hardware, but one read to find out what a dropped write would have changed.</para>
-/// <para>What a write does not mean to change is written back as it was read, but for status bits, which are written 0 whether the user
-/// sees them or not. Where no table says what such bits are, the write is as narrow as what it may change allows; so a permit is best for
-/// whole bytes. A register that the user may not read is not read for it.</para>
+/// <para>An access of 1, 2 or 4 bytes, naturally aligned, makes at most one access of that width to the hardware. A write reads first
+/// when bits in it must stay as they are. Other accesses are split at natural boundaries. Bits that do not reach the hardware cause no
+/// access, except one read to find out what a blocked write would have changed.</para>
+/// <para>Bits that a write does not change are written back as they were read. Status bits are written 0, whether the user
+/// sees them or not. Where no table describes the neighbouring bits, the write is as narrow as the bits that it may change allow; so a
+/// permit is best for whole bytes. A register that the user may not read is not read for it.</para>
 /// <para>Called under the function's lock.</para>
 /// </remarks>
 internal sealed class GuardedConfig
@@ -85,8 +85,8 @@ internal sealed class GuardedConfig
         }
     }
 
-    /// <summary>Takes config space over as another lease's user saw it: as if the user had written it, but for the status bits, which
-    /// a write would clear. Bits that are not the user's stay as they are.</summary>
+    /// <summary>Takes config space over as the user of another lease saw it. The effect is that of writes by the user, except for status
+    /// bits, which a write would clear. Bits that are not the user's stay as they are.</summary>
     internal void Restore(ReadOnlySpan<byte> from)
     {
         for (int offset = 0; offset < Length; offset += 4)
@@ -126,7 +126,7 @@ internal sealed class GuardedConfig
         uint status = _rules.Mask(BitRule.FixedStatus, offset, width);
         uint writable = _rules.Mask(BitRule.Virtual, offset, width);
 
-        // A status bit is none of those whatever its rule is now: written back as it was read, it would be cleared.
+        // A status bit is not kept, whatever its rule is now: written back as it was read, it would be cleared.
         uint kept = all & ~passed & ~status & ~clearable & ~_known.Status(offset, width);
         bool reaches = (passed | clearing) != 0;
         int at = offset;
@@ -146,8 +146,8 @@ internal sealed class GuardedConfig
         handler?.AfterWrite(offset, width);
     }
 
-    /// <summary>Reads bits of the hardware by one access of the width, or by a narrower one where there are bits in it that the user may
-    /// not read: reading them may do something.</summary>
+    /// <summary>Reads bits of the hardware by one access of the width, or by a narrower one where the access has bits that the user may
+    /// not read: such a read may have effects.</summary>
     private uint ReadHardware(int offset, int width, uint wanted)
     {
         if (wanted == 0)
@@ -159,7 +159,7 @@ internal sealed class GuardedConfig
         return _function.ReadConfig(at, width) << (8 * (at - offset));
     }
 
-    /// <summary>Counts the bits that the write tried to change and may not. Writing 0 to a status bit tries nothing.</summary>
+    /// <summary>Counts the bits that the write tried to change and may not. A 0 written to a status bit changes nothing.</summary>
     private void CountRefused(int offset, int width, uint value, uint hardware, uint refusable, uint status)
     {
         if (refusable == 0)

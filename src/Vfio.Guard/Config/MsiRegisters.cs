@@ -7,10 +7,10 @@ using Vfio.Pci.Config;
 
 namespace Vfio.Guard.Config;
 
-/// <summary>The user's MSI capability: address, data and enable are its own to write and mean nothing; vectors fire by the eventfds
-/// that are bound. The mask bits do hold vectors back, and the pending bits are true.</summary>
-/// <remarks>PCI Local Bus 3.0, section 6.8.1. Enable and the number of messages show what is in use,
-/// after a reset too, until the user writes them.</remarks>
+/// <summary>The user's MSI capability. Address, data and enable are virtual and have no effect: vectors fire by the eventfds
+/// that are bound. The mask bits hold vectors back, and the pending bits show what is held.</summary>
+/// <remarks>PCI Local Bus 3.0, section 6.8.1. Enable and the number of messages show what is in use, also after a reset, until the
+/// user writes them.</remarks>
 internal sealed class MsiRegisters(FunctionLayout layout, ConfigShadow shadow, GuardedInterrupts interrupts) : ConfigRegisterHandler
 {
     private const int EnableBit = 0;

@@ -6,8 +6,8 @@ using Vfio.Pci.Config;
 
 namespace Vfio.Guard.Config;
 
-/// <summary>The user's MSI-X Message Control: Function Mask holds all vectors back; Enable shows whether vectors are in use, after a
-/// reset too, until the user writes it, and means nothing: vectors fire by the eventfds.</summary>
+/// <summary>The user's MSI-X Message Control. Function Mask holds all vectors back. Enable shows whether vectors are in use, also after
+/// a reset, until the user writes it; it has no effect, since vectors fire by the eventfds.</summary>
 /// <remarks>PCI Local Bus 3.0, section 6.8.2.3.</remarks>
 internal sealed class MsixRegisters(FunctionLayout layout, ConfigShadow shadow, GuardedInterrupts interrupts) : ConfigRegisterHandler
 {

@@ -4,22 +4,22 @@ using Vfio.Pci.Config;
 
 namespace Vfio.Guard.Config;
 
-/// <summary>The state that a function's owner (firmware, the system) left in its config space when the function was attached, and how it
-/// comes back after a reset: every field of every register that a table knows, whether the user may write it or not, and what the
-/// owner permits beside them. A reset takes what isolates the function from others too.</summary>
+/// <summary>The state that a function's owner (firmware, the system) left in config space when the function was attached, and how it
+/// is restored after a reset. It has every field of every register that a table describes, whether the user may write it or not, and what
+/// the owner permits beside them: a reset also clears what isolates the function from others.</summary>
 internal sealed class OwnerState
 {
     private const int Command = 0x04, FirstBar = 0x10, Rom = 0x30;
     private const uint IntxDisable = 0x400, BusMaster = 4, Memory = 2, Io = 1, Enable = 1, PowerStateBits = 3;
 
-    // Writing these does something, or acts in ways that only the vendor knows: VPD, HyperTransport, vendor-specific, hot-plug and SATA's
+    // A write of these has an effect, or one that only the vendor knows: VPD, HyperTransport, vendor-specific, hot-plug and SATA's
     // index and data.
     private static readonly ushort[] NotWritten = [0x03, 0x08, 0x09, 0x0c, 0x12];
 
     // Vendor-specific, of designated vendors, readiness messages, lane margining, mailboxes, link encryption whose keys are lost.
     private static readonly ushort[] NotWrittenExtended = [0x0b, 0x23, 0x21, 0x27, 0x2e, 0x30];
 
-    // Of the header: cache line and latency, BARs, the ROM's, the interrupt line. Command is done apart; the others never change.
+    // Of the header: cache line and latency, BARs, the ROM's, the interrupt line. Command is restored separately; the others never change.
     private static readonly (int Offset, uint Bits)[] OfHeader =
     [
         (0x0c, 0xffff), .. Enumerable.Range(0, 6).Select(i => (FirstBar + (4 * i), uint.MaxValue)), (Rom, uint.MaxValue), (0x3c, 0xff),
@@ -48,12 +48,12 @@ internal sealed class OwnerState
         SetOrder();
     }
 
-    /// <summary>Whether decoding was lost behind the guard's back.</summary>
+    /// <summary>Whether decoding is off in the hardware although the guard left it on.</summary>
     internal bool HasLostDecode => (_function.ReadConfig(Command, 2) & _decode) != _decode;
 
     /// <summary>Writes back all that the owner had set; bus mastering stays off.</summary>
-    /// <param name="isAssigned">Whether a user has the function: its pin may then interrupt, whatever the owner had set, and what the owner
-    /// had for messages is off.</param>
+    /// <param name="isAssigned">Whether a user has the function. INTx is then enabled, and the owner's MSI and MSI-X settings stay
+    /// off.</param>
     /// <returns>EIO: the function does not answer with its ids.</returns>
     internal Errno Restore(bool isAssigned)
     {
@@ -65,7 +65,7 @@ internal sealed class OwnerState
         return Errno.None;
     }
 
-    /// <summary>As <see cref="Restore(bool)"/> where the user has written Command already.</summary>
+    /// <summary>As <see cref="Restore(bool)"/>, when the user has already written Command.</summary>
     internal void RestoreLost()
     {
         foreach (int offset in _restored)
@@ -73,10 +73,10 @@ internal sealed class OwnerState
         RestoreCommand(Io | Memory, _decode);
     }
 
-    /// <summary>Turns bus mastering off in the hardware.</summary>
+    /// <summary>Disables bus mastering in the hardware.</summary>
     internal void StopBusMaster() => RestoreCommand(BusMaster, 0);
 
-    /// <summary>A user may write these bits from now on: what the owner had comes back when that user is gone.</summary>
+    /// <summary>Adds bits that a user may write from now on: the owner's values are restored when that user closes the device.</summary>
     internal void Permit(int offset, uint writeBits)
     {
         if (offset == Command)
@@ -112,8 +112,8 @@ internal sealed class OwnerState
         }
     }
 
-    /// <summary>Extended capabilities come first, and each from its end: what enables a thing is written after what it depends on, and
-    /// the size of a BAR before its address. Addresses are translated last of them, once it is known for whom.</summary>
+    /// <summary>Sorts what is restored. Extended capabilities come first, each from its end: an enable bit is written after what it depends
+    /// on, and the size of a BAR before its address. Address translation (ATS) comes last of these.</summary>
     private void SetOrder()
     {
         Capability? translation = _layout.Capabilities.Find(0x0f, isExtended: true);
@@ -128,7 +128,7 @@ internal sealed class OwnerState
     private static bool IsIn(Capability? item, int offset) =>
         item is not null && offset >= item.Offset && offset < item.Offset + item.LengthBytes;
 
-    /// <remarks>By dwords; by less where beside the bits there are some that the table hides, or that no table knows.</remarks>
+    /// <remarks>By dwords; by narrower accesses where a dword also has bits that the table hides or that no table describes.</remarks>
     private void Restore(int offset, bool isAssigned)
     {
         uint hidden = _layout.Rules.Mask(BitRule.Hidden, offset, 4);
@@ -145,7 +145,7 @@ internal sealed class OwnerState
         uint wanted = (_layout.Space.Read32(offset) & ~Off(offset, isAssigned) & ~_layout.Known.Status(offset, 4)) >> shift & all;
         if ((hidden >> shift & all) == all)
         {
-            // Not even the guard reads it.
+            // The guard does not read it either.
             _function.WriteConfig(at, width, wanted);
             return;
         }
@@ -155,7 +155,7 @@ internal sealed class OwnerState
             _function.WriteConfig(at, width, (now & ~mask & ~_layout.Known.Status(at, width)) | (wanted & mask));
     }
 
-    /// <summary>What stays off, whatever the owner had: sleep, and messages that would go to the owner.</summary>
+    /// <summary>The bits that stay off, whatever the owner had: a sleep state, and messages that would go to the owner.</summary>
     private uint Off(int offset, bool isAssigned) =>
         _layout.PowerManagement != 0 && offset == _layout.PowerManagement + 4 ? PowerStateBits
         : isAssigned && _layout.Msi != 0 && offset == _layout.Msi ? Enable << 16

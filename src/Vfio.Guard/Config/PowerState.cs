@@ -6,9 +6,9 @@ using Vfio.Pci.Config;
 
 namespace Vfio.Guard.Config;
 
-/// <summary>PowerState of the Power Management capability: what the user sees of D0 to D3hot. The hardware stays in D0.</summary>
-/// <remarks>PCI Bus Power Management Interface 1.2, sections 3.2.4 and 5.4: asleep the function answers to config space only,
-/// neither masters the bus nor interrupts; coming back from D3hot resets it, unless No_Soft_Reset is set.</remarks>
+/// <summary>PowerState of the Power Management capability as the user sees it, D0 to D3hot. The hardware stays in D0.</summary>
+/// <remarks>PCI Bus Power Management Interface 1.2, sections 3.2.4 and 5.4: outside D0 the function answers to config space only, and
+/// neither masters the bus nor interrupts. The return from D3hot resets it, unless No_Soft_Reset is set.</remarks>
 internal sealed class PowerState(FunctionLayout layout, ConfigShadow shadow, IResetTarget target, GuardedInterrupts interrupts)
     : ConfigRegisterHandler
 {
@@ -16,7 +16,7 @@ internal sealed class PowerState(FunctionLayout layout, ConfigShadow shadow, IRe
     private readonly int _control = layout.PowerManagement + 4;
     private volatile uint _state;
 
-    /// <summary>Whether it is in another state than D0; any thread may ask.</summary>
+    /// <summary>Whether the function is in another state than D0. Any thread may read it.</summary>
     internal bool IsAsleep => _state != D0;
 
     internal override IEnumerable<int> Offsets => [_control];
@@ -35,14 +35,14 @@ internal sealed class PowerState(FunctionLayout layout, ConfigShadow shadow, IRe
         uint before = _state;
         uint wished = shadow.Read(_control, 1).Get(1, 0);
 
-        // A write of a state that the function does not have is ignored, and so is a way up to anything but D0.
+        // A state that the function does not have is ignored, and so is a change from a deeper state to any but D0.
         if (Has(wished) && (wished == D0 || wished >= before))
             _state = wished;
         Show();
         if (before == D3Hot && _state == D0 && layout.ResetsInD3Hot)
             target.ResetByUser(ResetMethod.PowerManagement);
 
-        // Last, so that what the reset takes away does not interrupt before it.
+        // Last, so that interrupts that the reset drops are not delivered before it.
         interrupts.SetAsleep(IsAsleep);
     }
 

@@ -3,7 +3,7 @@ using Vfio.Guard.Shared;
 
 namespace Vfio.Guard.Config;
 
-/// <summary>The user's BARs and ROM BAR: they take any value and can be sized, and the real ones know nothing of it.</summary>
+/// <summary>The user's BARs and ROM BAR: they take any value and can be sized. The hardware's BARs do not change.</summary>
 /// <remarks>PCI Local Bus 3.0, section 6.2.5. They start without an address, as after power-on.</remarks>
 internal sealed class VirtualBars(FunctionLayout layout, ConfigShadow shadow) : ConfigRegisterHandler
 {
@@ -32,7 +32,7 @@ internal sealed class VirtualBars(FunctionLayout layout, ConfigShadow shadow) : 
 
     private static int OffsetOf(int bar) => FirstBar + (4 * bar);
 
-    /// <summary>Leaves what hardware would keep of what was written: the address bits above the size; and the type bits.</summary>
+    /// <summary>Reduces what was written to what hardware would keep: the address bits above the size, and the type bits.</summary>
     private void Fix(int bar)
     {
         int offset = OffsetOf(bar);

@@ -1,6 +1,6 @@
 namespace Vfio.Guard.Config;
 
-/// <summary>The ids of a virtual function, in the place where every other function has them.</summary>
+/// <summary>The vendor and device id of a virtual function, at the offsets where other functions have them.</summary>
 /// <remarks>SR-IOV 1.1, section 3.4.1.1: a virtual function's own registers read as all ones.</remarks>
 internal sealed class VirtualIds(VirtualFunctionIds ids, ConfigShadow shadow) : ConfigRegisterHandler
 {

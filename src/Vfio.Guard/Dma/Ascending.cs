@@ -4,13 +4,13 @@ using System.Runtime.Intrinsics;
 
 namespace Vfio.Guard.Dma;
 
-/// <summary>Searches in ascending numbers, which stand in whole blocks: what is not used of the last holds the highest number.</summary>
-/// <remarks>A block is compared all at once, so a search has no branch that could be guessed wrong.</remarks>
+/// <summary>Searches ascending numbers in whole blocks. Unused places of the last block hold the highest number.</summary>
+/// <remarks>A block is compared at once, by SIMD, so a search has no branch to mispredict.</remarks>
 internal static class Ascending
 {
     internal const int BlockLength = 16;
 
-    /// <summary>How many numbers are at most <paramref name="limit"/>; with the highest number as limit, unused ones too.</summary>
+    /// <summary>Counts the numbers that are at most <paramref name="limit"/>; with the highest number as limit, unused places too.</summary>
     /// <param name="blocks">Blocks, at least one.</param>
     /// <param name="limit">The limit.</param>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -28,7 +28,7 @@ internal static class Ascending
         return (low * BlockLength) + CountInBlock(blocks.Slice(low * BlockLength, BlockLength), limit);
     }
 
-    /// <summary>The same in a single block.</summary>
+    /// <summary>As <see cref="CountUpTo"/>, in a single block.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal static int CountInBlock(ReadOnlySpan<ulong> block, ulong limit)
     {

@@ -2,8 +2,8 @@ using System.Runtime.CompilerServices;
 
 namespace Vfio.Guard.Dma;
 
-/// <summary>Up to <see cref="Capacity"/> mappings in ascending order. The starts stand by themselves, and every
-/// <see cref="Ascending.BlockLength"/>th of them once more: a search looks at two blocks of starts, each all at once, and at nothing else.</summary>
+/// <summary>Up to <see cref="Capacity"/> mappings in ascending order. The start addresses are in an array of their own, and every
+/// <see cref="Ascending.BlockLength"/>th of them in a second one: a search compares one block of each.</summary>
 internal sealed class DmaChunk
 {
     internal const int Capacity = BlockLength * BlockLength;
@@ -76,7 +76,7 @@ internal sealed class DmaChunk
         Array.Copy(_entries, from, _entries, to, count);
     }
 
-    /// <summary>Renews the marks from that of a mapping on.</summary>
+    /// <summary>Updates the marks from that of a mapping on.</summary>
     private void Mark(int index)
     {
         for (int block = index / BlockLength; block < BlockLength; block++)

@@ -2,9 +2,9 @@ using System.Runtime.CompilerServices;
 
 namespace Vfio.Guard.Dma;
 
-/// <summary>All mappings in ascending order: chunks, and their first addresses beside them. Not safe for two threads.</summary>
-/// <remarks>A look-up is a binary search for the chunk, 8 steps for 65,000 mappings, and two comparisons of 16 in it. A mapping takes 33 bytes in a
-/// full chunk; where neighbours come and go in no order, chunks are between a quarter and all full.</remarks>
+/// <summary>All mappings in ascending order: chunks, and the first address of each. Not thread-safe.</summary>
+/// <remarks>A look-up is a binary search for the chunk, 8 steps for 65,000 mappings, and two comparisons of 16 in it. A mapping takes 33
+/// bytes in a full chunk. Where mappings are added and removed at random, chunks are at least a quarter full.</remarks>
 internal sealed class DmaChunks
 {
     private const int Sparse = DmaChunk.Capacity / 4;
@@ -26,8 +26,8 @@ internal sealed class DmaChunks
 
     /// <summary>Finds the mapping that holds an address.</summary>
     /// <param name="address">The address.</param>
-    /// <param name="position">Where it stands, for <see cref="Get"/>.</param>
-    /// <param name="into">How far into the mapping the address is, in bytes.</param>
+    /// <param name="position">The position of the mapping, for <see cref="Get"/>.</param>
+    /// <param name="into">The offset of the address in the mapping, in bytes.</param>
     /// <returns>The mapping, or one that is no longer than <paramref name="into"/> when none holds the address.</returns>
     internal ref readonly DmaEntry Find(ulong address, out DmaPosition position, out ulong into)
     {
@@ -43,10 +43,10 @@ internal sealed class DmaChunks
         return ref holder[index];
     }
 
-    /// <summary>Gets a mapping, remembered from before perhaps.</summary>
-    /// <param name="position">Where it stood.</param>
+    /// <summary>Gets the mapping at a position, which may be stale.</summary>
+    /// <param name="position">The position.</param>
     /// <param name="address">An address.</param>
-    /// <param name="into">How far into the mapping the address is, in bytes: below its length when the mapping holds it.</param>
+    /// <param name="into">The offset of the address in the mapping, in bytes: below its length when the mapping holds it.</param>
     /// <returns>The mapping, or one without length when none is there.</returns>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal ref readonly DmaEntry Get(DmaPosition position, ulong address, out ulong into)
@@ -86,7 +86,7 @@ internal sealed class DmaChunks
     /// <summary>Removes the mappings that start in a range.</summary>
     /// <param name="start">First address.</param>
     /// <param name="last">Last address.</param>
-    /// <param name="others">Takes the memory of all but the first that is found; made when there is any.</param>
+    /// <param name="others">Receives the memory of all but the first that is found; allocated when there is any.</param>
     /// <param name="bytes">The sum of their lengths.</param>
     /// <returns>The memory of the first that is found; null when there is none.</returns>
     internal DmaMemory? Remove(ulong start, ulong last, ref List<DmaMemory>? others, out ulong bytes)
@@ -134,7 +134,7 @@ internal sealed class DmaChunks
         }
     }
 
-    /// <summary>Lets go of the memory of every mapping; the table is not used after that.</summary>
+    /// <summary>Releases the memory of every mapping. The table is not used after that.</summary>
     internal void ReleaseAll()
     {
         for (int chunk = 0; chunk < _chunkCount; chunk++)
@@ -144,8 +144,8 @@ internal sealed class DmaChunks
         }
     }
 
-    /// <summary>Finds a place for a mapping whose chunk is full: splits the chunk, or goes over to the next.</summary>
-    /// <remarks>Who maps in ascending or descending order, perhaps below or above a few others, leaves full chunks behind: near its
+    /// <summary>Makes a place for a mapping whose chunk is full: splits the chunk, or moves on to the next.</summary>
+    /// <remarks>A user that maps in ascending or descending order, perhaps below or above a few others, leaves full chunks behind: near its
     /// ends a chunk is split where the mapping goes.</remarks>
     private void MakeRoom(ref int chunk, ref int index)
     {
@@ -204,7 +204,7 @@ internal sealed class DmaChunks
         return firsts;
     }
 
-    /// <summary>Joins a chunk that has become sparse with its neighbours, so that removals give memory back.</summary>
+    /// <summary>Joins a chunk that has become sparse with its neighbours, so that removals free memory.</summary>
     private void MergeAround(int chunk)
     {
         for (int left = Math.Max(0, chunk - 1); left <= chunk && left + 1 < _chunkCount;)
@@ -224,5 +224,5 @@ internal sealed class DmaChunks
     }
 }
 
-/// <summary>Where a mapping stands.</summary>
+/// <summary>The position of a mapping.</summary>
 internal readonly record struct DmaPosition(int Chunk, int Index);

@@ -1,7 +1,7 @@
 namespace Vfio.Guard.Dma;
 
-/// <summary>One mapping, without its start: 24 bytes. Length and offset are multiples of the page size or carry no more bits, so
-/// the access rights ride in the low bits of the length.</summary>
+/// <summary>One mapping without its start: 24 bytes. Its length is a multiple of the page size, so the access rights are in the low bits
+/// of the length.</summary>
 internal readonly struct DmaEntry
 {
     private const ulong AccessMask = (ulong)DmaAccess.ReadWrite;

@@ -1,12 +1,12 @@
 namespace Vfio.Guard.Dma;
 
-/// <content>What a device with threads of its own asks before it waits for memory.</content>
+/// <content>What a device with threads of its own queries before it waits for memory.</content>
 internal sealed partial class DmaTable
 {
     /// <summary>How many accesses under way wait for an answer of the memory's owner.</summary>
     internal int AccessesAtOwner => _ownerAccesses.Count;
 
-    /// <summary>Whether an access to a range ends without an answer of anybody: it is memory of this process, or refused.</summary>
+    /// <summary>Whether an access to a range needs no answer of another process: it is memory of this process, or refused.</summary>
     internal bool IsReachedDirectly(Iova address, ulong length)
     {
         ulong at = address.Value;
@@ -35,7 +35,7 @@ internal sealed partial class DmaTable
         }
     }
 
-    /// <summary>Whether the owner of the memory at an address asks for something else while it owes an answer.</summary>
+    /// <summary>Whether the owner of the memory at an address has sent a request while it owes an answer.</summary>
     internal bool IsOwnerAsking(Iova address)
     {
         DmaMemory? memory = null;

@@ -3,22 +3,22 @@ using Vfio.Providers;
 
 namespace Vfio.Guard.Dma;
 
-/// <summary>The memory that a device may use, by address: what an IOMMU is to hardware.</summary>
+/// <summary>The memory that a device may use, by address: the guard's IOMMU.</summary>
 /// <remarks>
-/// <para>Made for tens of thousands of live mappings: a look-up is two short binary searches, or none where the last access of the
-/// thread was; accesses of several threads do not hold each other up, and allocate nothing.</para>
-/// <para>When an unmap returns, no access to that memory is under way. Only memory that its owner alone can reach is an exception:
+/// <para>Made for tens of thousands of live mappings. A look-up is two short binary searches, or none when the last access of the
+/// thread was in the same mapping. Accesses of several threads run in parallel and allocate nothing.</para>
+/// <para>When an unmap returns, no access to that memory is under way. Memory that only its owner can reach is the exception:
 /// see <see cref="Unmap(Iova, ulong, out ulong)"/>.</para>
 /// </remarks>
 internal sealed partial class DmaTable
 {
-    /// <summary>Size of a page: what addresses and lengths are multiples of, in bytes.</summary>
+    /// <summary>Page size in bytes. Addresses and lengths are multiples of it.</summary>
     public const ulong PageBytes = 4096;
 
-    /// <summary>Most mappings unless told otherwise.</summary>
+    /// <summary>Default limit of the number of mappings.</summary>
     public const int DefaultMaxMappings = 65_535;
 
-    /// <summary>Longest copy in one go; an unmap waits for at most this.</summary>
+    /// <summary>Longest copy in one step, in bytes; an unmap waits for at most this.</summary>
     private const int MaxCopyBytes = 64 << 10;
 
     private readonly ReaderLock _lock = new();
@@ -28,7 +28,7 @@ internal sealed partial class DmaTable
     private volatile DirtyLog? _log;
 
     /// <summary>Makes an empty table.</summary>
-    /// <param name="maxMappings">How many mappings it takes.</param>
+    /// <param name="maxMappings">The limit of the number of mappings.</param>
     public DmaTable(int maxMappings = DefaultMaxMappings)
     {
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(maxMappings);
@@ -68,9 +68,9 @@ internal sealed partial class DmaTable
         }
     }
 
-    /// <summary>Removes the mappings in a range and lets go of their memory.</summary>
-    /// <remarks>Accesses to memory that only its owner can reach are waited for as long as that is sensible: a quarter of a second,
-    /// and not at all from inside such an access.</remarks>
+    /// <summary>Removes the mappings in a range and releases their memory.</summary>
+    /// <remarks>Accesses to memory that only its owner can reach are waited for, at most a quarter of a second; an unmap from inside such
+    /// an access does not wait.</remarks>
     /// <param name="start">First address.</param>
     /// <param name="length">Size of the range in bytes.</param>
     /// <param name="unmapped">How many bytes were mapped.</param>
@@ -121,7 +121,7 @@ internal sealed partial class DmaTable
     }
 
     /// <summary>Reads memory as the device.</summary>
-    /// <returns>EFAULT: part of the range is not mapped, or wraps; EACCES: it may not be read; else what the memory said. The bytes
+    /// <returns>EFAULT: part of the range is not mapped, or wraps; EACCES: it may not be read; else the error of the memory. The bytes
     /// before the one at fault are filled.</returns>
     public Errno Read(Iova address, Span<byte> destination)
     {
@@ -178,23 +178,24 @@ internal sealed partial class DmaTable
         return Errno.None;
     }
 
-    /// <summary>Starts to record which pages are written; they are of <see cref="PageBytes"/>.</summary>
-    /// <returns>EINVAL: it has been started.</returns>
+    /// <summary>Starts to record which pages of <see cref="PageBytes"/> are written.</summary>
+    /// <returns>EINVAL: it was started before.</returns>
     public Errno StartLog()
     {
         if (Interlocked.CompareExchange(ref _log, new DirtyLog(), null) is not null)
             return Errno.InvalidArgument;
 
-        // Whoever writes without knowing of the log is done when this returns.
+        // Waits for writers that do not know of the log yet.
         _lock.EnterWrite();
         _lock.ExitWrite();
         return Errno.None;
     }
 
-    /// <summary>Stops recording, and forgets.</summary>
+    /// <summary>Stops recording, and drops the record.</summary>
     public void StopLog() => _log = null;
 
-    /// <summary>Reports what was written in a range since the last report, whether it is still mapped or not, and forgets it.</summary>
+    /// <summary>Reports what was written in a range since the last report, whether it is still mapped or not, and clears the
+    /// record.</summary>
     /// <param name="start">First address.</param>
     /// <param name="length">Size of the range in bytes.</param>
     /// <param name="pageBytes">Bytes that a bit stands for.</param>
@@ -212,7 +213,7 @@ internal sealed partial class DmaTable
         return Errno.InvalidArgument;
     }
 
-    /// <summary>As <see cref="Unmap(Iova, ulong, out ulong)"/>, with a last report on the range.</summary>
+    /// <summary>As <see cref="Unmap(Iova, ulong, out ulong)"/>, and reports a last time what was written in the range.</summary>
     /// <returns>As for both; nothing is removed then.</returns>
     public Errno Unmap(Iova start, ulong length, ulong pageBytes, Span<byte> bitmap, out ulong unmapped)
     {
@@ -228,7 +229,7 @@ internal sealed partial class DmaTable
     private DirtyLog? CheckReport(Iova start, ulong length, ulong pageBytes, int bitmapBytes) =>
         DirtyBitmap.HasRoom(start, length, pageBytes, bitmapBytes) ? _log : null;
 
-    /// <summary>Looks a range up as the device, and touches none of it.</summary>
+    /// <summary>Looks a range up as the device, without an access to it.</summary>
     /// <param name="address">First address.</param>
     /// <param name="length">Size of the range in bytes.</param>
     /// <param name="access">What must be allowed there; <see cref="DmaAccess.None"/> for nothing in particular.</param>
@@ -271,13 +272,13 @@ internal sealed partial class DmaTable
             && start - _chunks.StartOf(below) < _chunks.EntryAt(below).Length)
         || (_chunks.TryFindUpTo(last, out DmaPosition final) && last - _chunks.StartOf(final) + 1 < _chunks.EntryAt(final).Length);
 
-    /// <summary>Finds the memory behind an address; inside the gate.</summary>
+    /// <summary>Finds the memory behind an address; called by a reader of the lock.</summary>
     /// <param name="ticket">The reader's ticket.</param>
     /// <param name="address">The address.</param>
-    /// <param name="access">What is to be done there.</param>
-    /// <param name="count">How many bytes are wanted; becomes how many can be had at once.</param>
+    /// <param name="access">The access that must be allowed.</param>
+    /// <param name="count">How many bytes are requested; becomes how many can be accessed in one step.</param>
     /// <param name="memory">The memory.</param>
-    /// <param name="offset">Where in it.</param>
+    /// <param name="offset">The offset into it.</param>
     private Errno Find(int ticket, ulong address, DmaAccess access, ref int count, out DmaMemory? memory, out ulong offset)
     {
         memory = null;
@@ -293,8 +294,8 @@ internal sealed partial class DmaTable
         return Errno.None;
     }
 
-    /// <summary>Finds the mapping that holds an address; inside the gate.</summary>
-    /// <returns>It, or one that is no longer than <paramref name="into"/> when there is none.</returns>
+    /// <summary>Finds the mapping that holds an address; called by a reader of the lock.</summary>
+    /// <returns>The mapping, or one that is no longer than <paramref name="into"/> when there is none.</returns>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private ref readonly DmaEntry Locate(int ticket, ulong address, out ulong into)
     {
@@ -344,13 +345,13 @@ internal sealed partial class DmaTable
         }
         finally
         {
-            // After the write: whoever reads the report and then the page must find the bytes.
+            // After the write: who reads the report and then the page must find the bytes.
             log.Mark(at, source.Length);
             _lock.ExitRead(ticket);
         }
     }
 
-    /// <summary>Leaves the gate with the memory held, because its owner is asked outside; or with the error.</summary>
+    /// <summary>Exits the lock with a reference to the memory, whose owner is asked without the lock; or with the error.</summary>
     private Errno? Leave(int ticket, Errno error, DmaMemory? memory, ulong at, int count)
     {
         if (error == Errno.None)

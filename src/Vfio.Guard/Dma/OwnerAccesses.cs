@@ -4,8 +4,8 @@ using Vfio.Native.Waiting;
 namespace Vfio.Guard.Dma;
 
 /// <summary>Accesses under way to memory that only its owner can reach, so that an unmap can wait for them.</summary>
-/// <remarks>The wait has an end: an owner may send its unmap before it answers, and the thread that unmaps may be the one that
-/// would receive the answer. Such an access is carried out by the owner itself, so it is the owner's to time.</remarks>
+/// <remarks>The wait is bounded: an owner may send its unmap before it answers, and the thread that unmaps may be the one that
+/// would receive the answer. The owner itself carries out such an access, so the owner decides when it happens.</remarks>
 internal sealed class OwnerAccesses
 {
     private static readonly TimeSpan LongestWait = TimeSpan.FromMilliseconds(250);
@@ -44,7 +44,7 @@ internal sealed class OwnerAccesses
         }
     }
 
-    /// <summary>Waits until no access to a range is under way, or the wait has lasted long enough.</summary>
+    /// <summary>Waits until no access to a range is under way, or until the timeout.</summary>
     internal void WaitOutside(ulong start, ulong last)
     {
         if (_depth > 0)

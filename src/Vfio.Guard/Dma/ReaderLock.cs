@@ -3,12 +3,12 @@ using System.Runtime.InteropServices;
 
 namespace Vfio.Guard.Dma;
 
-/// <summary>Lets many readers in at once and shuts them all out for a writer.</summary>
+/// <summary>A lock for many readers and one writer.</summary>
 /// <remarks>
 /// <para>Readers of different threads touch different cache lines, so that they do not slow each other down. A section is
-/// short (a look-up and a copy), so a writer spins until the readers have left. No section may hold another.</para>
+/// short (a look-up and a copy), so a writer spins until the readers have left. Sections must not nest.</para>
 /// <para>The first thread of a lane has a count of its own there, which it sets by plain stores: a writer makes every core of the
-/// process pass a barrier instead of each reader passing two.</para>
+/// process pass a barrier, in place of two barriers in each reader.</para>
 /// </remarks>
 internal sealed class ReaderLock
 {
@@ -32,12 +32,12 @@ internal sealed class ReaderLock
         ref Lane lane = ref _lanes[number];
         if (lane.Host != thread)
             return EnterAsGuest(thread, number);
-        // The writer's barrier stands between these two: either it sees this reader, or this reader sees that the gate is shut.
+        // The writer's barrier is between these two: either it sees this reader, or this reader sees that readers are shut out.
         Volatile.Write(ref lane.IsHostInside, true);
         return _isShut ? EnterLater(number) : number;
     }
 
-    /// <summary>A number that the readers of a lane leave for those that follow: 0 at first. They may be of several threads.</summary>
+    /// <summary>A number that the readers of a lane keep for the next ones: 0 at first. The readers may be of several threads.</summary>
     internal ref long NoteOf(int ticket) => ref _lanes[ticket & (Lanes - 1)].Note;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -50,14 +50,14 @@ internal sealed class ReaderLock
             Interlocked.Decrement(ref lane.Guests);
     }
 
-    /// <summary>Enters as the only one; returns when no reader is left.</summary>
+    /// <summary>Enters as writer; returns when no reader is left.</summary>
     internal void EnterWrite()
     {
         EnterAsWriter();
         ShutReadersOut();
     }
 
-    /// <summary>Enters as the only writer, while readers still come and go.</summary>
+    /// <summary>Enters as the only writer, while readers may still enter.</summary>
     internal void EnterAsWriter() => _writer.Enter();
 
     /// <summary>Called by the writer: returns when no reader is left.</summary>
@@ -96,7 +96,7 @@ internal sealed class ReaderLock
     private int EnterAsGuest(int thread, int number)
     {
         ref Lane lane = ref _lanes[number];
-        // A thread that is given the number of one that has ended takes its place as well.
+        // A new thread with the number of one that has ended takes its place.
         if (Interlocked.CompareExchange(ref lane.Host, thread, 0) == 0)
             return EnterRead();
         while (true)

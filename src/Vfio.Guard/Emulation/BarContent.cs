@@ -19,24 +19,23 @@ public abstract class BarContent
     /// <summary>Writes bytes. 1, 2, 4 and 8 naturally aligned bytes are one access of the driver.</summary>
     public abstract void Write(ulong offset, ReadOnlySpan<byte> source);
 
-    /// <summary>Makes it as after power-on.</summary>
+    /// <summary>Restores the state after power-on.</summary>
     public virtual void Reset()
     {
     }
 
-    /// <summary>Writes down what must go with the device when it is migrated; nothing, where <see cref="Memory"/> is all there
-    /// is.</summary>
+    /// <summary>Saves the state that a migration must carry; nothing when <see cref="Memory"/> is all.</summary>
     public virtual void Save(StateWriter state)
     {
     }
 
-    /// <summary>Takes over what <see cref="Save"/> wrote, or what somebody made up.</summary>
-    /// <returns>False when it cannot be; it is reset then.</returns>
+    /// <summary>Restores what <see cref="Save"/> wrote. The bytes may be forged.</summary>
+    /// <returns>False when they are not valid; it is reset then.</returns>
     public virtual bool TryRestore(ref StateReader state) => true;
 
-    /// <summary>Takes the memory that another process had here, with what is in it, in place of <see cref="Memory"/>.</summary>
-    /// <param name="memory">As long as this; owned from now on, if it is taken.</param>
-    /// <returns>False when it cannot.</returns>
+    /// <summary>Takes the memory that another process had here, with its contents, in place of <see cref="Memory"/>.</summary>
+    /// <param name="memory">Of the same length; owned by this object when it is taken.</param>
+    /// <returns>False when the content cannot take memory over.</returns>
     public virtual bool TryTakeMemory(SharedMemory memory) => false;
 
     internal static void CheckLength(ulong length)

@@ -1,6 +1,6 @@
 namespace Vfio.Guard;
 
-/// <summary>What address space a BAR asks for; PCI Local Bus 3.0, section 6.2.5.1.</summary>
+/// <summary>The address space that a BAR requests; PCI Local Bus 3.0, section 6.2.5.1.</summary>
 public enum BarType
 {
     /// <summary>Memory below 4 GiB.</summary>
@@ -9,7 +9,7 @@ public enum BarType
     /// <summary>Memory anywhere; takes the next BAR as its upper half.</summary>
     Memory64,
 
-    /// <summary>As <see cref="Memory64"/>, where reads have no side effects.</summary>
+    /// <summary>As <see cref="Memory64"/>, and reads have no side effects.</summary>
     PrefetchableMemory64,
 
     /// <summary>I/O ports.</summary>

@@ -5,12 +5,12 @@ namespace Vfio.Guard;
 /// <param name="Body">Its bytes after the header: from offset 2 on for a standard one, from offset 4 for an extended one.</param>
 public sealed record CapabilityDescription(ushort Id, ReadOnlyMemory<byte> Body)
 {
-    /// <summary>Whether it stands in the extended list.</summary>
+    /// <summary>Whether it is an extended capability.</summary>
     public bool IsExtended { get; init; }
 
     /// <summary>Version of an extended one.</summary>
     public int Version { get; init; } = 1;
 
-    /// <summary>Which bits of <see cref="Body"/> can be written; shorter means that the rest cannot.</summary>
+    /// <summary>Which bits of <see cref="Body"/> can be written. Bytes that are missing at the end cannot.</summary>
     public ReadOnlyMemory<byte> Writable { get; init; }
 }

@@ -156,6 +156,6 @@ internal sealed class ConfigBuilder
     private void CheckRoom(int at, int length, int end)
     {
         if (at + length > end)
-            throw new ArgumentException($"{_description.Name}: a capability of {length} bytes at 0x{at:x} leaves config space");
+            throw new ArgumentException($"{_description.Name}: a capability of {length} bytes at 0x{at:x} does not fit config space");
     }
 }

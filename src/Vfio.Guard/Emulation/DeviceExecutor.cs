@@ -3,10 +3,10 @@ using Vfio.Native.Waiting;
 
 namespace Vfio.Guard.Emulation;
 
-/// <summary>The threads of one device: gives each <see cref="DeviceWork"/> one, abandons all work at a reset, and holds it while the
-/// device is stopped.</summary>
+/// <summary>The threads of one device: runs each <see cref="DeviceWork"/> on a thread, abandons all work at a reset, and pauses it while
+/// the device is stopped.</summary>
 /// <remarks>A thread that is stuck in a system call cannot be interrupted. A reset leaves it behind: it ends when the call returns, and
-/// counts until then, so that resets in a row do not add threads without end.</remarks>
+/// counts until then, so that repeated resets do not add threads without end.</remarks>
 internal sealed class DeviceExecutor
 {
     /// <summary>Most threads of a device, those left behind included; work beyond them waits for one to end.</summary>
@@ -14,8 +14,9 @@ internal sealed class DeviceExecutor
 
     private const int StackBytes = 256 << 10;
 
-    /// <summary>How long an abandoned access to memory that its owner is asked for is waited for: an owner that answers does so sooner,
-    /// one that does not must not hold a reset.</summary>
+    /// <summary>How long a reset waits for an access to memory that only its owner can reach. An owner that answers does so sooner; one
+    /// that
+    /// does not must not block the reset.</summary>
     private static readonly TimeSpan OwnerTimeout = TimeSpan.FromMilliseconds(30);
 
     private readonly object _lock = new();
@@ -25,7 +26,7 @@ internal sealed class DeviceExecutor
     private bool _isEnded;
     private int _threads;
 
-    /// <summary>Whether the device stands still: work returns at its next chunk.</summary>
+    /// <summary>Whether the device is stopped: work returns at its next chunk.</summary>
     internal bool IsPaused => _isPaused;
 
     /// <summary>How many threads there are now, those left behind included.</summary>
@@ -49,7 +50,7 @@ internal sealed class DeviceExecutor
         }
     }
 
-    /// <summary>Gives work its thread, or a place in the queue for one.</summary>
+    /// <summary>Starts a thread for work, or queues the work until one ends.</summary>
     internal void StartThread(DeviceWork work)
     {
         lock (_lock)
@@ -68,12 +69,12 @@ internal sealed class DeviceExecutor
         Begin(work);
     }
 
-    /// <summary>Abandons all work, queued and running. When this returns none of it is at the bus or will be again; only accesses whose
-    /// memory's owner does not answer, and system calls, may still be under way, and their results are dropped.</summary>
+    /// <summary>Abandons all work, queued and running. When this returns, no work accesses the bus, and none will. Only system calls, and
+    /// accesses whose memory's owner does not answer, may still be under way; their results are dropped.</summary>
     /// <param name="slot">Where the device is attached; null when it never was.</param>
     internal void Abandon(IPciSlot? slot)
     {
-        // Work that runs may make more work until it is abandoned itself.
+        // Running work may add more work until it is abandoned itself.
         while (TakeAll() is { Count: > 0 } works)
         {
             foreach (DeviceWork work in works)
@@ -93,7 +94,7 @@ internal sealed class DeviceExecutor
         WaitOutside([work], slot);
     }
 
-    /// <summary>Abandons all work, and what is added later.</summary>
+    /// <summary>Abandons all work, and all that is added later.</summary>
     internal void End(IPciSlot? slot)
     {
         lock (_lock)
@@ -101,7 +102,7 @@ internal sealed class DeviceExecutor
         Abandon(slot);
     }
 
-    /// <summary>Holds all work: when this returns none of it runs. It goes on after <see cref="Resume"/>.</summary>
+    /// <summary>Pauses all work: when this returns none of it runs. It continues after <see cref="Resume"/>.</summary>
     internal void Pause()
     {
         _isPaused = true;
@@ -114,7 +115,7 @@ internal sealed class DeviceExecutor
             spin.SpinOnce();
     }
 
-    /// <summary>Lets work go on.</summary>
+    /// <summary>Lets work continue.</summary>
     internal void Resume()
     {
         lock (_lock)
@@ -124,7 +125,7 @@ internal sealed class DeviceExecutor
         }
     }
 
-    /// <summary>Called by the thread of work: returns when the device does not stand still any more, or the work is abandoned.</summary>
+    /// <summary>Called by the thread of work: returns when the device is not stopped any more, or the work is abandoned.</summary>
     internal void WaitForResume(DeviceWork work)
     {
         lock (_lock)

@@ -3,21 +3,22 @@ using Vfio.Native;
 
 namespace Vfio.Guard;
 
-/// <summary>Work that a <see cref="EmulatedFunction"/> does on a thread of its own, so that whoever accesses the device never waits for
+/// <summary>Work that an <see cref="EmulatedFunction"/> does on a thread of its own, so that an access to the device never waits for
 /// it: a queue of commands, a DMA engine.</summary>
 /// <remarks>
-/// <para>Derive from it, keep in it what only its thread touches, and <see cref="Wake"/> it when there is something to do. Its thread
-/// starts then, and sleeps between the wakes.</para>
-/// <para>A reset of the function, and its end, abandon all work: <see cref="Bus"/> refuses it from then on, its interrupts are dropped,
-/// and its thread ends when <see cref="Run"/> returns. A reset waits for an access to memory that is under way, never for a system call.
-/// So what work was in the middle of reaches nobody: whoever has the function next starts with new work.</para>
-/// <para>Work that takes long looks at <see cref="ShouldReturn"/> after every chunk of a millisecond or less.</para>
+/// <para>Derive from it, keep in it what only its thread touches, and call <see cref="Wake"/> when there is something to do. The first
+/// call starts its thread, which sleeps while there is nothing to do.</para>
+/// <para>A reset of the function, and its disposal, abandon all work: <see cref="Bus"/> then refuses accesses, interrupts are dropped,
+/// and the thread ends when <see cref="Run"/> returns. A reset waits for an access to memory that is under way, never for a system call.
+/// So a later user of the function sees no result of work that was under way: it starts with new work.</para>
+/// <para>Long work checks <see cref="ShouldReturn"/> after every chunk of a millisecond or less.</para>
 /// </remarks>
 public abstract class DeviceWork
 {
     private const int Idle = 0, Wanted = 1, Asleep = 2, Unstarted = 3;
 
-    /// <summary>Looks for more to do before it sleeps, about 20 us: a wake from sleep costs more than that on both sides.</summary>
+    /// <summary>How often it checks for more to do before it sleeps, about 20 us in all: a wake from sleep costs more on both
+    /// sides.</summary>
     private const int Looks = 40;
 
     private readonly EmulatedFunction _function;
@@ -31,7 +32,7 @@ public abstract class DeviceWork
     private volatile bool _isAbandoned;
 
     /// <summary>Makes work, which does nothing until it is woken.</summary>
-    /// <param name="function">Whose it is.</param>
+    /// <param name="function">The function that it belongs to.</param>
     protected DeviceWork(EmulatedFunction function)
     {
         ArgumentNullException.ThrowIfNull(function);
@@ -41,11 +42,11 @@ public abstract class DeviceWork
         _executor.Add(this);
     }
 
-    /// <summary>Whether the function was reset since this was made, or ended: nothing that it does from here on has an effect.</summary>
+    /// <summary>Whether the function was reset or disposed since this was made: its effects are dropped from then on.</summary>
     public bool IsAbandoned => _isAbandoned;
 
-    /// <summary>Whether <see cref="Run"/> should return now: the work is abandoned, or the function is to stand still for a migration and
-    /// calls <see cref="Run"/> again when it goes on.</summary>
+    /// <summary>Whether <see cref="Run"/> should return now: the work is abandoned, or the function is stopped for a migration and
+    /// calls <see cref="Run"/> again when it starts.</summary>
     public bool ShouldReturn => _isAbandoned || _executor.IsPaused;
 
     /// <summary>A name for its thread.</summary>

@@ -7,13 +7,37 @@ namespace Vfio.Guard.Function;
 /// <content>Resets, whoever makes them, and the end of the lease.</content>
 internal sealed partial class GuardedDevice
 {
+    private readonly TaskCompletionSource _removed = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+    /// <summary>Completes when the owner unplugs the function.</summary>
+    public Task Removed => _removed.Task;
+
     /// <summary>Closes: the user's hold on the system ends first, then the device is made quiet.</summary>
     public void Dispose()
+    {
+        _removed.TrySetCanceled();
+        Close(Closed);
+    }
+
+    /// <summary>As <see cref="Dispose"/>, by the owner: to its user the device is gone.</summary>
+    internal void TakeAway()
+    {
+        try
+        {
+            Close(Closed | TakenAway);
+        }
+        finally
+        {
+            _removed.TrySetResult();
+        }
+    }
+
+    private void Close(int end)
     {
         CloseSteps steps = new();
         using (FunctionLock.Scope held = _functionLock.Take())
         {
-            if (!TryClose(steps))
+            if (!TryClose(steps, end))
                 return;
             steps.Do(_messages.Program);
             _function.TakeBack(steps);
@@ -98,11 +122,11 @@ internal sealed partial class GuardedDevice
 
     /// <summary>Ends what the user holds; under the lock.</summary>
     /// <returns>False when that was done before.</returns>
-    private bool TryClose(CloseSteps steps)
+    private bool TryClose(CloseSteps steps, int end = Closed)
     {
         if (IsClosed)
             return false;
-        Interlocked.Or(ref _attention, Closed);
+        Interlocked.Or(ref _attention, end);
         steps.Do(_command.StopBusMaster);
         steps.Do(_interrupts.Dispose);
         steps.Do(_dma.Clear);

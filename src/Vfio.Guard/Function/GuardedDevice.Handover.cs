@@ -79,6 +79,7 @@ internal sealed partial class GuardedDevice
 
     public void Depart()
     {
+        _removed.TrySetCanceled();
         CloseSteps steps = new();
         using (FunctionLock.Scope held = _functionLock.Take())
         {

@@ -13,9 +13,9 @@ using Vfio.Native.Memory;
 namespace Vfio.Guard.Function;
 
 /// <summary>One lease of a guarded function: what its user holds.</summary>
-internal sealed partial class GuardedDevice : IVfioDevice, IHandoverDevice, IDirtyTracker, IResetTarget
+internal sealed partial class GuardedDevice : IVfioDevice, IHandoverDevice, IDirtyTracker, IRemovalNotifier, IResetTarget
 {
-    private const int Closed = 1, WasReset = 2;
+    private const int Closed = 1, WasReset = 2, TakenAway = 4;
     private readonly GuardedFunction _function;
     private readonly OwnerState _owner;
     private readonly FunctionLock _functionLock;
@@ -323,7 +323,15 @@ internal sealed partial class GuardedDevice : IVfioDevice, IHandoverDevice, IDir
 
     private bool IsClosed => (_attention & Closed) != 0;
 
-    private void CheckOpen() => ObjectDisposedException.ThrowIf(IsClosed, this);
+    private void CheckOpen()
+    {
+        if (IsClosed)
+            ThrowClosed();
+    }
+
+    private void ThrowClosed() => throw ((_attention & TakenAway) != 0
+        ? new VfioException("use", Name, Errno.NoDevice, "it was removed: its owner took it away; dispose it")
+        : new ObjectDisposedException(GetType().FullName));
 
     /// <summary>That it is open, and that the function is as the shadows say.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

@@ -161,7 +161,7 @@ public sealed class GuardedFunction : IDisposable
 
         try
         {
-            device?.Dispose();
+            device?.TakeAway();
         }
         finally
         {

@@ -18,6 +18,12 @@ public sealed class FileDescriptor : SafeHandle
         SetHandle(number);
     }
 
+    /// <summary>None.</summary>
+    internal FileDescriptor()
+        : base(-1, ownsHandle: true)
+    {
+    }
+
     /// <summary>Takes ownership of a descriptor that a peer sent: of what kind is not known, and to close it may be to wait for the peer.</summary>
     internal static FileDescriptor Received(int number) => new(number) { IsUnknown = true };
 

@@ -31,6 +31,14 @@ internal static class Blittable
     public static void Write<T>(Span<byte> destination, in T value)
         where T : unmanaged => MemoryMarshal.Write(destination, in value);
 
+    /// <summary>The same bits as another type of the same size.</summary>
+    /// <typeparam name="TFrom">What they are; a struct without references.</typeparam>
+    /// <typeparam name="TTo">What they become; likewise.</typeparam>
+    /// <exception cref="NotSupportedException">The sizes differ.</exception>
+    public static TTo Reinterpret<TFrom, TTo>(TFrom value)
+        where TFrom : unmanaged
+        where TTo : unmanaged => Unsafe.BitCast<TFrom, TTo>(value);
+
     /// <summary>The bytes of a struct, without a copy.</summary>
     /// <typeparam name="T">A struct without references.</typeparam>
     public static Span<byte> AsBytes<T>(ref T value)

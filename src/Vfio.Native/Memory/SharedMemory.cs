@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
+using Vfio.Native.Errors;
 using Vfio.Native.Files;
 using Vfio.Native.Interop;
 using Vfio.Native.Memory;
@@ -26,6 +27,7 @@ public sealed unsafe class SharedMemory : IDisposable
     private readonly FileDescriptor _file;
     private readonly byte* _base;
     private readonly ulong* _lost;
+    private readonly string _owner = typeof(SharedMemory).FullName!;
     private ulong _length;
 
     private SharedMemory(FileDescriptor file, ulong fileOffset, ulong length, bool writable, byte* address, bool isWatched = false)
@@ -39,6 +41,13 @@ public sealed unsafe class SharedMemory : IDisposable
         IsWritable = writable;
         ulong* watched = isWatched ? BusFaultGuard.Watch(address, length) : null;
         _lost = watched is null ? NeverLost : watched;
+    }
+
+    private SharedMemory(string owner)
+    {
+        _owner = owner;
+        _file = new FileDescriptor();
+        _lost = NeverLost;
     }
 
     /// <summary>The file; open for as long as this object is.</summary>
@@ -63,6 +72,11 @@ public sealed unsafe class SharedMemory : IDisposable
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
         get => Volatile.Read(ref *_lost) != 0;
     }
+
+    /// <summary>Stands in for memory that may not be used any more: each access fails by the check of its range, which costs nothing more.
+    /// </summary>
+    /// <param name="owner">What the <see cref="ObjectDisposedException"/> of an access names.</param>
+    internal static SharedMemory Closed(Type owner) => new(owner.FullName!);
 
     /// <summary>Makes a new sealed memory file and maps all of it.</summary>
     /// <param name="name">A name for <c>/proc/PID/maps</c>.</param>
@@ -228,7 +242,7 @@ public sealed unsafe class SharedMemory : IDisposable
     internal byte* AddressOf(ulong offset, int count)
     {
         if (_base is null || count < 0 || !Contains(offset, (ulong)count))
-            ThrowBadAccess(offset, count);
+            ThrowBadAccess(offset, count, alignment: 1);
         return _base + offset;
     }
 
@@ -243,13 +257,20 @@ public sealed unsafe class SharedMemory : IDisposable
         where T : unmanaged
     {
         if (_base is null || !Contains(offset, (ulong)sizeof(T)) || (offset & ((ulong)sizeof(T) - 1)) != 0)
-            ThrowBadAccess(offset, sizeof(T));
+            ThrowBadAccess(offset, sizeof(T), sizeof(T));
         // SAFETY: inside the mapping, which stays for as long as _length is not 0, and naturally aligned.
         return ref *(T*)(_base + offset);
     }
 
-    private void ThrowBadAccess(ulong offset, int width) => throw new ArgumentOutOfRangeException(
-        nameof(offset), $"a {width}-byte access at 0x{offset:x} does not fit the {(_base is null ? "unmapped" : "")} memory of 0x{_length:x} bytes");
+    private void ThrowBadAccess(ulong offset, int width, int alignment)
+    {
+        if (_length == 0)
+            throw new ObjectDisposedException(_owner);
+        string why = _base is null
+            ? "has to be copied: the memory is not mapped, for its file could be truncated"
+            : $"does not fit the memory of 0x{_length:x} bytes: {AllowedOffsets.For(width, (long)_length, alignment)}";
+        throw new ArgumentOutOfRangeException(nameof(offset), $"a {width}-byte access at 0x{offset:x} {why}");
+    }
 
     private bool ReadFile(ulong offset, Span<byte> destination)
     {

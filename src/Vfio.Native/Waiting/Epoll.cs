@@ -35,6 +35,9 @@ internal sealed unsafe class Epoll : IDisposable
 
         /// <summary>Once, when it is readable, and again after each <see cref="Arm"/>.</summary>
         Once = LibC.EPOLLIN | LibC.EPOLLONESHOT,
+
+        /// <summary>Once, when the peer of a socket has closed it; a hangup is reported without being asked for.</summary>
+        Hangup = LibC.EPOLLONESHOT,
     }
 
     /// <summary>Watches a descriptor.</summary>

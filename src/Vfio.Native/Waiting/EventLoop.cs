@@ -52,6 +52,11 @@ internal sealed class EventLoop(string name, Action<Exception>? failed = null, i
     public EventRegistration AddOnce(FileDescriptor descriptor, Action<EventRegistration> callback) =>
         Add(descriptor, Epoll.Mode.Once, callback);
 
+    /// <summary>Calls back once, when a socket is shut down by either end, whatever may be read from it.</summary>
+    /// <inheritdoc cref="Add(FileDescriptor, Action{EventRegistration})"/>
+    public EventRegistration AddHangup(FileDescriptor descriptor, Action<EventRegistration> callback) =>
+        Add(descriptor, Epoll.Mode.Hangup, callback);
+
     /// <summary>Calls nobody for now. When it returns no callback runs, unless this is called by one.</summary>
     /// <remarks>What becomes readable is left as it is, and called back for after <see cref="Resume"/>.</remarks>
     public void Pause()

@@ -21,7 +21,8 @@ internal sealed class Reconnector : IDisposable
     private readonly VfioUserClientOptions _options;
     private readonly DmaMappings _mappings;
     private readonly DeviceIdentity _identity;
-    private readonly Action _tell;
+    private readonly Action _restarted;
+    private readonly Action _gone;
     private readonly EventFd _end = EventFd.Create();
     private readonly ManualResetEventSlim _ending = new();
     private readonly List<ServerConnection> _lost = [];
@@ -36,16 +37,18 @@ internal sealed class Reconnector : IDisposable
     /// <param name="first">The connection.</param>
     /// <param name="mappings">What is mapped.</param>
     /// <param name="options">Limits and habits.</param>
-    /// <param name="tell">Called after the server was found again, with no lock held.</param>
+    /// <param name="restarted">Called after the server was found again, with no lock held.</param>
+    /// <param name="gone">Called when the server was given up, likewise.</param>
     internal Reconnector(
-        string path, object gate, ServerConnection first, DmaMappings mappings, VfioUserClientOptions options, Action tell)
+        string path, object gate, ServerConnection first, DmaMappings mappings, VfioUserClientOptions options, Action restarted, Action gone)
     {
         _path = path;
         _name = $"unix:{path}";
         _lock = gate;
         _mappings = mappings;
         _options = options;
-        _tell = tell;
+        _restarted = restarted;
+        _gone = gone;
         Connection = first;
         _identity = new DeviceIdentity(first);
         _watcher = new BackgroundThread("vfio-user reconnect", Watch);
@@ -178,11 +181,16 @@ internal sealed class Reconnector : IDisposable
                 goesOn = TryReconnect(watched);
             FreeLost();
             if (!goesOn)
+            {
+                if (!_ending.IsSet)
+                    _gone();
                 return;
+            }
+
             if (told < Restarts)
             {
                 told = Restarts;
-                _tell();
+                _restarted();
             }
         }
     }

@@ -229,6 +229,9 @@ internal sealed class ServerConnection : IDisposable
     /// <returns>False when that came first.</returns>
     internal bool WaitUntilClosed(FileDescriptor end) => Poll.WaitClosed(_channel.Descriptor, end);
 
+    /// <summary>Calls back once when the connection is closed, by whoever; without the gate.</summary>
+    internal EventRegistration WatchClosing(EventLoop loop, Action closed) => loop.AddHangup(_channel.Descriptor, _ => closed());
+
     /// <summary>What callers may still use when the connection is over: the descriptors of regions and doorbells. They own it now.</summary>
     internal IEnumerable<IDisposable> TakeShared()
     {

@@ -3,7 +3,7 @@ using Vfio.Native;
 namespace Vfio.User;
 
 /// <content>What a device may have beside the rest: migration, and a record of what it wrote.</content>
-public sealed partial class VfioUserClient : IMigratableDevice, IDirtyTracker
+public sealed partial class VfioUserClient
 {
     /// <inheritdoc/>
     public MigrationFeatures Migration => Ask(static connection => connection.Migration.Features);

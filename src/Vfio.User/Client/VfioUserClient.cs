@@ -17,7 +17,7 @@ namespace Vfio.User;
 /// the reason. Disposing closes the connection, and so gives the device back.</para>
 /// <para>A server that goes away is waited for where <see cref="VfioUserClientOptions.ReconnectTimeout"/> says so.</para>
 /// </remarks>
-public sealed partial class VfioUserClient : IVfioDevice, IAsyncDisposable
+public sealed partial class VfioUserClient : IVfioDevice, IMigratableDevice, IDirtyTracker, IRemovalNotifier, IAsyncDisposable
 {
     private readonly object _lock = new();
     private readonly DmaMappings _mappings = new();
@@ -57,7 +57,7 @@ public sealed partial class VfioUserClient : IVfioDevice, IAsyncDisposable
             lock (_lock)
             {
                 if (path is not null && options.ReconnectTimeout != TimeSpan.Zero)
-                    _reconnector = new Reconnector(path, _lock, _first, _mappings, options, () => Restarted?.Invoke());
+                    _reconnector = new Reconnector(path, _lock, _first, _mappings, options, () => Restarted?.Invoke(), OnGone);
                 _first.EndHandshake();
             }
         }
@@ -245,6 +245,8 @@ public sealed partial class VfioUserClient : IVfioDevice, IAsyncDisposable
     {
         if (Interlocked.Exchange(ref _disposed, 1) != 0)
             return;
+        EndRemoval();
+
         // A call that is under way in another thread fails, and lets go of the gate.
         _reconnector?.Stop();
         Connection.Shutdown();

@@ -32,8 +32,8 @@ public interface IVfioDevice : IDisposable, IAsyncDisposable
     /// <summary>What the device is; fixed while it is open.</summary>
     DeviceInfo Info { get; }
 
-    /// <summary>Asks for an optional feature: <see cref="IMigratableDevice"/>, <see cref="IDirtyTracker"/>, or an interface of one's
-    /// own.</summary>
+    /// <summary>Asks for an optional feature: <see cref="IMigratableDevice"/>, <see cref="IDirtyTracker"/>, <see
+    /// cref="IRemovalNotifier"/>, or an interface of one's own.</summary>
     /// <typeparam name="TFeature">The interface of the feature.</typeparam>
     /// <param name="feature">The feature; usable until the device is disposed. Null when there is none.</param>
     /// <returns>Whether the device has it and can do it; the same for as long as the device is open. False also for a device that implements

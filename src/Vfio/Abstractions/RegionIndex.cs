@@ -26,8 +26,9 @@ public readonly record struct RegionIndex(uint Value)
     /// <param name="number">0 to 5.</param>
     public static RegionIndex Bar(int number)
     {
-        ArgumentOutOfRangeException.ThrowIfGreaterThan((uint)number, 5u, nameof(number));
-        return new((uint)number);
+        return number is >= 0 and <= 5
+            ? new((uint)number)
+            : throw new ArgumentOutOfRangeException(nameof(number), number, "BARs are 0 to 5");
     }
 
     /// <summary><c>BAR0</c>, <c>ROM</c>, <c>config</c>, <c>VGA</c> or <c>region 9</c>.</summary>

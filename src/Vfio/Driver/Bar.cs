@@ -1,6 +1,8 @@
 using System.Numerics;
+using System.Runtime.CompilerServices;
 using Vfio.Driver;
 using Vfio.Native;
+using Vfio.Native.Errors;
 using Vfio.Native.Memory;
 using Vfio.Native.Waiting;
 using Vfio.Pci.Config;
@@ -42,6 +44,9 @@ public sealed class Bar : IDisposable
 
     /// <summary>Size in bytes.</summary>
     public long Length { get; }
+
+    /// <summary>Whether it was disposed.</summary>
+    internal bool IsDisposed => _disposed;
 
     /// <summary>Whether an access at this offset is a load or store, rather than a message.</summary>
     public bool IsMapped(long offset) => Find(offset, 1, out _) is not null;
@@ -148,6 +153,41 @@ public sealed class Bar : IDisposable
         memory.Write64(inside, value);
         if (memory.IsLost)
             ThrowIfGone(isLost: true, offset);
+    }
+
+    /// <summary>Reads a register as its type: one access of the type's size.</summary>
+    /// <typeparam name="T">A struct, enum or number of 1, 2, 4 or 8 bytes without references, such as a record struct over the raw value.
+    /// </typeparam>
+    /// <param name="offset">A multiple of the size.</param>
+    /// <exception cref="ArgumentException">The type has another size.</exception>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public T Read<T>(long offset)
+        where T : unmanaged => Blittable.SizeOf<T>() switch
+        {
+            sizeof(byte) => Blittable.Reinterpret<byte, T>(Read8(offset)),
+            sizeof(ushort) => Blittable.Reinterpret<ushort, T>(Read16(offset)),
+            sizeof(uint) => Blittable.Reinterpret<uint, T>(Read32(offset)),
+            sizeof(ulong) => Blittable.Reinterpret<ulong, T>(Read64(offset)),
+            _ => throw NoRegister<T>(),
+        };
+
+    /// <summary>Writes a register as its type: one access of the type's size, after every earlier write of this thread.</summary>
+    /// <typeparam name="T">As for <see cref="Read{T}(long)"/>.</typeparam>
+    /// <param name="offset">A multiple of the size.</param>
+    /// <param name="value">What is written. A number is as wide as its type: <c>0</c> is an <see cref="int"/>, and so 4 bytes.</param>
+    /// <exception cref="ArgumentException">The type has another size.</exception>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public void Write<T>(long offset, T value)
+        where T : unmanaged
+    {
+        switch (Blittable.SizeOf<T>())
+        {
+            case sizeof(byte): Write8(offset, Blittable.Reinterpret<T, byte>(value)); break;
+            case sizeof(ushort): Write16(offset, Blittable.Reinterpret<T, ushort>(value)); break;
+            case sizeof(uint): Write32(offset, Blittable.Reinterpret<T, uint>(value)); break;
+            case sizeof(ulong): Write64(offset, Blittable.Reinterpret<T, ulong>(value)); break;
+            default: throw NoRegister<T>();
+        }
     }
 
     /// <summary>Copies out of device memory with the widest accesses that are aligned, in ascending order.</summary>
@@ -284,6 +324,9 @@ public sealed class Bar : IDisposable
     /// <summary>An offset that no BAR has becomes one that the range check refuses.</summary>
     private static long ToOffset(in RegisterWrite write) => (long)Math.Min(write.Offset, long.MaxValue);
 
+    private static ArgumentException NoRegister<T>()
+        where T : unmanaged => new($"{typeof(T)} has {Blittable.SizeOf<T>()} bytes: a register has 1, 2, 4 or 8", nameof(T));
+
     /// <summary>A value that was read, if there was somebody to read it from. A device that was removed gives all ones at first, and then
     /// no memory at all.</summary>
     private T Checked<T>(SharedMemory memory, T value, long offset)
@@ -317,14 +360,18 @@ public sealed class Bar : IDisposable
     {
         if (maxWidth is not (1 or 2 or 4 or 8))
             throw new ArgumentOutOfRangeException(nameof(maxWidth), maxWidth, "1, 2, 4 or 8");
-        if ((ulong)offset > (ulong)Length || count > Length - offset)
-            ThrowBadAccess(offset, count);
+        if ((ulong)offset > (ulong)Length || count > Length - offset || _disposed)
+            ThrowBadAccess(offset, count, alignment: 1);
     }
 
-    private void ThrowBadAccess(long offset, int width)
+    private void ThrowBadAccess(long offset, int width) => ThrowBadAccess(offset, width, alignment: width);
+
+    private void ThrowBadAccess(long offset, int count, int alignment)
     {
         ObjectDisposedException.ThrowIf(_disposed, this);
         throw new ArgumentOutOfRangeException(
-            nameof(offset), $"a {width}-byte access at 0x{offset:x} does not fit the 0x{Length:x} bytes of {Index} of {_device.Name}");
+            nameof(offset),
+            $"a {count}-byte access at 0x{offset:x} does not fit the 0x{Length:x} bytes of {Index} of {_device.Name}: "
+            + AllowedOffsets.For(count, Length, alignment));
     }
 }

@@ -1,32 +1,44 @@
 using Vfio.Native;
+using Vfio.Native.Errors;
 using Vfio.Native.Memory;
 
 namespace Vfio;
 
 /// <summary>Memory that this process and the device share, at an address that the device puts on the bus.</summary>
 /// <remarks>
-/// <para>Made by <see cref="PciDevice.AllocateDma"/>; zeroed; disposing it first takes it away from the device, then frees it.</para>
+/// <para>Made by <see cref="PciDevice.AllocateDma"/>, zeroed, or of memory that there is, by <see
+/// cref="PciDevice.MapMemory(DmaMemory, DmaAccess, Iova?)"/>. Disposing it first takes it away from the device, then frees it
+/// unless somebody else uses it.</para>
 /// <para>The device can change the bytes at any time, so they are copied out and in, and a value is read exactly once. The accesses
 /// with a width in their name are one access, at a multiple of the width: a read comes before every later read of this
 /// thread (so a valid bit first, then the descriptor), a write after every earlier write (the descriptor first, then its
 /// owner bit). The doorbell after them is <see cref="Bar"/>'s matter.</para>
-/// <para>Any thread may use it; nothing is allocated. A range that leaves the buffer is an <see cref="ArgumentOutOfRangeException"/>.
+/// <para>Any thread may use it; nothing is allocated. A range that leaves the buffer is an <see cref="ArgumentOutOfRangeException"/>, and a
+/// use after it was disposed an <see cref="ObjectDisposedException"/>.
 /// Values are little-endian, as PCI devices have them.</para>
 /// </remarks>
 public sealed class DmaBuffer : IDisposable
 {
-    private readonly SharedMemory _bytes;
+    private static readonly SharedMemory NoBytes = SharedMemory.Closed(typeof(DmaBuffer));
     private readonly Action<DmaBuffer> _unmap;
+    private SharedMemory _bytes;
+    private ulong _offsets;
     private int _disposed;
 
-    internal DmaBuffer(SharedDmaMemory memory, Iova start, DmaAccess access, Action<DmaBuffer> unmap)
+    /// <param name="memory">One reference is taken over.</param>
+    /// <param name="bytes">The memory in this process; mapped.</param>
+    /// <param name="start">Where the device has it.</param>
+    /// <param name="access">What the device may do with it.</param>
+    /// <param name="unmap">Takes it away from the device.</param>
+    internal DmaBuffer(DmaMemory memory, SharedMemory bytes, Iova start, DmaAccess access, Action<DmaBuffer> unmap)
     {
         Memory = memory;
-        _bytes = memory.Shared;
+        _bytes = bytes;
         _unmap = unmap;
         Start = start;
         Access = access;
         Length = checked((long)_bytes.Length);
+        _offsets = (ulong)Length + 1;
     }
 
     /// <summary>The device's address of the first byte; a multiple of the page size.</summary>
@@ -45,7 +57,7 @@ public sealed class DmaBuffer : IDisposable
     /// <param name="offset">0 to <see cref="Length"/>, included: the end of a range may be asked for.</param>
     public Iova AddressOf(long offset)
     {
-        if ((ulong)offset > (ulong)Length)
+        if ((ulong)offset >= _offsets)
             ThrowBadAccess(offset, 0);
         return Start + (ulong)offset;
     }
@@ -110,7 +122,7 @@ public sealed class DmaBuffer : IDisposable
     /// <summary>Sets bytes to 0.</summary>
     public void Clear(long offset, long count)
     {
-        if ((ulong)offset > (ulong)Length || (ulong)count > (ulong)(Length - offset))
+        if ((ulong)offset >= _offsets || (ulong)count > (ulong)(Length - offset))
             ThrowBadAccess(offset, count);
         Span<byte> zeros = stackalloc byte[(int)Math.Min(count, 512)];
         zeros.Clear();
@@ -121,11 +133,13 @@ public sealed class DmaBuffer : IDisposable
         }
     }
 
-    /// <summary>Takes the memory away from the device, then frees it. Nobody else may be using it then.</summary>
+    /// <summary>Takes the memory away from the device, then lets go of it. Nobody else may be using it through this object then.</summary>
     public void Dispose()
     {
         if (Interlocked.Exchange(ref _disposed, 1) != 0)
             return;
+        _bytes = NoBytes;
+        _offsets = 0;
         _unmap(this);
         Memory.Release();
     }
@@ -134,6 +148,7 @@ public sealed class DmaBuffer : IDisposable
     {
         ObjectDisposedException.ThrowIf(_disposed != 0, this);
         throw new ArgumentOutOfRangeException(
-            nameof(offset), $"{count} bytes at 0x{offset:x} do not fit the 0x{Length:x} bytes of the DMA buffer at {Start}");
+            nameof(offset),
+            $"{count} bytes at 0x{offset:x} do not fit the 0x{Length:x} bytes of the DMA buffer at {Start}: {AllowedOffsets.For(count, Length)}");
     }
 }

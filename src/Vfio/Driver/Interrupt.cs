@@ -101,7 +101,11 @@ public sealed class Interrupt : IDisposable
     public void Trigger() => Act(InterruptAction.Trigger);
 
     /// <summary>Forgets that the vector has fired.</summary>
-    public void Forget() => Event.Drain();
+    public void Forget()
+    {
+        ObjectDisposedException.ThrowIf(_disposed, this);
+        Event.Drain();
+    }
 
     /// <summary>Takes the eventfd away from the vector; whoever waits gets an <see cref="ObjectDisposedException"/>.</summary>
     public void Dispose()
@@ -132,7 +136,11 @@ public sealed class Interrupt : IDisposable
             Event.Dispose();
     }
 
-    private void Act(InterruptAction action) => _device.SetInterrupts(InterruptRequest.ForAll(Kind, action, Vector, 1));
+    private void Act(InterruptAction action)
+    {
+        ObjectDisposedException.ThrowIf(_disposed, this);
+        _device.SetInterrupts(InterruptRequest.ForAll(Kind, action, Vector, 1));
+    }
 
     private bool Close()
     {

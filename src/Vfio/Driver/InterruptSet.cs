@@ -7,13 +7,14 @@ namespace Vfio;
 public sealed class InterruptSet : IReadOnlyList<Interrupt>, IDisposable
 {
     private readonly IVfioDevice _device;
-    private readonly Interrupt[] _vectors;
+    private Interrupt[] _vectors;
     private int _disposed;
 
     internal InterruptSet(IVfioDevice device, InterruptInfo kind, int count)
     {
         _device = device;
         Kind = kind.Index;
+        Count = count;
         _vectors = new Interrupt[count];
         try
         {
@@ -37,16 +38,31 @@ public sealed class InterruptSet : IReadOnlyList<Interrupt>, IDisposable
     public InterruptIndex Kind { get; }
 
     /// <summary>How many vectors.</summary>
-    public int Count => _vectors.Length;
+    public int Count { get; }
 
     /// <summary>Whether it was disposed.</summary>
     public bool IsDisposed => _disposed != 0;
 
+    /// <summary>The vectors; none once disposed.</summary>
+    internal IReadOnlyList<Interrupt> Vectors => _vectors;
+
     /// <summary>One vector.</summary>
-    public Interrupt this[int vector] => _vectors[vector];
+    /// <param name="vector">From 0, below <see cref="Count"/>.</param>
+    public Interrupt this[int vector]
+    {
+        get
+        {
+            Interrupt[] vectors = _vectors;
+            return (uint)vector < (uint)vectors.Length ? vectors[vector] : throw NoVector(vector);
+        }
+    }
 
     /// <inheritdoc/>
-    public IEnumerator<Interrupt> GetEnumerator() => ((IEnumerable<Interrupt>)_vectors).GetEnumerator();
+    public IEnumerator<Interrupt> GetEnumerator()
+    {
+        ObjectDisposedException.ThrowIf(IsDisposed, this);
+        return ((IEnumerable<Interrupt>)_vectors).GetEnumerator();
+    }
 
     /// <inheritdoc/>
     IEnumerator IEnumerable.GetEnumerator() => GetEnumerator();
@@ -72,7 +88,13 @@ public sealed class InterruptSet : IReadOnlyList<Interrupt>, IDisposable
 
     private void DisposeVectors()
     {
-        foreach (Interrupt? vector in _vectors)
+        Interrupt[] vectors = _vectors;
+        _vectors = [];
+        foreach (Interrupt? vector in vectors)
             vector?.DisposeUnbound();
     }
+
+    private Exception NoVector(int vector) => IsDisposed
+        ? new ObjectDisposedException(GetType().FullName)
+        : new ArgumentOutOfRangeException(nameof(vector), vector, $"the vectors in use are 0 to {Count - 1}");
 }

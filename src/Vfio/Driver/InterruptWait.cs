@@ -13,7 +13,7 @@ internal sealed class InterruptWait(EventFd signal, string name) : IValueTaskSou
         ((InterruptWait)self!).End(new OperationCanceledException(token));
 
     /// <summary>The one thread of this process for the interrupts that somebody waits for asynchronously.</summary>
-    private static readonly EventLoop Interrupts = new("vfio interrupts");
+    internal static readonly EventLoop Loop = new("vfio interrupts");
 
     private readonly Lock _lock = new();
     private ManualResetValueTaskSourceCore<bool> _core = new() { RunContinuationsAsynchronously = true };
@@ -215,7 +215,7 @@ internal sealed class InterruptWait(EventFd signal, string name) : IValueTaskSou
     private void Watch()
     {
         if (_watch is null)
-            _watch = Interrupts.AddOnce(signal.Descriptor, _ => OnReadable());
+            _watch = Loop.AddOnce(signal.Descriptor, _ => OnReadable());
         else
             _watch.Arm();
     }

@@ -1,4 +1,5 @@
 using Vfio.Native;
+using Vfio.Native.Errors;
 using Vfio.Native.Memory;
 using Vfio.Pci;
 
@@ -9,11 +10,13 @@ namespace Vfio;
 public sealed class PciConfig
 {
     private readonly IVfioDevice _device;
+    private int _end;
 
     internal PciConfig(IVfioDevice device)
     {
         _device = device;
         Length = (int)device.GetRegion(RegionIndex.Config).Length;
+        _end = Length;
     }
 
     /// <summary>Size in bytes: 256, or 4096 with the extended space of PCI Express.</summary>
@@ -70,6 +73,7 @@ public sealed class PciConfig
     /// <summary>Reads all of it, for decoding.</summary>
     public ConfigSpace Snapshot()
     {
+        Check(0, 1);
         byte[] bytes = new byte[Math.Min(Length, ConfigSpace.ExtendedLength)];
         _device.ReadRegion(RegionIndex.Config, 0, bytes);
         return new ConfigSpace(bytes);
@@ -84,12 +88,21 @@ public sealed class PciConfig
     /// <returns>Null when the function has none.</returns>
     public Capability? FindCapability(ushort id, bool isExtended = false) => ReadCapabilities().Find(id, isExtended);
 
+    /// <summary>The device was given back: every access fails from now on.</summary>
+    internal void Close() => _end = 0;
+
     private void Check(int offset, int width)
     {
-        if (offset < 0 || offset > Length - width || offset % width != 0)
+        if (offset < 0 || offset > _end - width || offset % width != 0)
             ThrowBadAccess(offset, width);
     }
 
-    private void ThrowBadAccess(int offset, int width) => throw new ArgumentOutOfRangeException(
-        nameof(offset), $"a {width}-byte access at 0x{offset:x} does not fit the 0x{Length:x} bytes of config space of {_device.Name}");
+    private void ThrowBadAccess(int offset, int width)
+    {
+        ObjectDisposedException.ThrowIf(_end < Length, typeof(PciDevice));
+        throw new ArgumentOutOfRangeException(
+            nameof(offset),
+            $"a {width}-byte access at 0x{offset:x} does not fit the 0x{Length:x} bytes of config space of {_device.Name}: "
+            + AllowedOffsets.For(width, Length, width));
+    }
 }

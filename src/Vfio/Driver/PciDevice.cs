@@ -1,4 +1,6 @@
 using Vfio.Driver;
+using Vfio.Native;
+using Vfio.Native.Files;
 
 namespace Vfio;
 
@@ -7,7 +9,8 @@ namespace Vfio;
 /// <para>Works the same on every <see cref="IVfioDevice"/>. Owns it, and all that is opened, allocated or enabled here: one
 /// <see cref="Dispose"/> stops the function as bus master, turns its interrupts off, takes its memory back and gives it back.</para>
 /// <para>The function starts as after power-on. Memory decoding goes on with the first BAR; the driver turns bus mastering on
-/// itself, once the addresses in its registers are right. Any thread may use it.</para>
+/// itself, once the addresses in its registers are right. Any thread may use it. Once disposed, it and all that it gave throw
+/// <see cref="ObjectDisposedException"/>.</para>
 /// </remarks>
 public sealed class PciDevice : IDisposable, IAsyncDisposable
 {
@@ -18,8 +21,9 @@ public sealed class PciDevice : IDisposable, IAsyncDisposable
     private readonly Lock _lock = new();
     private readonly Dictionary<RegionIndex, Bar> _bars = [];
     private readonly HashSet<DmaBuffer> _buffers = [];
+    private RemovalWatch? _removal;
     private ushort _decode;
-    private bool _disposed;
+    private volatile bool _disposed;
 
     /// <summary>Takes a device over.</summary>
     /// <param name="device">The device; owned from now on, also when this throws.</param>
@@ -53,6 +57,30 @@ public sealed class PciDevice : IDisposable, IAsyncDisposable
     /// told to wait for its server.</remarks>
     public event Action? Restarted;
 
+    /// <summary>Completes when the device is removed, or its release is requested. Cancelled when this is disposed.
+    /// </summary>
+    /// <value>The same task at every call, for as many as wait.</value>
+    /// <remarks>
+    /// <para>Listening starts when this is first read; a request from before is not lost. What is known depends on who has the device: Linux
+    /// requests the release of one that is unbound or unplugged; a client of a socket knows when its server is gone for good; an
+    /// owner of a model in this process requests its release or takes it away.</para>
+    /// <para>It completes once. Errors of a device that is there are <see cref="PciInterrupts.EnableError"/>. A driver that awaits this has
+    /// no need to wait for <see cref="PciInterrupts.EnableReleaseRequest"/>.</para>
+    /// </remarks>
+    /// <exception cref="ObjectDisposedException">It was disposed.</exception>
+    public Task<RemovalReason> Removed
+    {
+        get
+        {
+            lock (_lock)
+            {
+                ObjectDisposedException.ThrowIf(_disposed, this);
+                _removal ??= new RemovalWatch(_device, Interrupts);
+                return _removal.Reason;
+            }
+        }
+    }
+
     /// <summary>The device's address, for messages.</summary>
     public string Name => _device.Name;
 
@@ -78,15 +106,30 @@ public sealed class PciDevice : IDisposable, IAsyncDisposable
     public bool IsBusMaster => (Config.Read16(CommandRegister) & BusMaster) != 0;
 
     /// <summary>Whether it is there: one read of config space, which nobody answers for a function that was removed.</summary>
-    public bool IsPresent => Presence.IsPresent(_device);
+    public bool IsPresent
+    {
+        get
+        {
+            ObjectDisposedException.ThrowIf(_disposed, this);
+            return Presence.IsPresent(_device);
+        }
+    }
 
     /// <summary>Lets it read and write memory by itself and send message signalled interrupts.</summary>
-    public void EnableBusMaster() => SetCommand(BusMaster, 0);
+    public void EnableBusMaster()
+    {
+        ObjectDisposedException.ThrowIf(_disposed, this);
+        SetCommand(BusMaster, 0);
+    }
 
     /// <summary>Stops it from that. What it does meanwhile is lost; a good driver quiets it first.</summary>
-    public void DisableBusMaster() => SetCommand(0, BusMaster);
+    public void DisableBusMaster()
+    {
+        ObjectDisposedException.ThrowIf(_disposed, this);
+        SetCommand(0, BusMaster);
+    }
 
-    /// <summary>Opens a BAR and turns on the decoding that it needs. A second call gives the same object.</summary>
+    /// <summary>Opens a BAR and turns on the decoding that it needs. A second call gives the same object, unless that was disposed.</summary>
     /// <param name="number">0 to 5; the lower half of a 64-bit BAR.</param>
     /// <exception cref="VfioException">ENOENT: the function has no such BAR.</exception>
     public Bar OpenBar(int number)
@@ -95,7 +138,7 @@ public sealed class PciDevice : IDisposable, IAsyncDisposable
         lock (_lock)
         {
             ObjectDisposedException.ThrowIf(_disposed, this);
-            if (_bars.TryGetValue(index, out Bar? open))
+            if (_bars.TryGetValue(index, out Bar? open) && !open.IsDisposed)
                 return open;
             RegionInfo region = _device.GetRegion(index);
             if (region.Length == 0)
@@ -104,7 +147,7 @@ public sealed class PciDevice : IDisposable, IAsyncDisposable
             _decode |= isIo ? IoSpace : MemorySpace;
             SetCommand(_decode, 0);
             Bar bar = new(_device, region);
-            _bars.Add(index, bar);
+            _bars[index] = bar;
             return bar;
         }
     }
@@ -119,35 +162,82 @@ public sealed class PciDevice : IDisposable, IAsyncDisposable
     public DmaBuffer AllocateDma(long bytes, DmaAccess access = DmaAccess.ReadWrite, DmaPages pages = DmaPages.Normal)
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(bytes, 1);
+        ObjectDisposedException.ThrowIf(_disposed, this);
         bool isHuge = pages == DmaPages.Huge;
-        ulong page = isHuge ? Native.SharedMemory.HugePageBytes : _iovas.PageBytes;
+        ulong page = isHuge ? SharedMemory.HugePageBytes : _iovas.PageBytes;
         ulong length = ((ulong)bytes + (page - 1)) & ~(page - 1);
         Iova start = _iovas.Allocate(length, DmaAddressBits, page);
-        SharedDmaMemory? memory = null;
+        SharedMemory made;
         try
         {
-            memory = new SharedDmaMemory(isHuge ? Native.SharedMemory.CreateHuge("vfio-dma", length) : Native.SharedMemory.Create("vfio-dma", length));
-            _device.MapDma(new DmaMapping(start, length, access, memory, 0));
+            made = isHuge ? SharedMemory.CreateHuge("vfio-dma", length) : SharedMemory.Create("vfio-dma", length);
         }
         catch
         {
-            memory?.Release();
             _iovas.Free(start, length);
             throw;
         }
 
-        DmaBuffer buffer = new(memory, start, access, Unmap);
-        lock (_lock)
-        {
-            if (!_disposed)
-            {
-                _buffers.Add(buffer);
-                return buffer;
-            }
-        }
+        return Map(new SharedDmaMemory(made), made, start, access);
+    }
 
-        buffer.Dispose();
-        throw new ObjectDisposedException(nameof(PciDevice));
+    /// <summary>Maps memory that there is for the device: of this process, or of another device's buffer (<see cref="DmaBuffer.Memory"/>).
+    /// </summary>
+    /// <param name="memory">Memory that this process has mapped, of whole pages. A reference is taken until the buffer is disposed.</param>
+    /// <param name="access">What the device may do with it.</param>
+    /// <param name="start">Where the device shall have it, a multiple of the page size; null for where there is room.</param>
+    /// <returns>All of the memory. Disposing it takes the memory away from the device and leaves it to its other users; it is
+    /// disposed with this object.</returns>
+    /// <exception cref="ArgumentException">The memory is not mapped, not of whole pages, or may not be written by <paramref name="access"/>.
+    /// </exception>
+    /// <exception cref="ArgumentOutOfRangeException">The address is not of a page, or beyond <see cref="DmaAddressBits"/>.</exception>
+    /// <exception cref="VfioException">EEXIST: part of the range at <paramref name="start"/> is in use, or not of <see
+    /// cref="IVfioDevice.IovaRanges"/>; ENOSPC: no addresses left; else the device's refusal.</exception>
+    public DmaBuffer MapMemory(DmaMemory memory, DmaAccess access = DmaAccess.ReadWrite, Iova? start = null)
+    {
+        ArgumentNullException.ThrowIfNull(memory);
+        ObjectDisposedException.ThrowIf(_disposed, this);
+        if (memory.Shared is not { IsMapped: true } bytes)
+            throw new ArgumentException("it is not mapped into this process: map a file that cannot shrink, such as one of MemoryFile", nameof(memory));
+        ObjectDisposedException.ThrowIf(bytes.Length == 0, memory);
+        if (bytes.Length % _iovas.PageBytes != 0)
+            throw new ArgumentException($"0x{bytes.Length:x} bytes are not whole pages of 0x{_iovas.PageBytes:x}", nameof(memory));
+        if (!bytes.IsWritable && (access & DmaAccess.Write) != 0)
+            throw new ArgumentException($"it can only be read: map it with {nameof(DmaAccess)}.{nameof(DmaAccess.Read)}", nameof(access));
+        Iova place = start is { } wanted ? Reserve(wanted, bytes.Length) : _iovas.Allocate(bytes.Length, DmaAddressBits);
+        memory.AddReference();
+        return Map(memory, bytes, place, access);
+    }
+
+    /// <summary>Maps part of a file of memory for the device: a memfd, or a file on hugetlbfs or tmpfs.</summary>
+    /// <param name="file">The file; whoever has it does not truncate it meanwhile, which would end this process. May be closed after.</param>
+    /// <param name="fileOffset">Where the part starts, in bytes; a multiple of the page size.</param>
+    /// <param name="length">Its size in bytes; a multiple of the page size.</param>
+    /// <param name="access">What the device may do with it.</param>
+    /// <param name="start">Where the device shall have it, a multiple of the page size; null for where there is room.</param>
+    /// <returns>As for <see cref="MapMemory(DmaMemory, DmaAccess, Iova?)"/>.</returns>
+    /// <exception cref="ArgumentOutOfRangeException">The part is not of whole pages of the file; and as there.</exception>
+    /// <exception cref="VfioException">The kernel does not map the file; and as there.</exception>
+    public DmaBuffer MapMemory(
+        FileDescriptor file, long fileOffset, long length, DmaAccess access = DmaAccess.ReadWrite, Iova? start = null)
+    {
+        ArgumentNullException.ThrowIfNull(file);
+        FileIdentity identity = FileIdentity.Of(file);
+        long page = (long)_iovas.PageBytes;
+        long end = identity.IsRegular ? (long)identity.LengthBytes : long.MaxValue;
+        if (fileOffset < 0 || fileOffset % page != 0 || fileOffset >= end)
+            throw new ArgumentOutOfRangeException(nameof(fileOffset), fileOffset, $"a multiple of {page} below the file's length, {end}");
+        if (length < 1 || length % page != 0 || length > end - fileOffset)
+            throw new ArgumentOutOfRangeException(nameof(length), length, $"a multiple of {page} up to {end - fileOffset}, where the file ends");
+        SharedDmaMemory memory = new(SharedMemory.Map(file, (ulong)fileOffset, (ulong)length, identity.Writable));
+        try
+        {
+            return MapMemory(memory, access, start);
+        }
+        finally
+        {
+            memory.Release();
+        }
     }
 
     /// <summary>Resets the function: its registers are as after power-on.</summary>
@@ -184,7 +274,7 @@ public sealed class PciDevice : IDisposable, IAsyncDisposable
 
         try
         {
-            DisableBusMaster();
+            SetCommand(0, BusMaster);
         }
         catch (VfioException)
         {
@@ -192,12 +282,64 @@ public sealed class PciDevice : IDisposable, IAsyncDisposable
         }
 
         _device.Restarted -= OnRestarted;
+        _removal?.Dispose();
         Interrupts.Dispose();
         foreach (DmaBuffer buffer in buffers)
             buffer.Dispose();
         foreach (Bar bar in _bars.Values)
             bar.Dispose();
+        Config.Close();
         _device.Dispose();
+    }
+
+    /// <summary>Maps memory at addresses that are reserved for it.</summary>
+    /// <param name="memory">One reference is taken over, also when this throws.</param>
+    /// <param name="bytes">The memory in this process.</param>
+    /// <param name="start">Where; free again when this throws.</param>
+    /// <param name="access">What the device may do with it.</param>
+    private DmaBuffer Map(DmaMemory memory, SharedMemory bytes, Iova start, DmaAccess access)
+    {
+        // Memory that nobody has any more has no length.
+        ulong length = bytes.Length;
+        try
+        {
+            _device.MapDma(new DmaMapping(start, length, access, memory, 0));
+        }
+        catch
+        {
+            memory.Release();
+            _iovas.Free(start, length);
+            throw;
+        }
+
+        DmaBuffer buffer = new(memory, bytes, start, access, Unmap);
+        lock (_lock)
+        {
+            if (!_disposed)
+            {
+                _buffers.Add(buffer);
+                return buffer;
+            }
+        }
+
+        buffer.Dispose();
+        throw new ObjectDisposedException(GetType().FullName);
+    }
+
+    private Iova Reserve(Iova start, ulong length)
+    {
+        // The page at the very end has an end that does not fit 64 bits, and is nobody's.
+        ulong last = DmaAddressBits == 64 ? ulong.MaxValue - 1 : (1UL << DmaAddressBits) - 1;
+        if (start.Value % _iovas.PageBytes != 0 || start.Value > last || length - 1 > last - start.Value)
+        {
+            throw new ArgumentOutOfRangeException(
+                nameof(start), start, $"a multiple of 0x{_iovas.PageBytes:x}, from which 0x{length:x} bytes go up to 0x{last:x} at most");
+        }
+
+        return _iovas.TryReserve(start, length)
+            ? start
+            : throw new VfioException(
+                $"mapping of 0x{length:x} bytes at {start}", Name, Errno.Exists, "part of the range is in use, or the device cannot address it");
     }
 
     private void OnRestarted()
@@ -206,7 +348,7 @@ public sealed class PciDevice : IDisposable, IAsyncDisposable
         {
             if (_disposed)
                 return;
-            foreach ((RegionIndex index, Bar bar) in _bars)
+            foreach ((RegionIndex index, Bar bar) in _bars.Where(open => !open.Value.IsDisposed))
                 bar.MapAnew(_device.GetRegion(index));
         }
 

@@ -9,12 +9,16 @@ public sealed class PciInterrupts : IDisposable
     private readonly IVfioDevice _device;
     private readonly List<InterruptSet> _enabled = [];
     private readonly Lock _lock = new();
+    private volatile bool _disposed;
 
     internal PciInterrupts(IVfioDevice device) => _device = device;
 
     /// <summary>How many vectors of a kind the function has.</summary>
-    public int Count(InterruptIndex kind) =>
-        kind.Value < _device.Info.InterruptCount ? _device.GetInterrupt(kind).Count : 0;
+    public int Count(InterruptIndex kind)
+    {
+        ObjectDisposedException.ThrowIf(_disposed, this);
+        return kind.Value < _device.Info.InterruptCount ? _device.GetInterrupt(kind).Count : 0;
+    }
 
     /// <summary>Uses as many vectors as there are, of the best kind there is: MSI-X, then MSI, then INTx.</summary>
     /// <param name="wanted">How many the driver has a use for, from 1.</param>
@@ -55,6 +59,7 @@ public sealed class PciInterrupts : IDisposable
             throw new VfioException($"use of {count} {kind} vectors", _device.Name, Errno.InvalidArgument, $"it has {available}");
         lock (_lock)
         {
+            ObjectDisposedException.ThrowIf(_disposed, this);
             _enabled.RemoveAll(set => set.IsDisposed);
             if (_enabled.Find(set => set.Kind == kind || (IsDelivery(kind) && IsDelivery(set.Kind))) is { } other)
                 throw new VfioException($"use of {kind}", _device.Name, Errno.Busy, $"dispose the {other.Kind} vectors in use first");
@@ -74,11 +79,12 @@ public sealed class PciInterrupts : IDisposable
     /// <exception cref="VfioException">EINVAL: this provider does not tell of errors.</exception>
     public Interrupt EnableError() => Listen(InterruptIndex.Error);
 
-    /// <summary>Turns all interrupts off.</summary>
+    /// <summary>Turns all interrupts off, for good.</summary>
     public void Dispose()
     {
         lock (_lock)
         {
+            _disposed = true;
             _enabled.ForEach(set => set.Dispose());
             _enabled.Clear();
         }
@@ -89,8 +95,10 @@ public sealed class PciInterrupts : IDisposable
     {
         lock (_lock)
         {
-            foreach (Interrupt vector in _enabled.Where(set => !set.IsDisposed && IsDelivery(set.Kind)).SelectMany(set => set))
+            foreach (Interrupt vector in _enabled.Where(set => !set.IsDisposed && IsDelivery(set.Kind)).SelectMany(set => set.Vectors))
             {
+                if (vector.IsDisposed)
+                    continue;
                 vector.Forget();
                 vector.Rearm();
             }
@@ -100,7 +108,10 @@ public sealed class PciInterrupts : IDisposable
     private Interrupt Listen(InterruptIndex kind)
     {
         lock (_lock)
+        {
+            ObjectDisposedException.ThrowIf(_disposed, this);
             return (_enabled.Find(set => set.Kind == kind && !set.IsDisposed) ?? Enable(kind, 1))[0];
+        }
     }
 
     private static bool IsDelivery(InterruptIndex kind) => Array.IndexOf(BestFirst, kind) >= 0;

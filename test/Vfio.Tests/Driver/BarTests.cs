@@ -177,6 +177,78 @@ public sealed class BarTests : IDisposable
         Assert.Throws<ObjectDisposedException>(() => bar.Write32(0, 1));
     }
 
+    [Theory]
+    [InlineData(0)]
+    [InlineData(2)]
+    public void A_register_of_a_type_is_one_access_of_its_size(int number)
+    {
+        using SharedMemory memory = SharedMemory.Create("bar", 0x1000);
+        _fake.AddRegion(RegionIndex.Bar0, 0x1000);
+        _fake.AddMappable(RegionIndex.Bar(2), memory.File, 0x1000);
+        Bar bar = _device.OpenBar(number);
+        _fake.Widths = [];
+
+        bar.Write(0x11, Mode.Fast);
+        bar.Write(0x12, new Index(0x8283));
+        bar.Write(0x14, new Control(0x84858687));
+        bar.Write(0x18, new Address(0x88898a8b8c8d8e8f));
+        bar.Write(0x20, new Pair(Low: 1, High: 2));
+
+        Assert.Equal(Mode.Fast, bar.Read<Mode>(0x11));
+        Assert.Equal(new Index(0x8283), bar.Read<Index>(0x12));
+        Assert.Equal(new Control(0x84858687), bar.Read<Control>(0x14));
+        Assert.True(bar.Read<Control>(0x14).IsEnabled);
+        Assert.Equal(new Address(0x88898a8b8c8d8e8f), bar.Read<Address>(0x18));
+        Assert.Equal(new Pair(1, 2), bar.Read<Pair>(0x20));
+        Assert.Equal(0x0000_0002_0000_0001ul, bar.Read64(0x20));
+        Assert.Equal(0x84858687u, bar.Read32(0x14));
+        Assert.Equal(number == 0 ? [1, 2, 4, 8, 8, 1, 2, 4, 4, 8, 8, 8, 4] : [], _fake.Widths);
+    }
+
+    [Fact]
+    public void A_type_of_another_size_is_an_argument_error_with_the_sizes_and_no_access()
+    {
+        _fake.AddRegion(RegionIndex.Bar0, 0x1000);
+        Bar bar = _device.OpenBar(0);
+        int before = _fake.Accesses;
+
+        ArgumentException refusal = Assert.Throws<ArgumentException>(() => bar.Read<Triple>(0));
+        Assert.Contains("Triple has 3 bytes: a register has 1, 2, 4 or 8", refusal.Message, StringComparison.Ordinal);
+        Assert.Throws<ArgumentException>(() => bar.Write(0, default(Triple)));
+        Assert.Throws<ArgumentException>(() => bar.Write(0, Guid.Empty));
+        Assert.Throws<ArgumentOutOfRangeException>(() => bar.Read<Control>(0x12));
+        Assert.Throws<ArgumentOutOfRangeException>(() => bar.Write(0xffe, new Control(0)));
+        Assert.Equal(before, _fake.Accesses);
+    }
+
+    [Fact]
+    public void Bytes_are_bytes_and_no_register()
+    {
+        _fake.AddRegion(RegionIndex.Bar0, 0x1000);
+        Bar bar = _device.OpenBar(0);
+        byte[] array = [1, 2, 3];
+        Span<byte> span = [4, 5, 6];
+        bar.Write(0x10, array);
+        bar.Write(0x13, span);
+        bar.Write(0x16, [7, 8]);
+        Assert.Equal([1, 2, 3, 4, 5, 6, 7, 8], _fake.Region(RegionIndex.Bar0)[0x10..0x18]);
+    }
+
+    [Fact]
+    public void An_access_outside_tells_the_offsets_that_there_are()
+    {
+        _fake.AddRegion(RegionIndex.Bar0, 0x1000);
+        Bar bar = _device.OpenBar(0);
+        Assert.Contains("0x0 to 0xffc in multiples of 4", Refusal(() => bar.Read32(0xffe)), StringComparison.Ordinal);
+        Assert.Contains("0x0 to 0xfff do", Refusal(() => bar.Write8(0x1000, 0)), StringComparison.Ordinal);
+        Assert.Contains("0x0 to 0xffd do", Refusal(() => bar.Read(0xffe, new byte[3])), StringComparison.Ordinal);
+        Assert.Contains("longer than that", Refusal(() => bar.Read(0, new byte[0x1001])), StringComparison.Ordinal);
+        Assert.Contains("0x0 to 0xfc in multiples of 4", Refusal(() => _device.Config.Read32(0xfe)), StringComparison.Ordinal);
+        Assert.Contains("BARs are 0 to 5", Refusal(() => _device.OpenBar(-1)), StringComparison.Ordinal);
+
+        static string Refusal(Action access) => Assert.Throws<ArgumentOutOfRangeException>(access).Message;
+    }
+
     [Fact]
     public void Accesses_allocate_nothing()
     {
@@ -193,9 +265,29 @@ public sealed class BarTests : IDisposable
                 bar.Write16(2, bar.Read16(2));
                 bar.Write32(4, bar.Read32(4));
                 bar.Write64(8, bar.Read64(8));
+                bar.Write(4, bar.Read<Control>(4));
                 bar.Read(1, copy);
                 bar.Write(1, copy);
             }
         }));
     }
+
+    private enum Mode : byte
+    {
+        Slow,
+        Fast = 0x81,
+    }
+
+    private readonly record struct Index(ushort Raw);
+
+    private readonly record struct Control(uint Raw)
+    {
+        public bool IsEnabled => (Raw & 1) != 0;
+    }
+
+    private readonly record struct Address(ulong Raw);
+
+    private readonly record struct Pair(uint Low, uint High);
+
+    private readonly record struct Triple(byte A, byte B, byte C);
 }

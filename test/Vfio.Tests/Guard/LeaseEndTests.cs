@@ -192,7 +192,7 @@ public sealed class LeaseEndTests
             opener.Join();
             Assert.False(guarded.IsOpen);
             if (device is not null)
-                Assert.Throws<ObjectDisposedException>(() => device.ReadRegion(RegionIndex.Config, 0, new byte[1]));
+                Assert.Equal(Errno.NoDevice, Assert.Throws<VfioException>(() => device.ReadRegion(RegionIndex.Config, 0, new byte[1])).Errno);
         }
     }
 
@@ -212,7 +212,7 @@ public sealed class LeaseEndTests
         IVfioDevice device = guarded.Open();
         closer.Join();
         Assert.False(guarded.IsOpen);
-        Assert.Throws<ObjectDisposedException>(() => device.ReadRegion(RegionIndex.Config, 0, new byte[1]));
+        Assert.Equal(Errno.NoDevice, Assert.Throws<VfioException>(() => device.ReadRegion(RegionIndex.Config, 0, new byte[1])).Errno);
         Assert.Throws<ObjectDisposedException>(guarded.Open);
     }
 

@@ -11,7 +11,7 @@ public sealed class LauncherTests : IDisposable
     public async Task Two_that_start_at_once_in_a_fresh_checkout_both_run()
     {
         Copy("src");
-        foreach (string file in new[] { "vfio", "global.json", ".editorconfig", "Directory.Build.props", "Directory.Packages.props" })
+        foreach (string file in Directory.GetFiles(Repository.Root, "Directory.*").Select(Path.GetFileName).Concat(["vfio", "global.json", ".editorconfig"])!)
             File.Copy(Repository.PathOf(file), Path.Combine(_checkout, file));
         Task<VfioCommand.Result>[] both = [RunAsync("peek", "model:edu", "bar0", "0"), RunAsync("peek", "model:edu", "bar0", "4")];
         VfioCommand.Result[] ran = await Task.WhenAll(both);

@@ -1,5 +1,4 @@
 using System.Diagnostics;
-using System.Runtime.Versioning;
 using Vfio.Native;
 using Vfio.Native.Files;
 using Vfio.Native.Interop;
@@ -60,7 +59,6 @@ public sealed class ListeningTests : IDisposable
     }
 
     [Fact]
-    [SupportedOSPlatform("linux")]
     public void The_owner_and_the_group_may_connect()
     {
         using VfioUserServer server = new(() => new FakeDevice(), new VfioUserServerOptions { Path = SocketPath });
@@ -178,7 +176,6 @@ public sealed class ListeningTests : IDisposable
     }
 
     [Fact]
-    [SupportedOSPlatform("linux")]
     public async Task Root_gives_a_socket_away_and_no_other_file_whatever_the_directorys_owner_does()
     {
         Assert.SkipUnless(UserAccount.IsRoot, "only root gives files away");

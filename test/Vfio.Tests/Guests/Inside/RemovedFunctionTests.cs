@@ -17,6 +17,7 @@ public sealed class RemovedFunctionTests
         using DeviceWatch watch = new();
         using PciDevice device = new(AssignedFunctionTests.Open(function, vfioInterface));
         watch.Start(device);
+        Task<RemovalReason> removed = device.Removed;
         Bar bar = device.OpenBar(0);
         Assert.Equal(0x010000edu, bar.Read32(0));
         Assert.True(device.IsPresent);
@@ -24,6 +25,8 @@ public sealed class RemovedFunctionTests
         File.WriteAllText(WishFor(function), "");
         Assert.True(watch.Stop.WaitHandle.WaitOne(HangGuard.Timeout));
         Assert.Equal($"{function} removed", watch.Reason!.ToString());
+        Assert.True(removed.Wait(HangGuard.Timeout));
+        Assert.Equal(RemovalReason.Removed, removed.Result);
         Assert.False(device.IsPresent);
 
         // Class code and revision, which read as all ones; the ids do not, for they are a copy of the kernel's.

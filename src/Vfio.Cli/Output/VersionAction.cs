@@ -1,0 +1,26 @@
+using System.CommandLine;
+using System.CommandLine.Invocation;
+using System.Reflection;
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
+
+namespace Vfio.Cli.Output;
+
+/// <summary>Prints the version, the commit that it was built from, and the runtime.</summary>
+internal sealed class VersionAction : SynchronousCommandLineAction
+{
+    private const int CommitDigits = 12;
+
+    /// <inheritdoc/>
+    public override int Invoke(ParseResult parseResult)
+    {
+        // VERSION+COMMIT, or VERSION alone where the sources were in no repository.
+        string full = typeof(VersionAction).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()?.InformationalVersion ?? "";
+        string[] parts = full.Split('+', 2);
+        string commit = parts.Length == 2 ? $"commit {parts[1][..Math.Min(CommitDigits, parts[1].Length)]}, " : "";
+        string native = RuntimeFeature.IsDynamicCodeSupported ? "" : " native";
+        string runtime = $"{RuntimeInformation.FrameworkDescription}{native}, {RuntimeInformation.RuntimeIdentifier}";
+        parseResult.InvocationConfiguration.Output.WriteLine($"vfio {parts[0]} ({commit}{runtime})");
+        return 0;
+    }
+}
