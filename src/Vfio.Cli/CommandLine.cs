@@ -9,22 +9,22 @@ using Vfio.Native.Errors;
 
 namespace Vfio.Cli;
 
-/// <summary>The <c>vfio</c> command: its verbs, and what becomes of their errors.</summary>
+/// <summary>The <c>vfio</c> command: its verbs, and how their errors are reported.</summary>
 internal static partial class CommandLine
 {
     /// <summary>Exit code when a device, a peer or the system refused.</summary>
     internal const int Refused = 1;
 
-    /// <summary>Exit code when the words of the command are wrong.</summary>
+    /// <summary>Exit code of a wrong command line.</summary>
     internal const int Misused = 2;
 
     /// <summary>Exit code when this program has a fault (EX_SOFTWARE of <c>sysexits.h</c>).</summary>
     internal const int Faulty = 70;
 
-    /// <summary>Exit code when nobody reads standard output any more: what a shell sees of a process that SIGPIPE ended.</summary>
+    /// <summary>Exit code when the reader of standard output is gone: 128 + SIGPIPE, as a shell reports it.</summary>
     internal const int NobodyReads = 141;
 
-    /// <summary>Set to 1 in the environment, it has errors print where they come from.</summary>
+    /// <summary>An environment variable: with 1, errors print their stack trace.</summary>
     internal const string TraceVariable = "VFIO_TRACE";
 
     private const int MaxLineLength = 4000;
@@ -52,7 +52,7 @@ internal static partial class CommandLine
     ];
 
     /// <summary>Runs one command.</summary>
-    /// <param name="words">Its words.</param>
+    /// <param name="words">Verb, arguments and options.</param>
     /// <param name="output">Standard output.</param>
     /// <param name="errors">Standard error: one line for whatever goes wrong.</param>
     /// <returns>The exit code.</returns>
@@ -68,7 +68,7 @@ internal static partial class CommandLine
         }
     }
 
-    /// <summary>Says what went wrong.</summary>
+    /// <summary>Prints an error.</summary>
     /// <returns>The exit code.</returns>
     internal static int Report(Exception exception, TextWriter errors)
     {
@@ -81,11 +81,11 @@ internal static partial class CommandLine
         return failure.ExitCode;
     }
 
-    // The messages of the library that reads the words have lines and tabs.
+    // The messages of the parser's library have line ends and tabs.
     [GeneratedRegex(@"[\t ]*[\r\n]+[\t ]*")]
     private static partial Regex LineEnds();
 
-    /// <summary>All words that the command knows.</summary>
+    /// <summary>The command with all verbs and options.</summary>
     internal static RootCommand CreateRoot()
     {
         RootCommand root = new("Assigns PCI devices to ordinary programs, and drives, shows and serves them.");
@@ -105,7 +105,7 @@ internal static partial class CommandLine
             Output = output,
             Error = errors,
             EnableDefaultExceptionHandler = false,
-            ProcessTerminationTimeout = null, // a verb that has something to end takes the signal itself
+            ProcessTerminationTimeout = null, // a verb with something to finish handles the signal itself
         };
         if (words.Length == 0)
         {
@@ -128,7 +128,7 @@ internal static partial class CommandLine
 
     private static string WithHelp(ParseResult parsed, string mistake) => $"{mistake} Ask '{FindCommand(parsed.CommandResult)} --help'.";
 
-    /// <summary>What to say of words that are wrong: of a word that means nothing rather than of one that is missing in its place.</summary>
+    /// <summary>The error to report for a wrong command line: an unknown word rather than the one that is missing in its place.</summary>
     private static string FindError(ParseResult parsed)
     {
         string? stray = parsed.UnmatchedTokens.FirstOrDefault();
@@ -136,7 +136,7 @@ internal static partial class CommandLine
         return (ofStray ?? parsed.Errors[0]).Message;
     }
 
-    /// <summary>The command that a word belongs to: <c>vfio nvme</c> for its <c>read</c>, and <c>vfio</c> for what is no verb.</summary>
+    /// <summary>The command that a word belongs to: <c>vfio nvme</c> for its <c>read</c>, and <c>vfio</c> for a word that is no verb.</summary>
     private static string FindCommand(CommandResult word) => word.Parent switch
     {
         CommandResult { Parent: not null } outer => FindCommand(outer),

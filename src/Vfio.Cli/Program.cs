@@ -7,7 +7,7 @@ StandardStream.FillGaps();
 RuntimeFiles.Remove();
 AppDomain.CurrentDomain.UnhandledException += (_, fault) =>
 {
-    // Of a thread that nobody waits for: the runtime would print its stack, and abort.
+    // An exception of a background thread: the runtime would print its stack, and abort.
     Environment.Exit(CommandLine.Report(fault.ExceptionObject as Exception ?? new InvalidOperationException(), StandardStreams.Errors));
 };
 return await CommandLine.RunAsync(args, StandardStreams.Output, StandardStreams.Errors);

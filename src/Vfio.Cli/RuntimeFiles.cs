@@ -1,9 +1,9 @@
 namespace Vfio.Cli;
 
-/// <summary>The files that the runtime makes beside every program, so that debuggers and dotnet-counters find it: a socket and two FIFOs
-/// in TMPDIR. A process that is killed leaves them, which for a server in a service manager's hands adds up.</summary>
-/// <remarks>So they are removed at the start; a debugger that started the program has them open by then. Set DOTNET_EnableDiagnostics=1 to
-/// keep them. The setting that makes none has to be in the environment before the program starts.</remarks>
+/// <summary>The files that the runtime makes for debuggers and dotnet-counters: a socket and two FIFOs in TMPDIR. A process that is killed
+/// leaves them behind.</summary>
+/// <remarks>So they are removed at the start; a debugger that started the program has them open by then. DOTNET_EnableDiagnostics=1 keeps
+/// them. The runtime setting that makes none has to be in the environment before the program starts.</remarks>
 internal static class RuntimeFiles
 {
     /// <summary>Removes this process' own.</summary>
@@ -22,7 +22,7 @@ internal static class RuntimeFiles
         }
         catch (Exception refusal) when (refusal is IOException or UnauthorizedAccessException or IndexOutOfRangeException)
         {
-            // They stay, as every program's do.
+            // They stay, as for any other .NET program.
         }
     }
 }

@@ -8,10 +8,10 @@ namespace Vfio.Cli;
 /// <summary>Arguments and options that several verbs take.</summary>
 internal static class SharedOptions
 {
-    /// <summary>How long a person waits for a server that says nothing, unless told otherwise.</summary>
+    /// <summary>The timeout for a server when <c>--timeout</c> is not given.</summary>
     internal static readonly Duration DefaultTimeout = Duration.Seconds(10);
 
-    /// <summary>Farther than any region or disk reaches, and far from where sums wrap.</summary>
+    /// <summary>Larger than any region or disk, and so small that sums do not wrap.</summary>
     internal const ulong MaxOffset = 1UL << 60;
 
     internal static Argument<string> Address() => new("address")
@@ -32,8 +32,8 @@ internal static class SharedOptions
         CustomParser = result => ParseFunction(result),
     };
 
-    /// <summary>How long the server of an address is waited for; see <see cref="OpenOptions"/>.</summary>
-    /// <param name="otherwise">What it is when it is not given.</param>
+    /// <summary>The timeout for the server of an address; see <see cref="OpenOptions"/>.</summary>
+    /// <param name="otherwise">The default.</param>
     internal static NumberOption<Duration> Timeout(Duration? otherwise = null) => new(
         "--timeout", NumberRules.Time(Duration.Milliseconds(1), Duration.Days(1), Duration.Seconds(5), infinite: true),
         otherwise ?? DefaultTimeout, "How long a server may take to take this client, and over each request.")
@@ -41,7 +41,7 @@ internal static class SharedOptions
         Recursive = true,
     };
 
-    /// <summary>How to open an address, by what a person typed.</summary>
+    /// <summary>How to open an address, by the options of the command.</summary>
     internal static VfioDeviceOptions OpenOptions(this ParseResult parsed, Option<Duration> timeout) =>
         new() { Timeout = parsed.GetValue(timeout) };
 

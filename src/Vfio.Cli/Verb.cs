@@ -2,7 +2,7 @@ using System.CommandLine;
 
 namespace Vfio.Cli;
 
-/// <summary>One verb of the command: its words, an example of each use, and what it does.</summary>
+/// <summary>One verb of the command: its arguments and options, an example of each use, and its action.</summary>
 internal abstract class Verb(string name, string summary)
 {
     /// <summary>The word.</summary>
@@ -11,7 +11,7 @@ internal abstract class Verb(string name, string summary)
     /// <summary>Whole commands to copy, each with what it is for.</summary>
     internal abstract IReadOnlyList<Example> Examples { get; }
 
-    /// <summary>Left out of the list of verbs: other verbs start it.</summary>
+    /// <summary>Whether it is left out of the list of verbs, because other verbs start it.</summary>
     internal virtual bool IsHidden => false;
 
     /// <summary>Makes the command with its arguments and options.</summary>

@@ -1,6 +1,6 @@
 namespace Vfio.Conformance;
 
-/// <summary>One sentence of the specification, and a conversation that shows whether a server keeps it.</summary>
+/// <summary>One sentence of the specification, with an exchange of messages that shows whether a server conforms to it.</summary>
 public sealed class Check
 {
     private readonly Func<Trial, Outcome> _try;
@@ -8,8 +8,8 @@ public sealed class Check
     /// <summary>Makes a check.</summary>
     /// <param name="name"><c>group.what</c>, lower case.</param>
     /// <param name="section">Title of the specification's section.</param>
-    /// <param name="rule">What it asks of a server, in our words.</param>
-    /// <param name="attempt">The conversation.</param>
+    /// <param name="rule">What it requires of a server, rephrased.</param>
+    /// <param name="attempt">The exchange.</param>
     internal Check(string name, string section, string rule, Func<Trial, Outcome> attempt) =>
         (Name, Section, Rule, _try) = (name, section, rule, attempt);
 
@@ -22,10 +22,10 @@ public sealed class Check
     /// <summary>Title of the section of <c>docs/interop/vfio-user.rst</c> in QEMU that the sentence is from.</summary>
     public string Section { get; }
 
-    /// <summary>What the section asks of a server, in our words.</summary>
+    /// <summary>What the section requires of a server, rephrased.</summary>
     public string Rule { get; }
 
-    /// <summary>Holds the conversation.</summary>
+    /// <summary>Runs the exchange.</summary>
     internal Outcome Try(Trial trial) => _try(trial);
 
     /// <inheritdoc/>

@@ -2,12 +2,12 @@ using System.Diagnostics;
 
 namespace Vfio.Conformance;
 
-/// <summary>Tries every sentence of the vfio-user specification at a server.</summary>
-/// <remarks>Each check has connections of its own and waits for nothing without an end. A server that dies, or that does not take the
-/// next client, is a violation of the check that it happened at.</remarks>
+/// <summary>Checks a server against every sentence of the vfio-user specification.</summary>
+/// <remarks>Each check has connections of its own, and every wait has a timeout. If the server exits, or does not accept the next client, the
+/// check at which this happens is a violation.</remarks>
 public static class ConformanceKit
 {
-    /// <summary>All checks, in the order in which they are tried.</summary>
+    /// <summary>All checks, in the order in which they are run.</summary>
     public static IReadOnlyList<Check> Checks { get; } =
     [
         .. VersionChecks.All, .. VersionDataChecks.All, .. HeaderChecks.All, .. StreamChecks.All, .. NoReplyChecks.All,
@@ -17,11 +17,11 @@ public static class ConformanceKit
         .. DescriptorChecks.All, .. DisconnectChecks.All,
     ];
 
-    /// <summary>Tries the checks one after the other.</summary>
-    /// <param name="options">Which server, and which checks.</param>
-    /// <param name="found">Called with each result as it is there.</param>
-    /// <param name="starting">Called before each check, with its number from 0 and how many there are.</param>
-    /// <exception cref="VfioException">No server is there.</exception>
+    /// <summary>Runs the checks one after the other.</summary>
+    /// <param name="options">The server and the checks.</param>
+    /// <param name="found">Called with each result.</param>
+    /// <param name="starting">Called before each check, with its number from 0 and the number of checks.</param>
+    /// <exception cref="VfioException">No server listens at the path.</exception>
     public static ConformanceReport Run(
         ConformanceOptions options, Action<CheckResult>? found = null, Action<Check, int, int>? starting = null)
     {
@@ -36,14 +36,14 @@ public static class ConformanceKit
         }
         catch (OperationCanceledException) when (options.Cancellation.IsCancellationRequested)
         {
-            // What was found so far is what was asked for.
+            // The results so far are the report.
         }
 
         return new ConformanceReport(options.Path, results) { Untried = chosen[done..] };
 
         void RunAll()
         {
-            // The survey is a check like the others, and shows in the report when it fails.
+            // Reading the device's facts is a check like the others, and is in the report when it fails.
             DeviceFacts? device = null;
             const string Rule = "A server agrees on a version and says what regions and interrupts its device has.";
             CheckResult survey = Try(server, null, new Check("survey.describes-itself", "Device Information", Rule, trial =>
@@ -82,7 +82,7 @@ public static class ConformanceKit
         }
     }
 
-    /// <summary>Tries one check; whatever goes wrong in it is its result.</summary>
+    /// <summary>Runs one check; any failure in it is its result.</summary>
     internal static CheckResult Try(ServerUnderTest server, DeviceFacts? device, Check check)
     {
         long start = Stopwatch.GetTimestamp();
@@ -98,14 +98,14 @@ public static class ConformanceKit
         }
         catch (Exception fault) when (server.WasReached && fault is not OperationCanceledException)
         {
-            // Of this side, or of a process that went away while it was looked at: no reason to lose the rest.
+            // A failure of this side, or of a process that exited while it was read: the other checks still run.
             outcome = Outcome.Skipped($"it could not be tried: {fault.Message}");
         }
 
         return new CheckResult(check, outcome, [.. trial.Exchange], Stopwatch.GetElapsedTime(start));
     }
 
-    /// <summary>Whether the server still takes a client, and if not why.</summary>
+    /// <summary>Whether the server still accepts a client, and if not, why.</summary>
     private static string? FindDeath(ServerUnderTest server)
     {
         if (server.TakeDeath() is string death)

@@ -1,6 +1,6 @@
 namespace Vfio.Conformance;
 
-/// <summary>Which server, and how patiently.</summary>
+/// <summary>The server to check, the checks, and timeouts.</summary>
 public sealed record ConformanceOptions
 {
     private static readonly TimeSpan LongestTimeout = TimeSpan.FromDays(1);
@@ -8,8 +8,8 @@ public sealed record ConformanceOptions
     /// <summary>The server's socket.</summary>
     public required string Path { get; init; }
 
-    /// <summary>How long the server may take for one answer, and to take the next client: above zero, and at most a day, for some checks
-    /// wait that long for nothing to come.</summary>
+    /// <summary>Timeout of one answer, and of the server's accepting the next client: above zero, and at most a day. Some checks wait this long
+    /// for a message that must not come.</summary>
     /// <exception cref="ArgumentOutOfRangeException">It is another time, or infinite.</exception>
     public TimeSpan Timeout
     {
@@ -17,7 +17,7 @@ public sealed record ConformanceOptions
         init => field = Validate(value, nameof(Timeout), "an answer");
     } = TimeSpan.FromSeconds(2);
 
-    /// <summary>A command for the shell that starts the server, for one that ends with its client; started whenever nobody listens.</summary>
+    /// <summary>A shell command that starts a server that exits with its client; it is run whenever no server listens.</summary>
     public string? ServerCommand { get; init; }
 
     /// <summary>How long a server that ended with its client may take until the next one listens: above zero, and at most a day.</summary>
@@ -28,10 +28,10 @@ public sealed record ConformanceOptions
         init => field = Validate(value, nameof(RestartTimeout), "a restart");
     } = TimeSpan.FromSeconds(10);
 
-    /// <summary>Ends the run after the wait of the moment: what was found until then is the report.</summary>
+    /// <summary>Ends the run after the present wait; the report then has the results so far.</summary>
     public CancellationToken Cancellation { get; init; }
 
-    /// <summary>Which checks; all when null.</summary>
+    /// <summary>Selects checks; null for all.</summary>
     public Func<Check, bool>? Chosen { get; init; }
 
     private static TimeSpan Validate(TimeSpan value, string name, string what) => value > TimeSpan.Zero && value <= LongestTimeout

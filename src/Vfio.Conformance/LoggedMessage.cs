@@ -1,12 +1,12 @@
 namespace Vfio.Conformance;
 
-/// <summary>Something that went over a connection, kept for the report.</summary>
+/// <summary>A message of a connection, kept for the report.</summary>
 /// <param name="Connection">Which connection of the check, from 1.</param>
-/// <param name="IsSent">From this side to the server; else the other way.</param>
-/// <param name="Length">Bytes in all.</param>
-/// <param name="Bytes">The first of them, at most <see cref="KeptBytes"/>.</param>
-/// <param name="Descriptors">Descriptors that went with them.</param>
-/// <param name="Text">What they mean.</param>
+/// <param name="IsSent">True from this side to the server, false from the server.</param>
+/// <param name="Length">Length in bytes.</param>
+/// <param name="Bytes">The first bytes, at most <see cref="KeptBytes"/>.</param>
+/// <param name="Descriptors">Number of descriptors that were passed with it.</param>
+/// <param name="Text">The decoded message.</param>
 public sealed record LoggedMessage(int Connection, bool IsSent, int Length, byte[] Bytes, int Descriptors, string Text)
 {
     /// <summary>How many bytes of a message are kept.</summary>

@@ -1,8 +1,8 @@
 namespace Vfio.Conformance;
 
-/// <summary>A verdict and why.</summary>
-/// <param name="Verdict">What was found.</param>
-/// <param name="Reason">A clause without a full stop; empty where a pass needs no words.</param>
+/// <summary>The verdict of a check, with its reason.</summary>
+/// <param name="Verdict">The verdict.</param>
+/// <param name="Reason">A clause without a full stop; may be empty for a pass.</param>
 public readonly record struct Outcome(Verdict Verdict, string Reason)
 {
     /// <summary>As the sentence asks.</summary>

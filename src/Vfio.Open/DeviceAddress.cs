@@ -3,12 +3,12 @@ using Vfio.Pci;
 
 namespace Vfio;
 
-/// <summary>The address of a device, as every verb and every program takes it.</summary>
+/// <summary>The address of a device, as a text that the command and the library accept.</summary>
 /// <remarks>
 /// <para><c>0000:01:00.0</c> or <c>pci:0000:01:00.0</c>: a function of this machine.</para>
 /// <para><c>mdev:83b8f4f2-509f-382f-3c1e-e6bfe0fa1001</c>: a mediated device of this machine.</para>
-/// <para><c>unix:/run/x.sock</c>: a vfio-user server. <c>unix:/run/x.sock?reconnect=5s</c> waits that long for one that went away,
-/// and <c>?timeout=5s</c> for its answers, <c>?timeout=infinite</c> for ever; <c>ms</c>, <c>s</c>, <c>min</c> and <c>h</c> are units, and
+/// <para><c>unix:/run/x.sock</c>: a vfio-user server. <c>unix:/run/x.sock?reconnect=5s</c> waits that long for a server that went away,
+/// and <c>?timeout=5s</c> is the timeout of its answers, <c>?timeout=infinite</c> for no limit; <c>ms</c>, <c>s</c>, <c>min</c> and <c>h</c> are units, and
 /// <c>&amp;</c> stands between two options.</para>
 /// <para><c>model:edu</c>, <c>model:NAME?option=value&amp;option=value</c>: a guarded model in this process.</para>
 /// </remarks>
@@ -20,13 +20,13 @@ internal sealed record DeviceAddress
 
     private DeviceAddress(AddressScheme scheme, string text) => (Scheme, Text) = (scheme, text);
 
-    /// <summary>What kind of place it is.</summary>
+    /// <summary>The kind of address.</summary>
     public AddressScheme Scheme { get; }
 
     /// <summary>The whole address with its scheme.</summary>
     public string Text { get; }
 
-    /// <summary>With <see cref="AddressScheme.Pci"/>: where the function is.</summary>
+    /// <summary>With <see cref="AddressScheme.Pci"/>: the function's address.</summary>
     public PciAddress Function { get; private init; }
 
     /// <summary>With <see cref="AddressScheme.Mediated"/>: its UUID.</summary>
@@ -39,15 +39,15 @@ internal sealed record DeviceAddress
     /// <summary>With <see cref="AddressScheme.Model"/>: what follows the question mark.</summary>
     public IReadOnlyDictionary<string, string> Options { get; private init; } = new Dictionary<string, string>();
 
-    /// <summary>With <see cref="AddressScheme.Unix"/>: how long to wait for a server that went away; zero for not at all.</summary>
+    /// <summary>With <see cref="AddressScheme.Unix"/>: how long to wait for a server that went away; zero for no wait.</summary>
     public TimeSpan Reconnect { get; private init; }
 
-    /// <summary>With <see cref="AddressScheme.Unix"/>: how long the server may take to take a client, and over each request;
-    /// <see cref="System.Threading.Timeout.InfiniteTimeSpan"/> for ever; null where the address does not say.</summary>
+    /// <summary>With <see cref="AddressScheme.Unix"/>: the timeout of accepting a client, and of each request;
+    /// <see cref="System.Threading.Timeout.InfiniteTimeSpan"/> for no limit; null if the address has none.</summary>
     public TimeSpan? Timeout { get; private init; }
 
-    /// <summary>Reads an address.</summary>
-    /// <exception cref="VfioException">EINVAL: the text is none.</exception>
+    /// <summary>Parses an address.</summary>
+    /// <exception cref="VfioException">EINVAL: the text is no address.</exception>
     public static DeviceAddress Parse(string text)
     {
         ArgumentNullException.ThrowIfNull(text);
@@ -69,7 +69,7 @@ internal sealed record DeviceAddress
 
     private static DeviceAddress Unix(string text)
     {
-        // A question mark may be in a file's name: options are what looks like them.
+        // A file's name may have a question mark: only text of the form of options is parsed as options.
         int mark = text.LastIndexOf('?');
         if (mark < 0 || !text[mark..].Contains('='))
             return new DeviceAddress(AddressScheme.Unix, text) { Place = text[5..] };
@@ -139,7 +139,7 @@ internal sealed record DeviceAddress
     }
 }
 
-/// <summary>Kinds of places where devices are.</summary>
+/// <summary>Kinds of device addresses.</summary>
 internal enum AddressScheme
 {
     /// <summary>A function of this machine.</summary>

@@ -5,8 +5,8 @@ using Vfio.User;
 
 namespace Vfio;
 
-/// <summary>What an address names: something that can be opened, again and again, by one user at a time.</summary>
-/// <remarks>A model lives as long as its source; what is at the end of a socket lives on its own.</remarks>
+/// <summary>The device at an address, which can be opened repeatedly, by one user at a time.</summary>
+/// <remarks>A model ends with its source; a device behind a socket or of the kernel does not.</remarks>
 internal sealed class DeviceSource : IDisposable, IAsyncDisposable
 {
     private readonly Func<IVfioDevice> _open;
@@ -24,9 +24,9 @@ internal sealed class DeviceSource : IDisposable, IAsyncDisposable
     /// <summary>Finds what an address names.</summary>
     /// <param name="address">See <see cref="DeviceAddress"/>.</param>
     /// <param name="options">How to open it; null for the defaults.</param>
-    /// <param name="isSuccessor">Whether a model is to go on in place of one that another process still has: what only one process can
-    /// have is taken when it is first opened.</param>
-    /// <exception cref="VfioException">EINVAL: the text is no address; ENOENT: there is no such model; else why it cannot be
+    /// <param name="isSuccessor">Whether a model takes over from another process: a resource that only one process can have, such as an image,
+    /// is then opened at the first open.</param>
+    /// <exception cref="VfioException">EINVAL: the text is no address; ENOENT: there is no such model; or the model cannot be
     /// made.</exception>
     /// <exception cref="PlatformNotSupportedException">The system is not Linux.</exception>
     public static DeviceSource Find(string address, VfioDeviceOptions? options = null, bool isSuccessor = false)
@@ -49,12 +49,12 @@ internal sealed class DeviceSource : IDisposable, IAsyncDisposable
         }
     }
 
-    /// <summary>Opens the device, reset and quiet.</summary>
+    /// <summary>Opens the device. It is reset; bus mastering and interrupts are off.</summary>
     /// <exception cref="VfioException">It is in use, cannot be reset, or its server refused.</exception>
     public IVfioDevice Open() => _open();
 
     /// <summary>As <see cref="Open"/>, on another thread.</summary>
-    /// <param name="cancellation">Ends an attempt that is under way; nothing of it stays.</param>
+    /// <param name="cancellation">Cancels the attempt, and undoes what it has done.</param>
     /// <exception cref="VfioException">As there.</exception>
     /// <exception cref="OperationCanceledException">It was cancelled.</exception>
     public async Task<IVfioDevice> OpenAsync(CancellationToken cancellation = default)
@@ -64,7 +64,7 @@ internal sealed class DeviceSource : IDisposable, IAsyncDisposable
         Task<IVfioDevice> opening = Task.Factory.StartNew(_open, cancellation, TaskCreationOptions.LongRunning, TaskScheduler.Default);
         try
         {
-            // A model is opened at once, and its source is not to end before that; the kernel may take its time.
+            // Opening a model is quick, and its source must not end before; the kernel may take long.
             return await (Guard is null ? opening.WaitAsync(cancellation) : opening).ConfigureAwait(false);
         }
         catch (OperationCanceledException)
@@ -80,7 +80,7 @@ internal sealed class DeviceSource : IDisposable, IAsyncDisposable
     /// <summary>As <see cref="Dispose"/>, which waits for the model, on another thread.</summary>
     public ValueTask DisposeAsync() => new(Task.Run(Dispose));
 
-    /// <summary>How a client is to behave: the address says it first, and then the options do.</summary>
+    /// <summary>The client's options: those of the address take precedence.</summary>
     internal static VfioUserClientOptions ClientOptionsOf(DeviceAddress address, VfioDeviceOptions options) => new()
     {
         Timeout = address.Timeout ?? options.Timeout,
@@ -96,7 +96,7 @@ internal sealed class DeviceSource : IDisposable, IAsyncDisposable
         }
         catch (Exception refusal) when (refusal is VfioException or OperationCanceledException)
         {
-            // It was not opened, so there is nothing to releases.
+            // It was not opened, so there is nothing to close.
         }
     }
 }

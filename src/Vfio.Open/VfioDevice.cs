@@ -3,15 +3,15 @@ namespace Vfio;
 /// <summary>Opens devices by their address.</summary>
 public static class VfioDevice
 {
-    /// <summary>Opens what an address names, reset and quiet.</summary>
+    /// <summary>Opens the device at an address. It is reset; bus mastering and interrupts are off.</summary>
     /// <param name="address">See <see cref="DeviceAddress"/>.</param>
-    /// <exception cref="VfioException">The address is none, or the device cannot be had; the message says what to do.</exception>
+    /// <exception cref="VfioException">The text is no address, or the device cannot be opened; the message says what to do.</exception>
     public static IVfioDevice Open(string address) => Open(address, null);
 
-    /// <summary>As the other.</summary>
+    /// <summary>Opens the device at an address, with options.</summary>
     /// <param name="address">See <see cref="DeviceAddress"/>.</param>
-    /// <param name="options">How; null for the defaults.</param>
-    /// <exception cref="VfioException">The address is none, or the device cannot be had; ETIMEDOUT: its server takes longer than the
+    /// <param name="options">Timeouts and the logger; null for the defaults.</param>
+    /// <exception cref="VfioException">The text is no address, or the device cannot be opened; ETIMEDOUT: its server takes longer than the
     /// options allow.</exception>
     /// <exception cref="ArgumentOutOfRangeException">A time of the options is out of range.</exception>
     public static IVfioDevice Open(string address, VfioDeviceOptions? options)
@@ -30,9 +30,9 @@ public static class VfioDevice
 
     /// <summary>As <see cref="Open(string, VfioDeviceOptions?)"/>, on another thread.</summary>
     /// <param name="address">See <see cref="DeviceAddress"/>.</param>
-    /// <param name="options">How; null for the defaults.</param>
-    /// <param name="cancellation">Ends an attempt that is under way: to connect, to negotiate or to open. Nothing of it stays; what the
-    /// kernel is busy to open is released as soon as it is open.</param>
+    /// <param name="options">Timeouts and the logger; null for the defaults.</param>
+    /// <param name="cancellation">Cancels connecting, negotiating or opening, and undoes it. A device that the kernel is opening is closed as
+    /// soon as it is open.</param>
     /// <exception cref="VfioException">As there.</exception>
     /// <exception cref="OperationCanceledException">It was cancelled.</exception>
     public static async Task<IVfioDevice> OpenAsync(
@@ -50,7 +50,7 @@ public static class VfioDevice
         }
     }
 
-    // Only a model ends with its source; other devices are all that they are.
+    // Only a model needs its source until its end.
     private static IVfioDevice Keep(DeviceSource source, IVfioDevice device) =>
         source.Guard is null ? device : new OwnedDevice(source, device);
 }

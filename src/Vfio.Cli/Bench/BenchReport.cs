@@ -3,7 +3,7 @@ using Vfio.Cli.Output;
 
 namespace Vfio.Cli.Bench;
 
-/// <summary>What was measured, for people and for machines.</summary>
+/// <summary>The measurements as a table or as JSON.</summary>
 internal static class BenchReport
 {
     private const int Columns = 12;
@@ -12,7 +12,7 @@ internal static class BenchReport
     ["OPERATION", Column.Number("P50"), Column.Number("P99"), Column.Number("P99.9"), Column.Number("RATE"), Column.Number("RUNS"), "FROM FASTEST TO P99.9"];
     private static readonly char[] Bars = [' ', '▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 
-    /// <summary>A table; what was left out stands below it, with the reason.</summary>
+    /// <summary>Writes a table; below it the workloads that were left out, with the reason.</summary>
     internal static void Print(TextWriter output, IReadOnlyList<BenchRow> rows)
     {
         TextTable.Print(output, Headings, rows.Where(row => row.Skipped is null).Select(Cells));

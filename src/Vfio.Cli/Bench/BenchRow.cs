@@ -1,10 +1,10 @@
 namespace Vfio.Cli.Bench;
 
-/// <summary>What came of one workload.</summary>
+/// <summary>The result of one workload.</summary>
 /// <param name="Name">The workload.</param>
 internal sealed record BenchRow(string Name)
 {
-    /// <summary>Why there is nothing to tell; null when there is.</summary>
+    /// <summary>Why the workload was not measured; null when it was.</summary>
     internal string? Skipped { get; init; }
 
     /// <summary>The times of its runs.</summary>
@@ -13,7 +13,7 @@ internal sealed record BenchRow(string Name)
     /// <summary>Operations in one run.</summary>
     internal int Operations { get; init; } = 1;
 
-    /// <summary>Bytes of one operation; 0 where they are not the point.</summary>
+    /// <summary>Bytes of one operation; 0 where the rate in bytes does not matter.</summary>
     internal int Bytes { get; init; }
 
     /// <summary>Operations in a second, one after the other.</summary>

@@ -4,7 +4,7 @@ namespace Vfio.Cli.Bench;
 
 /// <summary>Runs workloads for a while each.</summary>
 /// <param name="time">How long each is timed; a quarter of that goes before, to warm up.</param>
-/// <param name="progress">Told the name of each workload before it runs.</param>
+/// <param name="progress">Called with the name of each workload before it runs.</param>
 internal sealed class BenchRunner(TimeSpan time, Action<string> progress)
 {
     private const int FewestRuns = 5;

@@ -3,8 +3,8 @@ using Vfio.Native.Memory;
 
 namespace Vfio.Cli.Bench;
 
-/// <summary>What can be timed with an open device, and harms none: registers that are there to be tried, memory of this
-/// process, interrupts to this process.</summary>
+/// <summary>Workloads that are safe on any open device: scratch registers, memory of this process, interrupts to this
+/// process.</summary>
 internal sealed class DeviceWorkloads : IDisposable
 {
     private const int PageBytes = 4096, BulkBytes = 1 << 20, Posted = 64, Together = 16;
@@ -25,7 +25,7 @@ internal sealed class DeviceWorkloads : IDisposable
     private readonly int _width;
     private readonly bool _isBench;
 
-    /// <summary>Looks what the device is.</summary>
+    /// <summary>Finds out which device it is.</summary>
     /// <param name="device">The device; the caller keeps it.</param>
     /// <exception cref="VfioException">It has no PCI config space.</exception>
     internal DeviceWorkloads(IVfioDevice device)
@@ -38,7 +38,7 @@ internal sealed class DeviceWorkloads : IDisposable
             EnableBusMaster();
 
         // The benchmark device has a register for this, edu one that inverts what is written. Every other PCI function has the
-        // interrupt line, a byte that means nothing to the device: it is written with what it holds.
+        // interrupt line, a byte that the device does not use: it is written with its own value.
         (_region, _offset, _width) = ids switch
         {
             BenchIds => (RegionIndex.Bar0, 0x08ul, 4),
@@ -67,7 +67,7 @@ internal sealed class DeviceWorkloads : IDisposable
         yield return Interrupt();
     }
 
-    /// <summary>Writes that nobody answers, and a read after them, which is behind them all.</summary>
+    /// <summary>Posted writes, and a read after them, which completes when all of them have.</summary>
     internal Workload PostedWrites() => new("posted write", Post) { Operations = Posted };
 
     /// <inheritdoc/>
@@ -110,7 +110,7 @@ internal sealed class DeviceWorkloads : IDisposable
         _device.WriteRegion(RegionIndex.Config, Command, command);
     }
 
-    /// <summary>The benchmark device fires by a register; others when they are asked to, as drivers test their interrupts.</summary>
+    /// <summary>The benchmark device interrupts on a register write; others on a loopback trigger, as drivers test their interrupts.</summary>
     private void Fire(InterruptIndex kind)
     {
         if (_isBench)

@@ -2,7 +2,7 @@ using System.Diagnostics;
 
 namespace Vfio.Cli.Demo;
 
-/// <summary>A process of the demo: it is told a step by name on its standard input, does it, and answers one line of JSON.</summary>
+/// <summary>A process of the demo: it reads the name of a step on its standard input, does it, and answers one line of JSON.</summary>
 internal sealed class DemoProcess : IDisposable
 {
     private static readonly TimeSpan TimeToEnd = TimeSpan.FromSeconds(10);
@@ -14,14 +14,14 @@ internal sealed class DemoProcess : IDisposable
         _process = process;
     }
 
-    /// <summary>What it is in the story: owner or user.</summary>
+    /// <summary>Its role in the demo: owner or user.</summary>
     internal string Role { get; }
 
     /// <summary>Its process id.</summary>
     internal int Id => _process.Id;
 
     /// <summary>Starts this program again as another process.</summary>
-    /// <param name="role">What it is in the story.</param>
+    /// <param name="role">Its role in the demo.</param>
     /// <param name="program">The program, readable to the user.</param>
     /// <param name="user">Who it runs as; null for this user.</param>
     /// <param name="words">The verb and its arguments.</param>
@@ -37,13 +37,13 @@ internal sealed class DemoProcess : IDisposable
             start.Environment["HOME"] = "/";
         }
 
-        // The runtime's own debugging socket would be one more thing that the demo leaves in /tmp when it is killed.
+        // A demo that is killed would leave the runtime's debugging socket in /tmp.
         start.Environment["DOTNET_EnableDiagnostics"] = "0";
         start.Environment["DOTNET_TieredPGO"] = "0";
         return new DemoProcess(role, Process.Start(start)!);
     }
 
-    /// <summary>Has it do a step.</summary>
+    /// <summary>Makes it do a step.</summary>
     internal StepResult Do(string step)
     {
         _process.StandardInput.WriteLine(step);
@@ -52,7 +52,7 @@ internal sealed class DemoProcess : IDisposable
         return line is null ? new StepResult(step, $"the {Role}'s process ended", false) : StepResult.FromLine(line);
     }
 
-    /// <summary>Answers steps until standard input ends: what the other process runs.</summary>
+    /// <summary>Does steps until standard input ends: the main loop of such a process.</summary>
     internal static void Perform(IReadOnlyDictionary<string, Func<StepResult>> steps, TextReader input, TextWriter output)
     {
         while (input.ReadLine() is { } step)
@@ -72,7 +72,7 @@ internal sealed class DemoProcess : IDisposable
         }
     }
 
-    /// <summary>Lets it end, and ends it if it does not.</summary>
+    /// <summary>Asks it to exit, and kills it if it does not.</summary>
     public void Dispose()
     {
         _process.StandardInput.Close();

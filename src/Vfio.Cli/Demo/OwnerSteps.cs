@@ -6,7 +6,7 @@ using Vfio.User;
 
 namespace Vfio.Cli.Demo;
 
-/// <summary>The process that has the device: it serves it on a socket, and looks at the real function behind the guard.</summary>
+/// <summary>The process that owns the device: it serves it on a socket, and reads the real function behind the guard.</summary>
 internal sealed class OwnerSteps : IDisposable
 {
     private const int VendorIdOffset = 0x00, CommandOffset = 0x04, Bar0Offset = 0x10, CapabilityPointer = 0x34;
@@ -24,7 +24,7 @@ internal sealed class OwnerSteps : IDisposable
 
     /// <summary>Starts to serve.</summary>
     /// <param name="socket">Where.</param>
-    /// <param name="user">Who gets the socket; null when this process' own user does.</param>
+    /// <param name="user">The owner of the socket; null for this process' own user.</param>
     internal OwnerSteps(string socket, string? user)
     {
         _socket = socket;

@@ -3,10 +3,10 @@ using System.Text.Json.Serialization;
 
 namespace Vfio.Cli.Demo;
 
-/// <summary>One thing that was tried: what was asked, what came back, and whether that is what it should be.</summary>
+/// <summary>The result of one step: what was tried, what came back, and whether that is right.</summary>
 /// <param name="Asked">What was done.</param>
 /// <param name="Got">What came back.</param>
-/// <param name="Ok">Whether it is what the step says.</param>
+/// <param name="Ok">Whether it is the expected result.</param>
 internal sealed record StepResult(string Asked, string Got, bool Ok)
 {
     /// <summary>One line of JSON.</summary>

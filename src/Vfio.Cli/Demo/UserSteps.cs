@@ -2,7 +2,7 @@ using Vfio.Drivers.Edu;
 
 namespace Vfio.Cli.Demo;
 
-/// <summary>What the unprivileged program tries with the device it was assigned.</summary>
+/// <summary>The steps of the unprivileged program with the device.</summary>
 internal sealed class UserSteps : IDisposable
 {
     /// <summary>Where the user would like its interrupts to go: the local APIC of processor 1.</summary>

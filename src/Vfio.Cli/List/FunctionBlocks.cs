@@ -4,7 +4,7 @@ using Vfio.Pci;
 
 namespace Vfio.Cli.List;
 
-/// <summary>A function as a block of lines: all that is known, and why it can or cannot be assigned.</summary>
+/// <summary>A function as a block of lines: all its facts, and why it can or cannot be assigned.</summary>
 internal static class FunctionBlocks
 {
     private const int LabelWidth = 14;
@@ -29,7 +29,7 @@ internal static class FunctionBlocks
         Line("group", Group(listed)),
         Line("reset", listed.Function.ResetMethods.Count > 0 ? string.Join(", ", listed.Function.ResetMethods) : "none"),
         .. VirtualFunctions(listed),
-        Line("NUMA node", listed.Function.NumaNode is { } node ? $"{node}" : "not told"),
+        Line("NUMA node", listed.Function.NumaNode is { } node ? $"{node}" : "unknown"),
         .. listed.Uses.Count > 0 ? [Line("used", string.Join(", ", listed.Uses))] : Array.Empty<string>(),
         .. States(listed),
         Line("well-behaved", listed.Report.IsWellBehaved ? "yes" : "no"),

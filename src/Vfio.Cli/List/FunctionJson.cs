@@ -4,7 +4,7 @@ using Vfio.Pci;
 
 namespace Vfio.Cli.List;
 
-/// <summary>Functions as JSON: all that <see cref="FunctionBlocks"/> tells. What is absent is null.</summary>
+/// <summary>Functions as JSON: all that <see cref="FunctionBlocks"/> prints. An absent value is null.</summary>
 internal static class FunctionJson
 {
     internal static void Write(Utf8JsonWriter writer, IEnumerable<ListedFunction> functions)

@@ -6,7 +6,7 @@ using Vfio.Pci;
 
 namespace Vfio.Cli.List;
 
-/// <summary>A function of this machine, and all that assigning it asks for.</summary>
+/// <summary>A function of this machine, and the facts that decide whether it can be assigned.</summary>
 /// <param name="Function">The function.</param>
 /// <param name="Vendor">Vendor ID.</param>
 /// <param name="Device">Device ID.</param>
@@ -27,7 +27,7 @@ internal sealed record ListedFunction(
     /// <summary>To whom it is assigned; null when it is not.</summary>
     internal FunctionAssignment? Assignment => Itself.Assignment;
 
-    /// <summary>Whether it is assigned or can be, in one of three words.</summary>
+    /// <summary>Its state: assigned, assignable or not assignable.</summary>
     internal string State => Assignment is not null ? "assigned" : Plan.Obstacle is null ? "assignable" : "not assignable";
 
     /// <summary>Why it is not assignable, or cannot be used although it is assigned; null when nothing is wrong.</summary>
@@ -43,7 +43,7 @@ internal sealed record ListedFunction(
 
     internal string Name => FunctionView.Names.Device(Vendor, Device);
 
-    /// <summary>What there is room for in a table: the device without its vendor, or what kind it is.</summary>
+    /// <summary>A short name for a table: the device without its vendor, or its class.</summary>
     internal string ShortName => FunctionView.Names.DeviceAlone(Vendor, Device) ?? Class;
 
     /// <summary>The other functions of its group, with their drivers.</summary>

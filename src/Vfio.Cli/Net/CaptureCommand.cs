@@ -21,8 +21,8 @@ internal static class CaptureCommand
     internal static Command Create(Argument<string> address, Option<Duration> timeout)
     {
         Command command = new("capture", "Write what the port receives as pcapng, for tcpdump and Wireshark.");
-        Argument<string> file = new("file") { Description = "Where to, a file or a pipe; - for standard output." };
-        Option<bool> promiscuous = new("--promiscuous", "-p") { Description = "All frames of the network, also those to others." };
+        Argument<string> file = new("file") { Description = "The file or pipe to write; - for standard output." };
+        Option<bool> promiscuous = new("--promiscuous", "-p") { Description = "Capture all frames of the network, also those to other stations." };
         NumberOption<int> snap = new(
             "--snaplen", NumberRules.Size(1, PcapngInterface.MaxSnapLengthBytes, 96), PcapngInterface.MaxSnapLengthBytes,
             "Bytes that are kept of each frame.");
@@ -43,7 +43,7 @@ internal static class CaptureCommand
         {
             string path = parsed.GetValue(file)!;
             if (path == StandardOutput && !Console.IsOutputRedirected)
-                throw new MisuseException("A capture is no text for a terminal: give a file, or a pipe after it.");
+                throw new MisuseException("A capture is binary: write it to a file or a pipe, not to a terminal.");
             return NetArguments.Drive(parsed.GetValue(address)!, parsed.OpenOptions(timeout), parsed.GetValue(mac), parsed.GetValue(poll), (port, stop) =>
             {
                 if (parsed.GetValue(promiscuous))
@@ -57,7 +57,7 @@ internal static class CaptureCommand
                 };
                 RunLimits limits = new(parsed.GetValue(count), parsed.GetValue(seconds) ?? Duration.Zero, stop);
 
-                // Where the capture goes to standard output, its sums go beside it.
+                // When the capture goes to standard output, the summary goes to standard error.
                 TextWriter output = path == StandardOutput ? parsed.InvocationConfiguration.Error : parsed.InvocationConfiguration.Output;
                 Run(port, source, stream, limits, output, parsed.GetValue(json));
                 return 0;
@@ -66,7 +66,7 @@ internal static class CaptureCommand
         return command;
     }
 
-    /// <summary>Captures until it is over or nobody reads any more, and prints the sums.</summary>
+    /// <summary>Captures until a limit is reached or the reader of the output is gone, and prints the summary.</summary>
     internal static void Run(IEthernetPort port, PcapngInterface source, Stream stream, RunLimits limits, TextWriter output, bool json)
     {
         CaptureClock clock = new();
@@ -77,7 +77,7 @@ internal static class CaptureCommand
         bool isReaderGone = false;
         try
         {
-            // Wireshark shows the port as soon as it has heard of it, frames or none.
+            // Wireshark shows the port as soon as it reads its description, even without frames.
             writer.Flush();
             using Progress progress = new("frames captured:", 0);
             while (!limits.IsOver(writer.Frames, end))
@@ -107,7 +107,7 @@ internal static class CaptureCommand
         {
             output.WriteLine(
                 $"{writer.Frames} frames of {recorder.FrameBytes} bytes captured in {NetArguments.Number(elapsed.TotalSeconds)} s, " +
-                $"{writer.WrittenBytes} bytes written{(isReaderGone ? "; nobody reads any more" : "")}");
+                $"{writer.WrittenBytes} bytes written{(isReaderGone ? "; the reader is gone" : "")}");
             return;
         }
 

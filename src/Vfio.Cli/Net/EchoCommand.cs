@@ -11,7 +11,7 @@ using Vfio.Net;
 
 namespace Vfio.Cli.Net;
 
-/// <summary>Answers as a quiet host does.</summary>
+/// <summary>Answers ARP, pings and UDP echo, and sends nothing else.</summary>
 internal static class EchoCommand
 {
     private static readonly (string Name, PacketVerdict[] Ends)[] Kinds =
@@ -53,7 +53,7 @@ internal static class EchoCommand
         return command;
     }
 
-    /// <summary>Answers until it is over, with a line each second, and the sums at the end.</summary>
+    /// <summary>Answers until a limit is reached, with a line each second, and a summary at the end.</summary>
     internal static void Run(IEthernetPort port, Responder responder, RunLimits limits, TextWriter output, bool json)
     {
         EchoStation station = new(port, responder);
@@ -99,7 +99,7 @@ internal static class EchoCommand
     {
         output.WriteLine(
             $"{station.Received} frames received, {station.Sent} answered in {NetArguments.Number(elapsed.TotalSeconds)} s" +
-            (station.Unsent > 0 ? $", {station.Unsent} answers had no room" : ""));
+            (station.Unsent > 0 ? $", {station.Unsent} answers dropped for lack of buffers" : ""));
         foreach (PacketVerdict verdict in Enum.GetValues<PacketVerdict>())
         {
             if (responder.Count(verdict) is > 0 and long count)

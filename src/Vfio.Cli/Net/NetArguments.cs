@@ -11,14 +11,14 @@ using Vfio.Net;
 
 namespace Vfio.Cli.Net;
 
-/// <summary>What the words of <c>vfio net</c> have in common.</summary>
+/// <summary>Arguments and options that the commands of <c>vfio net</c> share.</summary>
 internal static class NetArguments
 {
     private const int LinkSeconds = 5;
 
     internal static Option<Ipv4Interface> OwnAddress() => new("--address", "-a")
     {
-        Description = "The port's own address of IPv4, with its network's prefix: 192.0.2.7/24.",
+        Description = "The port's IPv4 address, with its network's prefix: 192.0.2.7/24.",
         Required = true,
         CustomParser = result =>
         {
@@ -30,7 +30,7 @@ internal static class NetArguments
 
     internal static Option<MacAddress?> Mac() => new("--mac")
     {
-        Description = "The station's address on Ethernet; otherwise the one that the function has.",
+        Description = "The port's Ethernet address; by default the one that the function has.",
         CustomParser = result =>
         {
             if (MacAddress.TryParse(result.Tokens[0].Value, out MacAddress address) && address.IsStation)
@@ -40,7 +40,7 @@ internal static class NetArguments
         },
     };
 
-    internal static Option<bool> Poll() => new("--poll") { Description = "Never sleep: one core is taken, and answers come soonest." };
+    internal static Option<bool> Poll() => new("--poll") { Description = "Never sleep: uses a whole core, for the lowest latency." };
 
     /// <summary>Reads an address of one host.</summary>
     internal static Ipv4Address ParseHost(ArgumentResult result)
@@ -51,8 +51,8 @@ internal static class NetArguments
         return address;
     }
 
-    /// <summary>Opens a port, waits a little for its link, and drives it until the command is done, is told to stop by Ctrl-C or SIGTERM,
-    /// or has to let go of the device; then gives it back.</summary>
+    /// <summary>Opens a port, waits a little for its link, and drives it until the command is done, is stopped by Ctrl-C or SIGTERM,
+    /// or has to release the device; then closes it.</summary>
     /// <param name="address">Of the device.</param>
     /// <param name="options">How to open it.</param>
     /// <param name="mac">The station's; null for the one that the function has.</param>
@@ -73,7 +73,7 @@ internal static class NetArguments
             code = drive(port, stop.Token);
         }
 
-        return watch.Reason is { } reason ? ReleaseRequest.Tell(reason) : code;
+        return watch.Reason is { } reason ? ReleaseRequest.Report(reason) : code;
     }
 
     /// <summary>A number for people: 1.2.</summary>
@@ -88,7 +88,7 @@ internal static class NetArguments
                 return;
             if (end.HasPassed)
             {
-                StandardStreams.Errors.WriteLine($"vfio: {port.Name} has no link yet; going on");
+                StandardStreams.Errors.WriteLine($"vfio: {port.Name} has no link yet; continuing");
                 return;
             }
         }

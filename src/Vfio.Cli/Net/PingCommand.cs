@@ -8,7 +8,7 @@ using Vfio.Net;
 
 namespace Vfio.Cli.Net;
 
-/// <summary>Asks a host for echoes.</summary>
+/// <summary>Pings a host.</summary>
 internal static class PingCommand
 {
     private const int LargestData = 1472;
@@ -17,11 +17,11 @@ internal static class PingCommand
     internal static Command Create(Argument<string> address, Option<Duration> timeout)
     {
         Command command = new("ping", "Ask a host for ICMP echoes: loss and times.");
-        Argument<Ipv4Address> target = new("target") { Description = "Whom to ask: 192.0.2.1.", CustomParser = NetArguments.ParseHost };
+        Argument<Ipv4Address> target = new("target") { Description = "The host to ping: 192.0.2.1.", CustomParser = NetArguments.ParseHost };
         Option<Ipv4Interface> own = NetArguments.OwnAddress();
         Option<Ipv4Address> gateway = new("--gateway", "-g")
         {
-            Description = "Who takes packets to a host outside the own network.",
+            Description = "The gateway for a host outside the port's network.",
             CustomParser = NetArguments.ParseHost,
         };
         NumberOption<long> count = RunLimits.CountOption("End after so many questions; otherwise with Ctrl-C.");
@@ -33,7 +33,7 @@ internal static class PingCommand
             "How long an answer may take.", "-W");
         NumberOption<int> size = new(
             "--size", NumberRules.Size(0, LargestData, Pinger.UsualDataBytes), Pinger.UsualDataBytes, "Bytes of data in each; one frame holds them.");
-        Option<bool> quiet = new("--quiet", "-q") { Description = "Only the sums." };
+        Option<bool> quiet = new("--quiet", "-q") { Description = "Print only the summary." };
         Option<MacAddress?> mac = NetArguments.Mac();
         Option<bool> poll = NetArguments.Poll();
         Option<bool> json = SharedOptions.Json();
@@ -45,7 +45,7 @@ internal static class PingCommand
             Ipv4Interface from = parsed.GetValue(own);
             Ipv4Address to = parsed.GetValue(target);
             if (!from.Contains(to) && parsed.GetValue(gateway) == default)
-                throw new MisuseException($"{to} is outside {from}: say its --gateway.");
+                throw new MisuseException($"{to} is outside {from}: add --gateway.");
             if (to == from.Address)
                 throw new MisuseException("That is the port's own address.");
             return NetArguments.Drive(parsed.GetValue(address)!, parsed.OpenOptions(timeout), parsed.GetValue(mac), parsed.GetValue(poll), (port, stop) =>
@@ -66,8 +66,8 @@ internal static class PingCommand
         return command;
     }
 
-    /// <summary>Asks until it is over, and prints the sums.</summary>
-    /// <returns>The exit code: 1 when nothing was answered, as <c>ping</c> has it.</returns>
+    /// <summary>Pings until a limit is reached, and prints the summary.</summary>
+    /// <returns>The exit code: 1 without any answer, as of <c>ping</c>.</returns>
     internal static int Run(IEthernetPort port, Pinger pinger, PingRun run, RunLimits limits, TextWriter output, bool json)
     {
         if (!run.Resolve(limits.Stop))

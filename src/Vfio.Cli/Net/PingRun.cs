@@ -7,7 +7,7 @@ using Vfio.Net;
 
 namespace Vfio.Cli.Net;
 
-/// <summary>Finds a station, asks it again and again, and takes the time of each answer; meanwhile it answers as a host does.</summary>
+/// <summary>Resolves a station's address, pings it repeatedly, and measures the time of each answer. It also answers ARP and pings.</summary>
 internal sealed class PingRun
 {
     private const int ArpTries = 5;
@@ -20,18 +20,18 @@ internal sealed class PingRun
     {
         (_port, _pinger) = (port, pinger);
 
-        // Whoever is asked asks back by ARP before it answers.
+        // A host that is pinged sends an ARP request before it answers.
         _station = new EchoStation(port, new Responder(port.Address, own, echoPort: null)) { Observer = Look };
         _frame = new byte[pinger.FrameBytes];
     }
 
-    /// <summary>Told of every answer.</summary>
+    /// <summary>Called for every answer.</summary>
     internal Action<PingReply>? Replied { get; init; }
 
-    /// <summary>Time between two questions; zero asks the next as soon as one is answered.</summary>
+    /// <summary>Time between two requests; zero sends the next as soon as one is answered.</summary>
     internal TimeSpan Interval { get; init; } = TimeSpan.FromSeconds(1);
 
-    /// <summary>How long an answer is waited for.</summary>
+    /// <summary>Longest time to wait for an answer.</summary>
     internal TimeSpan ReplyTimeout { get; init; } = TimeSpan.FromSeconds(1);
 
     /// <summary>Round trips of the good answers, in nanoseconds.</summary>
@@ -40,10 +40,10 @@ internal sealed class PingRun
     /// <summary>The shortest and the longest of them.</summary>
     internal (TimeSpan Shortest, TimeSpan Longest) Extremes { get; private set; } = (TimeSpan.MaxValue, TimeSpan.Zero);
 
-    /// <summary>How long it took from the first question to the last answer.</summary>
+    /// <summary>Time from the first request to the last answer.</summary>
     internal TimeSpan Elapsed { get; private set; }
 
-    /// <summary>Asks by ARP, five times.</summary>
+    /// <summary>Sends up to five ARP requests.</summary>
     /// <returns>False when there was no answer.</returns>
     internal bool Resolve(CancellationToken stop)
     {
@@ -59,7 +59,7 @@ internal sealed class PingRun
         return false;
     }
 
-    /// <summary>Asks until it is over, and waits for the last answers.</summary>
+    /// <summary>Sends requests until a limit is reached, and waits for the last answers.</summary>
     internal void Run(RunLimits limits)
     {
         long start = Stopwatch.GetTimestamp();
@@ -99,7 +99,7 @@ internal sealed class PingRun
         Deadline end = new(ReplyTimeout);
         int length = _pinger.WriteEchoRequest(_frame, Stopwatch.GetTimestamp());
 
-        // A port without a place gets one when it has sent earlier frames; one that never does loses this question.
+        // A port without a free buffer gets one when it has sent earlier frames; if it never does, this request is lost.
         while (!_port.TrySend(_frame.AsSpan(0, length)) && !IsOver(end, stop))
             Poll(TimeSpan.FromMilliseconds(1));
     }

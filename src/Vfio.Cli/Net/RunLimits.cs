@@ -4,10 +4,10 @@ using Vfio.Native.Waiting;
 
 namespace Vfio.Cli.Net;
 
-/// <summary>When something that could go on for ever ends: after so many, or after a time, or when it is told to.</summary>
-/// <param name="Count">How many; 0 for no limit.</param>
-/// <param name="Time">How long; zero for no limit.</param>
-/// <param name="Stop">Told to.</param>
+/// <summary>When a command without an end of its own ends: after a count, after a time, or when it is cancelled.</summary>
+/// <param name="Count">Most repetitions; 0 for no limit.</param>
+/// <param name="Time">Longest time; zero for no limit.</param>
+/// <param name="Stop">Cancelled to end it.</param>
 internal readonly record struct RunLimits(long Count, TimeSpan Time, CancellationToken Stop)
 {
     /// <summary>The longest sleep before <see cref="IsOver"/> is asked again.</summary>
@@ -22,9 +22,9 @@ internal readonly record struct RunLimits(long Count, TimeSpan Time, Cancellatio
         "--seconds", NumberRules.Time(Duration.Milliseconds(1), Duration.Days(100), Duration.Seconds(60)),
         "End after so long; otherwise with Ctrl-C.", "-s");
 
-    /// <summary>Whether it is over.</summary>
-    /// <param name="done">How many there were.</param>
-    /// <param name="end">What <see cref="Begin"/> gave.</param>
+    /// <summary>Whether a limit is reached.</summary>
+    /// <param name="done">Repetitions so far.</param>
+    /// <param name="end">The value that <see cref="Begin"/> returned.</param>
     internal bool IsOver(long done, Deadline end) =>
         Stop.IsCancellationRequested || (Count > 0 && done >= Count) || end.HasPassed;
 

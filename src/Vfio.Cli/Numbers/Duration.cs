@@ -8,7 +8,7 @@ internal readonly record struct Duration(TimeSpan Time)
 {
     private const string InfiniteWord = "infinite";
 
-    // The unit that a time is shown in is the last one that it is a whole number of.
+    // A time is shown in the last of these units of which it is a whole number.
     private static readonly (string Unit, long Ticks)[] Units =
     [
         ("us", TimeSpan.TicksPerMicrosecond), ("ms", TimeSpan.TicksPerMillisecond), ("s", TimeSpan.TicksPerSecond),
@@ -18,7 +18,7 @@ internal readonly record struct Duration(TimeSpan Time)
     /// <summary>No end: <c>infinite</c>.</summary>
     internal static readonly Duration Infinite = new(Timeout.InfiniteTimeSpan);
 
-    /// <summary>None at all.</summary>
+    /// <summary>Zero.</summary>
     internal static readonly Duration Zero = new(TimeSpan.Zero);
 
     public static implicit operator TimeSpan(Duration duration) => duration.Time;

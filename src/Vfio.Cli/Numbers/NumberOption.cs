@@ -10,7 +10,7 @@ internal interface INumberSymbol
     NumberRule Rule { get; }
 }
 
-/// <summary>An option that is a number and has one when it is left out.</summary>
+/// <summary>An option that is a number, with a default.</summary>
 internal sealed class NumberOption<T> : Option<T>, INumberSymbol
     where T : struct
 {
@@ -64,7 +64,7 @@ internal sealed class NumberArgument<T> : Argument<T>, INumberSymbol
     public NumberRule Rule { get; }
 }
 
-/// <summary>What options and arguments that are numbers have in common.</summary>
+/// <summary>Parsing and descriptions shared by options and arguments that are numbers.</summary>
 internal static class NumberErrors
 {
     internal static string Describe(string description, NumberRule rule) => $"{description.TrimEnd('.')} ({rule.Range}).";

@@ -3,15 +3,15 @@ namespace Vfio.Cli.Numbers;
 /// <summary>How a number on the command line is written: its unit, its range and an example.</summary>
 /// <param name="Kind">What it is, with an article: <c>a time</c>.</param>
 /// <param name="Range">The least and the most, as they would be typed: <c>1s to 1d</c>.</param>
-/// <param name="Example">What to type, and perhaps another way to: <c>30s</c>.</param>
+/// <param name="Example">An example, perhaps in two forms: <c>30s</c>.</param>
 internal abstract record NumberRule(string Kind, string Range, string Example)
 {
-    /// <summary>What stands for it in help: the last word of its kind.</summary>
+    /// <summary>Its placeholder in help: the last word of its kind.</summary>
     internal string Placeholder => Kind[(Kind.LastIndexOf(' ') + 1)..];
 
-    /// <summary>The error for a word that is none: one sentence without its subject's line end.</summary>
+    /// <summary>The error for a word that is not valid: one sentence.</summary>
     /// <param name="name">The option or argument.</param>
-    /// <param name="word">What was typed.</param>
+    /// <param name="word">The word that was given.</param>
     internal string Refuse(string name, string word) => $"{name} takes {Kind} from {Range}, for example {Example}, not '{word}'.";
 }
 

@@ -8,12 +8,12 @@ internal static class NumberRules
 {
     private static readonly (string Unit, int Shift)[] SizeUnits = [("K", 10), ("M", 20), ("G", 30), ("T", 40), ("P", 50)];
 
-    /// <summary>How many: decimal digits.</summary>
+    /// <summary>A count: decimal digits.</summary>
     internal static NumberRule<T> Count<T>(T least, T most, T example)
         where T : struct, IBinaryInteger<T>, IMinMaxValue<T> => new(
             "a whole number", $"{least} to {most}", $"{example}", word => Within(ReadDigits<T>(word), least, most));
 
-    /// <summary>A register's value, or its place: decimal, or hexadecimal after 0x.</summary>
+    /// <summary>A register's value or offset: decimal, or hexadecimal after 0x.</summary>
     internal static NumberRule<ulong> Register(ulong most, ulong example) => new(
         "a number", $"0 to 0x{most:x}", $"{example} or 0x{example:x}", word => Within(ReadHexOrDigits<ulong>(word), 0UL, most));
 
@@ -30,12 +30,12 @@ internal static class NumberRules
         "a number", $"{string.Join(", ", values[..^1])} or {values[^1]}", $"{values[^1]}",
         word => ReadDigits<int>(word) is { } value && values.Contains(value) ? value : null);
 
-    /// <summary>A time: decimal with a unit, and a plain number where <paramref name="plain"/> says of what.</summary>
+    /// <summary>A time: decimal with a unit, or without one if <paramref name="plain"/> has the default unit.</summary>
     /// <param name="least">The shortest.</param>
-    /// <param name="most">The longest, where it ends.</param>
+    /// <param name="most">The longest finite time.</param>
     /// <param name="example">What to type.</param>
     /// <param name="plain">The unit of a plain number.</param>
-    /// <param name="infinite">Whether <c>infinite</c> is one too.</param>
+    /// <param name="infinite">Whether <c>infinite</c> is valid too.</param>
     internal static NumberRule<Duration> Time(Duration least, Duration most, Duration example, string plain = "s", bool infinite = false) => new(
         "a time", $"{least} to {most}{(infinite ? $", or {Duration.Infinite}" : "")}", $"{example}", word => Duration.Read(word, plain) switch
         {

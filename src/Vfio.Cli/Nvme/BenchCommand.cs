@@ -24,7 +24,7 @@ internal static class BenchCommand
         NumberOption<Duration> seconds = new(
             "--seconds", NumberRules.Time(Duration.Milliseconds(1), Duration.Days(1), Duration.Seconds(10)), Duration.Seconds(5),
             "How long to measure.", "-s");
-        Option<bool> interrupts = new("--interrupts") { Description = "Sleep until the disk interrupts, rather than spin." };
+        Option<bool> interrupts = new("--interrupts") { Description = "Sleep until the disk interrupts, instead of polling." };
         NumberOption<uint> id = NvmeArguments.Namespace();
         Option<bool> json = SharedOptions.Json();
         command.Add(depth);

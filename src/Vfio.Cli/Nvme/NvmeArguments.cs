@@ -5,10 +5,10 @@ using Vfio.Drivers.Nvme;
 
 namespace Vfio.Cli.Nvme;
 
-/// <summary>What the words of <c>vfio nvme</c> have in common.</summary>
+/// <summary>Arguments and options that the commands of <c>vfio nvme</c> share.</summary>
 internal static class NvmeArguments
 {
-    /// <summary>How much is read or written between two looks at files and progress.</summary>
+    /// <summary>Bytes that are read or written between two updates of files and progress.</summary>
     internal const int PieceBytes = 4 << 20;
 
     // NVM Express, section 6.1: the identifier with all bits set stands for all namespaces.
@@ -21,7 +21,7 @@ internal static class NvmeArguments
     internal static NumberOption<ulong> Offset() =>
         new("--offset", NumberRules.Size<ulong>(0, SharedOptions.MaxOffset, 1 << 20), 0, "Where to start, in bytes: 4096, 0x1000, 4K, 1M.");
 
-    /// <summary>Opens a disk, and ends the command when its owner wants it back.</summary>
+    /// <summary>Opens a disk, and ends the command when the owner requests its release.</summary>
     internal static NvmeController Open(string address, VfioDeviceOptions options)
     {
         NvmeController controller = new(VfioDevice.Open(address, options));

@@ -5,7 +5,7 @@ using Vfio.Drivers.Nvme;
 
 namespace Vfio.Cli.Nvme;
 
-/// <summary>Reads 4 KiB at random places, so many at a time, and takes the time of each.</summary>
+/// <summary>Reads 4 KiB at random offsets, several at a time, and measures the time of each.</summary>
 internal sealed class RandomReads : IDisposable
 {
     internal const int ReadBytes = 4096;
@@ -34,13 +34,13 @@ internal sealed class RandomReads : IDisposable
 
     internal LatencyHistogram Nanoseconds { get; private set; } = new();
 
-    /// <summary>How long it took.</summary>
+    /// <summary>The time of the measurement.</summary>
     internal TimeSpan Elapsed { get; private set; }
 
-    /// <summary>CPU time of this process meanwhile, by all its threads, in the kernel too.</summary>
+    /// <summary>CPU time of this process in that time: all threads, user and kernel.</summary>
     internal TimeSpan CpuTime { get; private set; }
 
-    /// <summary>Reads for so long, after a fifth of that to warm up.</summary>
+    /// <summary>Reads for the given time, after a fifth of it to warm up.</summary>
     internal void Run(TimeSpan duration, Progress progress)
     {
         Go(duration / 5, null);
@@ -92,7 +92,7 @@ internal sealed class RandomReads : IDisposable
         _queue.TryRead(_disk, block, _blocks, _buffer, (long)slot * _blocks * _disk.BlockBytes, (ulong)slot);
     }
 
-    // xorshift64*: places need to be spread, not unpredictable, and to find one takes next to nothing of the time that is measured.
+    // xorshift64*: offsets must be spread, not unpredictable, and the generator must cost almost nothing.
     private ulong NextRandom()
     {
         _random ^= _random >> 12;

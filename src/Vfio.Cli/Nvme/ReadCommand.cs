@@ -17,7 +17,7 @@ internal static class ReadCommand
         NumberOption<ulong> offset = NvmeArguments.Offset();
         NumberOption<ulong> count = new(
             "--count", NumberRules.Size<ulong>(0, SharedOptions.MaxOffset, 4096), 4096, "How many bytes; 0 for all up to the end.");
-        Option<string?> file = new("--output", "-o") { HelpName = "file", Description = "Where the bytes go; otherwise standard output." };
+        Option<string?> file = new("--output", "-o") { HelpName = "file", Description = "The file to write; by default standard output." };
         NumberOption<uint> id = NvmeArguments.Namespace();
         command.Add(offset);
         command.Add(count);
@@ -26,7 +26,7 @@ internal static class ReadCommand
         command.SetAction(parsed =>
         {
             if (parsed.GetValue(file) is null && !Console.IsOutputRedirected)
-                throw new MisuseException("A disk's bytes are no text for a terminal: say --output FILE, or add a pipe such as '| xxd'.");
+                throw new MisuseException("A disk's data is binary: add --output FILE, or a pipe such as '| xxd'.");
             using NvmeController controller = NvmeArguments.Open(parsed.GetValue(address)!, parsed.OpenOptions(timeout));
             using NvmeBlockDevice disk = controller.FindNamespace(parsed.GetValue(id)).Open();
             ulong start = parsed.GetValue(offset);

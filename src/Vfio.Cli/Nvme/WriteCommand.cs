@@ -14,10 +14,10 @@ internal static class WriteCommand
     internal static Command Create(Argument<string> address, Option<Duration> timeout)
     {
         Command command = new("write", "Write a file to the disk; what is there is lost.");
-        Argument<string> file = new("file") { Description = "What to write, whole blocks; - for standard input." };
+        Argument<string> file = new("file") { Description = "The file to read, whole blocks; - for standard input." };
         NumberOption<ulong> offset = NvmeArguments.Offset();
         NumberOption<uint> id = NvmeArguments.Namespace();
-        Option<bool> yes = new("--yes") { Description = "Really do it: what is there is lost." };
+        Option<bool> yes = new("--yes") { Description = "Confirm that the data there is overwritten." };
         command.Add(file);
         command.Add(offset);
         command.Add(id);
@@ -25,7 +25,7 @@ internal static class WriteCommand
         command.SetAction(parsed =>
         {
             if (!parsed.GetValue(yes))
-                throw new MisuseException("Writing destroys what is there: add --yes.");
+                throw new MisuseException("Writing overwrites the data there: add --yes.");
             string path = parsed.GetValue(file)!;
             using Stream input = path == StandardInput ? Console.OpenStandardInput() : UserFile.OpenRead(path);
             using NvmeController controller = NvmeArguments.Open(parsed.GetValue(address)!, parsed.OpenOptions(timeout));

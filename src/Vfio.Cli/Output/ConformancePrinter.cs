@@ -3,13 +3,13 @@ using Vfio.Conformance;
 
 namespace Vfio.Cli.Output;
 
-/// <summary>Conformance checks for people, a line each as they are done, or as one JSON document at the end.</summary>
+/// <summary>Prints conformance checks: a line each as they are done, or one JSON document at the end.</summary>
 internal sealed class ConformancePrinter(TextWriter output, bool verbose, bool json)
 {
     private readonly Terminal _terminal = Terminal.For(output);
     private readonly bool _showsProgress = json || output is PlainWriter { IsTerminal: true };
 
-    /// <summary>The checks, without trying them.</summary>
+    /// <summary>Lists the checks.</summary>
     internal void List(IReadOnlyList<Check> checks)
     {
         if (json)

@@ -6,8 +6,8 @@ using Vfio.Native.Files;
 
 namespace Vfio.Cli.Output;
 
-/// <summary>What an exception means to whoever typed the command: one line, and an exit code.</summary>
-/// <param name="Line">What was being done, why it failed, what to do; null where nothing is to be said.</param>
+/// <summary>An exception as the command reports it: one line, and an exit code.</summary>
+/// <param name="Line">What was being done, why it failed, what to do; null to print nothing.</param>
 /// <param name="ExitCode">The code.</param>
 internal readonly partial record struct Failure(string? Line, int ExitCode)
 {
@@ -25,7 +25,7 @@ internal readonly partial record struct Failure(string? Line, int ExitCode)
             case MisuseException:
                 return new Failure(exception.Message, CommandLine.Misused);
             case VfioException { Errno: Errno.BrokenPipe, Target: StandardStream.OutputName }:
-                // Whoever read the output has enough of it: head has seen its lines.
+                // The reader of the output closed it, as head does after its lines.
                 return new Failure(null, CommandLine.NobodyReads);
             case VfioException or FormatException or TimeoutException:
                 return new Failure(exception.Message, CommandLine.Refused);
@@ -41,9 +41,9 @@ internal readonly partial record struct Failure(string? Line, int ExitCode)
         }
     }
 
-    /// <summary>What .NET says of a file, in the words of every other error.</summary>
+    /// <summary>A file error of .NET in the form of every other error.</summary>
     /// <param name="operation">What was being done.</param>
-    /// <param name="path">With which file; null where only the exception knows.</param>
+    /// <param name="path">The file; null to take it from the exception.</param>
     /// <param name="exception">An <see cref="IOException"/> or <see cref="UnauthorizedAccessException"/>.</param>
     internal static VfioException Translate(string operation, string? path, Exception exception)
     {
@@ -77,7 +77,7 @@ internal readonly partial record struct Failure(string? Line, int ExitCode)
         Errno.AccessDenied or Errno.OperationNotPermitted => "check who may use it ('ls -l'), or ask as a user who may",
         Errno.IsDirectory => "give a file, not a directory",
         Errno.NotDirectory => "a part of the path is no directory",
-        Errno.NoSpace => "make room, or choose another place",
+        Errno.NoSpace => "free some space, or choose another place",
         Errno.ReadOnlyFileSystem => "choose a place that can be written to",
         Errno.NameTooLong => "shorten the path",
         Errno.TooManyOpenFiles => "raise the limit on open files ('ulimit -n')",

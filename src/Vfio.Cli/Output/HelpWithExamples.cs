@@ -6,12 +6,12 @@ using Vfio.Cli.Verbs;
 
 namespace Vfio.Cli.Output;
 
-/// <summary>The usual help, and below it examples to copy.</summary>
+/// <summary>The usual help, with examples below it.</summary>
 internal sealed class HelpWithExamples(HelpAction usual, IReadOnlyList<Verb> verbs) : SynchronousCommandLineAction
 {
     private static readonly Example[] General =
     [
-        new("vfio demo", "the whole of it, on a device made of software"),
+        new("vfio demo", "every step, on an emulated device"),
         new("vfio ls", "the PCI functions of this machine"),
         new("vfio VERB --help", "one verb, with examples"),
     ];
@@ -29,7 +29,7 @@ internal sealed class HelpWithExamples(HelpAction usual, IReadOnlyList<Verb> ver
         return result;
     }
 
-    /// <summary>The verb itself, or the one that the word belongs to; a verb's own words may have the name of another verb.</summary>
+    /// <summary>The verb itself, or the verb that a subcommand belongs to; a subcommand may have the name of another verb.</summary>
     private Verb? FindVerb(SymbolResult result)
     {
         while (result.Parent is CommandResult { Parent: not null } outer)
@@ -37,7 +37,7 @@ internal sealed class HelpWithExamples(HelpAction usual, IReadOnlyList<Verb> ver
         return result is CommandResult word ? verbs.FirstOrDefault(verb => verb.Name == word.Command.Name) : null;
     }
 
-    // The usual help names the program after its file; users know it by another name.
+    // The usual help names the program after its file, which is not the name of the command.
     private int InvokeUsual(ParseResult parseResult, TextWriter output)
     {
         using StringWriter text = new();

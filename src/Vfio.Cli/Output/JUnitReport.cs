@@ -7,9 +7,9 @@ using Vfio.Native.Errors;
 
 namespace Vfio.Cli.Output;
 
-/// <summary>Conformance checks as XML that continuous integration reads: JUnit's <c>testsuite</c>, a <c>testcase</c> for each check.</summary>
-/// <remarks>A violation is a <c>failure</c>. What differs passes, with the difference in <c>system-out</c>. A check that an interrupted
-/// run did not come to is <c>skipped</c>.</remarks>
+/// <summary>Conformance checks as XML for continuous integration: JUnit's <c>testsuite</c>, with a <c>testcase</c> for each check.</summary>
+/// <remarks>A violation is a <c>failure</c>. A difference passes, with its text in <c>system-out</c>. A check that an interrupted run did
+/// not reach is <c>skipped</c>.</remarks>
 internal static class JUnitReport
 {
     private const string Suite = "vfio-user";
@@ -84,7 +84,7 @@ internal static class JUnitReport
 
     private static string Lines(IEnumerable<string> lines) => string.Join('\n', lines.Select(Text));
 
-    // Printable text has no control and no lone surrogate; XML 1.0 leaves two characters more out.
+    // Printable text has no control character and no lone surrogate; XML 1.0 excludes two more characters.
     private static string Text(string text) =>
         PrintableText.Of(text).Replace("\ufffe", @"\ufffe", StringComparison.Ordinal).Replace("\uffff", @"\uffff", StringComparison.Ordinal);
 

@@ -25,7 +25,7 @@ internal static class Json
         return EscapeHidden(Encoding.UTF8.GetString(bytes.GetBuffer(), 0, (int)bytes.Length));
     }
 
-    // The writer lets through what steers no parser, but a terminal. It can be in strings only, where an escape means the same.
+    // The writer leaves characters that control a terminal but no parser. They occur in strings only, where an escape means the same.
     private static string EscapeHidden(string json)
     {
         StringBuilder result = new(json.Length);

@@ -4,17 +4,17 @@ using Vfio.Native.Errors;
 
 namespace Vfio.Cli.Output;
 
-/// <summary>Text for people and machines, whoever it comes from: nothing in it steers a terminal.</summary>
-/// <remarks>All that the command prints goes through here, so that no verb has to remember whose words it prints. What is written as a line
-/// stays one line: a line end inside it is shown as an escape. <see cref="Write(string)"/> takes text of several lines, and only text
-/// of our own is written by it. Tabs stay. Colours and progress go to <see cref="Raw"/>, by <see cref="Terminal"/> and
-/// <see cref="StatusLine"/> alone.</remarks>
+/// <summary>A writer that makes text printable: nothing in it controls a terminal.</summary>
+/// <remarks>All output of the command goes through it, so no verb has to know where its text comes from. A text written as a line stays one
+/// line: a line end inside it is printed as an escape. <see cref="Write(string)"/> takes text of several lines, and is for text of this
+/// program only. Tabs stay. Only <see cref="Terminal"/> and <see cref="StatusLine"/> write to <see cref="Raw"/>: colours and
+/// progress.</remarks>
 internal sealed class PlainWriter(TextWriter raw, bool isTerminal) : TextWriter
 {
     /// <summary>Where the bytes go.</summary>
     internal TextWriter Raw => raw;
 
-    /// <summary>Whether a person looks at it.</summary>
+    /// <summary>Whether it is a terminal.</summary>
     internal bool IsTerminal => isTerminal;
 
     /// <inheritdoc/>

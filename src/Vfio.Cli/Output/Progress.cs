@@ -1,13 +1,13 @@
 namespace Vfio.Cli.Output;
 
-/// <summary>How far something is, on the status line.</summary>
+/// <summary>Progress of an operation, on the status line.</summary>
 internal sealed class Progress(string what, long total) : IDisposable
 {
     private const int EveryMilliseconds = 200;
     private long _last = Environment.TickCount64;
     private bool _shown;
 
-    /// <summary>Says how much is done, of <paramref name="done"/>'s unit; of a total of 0 nobody knows the end.</summary>
+    /// <summary>Sets how much is done, in the unit of <paramref name="done"/>; a total of 0 is unknown.</summary>
     internal void Report(long done)
     {
         long now = Environment.TickCount64;

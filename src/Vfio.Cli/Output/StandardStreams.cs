@@ -4,18 +4,18 @@ using Vfio.Native.Files;
 
 namespace Vfio.Cli.Output;
 
-/// <summary>Where the command prints.</summary>
+/// <summary>Standard output and standard error of the command.</summary>
 internal static class StandardStreams
 {
     /// <summary>Standard output. A write that fails is a <see cref="VfioException"/>.</summary>
     internal static PlainWriter Output { get; } = new(Open(StandardStream.Output), !Console.IsOutputRedirected);
 
-    /// <summary>Standard error. Where it cannot be written to, nobody is told.</summary>
+    /// <summary>Standard error. A write that fails is ignored.</summary>
     internal static PlainWriter Errors { get; } = new(Open(new Quiet(StandardStream.Error)), !Console.IsErrorRedirected);
 
     private static StreamWriter Open(Stream stream) => new(stream, new UTF8Encoding(encoderShouldEmitUTF8Identifier: false)) { AutoFlush = true };
 
-    /// <summary>A stream whose errors would have to be told to itself.</summary>
+    /// <summary>A stream that ignores failed writes: its errors could only be written to itself.</summary>
     private sealed class Quiet(Stream stream) : Stream
     {
         public override bool CanRead => false;
@@ -46,7 +46,7 @@ internal static class StandardStreams
             }
             catch (VfioException)
             {
-                // There is no other place to say it.
+                // There is no other stream to report it on.
             }
         }
 

@@ -3,7 +3,7 @@ using Vfio.Native.Errors;
 
 namespace Vfio.Cli.Output;
 
-/// <summary>One line on the terminal that says what goes on, and gives way to what is printed next; nothing where errors go to a file.</summary>
+/// <summary>One line of progress on the terminal, which the next output replaces; nothing when standard error is no terminal.</summary>
 internal static class StatusLine
 {
     private const string Clear = "\r\e[K";

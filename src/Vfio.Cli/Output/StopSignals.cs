@@ -3,9 +3,8 @@ using System.Runtime.InteropServices;
 
 namespace Vfio.Cli.Output;
 
-/// <summary>What asks a verb that runs for long to end, rather than ends it at once: Ctrl-C, SIGTERM, SIGQUIT and SIGHUP, which comes when
-/// the terminal goes.</summary>
-/// <remarks>A second one ends the process. What the process was started to ignore, as nohup does with SIGHUP, it goes on to ignore.</remarks>
+/// <summary>The signals that ask a long-running verb to end: Ctrl-C, SIGTERM, SIGQUIT, and SIGHUP of a terminal that is closed.</summary>
+/// <remarks>A second one ends the process. A signal that was ignored at the start, as SIGHUP under nohup, stays ignored.</remarks>
 internal sealed class StopSignals : IDisposable
 {
     private const int FirstSignalCode = 128;
@@ -28,10 +27,10 @@ internal sealed class StopSignals : IDisposable
         }
     }
 
-    /// <summary>Cancelled once one of them came.</summary>
+    /// <summary>Cancelled at the first signal.</summary>
     internal CancellationToken Token => _end.Token;
 
-    /// <summary>What a shell sees of a process that the signal ended; 0 while none came.</summary>
+    /// <summary>128 + the signal, as a shell reports it; 0 before the first.</summary>
     internal int ExitCode { get; private set; }
 
     /// <inheritdoc/>

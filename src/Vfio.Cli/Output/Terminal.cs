@@ -5,18 +5,18 @@ using Vfio.Native.Errors;
 
 namespace Vfio.Cli.Output;
 
-/// <summary>Where text for people goes: coloured in a terminal, plain and never wrapped in a file or a pipe.</summary>
-/// <remarks>The only user of the console library. Texts are texts: none is read as markup.</remarks>
+/// <summary>Output for people: coloured in a terminal, plain and never wrapped in a file or a pipe.</summary>
+/// <remarks>The only user of the console library. No text is read as markup.</remarks>
 internal sealed class Terminal
 {
-    /// <summary>A width that no line of ours reaches.</summary>
+    /// <summary>A width that no line reaches.</summary>
     internal const int Unwrapped = 1000;
 
     private readonly IAnsiConsole _console;
 
     private Terminal(IAnsiConsole console) => _console = console;
 
-    /// <summary>Columns; <see cref="Unwrapped"/> where nobody looks.</summary>
+    /// <summary>Columns; <see cref="Unwrapped"/> when the output is no terminal.</summary>
     internal int Width
     {
         get => _console.Profile.Width;
@@ -28,14 +28,14 @@ internal sealed class Terminal
         bool isTerminal = output is PlainWriter { IsTerminal: true };
         IAnsiConsole console = AnsiConsole.Create(new AnsiConsoleSettings
         {
-            // The console escapes for the terminal itself; what it is given has been made printable.
+            // The console library writes its own escapes; the text that it gets has been made printable.
             Out = new AnsiConsoleOutput((output as PlainWriter)?.Raw ?? output),
             Ansi = isTerminal ? AnsiSupport.Detect : AnsiSupport.No,
             ColorSystem = isTerminal ? ColorSystemSupport.Detect : ColorSystemSupport.NoColors,
             Interactive = InteractionSupport.No,
         });
 
-        // A terminal that does not tell its width has 0.
+        // A terminal of unknown width has 0.
         if (!isTerminal || console.Profile.Width <= 0)
             console.Profile.Width = Unwrapped;
         return new Terminal(console);
@@ -51,12 +51,12 @@ internal sealed class Terminal
         _console.WriteLine();
     }
 
-    /// <summary>Writes something that is laid out already.</summary>
+    /// <summary>Writes a text with its layout.</summary>
     internal void Write(IRenderable content) => _console.Write(content);
 }
 
 /// <summary>A text and how it looks.</summary>
-/// <param name="Text">Of whomever.</param>
+/// <param name="Text">The text, from any source.</param>
 /// <param name="Style">A colour or <c>bold</c>; null for neither.</param>
 internal readonly record struct StyledText(string Text, string? Style = null)
 {

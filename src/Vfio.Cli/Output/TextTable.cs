@@ -7,9 +7,8 @@ using Vfio.Native.Errors;
 namespace Vfio.Cli.Output;
 
 /// <summary>A table for people: columns line up; plain text where the output is no terminal.</summary>
-/// <remarks>Numbers are whole, with their units. Where a row would be longer than the terminal is wide, texts give way, the last column
-/// first. Where that does not help, a table of texts is left to the terminal, which wraps it, and one with numbers is written a line
-/// for each cell.</remarks>
+/// <remarks>A number is never cut, nor its unit. If a row is longer than the terminal is wide, texts are shortened, the last column first.
+/// If that is not enough, the terminal wraps a table of texts, and a table with numbers is written with a line for each cell.</remarks>
 internal static class TextTable
 {
     private const int Gap = 2, LeastWidth = 8;
@@ -18,7 +17,7 @@ internal static class TextTable
     /// <param name="output">Where to.</param>
     /// <param name="columns">The headings.</param>
     /// <param name="rows">A cell for each column.</param>
-    /// <param name="width">Columns of the terminal; what it tells when null.</param>
+    /// <param name="width">Columns of the terminal; null to ask the terminal.</param>
     internal static void Print(TextWriter output, IReadOnlyList<Column> columns, IEnumerable<IReadOnlyList<string>> rows, int? width = null)
     {
         Terminal terminal = Terminal.For(output);
@@ -49,10 +48,10 @@ internal static class TextTable
         terminal.Write(table);
     }
 
-    /// <summary>Takes from texts, from the last to the first, until a row fits.</summary>
+    /// <summary>Shortens texts, from the last column to the first, until a row fits.</summary>
     private static bool TryFit(IReadOnlyList<Column> columns, int[] widths, int width)
     {
-        // The last column of a terminal stays free: some wrap when it is written to.
+        // The last column of the terminal stays free: some terminals wrap when it is written to.
         int excess = widths.Sum() + (Gap * (widths.Length - 1)) - (width - 1);
         int[] fitted = [.. widths];
         for (int i = widths.Length - 1; i >= 0 && excess > 0; i--)
@@ -114,12 +113,12 @@ internal static class TextTable
 /// <param name="IsNumber">Whether it lines up on the right.</param>
 internal readonly record struct Column(string Heading, bool IsWhole, bool IsNumber)
 {
-    /// <summary>A text, which gives way.</summary>
+    /// <summary>A text, which may be shortened.</summary>
     public static implicit operator Column(string heading) => new(heading, false, false);
 
     /// <summary>A number with its unit.</summary>
     internal static Column Number(string heading) => new(heading, true, true);
 
-    /// <summary>A name or an address that is of no use in part.</summary>
+    /// <summary>A name or an address, which must not be shortened.</summary>
     internal static Column Whole(string heading) => new(heading, true, false);
 }

@@ -3,7 +3,7 @@ using Vfio.Pci;
 
 namespace Vfio.Cli.Show;
 
-/// <summary>Draws registers bit by bit: what each bit is to the user of an assigned function.</summary>
+/// <summary>Draws registers bit by bit: the rule of each bit for the user of an assigned function.</summary>
 internal static class BitMap
 {
     internal const string Legend =

@@ -2,11 +2,11 @@ using Vfio.Pci;
 
 namespace Vfio.Cli.Show;
 
-/// <summary>What an assigned device says of itself.</summary>
+/// <summary>What an open device reports: its regions, its interrupts, and whether it can be reset.</summary>
 /// <param name="Info">Flags and counts.</param>
-/// <param name="Regions">The regions that are there.</param>
-/// <param name="Interrupts">The kinds of interrupt that are there.</param>
-/// <param name="Report">How well it can be assigned, when its owner is here to tell.</param>
+/// <param name="Regions">The regions that the device has.</param>
+/// <param name="Interrupts">The kinds of interrupt that the device has.</param>
+/// <param name="Report">Whether it is well-behaved; null when the device belongs to another process.</param>
 internal sealed record DeviceFacts(
     DeviceInfo Info, IReadOnlyList<RegionInfo> Regions, IReadOnlyList<InterruptInfo> Interrupts, WellBehavedReport? Report)
 {
@@ -19,9 +19,9 @@ internal sealed record DeviceFacts(
     /// <summary>The same in lines, one tab before each.</summary>
     internal IEnumerable<string> Lines =>
     [
-        .. Regions.Select(region => $"\tLent {region.Index}: {Size(region.Length)}, {Access(region)}"),
-        .. Interrupts.Select(kind => $"\tLent {kind.Index}: {kind.Count} {(kind.Count == 1 ? "vector" : "vectors")}{Behaviour(kind.Flags)}"),
-        $"\tLent reset: {(Info.CanReset ? "possible" : "impossible")}",
+        .. Regions.Select(region => $"\tVFIO {region.Index}: {Size(region.Length)}, {Access(region)}"),
+        .. Interrupts.Select(kind => $"\tVFIO {kind.Index}: {kind.Count} {(kind.Count == 1 ? "vector" : "vectors")}{Behaviour(kind.Flags)}"),
+        $"\tVFIO reset: {(Info.CanReset ? "possible" : "impossible")}",
         .. Report is null ? [] : Judgement(Report),
     ];
 

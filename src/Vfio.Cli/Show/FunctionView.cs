@@ -3,13 +3,13 @@ using Vfio.Pci;
 
 namespace Vfio.Cli.Show;
 
-/// <summary>A function to be shown: its config space, and what else is known of it.</summary>
+/// <summary>A function to be shown: its config space, and other facts about it.</summary>
 /// <param name="Name">Its address, as the user gave it.</param>
 /// <param name="Space">Config space, as much as can be read.</param>
-/// <param name="Facts">What its owner tells.</param>
+/// <param name="Facts">Facts from its owner, which config space does not have.</param>
 internal sealed record FunctionView(string Name, ConfigSpace Space, FunctionFacts Facts)
 {
-    /// <summary>Names for ids; what no file of this machine names stays a number.</summary>
+    /// <summary>Names for ids; an id without a name in the files of this machine stays a number.</summary>
     internal static PciIds Names { get; } = InstalledNames.Read();
 
     /// <summary>Regions and interrupts, when the device is open to be assigned.</summary>

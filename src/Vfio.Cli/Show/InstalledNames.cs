@@ -9,7 +9,7 @@ internal static class InstalledNames
     private const long LargestDatabase = 256 << 20;
     private static readonly string[] Texts = ["usr/share/misc/pci.ids", "usr/share/hwdata/pci.ids"];
 
-    // In the order of sd-hwdb: the first that is there is the only one.
+    // In the order of sd-hwdb: only the first that exists is read.
     private static readonly string[] Databases =
     [
         "etc/systemd/hwdb/hwdb.bin", "etc/udev/hwdb.bin", "usr/lib/systemd/hwdb/hwdb.bin", "lib/systemd/hwdb/hwdb.bin",
@@ -28,7 +28,7 @@ internal static class InstalledNames
 
     private static string? Find(string root, string[] names) => names.Select(name => Path.Combine(root, name)).FirstOrDefault(File.Exists);
 
-    // Names are a help, and no reason to fail.
+    // Names are optional: without them ids are shown as numbers.
     private static HardwareDatabase? ReadDatabase(string path)
     {
         try

@@ -8,17 +8,17 @@ using Command = System.CommandLine.Command;
 
 namespace Vfio.Cli.Verbs;
 
-/// <summary>Measures how fast a device answers.</summary>
-internal sealed class BenchVerb() : Verb("bench", "Measure how fast a device answers: registers, memory, DMA maps, interrupts, connecting.")
+/// <summary>Measures a device's latencies and rates.</summary>
+internal sealed class BenchVerb() : Verb("bench", "Measure a device: registers, memory, DMA maps, interrupts, connecting.")
 {
     private static readonly string[] Rows = ["read", "write", "pipelined", "multi", "posted", "dma", "interrupt", "connect"];
 
     /// <inheritdoc/>
     internal override IReadOnlyList<Example> Examples =>
     [
-        new("vfio bench model:bench", "what the guard and a model cost, in this process"),
+        new("vfio bench model:bench", "the cost of the guard and a model, in this process"),
         new("vfio bench unix:/run/x.sock", "the same through a socket, with any server"),
-        new("vfio bench unix:/run/x.sock --only read,connect --seconds 5", "two rows, measured for longer"),
+        new("vfio bench unix:/run/x.sock --only read,connect --seconds 5", "two rows, 5 s each"),
     ];
 
     /// <inheritdoc/>

@@ -16,7 +16,7 @@ internal sealed class BindVerb() : Verb("bind", "Bind a function and its IOMMU g
     /// <inheritdoc/>
     internal override IReadOnlyList<Example> Examples =>
     [
-        new("vfio bind 0000:01:00.0 --dry-run", "show the group and what would happen to each of its functions; exits as the real run would"),
+        new("vfio bind 0000:01:00.0 --dry-run", "print the group and what would happen to each of its functions; exits as the real run would"),
         new("vfio bind 0000:01:00.0 --user alice", "assign it to one user; undone by 'vfio unbind' and by a reboot"),
         new("vfio bind 0000:01:00.0 --user alice --persist", "bind it at every boot too, by driverctl's files"),
     ];
@@ -25,9 +25,9 @@ internal sealed class BindVerb() : Verb("bind", "Bind a function and its IOMMU g
     protected override void Define(Command command)
     {
         Argument<PciAddress> function = SharedOptions.Function();
-        Option<string?> user = new("--user") { Description = "Who may open it; without it, root, or whoever may already." };
+        Option<string?> user = new("--user") { Description = "The user who may open it; by default its present owner, or root." };
         Option<bool> persist = new("--persist") { Description = "Bind it at every boot too (driverctl reads the files)." };
-        Option<bool> dryRun = new("--dry-run") { Description = "Show what would be done, do nothing, and exit as if it had been tried." };
+        Option<bool> dryRun = new("--dry-run") { Description = "Print what would be done, change nothing, and exit as the real run would." };
         Option<bool> json = SharedOptions.Json();
         command.Add(function);
         command.Add(user);
@@ -63,7 +63,7 @@ internal sealed class BindVerb() : Verb("bind", "Bind a function and its IOMMU g
     private static FunctionAssignment? AssignmentIn(BindPlan plan, PciAddress address) =>
         plan.Members.FirstOrDefault(member => member.Function.Address == address)?.Assignment;
 
-    /// <summary>What is true afterwards, told from the function's files.</summary>
+    /// <summary>The state afterwards, read from the function's files.</summary>
     private static string Result(PciAddress address, BindPlan plan, FunctionAssignment? before, FunctionAssignment? after)
     {
         string to = after?.To ?? "nobody";

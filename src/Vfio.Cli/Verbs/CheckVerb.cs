@@ -5,18 +5,18 @@ using Vfio.Conformance;
 
 namespace Vfio.Cli.Verbs;
 
-/// <summary>Tries the sentences of the vfio-user specification at a server.</summary>
+/// <summary>Checks a server against the sentences of the vfio-user specification.</summary>
 internal sealed class CheckVerb() : Verb("check", "Check any vfio-user server against the specification; ends with 1 on a violation.")
 {
     /// <inheritdoc/>
     internal override IReadOnlyList<Example> Examples =>
     [
-        new("vfio check unix:/run/edu.sock", "every check; what is not a pass is explained"),
+        new("vfio check unix:/run/edu.sock", "run every check; explains each that does not pass"),
         new("vfio check unix:/run/edu.sock --only dma-map", "the checks with that word in their name"),
-        new("vfio check unix:/run/edu.sock --only set-irqs.sum-wraps --verbose", "one of them, with all that was said"),
-        new("vfio check unix:/tmp/s --server './server /tmp/s'", "start a server that ends with its client, again and again"),
-        new("vfio check unix:/run/edu.sock --junit report.xml", "a report for CI, also when it is interrupted"),
-        new("vfio check --list", "what is checked"),
+        new("vfio check unix:/run/edu.sock --only set-irqs.sum-wraps --verbose", "one of them, with all messages"),
+        new("vfio check unix:/tmp/s --server './server /tmp/s'", "start the server again whenever it ends with its client"),
+        new("vfio check unix:/run/edu.sock --junit report.xml", "write a report for CI, even when interrupted"),
+        new("vfio check --list", "list the checks"),
     ];
 
     /// <inheritdoc/>
@@ -29,12 +29,12 @@ internal sealed class CheckVerb() : Verb("check", "Check any vfio-user server ag
             Description = "Only checks with this word in their name; may be given again.",
             AllowMultipleArgumentsPerToken = true,
         };
-        Option<bool> list = new("--list") { Description = "List the checks, and try none." };
-        Option<string?> server = new("--server") { HelpName = "command", Description = "A shell command that starts the server, whenever nobody listens." };
+        Option<bool> list = new("--list") { Description = "List the checks, and run none." };
+        Option<string?> server = new("--server") { HelpName = "command", Description = "A shell command that starts the server; it is run whenever no server listens." };
         NumberOption<Duration> timeout = new(
             "--timeout", NumberRules.Time(Duration.Milliseconds(1), Duration.Seconds(3600), Duration.Seconds(2)), Duration.Seconds(2),
             "How long one answer may take; ?timeout= in the address goes before it.");
-        Option<bool> verbose = new("--verbose") { Description = "Print what was sent and what came back for every check." };
+        Option<bool> verbose = new("--verbose") { Description = "Print the messages sent and received by every check." };
         Option<string?> junit = new("--junit") { HelpName = "file", Description = "Write a report in JUnit's XML to this file too." };
         Option<bool> json = SharedOptions.Json();
         command.Add(address);
@@ -61,7 +61,7 @@ internal sealed class CheckVerb() : Verb("check", "Check any vfio-user server ag
                 return 0;
             }
 
-            // A file that cannot be written is found out before the checks, not after them.
+            // A file that cannot be written fails before the checks, not after them.
             using FileStream? file = parsed.GetValue(junit) is { } name ? UserFile.Create(name) : null;
             using StopSignals signals = new();
             ConformanceOptions options = new()
@@ -78,7 +78,7 @@ internal sealed class CheckVerb() : Verb("check", "Check any vfio-user server ag
         });
     }
 
-    /// <summary>Tries the checks, and writes the file whatever ends them: a reader of the output that is gone, too.</summary>
+    /// <summary>Runs the checks, and writes the file whatever ends them, even a reader of the output that is gone.</summary>
     private static ConformanceReport Run(ConformanceOptions options, ConformancePrinter printer, Stream? file, Check[] checks)
     {
         List<CheckResult> found = [];

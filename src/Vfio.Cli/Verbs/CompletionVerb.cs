@@ -2,10 +2,10 @@ using System.CommandLine;
 
 namespace Vfio.Cli.Verbs;
 
-/// <summary>Prints a script that completes the words of the command.</summary>
-internal sealed class CompletionVerb() : Verb("completion", "Print a script that completes the words of vfio in your shell.")
+/// <summary>Prints a script that completes the verbs and options of the command.</summary>
+internal sealed class CompletionVerb() : Verb("completion", "Print a script that completes the verbs and options of vfio in your shell.")
 {
-    // Each asks the command itself, so that the words are never written down twice.
+    // Each script asks the command itself, so that verbs and options are written down once.
     private const string Bash =
         """
         _vfio() {

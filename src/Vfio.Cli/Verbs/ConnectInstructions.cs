@@ -6,12 +6,12 @@ using System.Xml.Linq;
 
 namespace Vfio.Cli.Verbs;
 
-/// <summary>What a server says when it listens: how others come to its device.</summary>
+/// <summary>The connect instructions that a server prints when it listens: options for QEMU, Cloud Hypervisor and this command.</summary>
 internal static class ConnectInstructions
 {
-    /// <summary>Writes it, each line complete and to be pasted as it is.</summary>
+    /// <summary>Writes the instructions; each line can be pasted as it is.</summary>
     /// <param name="output">Where to.</param>
-    /// <param name="socket">Where the server listens; null when that is a descriptor of somebody else.</param>
+    /// <param name="socket">Where the server listens; null for a listening descriptor of another process.</param>
     /// <param name="libvirt">Whether to write XML for libvirt too.</param>
     public static void Write(TextWriter output, string? socket, bool libvirt)
     {
@@ -39,8 +39,8 @@ internal static class ConnectInstructions
         output.Flush();
     }
 
-    /// <summary>What a domain has to have. libvirt knows no element for vfio-user: it passes the device on to QEMU, and has a word for
-    /// the memory only.</summary>
+    /// <summary>The XML that a domain needs. libvirt has no element for vfio-user: the device is an argument for QEMU; only the memory has
+    /// an element.</summary>
     private static string LibvirtDomain(string path)
     {
         XNamespace qemu = "http://libvirt.org/schemas/domain/qemu/1.0";
@@ -57,7 +57,7 @@ internal static class ConnectInstructions
                 new XElement(qemu + "arg", new XAttribute("value", "-device")),
                 new XElement(qemu + "arg", new XAttribute("value", QemuDevice(path)))));
 
-        // Single quotes, as libvirt itself writes: the JSON of the device is full of double ones.
+        // Single quotes, as libvirt itself writes, because the JSON of the device has double ones.
         using StringWriter text = new(CultureInfo.InvariantCulture);
         using (XmlTextWriter writer = new(text) { Formatting = Formatting.Indented, QuoteChar = '\'' })
             domain.WriteTo(writer);

@@ -3,7 +3,7 @@ using Vfio.Cli.Demo;
 
 namespace Vfio.Cli.Verbs;
 
-/// <summary>The process of the demo that has the device.</summary>
+/// <summary>The process of the demo that owns the device.</summary>
 internal sealed class DemoOwnerVerb() : Verb(Word, "The owner's side of the demo; the demo starts it.")
 {
     internal const string Word = "demo-owner";
@@ -17,8 +17,8 @@ internal sealed class DemoOwnerVerb() : Verb(Word, "The owner's side of the demo
     /// <inheritdoc/>
     protected override void Define(Command command)
     {
-        Argument<string> socket = new("socket") { Description = "Where to serve." };
-        Argument<string?> user = new("user") { Description = "Who gets the socket.", Arity = ArgumentArity.ZeroOrOne };
+        Argument<string> socket = new("socket") { Description = "The socket's path." };
+        Argument<string?> user = new("user") { Description = "The owner of the socket.", Arity = ArgumentArity.ZeroOrOne };
         command.Add(socket);
         command.Add(user);
         command.SetAction(parsed =>

@@ -7,12 +7,12 @@ using Vfio.Native;
 
 namespace Vfio.Cli.Verbs;
 
-/// <summary>The main job from end to end, on a device made of software, step by step.</summary>
-internal sealed class DemoVerb() : Verb("demo", "Assign a device of one process to another, unprivileged one, and show every step.")
+/// <summary>One process serves an emulated device, and another drives it, step by step.</summary>
+internal sealed class DemoVerb() : Verb("demo", "Serve a device from one process, drive it from another, unprivileged one, and show every step.")
 {
     private const string Unprivileged = "nobody";
 
-    // Others may pass through to the socket and the program, and see nothing else.
+    // Other users may traverse the folder to the socket and the program, and not list it.
     private const UnixFileMode PassThrough =
         UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute | UnixFileMode.GroupExecute | UnixFileMode.OtherExecute;
 
@@ -20,7 +20,7 @@ internal sealed class DemoVerb() : Verb("demo", "Assign a device of one process 
     internal override IReadOnlyList<Example> Examples =>
     [
         new("vfio demo", "no hardware and no root needed; as root the driver runs as nobody"),
-        new("vfio demo --json", "the same as data"),
+        new("vfio demo --json", "the same as JSON"),
     ];
 
     /// <inheritdoc/>
@@ -43,12 +43,12 @@ internal sealed class DemoVerb() : Verb("demo", "Assign a device of one process 
             OwnProgram program = user is null ? OwnProgram.Here : OwnProgram.Here.CopyTo(folder.CreateSubdirectory("program").FullName);
             string socket = Path.Combine(folder.FullName, "edu.sock");
 
-            string[] lend = user is null ? [DemoOwnerVerb.Word, socket] : [DemoOwnerVerb.Word, socket, user];
-            using DemoProcess owner = DemoProcess.Start(DemoScript.Owner, program, null, lend);
-            List<(Section Section, string Role, StepResult Result)> told = [];
-            bool ok = Tell(owner, () => DemoProcess.Start(DemoScript.User, program, user, DemoUserVerb.Word, "unix:" + socket), json ? null : new DemoPrinter(output), told);
+            string[] arguments = user is null ? [DemoOwnerVerb.Word, socket] : [DemoOwnerVerb.Word, socket, user];
+            using DemoProcess owner = DemoProcess.Start(DemoScript.Owner, program, null, arguments);
+            List<(Section Section, string Role, StepResult Result)> results = [];
+            bool ok = Run(owner, () => DemoProcess.Start(DemoScript.User, program, user, DemoUserVerb.Word, "unix:" + socket), json ? null : new DemoPrinter(output), results);
             if (json)
-                Print(output, told, ok);
+                Print(output, results, ok);
             else
                 new DemoPrinter(output).End(ok, watch.Elapsed);
             return ok ? 0 : CommandLine.Refused;
@@ -59,21 +59,21 @@ internal sealed class DemoVerb() : Verb("demo", "Assign a device of one process 
         }
     }
 
-    private static bool Tell(
-        DemoProcess owner, Func<DemoProcess> startUser, DemoPrinter? printer, List<(Section Section, string Role, StepResult Result)> told)
+    private static bool Run(
+        DemoProcess owner, Func<DemoProcess> startUser, DemoPrinter? printer, List<(Section Section, string Role, StepResult Result)> results)
     {
         DemoProcess? user = null;
         try
         {
-            foreach (Section chapter in DemoScript.Sections)
+            foreach (Section section in DemoScript.Sections)
             {
-                printer?.Begin(chapter);
-                foreach ((string role, string step) in chapter.Steps)
+                printer?.Begin(section);
+                foreach ((string role, string step) in section.Steps)
                 {
                     DemoProcess actor = role == DemoScript.Owner ? owner : user ??= startUser();
                     StepResult result = actor.Do(step);
-                    printer?.Tell(role, result);
-                    told.Add((chapter, role, result));
+                    printer?.Print(role, result);
+                    results.Add((section, role, result));
                 }
             }
         }
@@ -82,18 +82,18 @@ internal sealed class DemoVerb() : Verb("demo", "Assign a device of one process 
             user?.Dispose();
         }
 
-        return told.TrueForAll(step => step.Result.Ok);
+        return results.TrueForAll(step => step.Result.Ok);
     }
 
-    private static void Print(TextWriter output, List<(Section Section, string Role, StepResult Result)> told, bool ok) => Json.Print(output, writer =>
+    private static void Print(TextWriter output, List<(Section Section, string Role, StepResult Result)> results, bool ok) => Json.Print(output, writer =>
     {
         writer.WriteStartObject();
         writer.WriteBoolean("ok", ok);
         writer.WriteStartArray("steps");
-        foreach ((Section chapter, string role, StepResult result) in told)
+        foreach ((Section section, string role, StepResult result) in results)
         {
             writer.WriteStartObject();
-            writer.WriteString("title", chapter.Title);
+            writer.WriteString("title", section.Title);
             writer.WriteString("role", role);
             writer.WriteString("asked", result.Asked);
             writer.WriteString("got", result.Got);

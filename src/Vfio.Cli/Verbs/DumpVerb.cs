@@ -32,7 +32,7 @@ internal sealed class DumpVerb() : Verb("dump", "Write config space as hex that 
         });
     }
 
-    // Assigned devices and models have no place on a bus of this machine; a dump needs one.
+    // A dump needs a bus address. Models and devices behind a socket have none on this machine.
     private static DumpedFunction Dump(FunctionView view) =>
         new(view.Facts.Address ?? default, ConfigDecoder.Decode(view.Space, view.Facts with { Address = null }).Title, view.Space);
 }

@@ -9,15 +9,15 @@ using Vfio.Pci;
 
 namespace Vfio.Cli.Verbs;
 
-/// <summary>Tells what happens to the functions of this machine.</summary>
-internal sealed class EventsVerb() : Verb("events", "Tell what happens to the PCI functions of this machine, as it happens.")
+/// <summary>Prints events of the functions of this machine.</summary>
+internal sealed class EventsVerb() : Verb("events", "Print events of the PCI functions of this machine, as they happen.")
 {
     /// <inheritdoc/>
     internal override IReadOnlyList<Example> Examples =>
     [
-        new("vfio events", "functions that come and go, their drivers, virtual functions and errors, until Ctrl+C"),
-        new("vfio events --json --filter added --filter 0000:01:00.0", "one JSON object a line: what is added anywhere, and all of one function"),
-        new("vfio events --open 0000:01:00.0", "hold an assigned function, and give it back when its owner wants it"),
+        new("vfio events", "hot plug, drivers, virtual functions, release requests and errors, until Ctrl-C"),
+        new("vfio events --json --filter added --filter 0000:01:00.0", "one JSON object per line: all functions added, and all events of one function"),
+        new("vfio events --open 0000:01:00.0", "open an assigned function, and close it when its release is requested"),
     ];
 
     /// <inheritdoc/>
@@ -29,8 +29,8 @@ internal sealed class EventsVerb() : Verb("events", "Tell what happens to the PC
             Description = $"A kind of event or a function; may be repeated. Kinds: {string.Join(", ", EventFilter.Kinds)}.",
             CustomParser = ParseFilters,
         };
-        Option<string?> open = new("--open") { HelpName = "device", Description = "Open this device too, and tell of its errors and of its owner's wish to have it back." };
-        Option<bool> json = new("--json") { Description = "Print one JSON object a line." };
+        Option<string?> open = new("--open") { HelpName = "device", Description = "Open this device too, and print its errors and release requests; a release request closes it." };
+        Option<bool> json = new("--json") { Description = "Print one JSON object per line." };
         NumberOption<Duration> timeout = SharedOptions.Timeout();
         command.Add(filters);
         command.Add(timeout);
@@ -60,7 +60,7 @@ internal sealed class EventsVerb() : Verb("events", "Tell what happens to the PC
         }
         catch (OperationCanceledException)
         {
-            // Being told to stop is how it ends.
+            // The verb ends by a signal.
         }
     }
 

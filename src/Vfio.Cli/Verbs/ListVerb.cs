@@ -8,16 +8,16 @@ using Vfio.Pci;
 
 namespace Vfio.Cli.Verbs;
 
-/// <summary>Lists the PCI functions of this machine, to whom they are assigned, and whether they can be.</summary>
-internal sealed class ListVerb() : Verb("ls", "List the PCI functions of this machine, to whom they are assigned, and whether they can be.")
+/// <summary>Lists the PCI functions of this machine, and whether they are assigned or assignable.</summary>
+internal sealed class ListVerb() : Verb("ls", "List the PCI functions of this machine, and whether they are assigned or assignable.")
 {
     /// <inheritdoc/>
     internal override IReadOnlyList<Example> Examples =>
     [
         new("vfio ls", "a table: STATE says whether each function is assigned and to whom, assignable, or not assignable"),
-        new("vfio ls 0000:01:00.0", "all of one function: group, reset, who has it open, why it is not assignable, whether it is well-behaved"),
-        new("vfio ls --long", "all of every function"),
-        new("vfio ls --json", "the same as data"),
+        new("vfio ls 0000:01:00.0", "one function: group, reset, who has it open, why it is not assignable, whether it is well-behaved"),
+        new("vfio ls --long", "the same for every function"),
+        new("vfio ls --json", "the same as JSON"),
     ];
 
     /// <inheritdoc/>

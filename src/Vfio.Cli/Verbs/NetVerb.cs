@@ -14,7 +14,7 @@ internal sealed class NetVerb() : Verb("net", "Drive an 82576's port, or a virtu
         new("vfio net 0000:01:10.0 ping 192.0.2.1 --address 192.0.2.7/24 --count 10", "from a virtual function: loss and times"),
         new("vfio net 0000:01:00.0 ping 192.0.2.1 --address 192.0.2.7/24 -c 100000 -i 0 -q", "as fast as the answers come"),
         new("vfio net 0000:01:00.0 capture trace.pcapng --promiscuous --seconds 60", "a minute of all frames"),
-        new("vfio net 0000:01:00.0 capture - | tcpdump -n -r -", "watch along; for Wireshark: | wireshark -k -i -"),
+        new("vfio net 0000:01:00.0 capture - | tcpdump -n -r -", "watch live; for Wireshark: | wireshark -k -i -"),
     ];
 
     /// <inheritdoc/>

@@ -12,7 +12,7 @@ internal sealed class NvmeVerb() : Verb("nvme", "Drive an NVMe disk: identify, r
     [
         new("vfio nvme 0000:01:00.0 identify", "the controller and its namespaces"),
         new("vfio nvme 0000:01:00.0 read --offset 0 --count 4096 | xxd", "the first 4 KiB of namespace 1"),
-        new("vfio nvme 0000:01:00.0 write image.raw --offset 1048576 --yes", "write a file from 1 MiB on; destroys what is there"),
+        new("vfio nvme 0000:01:00.0 write image.raw --offset 1048576 --yes", "write a file from 1 MiB on; overwrites the data there"),
         new("vfio nvme 0000:01:00.0 bench --depth 32 --seconds 10", "random reads of 4 KiB: time, rate, CPU time an I/O"),
         new("vfio nvme 0000:01:00.0 bench --depth 1 --interrupts", "the same, asleep until the disk interrupts"),
     ];

@@ -56,7 +56,7 @@ internal sealed class RegisterAccess : IDisposable
     /// <inheritdoc/>
     public void Dispose() => _device?.Dispose();
 
-    // A fresh device decodes no addresses: its BARs do not answer.
+    // A newly opened device has memory decoding off: its BARs do not answer.
     private static void TurnDecodingOn(IVfioDevice device)
     {
         const int Command = 4, IoAndMemory = 3;

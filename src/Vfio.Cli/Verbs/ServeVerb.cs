@@ -18,26 +18,26 @@ internal sealed class ServeVerb() : Verb("serve", "Serve a device to other progr
 {
     private const int MostClients = 1024, LongestLog = 1024;
 
-    // Linux lets no process have more open files than this (fs.nr_open) unless it is told to.
+    // The default of Linux's fs.nr_open: no process may have more open files.
     private const int MaxDescriptor = 1 << 20;
 
-    // Nobody waits at a terminal, and a device that is served again may be real and slow to reset.
+    // A service can wait longer than a person at a terminal, and a real device behind it may be slow to reset.
     private static readonly Duration ServedTimeout = new(new VfioDeviceOptions().Timeout);
 
-    // Together less than two seconds, after which a service manager's operator wonders.
+    // Together less than two seconds, the longest time that 'vfio serve' takes to end.
     private static readonly TimeSpan EndTime = TimeSpan.FromSeconds(1.4);
     private static readonly TimeSpan LogTime = TimeSpan.FromMilliseconds(300);
 
     /// <inheritdoc/>
     internal override IReadOnlyList<Example> Examples =>
     [
-        new("vfio serve model:edu --socket /run/edu.sock", "serve a model; prints the line to paste for QEMU"),
+        new("vfio serve model:edu --socket /run/edu.sock", "serve a model; prints the options for QEMU"),
         new("vfio serve model:edu --socket /run/edu.sock --user alice", "to one user only"),
-        new("vfio serve 'model:nvme?image=disk.raw' --socket /run/nvme.sock", "a disk of a raw image or a block device, for nobody else meanwhile"),
-        new("vfio serve 'model:nvme?image=disk.raw&readonly=1' --socket /run/nvme.sock", "one that is only read, beside other readers"),
+        new("vfio serve 'model:nvme?image=disk.raw' --socket /run/nvme.sock", "a disk on a raw image or a block device, which no other process can open meanwhile"),
+        new("vfio serve 'model:nvme?image=disk.raw&readonly=1' --socket /run/nvme.sock", "the same read-only, beside other readers"),
         new("vfio serve unix:/run/a.sock --socket /run/b.sock", "a proxy"),
-        new("vfio serve model:edu --socket /run/edu.sock --handover /run/edu.next", "ready for a successor"),
-        new("vfio serve model:edu --take-over /run/edu.next --handover /run/edu.next", "which goes on with its client and device, and waits too"),
+        new("vfio serve model:edu --socket /run/edu.sock --handover /run/edu.next", "accept a handover to a successor"),
+        new("vfio serve model:edu --take-over /run/edu.next --handover /run/edu.next", "take over its client and device, and accept a handover too"),
     ];
 
     /// <inheritdoc/>
@@ -47,9 +47,9 @@ internal sealed class ServeVerb() : Verb("serve", "Serve a device to other progr
         Option<string?> socket = new("--socket", "--socket-path") { HelpName = "path", Description = "Where to listen." };
         OptionalNumberOption<int> descriptor = new(
             "--fd", NumberRules.Count(0, MaxDescriptor, 3), "A descriptor that listens already, in place of --socket.");
-        Option<string?> takeOver = new("--take-over") { HelpName = "path", Description = "Go on in place of a server that waits there, with its client and device." };
-        Option<string?> handover = new("--handover") { HelpName = "path", Description = "Where a successor may ask to go on, of the same user or root." };
-        Option<string?> user = new("--user") { HelpName = "name", Description = "Who may connect, for root to say; otherwise this user and its group." };
+        Option<string?> takeOver = new("--take-over") { HelpName = "path", Description = "Take over the client and the device of the server that listens there." };
+        Option<string?> handover = new("--handover") { HelpName = "path", Description = "Where a successor, of the same user or root, may ask for a handover." };
+        Option<string?> user = new("--user") { HelpName = "name", Description = "The owner of the socket; root only. By default this user and its group may connect." };
         NumberOption<Duration> clientTimeout = new(
             "--client-timeout", NumberRules.Time(Duration.Milliseconds(1), Duration.Days(1), Duration.Seconds(30)), Duration.Seconds(30),
             "How long a client may take to negotiate, to finish a message or to read an answer.");
@@ -63,9 +63,9 @@ internal sealed class ServeVerb() : Verb("serve", "Serve a device to other progr
             "--clients", NumberRules.Count(1, MostClients, 4), 1, "How many clients to serve at a time, each with a device of its own; for models.");
         Option<bool> stalling = new("--allow-stalling-files")
         {
-            Description = "Take memory in files of file systems that a user's process or another machine serves (FUSE, NFS, overlay): they can hold the device up.",
+            Description = "Accept memory in files of file systems that a user's process or another machine serves (FUSE, NFS, overlay): they can block the device.",
         };
-        Option<bool> poll = new("--poll") { Description = "Never sleep: one core is taken, and answers come soonest." };
+        Option<bool> poll = new("--poll") { Description = "Never sleep: uses a whole core, for the lowest latency." };
         Option<bool> verbose = new("--verbose") { Description = "Log every session, and every message that is refused." };
         Option<bool> libvirt = new("--libvirt") { Description = "Print XML for libvirt too." };
         NumberOption<Duration> timeout = SharedOptions.Timeout(ServedTimeout);
@@ -94,9 +94,9 @@ internal sealed class ServeVerb() : Verb("serve", "Serve a device to other progr
                 throw new MisuseException("Give either --spin TIME or --poll.");
             bool isShared = parsed.GetValue(clients) > 1;
             if (isShared && (parsed.GetValue(handover) ?? parsed.GetValue(takeOver)) is not null)
-                throw new MisuseException("--clients does not go with --handover and --take-over: one client's device goes on elsewhere.");
+                throw new MisuseException("--clients cannot be combined with --handover or --take-over: only one client's device can be handed over.");
             if (isShared && !parsed.GetValue(address)!.StartsWith("model:", StringComparison.Ordinal))
-                throw new MisuseException("--clients is for models: of another device there is only one.");
+                throw new MisuseException("--clients needs a model: there is only one of any other device.");
             ILoggerFactory logging = CreateLogging(parsed.GetValue(verbose));
             Load(logging);
             TimeSpan wait = parsed.GetValue(clientTimeout);
@@ -125,7 +125,7 @@ internal sealed class ServeVerb() : Verb("serve", "Serve a device to other progr
             }
             finally
             {
-                // Lines that nobody reads keep nobody: they have this long to get out.
+                // Log lines that are not read delay the end for this long at most.
                 await Task.WhenAny(Task.Run(logging.Dispose), Task.Delay(LogTime));
             }
         });
@@ -163,7 +163,7 @@ internal sealed class ServeVerb() : Verb("serve", "Serve a device to other progr
             Func<IVfioDevice> open = source.Open;
             if (options.MaxClients > 1)
             {
-                // This one was to find out whether the address is right.
+                // It was opened only to check the address.
                 source.Dispose();
                 open = () => VfioDevice.Open(address, how);
             }
@@ -175,16 +175,16 @@ internal sealed class ServeVerb() : Verb("serve", "Serve a device to other progr
             }
             catch (VfioException unread) when (unread.Target == StandardStream.OutputName)
             {
-                // Who started the server may have read the first line and closed the rest, or never wanted any.
+                // The reader of the instructions may be gone: the server continues.
             }
 
             made.Run(signals.Token);
         }
     }
 
-    /// <summary>Loads what a line of the log needs: a server that is out of descriptors can load nothing, and has that to say.</summary>
-    /// <remarks>A message without text goes through the same code, and no line is written. The console's last step is the exception that
-    /// it knows of, and the time zone is a file.</remarks>
+    /// <summary>Loads all code and files that a log line needs, because a server without free descriptors can load nothing, and has to log
+    /// that.</summary>
+    /// <remarks>A message without text runs the same code and writes no line. The exception class and the time zone are loaded apart.</remarks>
     private static void Load(ILoggerFactory logging)
     {
         logging.CreateLogger("vfio").Log<object?>(LogLevel.Information, default, null, null, static (_, _) => null!);
@@ -201,12 +201,12 @@ internal sealed class ServeVerb() : Verb("serve", "Serve a device to other progr
             options.TimestampFormat = "HH:mm:ss ";
         });
 
-        // Standard output is for what the user asked for; the log goes beside it.
+        // Standard output has the instructions only; the log goes to standard error.
         builder.Services.Configure<ConsoleLoggerOptions>(options =>
         {
             options.LogToStandardErrorThreshold = LogLevel.Trace;
 
-            // Where nobody reads it, lines are dropped and counted; a session waits for no reader.
+            // If the log is not read, lines are dropped and counted; no session waits for the reader.
             options.QueueFullMode = ConsoleLoggerQueueFullMode.DropWrite;
             options.MaxQueueLength = LongestLog;
         });

@@ -7,13 +7,13 @@ using Vfio.Pci;
 
 namespace Vfio.Cli.Verbs;
 
-/// <summary>Decodes config space, and says what a user of the function may change.</summary>
+/// <summary>Decodes config space, and shows which bits a user of the function may change.</summary>
 internal sealed class ShowVerb() : Verb("show", "Decode a function: config space, capabilities, regions, interrupts.")
 {
     /// <inheritdoc/>
     internal override IReadOnlyList<Example> Examples =>
     [
-        new("vfio show", "all functions of this machine, in the words of lspci -vvv"),
+        new("vfio show", "all functions of this machine, as lspci -vvv prints them"),
         new("vfio show 0000:00:03.0", "one of them"),
         new("vfio show model:edu --map", "and which of its bits a user may change"),
         new("lspci -xxxx | vfio show --from -", "from a dump; a file's name works too"),

@@ -14,8 +14,8 @@ internal sealed class UnbindVerb() : Verb("unbind", "Release a function and its 
     /// <inheritdoc/>
     internal override IReadOnlyList<Example> Examples =>
     [
-        new("vfio unbind 0000:01:00.0", "undo 'vfio bind'; says who has it open instead of waiting"),
-        new("vfio unbind 0000:01:00.0 --wait 30s", "ask who has it open to let go, and give them 30 seconds"),
+        new("vfio unbind 0000:01:00.0", "undo 'vfio bind'; fails and names the process if it is open"),
+        new("vfio unbind 0000:01:00.0 --wait 30s", "request its release, and wait up to 30 seconds for the processes that have it open"),
     ];
 
     /// <inheritdoc/>
@@ -46,7 +46,7 @@ internal sealed class UnbindVerb() : Verb("unbind", "Release a function and its 
     {
         { IsGone: true } => $"{released.Function} was unplugged",
         { Driver: { } driver } => $"{released.Function} has the driver {driver}",
-        { PreviousDriver: { } before } => $"{released.Function} has no driver: {before}, which it had, is not there, or did not take it",
+        { PreviousDriver: { } before } => $"{released.Function} has no driver: its previous driver {before} is not loaded, or did not bind to it",
         _ => $"{released.Function} has no driver",
     };
 

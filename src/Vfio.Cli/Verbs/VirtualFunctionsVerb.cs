@@ -14,7 +14,7 @@ internal sealed class VirtualFunctionsVerb() : Verb("vfs", "Set how many virtual
     /// <inheritdoc/>
     internal override IReadOnlyList<Example> Examples =>
     [
-        new("vfio vfs 0000:01:00.0 2", "make two; prints where they are"),
+        new("vfio vfs 0000:01:00.0 2", "make two; prints their addresses"),
         new("vfio vfs 0000:01:00.0 0", "remove them"),
     ];
 

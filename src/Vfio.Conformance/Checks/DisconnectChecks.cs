@@ -4,7 +4,7 @@ using Vfio.User.Wire;
 
 namespace Vfio.Conformance;
 
-/// <summary>What a client leaves behind.</summary>
+/// <summary>State that must not outlive a client.</summary>
 internal static class DisconnectChecks
 {
     internal static IEnumerable<Check> All =>

@@ -3,7 +3,7 @@ using Vfio.User.Wire;
 
 namespace Vfio.Conformance;
 
-/// <summary>The client's side of DMA_READ and DMA_WRITE: memory without a descriptor, and a record of who asked for what.</summary>
+/// <summary>The client's side of DMA_READ and DMA_WRITE: memory without a descriptor, and a record of the server's requests.</summary>
 internal sealed class DmaPeer
 {
     private readonly ulong _start;
@@ -20,16 +20,16 @@ internal sealed class DmaPeer
         peer.OnCommand = Answer;
     }
 
-    /// <summary>What was asked, in order.</summary>
+    /// <summary>The requests, in order.</summary>
     internal List<(Command Command, DmaTransfer Transfer)> Asked { get; } = [];
 
     /// <summary>The first request that the specification does not allow; null when there was none.</summary>
     internal string? Fault { get; private set; }
 
-    /// <summary>The bytes.</summary>
+    /// <summary>The memory.</summary>
     internal Span<byte> Memory => _memory;
 
-    /// <summary>Makes another answer out of the right one; null for none at all.</summary>
+    /// <summary>Replaces the right answer; returns null to send none.</summary>
     internal Func<Request, Received, byte[]?>? Spoil { get; set; }
 
     private void Answer(Peer peer, Received request)

@@ -2,18 +2,18 @@ using Vfio.User;
 
 namespace Vfio.Conformance;
 
-/// <summary>Checks of one request each, as rows of a table: what it is, and what must become of it.</summary>
+/// <summary>Checks of one request each: the request, and the outcome that is expected.</summary>
 internal static class Expect
 {
-    /// <summary>A request that must be refused; the connection must go on.</summary>
+    /// <summary>A request that must be refused; the connection must stay usable.</summary>
     internal static Check Refused(string name, string section, string rule, Func<Peer, Request> make) =>
         new(name, section, rule, trial => Refuse(trial, make, Outcome.Violation));
 
-    /// <summary>A request that a careful server refuses, while the specification does not say so.</summary>
+    /// <summary>A request that a careful server refuses, though the specification does not require it.</summary>
     internal static Check RefusedBetter(string name, string section, string rule, Func<Peer, Request> make) =>
         new(name, section, rule, trial => Refuse(trial, make, Outcome.Differs));
 
-    /// <summary>A request that must succeed; the connection must go on.</summary>
+    /// <summary>A request that must succeed; the connection must stay usable.</summary>
     internal static Check Done(string name, string section, string rule, Func<Peer, Request> make) =>
         new(name, section, rule, trial =>
         {
@@ -23,7 +23,7 @@ internal static class Expect
             return Outcome.Pass();
         });
 
-    /// <summary>A request that may succeed or be refused, but must be answered; the connection must go on.</summary>
+    /// <summary>A request that may succeed or be refused, but must be answered; the connection must stay usable.</summary>
     internal static Check Answered(string name, string section, string rule, Func<Peer, Request> make) =>
         new(name, section, rule, trial =>
         {
@@ -33,7 +33,7 @@ internal static class Expect
             return Outcome.Pass(reply.IsRefusal ? $"refused: {reply.Refusal}" : "accepted");
         });
 
-    /// <summary>A conversation that the specification allows and that some peers are known not to hold: a failure is a note.</summary>
+    /// <summary>An exchange that the specification allows and that some implementations do not support: a failure is a difference.</summary>
     internal static Check Habit(string name, string section, string rule, Func<Trial, Outcome> attempt) => new(name, section, rule, trial =>
     {
         try
@@ -46,7 +46,7 @@ internal static class Expect
         }
     });
 
-    /// <summary>A request whose argsz has no room for the fixed reply: refused, or answered by no more than it has room for.</summary>
+    /// <summary>A request whose argsz is smaller than the fixed reply: refused, or answered with at most argsz bytes.</summary>
     internal static Check Fits(string name, string section, uint argSize, Func<Peer, uint, Request> make) =>
         new(name, section, $"argsz {argSize} is the most that the reply's payload may have: the request is refused or the reply fits.",
             trial =>
@@ -59,9 +59,9 @@ internal static class Expect
             return Outcome.Pass(reply.IsRefusal ? $"refused: {reply.Refusal}" : $"{reply.Body.Length} bytes");
         });
 
-    /// <summary>A message whose framing is broken: refused, or the connection closed; never carried out.</summary>
+    /// <summary>A message whose framing is broken: it must be refused, or the connection closed; it must not be executed.</summary>
     /// <param name="peer">The connection.</param>
-    /// <param name="message">What is sent.</param>
+    /// <param name="message">The bytes to send.</param>
     /// <param name="silenceIsFine">Whether a server may wait for the rest that a size announces.</param>
     internal static Outcome NotObeyed(Peer peer, ReadOnlySpan<byte> message, bool silenceIsFine = false)
     {

@@ -135,7 +135,7 @@ internal static class MigrationChecks
         }
         finally
         {
-            // Some devices keep their state from one client to the next; the checks after this one want a device that runs.
+            // Some devices keep their state from one client to the next; later checks need a running device.
             peer.Dispose();
             trial.Open().Ask(Requests.Feature(FeatureChecks.State | FeatureChecks.Set, StateData(Running)));
         }

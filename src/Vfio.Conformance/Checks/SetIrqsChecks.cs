@@ -3,7 +3,7 @@ using Vfio.User.Wire;
 
 namespace Vfio.Conformance;
 
-/// <summary>DEVICE_SET_IRQS: which combinations are answered, and how.</summary>
+/// <summary>DEVICE_SET_IRQS: the valid and invalid combinations of its fields.</summary>
 internal static class SetIrqsChecks
 {
     private const string Section = "VFIO_USER_DEVICE_SET_IRQS";

@@ -3,7 +3,7 @@ using Vfio.User.Wire;
 
 namespace Vfio.Conformance;
 
-/// <summary>The stream: messages cut, and several at once. A stream socket keeps no boundaries.</summary>
+/// <summary>Framing: split messages, and several at once. A stream socket keeps no message boundaries.</summary>
 internal static class StreamChecks
 {
     internal static IEnumerable<Check> All =>

@@ -7,8 +7,8 @@ using Vfio.User.Wire;
 
 namespace Vfio.Conformance;
 
-/// <summary>A connection to the server under test that sends whatever a check builds, and waits for nothing without an end.</summary>
-/// <remarks>Its own framing: nothing of this library's client stands between a check and the server.</remarks>
+/// <summary>A connection to the server under test. It sends any bytes that a check builds, and every wait has a timeout.</summary>
+/// <remarks>It has framing of its own, and uses no code of this library's client.</remarks>
 internal sealed class Peer : IDisposable
 {
     // The longest reply there can be has 1 MiB of data, unless more was agreed; a server that announces more than this makes it up.

@@ -6,7 +6,7 @@ using Vfio.User.Wire;
 
 namespace Vfio.Conformance;
 
-/// <summary>One check at one server: its connections, the files that it made, and a log of what was said.</summary>
+/// <summary>One run of a check: its connections, the files that it made, and a log of the messages.</summary>
 /// <remarks>Used by one thread. Disposing it closes all of them.</remarks>
 internal sealed class Trial : IDisposable
 {
@@ -19,19 +19,19 @@ internal sealed class Trial : IDisposable
 
     internal Trial(ServerUnderTest server, DeviceFacts? device) => (_server, _device) = (server, device);
 
-    /// <summary>How long one answer may take.</summary>
+    /// <summary>Timeout of one answer.</summary>
     internal TimeSpan Timeout => _server.Timeout;
 
-    /// <summary>What the server is and has; a check that asks is skipped where that could not be learnt.</summary>
+    /// <summary>Facts about the server and its device. A check that needs them is skipped if they could not be read.</summary>
     internal DeviceFacts Device => _device ?? throw CheckEndedException.Skip("the server did not say what its device is");
 
     /// <summary>The server's process, where it is known.</summary>
     internal int? ProcessId => _server.ProcessId;
 
-    /// <summary>What was said.</summary>
+    /// <summary>The messages.</summary>
     internal IReadOnlyList<LoggedMessage> Exchange => _log;
 
-    /// <summary>Ends the waits of the check.</summary>
+    /// <summary>Cancels the waits of the check.</summary>
     internal CancellationToken Cancellation => _server.Cancellation;
 
     /// <summary>A new connection, before VERSION.</summary>
@@ -52,7 +52,7 @@ internal sealed class Trial : IDisposable
             ushort id = peer.Send(Requests.Version(json));
             Arrival arrival = peer.Await(out Received? reply);
 
-            // A server that is about to end with the client before still takes the next one, and closes.
+            // A server that is about to exit after the previous client still accepts the next one, and closes.
             if (arrival == Arrival.Closed && !end.HasPassed)
             {
                 _server.NoteRestart();
@@ -79,7 +79,7 @@ internal sealed class Trial : IDisposable
         return events;
     }
 
-    /// <summary>Keeps something until the check is over.</summary>
+    /// <summary>Keeps an object until the end of the check, and disposes it then.</summary>
     internal T Own<T>(T thing)
         where T : IDisposable
     {
@@ -87,7 +87,7 @@ internal sealed class Trial : IDisposable
         return thing;
     }
 
-    /// <summary>Writes down what went over a connection.</summary>
+    /// <summary>Logs a message.</summary>
     internal void Log(int connection, bool isSent, ReadOnlySpan<byte> bytes, int descriptors)
     {
         if (_log.Count < MaxLogged)

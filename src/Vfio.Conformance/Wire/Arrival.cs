@@ -1,14 +1,14 @@
 namespace Vfio.Conformance;
 
-/// <summary>What a server did after something was sent to it.</summary>
+/// <summary>A server's reaction to a message.</summary>
 internal enum Arrival
 {
-    /// <summary>A message came.</summary>
+    /// <summary>It sent a message.</summary>
     Message,
 
     /// <summary>It closed the connection.</summary>
     Closed,
 
-    /// <summary>Neither, for as long as this side waits.</summary>
+    /// <summary>Neither within the timeout.</summary>
     Silence,
 }

@@ -6,7 +6,7 @@ using Vfio.User.Wire;
 
 namespace Vfio.Conformance;
 
-/// <summary>What the bytes of a message mean, field by field as the specification's tables have them.</summary>
+/// <summary>Decodes a message into text, field by field in the order of the specification's tables.</summary>
 internal static class MessageText
 {
     private static readonly Field[] Access = [new("offset", 8), new("region", 4), new("count", 4), new("data", 0)];
@@ -38,7 +38,7 @@ internal static class MessageText
         [Command.MigDataWrite] = Migration,
     };
 
-    /// <summary>Says what bytes mean.</summary>
+    /// <summary>Decodes bytes.</summary>
     internal static string Of(ReadOnlySpan<byte> bytes)
     {
         if (!Blittable.TryRead(bytes, out MessageHeader header))

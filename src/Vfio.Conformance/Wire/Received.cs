@@ -7,8 +7,8 @@ namespace Vfio.Conformance;
 
 /// <summary>A message of the server.</summary>
 /// <param name="Header">Its header.</param>
-/// <param name="Body">What followed.</param>
-/// <param name="Descriptors">What came with it; owned by the trial.</param>
+/// <param name="Body">The bytes after the header.</param>
+/// <param name="Descriptors">The descriptors that came with it; owned by the trial.</param>
 internal sealed record Received(MessageHeader Header, byte[] Body, IReadOnlyList<FileDescriptor> Descriptors)
 {
     /// <summary>Whether it is a refusal.</summary>
@@ -27,7 +27,7 @@ internal sealed record Received(MessageHeader Header, byte[] Body, IReadOnlyList
         }
     }
 
-    /// <summary>Reads a field of the body; what is too short is a violation.</summary>
+    /// <summary>Reads a field of the body; a body that is too short is a violation.</summary>
     internal T At<T>(int offset)
         where T : unmanaged =>
         offset <= Body.Length && Blittable.TryRead(Body.AsSpan(offset), out T value)

@@ -6,10 +6,10 @@ using Vfio.User.Wire;
 
 namespace Vfio.Conformance;
 
-/// <summary>Every command with every field in the caller's hands, well-formed where the caller says nothing.</summary>
+/// <summary>Every command, with parameters for all fields; their defaults make it well-formed.</summary>
 internal static class Requests
 {
-    /// <summary>What a client of this library would offer, twin socket aside.</summary>
+    /// <summary>The capabilities that a client of this library proposes, without the twin socket.</summary>
     internal const string AllCapabilities =
         """{"capabilities":{"max_msg_fds":8,"max_data_xfer_size":1048576,"max_dma_maps":65535,"pgsizes":4096,"write_multiple":true}}""";
 

@@ -5,15 +5,15 @@ using Vfio.Pci;
 
 namespace Vfio.Kernel.Binding;
 
-/// <summary>What a function was before it was bound to vfio-pci: all that is needed to undo it.</summary>
+/// <summary>The state of a function before it was bound to vfio-pci, as needed to undo that.</summary>
 /// <param name="Driver">The driver that had it; null for none.</param>
 /// <param name="Override">Its driver override; null for none.</param>
-/// <param name="Device">Vendor and device ID; a record of another device at the same address is void. Null in records of older versions.</param>
+/// <param name="Device">Vendor and device ID; a record of another device at the same address is ignored. Null in records of older versions.</param>
 internal sealed record BindRecord(string? Driver, string? Override, string? Device = null)
 {
     private const int MaxNameLength = 64;
 
-    /// <summary>Reads the record of a function. What is damaged, of another device or not from root is no record.</summary>
+    /// <summary>Reads the record of a function; null if there is none, or it is damaged, of another device, or not owned by root.</summary>
     internal static BindRecord? Load(IBindingSystem system, KernelPaths paths, KernelFunction function)
     {
         try
@@ -34,13 +34,13 @@ internal sealed record BindRecord(string? Driver, string? Override, string? Devi
     /// <summary>The record of a function as it is now.</summary>
     internal static BindRecord Of(KernelFunction function) => new(function.Driver, function.DriverOverride, IdsOf(function));
 
-    /// <summary>As it is written.</summary>
+    /// <summary>The record as JSON.</summary>
     internal byte[] ToBytes() => JsonSerializer.SerializeToUtf8Bytes(this, BindRecordJson.Default.BindRecord);
 
     /// <summary>The file's name.</summary>
     internal static string NameOf(PciAddress address) => $"{address}.json";
 
-    /// <summary>Names of drivers are names of folders; nothing else is written to the kernel.</summary>
+    /// <summary>Whether a text can be the name of a driver, which is the name of a folder; no other text is written to the kernel.</summary>
     private static bool IsName(string? text) => text is null
         || (text.Length is > 0 and <= MaxNameLength && text.All(letter => char.IsAsciiLetterOrDigit(letter) || letter is '-' or '_' or '.' or '+'));
 

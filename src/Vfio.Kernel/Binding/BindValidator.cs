@@ -4,23 +4,23 @@ using Vfio.Pci;
 
 namespace Vfio.Kernel.Binding;
 
-/// <summary>Decides whether a function can be assigned before anything is written: everything that is known to make the kernel refuse, or
-/// to leave a group half bound.</summary>
+/// <summary>Decides whether a function can be assigned, before any change: it checks everything that makes the kernel refuse, or that would
+/// leave a group half bound.</summary>
 internal sealed class BindValidator(KernelPaths paths, IBindingSystem system)
 {
     private const string Remedy = "turn the IOMMU on (intel_iommu=on or amd_iommu=on, and in the firmware)";
 
-    /// <summary>What keeps it from being assigned, whoever asks; null when nothing does.</summary>
+    /// <summary>The obstacle for any user; null when there is none.</summary>
     /// <param name="function">The function that was asked for.</param>
     /// <param name="members">All of its group.</param>
     internal BindObstacle? FindObstacle(KernelFunction function, IReadOnlyList<BindStep> members) =>
         CheckFunction(function) ?? CheckIommu(function) ?? members.Select(CheckMember).FirstOrDefault(refusal => refusal is not null);
 
-    /// <summary>What of this machine, or of this process, keeps it from being done now; null when nothing does.</summary>
+    /// <summary>The obstacle in this machine's or this process' state; null when there is none.</summary>
     internal BindObstacle? FindRefusal(KernelFunction function, IReadOnlyList<BindStep> members, bool persist)
     {
         if (!Directory.Exists(Path.Combine(paths.Sysfs, "bus/pci/drivers", DeviceBinder.VfioDriver)))
-            return Refuse(function, Errno.NoEntry, "the driver vfio-pci is not there; run 'modprobe vfio-pci'");
+            return Refuse(function, Errno.NoEntry, "the driver vfio-pci is not loaded; run 'modprobe vfio-pci'");
         IEnumerable<string> written = members.Where(member => member.Action == BindAction.Bind)
             .Select(member => Path.Combine(member.Function.Sysfs.FullPath, "driver_override"))
             .Append(Path.Combine(paths.Sysfs, "bus/pci/drivers_probe"))
@@ -71,7 +71,7 @@ internal sealed class BindValidator(KernelPaths paths, IBindingSystem system)
             return Refuse(function, Errno.Busy, string.Join(", ", member.Uses));
         if (member.Action == BindAction.Keep)
         {
-            // The kernel hands out no group in which a driver that does its own DMA has a function.
+            // A group is not viable while a function of it has a driver that does its own DMA.
             return function.IsMachineBridge && member.Driver is { } driver && driver != "pci-stub"
                 ? Refuse(function, Errno.Busy, $"it is a bridge of the machine itself, has the driver {driver}, and is in the same group")
                 : null;

@@ -8,7 +8,7 @@ namespace Vfio.Kernel.Binding;
 /// <summary>Whether this machine's console is on a function: a serial line, a screen, a keyboard.</summary>
 internal sealed class ConsoleUse(KernelPaths paths)
 {
-    /// <summary>Each use in words.</summary>
+    /// <summary>The uses; one clause each.</summary>
     internal IEnumerable<string> Of(KernelFunction function, DeviceTree tree)
     {
         foreach (TreeDevice line in tree.Devices.Where(device => !device.IsBlock && IsConsole(device.Number!.Value)))

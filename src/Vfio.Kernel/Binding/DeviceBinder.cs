@@ -6,12 +6,12 @@ using Vfio.Pci;
 
 namespace Vfio.Kernel.Binding;
 
-/// <summary>Takes functions from the drivers of this machine to assign them to users, and releases them.</summary>
+/// <summary>Binds functions of this machine to vfio-pci to assign them to users, and releases them.</summary>
 /// <remarks>
-/// <para>Root only. It goes by <c>driver_override</c> and <c>drivers_probe</c>, which concern one function alone; never by
-/// <c>new_id</c>, which concerns every function with these ids, now and later.</para>
-/// <para>Everything that is known to fail is found out before the first change. What fails nevertheless undoes what was done, in reverse
-/// order. Members may be called from any thread; another process that binds or releases at the same time is EAGAIN.</para>
+/// <para>Root only. It uses <c>driver_override</c> and <c>drivers_probe</c>, which affect one function, and not <c>new_id</c>, which affects
+/// every function with these ids, now and later.</para>
+/// <para>All known obstacles are checked before the first change. If a change fails, those before it are undone, in reverse order.
+/// Members may be called from any thread. EAGAIN if another process binds or releases at the same time.</para>
 /// </remarks>
 internal sealed class DeviceBinder
 {
@@ -20,7 +20,7 @@ internal sealed class DeviceBinder
     private readonly IBindingSystem _system;
 
     /// <summary>Makes one.</summary>
-    /// <param name="paths">Where the kernel shows itself; null for the usual places.</param>
+    /// <param name="paths">Mount points of sysfs, procfs and devtmpfs; null for the usual ones.</param>
     internal DeviceBinder(KernelPaths? paths = null)
         : this(paths ?? new KernelPaths(), new LinuxBindingSystem())
     {
@@ -34,16 +34,15 @@ internal sealed class DeviceBinder
 
     private PciTopology Topology => new(_paths.Sysfs);
 
-    /// <summary>What assigning a function would mean, and whether it can be done. Changes nothing.</summary>
+    /// <summary>What <see cref="Bind"/> would do, and whether it would succeed. Changes nothing.</summary>
     /// <param name="address">Where it is.</param>
-    /// <param name="user">Who shall be able to open it; null for whoever can now, or root.</param>
-    /// <param name="persist">Whether it shall be so at every boot too.</param>
+    /// <param name="user">The user who may open it; null for its present owner, or root.</param>
+    /// <param name="persist">Whether to bind it at every boot too.</param>
     /// <exception cref="VfioException">ENODEV: no such function.</exception>
     public BindPlan Plan(PciAddress address, UserAccount? user = null, bool persist = false) =>
         Plan(Topology.Find(address), new FunctionUse(_paths, _system), user, persist);
 
-    /// <summary>The plans of several functions, for which all processes are looked through once. One that is unplugged meanwhile is left
-    /// out.</summary>
+    /// <summary>The plans of several functions, with one scan of all processes. A function that is removed meanwhile is left out.</summary>
     public IReadOnlyList<(KernelFunction Function, BindPlan Plan)> PlanAll(IEnumerable<KernelFunction> functions)
     {
         ArgumentNullException.ThrowIfNull(functions);
@@ -63,19 +62,19 @@ internal sealed class DeviceBinder
         }
     }
 
-    /// <summary>To whom a function is assigned now, and who has it open; null when no vfio driver has it.</summary>
+    /// <summary>The user to whom a function is assigned, and the processes that have it open; null when no VFIO driver is bound to it.</summary>
     /// <exception cref="VfioException">ENODEV: no such function.</exception>
     public FunctionAssignment? AssignmentOf(PciAddress address) =>
         FunctionNodes.AssignmentOf(_paths, _system, Topology.Find(address), new OpenFiles(_paths, _system));
 
-    /// <summary>Assigns a function, with all of its group: every member goes to vfio-pci, or none does.</summary>
+    /// <summary>Assigns a function with its group: every member is bound to vfio-pci, or none is.</summary>
     /// <param name="address">Where it is.</param>
-    /// <param name="user">Who may open it; null for root alone, or for whoever may already.</param>
+    /// <param name="user">The user who may open it; null for its present owner, or root.</param>
     /// <param name="persist">Whether to bind it at every boot too, by driverctl's files.</param>
     /// <returns>What was done.</returns>
-    /// <exception cref="VfioException">What <see cref="BindPlan.Refusal"/> of the plan says, before anything is changed: EBUSY: this machine
-    /// uses it, or another user has it open; EPERM: not root; ENODEV: no IOMMU; EINVAL: a bridge; ENOENT: vfio-pci is not loaded. Or what
-    /// the kernel refused meanwhile; everything is as before then.</exception>
+    /// <exception cref="VfioException">The <see cref="BindPlan.Refusal"/> of the plan, before any change: EBUSY: this machine uses it, or another
+    /// user has it open; EPERM: not root; ENODEV: no IOMMU; EINVAL: a bridge; ENOENT: vfio-pci is not loaded. Or the kernel refused a
+    /// change; all changes are then undone.</exception>
     public BindPlan Bind(PciAddress address, UserAccount? user = null, bool persist = false)
     {
         BindPlan plan = Plan(address, user, persist);
@@ -85,7 +84,7 @@ internal sealed class DeviceBinder
             return plan;
         using IDisposable only = _system.Lock(_paths.Records);
 
-        // Whoever had the lock may have changed it.
+        // The process that had the lock may have changed it.
         plan = Plan(address, user, persist);
         if (plan.Refusal is not null)
             throw plan.Refusal;
@@ -98,14 +97,14 @@ internal sealed class DeviceBinder
         return plan;
     }
 
-    /// <summary>Releases a function, with all of its group: to the drivers that had them, or that fit.</summary>
+    /// <summary>Releases a function with its group, to the drivers that had them, or that match.</summary>
     /// <param name="address">Where it is.</param>
-    /// <param name="grace">How long a program that has it open may keep it. It is asked to let go, and told how long it has
-    /// (<see cref="DeviceEventKind.ReleaseRequested"/>). Null to ask nobody, <see cref="Timeout.InfiniteTimeSpan"/> to wait without
-    /// an end.</param>
+    /// <param name="grace">How long a program that has it open may keep it after a release request, which carries this time
+    /// (<see cref="DeviceEventKind.ReleaseRequested"/>). Null for no request and no wait; <see cref="Timeout.InfiniteTimeSpan"/> for no
+    /// limit.</param>
     /// <returns>The functions that were released, with the drivers that have them now.</returns>
-    /// <exception cref="VfioException">EBUSY: a program has it open; the message names it. ENODEV: it is not assigned. EPERM: not root. Or
-    /// what the kernel refused meanwhile; everything is as before then.</exception>
+    /// <exception cref="VfioException">EBUSY: a program has it open; the message names it. ENODEV: it is not assigned. EPERM: not root. Or the
+    /// kernel refused a change; all changes are then undone.</exception>
     public IReadOnlyList<ReleasedFunction> Unbind(PciAddress address, TimeSpan? grace = null)
     {
         Deadline.ThrowIfInvalid(grace ?? TimeSpan.Zero, nameof(grace));
@@ -116,7 +115,7 @@ internal sealed class DeviceBinder
 
         RefuseUnlessRoot("unbind", function, "drivers_probe");
 
-        // The kernel would wait for them, for ever; and a function takes its virtual ones with it.
+        // The kernel would wait for them without a limit; and a function is released with its virtual functions.
         KernelFunction[] withVirtual = [.. bound.Concat(bound.SelectMany(member => member.VirtualFunctions).Select(Topology.Find))];
         new ReleaseWait(_paths, _system).WaitUntilClosed(address, withVirtual, grace);
         using IDisposable only = _system.Lock(_paths.Records);
@@ -135,10 +134,10 @@ internal sealed class DeviceBinder
         }
     }
 
-    /// <summary>Sets how many virtual functions a function has.</summary>
-    /// <returns>They.</returns>
-    /// <exception cref="VfioException">EINVAL: it cannot have so many; EBUSY: one of them is in use, assigned or open; ENODEV: no driver has
-    /// the function; or what the kernel refused: then it has as many as before.</exception>
+    /// <summary>Sets the number of virtual functions of a function.</summary>
+    /// <returns>The virtual functions.</returns>
+    /// <exception cref="VfioException">EINVAL: more than it supports; EBUSY: one of them is in use, assigned or open; ENODEV: no driver is bound
+    /// to the function. Or the kernel refused; the number is then as before.</exception>
     public IReadOnlyList<PciAddress> SetVirtualFunctions(PciAddress address, int count)
     {
         KernelFunction function = Topology.Find(address);
@@ -152,11 +151,11 @@ internal sealed class DeviceBinder
         if (count == before)
             return function.VirtualFunctions;
         if (function.Driver is null)
-            throw new VfioException("virtual functions", address.ToString(), Errno.NoDevice, "no driver has it, which would make them");
+            throw new VfioException("virtual functions", address.ToString(), Errno.NoDevice, "no driver is bound to it; its driver makes them");
         RefuseUsedVirtualFunctions(function);
         RefuseUnlessRoot("virtual functions", function, null);
 
-        // From one number to another the kernel only goes by way of none.
+        // The kernel accepts a new number only when there are no virtual functions.
         if (before > 0)
             _system.WriteAttribute(function, "sriov_numvfs", "0");
         try
@@ -200,7 +199,7 @@ internal sealed class DeviceBinder
         };
     }
 
-    /// <summary>Somebody else who has it open keeps it, whoever owns its files.</summary>
+    /// <summary>A function that another user has open cannot change its owner.</summary>
     private static BindObstacle? FindOpen(IEnumerable<BindStep> members) => members
         .Where(member => member.Assignment is { OpenBy.Count: > 0 })
         .Select(member => new BindObstacle(
@@ -246,7 +245,7 @@ internal sealed class DeviceBinder
         {
             state.Restore(_paths, _system, function);
 
-            // Its driver is not known, or not loaded any more: one that fits is better than none.
+            // Its driver is unknown, or not loaded any more: let the kernel find one that matches.
             if (function.Driver is null && before is not { Driver: null })
                 _system.WriteAttribute(function, KernelFunction.ProbeName, function.Address.ToString());
         }

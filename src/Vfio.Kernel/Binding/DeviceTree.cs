@@ -4,9 +4,9 @@ using Vfio.Native.Files;
 
 namespace Vfio.Kernel.Binding;
 
-/// <summary>Something in sysfs that hangs on a function, at any depth: a disk, a partition, an interface, a sound card.</summary>
+/// <summary>A device below a function in sysfs, at any depth: a disk, a partition, an interface, a sound card.</summary>
 /// <param name="Folder">Its folder.</param>
-/// <param name="Number">The number of its file in <c>/dev</c>; null when it has none.</param>
+/// <param name="Number">The device number of its file in <c>/dev</c>; null when it has none.</param>
 /// <param name="NodeName">The name of its file below <c>/dev</c>, as the kernel makes it.</param>
 /// <param name="IsBlock">Whether it is a block device.</param>
 internal sealed record TreeDevice(string Folder, DeviceNumber? Number, string NodeName, bool IsBlock)
@@ -14,7 +14,7 @@ internal sealed record TreeDevice(string Folder, DeviceNumber? Number, string No
     internal string Name => Path.GetFileName(Folder);
 }
 
-/// <summary>All that the kernel made of a function: its folder in sysfs with all below, and the disks that it is one path to.</summary>
+/// <summary>All devices of a function: those below its folder in sysfs, and the multipath disks of which it is a path.</summary>
 internal sealed partial class DeviceTree
 {
     private static readonly EnumerationOptions AllBelow = new()
@@ -35,16 +35,16 @@ internal sealed partial class DeviceTree
         Devices = [.. Folders.Concat(heads).Select(TryRead).OfType<TreeDevice>().OrderBy(device => device.Name, StringComparer.Ordinal)];
     }
 
-    /// <summary>Where the function is, with no link in it.</summary>
+    /// <summary>The function's folder, with all links resolved.</summary>
     internal string Root { get; }
 
     /// <summary>All folders below it.</summary>
     internal IReadOnlyList<string> Folders { get; }
 
-    /// <summary>All that has a file in <c>/dev</c>, by name.</summary>
+    /// <summary>All devices with a file in <c>/dev</c>, by name.</summary>
     internal IReadOnlyList<TreeDevice> Devices { get; }
 
-    /// <summary>What of a class hangs on the function: links in <c>/sys/class</c> that lead below its folder.</summary>
+    /// <summary>The members of a class below the function: links in <c>/sys/class</c> that lead below its folder.</summary>
     internal IEnumerable<string> ClassMembers(string name)
     {
         string folder = Path.Combine(_sysfs, "class", name);
@@ -75,8 +75,8 @@ internal sealed partial class DeviceTree
     private static IEnumerable<string> FoldersBelow(string folder) =>
         Directory.Exists(folder) ? Directory.EnumerateDirectories(folder, "*", AllBelow) : [];
 
-    /// <summary>The disk that a hidden one is a path to: with multipath, what a controller has is <c>nvme0c1n2</c>, without a file, and what
-    /// is mounted is <c>nvme0n2</c> of the subsystem, which is below no function.</summary>
+    /// <summary>The disk of which a hidden disk is a path. With multipath, a controller has <c>nvme0c1n2</c>, without a file; the disk that can
+    /// be mounted is <c>nvme0n2</c> of the subsystem, which is below no function.</summary>
     private string? HeadOf(string folder)
     {
         Match path = NvmePath().Match(Path.GetFileName(folder));

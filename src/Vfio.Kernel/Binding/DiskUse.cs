@@ -10,12 +10,12 @@ internal sealed class DiskUse(KernelPaths paths, IBindingSystem system)
     private readonly string[] _mounts = LinesOf(Path.Combine(paths.Proc, "self/mountinfo"));
     private readonly string[] _swaps = LinesOf(Path.Combine(paths.Proc, "swaps"));
 
-    /// <summary>Each use in words.</summary>
+    /// <summary>The uses; one clause each.</summary>
     internal IReadOnlyList<string> Of(DeviceTree tree)
     {
         List<(string Folder, string Use)> uses = [];
 
-        // A disk comes after its partitions: the kernel counts a partition in use as a use of the disk, and that is said once.
+        // A disk comes after its partitions: for the kernel a partition in use is a use of the disk, which is reported once.
         foreach (TreeDevice disk in tree.Devices.Where(device => device.IsBlock).Reverse())
         {
             string[] listed = [.. Listed(disk)];
@@ -28,7 +28,7 @@ internal sealed class DiskUse(KernelPaths paths, IBindingSystem system)
 
     private static string[] LinesOf(string path) => File.Exists(path) ? File.ReadAllLines(path) : [];
 
-    /// <summary>What lists tell: mounts, swap, and what is built on it.</summary>
+    /// <summary>Uses from lists: mounts, swap, and devices on top of it.</summary>
     private IEnumerable<string> Listed(TreeDevice disk)
     {
         string node = $"/dev/{disk.NodeName}";
@@ -53,7 +53,7 @@ internal sealed class DiskUse(KernelPaths paths, IBindingSystem system)
                 yield return $"{disk.Name} may be in use: {Path.Combine(paths.Dev, disk.NodeName)} is not its node, so the kernel cannot be asked";
                 break;
             case Errno.AccessDenied or Errno.OperationNotPermitted when system.IsPrivileged:
-                yield return $"{disk.Name} may be in use: this process must not ask";
+                yield return $"{disk.Name} may be in use: this process may not open it";
                 break;
         }
     }
@@ -98,7 +98,7 @@ internal sealed class DiskUse(KernelPaths paths, IBindingSystem system)
 
     private readonly record struct Mount(string Number, string Place, string Type, string Source)
     {
-        /// <summary>Whether the user who mounted it could choose what it says its source is.</summary>
+        /// <summary>Whether the user who mounted it could choose the text of its source.</summary>
         internal bool IsByUser => Type.StartsWith("fuse", StringComparison.Ordinal) && Type != "fuseblk";
     }
 }

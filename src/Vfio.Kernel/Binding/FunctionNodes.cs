@@ -5,13 +5,13 @@ using Vfio.Native.Files;
 
 namespace Vfio.Kernel.Binding;
 
-/// <summary>The files by which an assigned function is opened: its own, and its group's.</summary>
+/// <summary>The device nodes by which an assigned function is opened: its cdev, and its group.</summary>
 internal static class FunctionNodes
 {
-    /// <summary>Permission bits that let somebody open a file for reading or writing: of the group, and of all others.</summary>
+    /// <summary>Permission bits for reading or writing: of the file's group, and of all others.</summary>
     private const uint OpenToGroup = 0x30, OpenToAll = 0x06;
 
-    /// <summary>Those that are there, each with the number that sysfs has for it; null where that is not told.</summary>
+    /// <summary>Those that exist, each with its device number in sysfs; null if unknown.</summary>
     internal static IReadOnlyList<(string Path, DeviceNumber? Number)> Of(KernelPaths paths, KernelFunction function)
     {
         List<(string, DeviceNumber?)> nodes = [];
@@ -33,7 +33,7 @@ internal static class FunctionNodes
         }
     }
 
-    /// <summary>To whom a function is assigned; null when no vfio driver has it.</summary>
+    /// <summary>The user to whom a function is assigned; null when no VFIO driver is bound to it.</summary>
     internal static FunctionAssignment? AssignmentOf(KernelPaths paths, IBindingSystem system, KernelFunction function, OpenFiles openFiles)
     {
         if (function.VfioDriver is null)

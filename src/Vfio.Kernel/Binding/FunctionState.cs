@@ -4,7 +4,7 @@ using Vfio.Native.Files;
 
 namespace Vfio.Kernel.Binding;
 
-/// <summary>All that binding changes of a function, as it was or as it shall be.</summary>
+/// <summary>The state of a function that binding changes, before or after.</summary>
 /// <param name="Driver">Its driver; null for none.</param>
 /// <param name="Override">Its driver override; null for none.</param>
 /// <param name="Record">Its record in <see cref="KernelPaths.Records"/>; null for none.</param>
@@ -13,7 +13,7 @@ namespace Vfio.Kernel.Binding;
 internal sealed record FunctionState(
     string? Driver, string? Override, byte[]? Record, byte[]? Persisted, IReadOnlyDictionary<string, (uint User, uint Group)> Owners)
 {
-    /// <summary>The state of now.</summary>
+    /// <summary>The present state.</summary>
     internal static FunctionState Of(KernelPaths paths, IBindingSystem system, KernelFunction function)
     {
         Dictionary<string, (uint, uint)> owners = [];
@@ -34,7 +34,7 @@ internal sealed record FunctionState(
     /// <summary>Name of the file that driverctl reads.</summary>
     internal static string OverrideNameOf(KernelFunction function) => $"pci-{function.Address}";
 
-    /// <summary>Makes a function so. Every part is tried, whatever became of the others; what is so already is not touched.</summary>
+    /// <summary>Applies the state to a function. Every part is tried, even when an earlier one failed; equal parts are not written.</summary>
     /// <exception cref="VfioException">The first refusal.</exception>
     internal void Restore(KernelPaths paths, IBindingSystem system, KernelFunction function)
     {
@@ -44,7 +44,7 @@ internal sealed record FunctionState(
         Try(() => RestoreOwners(paths, system, function));
         Try(() => WriteWhereOther(system, paths.Overrides, OverrideNameOf(function), Persisted));
 
-        // Last: while it is there, it can be tried again.
+        // Last, because the record is needed to try again.
         if (first is null)
             Try(() => WriteWhereOther(system, paths.Records, BindRecord.NameOf(function.Address), Record));
         if (first is not null)
@@ -63,14 +63,14 @@ internal sealed record FunctionState(
         }
     }
 
-    /// <summary>Sets the driver override; null takes it away.</summary>
+    /// <summary>Sets the driver override; null removes it.</summary>
     internal static void SetOverride(IBindingSystem system, KernelFunction function, string? driver)
     {
         if (function.DriverOverride != driver)
             system.WriteAttribute(function, "driver_override", driver ?? "\n");
     }
 
-    /// <summary>Gives a function to a driver, which need not be the one that fits best: an override names it while the kernel looks.</summary>
+    /// <summary>Binds a driver to a function, even one that does not match its ids: an override names it while the kernel probes.</summary>
     private void RestoreDriver(IBindingSystem system, KernelFunction function)
     {
         if (function.Driver == Driver)

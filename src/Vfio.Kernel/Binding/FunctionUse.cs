@@ -3,14 +3,14 @@ using Vfio.Native;
 
 namespace Vfio.Kernel.Binding;
 
-/// <summary>What this machine uses functions for, so that taking one away would hurt.</summary>
-/// <remarks>The kernel is asked where it can be: it knows the exclusive users of a disk, which no list has all of. The lists tell who.</remarks>
+/// <summary>What this machine uses functions for; a function in use is not assigned.</summary>
+/// <remarks>For disks the kernel is asked by an exclusive open, because no list has all exclusive users. Lists give the names.</remarks>
 internal sealed class FunctionUse(KernelPaths paths, IBindingSystem system)
 {
-    /// <summary>Who has which device files open.</summary>
+    /// <summary>The processes that have device files open.</summary>
     internal OpenFiles OpenFiles { get; } = new(paths, system);
 
-    /// <summary>Each use in words; empty when there is none.</summary>
+    /// <summary>The uses, one clause each; empty when there is none.</summary>
     internal IReadOnlyList<string> Of(KernelFunction function)
     {
         DeviceTree tree = new(paths.Sysfs, function.Sysfs.FullPath);

@@ -12,7 +12,7 @@ internal sealed class InterfaceUse(KernelPaths paths, IBindingSystem system)
     /// <summary>Classes whose members are shown in one network namespace only.</summary>
     private static readonly string[] ClassesByNamespace = ["net", "ieee80211", "infiniband"];
 
-    /// <summary>Each use in words.</summary>
+    /// <summary>The uses; one clause each.</summary>
     internal IEnumerable<string> Of(DeviceTree tree) => tree.ClassMembers("net").SelectMany(Visible).Concat(Hidden(tree));
 
     private IEnumerable<string> Visible(string folder)
@@ -39,8 +39,8 @@ internal sealed class InterfaceUse(KernelPaths paths, IBindingSystem system)
         return above.Distinct().Order(StringComparer.Ordinal);
     }
 
-    /// <summary>Interfaces that were moved to another namespace, whose programs alone see them. The folder that held them stays, and its
-    /// count of links counts all that are in it, in every namespace.</summary>
+    /// <summary>Interfaces that were moved to another network namespace, and are visible there only. Their folder in sysfs stays, and its link
+    /// count includes all interfaces in it, of every namespace.</summary>
     private IEnumerable<string> Hidden(DeviceTree tree)
     {
         foreach (string folder in tree.Folders.Where(folder => ClassesByNamespace.Contains(Path.GetFileName(folder))))

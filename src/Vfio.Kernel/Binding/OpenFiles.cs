@@ -7,30 +7,30 @@ using Vfio.Native.Files;
 namespace Vfio.Kernel.Binding;
 
 /// <summary>A process that has a device's file open.</summary>
-/// <param name="ProcessId">Its number.</param>
-/// <param name="Name">What it calls itself; chosen by whoever runs it, made printable.</param>
-/// <param name="User">Who runs it: the name, or the number of a user without one; null when that is not told.</param>
+/// <param name="ProcessId">Process id.</param>
+/// <param name="Name">Its command name (<c>comm</c>), made printable; any process can set its own.</param>
+/// <param name="User">Its user: the name, or the number of a user without one; null if unknown.</param>
 internal sealed record OpenFileUser(int ProcessId, string Name, string? User)
 {
     /// <summary><c>name (4711) of alice</c>.</summary>
     public override string ToString() => $"{Name} ({ProcessId}){(User is null ? "" : " of " + User)}";
 }
 
-/// <summary>Which processes have which device files open, at the moment of the first question.</summary>
-/// <remarks>An ordinary user is told of their own processes only. Nothing here waits for another process: commands' arguments, which are in a
-/// process's memory, are not read, and no file server is asked.</remarks>
+/// <summary>The processes that have device files open, at the time of the first call.</summary>
+/// <remarks>An ordinary user sees their own processes only. Nothing here waits for another process: command lines, which are in a process's
+/// memory, are not read, and no file server is accessed.</remarks>
 internal sealed class OpenFiles(KernelPaths paths, IBindingSystem system)
 {
     private readonly Lazy<IReadOnlyList<(OpenFileUser User, HashSet<NodeKey> Nodes)>> _processes = new(() => Look(paths, system));
 
-    /// <summary>Who has one of these files open, and which of them.</summary>
+    /// <summary>The processes that have one of these files open, and which of them.</summary>
     internal IEnumerable<(OpenFileUser User, IReadOnlyList<NodeKey> Nodes)> Of(IReadOnlyCollection<NodeKey> nodes) => nodes.Count == 0
         ? []
         : _processes.Value
             .Select(process => (process.User, (IReadOnlyList<NodeKey>)[.. nodes.Where(process.Nodes.Contains)]))
             .Where(found => found.Item2.Count > 0);
 
-    /// <summary>What a file is known by.</summary>
+    /// <summary>The identity of a file.</summary>
     internal static NodeKey KeyOf(IBindingSystem system, string path) => system.StatusOf(path, follow: true) switch
     {
         { Kind: FileKind.BlockDevice or FileKind.CharacterDevice } node => new NodeKey(node.Kind == FileKind.BlockDevice, node.Number, null),
@@ -54,7 +54,7 @@ internal sealed class OpenFiles(KernelPaths paths, IBindingSystem system)
             uint? user = UserOf(folder);
             string name = NameOf(folder);
 
-            // udev looks for a moment at each disk that comes.
+            // udev opens each new disk for a moment.
             if (user != 0 || !name.Contains("udev", StringComparison.Ordinal))
                 processes.Add((new OpenFileUser(process, name, user is { } id ? PrintableText.Of(UserAccount.NameOf(id)) : null), nodes));
         }
@@ -75,7 +75,7 @@ internal sealed class OpenFiles(KernelPaths paths, IBindingSystem system)
         }
         catch (Exception gone) when (gone is IOException or UnauthorizedAccessException)
         {
-            // It ended, or is somebody else's.
+            // It ended, or belongs to another user.
         }
 
         return nodes;
@@ -118,7 +118,7 @@ internal sealed class OpenFiles(KernelPaths paths, IBindingSystem system)
     }
 }
 
-/// <summary>A device's file: the number that the kernel gave the device, or the path of what is no device.</summary>
+/// <summary>The identity of an open file: the number of a device, or the path of any other file.</summary>
 /// <param name="IsBlock">Whether it is a block device.</param>
 /// <param name="Number">Its number.</param>
 /// <param name="Path">Its path; null for a device, which can have many.</param>

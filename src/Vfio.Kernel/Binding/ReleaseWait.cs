@@ -6,13 +6,13 @@ using Vfio.Pci;
 
 namespace Vfio.Kernel.Binding;
 
-/// <summary>Waits until nobody has functions open, after asking for them.</summary>
+/// <summary>Requests the release of functions, and waits until no process has them open.</summary>
 internal sealed class ReleaseWait(KernelPaths paths, IBindingSystem system)
 {
     private const int LookAgainMilliseconds = 50;
 
-    /// <summary>Asks, unless no time is given, and waits that long.</summary>
-    /// <exception cref="VfioException">EBUSY: a program has one open still.</exception>
+    /// <summary>Sends the request, unless the time is null, and waits that long.</summary>
+    /// <exception cref="VfioException">EBUSY: a program still has one open.</exception>
     internal void WaitUntilClosed(PciAddress address, KernelFunction[] functions, TimeSpan? grace)
     {
         NodeKey[] nodes = [.. functions.SelectMany(function => FunctionNodes.Of(paths, function)).Select(node => OpenFiles.KeyOf(system, node.Path)).Distinct()];

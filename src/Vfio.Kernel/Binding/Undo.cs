@@ -2,14 +2,13 @@ using Vfio.Kernel.Topology;
 
 namespace Vfio.Kernel.Binding;
 
-/// <summary>Changes of functions that are all done or none: unless they are kept, disposing makes every function what it was, the last one
-/// first.</summary>
+/// <summary>Changes of functions that are done all or none: unless they are kept, disposing undoes them, the last one first.</summary>
 internal sealed class Undo(string operation, KernelPaths paths, IBindingSystem system) : IDisposable
 {
     private readonly Stack<(KernelFunction Function, FunctionState Before)> _changed = [];
 
-    /// <summary>Changes a function, and remembers what it was.</summary>
-    /// <exception cref="VfioException">The change was refused; all is as before, or the message says what is not.</exception>
+    /// <summary>Changes a function, and records its state before.</summary>
+    /// <exception cref="VfioException">The change was refused. It is undone, or the message says what is not.</exception>
     internal void Do(KernelFunction function, Action<KernelFunction> change)
     {
         _changed.Push((function, FunctionState.Of(paths, system, function)));
@@ -29,7 +28,7 @@ internal sealed class Undo(string operation, KernelPaths paths, IBindingSystem s
         }
     }
 
-    /// <summary>Lets the changes be.</summary>
+    /// <summary>Keeps the changes.</summary>
     internal void Keep() => _changed.Clear();
 
     /// <inheritdoc/>
@@ -46,7 +45,7 @@ internal sealed class Undo(string operation, KernelPaths paths, IBindingSystem s
             }
             catch (VfioException) when (!Directory.Exists(change.Function.Sysfs.FullPath))
             {
-                // It was unplugged.
+                // It was removed.
             }
             catch (VfioException refusal)
             {

@@ -1,6 +1,6 @@
 namespace Vfio.Kernel.Device;
 
-/// <summary>VFIO_DEVICE_FEATURE_*: numbers of features, with what to do with them.</summary>
+/// <summary>VFIO_DEVICE_FEATURE_*: numbers of features, with get, set or probe.</summary>
 internal static class DeviceFeatureCalls
 {
     private const uint Get = 1 << 16, Set = 1 << 17;

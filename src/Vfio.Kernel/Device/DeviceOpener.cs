@@ -11,7 +11,7 @@ internal sealed class DeviceOpener
     private readonly KernelDeviceOptions _options;
     private readonly SysfsFolder _sysfs;
 
-    // A mediated device is alone in its group, and assigned as long as it is there.
+    // A mediated device is alone in its group, and assigned as long as it exists.
     private readonly KernelFunction? _function;
 
     internal DeviceOpener(PciAddress address, KernelDeviceOptions options)
@@ -36,7 +36,7 @@ internal sealed class DeviceOpener
 
     private bool IsAssigned => _function is null || _function.VfioDriver is not null;
 
-    /// <summary>Opens it, or says why not.</summary>
+    /// <summary>Opens it.</summary>
     internal KernelDevice Open()
     {
         string? node = _sysfs.VfioDevice;
@@ -100,7 +100,7 @@ internal sealed class DeviceOpener
         if (!IsAssigned)
             throw new VfioException("open", Name, Errno.NoDevice, NotAssigned);
 
-        // The kernel gives the group of a mediated device, which has no IOMMU of its own, the name of one without protection.
+        // The group of a mediated device, which has no IOMMU of its own, has the name of a no-IOMMU group.
         bool isTranslated = _function is not { IsUntranslated: true };
         string path = PathOf(isTranslated ? number : $"noiommu-{number}");
         GroupFile group = new(KernelFile.Open(path, HintFor(path)), path);
@@ -129,8 +129,8 @@ internal sealed class DeviceOpener
     private Func<Errno, string?> HintFor(string path) => _function is null ? ErrorHint.Mediated(path) : ErrorHint.Node(Name);
 
     private string NotAssigned => _sysfs.Driver is { } driver
-        ? $"the driver {driver} has it; run 'vfio bind {Name}'"
-        : $"no driver has it; run 'vfio bind {Name}'";
+        ? $"it is bound to the driver {driver}; run 'vfio bind {Name}'"
+        : $"it is bound to no driver; run 'vfio bind {Name}'";
 
     private string NotViable
     {
@@ -139,7 +139,7 @@ internal sealed class DeviceOpener
             IEnumerable<string> others = _function is null
                 ? []
                 : AssignabilityCheck.HeldByOtherDrivers(_function).Select(member => $"{member.Address} ({member.Driver})");
-            return $"its group has functions that other drivers have: {string.Join(", ", others)}; bind or unbind them too";
+            return $"its group is not viable: other drivers have {string.Join(", ", others)}; bind or unbind them too";
         }
     }
 

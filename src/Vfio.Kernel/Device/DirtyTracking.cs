@@ -1,18 +1,18 @@
 namespace Vfio.Kernel.Device;
 
-/// <summary>Which pages a device wrote: as the device says where it keeps a record, otherwise as its IOMMU does.</summary>
+/// <summary>The pages that a device wrote: from the device's own record if it has one, otherwise from its IOMMU.</summary>
 /// <remarks>Any thread may call.</remarks>
 internal sealed class DirtyTracking(DmaLogging logging, DmaSpace space, string name) : IDisposable
 {
-    private const string ReportOperation = "report of what was written";
+    private const string ReportOperation = "report of dirty pages";
     private readonly Lock _lock = new();
     private bool _isOn;
 
-    /// <summary>Whether one of them can.</summary>
+    /// <summary>Whether one of them has a record.</summary>
     internal bool IsOffered => logging.IsOffered || space.TracksDirtyPages;
 
     /// <summary>Starts.</summary>
-    /// <returns>How fine the record is, in bytes.</returns>
+    /// <returns>Page size of the record, in bytes.</returns>
     internal ulong Start(ulong pageBytes, ReadOnlySpan<IovaRange> ranges)
     {
         const string Operation = "start of dirty tracking";
@@ -32,7 +32,7 @@ internal sealed class DirtyTracking(DmaLogging logging, DmaSpace space, string n
         }
     }
 
-    /// <summary>Stops; nothing when it is off.</summary>
+    /// <summary>Stops; no effect when it is off.</summary>
     internal void Stop()
     {
         lock (_lock)
@@ -47,7 +47,7 @@ internal sealed class DirtyTracking(DmaLogging logging, DmaSpace space, string n
         }
     }
 
-    /// <summary>Reports on a range, and forgets.</summary>
+    /// <summary>Reports the dirty pages of a range, and clears them.</summary>
     internal void Report(Iova start, ulong length, ulong pageBytes, Span<byte> bitmap)
     {
         lock (_lock)
@@ -58,7 +58,7 @@ internal sealed class DirtyTracking(DmaLogging logging, DmaSpace space, string n
     }
 
     /// <summary>Unmaps a range, and reports on it.</summary>
-    /// <returns>How many bytes were mapped.</returns>
+    /// <returns>Bytes that were mapped.</returns>
     internal ulong Unmap(Iova start, ulong length, ulong pageBytes, Span<byte> bitmap)
     {
         lock (_lock)
@@ -70,7 +70,7 @@ internal sealed class DirtyTracking(DmaLogging logging, DmaSpace space, string n
         }
     }
 
-    /// <summary>Leaves an address space that others go on with.</summary>
+    /// <summary>Leaves an address space that other devices still use.</summary>
     public void Dispose()
     {
         lock (_lock)

@@ -4,14 +4,14 @@ using Vfio.Providers;
 
 namespace Vfio.Kernel.Device;
 
-/// <summary>The record that a device itself keeps of what it wrote: VFIO_DEVICE_FEATURE_DMA_LOGGING_* of <c>linux/vfio.h</c>.</summary>
+/// <summary>A device's own record of the pages that it wrote: VFIO_DEVICE_FEATURE_DMA_LOGGING_* of <c>linux/vfio.h</c>.</summary>
 /// <remarks>Used by one thread at a time.</remarks>
 internal sealed class DmaLogging
 {
-    /// <summary>The kernel reports on nothing finer.</summary>
+    /// <summary>The kernel's smallest page size of a report.</summary>
     private const ulong LeastPageBytes = 1 << DirtyLog.PageBits;
 
-    /// <summary>How much is asked for at once where the answer has to be divided: 32 KiB of bits.</summary>
+    /// <summary>Bytes of a range per request, where a report has to be split: 32 KiB of bits.</summary>
     private const ulong PieceBytes = 1 << 30;
 
     private readonly DeviceFile _file;
@@ -29,7 +29,7 @@ internal sealed class DmaLogging
     internal bool IsOffered => _isOffered.Value;
 
     /// <summary>Starts.</summary>
-    /// <returns>How fine it is, in bytes.</returns>
+    /// <returns>Page size of the record, in bytes.</returns>
     internal ulong Start(ulong pageBytes, IEnumerable<IovaRange> ranges)
     {
         _rest = new DirtyLog();
@@ -52,7 +52,7 @@ internal sealed class DmaLogging
         _file.Feature(DeviceFeatureCalls.SetDmaLoggingStop, []);
     }
 
-    /// <summary>Reports, and forgets the pages that lie in the range as a whole.</summary>
+    /// <summary>Reports the dirty pages, and clears those that lie in the range as a whole.</summary>
     internal void Report(ulong start, ulong length, ulong pageBytes, Span<byte> bitmap)
     {
         ulong last = start + (length - 1);
@@ -63,8 +63,8 @@ internal sealed class DmaLogging
         _rest.Report(start, last, pageBytes, bitmap);
     }
 
-    /// <summary>The ranges, made of whole pages that overlap nowhere, in ascending order. The last page of all 2^64 addresses is none:
-    /// the kernel adds a length to an address.</summary>
+    /// <summary>The ranges as whole pages without overlap, in ascending order. They exclude the last page of the 2^64 addresses, because the
+    /// kernel adds a length to an address.</summary>
     internal static List<IovaRange> WholePages(IEnumerable<IovaRange> ranges, ulong pageBytes)
     {
         List<IovaRange> whole = [];
@@ -88,7 +88,7 @@ internal sealed class DmaLogging
         return whole;
     }
 
-    /// <summary>Takes what the device has of the pages that a range touches, for a report in another form.</summary>
+    /// <summary>Reads the device's record of the pages that a range touches, for a report in another form.</summary>
     private void Collect(ulong start, ulong last)
     {
         byte[] bits = new byte[DirtyBitmap.LengthOf(PieceBytes, LeastPageBytes)];
@@ -108,7 +108,7 @@ internal sealed class DmaLogging
 
     private void Ask(ulong first, ulong last, ulong pageBytes, Span<byte> bitmap)
     {
-        // The last page of all addresses is on no record, and the kernel cannot be asked for it.
+        // The last page of all addresses is in no record, and cannot be requested from the kernel.
         ulong end = Math.Min(last, ulong.MaxValue - LeastPageBytes);
         if (first <= end)
             _file.ReportDmaLogging(first, end - first + 1, pageBytes, bitmap);

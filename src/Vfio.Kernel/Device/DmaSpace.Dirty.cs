@@ -2,24 +2,24 @@ using Vfio.Providers;
 
 namespace Vfio.Kernel;
 
-/// <content>What an IOMMU tells of the pages that devices wrote.</content>
+/// <content>The IOMMU's record of the pages that devices wrote.</content>
 public abstract partial class DmaSpace
 {
     private DirtyLog? _written;
     private int _trackers;
     private byte[] _bits = [];
 
-    /// <summary>Whether the IOMMU can tell which pages its devices wrote; see <see cref="IDirtyTracker"/>.</summary>
+    /// <summary>Whether the IOMMU can record the pages that its devices wrote; see <see cref="IDirtyTracker"/>.</summary>
     public abstract bool TracksDirtyPages { get; }
 
-    /// <summary>What to do when it cannot.</summary>
+    /// <summary>The error hint when it cannot.</summary>
     internal abstract string NoDirtyPagesHint { get; }
 
     /// <summary>Whether there is a record now.</summary>
     private protected bool IsTracking => _written is not null;
 
-    /// <summary>Starts to keep record, for one more device.</summary>
-    /// <returns>How fine the record is, in bytes.</returns>
+    /// <summary>Starts the record, or adds a device to it.</summary>
+    /// <returns>Page size of the record, in bytes.</returns>
     internal ulong StartDirtyTracking()
     {
         lock (_lock)
@@ -35,7 +35,7 @@ public abstract partial class DmaSpace
         }
     }
 
-    /// <summary>Stops with the last of them, and forgets.</summary>
+    /// <summary>Stops with the last device, and clears the record.</summary>
     internal void StopDirtyTracking()
     {
         lock (_lock)
@@ -47,13 +47,13 @@ public abstract partial class DmaSpace
         }
     }
 
-    /// <summary>Reports on a range, mapped or no longer so, and forgets.</summary>
+    /// <summary>Reports the dirty pages of a range, mapped or not any more, and clears them.</summary>
     internal void ReportDirtyPages(Iova start, ulong length, ulong pageBytes, Span<byte> bitmap)
     {
         lock (_lock)
         {
             if (_written is not { } written)
-                throw new VfioException("report of what was written", Name, Errno.InvalidArgument, "dirty tracking has not been started");
+                throw new VfioException("report of dirty pages", Name, Errno.InvalidArgument, "dirty tracking has not been started");
             ulong last = start.Value + (length - 1);
             foreach (DmaMapping mapping in _mappings.All)
             {
@@ -68,18 +68,18 @@ public abstract partial class DmaSpace
         }
     }
 
-    /// <summary>Bytes of a page that the IOMMU tells by.</summary>
+    /// <summary>Page size of the IOMMU's record, in bytes.</summary>
     private protected abstract ulong DirtyPageBytes { get; }
 
     private protected abstract void SetDirtyTracking(bool isOn);
 
-    /// <summary>Takes over what the IOMMU has on record of a part of a mapping, or of more of it.</summary>
+    /// <summary>Adds the IOMMU's record of a part of a mapping, or of more of it.</summary>
     private protected abstract void CollectDirty(in DmaMapping mapping, ulong first, ulong last, DirtyLog written);
 
-    /// <summary>Unpins a mapping that devices may write, and takes over what was written until then.</summary>
+    /// <summary>Unpins a mapping that devices may write, and adds the IOMMU's record of it.</summary>
     private protected abstract void UnpinDirty(in DmaMapping mapping, DirtyLog written);
 
-    /// <summary>Room for the bits of a range, all 0; until it is asked for again.</summary>
+    /// <summary>A buffer for the bits of a range, all 0; valid until the next call.</summary>
     private protected Span<byte> BitsFor(ulong length)
     {
         int bytes = checked((int)DirtyBitmap.LengthOf(length, DirtyPageBytes));

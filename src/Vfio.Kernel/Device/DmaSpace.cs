@@ -5,10 +5,10 @@ using Vfio.Providers;
 
 namespace Vfio.Kernel;
 
-/// <summary>An I/O address space of the kernel: what the devices that are in it can reach.</summary>
+/// <summary>An I/O address space of the kernel: the memory that the devices in it can reach.</summary>
 /// <remarks>
-/// <para>A device opened alone has one of its own, and ends it. Several devices can share one, made beforehand: what is mapped for one
-/// is then mapped for all, and their drivers share an <see cref="IovaAllocator"/>.</para>
+/// <para>By default each device has one of its own, and disposes it. Several devices can share one that is made before: a mapping of one is
+/// then a mapping of all, and their drivers share an <see cref="IovaAllocator"/>.</para>
 /// <para>Any thread may use it. The pages of a mapping are pinned, and count against RLIMIT_MEMLOCK.</para>
 /// </remarks>
 public abstract partial class DmaSpace : IDisposable
@@ -19,13 +19,13 @@ public abstract partial class DmaSpace : IDisposable
 
     private protected DmaSpace(string name) => Name = name;
 
-    /// <summary>What it is, for messages.</summary>
+    /// <summary>A name, for messages.</summary>
     public string Name { get; }
 
-    /// <summary>What may be mapped; narrower with each device that is put into it.</summary>
+    /// <summary>The ranges that may be mapped; narrower with each device that is attached.</summary>
     public IReadOnlyList<IovaRange> Ranges => Volatile.Read(ref _ranges);
 
-    /// <summary>How many mappings there are.</summary>
+    /// <summary>Number of mappings.</summary>
     public int Count
     {
         get
@@ -35,7 +35,7 @@ public abstract partial class DmaSpace : IDisposable
         }
     }
 
-    /// <summary>Lets the devices use memory.</summary>
+    /// <summary>Maps memory for the devices.</summary>
     /// <exception cref="VfioException">EEXIST: part of the range is mapped already; EINVAL: outside of <see cref="Ranges"/>, or not of
     /// whole pages; ENOMEM: the limit on locked memory, or on mappings; EOPNOTSUPP: this process cannot reach the memory.</exception>
     public void Map(in DmaMapping mapping)
@@ -62,8 +62,8 @@ public abstract partial class DmaSpace : IDisposable
         }
     }
 
-    /// <summary>Takes a range away. Mappings go whole or not at all.</summary>
-    /// <returns>How many bytes were mapped in it.</returns>
+    /// <summary>Unmaps a range, which must not cut a mapping.</summary>
+    /// <returns>Bytes that were mapped in it.</returns>
     /// <exception cref="VfioException">ENOENT: nothing is mapped there; EINVAL: the range would cut a mapping.</exception>
     public ulong Unmap(Iova start, ulong length)
     {
@@ -89,7 +89,7 @@ public abstract partial class DmaSpace : IDisposable
         }
     }
 
-    /// <summary>Takes all ranges away.</summary>
+    /// <summary>Unmaps everything.</summary>
     public void UnmapAll()
     {
         lock (_lock)
@@ -98,7 +98,7 @@ public abstract partial class DmaSpace : IDisposable
                 return;
             if (IsTracking)
             {
-                // One by one: what was written stays on record.
+                // One by one, so that the record of dirty pages is kept.
                 for (int place = _mappings.Count - 1; place >= 0; place--)
                 {
                     Release(_mappings.All[place]);
@@ -118,7 +118,7 @@ public abstract partial class DmaSpace : IDisposable
     {
         lock (_lock)
         {
-            // The kernel takes the mappings away with the address space; the memory may only go then.
+            // The kernel removes the mappings with the address space; the memory must stay until then.
             _written = null;
             Close();
             _mappings.Clear();
@@ -127,10 +127,10 @@ public abstract partial class DmaSpace : IDisposable
         GC.SuppressFinalize(this);
     }
 
-    /// <summary>Puts a device into it.</summary>
+    /// <summary>Attaches a device.</summary>
     internal void Admit(DeviceFile device) => Admit(device, Attach);
 
-    /// <summary>Puts a device into it, in a way of its own.</summary>
+    /// <summary>Attaches a device by the given action.</summary>
     private protected void Admit(DeviceFile device, Action<DeviceFile> attach)
     {
         lock (_lock)
@@ -144,7 +144,7 @@ public abstract partial class DmaSpace : IDisposable
 
     private protected abstract IReadOnlyList<IovaRange> ReadRanges();
 
-    /// <summary>Hands the memory, which is mapped into this process, to the kernel.</summary>
+    /// <summary>Maps memory, which is mapped into this process, in the kernel.</summary>
     private protected abstract void Pin(SharedMemory memory, in DmaMapping mapping);
 
     private protected abstract void Unpin(ulong start, ulong length);
@@ -153,7 +153,7 @@ public abstract partial class DmaSpace : IDisposable
 
     private protected abstract void Close();
 
-    /// <summary>A range as the kernel tells it. One of all 2^64 addresses loses the last, so that its length fits.</summary>
+    /// <summary>A range as the kernel reports it. A range of all 2^64 addresses loses the last, so that its length fits.</summary>
     private protected static IovaRange Usable(ulong first, ulong last) =>
         IovaRange.Between(first, first == 0 && last == ulong.MaxValue ? last - 1 : last);
 
@@ -174,7 +174,7 @@ public abstract partial class DmaSpace : IDisposable
             return mapping;
         }
 
-        // A file that could be truncated. It can be mapped for this, because only the kernel, which pins the pages now, uses it.
+        // A file that could be truncated. It can be mapped here, because only the kernel uses the mapping, to pin the pages now.
         SharedMemory pages = SharedMemory.Map(
             shared.File, shared.FileOffset + mapping.MemoryOffset, mapping.Length, (mapping.Access & DmaAccess.Write) != 0);
         return mapping with { Memory = new SharedDmaMemory(pages), MemoryOffset = 0 };

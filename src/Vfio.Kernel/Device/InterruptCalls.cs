@@ -4,7 +4,7 @@ using Vfio.Native.Memory;
 
 namespace Vfio.Kernel.Device;
 
-/// <summary>Hands interrupt requests to the kernel.</summary>
+/// <summary>Passes interrupt requests to the kernel.</summary>
 internal static class InterruptCalls
 {
     private const uint DataNone = 1, DataBool = 2, DataEventFd = 4;

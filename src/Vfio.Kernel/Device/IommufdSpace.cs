@@ -13,7 +13,7 @@ internal sealed class IommufdSpace : DmaSpace
     private readonly PageTables _tables;
 
     /// <summary>Makes an empty one.</summary>
-    /// <param name="iommu">A descriptor of <c>/dev/iommu</c> that somebody passed; null to open it. Owned by this object.</param>
+    /// <param name="iommu">A descriptor of <c>/dev/iommu</c> that another process passed; null to open it. Owned by this object.</param>
     /// <exception cref="VfioException">The kernel has no iommufd.</exception>
     public IommufdSpace(FileDescriptor? iommu = null)
         : base("/dev/iommu")
@@ -31,29 +31,30 @@ internal sealed class IommufdSpace : DmaSpace
         }
     }
 
-    /// <summary>Makes an empty one beside another, for processes of the same devices; see <see cref="KernelDevice.AttachPasid"/>.</summary>
+    /// <summary>Makes an empty one in the iommufd context of another, for PASIDs of the same devices; see
+/// <see cref="KernelDevice.AttachPasid"/>.</summary>
     /// <param name="beside">The address space that the devices are in.</param>
     /// <exception cref="VfioException">The process has no descriptors left (EMFILE).</exception>
     public IommufdSpace(IommufdSpace beside)
         : this((beside ?? throw new ArgumentNullException(nameof(beside)))._iommu.Descriptor.Duplicate()) => Context = beside.Context;
 
     /// <inheritdoc/>
-    /// <remarks>Where the IOMMU's hardware sets dirty bits (VT-d with SSADS, AMD's with HDSup, SMMUv3 with HTTU) and its driver says so,
+    /// <remarks>True if the IOMMU's hardware has dirty bits (VT-d with SSADS, AMD's with HDSup, SMMUv3 with HTTU) and its driver reports them,
     /// since Linux 6.7.</remarks>
     public override bool TracksDirtyPages => _tables.TrackAll;
 
     internal override string NoDirtyPagesHint => "neither the device nor its IOMMU keeps a record of what it writes; "
-        + "opened by its group, all that it could have written counts as written";
+        + "with the group interface, all pages that it could have written count as written";
 
-    /// <summary>What spaces have in common whose devices' numbers and page tables go together.</summary>
+    /// <summary>The part that the address spaces of one iommufd context share: devices' ids and page tables.</summary>
     internal object Context { get; } = new();
 
     private protected override ulong DirtyPageBytes => (ulong)Environment.SystemPageSize;
 
-    /// <summary>How many bits the numbers of a device's process address spaces have; 0 when it has none.</summary>
+    /// <summary>Width of a device's PASIDs in bits; 0 without PASIDs.</summary>
     internal int PasidBitsOf(DeviceFile device) => _tables.PasidBitsOf(device.IommufdNumber);
 
-    /// <summary>Lets requests of a device that bear a PASID see this space. The device is in a space beside this one.</summary>
+    /// <summary>Makes requests of a device with a PASID use this space. The device itself is in another space of the same context.</summary>
     internal void AttachPasid(DeviceFile device, uint pasid) =>
         Admit(device, file => _tables.Attach(file, pasid, IsTracking));
 
@@ -92,14 +93,14 @@ internal sealed class IommufdSpace : DmaSpace
 
     private protected override void UnpinDirty(in DmaMapping mapping, DirtyLog written)
     {
-        // There is no request that unmaps and reports at once; whatever is written between two would be lost.
+        // No request both unmaps and reports; pages written between two requests would be lost.
         Unpin(mapping.Start.Value, mapping.Length);
         written.Mark(mapping.Start.Value, (long)mapping.Length);
     }
 
     private protected override void Close()
     {
-        // The file may be open as another space's: then only this lets go of the memory.
+        // Another space may keep the file open: then only this unpins the memory.
         _tables.Destroy();
         _iommu.Dispose();
     }

@@ -2,7 +2,7 @@ using Vfio.Kernel.Device;
 
 namespace Vfio.Kernel;
 
-/// <content>What a device may have beside the rest: migration, a record of what it wrote, address spaces for processes.</content>
+/// <content>Optional features: migration, dirty tracking, process address spaces.</content>
 public sealed partial class KernelDevice
 {
     /// <inheritdoc/>
@@ -12,8 +12,8 @@ public sealed partial class KernelDevice
     public MigrationState MigrationState => _migration.State;
 
     /// <inheritdoc/>
-    /// <remarks>The exception of a change that failed says in which state the device is. The descriptor that the data goes through is
-    /// this object's, and closed when the transfer is over.</remarks>
+    /// <remarks>If a change fails, the exception has the state that the device is in. This object owns the descriptor of the data, and closes it
+    /// after the transfer.</remarks>
     public void SetMigrationState(MigrationState target) => _migration.SetState(target);
 
     /// <inheritdoc/>
@@ -22,17 +22,17 @@ public sealed partial class KernelDevice
     /// <inheritdoc/>
     public void WriteMigrationData(ReadOnlySpan<byte> source) => _migration.Write(source);
 
-    /// <summary>How many bytes <see cref="MigrationState.StopCopy"/> would give now, estimated; in any state.</summary>
+    /// <summary>Estimated bytes of the device's state in <see cref="MigrationState.StopCopy"/>; in any state.</summary>
     /// <exception cref="VfioException">ENOTTY: it cannot be migrated, or the kernel is older than 6.2.</exception>
     public ulong EstimateMigrationBytes() => _migration.EstimateDataBytes();
 
-    /// <summary>How much there is to read while the device is in <see cref="MigrationState.PreCopy"/>.</summary>
-    /// <exception cref="VfioException">EINVAL: it is not; ENOTTY: it cannot be migrated so.</exception>
+    /// <summary>Bytes to read while the device is in <see cref="MigrationState.PreCopy"/>.</summary>
+    /// <exception cref="VfioException">EINVAL: it is in another state; ENOTTY: it does not support this.</exception>
     internal PreCopyEstimate EstimatePreCopy() => _migration.EstimatePreCopy();
 
     /// <inheritdoc/>
-    /// <remarks>The device itself where it keeps a record, otherwise its IOMMU: see <see cref="DmaSpace.TracksDirtyPages"/>. What an
-    /// IOMMU has on record is of all devices in <see cref="Space"/>.</remarks>
+    /// <remarks>By the device's own record if it has one, otherwise by its IOMMU: see <see cref="DmaSpace.TracksDirtyPages"/>. The record of an
+    /// IOMMU is of all devices in <see cref="Space"/>.</remarks>
     public bool TracksDirtyPages => _tracking.IsOffered;
 
     /// <inheritdoc/>
@@ -49,14 +49,14 @@ public sealed partial class KernelDevice
     public ulong UnmapDma(Iova start, ulong length, ulong pageBytes, Span<byte> bitmap) =>
         _tracking.Unmap(start, length, pageBytes, bitmap);
 
-    /// <summary>How many bits the numbers of its process address spaces have; 0 when it has none, or the kernel does not tell (before
-    /// Linux 6.15, or a device from its group).</summary>
+    /// <summary>Width of its process address space IDs (PASID) in bits; 0 when it has none, or with Linux before 6.15 or the group
+    /// interface.</summary>
     public int PasidBits => Space is IommufdSpace space ? space.PasidBitsOf(_file) : 0;
 
-    /// <summary>Lets requests of the device that bear a number see an address space of their own, as for a process that has a part of the
-    /// device to itself.</summary>
+    /// <summary>Makes requests of the device with a PASID use an address space of their own, as for a process that has a part of the
+    /// device.</summary>
     /// <param name="pasid">The process address space ID (PASID), of <see cref="PasidBits"/> bits.</param>
-    /// <param name="space">What they see; made beside <see cref="Space"/>, and owned by the caller, who detaches first.</param>
+    /// <param name="space">The address space, made from <see cref="Space"/>; owned by the caller, who detaches before disposing it.</param>
     /// <exception cref="VfioException">EINVAL, ENOTTY or EOPNOTSUPP: the kernel, the device or its IOMMU has none.</exception>
     internal void AttachPasid(uint pasid, IommufdSpace space)
     {
@@ -66,7 +66,7 @@ public sealed partial class KernelDevice
         Explain($"attach of PASID {pasid}", () => space.AttachPasid(_file, pasid));
     }
 
-    /// <summary>Ends that: such requests reach nothing then.</summary>
+    /// <summary>Detaches the address space of a PASID: such requests are blocked then.</summary>
     /// <param name="pasid">The process address space ID.</param>
     /// <exception cref="VfioException">As for <see cref="AttachPasid"/>.</exception>
     public void DetachPasid(uint pasid) => Explain($"detach of PASID {pasid}", () => _file.DetachIommufd(pasid));

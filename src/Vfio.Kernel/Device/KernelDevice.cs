@@ -7,11 +7,11 @@ using Vfio.Pci.Config;
 
 namespace Vfio.Kernel;
 
-/// <summary>A device that the kernel assigns through <c>/dev/vfio</c>.</summary>
+/// <summary>A device that the kernel provides through <c>/dev/vfio</c>.</summary>
 /// <remarks>
-/// <para>There are two VFIO interfaces. By the older one a device comes from its group, and memory is mapped in a container of type 1; by the newer
-/// one (Linux 6.6) it has a file of its own, and memory is mapped with iommufd. What can be done is the same.</para>
-/// <para>Any thread may call. Disposing gives the device back: the kernel resets it, and takes its interrupts and mappings away.</para>
+/// <para>There are two VFIO interfaces with the same features. With the group interface a device is opened from its group, and memory is
+/// mapped in a container of type 1. With the cdev interface (Linux 6.6) it has a file of its own, and memory is mapped with iommufd.</para>
+/// <para>Any thread may call. Disposing closes the device: the kernel resets it, and removes its interrupts and mappings.</para>
 /// </remarks>
 public sealed partial class KernelDevice : IVfioDevice, IMigratableDevice, IDirtyTracker
 {
@@ -46,31 +46,31 @@ public sealed partial class KernelDevice : IVfioDevice, IMigratableDevice, IDirt
 
     internal bool IsDisposed => Volatile.Read(ref _disposed) != 0;
 
-    /// <summary>The I/O address space that the device sees.</summary>
+    /// <summary>The I/O address space that the device uses.</summary>
     public DmaSpace Space { get; }
 
     /// <inheritdoc/>
     public IReadOnlyList<IovaRange> IovaRanges => Space.Ranges;
 
-    /// <summary>Opens a function of this machine that a vfio driver has.</summary>
-    /// <param name="function">Where it is.</param>
-    /// <param name="options">By which interface, and into which address space; null for what is there.</param>
-    /// <exception cref="VfioException">ENODEV: no such function, or none that a vfio driver has; EACCES: its file belongs to somebody else;
-    /// EPERM: not all of its group is assigned; EBUSY: in use. The message says what to do.</exception>
+    /// <summary>Opens a function of this machine that is bound to a VFIO driver.</summary>
+    /// <param name="function">Its address.</param>
+    /// <param name="options">The interface and the address space; null for the defaults.</param>
+    /// <exception cref="VfioException">ENODEV: no such function, or it is not bound to a VFIO driver; EACCES: its file belongs to another user;
+    /// EPERM: its group is not viable; EBUSY: in use. The message says what to do.</exception>
     public static KernelDevice Open(PciAddress function, KernelDeviceOptions? options = null) =>
         new DeviceOpener(function, options ?? new KernelDeviceOptions()).Open();
 
-    /// <summary>Opens a mediated device (mdev): a part of a device, or one of software, that a driver in the kernel assigns.</summary>
+    /// <summary>Opens a mediated device (mdev): a part of a device, or an emulated device, of a driver in the kernel.</summary>
     /// <param name="device">Its UUID.</param>
     /// <param name="options">As for a function.</param>
-    /// <exception cref="VfioException">ENODEV: there is none; EACCES: its file belongs to somebody else; EBUSY: in use.</exception>
+    /// <exception cref="VfioException">ENODEV: there is none; EACCES: its file belongs to another user; EBUSY: in use.</exception>
     public static KernelDevice OpenMediated(Guid device, KernelDeviceOptions? options = null) =>
         new DeviceOpener(device, options ?? new KernelDeviceOptions()).Open();
 
-    /// <summary>Takes a device whose descriptor another process opened and passed, so that this one needs no access to <c>/dev</c>.</summary>
+    /// <summary>Adopts a device whose descriptor another process opened and passed, so that this process needs no access to <c>/dev</c>.</summary>
     /// <param name="device">From its group, or from <c>/dev/vfio/devices</c>; owned from here on, also when this throws.</param>
-    /// <param name="space">The address space, made of a descriptor that was passed too: the container that the device's group is in,
-    /// or <c>/dev/iommu</c>. Owned by the caller.</param>
+    /// <param name="space">The address space, made of a descriptor that was passed too: the container of the device's group, or
+    /// <c>/dev/iommu</c>. Owned by the caller.</param>
     /// <param name="name">A name, for messages.</param>
     public static KernelDevice Adopt(FileDescriptor device, DmaSpace space, string name)
     {
@@ -113,7 +113,7 @@ public sealed partial class KernelDevice : IVfioDevice, IMigratableDevice, IDirt
             done += count;
         }
 
-        // A device that was removed gives all ones.
+        // Config space of a removed device reads as all ones.
         if (destination.Length >= sizeof(uint) && !destination.ContainsAnyExcept(byte.MaxValue) && IsGone)
             throw new VfioException($"read of {region} at 0x{offset:x}", Name, Errno.NoDevice, Removed);
     }
@@ -143,19 +143,19 @@ public sealed partial class KernelDevice : IVfioDevice, IMigratableDevice, IDirt
     public ulong UnmapDma(Iova start, ulong length) => Space.Unmap(start, length);
 
     /// <inheritdoc/>
-    /// <remarks>That is all of <see cref="Space"/>, also what was mapped through another device in it.</remarks>
+    /// <remarks>It unmaps all of <see cref="Space"/>, also mappings made through another device in it.</remarks>
     public void UnmapAllDma() => Space.UnmapAll();
 
     /// <inheritdoc/>
     public void Reset()
     {
-        // What can be migrated can be reset: nothing else leads out of an error.
+        // A device that can be migrated can be reset: nothing else leaves the state Error.
         if (!Info.CanReset && Migration == MigrationFeatures.None)
             throw new VfioException("VFIO_DEVICE_RESET", Name, Errno.NoSuchOperation, "the function cannot be reset alone; see its bus reset");
         _migration.Reset(_file.Reset);
     }
 
-    /// <summary>The functions that a reset of its bus or slot resets, itself among them; empty when it cannot be reset so.</summary>
+    /// <summary>The functions that a reset of its bus or slot resets, itself included; empty when there is no such reset.</summary>
     public IReadOnlyList<PciAddress> BusResetFunctions =>
         [.. _file.GetPciHotResetInfo().Select(other => new PciAddress(other.segment, other.bus, (byte)(other.devfn >> 3), (byte)(other.devfn & 7)))];
 
@@ -163,14 +163,14 @@ public sealed partial class KernelDevice : IVfioDevice, IMigratableDevice, IDirt
     /// <exception cref="VfioException">Not all of them are open in this process.</exception>
     public void ResetBus() => _migration.Reset(() => _file.PciHotReset(_group is GroupFile group ? [group.Descriptor.Number] : []));
 
-    /// <summary>Lets the device sleep (runtime power management) until <see cref="ExitLowPower"/>; regions must not be touched meanwhile.</summary>
-    /// <exception cref="VfioException">ENOTTY: the kernel cannot.</exception>
+    /// <summary>Puts the device into a low-power state (runtime power management) until <see cref="ExitLowPower"/>; regions must not be accessed
+/// meanwhile.</summary>
+    /// <exception cref="VfioException">ENOTTY: the kernel does not support it.</exception>
     public void EnterLowPower() => _file.Feature(DeviceFeatureCalls.SetLowPowerEntry, []);
 
-    /// <summary>The same, and tells when something else woke it: the host, which needed it, or the device itself. It is awake then, and
-    /// stays so.</summary>
-    /// <param name="woken">Signalled then.</param>
-    /// <exception cref="VfioException">ENOTTY: the kernel cannot.</exception>
+    /// <summary>The same, with a signal when the host or the device itself wakes it. It then stays awake.</summary>
+    /// <param name="woken">Signalled when it wakes.</param>
+    /// <exception cref="VfioException">ENOTTY: the kernel does not support it.</exception>
     public void EnterLowPower(EventFd woken)
     {
         ArgumentNullException.ThrowIfNull(woken);
@@ -178,7 +178,7 @@ public sealed partial class KernelDevice : IVfioDevice, IMigratableDevice, IDirt
         _file.Feature(DeviceFeatureCalls.SetLowPowerEntryWithWakeup, Blittable.AsBytes(ref entry));
     }
 
-    /// <summary>Wakes it.</summary>
+    /// <summary>Wakes the device.</summary>
     public void ExitLowPower() => _file.Feature(DeviceFeatureCalls.SetLowPowerExit, []);
 
     /// <inheritdoc/>
@@ -190,13 +190,14 @@ public sealed partial class KernelDevice : IVfioDevice, IMigratableDevice, IDirt
         _migration.Dispose();
         _tracking.Dispose();
 
-        // The device first: it is reset, and so quiet, before its memory goes.
+        // The device first: it is reset, and does no DMA, before its memory is unmapped.
         _file.Dispose();
         _group?.Dispose();
         _ownSpace?.Dispose();
     }
 
-    /// <summary>Whether nobody answers in config space any more: the ids are the kernel's own copy, and no Header Type is all ones.</summary>
+    /// <summary>Whether config space does not answer any more. Header Type is read: no valid one is all ones, and the kernel answers the ids
+/// from a copy.</summary>
     private bool IsGone
     {
         get
@@ -211,7 +212,7 @@ public sealed partial class KernelDevice : IVfioDevice, IMigratableDevice, IDirt
     {
         string operation = $"{what} of {region} at 0x{offset:x}";
         if (count == 0)
-            return new VfioException(operation, Name, Errno.InputOutput, "the device answered nothing");
+            return new VfioException(operation, Name, Errno.InputOutput, "the device did not answer");
         VfioException refusal = VfioException.FromLastError(operation, Name);
         return refusal.Errno is Errno.InputOutput or Errno.NoDevice && IsGone
             ? new VfioException(operation, Name, Errno.NoDevice, Removed)

@@ -3,10 +3,10 @@ namespace Vfio.Kernel;
 /// <summary>How to open a device of the kernel.</summary>
 public sealed record KernelDeviceOptions
 {
-    /// <summary>Which of the two.</summary>
+    /// <summary>The VFIO interface to use; <see cref="VfioInterface.Any"/> by default.</summary>
     public VfioInterface Interface { get; init; } = VfioInterface.Any;
 
-    /// <summary>The address space to put it into, shared with other devices and owned by the caller; null for one of its own.</summary>
+    /// <summary>The address space for the device, shared with other devices and owned by the caller; null for one of its own.</summary>
     public DmaSpace? Space { get; init; }
 
     /// <summary>Where sysfs is mounted.</summary>
@@ -16,12 +16,12 @@ public sealed record KernelDeviceOptions
 /// <summary>The kernel's two VFIO interfaces.</summary>
 public enum VfioInterface
 {
-    /// <summary>Its own file where there is one that this user may open, otherwise its group.</summary>
+    /// <summary>The cdev if this user may open it and <c>/dev/iommu</c>, otherwise the group.</summary>
     Any,
 
-    /// <summary><c>/dev/vfio/GROUP</c>.</summary>
+    /// <summary>The legacy interface: <c>/dev/vfio/GROUP</c> and a container of type 1.</summary>
     Group,
 
-    /// <summary><c>/dev/vfio/devices/vfioN</c>.</summary>
+    /// <summary>The device's character device <c>/dev/vfio/devices/vfioN</c>, with iommufd.</summary>
     Cdev,
 }

@@ -4,7 +4,7 @@ using Vfio.Native.Memory;
 
 namespace Vfio.Kernel.Device;
 
-/// <summary>The migration of a device: its state, and the descriptor that data goes through while there is a transfer.</summary>
+/// <summary>The migration of a device: its state, and the descriptor of the data during a transfer.</summary>
 /// <remarks>Version 2 of the kernel's protocol, <c>enum vfio_device_mig_state</c> of <c>linux/vfio.h</c>. Any thread may call.</remarks>
 internal sealed class KernelMigration : IDisposable
 {
@@ -20,10 +20,10 @@ internal sealed class KernelMigration : IDisposable
         _features = new Lazy<MigrationFeatures>(AskFeatures);
     }
 
-    /// <summary>What the device can do; nothing, when its driver has no migration.</summary>
+    /// <summary>The device's migration features; none when its driver does not support migration.</summary>
     internal MigrationFeatures Features => _features.Value;
 
-    /// <summary>Where the device is now.</summary>
+    /// <summary>The device's present state.</summary>
     internal MigrationState State
     {
         get
@@ -33,7 +33,7 @@ internal sealed class KernelMigration : IDisposable
         }
     }
 
-    /// <summary>Brings it to a state.</summary>
+    /// <summary>Changes its state.</summary>
     internal void SetState(MigrationState target)
     {
         Need($"change to {target}");
@@ -53,8 +53,8 @@ internal sealed class KernelMigration : IDisposable
         }
     }
 
-    /// <summary>Reads what comes next of the state.</summary>
-    /// <returns>How many bytes; fewer than asked for when there are no more for now.</returns>
+    /// <summary>Reads the next bytes of the device's state.</summary>
+    /// <returns>Bytes read; fewer than requested when there are no more for now.</returns>
     internal int Read(Span<byte> destination)
     {
         const string Operation = "read of its state";
@@ -78,7 +78,7 @@ internal sealed class KernelMigration : IDisposable
         }
     }
 
-    /// <summary>Writes what comes next of a state.</summary>
+    /// <summary>Writes the next bytes of a state.</summary>
     internal void Write(ReadOnlySpan<byte> source)
     {
         const string Operation = "write of a state";
@@ -91,7 +91,7 @@ internal sealed class KernelMigration : IDisposable
             {
                 int count = _data.Write(source);
                 if (count <= 0)
-                    throw VfioException.FromLastError(Operation, _file.Name, "it does not take that as its state; reset it");
+                    throw VfioException.FromLastError(Operation, _file.Name, "the device refused this state; reset it");
                 source = source[count..];
             }
         }
@@ -119,7 +119,7 @@ internal sealed class KernelMigration : IDisposable
         }
     }
 
-    /// <summary>Does what resets the device, which ends a transfer.</summary>
+    /// <summary>Runs an action that resets the device, which ends a transfer.</summary>
     internal void Reset(Action reset)
     {
         lock (_lock)
@@ -143,7 +143,7 @@ internal sealed class KernelMigration : IDisposable
         _isSaving = isSaving;
     }
 
-    /// <summary>Closes the descriptor of a transfer that is over. The states that save share one.</summary>
+    /// <summary>Closes the descriptor of a finished transfer. The states that save share one.</summary>
     private void EndTransferUnlessIn(MigrationState state)
     {
         bool goesOn = _isSaving
@@ -166,14 +166,14 @@ internal sealed class KernelMigration : IDisposable
             hint = state switch
             {
                 MigrationState.Error => $"it is in {state} now; reset it",
-                MigrationState.Resuming => $"it is in {state} now, which only a whole state or a reset ends",
+                MigrationState.Resuming => $"it is in {state} now, which only a complete state or a reset ends",
                 _ => $"it is in {state} now",
             };
         }
         catch (VfioException)
         {
             EndTransferUnlessIn(MigrationState.Error);
-            hint = "it does not tell its state any more; reset it";
+            hint = "its state cannot be read any more; reset it";
         }
 
         return new VfioException($"change to {target}", _file.Name, refusal.Errno, hint);

@@ -3,9 +3,9 @@ using Vfio.Native.Kernel;
 
 namespace Vfio.Kernel.Device;
 
-/// <summary>The page tables (HWPT) of an I/O address space of iommufd, where the kernel's own choice is not enough.</summary>
-/// <remarks>A page table that can tell what was written, or that goes together with process address spaces, has to be made as such
-/// before the device is put into it. Used by one thread at a time.</remarks>
+/// <summary>The page tables (HWPT) of an I/O address space of iommufd, where the kernel's default does not suffice.</summary>
+/// <remarks>A page table with dirty tracking, or one that supports PASIDs, has to be allocated as such before the device is attached. Used
+/// by one thread at a time.</remarks>
 internal sealed class PageTables(IommuFile iommu, uint addressSpace)
 {
     private const ulong DirtyTrackingCapability = 1;
@@ -13,15 +13,15 @@ internal sealed class PageTables(IommuFile iommu, uint addressSpace)
     private readonly List<(uint Id, uint Flags)> _tables = [];
     private int _untracked;
 
-    /// <summary>Whether there is a device, and every device is in one that can tell what was written.</summary>
+    /// <summary>Whether there is a device, and the page table of every device supports dirty tracking.</summary>
     internal bool TrackAll => _untracked == 0 && Tracking.Any();
 
     private IEnumerable<uint> Tracking => _tables.Where(table => (table.Flags & DirtyTracking) != 0).Select(table => table.Id);
 
-    /// <summary>Puts a device into one that fits, or into one that the kernel chooses.</summary>
+    /// <summary>Attaches a device to a page table that fits, or to the kernel's default.</summary>
     /// <param name="device">The device, which is bound.</param>
-    /// <param name="pasid">Which of its process address spaces; null for what it reaches without one.</param>
-    /// <param name="isTracking">Whether what it writes is to be on record at once.</param>
+    /// <param name="pasid">The PASID; null for requests without one.</param>
+    /// <param name="isTracking">Whether to start dirty tracking at once.</param>
     internal void Attach(DeviceFile device, uint? pasid, bool isTracking)
     {
         uint flags = FlagsFor(device.IommufdNumber);
@@ -33,25 +33,24 @@ internal sealed class PageTables(IommuFile iommu, uint addressSpace)
             _untracked++;
     }
 
-    /// <summary>How many bits the numbers of a device's process address spaces have; 0 when it has none, or the kernel cannot
-    /// tell.</summary>
+    /// <summary>Width of a device's PASIDs in bits; 0 when it has none, or the kernel does not report it.</summary>
     internal int PasidBitsOf(uint device) => InfoOf(device).out_max_pasid_log2;
 
-    /// <summary>Starts or ends the record.</summary>
+    /// <summary>Starts or stops dirty tracking.</summary>
     internal void SetDirtyTracking(bool isOn)
     {
         foreach (uint table in Tracking)
             iommu.SetDirtyTracking(table, isOn);
     }
 
-    /// <summary>Sets the bits of what any device wrote, and forgets.</summary>
+    /// <summary>Sets the bits of the pages that any device wrote, and clears the record.</summary>
     internal void GetDirtyBitmap(ulong start, ulong length, ulong pageBytes, Span<byte> bitmap)
     {
         foreach (uint table in Tracking)
             iommu.GetDirtyBitmap(table, start, length, pageBytes, bitmap);
     }
 
-    /// <summary>Ends all of them, and the address space, as far as no device is in them any more.</summary>
+    /// <summary>Destroys the page tables and the address space that no device uses any more.</summary>
     internal void Destroy()
     {
         foreach (uint id in _tables.Select(table => table.Id).Append(addressSpace))
@@ -83,7 +82,7 @@ internal sealed class PageTables(IommuFile iommu, uint addressSpace)
         }
         catch (VfioException)
         {
-            // What the IOMMU's driver claims and does not do keeps no device from being opened.
+            // A device is opened even if the IOMMU's driver reports a feature and then refuses it.
             return null;
         }
     }
@@ -109,7 +108,7 @@ internal sealed class PageTables(IommuFile iommu, uint addressSpace)
         }
         catch (VfioException)
         {
-            // A device is in it still: it goes with the device, or with the last descriptor of the file.
+            // A device still uses it: it ends with the device, or with the last descriptor of the file.
         }
     }
 
@@ -119,7 +118,7 @@ internal sealed class PageTables(IommuFile iommu, uint addressSpace)
         return ((info.out_capabilities & DirtyTrackingCapability) != 0 ? DirtyTracking : 0) | (info.out_max_pasid_log2 > 0 ? Pasid : 0);
     }
 
-    /// <summary>All 0 where the kernel does not tell: before Linux 6.6, and of a device without an IOMMU of hardware.</summary>
+    /// <summary>All 0 if the kernel does not report it: before Linux 6.6, and for a device without a hardware IOMMU.</summary>
     private iommu_hw_info InfoOf(uint device)
     {
         try

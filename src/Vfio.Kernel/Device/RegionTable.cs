@@ -4,7 +4,7 @@ using Vfio.Native.Memory;
 
 namespace Vfio.Kernel.Device;
 
-/// <summary>The regions of a device of the kernel, each asked for once.</summary>
+/// <summary>The regions of a device of the kernel; the description of each is read once.</summary>
 internal sealed class RegionTable(DeviceFile file, int count)
 {
     private const uint MapFlag = 4;
@@ -15,7 +15,7 @@ internal sealed class RegionTable(DeviceFile file, int count)
     /// <summary>Describes a region.</summary>
     internal RegionInfo Get(RegionIndex index) => Find(index).Info;
 
-    /// <summary>Where bytes of a region are in the device's file.</summary>
+    /// <summary>The offset of a region's bytes in the device's file.</summary>
     internal ulong Locate(RegionIndex index, ulong offset, int bytes)
     {
         RegionInfo info = Find(index).Info;
@@ -33,7 +33,7 @@ internal sealed class RegionTable(DeviceFile file, int count)
         if (index.Value >= (uint)_regions.Length)
             throw new VfioException($"info of {index}", file.Name, Errno.InvalidArgument, $"the device has {_regions.Length} regions");
 
-        // Two threads that ask at once get equal answers.
+        // Two threads that call at the same time get equal answers.
         return _regions[index.Value] ??= new Region(Ask(index));
     }
 
@@ -46,13 +46,14 @@ internal sealed class RegionTable(DeviceFile file, int count)
         RegionFlags flags = (RegionFlags)(info.flags & 7);
         List<MmapArea> areas = (info.flags & MapFlag) != 0 ? AreasOf(index, info, answer) : [];
 
-        // Without any areas nothing can be mapped, where a region without the capability can be mapped whole.
+        // A capability without mmap areas: nothing can be mapped. Without the capability, the whole region can.
         return areas.Count == 0
             ? new RegionInfo(index, info.size, flags & ~RegionFlags.Map) { FileOffset = info.offset }
             : new RegionInfo(index, info.size, flags) { FileOffset = info.offset, File = file.Descriptor, MmapAreas = areas };
     }
 
-    /// <summary>What may be mapped: what the kernel says; and where it does not say that the MSI-X table may be, around its pages.</summary>
+    /// <summary>The mmap areas: those of the kernel; without them all of the region, except the pages of the MSI-X table, unless the kernel says
+/// that these may be mapped too.</summary>
     private List<MmapArea> AreasOf(RegionIndex index, in vfio_region_info info, ReadOnlySpan<byte> answer)
     {
         ReadOnlySpan<byte> found = InfoBuffer.FindCapability(answer, info.cap_offset, SparseCapability);
@@ -90,14 +91,14 @@ internal sealed class RegionTable(DeviceFile file, int count)
         return areas;
     }
 
-    /// <summary>Where in a BAR the MSI-X table is; null when it is in none or another.</summary>
+    /// <summary>The place of the MSI-X table in a BAR; null when it is not in this BAR.</summary>
     private (ulong Offset, ulong Length)? FindMsixTable(RegionIndex index)
     {
         Span<byte> config = stackalloc byte[256];
         if (file.Read(Find(RegionIndex.Config).Info.FileOffset, config) != config.Length)
             return null;
 
-        // Each capability is visited once: a list that loops ends after as many as there is room for.
+        // Each capability is visited once: a list that loops ends after the number of capabilities that fit.
         int at = config[0x34] & 0xfc;
         for (int left = 48; left > 0 && at >= 0x40; left--, at = config[at + 1] & 0xfc)
         {
@@ -111,6 +112,6 @@ internal sealed class RegionTable(DeviceFile file, int count)
         return null;
     }
 
-    /// <summary>An answer, in an object so that it is published whole.</summary>
+    /// <summary>An answer, in an object so that other threads see all of it.</summary>
     private sealed record Region(RegionInfo Info);
 }

@@ -16,8 +16,8 @@ internal sealed class TypeOneSpace : DmaSpace
     private ulong _dirtyPageBytes;
 
     /// <summary>Makes an empty one.</summary>
-    /// <param name="container">A descriptor of <c>/dev/vfio/vfio</c> that somebody passed; null to open it. Owned by this object.</param>
-    /// <exception cref="VfioException">The machine has no VFIO, or it speaks another version.</exception>
+    /// <param name="container">A descriptor of <c>/dev/vfio/vfio</c> that another process passed; null to open it. Owned by this object.</param>
+    /// <exception cref="VfioException">The kernel has no VFIO, or another version of it.</exception>
     public TypeOneSpace(FileDescriptor? container = null)
         : base("/dev/vfio/vfio")
     {
@@ -26,15 +26,15 @@ internal sealed class TypeOneSpace : DmaSpace
         if (version == 0)
             return;
         _container.Dispose();
-        throw new VfioException("VFIO_GET_API_VERSION", Name, Errno.NotSupported, $"it speaks version {version}, not 0");
+        throw new VfioException("VFIO_GET_API_VERSION", Name, Errno.NotSupported, $"it has version {version}, not 0");
     }
 
-    /// <summary>Whether an IOMMU translates; without one, devices reach all memory, and nothing can be mapped.</summary>
+    /// <summary>Whether there is an IOMMU; without one, devices reach all memory, and nothing can be mapped.</summary>
     public bool IsTranslated => _hasIommu;
 
     /// <inheritdoc/>
-    /// <remarks>Since Linux 5.8. As type 1 does not ask the hardware, it counts every page as written that a device of real hardware
-    /// could have written.</remarks>
+    /// <remarks>Since Linux 5.8. Type 1 does not read the hardware's dirty bits: every page that a hardware device could have written counts as
+    /// written.</remarks>
     public override bool TracksDirtyPages => _dirtyPageBytes != 0;
 
     internal override string NoDirtyPagesHint =>
@@ -42,7 +42,7 @@ internal sealed class TypeOneSpace : DmaSpace
 
     private protected override ulong DirtyPageBytes => _dirtyPageBytes;
 
-    /// <summary>Takes a group in, and chooses the kind of address space with the first.</summary>
+    /// <summary>Adds a group; the first one selects the type of the container.</summary>
     internal void Take(GroupFile group, bool isTranslated)
     {
         group.SetContainer(_container);
@@ -58,7 +58,7 @@ internal sealed class TypeOneSpace : DmaSpace
 
     private protected override void Attach(DeviceFile device)
     {
-        // A device that its group gave is in the group's container already.
+        // A device from its group is in the group's container already.
     }
 
     private protected override IReadOnlyList<IovaRange> ReadRanges()
@@ -105,7 +105,7 @@ internal sealed class TypeOneSpace : DmaSpace
 
     private protected override void SetDirtyTracking(bool isOn) => _container.SetDirtyPages(isOn);
 
-    /// <summary>The kernel reports on whole mappings only.</summary>
+    /// <summary>The kernel reports whole mappings only.</summary>
     private protected override void CollectDirty(in DmaMapping mapping, ulong first, ulong last, DirtyLog written)
     {
         Span<byte> bits = BitsFor(mapping.Length);

@@ -3,30 +3,30 @@ using Vfio.Pci;
 
 namespace Vfio.Kernel;
 
-/// <summary>One thing that happened.</summary>
-/// <param name="Kind">What.</param>
-/// <param name="Device">To which device, as its address is written; empty for <see cref="DeviceEventKind.Lost"/>.</param>
+/// <summary>One event of a function of this machine, or of an open device.</summary>
+/// <param name="Kind">The kind of event.</param>
+/// <param name="Device">The device's address; empty for <see cref="DeviceEventKind.Lost"/>.</param>
 public sealed record DeviceEvent(DeviceEventKind Kind, string Device)
 {
-    /// <summary>When it was heard of, in UTC.</summary>
+    /// <summary>When it was received, in UTC.</summary>
     public DateTimeOffset At { get; init; } = DateTimeOffset.UtcNow;
 
-    /// <summary>The function of this machine that it happened to; null for a device that is none.</summary>
+    /// <summary>The function of this machine; null for another device.</summary>
     public PciAddress? Function => PciAddress.TryParse(Device, out PciAddress address) ? address : null;
 
-    /// <summary>The driver that was bound or unbound; null where it is not known.</summary>
+    /// <summary>The driver that was bound or unbound; null if unknown.</summary>
     public string? Driver { get; init; }
 
-    /// <summary>How many virtual functions it has now.</summary>
+    /// <summary>Number of virtual functions after the event.</summary>
     public int? VirtualFunctions { get; init; }
 
-    /// <summary>How long the device may be kept still; null when its owner waits without a limit, as the kernel does.</summary>
+    /// <summary>How long the device may be kept; null when its owner waits without a limit, as the kernel does.</summary>
     public TimeSpan? Within { get; init; }
 
-    /// <summary>The kernel's word for what happened, where it has one.</summary>
+    /// <summary>The kernel's word for the event, if it has one.</summary>
     public string? Detail { get; init; }
 
-    /// <summary>In words: <c>0000:01:00.0 bound to vfio-pci</c>.</summary>
+    /// <summary>A line of text: <c>0000:01:00.0 bound to vfio-pci</c>.</summary>
     public override string ToString() => Kind switch
     {
         DeviceEventKind.Bound => $"{Device} bound to {Driver}",
@@ -34,7 +34,7 @@ public sealed record DeviceEvent(DeviceEventKind Kind, string Device)
         DeviceEventKind.VirtualFunctionsChanged => $"{Device} has {VirtualFunctions} virtual functions",
         DeviceEventKind.Error => $"{Device} error{(Detail is null ? "" : ": " + Detail)}",
         DeviceEventKind.ReleaseRequested =>
-            $"{Device} asked to be released{(Within is { } time ? string.Create(CultureInfo.InvariantCulture, $" within {time.TotalSeconds} s") : "")}",
+            $"{Device} release requested{(Within is { } time ? string.Create(CultureInfo.InvariantCulture, $" within {time.TotalSeconds} s") : "")}",
         DeviceEventKind.Lost => "events were lost",
         _ => $"{Device} {Kind.ToString().ToLowerInvariant()}",
     };

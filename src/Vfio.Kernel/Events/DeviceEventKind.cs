@@ -1,36 +1,35 @@
 namespace Vfio.Kernel;
 
-/// <summary>What happened to a function, or to the hearing of it.</summary>
+/// <summary>The kind of a <see cref="DeviceEvent"/>.</summary>
 public enum DeviceEventKind
 {
     /// <summary>It was attached, made by SR-IOV, or found by a scan of its bus.</summary>
     Added,
 
-    /// <summary>It is gone.</summary>
+    /// <summary>It was removed.</summary>
     Removed,
 
-    /// <summary>A driver has it now: <see cref="DeviceEvent.Driver"/>.</summary>
+    /// <summary>A driver was bound to it: <see cref="DeviceEvent.Driver"/>.</summary>
     Bound,
 
-    /// <summary>Its driver let it go: <see cref="DeviceEvent.Driver"/>.</summary>
+    /// <summary>Its driver was unbound: <see cref="DeviceEvent.Driver"/>.</summary>
     Unbound,
 
     /// <summary>Something else about it changed.</summary>
     Changed,
 
-    /// <summary>It has another number of virtual functions: <see cref="DeviceEvent.VirtualFunctions"/>.</summary>
+    /// <summary>Its number of virtual functions changed: <see cref="DeviceEvent.VirtualFunctions"/>.</summary>
     VirtualFunctionsChanged,
 
-    /// <summary>An error of its link or its own (AER), or the end of one: <see cref="DeviceEvent.Detail"/>.</summary>
+    /// <summary>An error of its link or of itself (AER), or the end of one: <see cref="DeviceEvent.Detail"/>.</summary>
     Error,
 
-    /// <summary>Its owner wants it back: finish what is under way and dispose it. <see cref="DeviceEvent.Within"/> says how long there is.
-    /// </summary>
+    /// <summary>Its owner requests its release (REQ): finish the work and dispose it within <see cref="DeviceEvent.Within"/>.</summary>
     ReleaseRequested,
 
-    /// <summary>It slept (<see cref="DeviceEvents.EnterLowPower"/>) and something woke it.</summary>
+    /// <summary>It left the low-power state of <see cref="DeviceEvents.EnterLowPower"/> by itself, or because the host needed it.</summary>
     Woken,
 
-    /// <summary>More happened than was read, and nobody knows what: look at the functions that matter again.</summary>
+    /// <summary>Unknown events were lost, because they were not read in time: read the state of the functions again.</summary>
     Lost,
 }

@@ -8,19 +8,19 @@ using Vfio.Native.Waiting;
 
 namespace Vfio.Kernel;
 
-/// <summary>What happens to the PCI functions of this machine, and to the devices that this process drives: one stream of events.</summary>
+/// <summary>Events of the PCI functions of this machine and of the devices that this process drives, as one stream.</summary>
 /// <remarks>
-/// <para>Hearing starts with the constructor, so that a program that looks at its functions after it misses nothing. No privileges are
+/// <para>Events are recorded from the constructor on: a program that lists its functions after it misses nothing. No privileges are
 /// needed. One thread listens, from the constructor to <see cref="Dispose"/>.</para>
-/// <para>Events wait in a queue until they are read; when more than it holds are not read, one <see cref="DeviceEventKind.Lost"/> stands
-/// for those that did not fit, as for those that the kernel had no room for.</para>
+/// <para>Events wait in a queue until they are read. One <see cref="DeviceEventKind.Lost"/> replaces the events that did not fit in it, or
+/// in the kernel's buffer.</para>
 /// </remarks>
 public sealed class DeviceEvents : IDisposable
 {
-    /// <summary>How many events wait to be read.</summary>
+    /// <summary>Capacity of the queue, in events.</summary>
     public const int QueueLength = 1024;
 
-    /// <summary>Messages that are received in a row: others may be waited for, and anybody may send to the socket.</summary>
+    /// <summary>Most messages received in a row: any process may send to the socket, and must not keep the thread from other work.</summary>
     private const int MessagesAtOnce = 64;
 
     private readonly Channel<DeviceEvent> _queue = Channel.CreateBounded<DeviceEvent>(QueueLength);
@@ -31,17 +31,17 @@ public sealed class DeviceEvents : IDisposable
     private bool _isBehind;
 
     /// <summary>Starts to listen.</summary>
-    /// <param name="paths">Where the kernel shows itself; null for the usual places.</param>
-    /// <exception cref="VfioException">The kernel tells no events, or no descriptors are left.</exception>
+    /// <param name="paths">Mount points of sysfs, procfs and devtmpfs; null for the usual ones.</param>
+    /// <exception cref="VfioException">The kernel has no uevents, or no descriptors are left.</exception>
     internal DeviceEvents(KernelPaths? paths = null)
     {
         _translator = new EventTranslator(new PciTopology((paths ?? new KernelPaths()).Sysfs));
         _loop.Add(_socket.Descriptor, _ => Receive());
     }
 
-    /// <summary>Tells of a device's own signals too: <see cref="DeviceEventKind.ReleaseRequested"/> when its owner wants it back (REQ),
-    /// <see cref="DeviceEventKind.Error"/> when it has one (ERR). The driver then does not wait for these interrupts itself.</summary>
-    /// <remarks>It ends when the device is disposed. What the provider does not signal is not told.</remarks>
+    /// <summary>Adds a device's own signals: <see cref="DeviceEventKind.ReleaseRequested"/> (REQ) and <see cref="DeviceEventKind.Error"/>
+    /// (ERR). The driver must not wait for these interrupts itself.</summary>
+    /// <remarks>It ends when the device is disposed. A device without one of these interrupts raises no event for it.</remarks>
     public void Listen(PciDevice device)
     {
         ArgumentNullException.ThrowIfNull(device);
@@ -51,9 +51,9 @@ public sealed class DeviceEvents : IDisposable
             Add(device.Interrupts.EnableError(), new DeviceEvent(DeviceEventKind.Error, device.Name));
     }
 
-    /// <summary>Lets a device sleep, and tells when something woke it: <see cref="DeviceEventKind.Woken"/>.</summary>
-    /// <remarks>Regions must not be touched meanwhile: call <see cref="KernelDevice.ExitLowPower"/> before.</remarks>
-    /// <exception cref="VfioException">ENOTTY: the kernel cannot.</exception>
+    /// <summary>Puts a device into a low-power state, and raises <see cref="DeviceEventKind.Woken"/> when it wakes.</summary>
+    /// <remarks>Call <see cref="KernelDevice.ExitLowPower"/> before the next access to a region.</remarks>
+    /// <exception cref="VfioException">ENOTTY: the kernel does not support it.</exception>
     public void EnterLowPower(KernelDevice device)
     {
         ArgumentNullException.ThrowIfNull(device);
@@ -68,8 +68,8 @@ public sealed class DeviceEvents : IDisposable
         });
     }
 
-    /// <summary>The events since the constructor, as they come; each is given to one reader.</summary>
-    /// <param name="cancellationToken">Ends the reading; what is not read yet stays.</param>
+    /// <summary>The events since the constructor, as they come; each goes to one reader.</summary>
+    /// <param name="cancellationToken">Ends the reading; events that are not read yet stay.</param>
     /// <returns>Ends when this object is disposed.</returns>
     public IAsyncEnumerable<DeviceEvent> ReadAllAsync(CancellationToken cancellationToken = default) =>
         _queue.Reader.ReadAllAsync(cancellationToken);
@@ -82,14 +82,14 @@ public sealed class DeviceEvents : IDisposable
         _socket.Dispose();
     }
 
-    /// <summary>Tells of an interrupt until it is disposed.</summary>
-    private void Add(Interrupt interrupt, DeviceEvent told) => _loop.Add(interrupt.Event, registration =>
+    /// <summary>Raises an event at each signal of an interrupt, until that is disposed.</summary>
+    private void Add(Interrupt interrupt, DeviceEvent raised) => _loop.Add(interrupt.Event, registration =>
     {
-        // To be disposed signals it too.
+        // Disposing the interrupt signals it too.
         if (interrupt.IsDisposed)
             registration.Cancel();
         else
-            Put(told with { At = DateTimeOffset.UtcNow });
+            Put(raised with { At = DateTimeOffset.UtcNow });
     });
 
     private void Receive()
@@ -106,7 +106,7 @@ public sealed class DeviceEvents : IDisposable
         }
     }
 
-    /// <summary>Queues an event. One that has no room is lost, and that is told with the next one that has.</summary>
+    /// <summary>Queues an event. If the queue is full the event is lost, and the next one that fits is preceded by <c>Lost</c>.</summary>
     private void Put(DeviceEvent happened)
     {
         if (_isBehind && !_queue.Writer.TryWrite(new DeviceEvent(DeviceEventKind.Lost, "")))

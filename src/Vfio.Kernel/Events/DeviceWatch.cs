@@ -1,11 +1,11 @@
 namespace Vfio.Kernel;
 
-/// <summary>Tells a program to let go of the device that it drives: because its owner wants it back, because it has an error that it
-/// could not correct, or because it is gone.</summary>
+/// <summary>Notifies a program that it has to release its device: because the owner requests it, the device has an uncorrectable error, or
+/// the device is gone.</summary>
 /// <remarks>
-/// <para>Hearing starts with the constructor: a watch that is made before the device is opened misses nothing.</para>
-/// <para>The program finishes what is under way and disposes the device; nobody takes it by force. Where the machine lets this
-/// process hear nothing, nothing is told.</para>
+/// <para>Events are recorded from the constructor on: a watch that is made before the device is opened misses nothing.</para>
+/// <para>The program finishes its work and disposes the device; it is not forced to. If this process cannot receive uevents, only the
+/// device's own signals are reported.</para>
 /// </remarks>
 public sealed class DeviceWatch : IDisposable
 {
@@ -14,15 +14,15 @@ public sealed class DeviceWatch : IDisposable
     private Task? _reading;
     private volatile DeviceEvent? _reason;
 
-    /// <summary>Cancelled when the device has to be let go.</summary>
+    /// <summary>Cancelled when the device has to be released.</summary>
     public CancellationToken Stop => _stop.Token;
 
-    /// <summary>Why <see cref="Stop"/> was cancelled, and how long the device may be kept still; null until then.</summary>
+    /// <summary>Why <see cref="Stop"/> was cancelled, and how long the device may be kept; null until then.</summary>
     public DeviceEvent? Reason => _reason;
 
-    /// <summary>Watches a device, of which its driver then does not wait for <see cref="InterruptIndex.Request"/> and
+    /// <summary>Watches a device. Its driver must not wait for <see cref="InterruptIndex.Request"/> and
     /// <see cref="InterruptIndex.Error"/> itself.</summary>
-    /// <param name="device">It stays the caller's.</param>
+    /// <param name="device">The device; the caller keeps it.</param>
     /// <exception cref="InvalidOperationException">It watches one already.</exception>
     public void Start(PciDevice device)
     {
@@ -37,13 +37,13 @@ public sealed class DeviceWatch : IDisposable
         }
         catch (VfioException)
         {
-            // The provider does not signal; what the machine says of the device is heard all the same.
+            // The device has no such interrupts; uevents of it are received all the same.
         }
 
         _reading = ReadAsync(_events, device);
     }
 
-    /// <summary>Ends it; <see cref="Stop"/> is not cancelled by that.</summary>
+    /// <summary>Ends the watch, and does not cancel <see cref="Stop"/>.</summary>
     public void Dispose()
     {
         _events?.Dispose();
@@ -77,12 +77,12 @@ public sealed class DeviceWatch : IDisposable
         }
     }
 
-    /// <summary>What to say; null when the device was released by now.</summary>
+    /// <summary>The event to report; null when the device has been released by now.</summary>
     private static DeviceEvent? ReasonOf(DeviceEvent happened, PciDevice device)
     {
         try
         {
-            // The kernel asks for a device that was removed, too. One with an error may not answer, and is there.
+            // The kernel requests the release of a removed device, too. A device with an error is there, though it may not answer.
             bool isGone = happened.Kind == DeviceEventKind.ReleaseRequested && !device.IsPresent;
             return isGone ? happened with { Kind = DeviceEventKind.Removed, Within = null } : happened;
         }
@@ -92,7 +92,7 @@ public sealed class DeviceWatch : IDisposable
         }
     }
 
-    // An error with the kernel's word for it is one of the link, which the kernel tries to mend.
+    // An error with a detail is one of the link, from which the kernel tries to recover.
     private static bool IsEnd(DeviceEvent happened) => happened.Kind switch
     {
         DeviceEventKind.ReleaseRequested or DeviceEventKind.Removed => true,

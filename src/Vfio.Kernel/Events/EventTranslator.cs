@@ -3,15 +3,15 @@ using Vfio.Pci;
 
 namespace Vfio.Kernel.Events;
 
-/// <summary>Makes events of the kernel's messages, and knows what they leave out: which driver was unbound, how many virtual functions
-/// there were.</summary>
-/// <remarks>One thread uses it.</remarks>
+/// <summary>Makes events of the kernel's messages, and adds what these lack: the driver that was unbound, the number of virtual
+/// functions.</summary>
+/// <remarks>Used by one thread.</remarks>
 internal sealed class EventTranslator
 {
-    /// <summary>The key that carries an owner's wish to have a function back, with the seconds that its user has.</summary>
+    /// <summary>The key of a release request; its value is the time in seconds that the user has.</summary>
     internal const string ReturnKey = "RETURNWITHIN";
 
-    /// <summary>In place of the seconds: the owner waits without an end. The kernel passes letters and digits only.</summary>
+    /// <summary>The value for a release request without a limit. The kernel passes letters and digits only.</summary>
     internal const string NoLimit = "never";
 
     private readonly PciTopology _topology;
@@ -29,7 +29,7 @@ internal sealed class EventTranslator
     }
 
     /// <summary>Translates.</summary>
-    /// <returns>Null for what does not concern a PCI function.</returns>
+    /// <returns>Null for a message that is not about a PCI function.</returns>
     internal DeviceEvent? Translate(Uevent uevent)
     {
         if (uevent["SUBSYSTEM"] != "pci" || uevent["PCI_SLOT_NAME"] is not { } name || !PciAddress.TryParse(name, out PciAddress address))
@@ -76,7 +76,7 @@ internal sealed class EventTranslator
         return new DeviceEvent(DeviceEventKind.VirtualFunctionsChanged, name) { VirtualFunctions = count };
     }
 
-    /// <summary>How many virtual functions there are. The kernel answers once a change that is under way is done.</summary>
+    /// <summary>Number of virtual functions. The kernel answers after a change in progress.</summary>
     private int CountOf(PciAddress address)
     {
         try
@@ -85,7 +85,7 @@ internal sealed class EventTranslator
         }
         catch (VfioException)
         {
-            // It is gone by now; its removal comes as an event of its own.
+            // It is gone by now; its removal is an event of its own.
             return 0;
         }
     }

@@ -3,7 +3,7 @@ using System.Text;
 namespace Vfio.Kernel.Events;
 
 /// <summary>A message of the kernel about a device: <c>ACTION@DEVPATH</c>, then <c>KEY=VALUE</c> strings, each ended by NUL.</summary>
-/// <remarks>The kernel's Documentation/ABI/testing/sysfs-uevent and lib/kobject_uevent.c say what is in it.</remarks>
+/// <remarks>The kernel's Documentation/ABI/testing/sysfs-uevent and lib/kobject_uevent.c.</remarks>
 internal sealed class Uevent
 {
     private readonly Dictionary<string, string> _values = [];
@@ -16,8 +16,8 @@ internal sealed class Uevent
     /// <summary>The value of a key; null when the message does not have it.</summary>
     internal string? this[string key] => _values.GetValueOrDefault(key);
 
-    /// <summary>Takes a message apart.</summary>
-    /// <returns>Null when it has another form: udev's own messages begin otherwise.</returns>
+    /// <summary>Parses a message.</summary>
+    /// <returns>Null for a message of another form, such as udev's own.</returns>
     internal static Uevent? Parse(ReadOnlySpan<byte> message)
     {
         int end = message.IndexOf((byte)0);

@@ -3,19 +3,19 @@ using Vfio.Pci.Validation;
 
 namespace Vfio.Kernel.Topology;
 
-/// <summary>Whether a function of this machine can be assigned, told from sysfs: nothing is written, and no device is opened.</summary>
+/// <summary>Checks from sysfs whether a function of this machine can be assigned. Writes nothing, and opens no device.</summary>
 internal static class AssignabilityCheck
 {
     private const string Question = "IOMMU group viable";
 
-    /// <summary>Checks all that matters.</summary>
+    /// <summary>All findings.</summary>
     internal static WellBehavedReport Check(KernelFunction function) => WellBehavedReport.Of(new AssignmentFacts(
         function.ReadConfig(),
         [.. function.Regions.Take(6).Select(region => region.Length)],
         function.ResetMethods,
         CheckGroup(function)));
 
-    /// <summary>Whether the kernel would hand the group out now.</summary>
+    /// <summary>Whether the group is viable now, and not without an IOMMU.</summary>
     internal static Finding CheckGroup(KernelFunction function)
     {
         if (function.IommuGroup is not { } group)
@@ -28,8 +28,8 @@ internal static class AssignabilityCheck
             : new Finding(Question, Answer.Yes, $"no driver but vfio's has a function of group {group}");
     }
 
-    /// <summary>The functions of the group that keep it from being assigned: those with another driver. Bridges to a bus do not, and neither
-    /// does pci-stub, which drives nothing.</summary>
+    /// <summary>The functions that make the group unviable: those with a driver other than VFIO's. Bridges to a bus do not count, nor does
+    /// pci-stub, which drives nothing.</summary>
     internal static IEnumerable<KernelFunction> HeldByOtherDrivers(KernelFunction function) => function.GroupFunctions
         .Where(member => member.VfioDriver is null && member.Driver is not (null or "pci-stub") && !member.IsBridge);
 }

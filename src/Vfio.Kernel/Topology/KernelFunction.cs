@@ -5,14 +5,14 @@ using Vfio.Pci;
 namespace Vfio.Kernel;
 
 /// <summary>A PCI function of this machine, as sysfs shows it now.</summary>
-/// <remarks>Every property is read at the moment it is asked; a function that is unplugged meanwhile gives a
+/// <remarks>Every property is read at the time of the call. A function that is removed meanwhile throws
 /// <see cref="VfioException"/> with ENODEV. See the kernel's Documentation/ABI/testing/sysfs-bus-pci.</remarks>
 public sealed class KernelFunction
 {
-    /// <summary>The attribute that takes a function, written there by its address, from its driver.</summary>
+    /// <summary>The attribute that unbinds a function, whose address is written to it, from its driver.</summary>
     internal const string UnbindName = "driver/unbind";
 
-    /// <summary>The attribute that lets the kernel look for a driver of a function, written there by its address.</summary>
+    /// <summary>The attribute that makes the kernel probe the drivers of a function, whose address is written to it.</summary>
     internal const string ProbeName = "../../drivers_probe";
 
     private const int BarCount = 6;
@@ -36,21 +36,21 @@ public sealed class KernelFunction
     /// <summary>Device ID; of a virtual function too, whose config space has none.</summary>
     public ushort DeviceId => _sysfs.Text("device") is { } text ? (ushort)Hex(text) : ReadConfig().DeviceId;
 
-    /// <summary>Its config space, as much as this user may read: 64 bytes for an ordinary user, all of it for root.</summary>
+    /// <summary>Its config space as far as this user may read it: 64 bytes for an ordinary user, all of it for root.</summary>
     public ConfigSpace ReadConfig() => new(_sysfs.Read("config", ReadToEnd));
 
     /// <summary>BAR0 to BAR5 and the ROM.</summary>
     public IReadOnlyList<KernelRegion> Regions =>
         [.. _sysfs.Read("resource", File.ReadAllLines).Take(BarCount + 1).Select(ParseRegion)];
 
-    /// <summary>The driver that has it; null when none has.</summary>
+    /// <summary>The driver that is bound to it; null when none is.</summary>
     public string? Driver => _sysfs.Driver;
 
-    /// <summary>The vfio driver that assigns it; null when it is not assigned.</summary>
-    /// <remarks>All of the kernel's have it in their name: vfio-pci, mlx5_vfio_pci.</remarks>
+    /// <summary>The VFIO driver that is bound to it; null when it is not assigned.</summary>
+    /// <remarks>All VFIO drivers have "vfio" in their name: vfio-pci, mlx5_vfio_pci.</remarks>
     public string? VfioDriver => Driver is { } driver && driver.Contains("vfio", StringComparison.Ordinal) ? driver : null;
 
-    /// <summary>Its own file, below <c>/dev/vfio</c>: <c>devices/vfio0</c>; null when it is not assigned, or the kernel is older than 6.6.</summary>
+    /// <summary>Its cdev below <c>/dev/vfio</c>: <c>devices/vfio0</c>; null when it is not assigned, or the kernel is older than 6.6.</summary>
     public string? VfioDevice => _sysfs.VfioDevice;
 
     /// <summary>Whether it is in a group without an IOMMU, which protects nothing.</summary>
@@ -60,18 +60,18 @@ public sealed class KernelFunction
     /// <summary>Class code: class in bits 23:16, subclass in 15:8, programming interface in 7:0.</summary>
     public uint ClassCode => _sysfs.Text("class") is { } text ? (uint)Hex(text) : 0;
 
-    /// <summary>Whether it leads to a bus (PCI, CardBus): VFIO takes none, and its driver does not keep its group from being assigned.</summary>
+    /// <summary>Whether it leads to a bus (PCI, CardBus). VFIO cannot assign it, and its driver does not make its group unviable.</summary>
     public bool IsBridge => HeaderType is 1 or 2 || ClassCode >> 8 is 0x0604 or 0x0607 or 0x0609;
 
-    /// <summary>Whether it is a bridge of the machine itself (host, ISA, EISA, MicroChannel), which is not assigned either. Others of the
-    /// class are devices like any: switches of NVLink, non-transparent bridges.</summary>
+    /// <summary>Whether it is a bridge of the machine itself (host, ISA, EISA, MicroChannel), which is not assigned either. Other members of
+    /// the class are ordinary devices: switches of NVLink, non-transparent bridges.</summary>
     internal bool IsMachineBridge => !IsBridge && ClassCode >> 8 is >= 0x0600 and <= 0x0603;
 
     /// <summary>Layout of its config space, bits 6:0 of the byte at 0x0e: 0 of a device, 1 of a PCI bridge, 2 of a CardBus bridge.</summary>
     /// <remarks>PCI Local Bus 3.0, 6.2.1.</remarks>
     internal int HeaderType => HeaderByte & 0x7f;
 
-    /// <summary>Whether config space reads as all ones: nothing answers there. No function has this header type.</summary>
+    /// <summary>Whether config space reads as all ones, because the device does not answer. No function has this header type.</summary>
     internal bool IsSilent => HeaderByte == 0xff;
 
     private byte HeaderByte => _sysfs.Exists("config") && ReadConfig() is { Length: > 0x0e } config ? config.Read8(0x0e) : (byte)0;
@@ -89,7 +89,7 @@ public sealed class KernelFunction
         }
     }
 
-    /// <summary>The same, to be asked; one that was unplugged meanwhile is left out.</summary>
+    /// <summary>The same as objects; a function that was removed meanwhile is left out.</summary>
     internal IEnumerable<KernelFunction> GroupFunctions => GroupMembers
         .Select(member => new KernelFunction(Path.Combine(Path.GetDirectoryName(_sysfs.FullPath)!, member.ToString()), member))
         .Where(member => Directory.Exists(member._sysfs.FullPath));
@@ -97,27 +97,28 @@ public sealed class KernelFunction
     /// <summary>The IOMMU that translates for it, as sysfs names it: <c>dmar0</c>; null when none does.</summary>
     public string? Iommu => _sysfs.LinkName("iommu");
 
-    /// <summary>Whether its group is viable: the kernel hands it out only while no driver but vfio's has one of its functions.</summary>
+    /// <summary>Whether its group is viable, as Linux defines it: every function is bound to a VFIO driver or to none. Bridges and functions of
+/// pci-stub do not count.</summary>
     public Finding GroupViability => AssignabilityCheck.CheckGroup(this);
 
-    /// <summary>Checks how well it can be assigned, without touching it. What only a write would tell stays unknown, and for an ordinary user
-    /// so does all that is beyond the first 64 bytes of config space.</summary>
+    /// <summary>Checks whether it is well-behaved, without a write to it. A fact that needs a write is unknown; for an ordinary user, so is
+    /// everything beyond the first 64 bytes of config space.</summary>
     public WellBehavedReport Check() => AssignabilityCheck.Check(this);
 
-    /// <summary>How the kernel would reset it, in order of preference; empty when it cannot.</summary>
+    /// <summary>The kernel's reset methods for it, in order of preference; empty when it cannot be reset.</summary>
     public IReadOnlyList<string> ResetMethods =>
         _sysfs.Text("reset_method")?.Split(' ', StringSplitOptions.RemoveEmptyEntries) ?? (_sysfs.Exists("reset") ? ["reset"] : []);
 
     /// <summary>NUMA node of the slot; null when the machine has one only.</summary>
     public int? NumaNode => _sysfs.Text("numa_node") is { } text && int.Parse(text, CultureInfo.InvariantCulture) is >= 0 and int node ? node : null;
 
-    /// <summary>How many virtual functions it could have; 0 when it has no SR-IOV.</summary>
+    /// <summary>The most virtual functions that it can have; 0 without SR-IOV.</summary>
     public int TotalVirtualFunctions => _sysfs.Text("sriov_totalvfs") is { } text ? int.Parse(text, CultureInfo.InvariantCulture) : 0;
 
-    /// <summary>How many virtual functions it has now, as it counts them itself.</summary>
+    /// <summary>Number of virtual functions now, from <c>sriov_numvfs</c>.</summary>
     internal int EnabledVirtualFunctions => _sysfs.Text("sriov_numvfs") is { } text ? int.Parse(text, CultureInfo.InvariantCulture) : 0;
 
-    /// <summary>Its virtual functions, as many as there are now.</summary>
+    /// <summary>Its virtual functions.</summary>
     public IReadOnlyList<PciAddress> VirtualFunctions =>
     [
         .. Directory.EnumerateFileSystemEntries(_sysfs.FullPath, "virtfn*")
@@ -126,17 +127,17 @@ public sealed class KernelFunction
             .OrderBy(address => (address.Domain, address.Bus, address.Device, address.Function)),
     ];
 
-    /// <summary>The function that it is a virtual function of; null when it is none.</summary>
+    /// <summary>Its physical function; null when it is no virtual function.</summary>
     public PciAddress? PhysicalFunction =>
         _sysfs.LinkName("physfn") is { } name && PciAddress.TryParse(name, out PciAddress address) ? address : null;
 
-    /// <summary>The driver that it may have alone; null when any that fits may.</summary>
+    /// <summary>The only driver that may bind to it (<c>driver_override</c>); null for any that matches.</summary>
     public string? DriverOverride => _sysfs.Text("driver_override") is { Length: > 0 } text and not "(null)" ? text : null;
 
-    /// <summary>Interrupt line that the kernel routed its pin to; 0 when it has none.</summary>
+    /// <summary>The interrupt line to which the kernel routed its pin; 0 when it has none.</summary>
     public int Irq => _sysfs.Text("irq") is { } text ? int.Parse(text, CultureInfo.InvariantCulture) : 0;
 
-    /// <summary>As the kernel writes the address.</summary>
+    /// <summary>The address as the kernel writes it.</summary>
     public override string ToString() => Address.ToString();
 
     /// <summary>Writes an attribute.</summary>
@@ -152,7 +153,7 @@ public sealed class KernelFunction
 
     private static ulong Hex(string text) => ulong.Parse(text.AsSpan(2), NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture);
 
-    /// <summary>All that can be read: the file is as long as config space, and ends for an ordinary user after 64 bytes.</summary>
+    /// <summary>The readable part: the file is as long as config space, and ends after 64 bytes for an ordinary user.</summary>
     private static byte[] ReadToEnd(string path)
     {
         using FileStream file = new(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite, bufferSize: 0);

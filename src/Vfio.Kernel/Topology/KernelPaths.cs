@@ -1,6 +1,6 @@
 namespace Vfio.Kernel.Topology;
 
-/// <summary>Where the kernel shows itself, and where records are kept.</summary>
+/// <summary>The paths of the kernel's file systems, and of records.</summary>
 internal sealed record KernelPaths
 {
     /// <summary>sysfs.</summary>
@@ -12,9 +12,9 @@ internal sealed record KernelPaths
     /// <summary>Device files.</summary>
     public string Dev { get; init; } = "/dev";
 
-    /// <summary>What to undo when a function is released; gone after a reboot, as the bindings are.</summary>
+    /// <summary>Records of the state to restore when a function is released; removed by a reboot, as the bindings are.</summary>
     public string Records { get; init; } = "/run/vfio";
 
-    /// <summary>Drivers that functions get at every boot; driverctl's.</summary>
+    /// <summary>Drivers to which functions are bound at every boot; driverctl's files.</summary>
     public string Overrides { get; init; } = "/etc/driverctl.d";
 }

@@ -1,6 +1,6 @@
 namespace Vfio.Kernel;
 
-/// <summary>A range of bus addresses that the kernel gave to a function: one line of sysfs' <c>resource</c>.</summary>
+/// <summary>A range of bus addresses of a function: one line of sysfs' <c>resource</c>.</summary>
 /// <param name="Start">First address.</param>
 /// <param name="Length">Size in bytes; 0 when the function has no such region.</param>
 /// <param name="Flags">The kernel's IORESOURCE_* bits.</param>

@@ -2,24 +2,24 @@ using System.Text;
 
 namespace Vfio.Kernel.Topology;
 
-/// <summary>The folder of a device in sysfs: its attributes and links, each read at the moment it is asked.</summary>
+/// <summary>The folder of a device in sysfs. Each attribute and link is read at the time of the call.</summary>
 /// <param name="path">The folder.</param>
 /// <param name="device">The device's name, for messages.</param>
 internal sealed class SysfsFolder(string path, string device)
 {
-    /// <summary>Where it is.</summary>
+    /// <summary>The path.</summary>
     internal string FullPath => path;
 
     /// <summary>The device's name.</summary>
     internal string Device => device;
 
-    /// <summary>The driver that has the device; null when none has.</summary>
+    /// <summary>The driver that is bound to the device; null when none is.</summary>
     internal string? Driver => LinkName("driver");
 
     /// <summary>Number of its IOMMU group; null when it is in none.</summary>
     internal string? IommuGroup => LinkName("iommu_group");
 
-    /// <summary>Its own file, below <c>/dev/vfio</c>: <c>devices/vfio0</c>; null when it is not assigned, or the kernel is older than 6.6.</summary>
+    /// <summary>Its cdev below <c>/dev/vfio</c>: <c>devices/vfio0</c>; null when it is not assigned, or the kernel is older than 6.6.</summary>
     internal string? VfioDevice
     {
         get
@@ -33,10 +33,10 @@ internal sealed class SysfsFolder(string path, string device)
     /// <summary>Whether it has an attribute.</summary>
     internal bool Exists(string name) => File.Exists(Path.Combine(path, name));
 
-    /// <summary>An attribute's text; null when it has none of that name.</summary>
+    /// <summary>An attribute's text; null when there is no such attribute.</summary>
     internal string? Text(string name) => Exists(name) ? Read(name, File.ReadAllText).Trim() : null;
 
-    /// <summary>The name of what a link leads to; null when there is none.</summary>
+    /// <summary>The name of a link's target; null when there is no such link.</summary>
     internal string? LinkName(string name)
     {
         string link = Path.Combine(path, name);
@@ -44,7 +44,7 @@ internal sealed class SysfsFolder(string path, string device)
     }
 
     /// <summary>Reads an attribute.</summary>
-    /// <exception cref="VfioException">EACCES: not for this user; ENODEV: the device is gone.</exception>
+    /// <exception cref="VfioException">EACCES: this user may not read it; ENODEV: the device is gone.</exception>
     internal T Read<T>(string name, Func<string, T> read)
     {
         try
@@ -67,7 +67,7 @@ internal sealed class SysfsFolder(string path, string device)
     /// <exception cref="VfioException">The kernel refused.</exception>
     internal void Write(string name, string value)
     {
-        // By name, not by where the links lead: the device's folder is one.
+        // By the name as given, without resolving links: the device's folder is a link.
         string attributePath = Path.GetFullPath(Path.Combine(path, name));
         try
         {

@@ -33,7 +33,7 @@ public sealed class FailureTests : IDisposable
         Assert.Contains("Permission denied; check who may use it", denied.Line);
         Assert.EndsWith("(errno 13)", denied.Line);
         Assert.Contains("'/x/y'".Trim('\''), Failure.Of(new UnauthorizedAccessException("Access to the path '/x/y' is denied.")).Line);
-        Assert.Contains("No space left on device; make room", Failure.Of(new IOException("No space left on device : '/dev/full'", 28)).Line);
+        Assert.Contains("No space left on device; free some space", Failure.Of(new IOException("No space left on device : '/dev/full'", 28)).Line);
         Assert.Contains("(errno 2)", Failure.Of(new Win32Exception(2, "An error occurred trying to start process 'x' with working directory '/'.")).Line);
     }
 

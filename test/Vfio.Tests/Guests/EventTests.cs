@@ -33,7 +33,7 @@ public sealed class EventTests : IDisposable
         Agent.Do($"echo vfio-pci > /sys/bus/pci/devices/{Edu}/driver_override; echo {Edu} > /sys/bus/pci/drivers_probe");
         Hold();
         Assert.Contains($"{Edu} has no driver", Agent.Do(VfioInGuest.Command($"unbind {Edu} --wait 60")));
-        Agent.WaitFor($"grep -q '{Edu} asked to be released within 60 s' /tmp/held");
+        Agent.WaitFor($"grep -q '{Edu} release requested within 60 s' /tmp/held");
 
         // It is removed: the kernel asks, and waits for as long as it takes.
         Agent.Do("kill $(cat /run/holder); rm /tmp/held");
@@ -42,7 +42,7 @@ public sealed class EventTests : IDisposable
         Agent.Do(": > /tmp/events");
         _machine.Value.Monitor.Execute("device_del", new { id = "edu" });
         _machine.Value.Monitor.WaitForEvent("DEVICE_DELETED");
-        Agent.WaitFor($"grep -q '{Edu} asked to be released$' /tmp/held");
+        Agent.WaitFor($"grep -q '{Edu} release requested$' /tmp/held");
         Await(Edu, "removed");
         _machine.Value.Monitor.Execute("device_add", new { driver = "edu", id = "edu", bus = "slot1" });
         Await(Edu, "added");

@@ -178,7 +178,7 @@ public sealed class IgbOnLinuxTests : IDisposable
         Agent.WaitFor("test -e /run/exit");
         string output = Agent.Do("cat /run/output");
         string[] said = [.. output.Split('\n').Where(line => line.StartsWith("vfio:", StringComparison.Ordinal))];
-        Assert.Equal([$"vfio: {function} asked to be released"], said);
+        Assert.Equal([$"vfio: {function} release requested"], said);
         Assert.Matches("answered, ICMP echo +[0-9]+", output);
         Assert.Equal("1", Agent.Do("cat /run/exit"));
         Agent.WaitFor($"test ! -e /sys/bus/pci/devices/{function}");

@@ -65,7 +65,7 @@ public sealed class NvmeOnLinuxTests : IDisposable
     {
         StartBench(machine);
         machine.Monitor.Execute("device_del", new { id = "nvme" });
-        Assert.Equal($"vfio: {Disk} asked to be released", EndOfBench(machine.Agent));
+        Assert.Equal($"vfio: {Disk} release requested", EndOfBench(machine.Agent));
         machine.Monitor.WaitForEvent("DEVICE_DELETED");
         machine.Agent.WaitFor($"test ! -e /sys/bus/pci/devices/{Disk}");
     }
@@ -75,7 +75,7 @@ public sealed class NvmeOnLinuxTests : IDisposable
     {
         StartBench(machine);
         Assert.Contains($"{Disk} has the driver nvme", machine.Agent.Do(VfioInGuest.Command($"unbind {Disk} --wait 60")));
-        Assert.Equal($"vfio: {Disk} asked to be released within 60 s", EndOfBench(machine.Agent));
+        Assert.Equal($"vfio: {Disk} release requested within 60 s", EndOfBench(machine.Agent));
         machine.Agent.Do(VfioInGuest.Command($"bind {Disk} --user nobody"));
     }
 

@@ -70,7 +70,7 @@ public sealed class SightTests(GuestFixture guest)
         string[] set = ["Control:", "Latency:", "Interrupt:", "Region ", "Address:", "IOMMU group:", "Kernel driver"];
         return
         [
-            .. text.Split('\n').TakeWhile(line => !line.StartsWith("\tLent", StringComparison.Ordinal))
+            .. text.Split('\n').TakeWhile(line => !line.StartsWith("\tVFIO ", StringComparison.Ordinal))
                 .Where(line => line.Length > 0 && !set.Any(start => line.TrimStart().StartsWith(start, StringComparison.Ordinal))),
         ];
     }

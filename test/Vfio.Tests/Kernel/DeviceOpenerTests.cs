@@ -21,7 +21,7 @@ public sealed class DeviceOpenerTests : IDisposable
     public void What_another_driver_has_is_ENODEV_and_names_it(VfioInterface vfioInterface)
     {
         _sysfs.Add(Function, "nvme", group: 3);
-        AssertRefused(19, $"the driver nvme has it; run 'vfio bind {Function}'", vfioInterface);
+        AssertRefused(19, $"it is bound to the driver nvme; run 'vfio bind {Function}'", vfioInterface);
     }
 
     [Theory]
@@ -29,7 +29,7 @@ public sealed class DeviceOpenerTests : IDisposable
     public void What_no_driver_has_is_ENODEV(VfioInterface vfioInterface)
     {
         _sysfs.Add(Function, group: 3);
-        AssertRefused(19, $"no driver has it; run 'vfio bind {Function}'", vfioInterface);
+        AssertRefused(19, $"it is bound to no driver; run 'vfio bind {Function}'", vfioInterface);
     }
 
     [Fact]

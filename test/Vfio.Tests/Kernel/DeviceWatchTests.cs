@@ -22,7 +22,7 @@ public sealed class DeviceWatchTests : IDisposable
         _guard.RequestBack();
         AwaitStop();
         Assert.Equal(DeviceEventKind.ReleaseRequested, _watch.Reason!.Kind);
-        Assert.Equal($"{device.Name} asked to be released", _watch.Reason.ToString());
+        Assert.Equal($"{device.Name} release requested", _watch.Reason.ToString());
     }
 
     [Fact]

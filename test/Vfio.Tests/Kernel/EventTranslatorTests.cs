@@ -60,7 +60,7 @@ public sealed class EventTranslatorTests : IDisposable
     {
         DeviceEvent wish = Translate(Message("change", "SYNTH_UUID=0", "SYNTH_ARG_RETURNWITHIN=30"))!;
         Assert.Equal((DeviceEventKind.ReleaseRequested, TimeSpan.FromSeconds(30)), (wish.Kind, wish.Within));
-        Assert.Equal($"{Function} asked to be released within 30 s", wish.ToString());
+        Assert.Equal($"{Function} release requested within 30 s", wish.ToString());
     }
 
     [Fact]
@@ -68,7 +68,7 @@ public sealed class EventTranslatorTests : IDisposable
     {
         DeviceEvent wish = Translate(Message("change", "SYNTH_UUID=0", "SYNTH_ARG_RETURNWITHIN=never"))!;
         Assert.Equal((DeviceEventKind.ReleaseRequested, null), (wish.Kind, wish.Within));
-        Assert.Equal($"{Function} asked to be released", wish.ToString());
+        Assert.Equal($"{Function} release requested", wish.ToString());
     }
 
     [Fact]
