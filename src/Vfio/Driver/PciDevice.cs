@@ -2,11 +2,11 @@ using Vfio.Driver;
 
 namespace Vfio;
 
-/// <summary>A PCI function in the hands of its driver: config space, BARs, interrupts, DMA memory, reset.</summary>
+/// <summary>A PCI function as its driver uses it: config space, BARs, interrupts, DMA memory, reset.</summary>
 /// <remarks>
-/// <para>Works the same on every <see cref="IVfioDevice"/>. Owns it, and all that is opened, allocated or enabled here: one
-/// <see cref="Dispose"/> stops the function as bus master, turns its interrupts off, takes its memory back and gives it back.</para>
-/// <para>The function starts as after power-on. Memory decoding goes on with the first BAR; the driver turns bus mastering on
+/// <para>Works the same on every <see cref="IVfioDevice"/>. It owns the device, and all that is opened, allocated or enabled here: one
+/// <see cref="Dispose"/> disables bus mastering and interrupts, unmaps memory and releases the device.</para>
+/// <para>The function starts as after power-on. The first BAR enables memory decoding; the driver enables bus mastering
 /// itself, once the addresses in its registers are right. Any thread may use it.</para>
 /// </remarks>
 public sealed class PciDevice : IDisposable, IAsyncDisposable
@@ -22,8 +22,9 @@ public sealed class PciDevice : IDisposable, IAsyncDisposable
     private bool _disposed;
 
     /// <summary>Takes a device over.</summary>
-    /// <param name="device">The device; owned from now on, also when this throws.</param>
-    /// <param name="iovas">Addresses for its memory; null for what the device says. Devices that share an address space share it.</param>
+    /// <param name="device">The device; owned by this object from now on, also when this throws.</param>
+    /// <param name="iovas">Allocates addresses for its memory; null for the ranges of the device. Devices that share an address space share
+    /// it.</param>
     /// <exception cref="VfioException">ENODEV: it is no PCI function.</exception>
     public PciDevice(IVfioDevice device, IovaAllocator? iovas = null)
     {
@@ -47,10 +48,10 @@ public sealed class PciDevice : IDisposable, IAsyncDisposable
         }
     }
 
-    /// <summary>Raised when the provider lost the device and has it again, as after a reset: BARs, memory and interrupts stay usable, bus
+    /// <summary>Raised when the provider lost the device and found it again, as after a reset: BARs, memory and interrupts stay usable, bus
     /// mastering is off, and the driver sets its registers again.</summary>
-    /// <remarks>On a thread of the provider's. Whether it can happen is the provider's matter: a vfio-user client does it where it was
-    /// told to wait for its server.</remarks>
+    /// <remarks>Called on a thread of the provider. A vfio-user client raises it when it was configured to wait for its server; other
+    /// providers do not.</remarks>
     public event Action? Restarted;
 
     /// <summary>The device's address, for messages.</summary>
@@ -77,16 +78,16 @@ public sealed class PciDevice : IDisposable, IAsyncDisposable
     /// <summary>Whether it may read and write memory by itself and send message signalled interrupts.</summary>
     public bool IsBusMaster => (Config.Read16(CommandRegister) & BusMaster) != 0;
 
-    /// <summary>Whether it is there: one read of config space, which nobody answers for a function that was removed.</summary>
+    /// <summary>Whether it is present: one read of config space, which a removed function does not answer.</summary>
     public bool IsPresent => Presence.IsPresent(_device);
 
     /// <summary>Lets it read and write memory by itself and send message signalled interrupts.</summary>
     public void EnableBusMaster() => SetCommand(BusMaster, 0);
 
-    /// <summary>Stops it from that. What it does meanwhile is lost; a good driver quiets it first.</summary>
+    /// <summary>Disables that. Accesses that the function makes then are lost; a driver stops it first.</summary>
     public void DisableBusMaster() => SetCommand(0, BusMaster);
 
-    /// <summary>Opens a BAR and turns on the decoding that it needs. A second call gives the same object.</summary>
+    /// <summary>Opens a BAR and enables the decoding that it needs. A second call returns the same object.</summary>
     /// <param name="number">0 to 5; the lower half of a 64-bit BAR.</param>
     /// <exception cref="VfioException">ENOENT: the function has no such BAR.</exception>
     public Bar OpenBar(int number)
@@ -188,7 +189,7 @@ public sealed class PciDevice : IDisposable, IAsyncDisposable
         }
         catch (VfioException)
         {
-            // A device that is gone is quiet; the rest is this process's own to free.
+            // A removed device needs nothing more; the rest is this process's own to free.
         }
 
         _device.Restarted -= OnRestarted;
@@ -233,7 +234,7 @@ public sealed class PciDevice : IDisposable, IAsyncDisposable
         }
         catch (VfioException)
         {
-            // The device is gone, and with it its address space: the addresses are not handed out again.
+            // The device was removed, and its address space with it: the addresses are not allocated again.
         }
     }
 }
