@@ -1,8 +1,8 @@
 namespace Vfio;
 
 /// <summary>The properties of a device.</summary>
-/// <param name="Flags">What it is and can do.</param>
 /// <param name="Flags">Its kind and features.</param>
+/// <param name="RegionCount">How many regions it has, absent ones included.</param>
 /// <param name="InterruptCount">How many interrupt indexes it has, absent ones included.</param>
 public readonly record struct DeviceInfo(DeviceFlags Flags, int RegionCount, int InterruptCount)
 {
