@@ -12,7 +12,7 @@ public sealed class NativeFileTests
         using Process process = Process.Start(new ProcessStartInfo(NativeFile.Path, ["demo"]) { RedirectStandardOutput = true })!;
         string story = process.StandardOutput.ReadToEnd();
         process.WaitForExit();
-        Assert.Contains("Every step did what it says", story);
+        Assert.Contains("Every step succeeded", story);
         Assert.Equal(0, process.ExitCode);
     }
 
