@@ -6,14 +6,17 @@ namespace Vfio.Tests.Readme;
 public sealed class ReadmeTests
 {
     [Theory]
-    [InlineData("FactorialDriver.cs")]
-    [InlineData("CounterDevice.cs")]
-    [InlineData("CounterServer.cs")]
-    public void An_example_is_in_the_readme_as_it_is_compiled(string file)
+    [InlineData("FactorialDriver.cs", "README.md")]
+    [InlineData("CounterDevice.cs", "README.md")]
+    [InlineData("CounterServer.cs", "README.md")]
+    [InlineData("FactorialDriver.cs", "src/Vfio.Open/README.md")]
+    [InlineData("CounterDevice.cs", "src/Vfio.Devices/README.md")]
+    [InlineData("CounterServer.cs", "src/Vfio.Devices/README.md")]
+    public void An_example_is_in_the_readme_as_it_is_compiled(string file, string readme)
     {
         string source = File.ReadAllText(Repository.PathOf("test", "Vfio.Tests", "Readme", file));
         string example = source[(source.IndexOf('\n', StringComparison.Ordinal) + 1)..].Replace("namespace Vfio.Tests.Readme;\n\n", "", StringComparison.Ordinal);
-        Assert.Contains($"```csharp\n{example}```", File.ReadAllText(Repository.PathOf("README.md")));
+        Assert.Contains($"```csharp\n{example}```", File.ReadAllText(Repository.PathOf(readme)));
     }
 
     [Fact]
