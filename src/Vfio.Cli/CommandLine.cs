@@ -29,7 +29,8 @@ internal static partial class CommandLine
 
     private const int MaxLineLength = 4000;
 
-    private static readonly Verb[] Verbs =
+    /// <summary>All verbs, in the order of the help.</summary>
+    internal static readonly Verb[] Verbs =
     [
         new DemoVerb(),
         new ListVerb(),
@@ -47,6 +48,7 @@ internal static partial class CommandLine
         new EventsVerb(),
         new BenchVerb(),
         new CompletionVerb(),
+        new ManualVerb(),
         new DemoOwnerVerb(),
         new DemoUserVerb(),
     ];

@@ -9,7 +9,8 @@ namespace Vfio.Cli.Output;
 /// <summary>The usual help, with examples below it.</summary>
 internal sealed class HelpWithExamples(HelpAction usual, IReadOnlyList<Verb> verbs) : SynchronousCommandLineAction
 {
-    private static readonly Example[] General =
+    /// <summary>What is shown where no verb is named.</summary>
+    internal static readonly Example[] General =
     [
         new("vfio demo", "every step, on an emulated device"),
         new("vfio ls", "the PCI functions of this machine"),

@@ -11,16 +11,21 @@ internal sealed class VersionAction : SynchronousCommandLineAction
 {
     private const int CommitDigits = 12;
 
+    /// <summary>The version alone: 0.2.0.</summary>
+    internal static string Version => Full.Split('+', 2)[0];
+
+    /// <summary>VERSION+COMMIT, or VERSION alone where the sources were in no repository.</summary>
+    private static string Full { get; } =
+        typeof(VersionAction).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()?.InformationalVersion ?? "";
+
     /// <inheritdoc/>
     public override int Invoke(ParseResult parseResult)
     {
-        // VERSION+COMMIT, or VERSION alone where the sources were in no repository.
-        string full = typeof(VersionAction).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()?.InformationalVersion ?? "";
-        string[] parts = full.Split('+', 2);
+        string[] parts = Full.Split('+', 2);
         string commit = parts.Length == 2 ? $"commit {parts[1][..Math.Min(CommitDigits, parts[1].Length)]}, " : "";
         string native = RuntimeFeature.IsDynamicCodeSupported ? "" : " native";
         string runtime = $"{RuntimeInformation.FrameworkDescription}{native}, {RuntimeInformation.RuntimeIdentifier}";
-        parseResult.InvocationConfiguration.Output.WriteLine($"vfio {parts[0]} ({commit}{runtime})");
+        parseResult.InvocationConfiguration.Output.WriteLine($"vfio {Version} ({commit}{runtime})");
         return 0;
     }
 }

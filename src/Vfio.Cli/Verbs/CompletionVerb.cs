@@ -16,14 +16,20 @@ internal sealed class CompletionVerb() : Verb("completion", "Print a script that
         complete -o default -F _vfio vfio ./vfio
         """;
 
+    // Sourced, or a file that zsh finds by its first line and runs as the function itself.
     private const string Zsh =
         """
+        #compdef vfio
         _vfio() {
             local -a words_found
             words_found=(${(f)"$("${words[1]}" "[suggest:${#BUFFER}]" "$BUFFER" 2>/dev/null)"})
             compadd -a words_found || _files
         }
-        compdef _vfio vfio ./vfio
+        if [ "$funcstack[1]" = _vfio ]; then
+            _vfio "$@"
+        else
+            compdef _vfio vfio ./vfio
+        fi
         """;
 
     private const string Fish =
