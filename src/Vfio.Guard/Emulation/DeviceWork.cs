@@ -15,11 +15,11 @@ namespace Vfio.Guard;
 /// </remarks>
 public abstract class DeviceWork
 {
-    private const int Idle = 0, Wanted = 1, Asleep = 2, Unstarted = 3;
+    private const int Idle = 0, Requested = 1, Asleep = 2, Unstarted = 3;
 
     /// <summary>How often it checks for more to do before it sleeps, about 20 us in all: a wake from sleep costs more on both
     /// sides.</summary>
-    private const int Looks = 40;
+    private const int IdleChecks = 40;
 
     private readonly EmulatedFunction _function;
     private readonly DeviceExecutor _executor;
@@ -52,32 +52,32 @@ public abstract class DeviceWork
     /// <summary>A name for its thread.</summary>
     protected internal virtual string Name => _function.Name;
 
-    /// <summary>The function's slot, as this work may use it: every access is refused with EPERM once the work is abandoned. For the
-    /// work's own thread.</summary>
+    /// <summary>The function's slot, for this work's thread alone: every access is refused with EPERM once the work is abandoned.</summary>
     protected IPciSlot Bus => _bus;
 
-    /// <summary>Has <see cref="Run"/> called, once more if it is running now. Any thread; what was written before is seen by it.</summary>
+    /// <summary>Has <see cref="Run"/> called, once more if it is running now. Any thread may call it; <see cref="Run"/> sees what the
+    /// caller wrote before.</summary>
     public void Wake()
     {
-        int before = Interlocked.Exchange(ref _state, Wanted);
+        int before = Interlocked.Exchange(ref _state, Requested);
         if (before == Asleep)
             _bell.Release();
         else if (before == Unstarted && !_isAbandoned)
             _executor.StartThread(this);
     }
 
-    /// <summary>Abandons this work alone, as a reset abandons all. When this returns it is not at the bus.</summary>
+    /// <summary>Abandons this work alone, as a reset abandons all. When this returns, it does not access the bus.</summary>
     public void Abandon() => _executor.Abandon(this, _function.SlotOrNull);
 
-    /// <summary>Does what there is to do; on the work's own thread, after a wake. It may be called once more than needed.</summary>
+    /// <summary>Does the work; called on its own thread, after a wake. It may be called once more than needed.</summary>
     protected abstract void Run();
 
-    /// <summary>Begins a stretch of several accesses to <see cref="Bus"/>, or of effects that a reset must not overtake: a reset waits for
+    /// <summary>Begins a section of several accesses to <see cref="Bus"/>, or of effects that a reset must not overtake: a reset waits for
     /// its end. Keep it below a millisecond, and free of system calls that can take longer. On the work's own thread.</summary>
-    /// <returns>False when the work is abandoned; there is no stretch then.</returns>
+    /// <returns>False when the work is abandoned; no section is begun then.</returns>
     protected bool Enter()
     {
-        // A full barrier: either the reset sees this stretch, or this sees the reset.
+        // A full barrier: either the reset sees this section, or this sees the reset.
         Interlocked.Exchange(ref _inside, 1);
         if (!_isAbandoned)
             return true;
@@ -85,7 +85,7 @@ public abstract class DeviceWork
         return false;
     }
 
-    /// <summary>Ends the stretch, if there is one.</summary>
+    /// <summary>Ends the section, if there is one.</summary>
     protected void Leave() => Volatile.Write(ref _inside, 0);
 
     /// <summary>Interrupts as <see cref="EmulatedFunction.Interrupt"/> does, unless the work is abandoned.</summary>
@@ -99,7 +99,7 @@ public abstract class DeviceWork
             Leave();
     }
 
-    /// <summary>Takes the pin down as <see cref="EmulatedFunction.EndInterrupt"/> does, unless the work is abandoned.</summary>
+    /// <summary>Deasserts the pin as <see cref="EmulatedFunction.EndInterrupt"/> does, unless the work is abandoned.</summary>
     protected void EndInterrupt()
     {
         bool wasInside = _inside != 0;
@@ -118,8 +118,8 @@ public abstract class DeviceWork
     {
         _isAbandoned = true;
 
-        // A barrier between the mark and the look at who is inside; and its thread, if it sleeps, ends.
-        if (Interlocked.Exchange(ref _state, Wanted) == Asleep)
+        // A barrier between setting the mark and reading who is inside. The thread, if it sleeps, wakes and ends.
+        if (Interlocked.Exchange(ref _state, Requested) == Asleep)
             _bell.Release();
     }
 
@@ -128,7 +128,7 @@ public abstract class DeviceWork
         Volatile.Write(ref _thread, Environment.CurrentManagedThreadId);
         while (!_isAbandoned)
         {
-            if (Interlocked.CompareExchange(ref _state, Idle, Wanted) == Wanted)
+            if (Interlocked.CompareExchange(ref _state, Idle, Requested) == Requested)
                 RunOnce();
             else if (!LookForMore() && Interlocked.CompareExchange(ref _state, Asleep, Idle) == Idle)
                 _bell.Wait();
@@ -142,7 +142,7 @@ public abstract class DeviceWork
         if (_executor.IsPaused)
         {
             Volatile.Write(ref _running, 0);
-            Interlocked.Exchange(ref _state, Wanted);
+            Interlocked.Exchange(ref _state, Requested);
             _executor.WaitForResume(this);
             return;
         }
@@ -153,27 +153,27 @@ public abstract class DeviceWork
         }
         catch (Exception)
         {
-            // A fault of the device's code. It has no caller to hear of it, and must not end this process.
+            // A fault of the device's code. No caller could handle it, and it must not end this process.
             Leave();
             if (!_isAbandoned)
                 _function.SlotOrNull?.ReportError();
         }
 
-        // What a pause cut short goes on after it.
+        // Work that a pause interrupted continues after it.
         if (_executor.IsPaused)
-            Interlocked.Exchange(ref _state, Wanted);
+            Interlocked.Exchange(ref _state, Requested);
         Volatile.Write(ref _running, 0);
     }
 
     private bool LookForMore()
     {
         SpinWait spin = default;
-        for (int i = 0; i < Looks && Volatile.Read(ref _state) == Idle; i++)
+        for (int i = 0; i < IdleChecks && Volatile.Read(ref _state) == Idle; i++)
             spin.SpinOnce(sleep1Threshold: -1);
         return Volatile.Read(ref _state) != Idle;
     }
 
-    /// <summary>The slot for the work's thread: each access is a stretch of its own, or part of the one under way.</summary>
+    /// <summary>The slot for the work's thread: each access is a section of its own, or part of the one under way.</summary>
     private sealed class WorkBus(DeviceWork work) : IPciSlot
     {
         public int MappingCount => work._function.SlotOrNull?.MappingCount ?? 0;
@@ -227,6 +227,6 @@ public abstract class DeviceWork
 
         public void SignalMsix(int vector) => throw Misuse();
 
-        private static InvalidOperationException Misuse() => new($"work interrupts by {nameof(DeviceWork)}.{nameof(Interrupt)}");
+        private static InvalidOperationException Misuse() => new($"work raises interrupts with {nameof(DeviceWork)}.{nameof(Interrupt)}");
     }
 }

@@ -4,8 +4,8 @@ using Vfio.Pci;
 
 namespace Vfio.Guard.Emulation;
 
-/// <summary>The BARs and the ROM of a software function: their registers in config space, what is behind them, and the MSI-X
-/// table and pending bits that lie over that.</summary>
+/// <summary>The BARs and the ROM of an emulated function: their registers in config space, their content, and the MSI-X
+/// table and pending bits that lie over it.</summary>
 internal sealed class EmulatedBars(FunctionDescription description, EmulatedConfig config, EmulatedInterrupts interrupts) : IDisposable
 {
     private const int RomNumber = 6;
@@ -44,9 +44,9 @@ internal sealed class EmulatedBars(FunctionDescription description, EmulatedConf
         bool isRegister = bell.Width is 1 or 2 or 4 or 8 && bell.Offset % (ulong)bell.Width == 0
             && bell.Offset < (_contents[number]?.Length ?? 0);
         if (!isRegister || _types[number] == BarType.Io)
-            throw new ArgumentException($"{description.Name}: {bell.Width} bytes at 0x{bell.Offset:x} of BAR{number} cannot be a doorbell");
+            throw new ArgumentException($"{description.Name}: no doorbell can have {bell.Width} bytes at 0x{bell.Offset:x} of BAR{number}");
         if (bell.Width < 8 && bell.Match >> (8 * bell.Width) > 0)
-            throw new ArgumentException($"{description.Name}: no write of {bell.Width} bytes is 0x{bell.Match:x}");
+            throw new ArgumentException($"{description.Name}: a write of {bell.Width} bytes cannot have the value 0x{bell.Match:x}");
         _doorbells[number].Add(bell);
     }
 
@@ -57,13 +57,13 @@ internal sealed class EmulatedBars(FunctionDescription description, EmulatedConf
         ArgumentNullException.ThrowIfNull(content);
         BarContent.CheckLength(content.Length);
         if (_taken[RomNumber] || content.Length is < 0x800 or > 1 << 24)
-            throw new ArgumentException($"{description.Name}: a ROM of 0x{content.Length:x} bytes, or a second one", nameof(content));
+            throw new ArgumentException($"{description.Name}: a ROM of 0x{content.Length:x} bytes is not possible, or is a second one", nameof(content));
         _contents[RomNumber] = content;
         _taken[RomNumber] = true;
         config.Define(0x30, 4, 0, writable: (uint)~(content.Length - 1) | 1);
     }
 
-    /// <summary>Does the firmware's work: every BAR gets an address, decoding is turned on, the pin gets a line.</summary>
+    /// <summary>Does what firmware does: gives every BAR an address, enables decoding, and gives the pin a line.</summary>
     internal void AssignAddresses()
     {
         if (interrupts.Table is { } table)
@@ -202,7 +202,7 @@ internal sealed class EmulatedBars(FunctionDescription description, EmulatedConf
             Add(msix.PendingBar, new EmptyBar(pendingEnd), BarType.Memory32);
         bool overlap = msix.Bar == msix.PendingBar && msix.TableOffset < pendingEnd && msix.PendingOffset < end;
         if (overlap || GetLength(RegionIndex.Bar(msix.Bar)) < end || GetLength(RegionIndex.Bar(msix.PendingBar)) < pendingEnd)
-            throw new ArgumentException($"{description.Name}: the MSI-X table or pending bits leave their BAR, or overlap");
+            throw new ArgumentException($"{description.Name}: the MSI-X table or pending bits do not fit their BAR, or overlap");
     }
 
     private BarContent Find(RegionIndex region) =>
@@ -210,7 +210,7 @@ internal sealed class EmulatedBars(FunctionDescription description, EmulatedConf
             ? content
             : throw new ArgumentOutOfRangeException(nameof(region), region, $"{description.Name} has no such region");
 
-    /// <summary>A BAR that holds an MSI-X table or pending bits and nothing else.</summary>
+    /// <summary>A BAR that holds only an MSI-X table or pending bits.</summary>
     private sealed class EmptyBar(ulong atLeast) : BarContent
     {
         public override ulong Length { get; } = Math.Max(0x1000, System.Numerics.BitOperations.RoundUpToPowerOf2(atLeast));

@@ -3,8 +3,8 @@ using Vfio.Pci.Config;
 
 namespace Vfio.Guard.Emulation;
 
-/// <summary>Config space of a software function, as hardware has it: bits that take what is written, bits that a 1 clears, and
-/// the rest, which only the function changes.</summary>
+/// <summary>Config space of an emulated function: writable bits, bits that a written 1 clears, and bits that only the function
+/// changes.</summary>
 /// <remarks>Any thread may use it.</remarks>
 internal sealed class EmulatedConfig
 {
@@ -24,7 +24,7 @@ internal sealed class EmulatedConfig
 
     internal int Length => _values.Length;
 
-    /// <summary>Says what a register is after reset, and which of its bits can be written or cleared.</summary>
+    /// <summary>Defines a register: its value after reset, and which of its bits can be written or cleared.</summary>
     internal void Define(int offset, int bytes, uint reset, uint writable = 0, uint clearable = 0)
     {
         for (int i = 0; i < bytes; i++)
@@ -46,10 +46,10 @@ internal sealed class EmulatedConfig
         }
     }
 
-    /// <summary>Reads one bit of a register of 16 bits or less; costs no lock.</summary>
+    /// <summary>Reads one bit of a register of 16 bits or less, without a lock.</summary>
     internal bool ReadBit(int offset, int bit) => ((uint)Volatile.Read(ref _values[offset + (bit >> 3)])).Get(bit & 7);
 
-    /// <summary>Writes as the bus does: by the masks.</summary>
+    /// <summary>Writes as the bus does: the masks apply.</summary>
     internal void Write(int offset, int bytes, uint value)
     {
         lock (_lock)
@@ -64,7 +64,7 @@ internal sealed class EmulatedConfig
         }
     }
 
-    /// <summary>Sets and clears bits as the function itself does: no mask applies.</summary>
+    /// <summary>Sets and clears bits as the function itself does: the masks do not apply.</summary>
     internal void Change(int offset, int bytes, uint set, uint clear)
     {
         lock (_lock)
@@ -74,7 +74,7 @@ internal sealed class EmulatedConfig
         }
     }
 
-    /// <summary>Writes down the status bits: the others are the guard's to carry, or fixed.</summary>
+    /// <summary>Saves the status bits. The guard carries the others, or they are fixed.</summary>
     internal void Save(StateWriter state)
     {
         lock (_lock)
@@ -84,7 +84,7 @@ internal sealed class EmulatedConfig
         }
     }
 
-    /// <summary>Takes the status bits over.</summary>
+    /// <summary>Restores the status bits.</summary>
     internal bool TryRestore(ref StateReader state)
     {
         if (!state.TryRead(Length, out ReadOnlySpan<byte> saved))
@@ -98,7 +98,7 @@ internal sealed class EmulatedConfig
         return true;
     }
 
-    /// <summary>Everything as after power-on.</summary>
+    /// <summary>Restores every register to its value after power-on.</summary>
     internal void Reset()
     {
         lock (_lock)

@@ -7,15 +7,14 @@ using Vfio.Pci.Config;
 
 namespace Vfio.Guard;
 
-/// <summary>A PCI function made of software: derive from it, describe it, add BARs, and it behaves as hardware does on its bus.</summary>
+/// <summary>An emulated PCI function: derive from it, describe it, and add BARs.</summary>
 /// <remarks>
 /// <para>Config space has the bits that hardware has: BARs can be sized, read-only bits stay, status bits clear by 1, FLR and D3hot
-/// reset. What a user may do to it is not decided here: assign it through <see cref="GuardedFunction"/>.</para>
-/// <para>Threads: all calls into the function (register handlers, <see cref="BarContent"/>, <see cref="OnReset"/>) come one at a time.
-/// What takes long is <see cref="DeviceWork"/>, on a thread of its own: a handler that does it holds up its user, and the reset that
+/// reset. What a user may access is not decided here: assign it through <see cref="GuardedFunction"/>.</para>
+/// <para>Threads: calls into the function (register handlers, <see cref="BarContent"/>, <see cref="OnReset"/>) come one at a time.
+/// What takes long is <see cref="DeviceWork"/>, on a thread of its own: a handler that does it blocks its user, and the reset that
 /// would end it. Such a device protects what its threads share with its handlers, and holds no lock of its own when it calls
-/// <see cref="Slot"/>, <see cref="Interrupt"/> or <see cref="EndInterrupt"/>; those may be called from any thread, handlers
-/// included.</para>
+/// <see cref="Slot"/>, <see cref="Interrupt"/> or <see cref="EndInterrupt"/>. Any thread may call these, handlers included.</para>
 /// </remarks>
 public abstract class EmulatedFunction : IPciFunction, IMigratableFunction
 {
@@ -25,9 +24,9 @@ public abstract class EmulatedFunction : IPciFunction, IMigratableFunction
     private readonly EmulatedBars _bars;
     private IPciSlot? _slot;
 
-    /// <summary>Makes the function; BARs are added by the derived constructor.</summary>
-    /// <param name="description">What it is.</param>
-    /// <exception cref="ArgumentException">No such function can be: the message says why.</exception>
+    /// <summary>Makes the function. The derived constructor adds BARs.</summary>
+    /// <param name="description">Its ids, class and capabilities.</param>
+    /// <exception cref="ArgumentException">The description is not valid; the message says why.</exception>
     protected EmulatedFunction(FunctionDescription description)
     {
         ArgumentNullException.ThrowIfNull(description);
@@ -39,7 +38,7 @@ public abstract class EmulatedFunction : IPciFunction, IMigratableFunction
         ResetMethods = [.. FindResetMethods()];
     }
 
-    /// <summary>What it is.</summary>
+    /// <summary>Its ids, class and capabilities.</summary>
     public FunctionDescription Description { get; }
 
     /// <inheritdoc/>
@@ -54,7 +53,7 @@ public abstract class EmulatedFunction : IPciFunction, IMigratableFunction
     /// <inheritdoc/>
     public VirtualFunctionIds? VirtualIds => Description.VirtualIds;
 
-    /// <summary>Where it is attached: memory as bus master.</summary>
+    /// <summary>The slot where it is attached: memory as bus master.</summary>
     /// <exception cref="InvalidOperationException">It is not attached yet.</exception>
     protected IPciSlot Slot => _slot ?? throw new InvalidOperationException($"{Name} is not attached");
 
@@ -63,9 +62,9 @@ public abstract class EmulatedFunction : IPciFunction, IMigratableFunction
 
     internal IPciSlot? SlotOrNull => _slot;
 
-    /// <summary>Whether a server may carry it to another process. Config space, registers, memory and interrupts go by themselves; a
-    /// device that keeps more, or has threads, overrides <see cref="OnSave"/>, <see cref="OnRestore"/>, <see cref="OnStop"/> and <see
-    /// cref="OnStart"/>. Unless it says so, it cannot.</summary>
+    /// <summary>Whether a server may move it to another process; false by default. Config space, registers, memory and interrupts are saved
+    /// by this class. A device that keeps more, or has threads, overrides <see cref="OnSave"/>, <see cref="OnRestore"/>,
+    /// <see cref="OnStop"/> and <see cref="OnStart"/>.</summary>
     public virtual bool CanMigrate => false;
 
     /// <inheritdoc/>
@@ -171,19 +170,20 @@ public abstract class EmulatedFunction : IPciFunction, IMigratableFunction
 
     /// <summary>Adds a BAR.</summary>
     /// <param name="number">0 to 5; a 64-bit BAR takes the next number too.</param>
-    /// <param name="content">What is behind it; disposed with the function.</param>
-    /// <param name="type">What address space it asks for.</param>
+    /// <param name="content">Its content; disposed with the function.</param>
+    /// <param name="type">The address space that it requests.</param>
     /// <exception cref="ArgumentException">The number is taken, or the size is not possible.</exception>
     protected void AddBar(int number, BarContent content, BarType type = BarType.Memory32) => _bars.Add(number, content, type);
 
-    /// <summary>Lets a register of a memory BAR be rung by an eventfd instead of written, with no message and nobody who waits.</summary>
-    /// <remarks>A ring reaches the register's write handler as a write of <paramref name="match"/>, or of 0; several rings may be one
-    /// write. So it fits registers of which only the write counts, not the value. Writes of them arrive as ever.</remarks>
+    /// <summary>Makes a register of a memory BAR a doorbell: an eventfd's signal stands for a write, without a message or a
+    /// reply.</summary>
+    /// <remarks>A signal reaches the register's write handler as a write of <paramref name="match"/>, or of 0. Several signals may become
+    /// one write, so use it for registers where the write matters and not its value. Writes of the register work as before.</remarks>
     /// <param name="number">The BAR, added before.</param>
-    /// <param name="offset">Where the register is, in bytes; a multiple of <paramref name="width"/>.</param>
-    /// <param name="width">How wide: 1, 2, 4 or 8 bytes.</param>
-    /// <param name="match">The only value that counts; null when every value means the same.</param>
-    /// <exception cref="ArgumentException">No such register can be, or the BAR is one of I/O ports.</exception>
+    /// <param name="offset">Offset of the register, in bytes; a multiple of <paramref name="width"/>.</param>
+    /// <param name="width">Its width: 1, 2, 4 or 8 bytes.</param>
+    /// <param name="match">The only value that has an effect; null when every value has the same effect.</param>
+    /// <exception cref="ArgumentException">The BAR cannot have such a register, or is one of I/O ports.</exception>
     protected void AddDoorbell(int number, ulong offset, int width, ulong? match = null) =>
         _bars.AddDoorbell(number, new Doorbell(offset, width, match));
 
@@ -191,17 +191,17 @@ public abstract class EmulatedFunction : IPciFunction, IMigratableFunction
     /// <param name="content">Its bytes; a power of two of at least 2048. Writes never reach it. Disposed with the function.</param>
     protected void AddRom(BarContent content) => _bars.AddRom(content);
 
-    /// <summary>Interrupts: sends an MSI-X or MSI message, or asserts the pin, by what is enabled.</summary>
+    /// <summary>Interrupts: sends an MSI-X or MSI message, or asserts the pin, whichever is enabled.</summary>
     /// <remarks>The guard enables MSI or MSI-X in the function when its user binds an eventfd to one of its vectors. A message that
-    /// is masked stays pending and is sent when the mask goes.</remarks>
+    /// is masked stays pending and is sent when it is unmasked.</remarks>
     /// <param name="vector">From 0; ignored for the pin.</param>
     protected void Interrupt(int vector = 0) => _interrupts.Raise(vector);
 
-    /// <summary>The reason for the interrupt is gone: the pin goes down. Messages need no end, and are not disturbed by one.</summary>
+    /// <summary>Deasserts the pin, when the reason for the interrupt is gone. Has no effect on messages.</summary>
     protected void EndInterrupt() => _interrupts.Assert(false);
 
-    /// <summary>Abandons all of its <see cref="DeviceWork"/>, for a reset that the device has in its own registers; every reset of the
-    /// function does so by itself. Called as the rest of the function, one call at a time.</summary>
+    /// <summary>Abandons all of its <see cref="DeviceWork"/>, for a reset that the device has in its own registers. A reset of the
+    /// function does so by itself. Call it from the function's handlers only.</summary>
     protected void AbandonWork() => Executor.Abandon(_slot);
 
     internal void InterruptFor(int vector) => _interrupts.Raise(vector);
@@ -210,35 +210,35 @@ public abstract class EmulatedFunction : IPciFunction, IMigratableFunction
 
     /// <summary>Called in a reset, when config space, registers and interrupts are as after power-on and all <see cref="DeviceWork"/> is
     /// abandoned.</summary>
-    /// <remarks>When it returns the device is quiet, threads that are not <see cref="DeviceWork"/> included, and will not touch
-    /// memory.</remarks>
+    /// <remarks>When it returns, the device accesses no memory and sends no interrupts, from threads that are not
+    /// <see cref="DeviceWork"/> either.</remarks>
     protected virtual void OnReset()
     {
     }
 
-    /// <summary>Called when it is to stand still, for a migration: as <see cref="OnReset"/>, but nothing may be lost. <see
-    /// cref="DeviceWork"/> stands still already, and goes on after <see cref="OnStart"/>; what a driver starts meanwhile is kept
+    /// <summary>Called when it must stop for a migration: as <see cref="OnReset"/>, but nothing may be lost. <see
+    /// cref="DeviceWork"/> is paused already, and continues after <see cref="OnStart"/>; what a driver starts in between is kept
     /// too.</summary>
     protected virtual void OnStop()
     {
     }
 
-    /// <summary>Called when it may work again: here, or where its state was taken to.</summary>
+    /// <summary>Called when it may run again: here, or where its state was restored.</summary>
     protected virtual void OnStart()
     {
     }
 
-    /// <summary>Writes down what the device keeps beside its registers; it is stopped.</summary>
+    /// <summary>Saves the state that the device keeps beside its registers; it is stopped.</summary>
     protected virtual void OnSave(StateWriter state)
     {
     }
 
-    /// <summary>Takes over what <see cref="OnSave"/> wrote. It may have been made up by a hostile user, and the registers with it: look
-    /// at everything that the device relies on.</summary>
-    /// <returns>False when it cannot be; the device is reset then.</returns>
+    /// <summary>Restores what <see cref="OnSave"/> wrote. A hostile user may have forged it, and the registers with it: check
+    /// everything that the device relies on.</summary>
+    /// <returns>False when the state is not valid; the device is reset then.</returns>
     protected virtual bool OnRestore(ref StateReader state) => true;
 
-    /// <summary>Ends it: the device's own threads end here.</summary>
+    /// <summary>Disposes the function: the device's own threads end here.</summary>
     /// <param name="disposing">False from a finalizer.</param>
     protected virtual void Dispose(bool disposing)
     {

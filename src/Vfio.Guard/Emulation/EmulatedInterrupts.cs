@@ -5,7 +5,7 @@ using Vfio.Pci.Config;
 
 namespace Vfio.Guard.Emulation;
 
-/// <summary>The interrupt logic of a software function: pin, MSI and MSI-X, by what its config space enables.</summary>
+/// <summary>The interrupt logic of an emulated function: pin, MSI and MSI-X, whichever its config space enables.</summary>
 internal sealed class EmulatedInterrupts
 {
     private readonly EmulatedConfig _config;
@@ -57,7 +57,7 @@ internal sealed class EmulatedInterrupts
         PublishPin();
     }
 
-    /// <summary>What a write of config space or of the MSI-X table may have let through: pending vectors, the pin.</summary>
+    /// <summary>Sends what a write of config space or of the MSI-X table may have unmasked: pending vectors, the pin.</summary>
     internal void Recheck()
     {
         if (_msix != 0)
@@ -67,7 +67,7 @@ internal sealed class EmulatedInterrupts
         PublishPin();
     }
 
-    /// <summary>Writes down the pin, and what is pending.</summary>
+    /// <summary>Saves the pin's level and the pending bits.</summary>
     internal void Save(StateWriter state)
     {
         state.Write(_asserted ? (byte)1 : (byte)0);
@@ -76,7 +76,7 @@ internal sealed class EmulatedInterrupts
         Table?.Save(state);
     }
 
-    /// <summary>Takes over the pin, and what is pending; <see cref="Recheck"/> sends it.</summary>
+    /// <summary>Restores the pin's level and the pending bits; <see cref="Recheck"/> sends them.</summary>
     internal bool TryRestore(ref StateReader state)
     {
         uint pending = 0;
@@ -103,7 +103,7 @@ internal sealed class EmulatedInterrupts
         if (Table.TryRaise(vector, MsixMasked))
             _slot?.SignalMsix(vector);
         else
-            SendPendingMsix(); // the mask may have gone between the look at it and the pending bit
+            SendPendingMsix(); // the mask may have been cleared between its read and the write of the pending bit
     }
 
     private void SendPendingMsix()
@@ -116,7 +116,7 @@ internal sealed class EmulatedInterrupts
     {
         ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual((uint)vector, (uint)_msiVectors, nameof(vector));
 
-        // With fewer messages granted than it could use, a function sends the ones it has (PCI Local Bus 3.0, section 6.8.3.4).
+        // When fewer messages are granted than it could use, a function sends those that it has (PCI Local Bus 3.0, section 6.8.3.4).
         int granted = 1 << (int)_config.Read(_msi + 2, 2).Get(6, 4);
         int sent = vector & (granted - 1);
         if (_msiMasks != 0 && _config.Read(_msiMasks, 4).Get(sent))
@@ -133,7 +133,7 @@ internal sealed class EmulatedInterrupts
             _slot?.SignalMsi(BitOperations.TrailingZeroCount(ready));
     }
 
-    /// <remarks>Two threads may get here in either order; whoever comes last sees the level that both left behind.</remarks>
+    /// <remarks>Two threads may get here in either order; the last one sees the level that both left.</remarks>
     private void PublishPin()
     {
         bool level;

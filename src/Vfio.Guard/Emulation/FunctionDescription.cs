@@ -3,11 +3,11 @@ using Vfio.Pci;
 
 namespace Vfio.Guard;
 
-/// <summary>What a <see cref="EmulatedFunction"/> is: ids, class and capabilities; its config space is made from this.</summary>
+/// <summary>Ids, class and capabilities of an <see cref="EmulatedFunction"/>; its config space is made from this.</summary>
 /// <param name="Name">A name for messages, for example <c>edu</c>.</param>
 /// <param name="VendorId">Vendor id.</param>
 /// <param name="DeviceId">Device id.</param>
-/// <remarks>Capabilities stand from 0x40 on in this order, those that are there: Power Management, MSI, MSI-X, PCI Express, Advanced
+/// <remarks>Capabilities start at 0x40, in this order where present: Power Management, MSI, MSI-X, PCI Express, Advanced
 /// Features, then <see cref="Capabilities"/>.</remarks>
 public sealed record FunctionDescription(string Name, ushort VendorId, ushort DeviceId)
 {
@@ -45,8 +45,8 @@ public sealed record FunctionDescription(string Name, ushort VendorId, ushort De
     /// Features.</summary>
     public bool HasFlr { get; init; }
 
-    /// <summary>Whether its owner can reset it without any of the ways that PCI has. Software always can; a model of hardware that
-    /// cannot says false.</summary>
+    /// <summary>Whether its owner can reset it by a way that is not PCI's. Default: true, as for every emulated device; false for a model
+    /// of hardware that cannot.</summary>
     public bool HasOwnReset { get; init; } = true;
 
     /// <summary>Its ids when it is a virtual function: its config space then has none, and no memory enable bit (SR-IOV 1.1, section

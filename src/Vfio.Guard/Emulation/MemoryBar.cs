@@ -3,7 +3,7 @@ using Vfio.Native;
 namespace Vfio.Guard;
 
 /// <summary>A BAR that is plain memory, which a driver may map: a frame buffer, a buffer on the card.</summary>
-/// <remarks>Reset leaves its contents, as a card leaves its memory; a device that clears it does so in <see
+/// <remarks>A reset leaves its contents, as on a card. A device that clears it does so in <see
 /// cref="EmulatedFunction.OnReset"/>.</remarks>
 public sealed class MemoryBar : BarContent, IDisposable
 {

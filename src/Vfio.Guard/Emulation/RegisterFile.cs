@@ -3,7 +3,8 @@ using Vfio.Native.Memory;
 
 namespace Vfio.Guard;
 
-/// <summary>The registers of one instance of a device: the values of a <see cref="RegisterMap{TRegister}"/>, ready to be a BAR.</summary>
+/// <summary>The registers of one instance of a device, as the content of a BAR: the values of a <see
+/// cref="RegisterMap{TRegister}"/>.</summary>
 /// <typeparam name="TRegister">The enumeration that names the registers.</typeparam>
 /// <remarks>
 /// <para>An access of any width and offset is split so that a handler sees whole registers, in ascending order and each once.</para>
@@ -21,7 +22,7 @@ public sealed class RegisterFile<TRegister> : BarContent
     private readonly Dictionary<TRegister, int> _indexes = [];
 
     /// <summary>Makes registers with their reset values.</summary>
-    /// <param name="map">The table; rows added to it later are not seen.</param>
+    /// <param name="map">The table; rows added to it later have no effect.</param>
     public RegisterFile(RegisterMap<TRegister> map)
     {
         ArgumentNullException.ThrowIfNull(map);
@@ -53,15 +54,15 @@ public sealed class RegisterFile<TRegister> : BarContent
     /// <returns>Its value before.</returns>
     public ulong Clear(TRegister register, ulong bits) => Interlocked.And(ref _values[_indexes[register]], ~bits);
 
-    /// <summary>Says what a read of a register gives.</summary>
+    /// <summary>Sets the handler of a register's reads.</summary>
     /// <param name="register">Which register.</param>
     /// <param name="handler">Takes the kept value and returns what the driver reads; may have effects.</param>
     public void OnRead(TRegister register, Func<ulong, ulong> handler) => _readers[_indexes[register]] = handler;
 
-    /// <summary>Says what a write of a register does, after the masks were applied.</summary>
+    /// <summary>Sets the handler of a register's writes, called after the masks were applied.</summary>
     /// <param name="register">Which register.</param>
-    /// <param name="handler">Takes what was written, with its bits that are not writable; where a narrower write left bytes out,
-    /// those are the kept value's writable bits.</param>
+    /// <param name="handler">Takes what was written, with its bits that are not writable. Bytes that a narrower write left out
+    /// are the kept value's writable bits.</param>
     public void OnWrite(TRegister register, Action<ulong> handler) => _writers[_indexes[register]] = handler;
 
     /// <inheritdoc/>
@@ -101,7 +102,7 @@ public sealed class RegisterFile<TRegister> : BarContent
             Volatile.Write(ref _values[i], _rows[i].Reset);
     }
 
-    /// <summary>Writes down every register.</summary>
+    /// <summary>Saves every register.</summary>
     public override void Save(StateWriter state)
     {
         ArgumentNullException.ThrowIfNull(state);
@@ -109,8 +110,8 @@ public sealed class RegisterFile<TRegister> : BarContent
             state.Write(Volatile.Read(ref _values[i]));
     }
 
-    /// <summary>Takes every register over; no handler runs. Of what a driver cannot write only the width is known to be right: a device
-    /// that relies on more looks at it in <see cref="EmulatedFunction.OnRestore"/>.</summary>
+    /// <summary>Restores every register; no handler runs. Values of registers that a driver cannot write are checked for their width only:
+    /// a device that relies on more checks them in <see cref="EmulatedFunction.OnRestore"/>.</summary>
     /// <returns>False when a value is wider than its register, or missing.</returns>
     public override bool TryRestore(ref StateReader state)
     {

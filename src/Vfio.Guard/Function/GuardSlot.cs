@@ -2,15 +2,15 @@ using Vfio.Guard.Shared;
 
 namespace Vfio.Guard.Function;
 
-/// <summary>The slot that a guarded function is attached to: what it does reaches the user who has it open, or nobody.</summary>
-/// <param name="refusals">Counts what reaches nobody.</param>
+/// <summary>The slot that a guarded function is attached to: its interrupts and accesses reach the user who has it open, if any.</summary>
+/// <param name="refusals">Counts what reaches no user.</param>
 internal sealed class GuardSlot(RefusalCounter refusals) : IPciSlot
 {
     private volatile GuardedDevice? _device;
     private volatile bool _isResetting;
     private volatile GuardedDevice? _last;
 
-    /// <summary>Whether the guard is resetting the function: it knows by itself.</summary>
+    /// <summary>Whether the guard is resetting the function, and needs no report of it.</summary>
     internal bool IsResetting
     {
         get => _isResetting;
@@ -38,7 +38,7 @@ internal sealed class GuardSlot(RefusalCounter refusals) : IPciSlot
 
     public int MappingCount => _device?.MappingCount ?? 0;
 
-    // Also of the user who has just given it back: an access may have begun before.
+    // Also of the user who has just closed it: an access may have begun before.
     public int AccessesAtOwner => _last?.AccessesAtOwner ?? 0;
 
     public bool IsOwnerAsking(Iova address) => _device is { } device && device.IsOwnerAsking(address);

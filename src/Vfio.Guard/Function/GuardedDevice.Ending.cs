@@ -51,7 +51,7 @@ internal sealed partial class GuardedDevice
 
     void IResetTarget.ResetByUser(ResetMethod method)
     {
-        // A state that is taken over has no reset in it: one in the midst of it is the doing of whoever made it up.
+        // A genuine state is never in the middle of a reset, so this one is forged.
         if (_migration.IsRestoring)
             return;
         ResetBy(() => _function.ResetHardware(method, isAssigned: true), byUser: true);
@@ -71,10 +71,10 @@ internal sealed partial class GuardedDevice
         Interlocked.Or(ref _attention, WasReset);
     }
 
-    /// <summary>Makes everything as at open, but for what is bound and mapped.</summary>
+    /// <summary>Restores everything as at open, except eventfds and mappings, which stay.</summary>
     private void ResetAll() => ResetBy(() => _function.ResetHardware(isAssigned: true), byUser: false);
 
-    /// <summary>Makes a reset, or what is left to do after one, with the guard's own state before and after it.</summary>
+    /// <summary>Makes a reset, or finishes one that was made, with the guard's own state before and after it.</summary>
     private void ResetBy(Func<Errno> reset, bool byUser, bool isDone = false)
     {
         _command.StopBusMaster();
@@ -91,7 +91,7 @@ internal sealed partial class GuardedDevice
         }
     }
 
-    /// <summary>After a reset: the owner's and the guard's programming is back, or the failure is told.</summary>
+    /// <summary>Finishes a reset: restores the owner's and the guard's settings, or throws its failure.</summary>
     private void Settle(Errno error, bool byUser)
     {
         _bars.Reset();
@@ -101,7 +101,7 @@ internal sealed partial class GuardedDevice
         _messages.Program();
     }
 
-    /// <summary>Brings back, before an access, what a reset of the function's own has taken.</summary>
+    /// <summary>Restores, before an access, what a reset of the function's own has cleared.</summary>
     private void Attend()
     {
         CheckOpen();
@@ -120,7 +120,7 @@ internal sealed partial class GuardedDevice
         }
     }
 
-    /// <summary>Ends what the user holds; under the lock.</summary>
+    /// <summary>Ends the user's interrupts and mappings; under the lock.</summary>
     /// <returns>False when that was done before.</returns>
     private bool TryClose(CloseSteps steps, int end = Closed)
     {
@@ -135,7 +135,7 @@ internal sealed partial class GuardedDevice
         return true;
     }
 
-    /// <summary>Without the lock.</summary>
+    /// <summary>Closes the doorbells; without the lock.</summary>
     private void CloseDoorbells(CloseSteps steps)
     {
         if (_doorbells.IsValueCreated)

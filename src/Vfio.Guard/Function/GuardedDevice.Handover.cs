@@ -3,7 +3,7 @@ using Vfio.Native;
 
 namespace Vfio.Guard.Function;
 
-/// <content>The lease goes on in another process.</content>
+/// <content>The handover of the lease to another process.</content>
 internal sealed partial class GuardedDevice
 {
     public bool CanHandOver => Migration != MigrationFeatures.None;
@@ -13,7 +13,7 @@ internal sealed partial class GuardedDevice
         if (CanHandOver && (MigrationState != MigrationState.Running || _dma.IsLogging))
             throw new VfioException("handover", Name, Errno.Busy, "its user is migrating it; try again later");
 
-        // Eventfds keep what is signalled from here on for whoever goes on. without the lock, which their listeners take.
+        // Eventfds keep later signals for the successor. Without the lock, which the listeners take.
         PauseListening();
         try
         {
@@ -66,7 +66,7 @@ internal sealed partial class GuardedDevice
         foreach (InterruptIndex kind in from.UnboundKinds)
             Notify(kind);
 
-        // Last, because nothing may reset the device once it shares memory with who may yet go on with it.
+        // Last, because nothing may reset the device once it shares memory with the predecessor, which may yet continue with it.
         foreach (RegionMemory memory in from.Memory)
             TakeMemory(memory);
     }

@@ -1,6 +1,6 @@
 namespace Vfio.Guard.Function;
 
-/// <content>What the function's own threads ask of its user's memory.</content>
+/// <content>What the function's own threads query about its user's memory.</content>
 internal sealed partial class GuardedDevice
 {
     internal int AccessesAtOwner => _dma.AccessesAtOwner;

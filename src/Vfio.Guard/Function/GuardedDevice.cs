@@ -128,7 +128,7 @@ internal sealed partial class GuardedDevice : IVfioDevice, IHandoverDevice, IDir
         }
         finally
         {
-            // A kind that is disabled is off, even if the function does not hear of it.
+            // A kind that is disabled is off, even if the function does not take the write.
             if (isDone)
                 Show(request.Index);
         }
@@ -140,7 +140,7 @@ internal sealed partial class GuardedDevice : IVfioDevice, IHandoverDevice, IDir
         Errno error = _dma.Map(mapping);
         if (IsClosed)
         {
-            // Closed meanwhile, perhaps after its memory was let go: this mapping would hold on to its memory for ever.
+            // Closed meanwhile, perhaps after its memory was released: this mapping would keep its memory for ever.
             _dma.Clear();
             CheckOpen();
         }
@@ -169,7 +169,7 @@ internal sealed partial class GuardedDevice : IVfioDevice, IHandoverDevice, IDir
         if (!_function.CanReset)
             throw new VfioException("reset", Name, Errno.NoSuchOperation, "the function has no way to be reset");
 
-        // What a reset of its own left to do is done with this one.
+        // This reset also does what a reset of the function's own left to do.
         Interlocked.And(ref _attention, ~WasReset);
         ResetAll();
         _migration.AfterReset();
@@ -269,10 +269,10 @@ internal sealed partial class GuardedDevice : IVfioDevice, IHandoverDevice, IDir
     internal bool HasListener(InterruptIndex kind, int vector) =>
         (kind == InterruptIndex.Intx ? _power is not { IsAsleep: true } : MayMaster) && _interrupts.IsBound(kind, vector);
 
-    /// <summary>A message is a write to memory, so it needs bus mastering as every other.</summary>
+    /// <summary>A message is a write to memory, so it needs bus mastering.</summary>
     internal void Message(InterruptIndex kind, int vector)
     {
-        // What a restored function has pending may come before its Command register: it is held back until all is there.
+        // A restored function may have messages pending before its Command register is restored: they are held back until all is restored.
         if (MayMaster || _migration.IsRestoring)
             _interrupts.Fire(kind, vector);
     }
@@ -291,7 +291,8 @@ internal sealed partial class GuardedDevice : IVfioDevice, IHandoverDevice, IDir
 
     private bool MayUseMemory => MayMaster && !_migration.IsStopped;
 
-    /// <summary>A ring is the write that it stands for; nobody can be told that it failed, but of a fault of the function.</summary>
+    /// <summary>Does the write for which a doorbell's signal stands. Its failure has no receiver, except for a fault of the
+    /// function.</summary>
     private void Ring(RegionIndex region, Doorbell bell)
     {
         ulong value = bell.Match ?? 0;
@@ -301,11 +302,11 @@ internal sealed partial class GuardedDevice : IVfioDevice, IHandoverDevice, IDir
         }
         catch (VfioException)
         {
-            // Rung while decoding is off: on a bus it would reach nobody either.
+            // Signalled while decoding is off: on a bus the write would have no effect either.
         }
         catch (Exception)
         {
-            // A fault of the function's code. It has no caller to hear of it, and must not end this process.
+            // A fault of the function's code. No caller could handle it, and it must not end this process.
             _interrupts.Fire(InterruptIndex.Error, 0);
         }
     }
@@ -333,7 +334,7 @@ internal sealed partial class GuardedDevice : IVfioDevice, IHandoverDevice, IDir
         ? new VfioException("use", Name, Errno.NoDevice, "it was removed: its owner took it away; dispose it")
         : new ObjectDisposedException(GetType().FullName));
 
-    /// <summary>That it is open, and that the function is as the shadows say.</summary>
+    /// <summary>Checks that it is open, and that the function is as the shadows say.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private void CheckNotLocked()
     {

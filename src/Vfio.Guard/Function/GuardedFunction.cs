@@ -7,12 +7,12 @@ using Vfio.Pci.Validation;
 
 namespace Vfio.Guard;
 
-/// <summary>Mediates a PCI function: it stands between the hardware, as its owner has it, and one user at a time.</summary>
+/// <summary>Mediates a PCI function between its owner and one user at a time.</summary>
 /// <remarks>
-/// <para>This is the owner's object; it lives as long as the function. <see cref="Open"/> hands out what a user may have.</para>
-/// <para>The user's config space goes by the rules of <see cref="Rules"/>. BARs, decoding, interrupt vectors and the power state are
-/// virtual; bus mastering starts off; DMA goes only where it was mapped. Vectors fire by the eventfds that are bound to them: the
-/// enable, address and data registers of MSI and MSI-X are the user's own and mean nothing, their mask bits hold vectors back.</para>
+/// <para>This is the owner's object; it lives as long as the function. <see cref="Open"/> returns the user's device.</para>
+/// <para>Config space follows the rules of <see cref="Rules"/>. BARs, decoding, interrupt vectors and the power state are
+/// virtual; bus mastering starts off; DMA reaches only what was mapped. Vectors fire by the eventfds that are bound to them: the
+/// user's enable, address and data registers of MSI and MSI-X have no effect, their mask bits hold vectors back.</para>
 /// <para>Any thread may use it. The function below is called by one thread at a time.</para>
 /// </remarks>
 public sealed class GuardedFunction : IDisposable
@@ -27,10 +27,10 @@ public sealed class GuardedFunction : IDisposable
     private bool _isDisposed;
     private bool _hasDeparted;
 
-    /// <summary>Plugs a function in.</summary>
-    /// <param name="function">The function; owned from now on, also when this throws.</param>
+    /// <summary>Attaches a function.</summary>
+    /// <param name="function">The function; owned by this object from now on, also when this throws.</param>
     /// <param name="name">Its address for messages; <c>model:</c> and its name when null.</param>
-    /// <param name="policy">What the owner decides; null for the safe choices.</param>
+    /// <param name="policy">The owner's decisions; null for the defaults, which are safe.</param>
     /// <exception cref="VfioException">EINVAL: it is a bridge.</exception>
     public GuardedFunction(IPciFunction function, string? name = null, GuardPolicy? policy = null)
     {
@@ -56,23 +56,23 @@ public sealed class GuardedFunction : IDisposable
     /// <summary>Its address, for messages.</summary>
     public string Name { get; }
 
-    /// <summary>What the owner decides.</summary>
+    /// <summary>The owner's decisions.</summary>
     public GuardPolicy Policy { get; }
 
-    /// <summary>Whether it can be reset; asked without doing one.</summary>
+    /// <summary>Whether it can be reset. Reading it does not reset.</summary>
     public bool CanReset => _function.ResetMethods.Count > 0;
 
     /// <summary>Whether a user has it.</summary>
     public bool IsOpen => _device is not null;
 
-    /// <summary>Whether the last reset failed: nobody gets the function until one succeeds.</summary>
+    /// <summary>Whether the last reset failed: the function cannot be opened until one succeeds.</summary>
     public bool NeedsReset { get; private set; }
 
-    /// <summary>What failed first when the last user gave it back, for example <see cref="VfioException"/> with ENODEV; null when nothing
-    /// did. All that could be done was done nevertheless.</summary>
+    /// <summary>The first failure when the last user closed the device, for example <see cref="VfioException"/> with ENODEV; null when
+    /// there was none. A failure does not skip the later steps of closing.</summary>
     public Exception? CloseFailure { get; internal set; }
 
-    /// <summary>What every bit of config space is to a user.</summary>
+    /// <summary>The rule of every bit of config space.</summary>
     internal ConfigRules Rules => _layout.Rules;
 
     /// <summary>What was refused since the function was attached.</summary>
@@ -81,14 +81,14 @@ public sealed class GuardedFunction : IDisposable
     /// <summary>What was refused to the user who has it now; zeros when nobody has.</summary>
     public GuardRefusals RefusalsOfUser => _device?.Refusals ?? default;
 
-    /// <summary>Whether INTx can be masked in the function itself (PCI 2.3, Command, bit 10), found out by trying.</summary>
+    /// <summary>Whether INTx can be masked in the function itself (PCI 2.3, Command, bit 10). The guard tries it once.</summary>
     private bool HasIntxDisable { get; }
 
     internal FunctionLayout Layout => _layout;
 
-    /// <summary>Assigns it: reset, with its owner's settings, bus master off.</summary>
-    /// <returns>The assigned device. Disposing it gives the function back: interrupts and memory are taken away, and it is reset. When the
-    /// function fails then, <see cref="CloseFailure"/> says how; only a fault in its code is thrown, after all is done.</returns>
+    /// <summary>Assigns it: resets it, keeps its owner's settings, and leaves bus mastering off.</summary>
+    /// <returns>The assigned device. Disposing it releases the function: interrupts and mappings end, and it is reset. When the
+    /// function fails then, <see cref="CloseFailure"/> has the reason; only a fault in its code is thrown, after all steps.</returns>
     /// <exception cref="VfioException">EBUSY: a user has it; ENOTTY: it cannot be reset; else why the reset failed.</exception>
     public IVfioDevice Open()
     {
@@ -114,12 +114,12 @@ public sealed class GuardedFunction : IDisposable
         return device;
     }
 
-    /// <summary>Extends the table for a function with registers where no table has them; see <see cref="ConfigRules.Permit"/>.
-    /// Whether the caller may is the caller's matter.</summary>
-    /// <remarks>What a user writes there goes when the user does: the owner's values come back. In vendor-specific capabilities, which
-    /// the guard never writes, that is left to the reset. Permit whole bytes where other bits of one may be cleared by a written 1: the
-    /// guard cannot know, and writes them back as they are.</remarks>
-    /// <exception cref="ArgumentException">No such dword, or bits that are the guard's own.</exception>
+    /// <summary>Extends the rules for a function with registers that no table describes; see <see cref="ConfigRules.Permit"/>.
+    /// The caller decides whether this is allowed.</summary>
+    /// <remarks>When the user closes the device, the owner's values are restored. In vendor-specific capabilities, which
+    /// the guard never writes, only the reset does that. Permit whole bytes where a written 1 may clear other bits of a byte: the
+    /// guard does not know such bits, and writes them back as they were read.</remarks>
+    /// <exception cref="ArgumentException">The dword does not exist, or has bits that the guard keeps.</exception>
     public void Permit(int offset, uint readBits, uint writeBits)
     {
         using FunctionLock.Scope held = _functionLock.Take();
@@ -127,25 +127,25 @@ public sealed class GuardedFunction : IDisposable
         _owner.Permit(offset, writeBits);
     }
 
-    /// <summary>Checks how well it can be assigned.</summary>
+    /// <summary>Checks whether it is safe to assign, and how well.</summary>
     public WellBehavedReport Check() => WellBehavedReport.Of(new AssignmentFacts(
         _layout.Space,
         _layout.BarBytes,
         [.. _function.ResetMethods.Select(method => method.ToString())],
-        new Finding("IOMMU group viable", Answer.Unknown, "a function seen by itself does not show its group"))
+        new Finding("IOMMU group viable", Answer.Unknown, "the check of a single function does not see its group"))
     {
         Capabilities = _layout.Capabilities,
         Rules = _layout.Rules,
         CanMaskIntx = HasIntxDisable,
     });
 
-    /// <summary>Asks the user to give it back: the REQ interrupt. Does nothing when nobody has it.</summary>
+    /// <summary>Asks the user to release the device: the REQ interrupt. Does nothing when no user has it.</summary>
     public void RequestBack() => _device?.Notify(InterruptIndex.Request);
 
-    /// <summary>Tells the user that the device met an error it could not correct: the ERR interrupt.</summary>
+    /// <summary>Notifies the user that the device met an error that it could not correct: the ERR interrupt.</summary>
     public void ReportError() => _device?.Notify(InterruptIndex.Error);
 
-    /// <summary>Takes it back from its user, if there is one, and unplugs it.</summary>
+    /// <summary>Closes the user's device, if there is one, and detaches the function.</summary>
     public void Dispose()
     {
         GuardedDevice? device;
@@ -154,7 +154,7 @@ public sealed class GuardedFunction : IDisposable
             if (_isDisposed)
                 return;
 
-            // From here on nobody can open it, so that this is the last lease.
+            // From here on it cannot be opened, so this is the last lease.
             _isDisposed = true;
             device = _device;
         }
@@ -211,7 +211,7 @@ public sealed class GuardedFunction : IDisposable
         return error;
     }
 
-    /// <summary>The user gave it back; under its lock. Whatever fails, it can be opened again, and is reset before it is.</summary>
+    /// <summary>Resets it after the user closed it; under its lock. If the reset fails, the next open tries it again.</summary>
     internal void TakeBack(CloseSteps steps)
     {
         _slot.SetUser(null);
@@ -222,8 +222,8 @@ public sealed class GuardedFunction : IDisposable
         steps.Do(() => Refuse(CanReset ? ResetHardware(isAssigned: false) : _owner.Restore(isAssigned: false)));
     }
 
-    /// <summary>Another process goes on with it, and shares its memory: it is not reset, and nobody gets it here any more. In its
-    /// lock.</summary>
+    /// <summary>Ends it here after a handover: another process has the device and shares its memory, so it is not reset, and cannot be
+    /// opened here any more. Under its lock.</summary>
     internal void Depart()
     {
         _slot.SetUser(null);
@@ -232,7 +232,7 @@ public sealed class GuardedFunction : IDisposable
         _device = null;
     }
 
-    /// <summary>Makes what a user gets. When that fails nobody has it, and it is quiet if it can still be told so.</summary>
+    /// <summary>Makes the user's device. On a failure the function stays unassigned, and is stopped if it still answers.</summary>
     private GuardedDevice Prepare()
     {
         bool isMade = false;
@@ -260,17 +260,17 @@ public sealed class GuardedFunction : IDisposable
         }
         catch (VfioException)
         {
-            // A reset comes next, which turns it off too.
+            // A reset comes next, which disables it too.
         }
     }
 
     private void Refuse(Errno error)
     {
         if (error != Errno.None)
-            throw new VfioException("reset at close", Name, error, "it is tried again when it is opened next");
+            throw new VfioException("reset at close", Name, error, "it is tried again at the next open");
     }
 
-    /// <summary>Flips INTx disable and looks whether the flip holds; PCI Local Bus 3.0, section 6.2.2.</summary>
+    /// <summary>Flips INTx disable and checks whether the bit holds; PCI Local Bus 3.0, section 6.2.2.</summary>
     private bool ProbeIntxDisable()
     {
         const int Command = 4;

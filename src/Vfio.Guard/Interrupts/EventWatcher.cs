@@ -5,23 +5,22 @@ namespace Vfio.Guard.Interrupts;
 
 /// <summary>Masks or unmasks a vector when somebody signals an eventfd. Its thread starts with the first eventfd.</summary>
 /// <param name="name">The device, for the thread's name.</param>
-/// <param name="setMasked">What is done, by that thread; takes no lock that is held where this object is called.</param>
+/// <param name="setMasked">Masks or unmasks; called by that thread. It takes no lock that is held where this object is called.</param>
 internal sealed class EventWatcher(string name, Action<InterruptIndex, int, bool> setMasked) : IDisposable
 {
-    /// <summary>Most eventfds: their giver decides how many there are.</summary>
+    /// <summary>The most eventfds: the user decides how many there are.</summary>
     private const int MaxEvents = 63;
 
     private readonly Lock _lock = new();
     private readonly EventLoop _loop = new($"{name} interrupt masks");
     private List<Watch> _watches = [];
 
-    /// <summary>Watches an eventfd for each vector from <paramref name="start"/> on, in place of the one before; null just takes that
-    /// away.</summary>
+    /// <summary>Watches an eventfd for each vector from <paramref name="start"/> on, in place of the one before; null removes it.</summary>
     /// <param name="index">The kind of interrupt.</param>
     /// <param name="start">The first vector.</param>
     /// <param name="events">The eventfds; owned by this object when it takes them.</param>
     /// <param name="isMask">Whether to mask rather than unmask.</param>
-    /// <returns>False when they are more than can be watched; nothing is changed then.</returns>
+    /// <returns>False when there are too many to watch; nothing is changed then.</returns>
     internal bool TryAdd(InterruptIndex index, int start, ReadOnlySpan<EventFd?> events, bool isMask)
     {
         int end = start + events.Length;
@@ -47,20 +46,20 @@ internal sealed class EventWatcher(string name, Action<InterruptIndex, int, bool
         }
     }
 
-    /// <summary>Ends those of a kind: when it returns none of them masks or unmasks any more.</summary>
+    /// <summary>Removes the eventfds of a kind: when this returns, none of them masks or unmasks.</summary>
     internal void RemoveAll(InterruptIndex index)
     {
         lock (_lock)
             Remove(watch => watch.Index == index);
     }
 
-    /// <summary>Listens to nobody for now; what is signalled stays in the eventfds.</summary>
+    /// <summary>Stops listening; signals stay in the eventfds.</summary>
     internal void Pause() => _loop.Pause();
 
     /// <summary>Listens again.</summary>
     internal void Resume() => _loop.Resume();
 
-    /// <summary>Adds all that is watched.</summary>
+    /// <summary>Adds all watched eventfds to a list.</summary>
     internal void CollectTo(List<BoundEvent> events)
     {
         lock (_lock)

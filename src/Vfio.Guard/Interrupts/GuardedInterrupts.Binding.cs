@@ -2,7 +2,7 @@ using Vfio.Native;
 
 namespace Vfio.Guard.Interrupts;
 
-/// <content>Which eventfds are bound, and how others come in their place.</content>
+/// <content>The binding of eventfds, and their exchange.</content>
 internal sealed partial class GuardedInterrupts
 {
     private InterruptIndex? InUse()
@@ -19,7 +19,7 @@ internal sealed partial class GuardedInterrupts
             _inUse[index.Value] = 0;
             foreach (ref InterruptVector vector in _kinds[index.Value].AsSpan())
             {
-                // The mask bits of a register are its writer's, whether the kind is in use or not.
+                // The mask bits of the register are the user's, whether the kind is in use or not.
                 vector.Trigger?.Dispose();
                 vector.Trigger = null;
                 vector.IsPending = false;
@@ -35,7 +35,7 @@ internal sealed partial class GuardedInterrupts
         bool isTaken = false;
         try
         {
-            // All of them are held before any is put to use.
+            // All are referenced before any is used.
             for (int i = 0; i < held.Length; i++)
             {
                 held[i] = request.Events[i] is { } descriptor ? EventFd.TryHold(descriptor) : null;
@@ -57,7 +57,7 @@ internal sealed partial class GuardedInterrupts
         }
     }
 
-    /// <summary>Puts eventfds in the place of others, with no moment in which a message finds neither; masks stay.</summary>
+    /// <summary>Replaces eventfds by others; at every moment a message finds one of both. Masks stay.</summary>
     private void Exchange(int kind, int start, EventFd?[] events, MessageHardware hardware)
     {
         int before;
@@ -98,15 +98,15 @@ internal sealed partial class GuardedInterrupts
         Free(events);
     }
 
-    /// <summary>Exchanges the eventfds of vectors with others; inside the lock.</summary>
+    /// <summary>Exchanges the eventfds of vectors; under the lock.</summary>
     private void Swap(int kind, int start, EventFd?[] events)
     {
         for (int i = 0; i < events.Length; i++)
             (_kinds[kind][start + i].Trigger, events[i]) = (events[i], _kinds[kind][start + i].Trigger);
     }
 
-    /// <summary>Takes a vector that was ready: what it signals. What can signal nothing any more, or not now, waits again; inside the
-    /// lock.</summary>
+    /// <summary>Takes what a vector that was ready signals. A vector that cannot signal now, or has no eventfd, becomes pending again.
+    /// Under the lock.</summary>
     private EventFd? Take(int kind, int vector)
     {
         ref InterruptVector state = ref _kinds[kind][vector];

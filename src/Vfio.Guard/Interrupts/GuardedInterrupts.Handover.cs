@@ -1,15 +1,15 @@
 namespace Vfio.Guard.Interrupts;
 
-/// <content>What goes along when another process goes on with the lease.</content>
+/// <content>What a handover needs.</content>
 internal sealed partial class GuardedInterrupts
 {
-    /// <summary>Listens to no eventfd for now.</summary>
+    /// <summary>Stops listening to eventfds.</summary>
     internal void PauseListening() => _watcher.Pause();
 
-    /// <summary>Listens again, to what was signalled meanwhile too.</summary>
+    /// <summary>Listens again. Signals that came meanwhile count.</summary>
     internal void ResumeListening() => _watcher.Resume();
 
-    /// <summary>All eventfds, those that are signalled first.</summary>
+    /// <summary>All bound eventfds; the triggers first.</summary>
     internal List<BoundEvent> Bound()
     {
         List<BoundEvent> bound = [];
@@ -29,7 +29,7 @@ internal sealed partial class GuardedInterrupts
         return bound;
     }
 
-    /// <summary>What the provider has said and nobody has heard; the state of a migration has none of that.</summary>
+    /// <summary>The kinds (ERR, REQ) that are pending without an eventfd. The state of a migration does not have them.</summary>
     internal InterruptIndex[] UnboundKinds()
     {
         lock (_lock)

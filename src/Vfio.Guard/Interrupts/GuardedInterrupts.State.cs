@@ -2,15 +2,15 @@ using System.Buffers.Binary;
 
 namespace Vfio.Guard.Interrupts;
 
-/// <content>What goes along when the device moves.</content>
+/// <content>The state that a migration carries.</content>
 internal sealed partial class GuardedInterrupts
 {
     private const int InUseBytes = (Msix + 1) * sizeof(ushort);
 
-    /// <summary>How long <see cref="Save"/> is, in bytes.</summary>
+    /// <summary>Length of what <see cref="Save"/> writes, in bytes.</summary>
     internal int StateLength => _kinds[Intx].Length + _kinds[Msi].Length + _kinds[Msix].Length + InUseBytes;
 
-    /// <summary>Writes down which vectors are masked and pending, a byte each of INTx, MSI and MSI-X; and after them how many of each kind
+    /// <summary>Saves which vectors are masked and pending, one byte for each of INTx, MSI and MSI-X, then how many of each kind
     /// are in use, 2 bytes each.</summary>
     internal void Save(Span<byte> to)
     {
@@ -28,9 +28,9 @@ internal sealed partial class GuardedInterrupts
         }
     }
 
-    /// <summary>Takes over what <see cref="Save"/> wrote, beside what is pending here; while everything is held back.</summary>
+    /// <summary>Restores what <see cref="Save"/> wrote, and keeps what is pending here. Called while everything is held back.</summary>
     /// <param name="from">What was written.</param>
-    /// <param name="withUse">Whether the user goes along, and with it which kind is in use. Else it is for the user here to say.</param>
+    /// <param name="withUse">Whether the user moves too, and with it which kind is in use. Otherwise the user here decides that.</param>
     internal void Restore(ReadOnlySpan<byte> from, bool withUse)
     {
         lock (_lock)
@@ -49,7 +49,7 @@ internal sealed partial class GuardedInterrupts
         }
     }
 
-    /// <summary>Takes over which kind is in use, where that can be; inside the lock.</summary>
+    /// <summary>Restores which kind is in use, where possible; under the lock.</summary>
     private void RestoreUse(ReadOnlySpan<byte> from)
     {
         for (int kind = Intx; kind <= Msix; kind++, from = from[sizeof(ushort)..])

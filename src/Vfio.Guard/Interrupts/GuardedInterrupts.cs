@@ -7,11 +7,11 @@ namespace Vfio.Guard.Interrupts;
 /// <summary>The interrupts of one lease: which eventfd each vector signals, which vectors are held back, and what is pending.</summary>
 /// <remarks>
 /// <para>Any thread may use it. Eventfds are signalled when no lock is held: those that fire while the function's lock is held, after
-/// it.</para>
-/// <para>INTx is a level: when it fires it is masked until somebody unmasks it, and fires again if the pin is still asserted.
-/// A message that comes while its vector is held back, or has no eventfd, is pending, and is signalled when the vector is let go. What the
-/// provider has to say (ERR, REQ) waits for an eventfd.</para>
-/// <para>As in the kernel, a kind is in use from the first request that binds eventfds, be they none at all, until it is disabled.</para>
+/// its release.</para>
+/// <para>INTx is a level: when it fires it is masked until it is unmasked, and fires again if the pin is still asserted.
+/// A message that comes while its vector is held back, or has no eventfd, is pending; it is signalled when nothing holds it back. ERR and
+/// REQ wait for an eventfd.</para>
+/// <para>As in the kernel, a kind is in use from the first request that binds eventfds, even zero of them, until it is disabled.</para>
 /// </remarks>
 internal sealed partial class GuardedInterrupts : IDisposable
 {
@@ -33,7 +33,7 @@ internal sealed partial class GuardedInterrupts : IDisposable
     private bool _isAsleep;
     private bool _isResetting;
 
-    // The kind whose eventfds are being exchanged: nothing of it is signalled before that is done, or undone.
+    // The kind whose eventfds are being exchanged: it is not signalled before the exchange is done, or undone.
     private int _changing = None;
 
     internal GuardedInterrupts(FunctionLayout layout, FunctionLock functionLock)
@@ -58,9 +58,9 @@ internal sealed partial class GuardedInterrupts : IDisposable
 
     /// <summary>Carries out a request; under the function's lock.</summary>
     /// <param name="request">The request.</param>
-    /// <param name="hardware">Is made to send what the request binds. When it throws, what was bound before is bound again; but a kind
-    /// that is disabled is off.</param>
-    /// <returns>Why not; nothing is changed then.</returns>
+    /// <param name="hardware">Is programmed to send what the request binds. When that throws, the former eventfds are bound again; but a
+    /// kind that is disabled stays off.</param>
+    /// <returns>The error; nothing is changed then.</returns>
     internal Errno Set(in InterruptRequest request, MessageHardware hardware)
     {
         Errno error = InterruptRequestValidator.Check(request, GetInfo(request.Index), InUse());
@@ -107,7 +107,7 @@ internal sealed partial class GuardedInterrupts : IDisposable
     /// <summary>The pending bits of 64 vectors, from <paramref name="first"/> on.</summary>
     internal ulong Pending(InterruptIndex index, int first) => Collect(index, first, static vector => vector.IsPending);
 
-    /// <summary>The user writes a vector's mask bit.</summary>
+    /// <summary>Sets a vector's mask bit, as the user writes it.</summary>
     internal void SetMaskedByRegister(InterruptIndex index, int vector, bool isMasked)
     {
         lock (_lock)
@@ -119,7 +119,7 @@ internal sealed partial class GuardedInterrupts : IDisposable
         FlushUnlessLocked();
     }
 
-    /// <summary>Whether the function may send messages; what is pending waits while it may not.</summary>
+    /// <summary>Sets whether the function may send messages; pending ones wait while it may not.</summary>
     internal void SetBusMaster(bool isBusMaster)
     {
         lock (_lock)
@@ -131,7 +131,7 @@ internal sealed partial class GuardedInterrupts : IDisposable
         FlushUnlessLocked();
     }
 
-    /// <summary>Whether the function is in a power state in which it does not interrupt at all.</summary>
+    /// <summary>Sets whether the function is in a power state in which it does not interrupt.</summary>
     internal void SetAsleep(bool isAsleep)
     {
         lock (_lock)
@@ -155,7 +155,7 @@ internal sealed partial class GuardedInterrupts : IDisposable
         FlushUnlessLocked();
     }
 
-    /// <summary>The user's INTx disable bit: a mask beside the other.</summary>
+    /// <summary>Sets the user's INTx disable bit: a second mask of INTx.</summary>
     internal void SetIntxDisabled(bool isDisabled)
     {
         lock (_lock)
@@ -167,7 +167,7 @@ internal sealed partial class GuardedInterrupts : IDisposable
         FlushUnlessLocked();
     }
 
-    /// <summary>The function changes the level of its pin.</summary>
+    /// <summary>Sets the level of the function's pin.</summary>
     internal void SetPin(bool asserted)
     {
         lock (_lock)
@@ -179,7 +179,7 @@ internal sealed partial class GuardedInterrupts : IDisposable
         FlushUnlessLocked();
     }
 
-    /// <summary>The function sends a message, or the provider has something to say. A vector that the kind does not have is
+    /// <summary>Fires a vector: a message of the function, or an ERR or REQ of the provider. A vector that the kind does not have is
     /// dropped.</summary>
     internal void Fire(InterruptIndex index, int vector)
     {
@@ -194,9 +194,9 @@ internal sealed partial class GuardedInterrupts : IDisposable
         FlushUnlessLocked();
     }
 
-    /// <summary>Forgets what is pending and masked; what is bound stays bound, and unmasked. The function interrupts nobody until <see
+    /// <summary>Clears pending bits and masks; eventfds stay bound. The function's interrupts have no effect until <see
     /// cref="EndReset"/>.</summary>
-    /// <param name="isDone">Whether the function was reset already: the level of its pin is that of after it.</param>
+    /// <param name="isDone">Whether the function was reset already: the level of its pin is then the one after the reset.</param>
     internal void BeginReset(bool isDone)
     {
         lock (_lock)
@@ -207,7 +207,7 @@ internal sealed partial class GuardedInterrupts : IDisposable
         }
     }
 
-    /// <summary>The function was reset: it interrupts again.</summary>
+    /// <summary>Lets the function interrupt again after a reset.</summary>
     internal void EndReset()
     {
         lock (_lock)
@@ -219,7 +219,8 @@ internal sealed partial class GuardedInterrupts : IDisposable
         FlushUnlessLocked();
     }
 
-    /// <summary>Holds everything back that the function fires, as pending, or lets it go. What nobody is bound to waits on.</summary>
+    /// <summary>Holds everything that the function fires back, as pending, or releases it. Vectors without an eventfd stay
+    /// pending.</summary>
     internal void SetHeld(bool isHeld)
     {
         lock (_lock)
@@ -231,7 +232,7 @@ internal sealed partial class GuardedInterrupts : IDisposable
         FlushUnlessLocked();
     }
 
-    /// <summary>Signals what is ready; called when no lock is held.</summary>
+    /// <summary>Signals what is ready; called without a lock.</summary>
     internal void Flush()
     {
         while (_hasReady)
@@ -246,7 +247,7 @@ internal sealed partial class GuardedInterrupts : IDisposable
                     return;
                 trigger = Take(next.Kind, next.Vector);
 
-                // It may be taken away as soon as the lock is gone, and its number given to another file.
+                // The eventfd may be unbound as soon as the lock is released, and its number reused.
                 trigger?.Descriptor.DangerousAddRef(ref isHeld);
             }
 
@@ -269,7 +270,7 @@ internal sealed partial class GuardedInterrupts : IDisposable
         {
             foreach (ref InterruptVector vector in _kinds[kind].AsSpan())
             {
-                // What the provider has to say is true after a reset too.
+                // ERR and REQ hold after a reset too.
                 vector.IsPending &= kind > Msix;
                 vector.IsMaskedByRequest = false;
                 vector.Register = kind == Msix ? RegisterMask.MaskedWhileUnbound : RegisterMask.Unmasked;
@@ -301,7 +302,7 @@ internal sealed partial class GuardedInterrupts : IDisposable
         FlushUnlessLocked();
     }
 
-    /// <summary>Signals as if the vector had fired; for tests of the path, so masks do not count.</summary>
+    /// <summary>Signals as if the vector had fired, whatever its masks: a test of the path.</summary>
     private void Loopback(int kind, int vector)
     {
         lock (_lock)
@@ -309,7 +310,7 @@ internal sealed partial class GuardedInterrupts : IDisposable
         FlushUnlessLocked();
     }
 
-    /// <summary>Signals a vector if it is pending and nothing holds it; inside the lock.</summary>
+    /// <summary>Signals a vector if it is pending and nothing holds it back; under the lock.</summary>
     private void Release(int kind, int vector)
     {
         if (kind == Intx)
@@ -327,7 +328,7 @@ internal sealed partial class GuardedInterrupts : IDisposable
         Enqueue(kind, vector);
     }
 
-    /// <summary>Signals all that is pending and held by nothing; inside the lock.</summary>
+    /// <summary>Signals all vectors that are pending and not held back; under the lock.</summary>
     private void ReleaseAll()
     {
         FirePin();
@@ -338,7 +339,7 @@ internal sealed partial class GuardedInterrupts : IDisposable
         }
     }
 
-    /// <summary>Signals INTx if the pin is asserted and nothing holds it, and masks it; inside the lock.</summary>
+    /// <summary>Signals INTx if the pin is asserted and nothing holds it back, and masks it; under the lock.</summary>
     private void FirePin()
     {
         if (!_pin || _isIntxDisabled || _isHeld || _isAsleep || _isResetting || _changing == Intx || _kinds[Intx].Length == 0)
@@ -364,7 +365,7 @@ internal sealed partial class GuardedInterrupts : IDisposable
     {
         if (!_hasReady)
             return;
-        // The thread that holds the lock releases it before it looks at what is ready. Here the order is the reverse, so one of both sees it.
+        // The thread that holds the lock releases it before it checks what is ready. Here the order is the reverse, so one of both sees it.
         Interlocked.MemoryBarrier();
         if (!_functionLock.IsTaken)
             Flush();

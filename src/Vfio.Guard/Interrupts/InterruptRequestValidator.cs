@@ -1,14 +1,15 @@
 namespace Vfio.Guard.Interrupts;
 
-/// <summary>Decides whether an interrupt request makes sense, before anything is touched.</summary>
-/// <remarks>The answers are those of the kernel's <c>VFIO_DEVICE_SET_IRQS</c>. Two are friendlier: a kind that is off may be turned
+/// <summary>Validates an interrupt request before anything is changed.</summary>
+/// <remarks>The results are those of the kernel's <c>VFIO_DEVICE_SET_IRQS</c>, with two exceptions: a kind that is off may be turned
 /// off again, and message signalled vectors can be masked.</remarks>
 internal static class InterruptRequestValidator
 {
     /// <param name="request">The request.</param>
     /// <param name="info">The kind that it names.</param>
     /// <param name="inUse">The one of INTx, MSI and MSI-X that has eventfds bound; null when none has.</param>
-    /// <returns>EINVAL: no such vectors, or not now; ENOTTY: the kind has no such action.</returns>
+    /// <returns>EINVAL: the vectors do not exist, or the request does not fit the current state; ENOTTY: the kind has no such
+    /// action.</returns>
     internal static Errno Check(in InterruptRequest request, in InterruptInfo info, InterruptIndex? inUse)
     {
         if (request.Start < 0 || request.Count < 0 || request.Start >= info.Count || request.Count > info.Count - request.Start)
@@ -23,7 +24,7 @@ internal static class InterruptRequestValidator
         bool isOn = inUse == info.Index;
         if (request.Action == InterruptAction.Trigger && isExclusive)
         {
-            // A function uses one kind at a time; and only what is bound can be fired by hand.
+            // A function uses one kind at a time, and only bound vectors can be fired by a request.
             bool isRefused = request.Data == InterruptData.Events ? inUse is not null && !isOn : !isOn;
             return isRefused ? Errno.InvalidArgument : Errno.None;
         }

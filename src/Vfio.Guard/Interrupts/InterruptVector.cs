@@ -2,31 +2,31 @@ using Vfio.Native;
 
 namespace Vfio.Guard.Interrupts;
 
-/// <summary>One vector: what it signals, and whether it is held back.</summary>
+/// <summary>One vector: its eventfd, and whether it is held back.</summary>
 internal struct InterruptVector
 {
-    /// <summary>What it signals; null when nothing is bound. Owned.</summary>
+    /// <summary>The eventfd that it signals; null when none is bound. Owned.</summary>
     internal EventFd? Trigger;
 
-    /// <summary>Held back by a request or a mask eventfd, and of INTx by itself when it fires.</summary>
+    /// <summary>Masked by a request or a mask eventfd; INTx also when it fires.</summary>
     internal bool IsMaskedByRequest;
 
-    /// <summary>What the user's register says of it.</summary>
+    /// <summary>The mask bit of the user's register.</summary>
     internal RegisterMask Register;
 
-    /// <summary>Fired while it was held back.</summary>
+    /// <summary>It fired while it was held back.</summary>
     internal bool IsPending;
 
-    /// <summary>Waits to be signalled; firing again before that adds nothing, as with any message that has not been taken.</summary>
+    /// <summary>It is queued to be signalled. Firing again before that adds nothing, as with a message that has not been taken.</summary>
     internal bool IsQueued;
 
-    /// <summary>Held back until unmasked. A vector of MSI-X that nobody has touched is masked while nothing is bound to it: users that
-    /// know of no table just bind it.</summary>
+    /// <summary>Whether it is masked. A vector of MSI-X whose mask bit was never written is masked only while no eventfd is bound: users
+    /// that do not write the table just bind it.</summary>
     internal readonly bool IsMasked =>
         IsMaskedByRequest || Register == RegisterMask.Masked || (Register == RegisterMask.MaskedWhileUnbound && Trigger is null);
 
-    /// <summary>What goes with the device when it moves: masked by request in bit 0, pending in bit 1, <see cref="Register"/> in bits 3:2;
-    /// other bits mean nothing.</summary>
+    /// <summary>The byte that a migration carries: masked by request in bit 0, pending in bit 1, <see cref="Register"/> in bits 3:2;
+    /// other bits are ignored.</summary>
     internal byte State
     {
         readonly get => (byte)((IsMaskedByRequest ? 1 : 0) | (IsPending ? 2 : 0) | (int)Register << 2);
@@ -37,14 +37,14 @@ internal struct InterruptVector
         }
     }
 
-    /// <summary>The user's mask bit; written, it says of the vector what it says.</summary>
+    /// <summary>Sets the user's mask bit, which overrides an earlier request.</summary>
     internal void SetByRegister(bool isMasked)
     {
         Register = isMasked ? RegisterMask.Masked : RegisterMask.Unmasked;
         IsMaskedByRequest &= isMasked;
     }
 
-    /// <summary>A request, or an eventfd that stands for one.</summary>
+    /// <summary>Masks or unmasks by a request, or by an eventfd that stands for one.</summary>
     internal void SetByRequest(bool isMasked)
     {
         IsMaskedByRequest = isMasked;

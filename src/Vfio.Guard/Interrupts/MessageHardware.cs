@@ -8,14 +8,15 @@ using Vfio.Pci.Config;
 
 namespace Vfio.Guard.Interrupts;
 
-/// <summary>The real MSI and MSI-X registers: programmed by the guard alone, to send what the vectors in use need.</summary>
-/// <remarks>Called under the function's lock. Addresses are what a system would give; the slot takes messages by their number.</remarks>
+/// <summary>The hardware's MSI and MSI-X registers. The guard alone programs them, for the vectors in use.</summary>
+/// <remarks>Called under the function's lock. Addresses are those that a system would use; the slot takes messages by their
+/// number.</remarks>
 internal sealed class MessageHardware(FunctionLayout layout, GuardedInterrupts interrupts)
 {
     private const uint Address = 0xfee0_0000, FirstData = 0x4000;
     private readonly IPciFunction _function = layout.Function;
 
-    /// <summary>Makes the hardware send what is in use now, and nothing else.</summary>
+    /// <summary>Programs the hardware to send the vectors in use, and no others.</summary>
     internal void Program() => Program(0, int.MaxValue);
 
     /// <summary>As <see cref="Program()"/>, where only some vectors have changed.</summary>
@@ -27,7 +28,7 @@ internal sealed class MessageHardware(FunctionLayout layout, GuardedInterrupts i
             ProgramMsix(table, interrupts.CountInUse(InterruptIndex.Msix), start, Math.Min(count, table.Vectors - start));
     }
 
-    /// <summary>As <see cref="Program(int, int)"/>, after that has failed: as far as the function lets it.</summary>
+    /// <summary>As <see cref="Program(int, int)"/>, after a failure: further failures are ignored.</summary>
     internal void TryProgram(int start, int count)
     {
         try
@@ -36,11 +37,11 @@ internal sealed class MessageHardware(FunctionLayout layout, GuardedInterrupts i
         }
         catch (Exception)
         {
-            // Whoever asked hears of the first failure.
+            // The caller receives the first failure.
         }
     }
 
-    /// <remarks>MSI stays enabled while vectors come and go: a function whose MSI is off uses its pin.</remarks>
+    /// <remarks>MSI stays enabled while vectors change: a function whose MSI is off uses its pin.</remarks>
     private void ProgramMsi(int inUse)
     {
         int control = layout.Msi + 2;
@@ -48,7 +49,7 @@ internal sealed class MessageHardware(FunctionLayout layout, GuardedInterrupts i
         uint log = inUse == 0 ? 0 : (uint)BitOperations.Log2(BitOperations.RoundUpToPowerOf2((uint)inUse));
         if (inUse != 0 && !(now.Get(0) && IsAddressed()))
         {
-            // Disabled while the address changes: a message in between would go half to the old place.
+            // Disabled while the address changes: a message in between would go to a mix of old and new address.
             if (now.Get(0))
                 _function.WriteConfig(control, 2, now.With(0, 0, 0));
             _function.WriteConfig(layout.Msi + 4, 4, Address);
@@ -83,7 +84,7 @@ internal sealed class MessageHardware(FunctionLayout layout, GuardedInterrupts i
             _function.WriteConfig(control, 2, wanted);
     }
 
-    /// <remarks>By 4 bytes. An entry is complete before it may send, and may not send before it is emptied.</remarks>
+    /// <remarks>By dwords. An entry is complete before it is unmasked, and masked before it is cleared.</remarks>
     private void WriteEntry(MsixDescription table, int vector, bool isBound)
     {
         if (!isBound)

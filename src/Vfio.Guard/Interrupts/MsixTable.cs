@@ -3,7 +3,7 @@ using Vfio.Native.Memory;
 
 namespace Vfio.Guard.Interrupts;
 
-/// <summary>The MSI-X table and pending bits of a software function; PCI Local Bus 3.0, section 6.8.2.</summary>
+/// <summary>The MSI-X table and pending bits of an emulated function; PCI Local Bus 3.0, section 6.8.2.</summary>
 /// <remarks>Any thread may use it.</remarks>
 internal sealed class MsixTable
 {
@@ -30,7 +30,7 @@ internal sealed class MsixTable
         }
     }
 
-    /// <summary>Writes bytes of the table; of Vector Control only the mask bit exists.</summary>
+    /// <summary>Writes bytes of the table; of Vector Control only the mask bit is implemented.</summary>
     internal void Write(int offset, ReadOnlySpan<byte> source)
     {
         lock (_lock)
@@ -45,7 +45,7 @@ internal sealed class MsixTable
         }
     }
 
-    /// <summary>Reads bytes of the pending bits.</summary>
+    /// <summary>Reads bytes of the pending bit array.</summary>
     internal void ReadPending(int offset, Span<byte> destination)
     {
         lock (_lock)
@@ -54,7 +54,7 @@ internal sealed class MsixTable
         }
     }
 
-    /// <summary>Whether a vector may be sent now; when not it is pending from now on.</summary>
+    /// <summary>Whether a vector may be sent now; if not, it becomes pending.</summary>
     internal bool TryRaise(int vector, bool functionMask)
     {
         lock (_lock)
@@ -66,7 +66,7 @@ internal sealed class MsixTable
         }
     }
 
-    /// <summary>Takes one pending vector that is not masked any more; -1 when there is none.</summary>
+    /// <summary>Takes one pending vector that is no longer masked; -1 when there is none.</summary>
     internal int TakeUnmasked()
     {
         lock (_lock)
@@ -87,7 +87,7 @@ internal sealed class MsixTable
         }
     }
 
-    /// <summary>Writes down what is pending; the entries are the guard's to program.</summary>
+    /// <summary>Saves the pending bits; the guard programs the entries.</summary>
     internal void Save(StateWriter state)
     {
         lock (_lock)
@@ -96,7 +96,7 @@ internal sealed class MsixTable
         }
     }
 
-    /// <summary>Takes over what is pending.</summary>
+    /// <summary>Restores the pending bits.</summary>
     internal bool TryRestore(ref StateReader state)
     {
         lock (_lock)

@@ -3,8 +3,8 @@ using Vfio.Native.Memory;
 
 namespace Vfio.Guard.Interrupts;
 
-/// <summary>The user's MSI-X table and pending bits. Addresses and data are its own to write and mean nothing; the mask bits hold
-/// vectors back, and the pending bits are true.</summary>
+/// <summary>The user's MSI-X table and pending bits. Addresses and data are virtual and have no effect; the mask bits hold
+/// vectors back, and the pending bits show what is held.</summary>
 /// <remarks>PCI Local Bus 3.0, section 6.8.2.</remarks>
 internal sealed class VirtualMsixTable(MsixDescription description, GuardedInterrupts interrupts)
 {

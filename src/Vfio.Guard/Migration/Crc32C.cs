@@ -3,14 +3,14 @@ using System.Numerics;
 
 namespace Vfio.Guard.Migration;
 
-/// <summary>The checksum of a state: CRC-32C (Castagnoli), as iSCSI has it (RFC 3720, section 12.1).</summary>
+/// <summary>The checksum of a state: CRC-32C (Castagnoli), as in iSCSI (RFC 3720, section 12.1).</summary>
 internal struct Crc32C
 {
     private uint _inverted;
 
     internal readonly uint Value => _inverted;
 
-    /// <summary>Adds bytes; how they are cut does not matter.</summary>
+    /// <summary>Adds bytes. The result does not depend on how they are divided.</summary>
     internal void Add(ReadOnlySpan<byte> bytes)
     {
         uint crc = ~_inverted;

@@ -4,8 +4,9 @@ using Vfio.Pci;
 
 namespace Vfio.Guard.Migration;
 
-/// <summary>What two functions must have in common for one to take the other's state: ids, regions, capabilities and vectors.</summary>
-/// <remarks>The bytes say so in full, and are compared as bytes; they start with a mark and the version of the format.</remarks>
+/// <summary>The properties that two functions must share for one to take the other's state: ids, regions, capabilities and
+/// vectors.</summary>
+/// <remarks>The bytes have all of them, and are compared as bytes; they start with a mark and the version of the format.</remarks>
 internal static class FunctionIdentity
 {
     private const ulong Mark = 0x6574_6174_536f_6966; // "fioState"

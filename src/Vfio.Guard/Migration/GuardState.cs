@@ -6,10 +6,9 @@ using Vfio.Guard.Shared;
 
 namespace Vfio.Guard.Migration;
 
-/// <summary>The part of a lease's state that the guard has: what its user sees of config space, of interrupts and of the MSI-X
-/// table.</summary>
-/// <remarks>Restored as the user would have brought it about, by the rules that hold for the user: a state that a hostile user made up
-/// changes no bit of the hardware that its maker may not change. Called under the function's lock.</remarks>
+/// <summary>The guard's part of a lease's state: config space, interrupts and the MSI-X table as the user sees them.</summary>
+/// <remarks>Restored as if the user had written it, by the user's rules: a state that a hostile user forged changes no bit of the
+/// hardware that this user may not change. Called under the function's lock.</remarks>
 internal sealed class GuardState(FunctionLayout layout, GuardedConfig config, GuardedBars bars, GuardedInterrupts interrupts)
 {
     private byte[] _identity = [];
@@ -24,14 +23,14 @@ internal sealed class GuardState(FunctionLayout layout, GuardedConfig config, Gu
 
     internal int TableLength => bars.Table?.Length ?? 0;
 
-    /// <summary>Whether the lease goes on in another process, with its user: memory stays where it is and is shared, and interrupts in use
+    /// <summary>Whether this is a handover, with the user: memory stays where it is and is shared, and interrupts in use
     /// stay in use.</summary>
     internal bool IsMemoryShared { get; set; }
 
-    /// <summary>Where the memory is that goes with the state: what the user may map, so that nothing of MSI-X is in it.</summary>
+    /// <summary>The memory that the state includes: what the user may map, without the pages of MSI-X.</summary>
     internal IEnumerable<(RegionIndex Region, MmapArea Area)> Memory => IsMemoryShared ? [] : UserMemory;
 
-    /// <summary>Where memory is that the user may map.</summary>
+    /// <summary>The memory that the user may map.</summary>
     internal IEnumerable<(RegionIndex Region, MmapArea Area)> UserMemory =>
         from number in Enumerable.Range(0, 6)
         let region = RegionIndex.Bar(number)
@@ -45,7 +44,7 @@ internal sealed class GuardState(FunctionLayout layout, GuardedConfig config, Gu
 
     internal void ReadTable(Span<byte> to) => bars.Table?.Read(0, to);
 
-    /// <summary>Takes a state over; the lengths are right. Interrupts last: what comes before them changes masks too.</summary>
+    /// <summary>Restores a state whose lengths were checked. Interrupts come last: what comes before them changes masks too.</summary>
     internal void Restore(ReadOnlySpan<byte> configBytes, ReadOnlySpan<byte> interruptBytes, ReadOnlySpan<byte> tableBytes)
     {
         bars.Table?.Write(0, tableBytes);

@@ -3,8 +3,8 @@ using Vfio.Providers;
 
 namespace Vfio.Guard.Migration;
 
-/// <summary>The migration of one lease: its state, and the stream that goes in or out.</summary>
-/// <remarks>Called under the function's lock, but for <see cref="IsStopped"/>, which any thread may ask.</remarks>
+/// <summary>The migration of one lease: its state, and the data stream out or in.</summary>
+/// <remarks>Called under the function's lock, except for <see cref="IsStopped"/>, which any thread may read.</remarks>
 internal sealed class GuardedMigration
 {
     private readonly IMigratableFunction? _function;
@@ -17,10 +17,10 @@ internal sealed class GuardedMigration
     private volatile bool _isStopped;
 
     /// <param name="function">The function.</param>
-    /// <param name="guard">What the guard has of its state.</param>
+    /// <param name="guard">The guard's part of the state.</param>
     /// <param name="interrupts">Held back while the function is stopped.</param>
-    /// <param name="name">The lease's, for messages.</param>
-    /// <param name="reset">Makes function and guard as at open; throws when it fails.</param>
+    /// <param name="name">The lease's name, for messages.</param>
+    /// <param name="reset">Restores function and guard as at open; throws when it fails.</param>
     internal GuardedMigration(IPciFunction function, GuardState guard, GuardedInterrupts interrupts, string name, Action reset)
     {
         if (function.ResetMethods.Count > 0)
@@ -36,20 +36,20 @@ internal sealed class GuardedMigration
 
     internal MigrationState State { get; private set; } = MigrationState.Running;
 
-    /// <summary>Whether the device may neither use memory nor interrupt.</summary>
+    /// <summary>Whether the device is stopped: it neither uses memory nor interrupts.</summary>
     internal bool IsStopped => _isStopped;
 
-    /// <summary>Whether a state is being taken over: what the user seems to write is not the user's doing.</summary>
+    /// <summary>Whether a state is being restored: the writes are then not the user's.</summary>
     internal bool IsRestoring { get; private set; }
 
-    /// <summary>Brings it to a state, step by step.</summary>
+    /// <summary>Changes the state, step by step.</summary>
     internal void Set(MigrationState target)
     {
         IMigratableFunction function = Function();
         while (State != target)
         {
             if (!MigrationPath.TryStep(State, target, Features, out MigrationState next))
-                throw new VfioException($"change from {State} to {target}", _name, Errno.InvalidArgument, "no way leads there");
+                throw new VfioException($"change from {State} to {target}", _name, Errno.InvalidArgument, "no sequence of steps leads there");
             Step(function, next);
         }
     }
@@ -69,7 +69,7 @@ internal sealed class GuardedMigration
             throw NotItsState("writing of its state");
     }
 
-    /// <summary>The device was reset: it runs, whatever it did before.</summary>
+    /// <summary>Sets the state after a reset: the device runs, whatever it did before.</summary>
     internal void AfterReset()
     {
         if (State == MigrationState.Running)
@@ -93,7 +93,7 @@ internal sealed class GuardedMigration
                 StateSource begun = _source!;
                 EndSessions();
                 Stop(function);
-                State = MigrationState.Stop; // where it is, should saving fail
+                State = MigrationState.Stop; // the state if saving fails
                 Save(function, begun);
                 break;
             case (MigrationState.Stop, MigrationState.StopCopy):
@@ -159,7 +159,7 @@ internal sealed class GuardedMigration
             IsRestoring = false;
             if (!isRestored)
             {
-                // Half of a state may be in it: nothing of that is to be seen.
+                // Half of a state may have been restored: the reset removes it.
                 ResetOrFail();
                 State = MigrationState.Error;
             }
@@ -171,7 +171,7 @@ internal sealed class GuardedMigration
 
     private void ResetOrFail()
     {
-        // Until the reset is done nobody knows what the device is.
+        // Until the reset is done the device's state is unknown.
         MigrationState before = State;
         State = MigrationState.Error;
         _reset();
@@ -187,7 +187,7 @@ internal sealed class GuardedMigration
     private IMigratableFunction Function() =>
         _function ?? throw new VfioException("migration", _name, Errno.NoSuchOperation, "the device cannot save its state");
 
-    private VfioException NotNow(string what) => new($"{what} of a state", _name, Errno.InvalidArgument, $"not while it is {State}");
+    private VfioException NotNow(string what) => new($"{what} of a state", _name, Errno.InvalidArgument, $"not possible while it is {State}");
 
-    private VfioException NotItsState(string what) => new(what, _name, Errno.InvalidArgument, "not all of it, or not of such a device");
+    private VfioException NotItsState(string what) => new(what, _name, Errno.InvalidArgument, "it is incomplete, or not of such a device");
 }

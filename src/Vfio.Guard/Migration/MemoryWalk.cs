@@ -1,6 +1,6 @@
 namespace Vfio.Guard.Migration;
 
-/// <summary>Walks through the memory that goes with a state, from the first byte to the last.</summary>
+/// <summary>Walks through the memory that a state includes, from the first byte to the last.</summary>
 internal sealed class MemoryWalk(IEnumerable<(RegionIndex Region, MmapArea Area)> parts)
 {
     private readonly Queue<(RegionIndex Region, MmapArea Area)> _parts = new(parts);
@@ -10,7 +10,7 @@ internal sealed class MemoryWalk(IEnumerable<(RegionIndex Region, MmapArea Area)
 
     internal RegionIndex Region => _parts.Peek().Region;
 
-    /// <summary>Where in the region the next byte is.</summary>
+    /// <summary>Offset of the next byte in its region.</summary>
     internal ulong Offset => _parts.Peek().Area.Offset + _done;
 
     /// <summary>How many bytes follow without a gap.</summary>

@@ -4,16 +4,16 @@ using Vfio.Guard.Interrupts;
 
 namespace Vfio.Guard.Migration;
 
-/// <summary>What every section of a saved state starts with: 16 bytes, then <see cref="Length"/> bytes.</summary>
-/// <remarks>All numbers are little-endian. A state is an identity, then the others in the order of their numbers, each once but for memory,
-/// which comes in pieces; the end closes it.</remarks>
+/// <summary>The header of each section of a saved state: 16 bytes, then <see cref="Length"/> bytes.</summary>
+/// <remarks>All numbers are little-endian. A state is an identity, then the other sections in the order of their numbers, each once except
+/// memory, which comes in pieces; the end section closes it.</remarks>
 [StructLayout(LayoutKind.Sequential, Pack = 1)]
 internal struct StateSection
 {
-    /// <summary>What it is.</summary>
+    /// <summary>The kind of section.</summary>
     internal StateSectionKind Kind;
 
-    /// <summary>Of <see cref="StateSectionKind.Memory"/> the region; else 0.</summary>
+    /// <summary>The region, for <see cref="StateSectionKind.Memory"/>; else 0.</summary>
     internal uint Index;
 
     /// <summary>Bytes that follow.</summary>
@@ -23,10 +23,10 @@ internal struct StateSection
 /// <summary>The kinds of <see cref="StateSection"/>.</summary>
 internal enum StateSectionKind : uint
 {
-    /// <summary>What function this is the state of; see <see cref="FunctionIdentity"/>.</summary>
+    /// <summary>The function's identity; see <see cref="FunctionIdentity"/>.</summary>
     Identity = 1,
 
-    /// <summary>Config space as its user sees it.</summary>
+    /// <summary>Config space as the user sees it.</summary>
     Config = 2,
 
     /// <summary>A byte for each vector of INTx, MSI and MSI-X, see <see cref="InterruptVector.State"/>; then how many of each are in
@@ -36,7 +36,7 @@ internal enum StateSectionKind : uint
     /// <summary>The user's MSI-X table.</summary>
     MsixTable = 4,
 
-    /// <summary>What the function itself says; see <see cref="IMigratableFunction.Save"/>.</summary>
+    /// <summary>The function's own state; see <see cref="IMigratableFunction.Save"/>.</summary>
     Function = 5,
 
     /// <summary>Bytes of a BAR's memory: where they start (8 bytes), and the bytes.</summary>

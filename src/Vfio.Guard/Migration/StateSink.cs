@@ -3,13 +3,13 @@ using Vfio.Native.Memory;
 
 namespace Vfio.Guard.Migration;
 
-/// <summary>Takes a state in, in pieces of any size, and keeps it until all of it is there and right. Only memory goes where it belongs
+/// <summary>Receives a state in pieces of any size, and keeps it until it is complete and valid. Only memory is written
 /// at once: its user can write it anyway.</summary>
-/// <remarks>Nothing of what comes in is believed. What is kept is bounded: by the function's own sizes, and by <see
-/// cref="MaxFunctionBytes"/> for what only the function knows.</remarks>
+/// <remarks>Every byte is untrusted. What is kept is bounded: by the function's own sizes, and by <see
+/// cref="MaxFunctionBytes"/> for the function's own state.</remarks>
 internal sealed class StateSink(GuardState guard)
 {
-    /// <summary>The longest state of a function itself that is taken, in bytes.</summary>
+    /// <summary>The longest state of a function itself that is accepted, in bytes.</summary>
     internal const int MaxFunctionBytes = 16 << 20;
 
     private readonly StateWriter _partial = new();
@@ -22,11 +22,11 @@ internal sealed class StateSink(GuardState guard)
     private Crc32C _checksum;
     private bool _isBroken;
 
-    /// <summary>Whether all of a state is there.</summary>
+    /// <summary>Whether the state is complete.</summary>
     internal bool IsWhole => _last == StateSectionKind.End && !_isBroken && _partial.Written.Length == 0;
 
-    /// <summary>Takes the next bytes.</summary>
-    /// <returns>EINVAL: they cannot be, and nothing that follows can be right any more.</returns>
+    /// <summary>Receives the next bytes.</summary>
+    /// <returns>EINVAL: they are not valid, and no later bytes can be.</returns>
     internal Errno Write(ReadOnlySpan<byte> source)
     {
         while (source.Length > 0 && !_isBroken)
@@ -40,8 +40,8 @@ internal sealed class StateSink(GuardState guard)
         return _isBroken ? Errno.InvalidArgument : Errno.None;
     }
 
-    /// <summary>Gives the state to the function and the guard; all of it is there.</summary>
-    /// <returns>False when the function says that this is no state of it.</returns>
+    /// <summary>Restores function and guard from the complete state.</summary>
+    /// <returns>False when the function does not accept the state.</returns>
     internal bool TryRestore(IMigratableFunction function)
     {
         if (!function.TryRestore(_function))
@@ -50,7 +50,7 @@ internal sealed class StateSink(GuardState guard)
         return true;
     }
 
-    /// <summary>How many bytes the header, or after it the section, still lacks.</summary>
+    /// <summary>How many bytes are missing from the header, or after it from the section.</summary>
     private int Missing()
     {
         int have = _partial.Written.Length;
@@ -58,8 +58,8 @@ internal sealed class StateSink(GuardState guard)
         return have < head ? head - have : head + (int)Blittable.Read<StateSection>(_partial.Written).Length - have;
     }
 
-    /// <summary>Takes a section once it is whole, and looks at its header as soon as that is there.</summary>
-    /// <returns>False when it cannot be.</returns>
+    /// <summary>Handles a section once it is complete, and validates its header as soon as that is complete.</summary>
+    /// <returns>False when it is not valid.</returns>
     private bool TakePartial()
     {
         int head = Blittable.SizeOf<StateSection>();
@@ -119,7 +119,7 @@ internal sealed class StateSink(GuardState guard)
         }
     }
 
-    /// <summary>Memory comes in the order in which it is, without gaps.</summary>
+    /// <summary>Writes a piece of memory. Pieces come in ascending order, without gaps.</summary>
     private bool TryTakeMemory(RegionIndex region, ulong start, ReadOnlySpan<byte> bytes)
     {
         if (_memory.IsAtEnd || region != _memory.Region || start != _memory.Offset || (ulong)bytes.Length > _memory.Left)

@@ -4,8 +4,8 @@ using Vfio.Native.Memory;
 
 namespace Vfio.Guard.Migration;
 
-/// <summary>The state of a function as a stream. The identity may go ahead while the function runs, so that a function that cannot take
-/// the state says so in time; the rest follows once it is stopped.</summary>
+/// <summary>The state of a function as a stream. The identity may be sent while the function runs, so that a destination that cannot
+/// take the state fails early; the rest follows once it is stopped.</summary>
 internal sealed class StateSource
 {
     internal const int MemoryPieceBytes = 64 << 10;
@@ -25,7 +25,7 @@ internal sealed class StateSource
         Append(StateSectionKind.Identity, 0, guard.Identity);
     }
 
-    /// <summary>Takes the state down, but for memory, which is read when it is asked for; the function is stopped.</summary>
+    /// <summary>Saves the state, except memory, which is read when it is sent; the function is stopped.</summary>
     internal void Stop(IMigratableFunction function)
     {
         _isStopped = true;
@@ -43,8 +43,8 @@ internal sealed class StateSource
         Append(StateSectionKind.Function, 0, own.WrittenSpan);
     }
 
-    /// <summary>Reads what comes next.</summary>
-    /// <returns>How many bytes; fewer than asked for only when there are no more.</returns>
+    /// <summary>Reads the next bytes.</summary>
+    /// <returns>How many bytes; fewer than requested only at the end.</returns>
     internal int Read(Span<byte> destination)
     {
         int done = 0;

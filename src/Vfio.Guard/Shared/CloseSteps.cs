@@ -2,12 +2,12 @@ using System.Runtime.ExceptionServices;
 
 namespace Vfio.Guard.Shared;
 
-/// <summary>The steps of a close: each is done, whatever became of those before; the first failure is kept.</summary>
+/// <summary>The steps of a close: each is done even if one before it failed; the first failure is kept.</summary>
 internal sealed class CloseSteps
 {
     private ExceptionDispatchInfo? _first;
 
-    /// <summary>What failed first; null while nothing has.</summary>
+    /// <summary>The first failure; null when there is none.</summary>
     internal Exception? Failure => _first?.SourceException;
 
     /// <summary>Does a step.</summary>
@@ -23,8 +23,8 @@ internal sealed class CloseSteps
         }
     }
 
-    /// <summary>Throws the first failure if it is a fault in the function's code; after the last step. That a function is gone, or
-    /// refuses, is nothing that whoever closes it could do something about.</summary>
+    /// <summary>Throws the first failure if it is a fault in the function's code; called after the last step. A function that is gone, or
+    /// refuses, is no error for the caller of close, who cannot change it.</summary>
     internal void ThrowFault()
     {
         if (_first is not null && _first.SourceException is not VfioException)

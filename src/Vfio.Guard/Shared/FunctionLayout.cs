@@ -9,12 +9,12 @@ using Vfio.Pci.Validation;
 
 namespace Vfio.Guard.Shared;
 
-/// <summary>What the guard needs to know of a function's config space: read once, when it is attached.</summary>
+/// <summary>The guard's knowledge of a function's config space: read once, when the function is attached.</summary>
 internal sealed class FunctionLayout
 {
     private const ushort PowerManagementId = 0x01, MsiId = 0x05, ExpressId = 0x10, AdvancedFeaturesId = 0x13;
 
-    // A bit for each BAR.
+    // One bit for each BAR.
     private readonly uint _ioBars;
 
     internal FunctionLayout(IPciFunction function)
@@ -41,7 +41,7 @@ internal sealed class FunctionLayout
 
     internal IPciFunction Function { get; }
 
-    /// <summary>Config space as its owner left it.</summary>
+    /// <summary>Config space as the owner left it.</summary>
     internal ConfigSpace Space { get; }
 
     internal CapabilityList Capabilities { get; }
@@ -50,7 +50,7 @@ internal sealed class FunctionLayout
 
     internal KnownRegisters Known { get; }
 
-    /// <summary>A virtual function: no ids of its own, and memory decoding that cannot be turned off.</summary>
+    /// <summary>Whether it is a virtual function: no ids in its config space, and memory decoding that cannot be turned off.</summary>
     internal bool IsVirtual { get; }
 
     /// <summary>Where each capability starts; 0 when it is absent.</summary>
@@ -78,20 +78,20 @@ internal sealed class FunctionLayout
     /// <summary>How many MSI vectors the function has.</summary>
     internal int MsiVectors => Msi == 0 ? 0 : 1 << (int)Math.Min(5, ((uint)Space.Read16(Msi + 2)).Get(3, 1));
 
-    /// <summary>Where the MSI data register is, by whether addresses have 64 bits.</summary>
+    /// <summary>Offset of the MSI data register, which depends on whether addresses have 64 bits.</summary>
     internal int MsiData => Msi + ((Space.Read16(Msi + 2) & 0x80) != 0 ? 0x0c : 0x08);
 
-    /// <summary>Where the MSI mask bits are; 0 when there are none. The pending bits follow them.</summary>
+    /// <summary>Offset of the MSI mask bits; 0 when there are none. The pending bits follow them.</summary>
     internal int MsiMasks => Msi != 0 && (Space.Read16(Msi + 2) & 0x100) != 0 ? MsiData + 4 : 0;
 
-    /// <summary>Whether coming back from D3hot resets the function, and that is a reset that it can do.</summary>
+    /// <summary>Whether the return from D3hot resets the function, and the function can make that reset.</summary>
     internal bool ResetsInD3Hot =>
         PowerManagement != 0 && (Space.Read16(PowerManagement + 4) & 8) == 0 && Function.ResetMethods.Contains(ResetMethod.PowerManagement);
 
     /// <summary>Whether the type bits of a BAR say I/O.</summary>
     internal bool IsIo(RegionIndex region) => region.IsBar && (_ioBars >> (int)region.Value & 1) != 0;
 
-    /// <summary>Whether a BAR is the lower half of one of 64 bits.</summary>
+    /// <summary>Whether a BAR is the lower half of a 64-bit BAR.</summary>
     internal bool IsWide(int bar) => (Space.Read32(0x10 + (4 * bar)) & 7) == 4;
 
     private bool HasVirtualBits(int offset) =>
@@ -105,7 +105,7 @@ internal sealed class FunctionLayout
         return new ConfigSpace(bytes);
     }
 
-    /// <remarks>A capability that overlaps another is not acted on: a write could mean either.</remarks>
+    /// <remarks>A capability that overlaps another is ignored: a write could mean either.</remarks>
     private int OffsetOf(ushort id) =>
         Capabilities.Find(id, isExtended: false) is { } found && Rules.IsWhole(found) ? found.Offset : 0;
 

@@ -5,7 +5,7 @@ using Vfio.Pci.Rules;
 
 namespace Vfio.Guard.Shared;
 
-/// <summary>What the tables say of a function's registers whatever its user may do to them: no permit changes it.</summary>
+/// <summary>The registers that tables describe, whatever a user may do to them: no permit changes it.</summary>
 internal sealed class KnownRegisters
 {
     private readonly uint[] _known;
@@ -26,18 +26,18 @@ internal sealed class KnownRegisters
         }
     }
 
-    /// <summary>The bits of an access that are in a register of a table.</summary>
+    /// <summary>The bits of an access that belong to a register of a table.</summary>
     internal uint Known(int offset, int bytes) => Of(_known, offset, bytes);
 
-    /// <summary>The bits of an access that a written 1 clears or starts: what is not meant to do that writes 0.</summary>
+    /// <summary>The bits of an access on which a written 1 has an effect (clears or starts): writes that do not mean it write 0.</summary>
     internal uint Status(int offset, int bytes) => Of(_status, offset, bytes);
 
-    /// <summary>The bits of an access that are in a field.</summary>
+    /// <summary>The bits of an access that belong to a field.</summary>
     internal uint Fields(int offset, int bytes) => Of(_fields, offset, bytes);
 
-    /// <summary>The narrowest access that has some bits of another.</summary>
-    /// <param name="offset">Where the other starts; becomes where the narrowest does.</param>
-    /// <param name="width">Its width in bytes: 1, 2 or 4; becomes that of the narrowest.</param>
+    /// <summary>Narrows an access to the narrowest one that has the given bits.</summary>
+    /// <param name="offset">Where the access starts; becomes where the narrowest one does.</param>
+    /// <param name="width">Its width in bytes: 1, 2 or 4; becomes that of the narrowest one.</param>
     /// <param name="bits">The bits, at least one.</param>
     internal static void Narrow(ref int offset, ref int width, uint bits)
     {
@@ -58,7 +58,7 @@ internal sealed class KnownRegisters
 
     private static uint Of(uint[] masks, int offset, int bytes) => masks[offset >> 2] >> (8 * (offset & 3)) & Bits.Mask((8 * bytes) - 1, 0);
 
-    /// <summary>Adds a structure, but for the bytes that one before it has; as <see cref="ConfigRules"/>.</summary>
+    /// <summary>Adds a structure, except for the bytes that an earlier one has; as <see cref="ConfigRules"/>.</summary>
     private void Add(bool[] taken, int start, int end, IReadOnlyList<Register> registers)
     {
         bool[] own = new bool[taken.Length];

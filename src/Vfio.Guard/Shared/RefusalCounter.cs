@@ -1,7 +1,7 @@
 namespace Vfio.Guard.Shared;
 
-/// <summary>Counts what is refused; any thread may add.</summary>
-/// <param name="total">Counts along; null for the total itself.</param>
+/// <summary>Counts refused accesses. Thread-safe.</summary>
+/// <param name="total">A counter that also counts them; null for the total itself.</param>
 internal sealed class RefusalCounter(RefusalCounter? total = null)
 {
     private long _configBits;

@@ -3,7 +3,7 @@ using Vfio.Native.Memory;
 
 namespace Vfio.Guard;
 
-/// <summary>Reads what <see cref="StateWriter"/> wrote, or what somebody made up: it never reads past the end, and says when there is
+/// <summary>Reads what <see cref="StateWriter"/> wrote. The bytes may be forged: it never reads past the end, and fails when there are
 /// not enough.</summary>
 /// <param name="bytes">The state.</param>
 public ref struct StateReader(ReadOnlySpan<byte> bytes)
@@ -15,7 +15,7 @@ public ref struct StateReader(ReadOnlySpan<byte> bytes)
 
     /// <summary>Reads a number, or a packed struct.</summary>
     /// <typeparam name="T">A struct without references.</typeparam>
-    /// <returns>False when the bytes are not there.</returns>
+    /// <returns>False when there are not enough bytes.</returns>
     public bool TryRead<T>(out T value)
         where T : unmanaged
     {
@@ -25,8 +25,8 @@ public ref struct StateReader(ReadOnlySpan<byte> bytes)
         return true;
     }
 
-    /// <summary>Reads bytes; they are assigned for as long as the state is.</summary>
-    /// <returns>False when they are not there.</returns>
+    /// <summary>Reads bytes, without a copy: they are valid as long as the state is.</summary>
+    /// <returns>False when there are not enough.</returns>
     public bool TryRead(int count, out ReadOnlySpan<byte> bytes)
     {
         bool isThere = count >= 0 && count <= _left.Length;

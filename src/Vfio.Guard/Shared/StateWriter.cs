@@ -9,7 +9,7 @@ public sealed class StateWriter
 {
     private readonly ArrayBufferWriter<byte> _bytes = new();
 
-    /// <summary>What was written so far.</summary>
+    /// <summary>All that was written.</summary>
     public ReadOnlySpan<byte> Written => _bytes.WrittenSpan;
 
     /// <summary>Writes a number, or a packed struct.</summary>
@@ -17,7 +17,7 @@ public sealed class StateWriter
     public void Write<T>(T value)
         where T : unmanaged => Write(Blittable.AsBytes(ref value));
 
-    /// <summary>Writes bytes; their number is the reader's to know.</summary>
+    /// <summary>Writes bytes without their length: the reader must know it.</summary>
     public void Write(ReadOnlySpan<byte> bytes) => _bytes.Write(bytes);
 
     internal void Clear() => _bytes.ResetWrittenCount();

@@ -1,12 +1,12 @@
 namespace Vfio;
 
-/// <summary>What a device says of itself.</summary>
-/// <param name="Flags">What it is and can do.</param>
-/// <param name="RegionCount">How many region indexes it has, absent regions included.</param>
+/// <summary>The properties of a device.</summary>
+/// <param name="Flags">Its kind and features.</param>
+/// <param name="RegionCount">How many regions it has, absent ones included.</param>
 /// <param name="InterruptCount">How many interrupt indexes it has, absent ones included.</param>
 public readonly record struct DeviceInfo(DeviceFlags Flags, int RegionCount, int InterruptCount)
 {
-    /// <summary>Whether <see cref="IVfioDevice.Reset"/> can work: asked without doing one.</summary>
+    /// <summary>Whether <see cref="IVfioDevice.Reset"/> can work. Reading it does not reset.</summary>
     public bool CanReset => Flags.HasFlag(DeviceFlags.Reset);
 }
 
@@ -14,7 +14,7 @@ public readonly record struct DeviceInfo(DeviceFlags Flags, int RegionCount, int
 [Flags]
 public enum DeviceFlags
 {
-    /// <summary>Nothing said.</summary>
+    /// <summary>No flag.</summary>
     None = 0,
 
     /// <summary>It can be reset.</summary>

@@ -3,11 +3,11 @@ using Vfio.Native;
 
 namespace Vfio;
 
-/// <summary>A PCI function as its owner sees it, before the guard: real config space, real BARs, real interrupts.</summary>
+/// <summary>A PCI function as its owner sees it, below the guard: its own config space, BARs and interrupts.</summary>
 /// <remarks>
-/// <para>Software models are functions; raw hardware could be one. The guard is the only caller and locks by itself, but a
+/// <para>An emulated device is such a function. The guard is the only caller, and calls it one call at a time; a
 /// function's own threads may call its <see cref="IPciSlot"/> at any time.</para>
-/// <para>Nothing here checks a user's rights: that is the guard's work.</para>
+/// <para>The function checks no user's rights: the guard does.</para>
 /// </remarks>
 public interface IPciFunction : IDisposable
 {
@@ -17,17 +17,18 @@ public interface IPciFunction : IDisposable
     /// <summary>Size of config space in bytes: 256 or 4096.</summary>
     int ConfigLength { get; }
 
-    /// <summary>How it can be reset; in order of preference.</summary>
+    /// <summary>The ways to reset it, in order of preference.</summary>
     IReadOnlyList<ResetMethod> ResetMethods { get; }
 
     /// <summary>The ids when this is a virtual function, whose config space has none (SR-IOV 1.1, section 3.4.1); else null.</summary>
     VirtualFunctionIds? VirtualIds { get; }
 
-    /// <summary>Asks for an optional feature: <see cref="IMigratableFunction"/>, or an interface of one's own.</summary>
+    /// <summary>Requests an optional feature: <see cref="IMigratableFunction"/>, or an interface of the caller's own.</summary>
     /// <typeparam name="TFeature">The interface of the feature.</typeparam>
     /// <param name="feature">The feature; null when there is none.</param>
-    /// <returns>Whether the function has it and can do it; fixed. False also where <see cref="IMigratableFunction.CanMigrate"/> is.</returns>
-    /// <remarks>A function in front of another passes the question on.</remarks>
+    /// <returns>Whether the function has it and can do it; fixed. False also where <see cref="IMigratableFunction.CanMigrate"/>
+    /// is.</returns>
+    /// <remarks>A function that wraps another forwards the request.</remarks>
     bool TryGet<TFeature>([NotNullWhen(true)] out TFeature? feature)
         where TFeature : class
     {
@@ -36,7 +37,7 @@ public interface IPciFunction : IDisposable
         return feature is not null;
     }
 
-    /// <summary>Plugs the function in; called once, before anything else.</summary>
+    /// <summary>Attaches the function to its slot; called once, before anything else.</summary>
     void Connect(IPciSlot slot);
 
     /// <summary>Reads config space.</summary>
@@ -56,7 +57,7 @@ public interface IPciFunction : IDisposable
     /// <summary>The memory behind a BAR that may be mapped as a whole; null when accesses must reach the function.</summary>
     SharedMemory? GetMemory(RegionIndex region);
 
-    /// <summary>The registers of a BAR that may be rung instead of written: whoever assigns the function makes the eventfds, and a ring
+    /// <summary>The doorbells of a BAR: whoever assigns the function makes the eventfds, and a signal
     /// arrives as one <see cref="WriteRegion"/> of the doorbell's width, with its <see cref="Doorbell.Match"/> or 0.</summary>
     IReadOnlyList<Doorbell> GetDoorbells(RegionIndex region) => [];
 
@@ -66,12 +67,13 @@ public interface IPciFunction : IDisposable
     /// <summary>Writes a BAR; the range is inside it.</summary>
     void WriteRegion(RegionIndex region, ulong offset, ReadOnlySpan<byte> source);
 
-    /// <summary>Resets it. When this returns the function is quiet and its registers are as after power-on.</summary>
-    /// <returns>Why it failed, or <see cref="Errno.None"/>.</returns>
+    /// <summary>Resets it. When this returns, the function uses no memory and sends no interrupts, and its registers are as after
+    /// power-on.</summary>
+    /// <returns>The error, or <see cref="Errno.None"/>.</returns>
     Errno Reset(ResetMethod method);
 }
 
-/// <summary>Vendor and device id of a virtual function, which its physical function tells.</summary>
+/// <summary>Vendor and device id of a virtual function, as its physical function has them.</summary>
 public readonly record struct VirtualFunctionIds(ushort Vendor, ushort Device);
 
 /// <summary>Ways to reset one function, as the kernel's <c>reset_method</c> attribute names them.</summary>
@@ -89,6 +91,6 @@ public enum ResetMethod
     /// <summary>Power state D3hot and back to D0, where No_Soft_Reset is clear.</summary>
     PowerManagement,
 
-    /// <summary>The whole bus, when nobody else is on it.</summary>
+    /// <summary>The whole bus, when no other function is on it.</summary>
     Bus,
 }

@@ -5,12 +5,12 @@ using Vfio.Native.Memory;
 
 namespace Vfio;
 
-/// <summary>An assigned device: regions, interrupts, DMA and reset, and nothing of how it is reached.</summary>
+/// <summary>An assigned device: regions, interrupts, DMA and reset, independent of how the device is reached.</summary>
 /// <remarks>
-/// <para>The meaning follows <c>linux/vfio.h</c>; who produces it may be the kernel, a vfio-user server, or a guarded model in
-/// this process. To have the object is to have the device open; disposing it gives the device back, reset and quiet.</para>
-/// <para>Members may be called from any thread. A refusal is a <see cref="VfioException"/> with the errno; an argument that can
-/// never be right (a null, a negative) is an <see cref="ArgumentException"/>.</para>
+/// <para>The meaning follows <c>linux/vfio.h</c>. The producer may be the kernel, a vfio-user server, or a guarded model in
+/// this process. The device is open as long as the object; disposing it resets and releases the device.</para>
+/// <para>Members may be called from any thread. A refusal is a <see cref="VfioException"/> with the errno; an argument that is
+/// never valid (a null, a negative) is an <see cref="ArgumentException"/>.</para>
 /// </remarks>
 public interface IVfioDevice : IDisposable, IAsyncDisposable
 {
@@ -20,9 +20,9 @@ public interface IVfioDevice : IDisposable, IAsyncDisposable
     /// <summary>The device's address, for messages: <c>model:edu</c>, <c>unix:/run/edu.sock</c>.</summary>
     string Name { get; }
 
-    /// <summary>Raised when the provider lost the device and has it again, as after a reset: mappings and eventfds stay, registers are lost,
-    /// and regions have to be mapped anew.</summary>
-    /// <remarks>On a thread of the provider's, with no lock held. Most providers never do.</remarks>
+    /// <summary>Raised when the provider lost the device and found it again, as after a reset: mappings and eventfds stay, registers are
+    /// lost, and regions have to be mapped again.</summary>
+    /// <remarks>Called on a thread of the provider, with no lock held. Most providers never raise it.</remarks>
     event Action? Restarted
     {
         add { }
@@ -110,12 +110,12 @@ public interface IVfioDevice : IDisposable, IAsyncDisposable
     /// ENOMEM: a limit is reached.</exception>
     void MapDma(in DmaMapping mapping);
 
-    /// <summary>Takes a range away; the device does not touch its memory once this returns. Mappings go whole or not at all.</summary>
+    /// <summary>Unmaps a range; the device does not access its memory once this returns. Only whole mappings can be unmapped.</summary>
     /// <returns>How many bytes were mapped in it.</returns>
     /// <exception cref="VfioException">ENOENT: nothing is mapped there; EINVAL: the range would cut a mapping.</exception>
     ulong UnmapDma(Iova start, ulong length);
 
-    /// <summary>Takes all ranges away.</summary>
+    /// <summary>Unmaps all ranges.</summary>
     void UnmapAllDma();
 
     /// <summary>Resets the device: registers as after power-on, bus master off. Mappings and eventfds stay.</summary>

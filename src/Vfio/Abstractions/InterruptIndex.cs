@@ -16,10 +16,10 @@ public readonly record struct InterruptIndex(uint Value)
     /// <summary>Message signalled interrupts with a table (MSI-X).</summary>
     public static readonly InterruptIndex Msix = new(2);
 
-    /// <summary>The device met an error that it could not correct.</summary>
+    /// <summary>The device met an error that it could not correct (ERR).</summary>
     public static readonly InterruptIndex Error = new(3);
 
-    /// <summary>The provider asks for the release of the device.</summary>
+    /// <summary>The provider requests the release of the device (REQ).</summary>
     public static readonly InterruptIndex Request = new(4);
 
     /// <summary><c>INTx</c>, <c>MSI</c>, <c>MSI-X</c>, <c>ERR</c>, <c>REQ</c> or <c>IRQ index 5</c>.</summary>

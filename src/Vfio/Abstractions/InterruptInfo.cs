@@ -3,14 +3,14 @@ namespace Vfio;
 /// <summary>One kind of interrupt of a device.</summary>
 /// <param name="Index">Which kind.</param>
 /// <param name="Count">How many vectors; 0 when the device has no interrupt of this kind.</param>
-/// <param name="Flags">How they behave.</param>
+/// <param name="Flags">How they are signalled and masked.</param>
 public readonly record struct InterruptInfo(InterruptIndex Index, int Count, InterruptFlags Flags);
 
 /// <summary>VFIO_IRQ_INFO_* of <c>linux/vfio.h</c>.</summary>
 [Flags]
 public enum InterruptFlags
 {
-    /// <summary>Nothing said.</summary>
+    /// <summary>No flag.</summary>
     None = 0,
 
     /// <summary>Can be signalled through an eventfd.</summary>

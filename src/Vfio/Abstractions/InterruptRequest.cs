@@ -21,7 +21,7 @@ public readonly ref struct InterruptRequest
     /// <summary>What to do.</summary>
     public InterruptAction Action { get; }
 
-    /// <summary>How the vectors are picked, or what they are given.</summary>
+    /// <summary>How the vectors are selected, or what is bound to them.</summary>
     public InterruptData Data { get; }
 
     /// <summary>The first vector.</summary>
@@ -30,13 +30,13 @@ public readonly ref struct InterruptRequest
     /// <summary>How many vectors.</summary>
     public int Count { get; }
 
-    /// <summary>With <see cref="InterruptData.Events"/>: one for each vector; null takes the vector's eventfd away.</summary>
+    /// <summary>With <see cref="InterruptData.Events"/>: one for each vector; null unbinds the vector's eventfd.</summary>
     public ReadOnlySpan<FileDescriptor?> Events { get; private init; }
 
     /// <summary>With <see cref="InterruptData.Bools"/>: one byte for each vector; the action is done where it is not 0.</summary>
     public ReadOnlySpan<byte> Bools { get; private init; }
 
-    /// <summary>Whether this turns the whole kind of interrupt off: trigger, no data, no vectors.</summary>
+    /// <summary>Whether this disables the whole kind of interrupt: trigger, no data, no vectors.</summary>
     public bool IsDisable => this is { Action: InterruptAction.Trigger, Data: InterruptData.None, Count: 0 };
 
     /// <summary>Does the action for every vector of the range.</summary>
@@ -52,20 +52,20 @@ public readonly ref struct InterruptRequest
     public static InterruptRequest Bind(InterruptIndex index, InterruptAction action, int start, ReadOnlySpan<FileDescriptor?> events) =>
         new(index, action, InterruptData.Events, start, events.Length) { Events = events };
 
-    /// <summary>Takes all eventfds of a kind of interrupt away and turns it off.</summary>
+    /// <summary>Unbinds all eventfds of a kind of interrupt and disables it.</summary>
     public static InterruptRequest Disable(InterruptIndex index) => ForAll(index, InterruptAction.Trigger, 0, 0);
 }
 
 /// <summary>VFIO_IRQ_SET_ACTION_* of <c>linux/vfio.h</c>.</summary>
 public enum InterruptAction
 {
-    /// <summary>Hold the vector back.</summary>
+    /// <summary>Mask the vector.</summary>
     Mask,
 
-    /// <summary>Let it through again.</summary>
+    /// <summary>Unmask the vector.</summary>
     Unmask,
 
-    /// <summary>Fire it, or say what happens when it fires.</summary>
+    /// <summary>Fire the vector, or bind what it signals.</summary>
     Trigger,
 }
 

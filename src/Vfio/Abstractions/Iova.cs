@@ -4,7 +4,7 @@ namespace Vfio;
 /// <param name="Value">The address.</param>
 public readonly record struct Iova(ulong Value) : IComparable<Iova>
 {
-    /// <summary>The address <paramref name="bytes"/> further on.</summary>
+    /// <summary>The address <paramref name="bytes"/> above this one.</summary>
     /// <exception cref="OverflowException">It would wrap.</exception>
     public static Iova operator +(Iova start, ulong bytes) => new(checked(start.Value + bytes));
 

@@ -1,11 +1,11 @@
 namespace Vfio;
 
-/// <summary>Addresses that a device can be given memory at.</summary>
+/// <summary>A range of addresses where memory can be mapped for a device.</summary>
 /// <param name="Start">First address.</param>
 /// <param name="Length">How many bytes; not 0, and the range does not wrap.</param>
 public readonly record struct IovaRange(Iova Start, ulong Length)
 {
-    /// <summary>Where memory goes when the provider does not say: what every IOMMU in use can translate.</summary>
+    /// <summary>The ranges when the provider reports none: what every IOMMU in use can translate.</summary>
     /// <remarks>39 bits, the narrowest address width of VT-d; without the first 64 KiB, so that an address of 0 stays
     /// a mistake; without 0xfee00000 to 0xfeefffff, where writes are interrupts on x86.</remarks>
     public static readonly IReadOnlyList<IovaRange> Default =

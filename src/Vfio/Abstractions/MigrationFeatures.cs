@@ -8,11 +8,11 @@ public enum MigrationFeatures : ulong
     /// <summary>It cannot be migrated.</summary>
     None = 0,
 
-    /// <summary><see cref="MigrationState.Stop"/>, <see cref="MigrationState.StopCopy"/> and <see cref="MigrationState.Resuming"/>: what
-    /// every device has that can be migrated.</summary>
+    /// <summary><see cref="MigrationState.Stop"/>, <see cref="MigrationState.StopCopy"/> and <see cref="MigrationState.Resuming"/>: every
+    /// migratable device has them.</summary>
     StopCopy = 1,
 
-    /// <summary>The states that keep it from other devices.</summary>
+    /// <summary>The states in which it does not access other devices (P2P).</summary>
     PeerToPeer = 2,
 
     /// <summary><see cref="MigrationState.PreCopy"/>.</summary>

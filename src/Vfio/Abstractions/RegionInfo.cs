@@ -2,29 +2,29 @@ using Vfio.Native;
 
 namespace Vfio;
 
-/// <summary>One region of a device: how long, and how it may be reached.</summary>
+/// <summary>One region of a device: its length, and the allowed accesses.</summary>
 /// <param name="Index">Which one.</param>
 /// <param name="Length">Size in bytes; 0 when the device has no such region.</param>
-/// <param name="Flags">What it allows.</param>
+/// <param name="Flags">The allowed accesses.</param>
 public readonly record struct RegionInfo(RegionIndex Index, ulong Length, RegionFlags Flags)
 {
     /// <summary>The file to map it from; null when it cannot be mapped. The device keeps it open until it is disposed.</summary>
     public FileDescriptor? File { get; init; }
 
-    /// <summary>Where in <see cref="File"/> the region starts, in bytes.</summary>
+    /// <summary>Offset of the region in <see cref="File"/>, in bytes.</summary>
     public ulong FileOffset { get; init; }
 
-    /// <summary>The parts that may be mapped, in order and apart from each other; empty means all of it, when it can be mapped at all.</summary>
+    /// <summary>The mmap areas in ascending order, without overlap; empty means the whole region, when it can be mapped at all.</summary>
     public IReadOnlyList<MmapArea> MmapAreas { get; init; } = [];
 
-    /// <summary>Whether there is anything to map.</summary>
+    /// <summary>Whether the region, or a part of it, can be mapped.</summary>
     public bool IsMappable => File is not null && Flags.HasFlag(RegionFlags.Map);
 
     /// <summary>A region that the device does not have.</summary>
     public static RegionInfo Absent(RegionIndex index) => new(index, 0, RegionFlags.None);
 }
 
-/// <summary>A part of a region that may be mapped.</summary>
+/// <summary>A part of a region that may be mapped; <c>struct vfio_region_sparse_mmap_area</c>.</summary>
 /// <param name="Offset">Where it starts in the region, in bytes; a multiple of the page size.</param>
 /// <param name="Length">Its size in bytes.</param>
 public readonly record struct MmapArea(ulong Offset, ulong Length);
@@ -33,7 +33,7 @@ public readonly record struct MmapArea(ulong Offset, ulong Length);
 [Flags]
 public enum RegionFlags
 {
-    /// <summary>Cannot be reached.</summary>
+    /// <summary>No access.</summary>
     None = 0,
 
     /// <summary>May be read.</summary>

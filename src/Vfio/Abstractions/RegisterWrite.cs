@@ -1,9 +1,9 @@
 namespace Vfio;
 
-/// <summary>One register write, for several at once; see <see cref="IVfioDevice.WriteRegions"/> and
+/// <summary>One register write of several; see <see cref="IVfioDevice.WriteRegions"/> and
 /// <see cref="Bar.Write(ReadOnlySpan{RegisterWrite})"/>.</summary>
 /// <param name="Region">Which region; a <see cref="Bar"/> writes to its own, whatever this is.</param>
-/// <param name="Offset">Where in it, in bytes.</param>
+/// <param name="Offset">Offset in the region, in bytes.</param>
 /// <param name="Width">How many bytes, from the lowest of <paramref name="Value"/> on: 1 to 8. 1, 2, 4 and 8 naturally aligned ones are
 /// one access to the device.</param>
 /// <param name="Value">What is written, as a little-endian number.</param>

@@ -297,7 +297,7 @@ public sealed class Bar : IDisposable
     /// <summary>Maps the region of a device that was restarted; by messages alone where it cannot be mapped any more.</summary>
     internal void MapAnew(in RegionInfo region)
     {
-        // An access may be under way in the old windows: they stay until the end.
+        // An access may be under way in the old windows: they stay until this is disposed.
         _stale.Add(_windows);
         _windows = new BarWindows(region);
     }
@@ -321,7 +321,7 @@ public sealed class Bar : IDisposable
         }
     }
 
-    /// <summary>An offset that no BAR has becomes one that the range check refuses.</summary>
+    /// <summary>Converts an offset; one beyond <see cref="long"/> becomes one that the range check refuses.</summary>
     private static long ToOffset(in RegisterWrite write) => (long)Math.Min(write.Offset, long.MaxValue);
 
     private static ArgumentException NoRegister<T>()
@@ -337,20 +337,19 @@ public sealed class Bar : IDisposable
         return value;
     }
 
-    /// <summary>Says what became of a device that answers strangely: it is gone when its config space is; otherwise only memory that is
-    /// lost is wrong.</summary>
+    /// <summary>Throws when the device was removed, which its config space shows; otherwise only when its memory was lost.</summary>
     private void ThrowIfGone(bool isLost, long offset)
     {
         string operation = $"access of {Index} at 0x{offset:x}";
         if (!Presence.IsPresent(_device))
             throw new VfioException(operation, _device.Name, Errno.NoDevice, "it was removed; dispose it");
         if (isLost)
-            throw new VfioException(operation, _device.Name, Errno.InputOutput, "its memory is gone: it is asleep, or decodes none; open it anew");
+            throw new VfioException(operation, _device.Name, Errno.InputOutput, "its memory is gone: it is in a sleep state, or its decoding is off; open it again");
     }
 
     private SharedMemory? Find(long offset, int width, out ulong inside)
     {
-        // Unsigned, so that a negative offset is far beyond the end.
+        // Unsigned, so that a negative offset is beyond the end.
         if ((ulong)offset > (ulong)(Length - width) || Length < width || (offset & (width - 1)) != 0 || _disposed)
             ThrowBadAccess(offset, width);
         return _windows.Find((ulong)offset, width, out inside);

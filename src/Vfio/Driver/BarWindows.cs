@@ -8,15 +8,15 @@ internal sealed class BarWindows : IDisposable
 {
     private Window[] _windows;
 
-    /// <summary>Maps all that the device offers and that is safe to touch; nothing where the kernel maps only part of it, for what cannot
-    /// be mapped can still be read and written.</summary>
+    /// <summary>Maps all that the device offers and that is safe to access; nothing where the kernel can map only part of it, because
+    /// the rest can still be read and written.</summary>
     internal BarWindows(RegionInfo region)
     {
         _windows = [];
 
-        // A store to a read-only mapping would end the process; as a message it is an error. So would a touch past the end of a file: the
-        // region lies inside its file, which cannot be truncated. The kernel's device files give pages until the device is removed,
-        // which the watch tells.
+        // A store to a read-only mapping would end the process; as a message it is an error. The same holds for an access past the end of a
+        // file, but the region lies inside its file, which cannot be truncated. The kernel's device files have pages until the device is
+        // removed, which the watched mapping detects.
         if (!region.IsMappable || !region.Flags.HasFlag(RegionFlags.Write))
             return;
         IReadOnlyList<MmapArea> areas = region.MmapAreas.Count > 0 ? region.MmapAreas : [new(0, region.Length)];
@@ -36,11 +36,11 @@ internal sealed class BarWindows : IDisposable
         }
     }
 
-    /// <summary>The window that holds an access whole.</summary>
-    /// <param name="offset">Where in the region.</param>
+    /// <summary>Finds the window that has all bytes of an access.</summary>
+    /// <param name="offset">Offset in the region.</param>
     /// <param name="width">How many bytes.</param>
-    /// <param name="inside">Where in the window.</param>
-    /// <returns>Null when none does.</returns>
+    /// <param name="inside">Offset in the window.</param>
+    /// <returns>Null when there is none.</returns>
     internal SharedMemory? Find(ulong offset, int width, out ulong inside)
     {
         foreach (Window window in _windows)

@@ -67,7 +67,7 @@ public sealed class InterruptSet : IReadOnlyList<Interrupt>, IDisposable
     /// <inheritdoc/>
     IEnumerator IEnumerable.GetEnumerator() => GetEnumerator();
 
-    /// <summary>Turns this kind of interrupt off and frees the vectors.</summary>
+    /// <summary>Disables this kind of interrupt and frees the vectors.</summary>
     public void Dispose()
     {
         if (Interlocked.Exchange(ref _disposed, 1) != 0)
@@ -78,7 +78,7 @@ public sealed class InterruptSet : IReadOnlyList<Interrupt>, IDisposable
         }
         catch (VfioException)
         {
-            // A device that is gone fires nothing.
+            // A device that was removed fires nothing.
         }
         finally
         {

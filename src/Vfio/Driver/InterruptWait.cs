@@ -4,7 +4,7 @@ using Vfio.Native.Waiting;
 
 namespace Vfio.Driver;
 
-/// <summary>The one asynchronous wait that an eventfd has at a time; used again for the next, so that waiting allocates nothing.</summary>
+/// <summary>The one asynchronous wait that an eventfd has at a time; reused, so that waiting allocates nothing.</summary>
 internal sealed class InterruptWait(EventFd signal, string name) : IValueTaskSource, IValueTaskSource<bool>
 {
     private static readonly TimerCallback OnTime = static self => ((InterruptWait)self!).EndInTime();
@@ -31,19 +31,19 @@ internal sealed class InterruptWait(EventFd signal, string name) : IValueTaskSou
         Ended,
     }
 
-    /// <summary>Starts a wait; it is over already when the eventfd was signalled before.</summary>
-    /// <exception cref="InvalidOperationException">Another one is not over, or was not awaited.</exception>
+    /// <summary>Starts a wait; it is complete when the eventfd was signalled before.</summary>
+    /// <exception cref="InvalidOperationException">Another wait is not complete, or was not awaited.</exception>
     internal ValueTask Start(CancellationToken cancellationToken) => Begin(Deadline.Never, cancellationToken) is { } wait
         ? new ValueTask(this, wait)
         : ValueTask.CompletedTask;
 
-    /// <summary>The same, up to a time; whether the eventfd was signalled in it.</summary>
+    /// <summary>As the other, with a deadline; the result says whether the eventfd was signalled in time.</summary>
     internal ValueTask<bool> Start(Deadline end, CancellationToken cancellationToken) => Begin(end, cancellationToken) is { } wait
         ? new ValueTask<bool>(this, wait)
         : new ValueTask<bool>(true);
 
     /// <summary>Ends the wait under way, and refuses others.</summary>
-    /// <returns>False when that was done before.</returns>
+    /// <returns>False when it was closed before.</returns>
     internal bool Close()
     {
         EventRegistration? watch;
@@ -75,7 +75,7 @@ internal sealed class InterruptWait(EventFd signal, string name) : IValueTaskSou
         _core.OnCompleted(continuation, state, token, flags);
 
     /// <summary>Starts a wait.</summary>
-    /// <returns>Its number; null when it is over already.</returns>
+    /// <returns>Its number; null when it is complete already.</returns>
     private short? Begin(Deadline end, CancellationToken cancellationToken)
     {
         short wait;
@@ -93,8 +93,8 @@ internal sealed class InterruptWait(EventFd signal, string name) : IValueTaskSou
             wait = _core.Version;
         }
 
-        // Outside the lock: a token that is cancelled by now calls back from inside Register. The wait may be over by
-        // then as well; the registration then belongs to nobody and is let go here.
+        // Outside the lock: a token that is cancelled by now calls back from inside Register. The wait may be complete by
+        // then as well; the registration then has no wait and is disposed here.
         CancellationTokenRegistration registration = cancellationToken.UnsafeRegister(OnCancelled, this);
         lock (_lock)
         {
@@ -120,7 +120,7 @@ internal sealed class InterruptWait(EventFd signal, string name) : IValueTaskSou
         return _core.GetResult(token);
     }
 
-    /// <summary>The eventfd is readable.</summary>
+    /// <summary>Called when the eventfd is readable.</summary>
     private void OnReadable()
     {
         try
@@ -133,7 +133,7 @@ internal sealed class InterruptWait(EventFd signal, string name) : IValueTaskSou
         }
     }
 
-    /// <summary>Ends the wait if the eventfd was signalled, and goes on with it otherwise.</summary>
+    /// <summary>Completes the wait if the eventfd was signalled, and continues it otherwise.</summary>
     private void Take()
     {
         CancellationTokenRegistration registration;
@@ -168,7 +168,8 @@ internal sealed class InterruptWait(EventFd signal, string name) : IValueTaskSou
         _core.SetException(reason);
     }
 
-    // The time may be that of an earlier wait, which ended before it, or be longer than a timer takes: the timer is never stopped.
+    // The timer may fire for an earlier wait that was complete before, or before the deadline, if that is longer than a timer takes: it is
+    // never stopped.
     private void EndInTime()
     {
         CancellationTokenRegistration registration;

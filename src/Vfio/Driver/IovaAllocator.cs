@@ -1,16 +1,16 @@
 namespace Vfio;
 
-/// <summary>Hands out addresses to map memory at: the lowest that fit, in whole pages.</summary>
-/// <remarks>Devices that share an address space (one container, one IOAS) share one allocator. The page at 0 is never handed out:
-/// devices take 0 for no address, as the 82576 does for a buffer. Any thread may use it.</remarks>
+/// <summary>Allocates addresses to map memory at: the lowest that fit, in whole pages.</summary>
+/// <remarks>Devices that share an address space (one container, one IOAS) share one allocator. The page at 0 is never allocated:
+/// devices use 0 for no address, as the 82576 does for a buffer. Any thread may use it.</remarks>
 public sealed class IovaAllocator
 {
     private readonly Lock _lock = new();
     private readonly List<Gap> _gaps = [];
 
     /// <summary>Makes an allocator with everything free.</summary>
-    /// <param name="ranges">What may be handed out, in ascending order and apart; the ends are rounded inwards to pages.</param>
-    /// <param name="pageBytes">Granularity, a power of two; 0 for the page size of this machine.</param>
+    /// <param name="ranges">The ranges to allocate from, ascending and without overlap; the ends are rounded inwards to pages.</param>
+    /// <param name="pageBytes">Granularity in bytes, a power of two; 0 for the page size of this machine.</param>
     public IovaAllocator(IReadOnlyList<IovaRange> ranges, ulong pageBytes = 0)
     {
         ArgumentNullException.ThrowIfNull(ranges);
@@ -19,7 +19,7 @@ public sealed class IovaAllocator
             throw new ArgumentException($"a page of {PageBytes} bytes is no power of two", nameof(pageBytes));
         foreach (IovaRange range in ranges)
         {
-            // The page at the very end of the address space has an end that does not fit 64 bits: it is never handed out.
+            // The page at the very end of the address space has an end that does not fit 64 bits: it is never allocated.
             ulong end = range.Last.Value == ulong.MaxValue ? ulong.MaxValue : range.Last.Value + 1;
             Gap gap = new(Math.Max(RoundUp(range.Start.Value, PageBytes), PageBytes), end & ~(PageBytes - 1));
             if (_gaps.Count > 0 && gap.Start < _gaps[^1].End)
@@ -43,9 +43,9 @@ public sealed class IovaAllocator
     }
 
     /// <summary>Takes the lowest free range.</summary>
-    /// <param name="bytes">How long, above 0; rounded up to whole pages.</param>
-    /// <param name="addressBits">How wide the device's addresses are: the range ends below 2 to this power.</param>
-    /// <param name="alignmentBytes">What the address is a multiple of, a power of two; 0 for a page.</param>
+    /// <param name="bytes">Its length, above 0; rounded up to whole pages.</param>
+    /// <param name="addressBits">The width of the device's addresses: the range ends below 2 to this power.</param>
+    /// <param name="alignmentBytes">The address is a multiple of this power of two; 0 for a page.</param>
     /// <exception cref="VfioException">ENOSPC: no free range fits.</exception>
     public Iova Allocate(ulong bytes, int addressBits = 64, ulong alignmentBytes = 0)
     {
@@ -91,9 +91,9 @@ public sealed class IovaAllocator
         }
     }
 
-    /// <summary>Gives a range back.</summary>
-    /// <param name="start">As it was handed out.</param>
-    /// <param name="bytes">As it was asked for.</param>
+    /// <summary>Frees a range.</summary>
+    /// <param name="start">Its start, as it was allocated.</param>
+    /// <param name="bytes">Its length, as it was requested.</param>
     /// <exception cref="ArgumentException">Part of it is free already.</exception>
     public void Free(Iova start, ulong bytes)
     {
@@ -129,6 +129,6 @@ public sealed class IovaAllocator
             _gaps.Insert(index, new Gap(gap.Start, start));
     }
 
-    /// <summary>A free stretch; <paramref name="End"/> is the first address that is not in it.</summary>
+    /// <summary>A free range; <paramref name="End"/> is the first address that is not in it.</summary>
     private readonly record struct Gap(ulong Start, ulong End);
 }

@@ -5,7 +5,7 @@ using Vfio.Pci;
 
 namespace Vfio;
 
-/// <summary>Config space of a device, as its provider shows it: one access of the width in the name.</summary>
+/// <summary>Config space of a device, as its provider presents it. Each access is one of the width in its name.</summary>
 /// <remarks>Any thread may use it. Reads and writes allocate nothing.</remarks>
 public sealed class PciConfig
 {
@@ -49,21 +49,21 @@ public sealed class PciConfig
         return value;
     }
 
-    /// <summary>Writes 8 bits. What the provider does not let its user change stays, without an error.</summary>
+    /// <summary>Writes 8 bits. Bits that the provider does not let its user change stay, without an error.</summary>
     public void Write8(int offset, byte value)
     {
         Check(offset, 1);
         _device.WriteRegion(RegionIndex.Config, (ulong)offset, Blittable.AsBytes(ref value));
     }
 
-    /// <summary>Writes 16 bits at a multiple of 2. What the provider does not let its user change stays, without an error.</summary>
+    /// <summary>Writes 16 bits at a multiple of 2. Bits that the provider does not let its user change stay, without an error.</summary>
     public void Write16(int offset, ushort value)
     {
         Check(offset, 2);
         _device.WriteRegion(RegionIndex.Config, (ulong)offset, Blittable.AsBytes(ref value));
     }
 
-    /// <summary>Writes 32 bits at a multiple of 4. What the provider does not let its user change stays, without an error.</summary>
+    /// <summary>Writes 32 bits at a multiple of 4. Bits that the provider does not let its user change stay, without an error.</summary>
     public void Write32(int offset, uint value)
     {
         Check(offset, 4);

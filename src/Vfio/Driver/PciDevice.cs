@@ -4,7 +4,7 @@ using Vfio.Native.Files;
 
 namespace Vfio;
 
-/// <summary>A PCI function in the hands of its driver: config space, BARs, interrupts, DMA memory, reset.</summary>
+/// <summary>A PCI function as its driver uses it: config space, BARs, interrupts, DMA memory, reset.</summary>
 /// <remarks>
 /// <para>Works the same on every <see cref="IVfioDevice"/>. Owns it, and all that is opened, allocated or enabled here: one
 /// <see cref="Dispose"/> stops the function as bus master, turns its interrupts off, takes its memory back and gives it back.</para>
@@ -26,8 +26,9 @@ public sealed class PciDevice : IDisposable, IAsyncDisposable
     private volatile bool _disposed;
 
     /// <summary>Takes a device over.</summary>
-    /// <param name="device">The device; owned from now on, also when this throws.</param>
-    /// <param name="iovas">Addresses for its memory; null for what the device says. Devices that share an address space share it.</param>
+    /// <param name="device">The device; owned by this object from now on, also when this throws.</param>
+    /// <param name="iovas">Allocates addresses for its memory; null for the ranges of the device. Devices that share an address space share
+    /// it.</param>
     /// <exception cref="VfioException">ENODEV: it is no PCI function.</exception>
     public PciDevice(IVfioDevice device, IovaAllocator? iovas = null)
     {
@@ -51,10 +52,10 @@ public sealed class PciDevice : IDisposable, IAsyncDisposable
         }
     }
 
-    /// <summary>Raised when the provider lost the device and has it again, as after a reset: BARs, memory and interrupts stay usable, bus
+    /// <summary>Raised when the provider lost the device and found it again, as after a reset: BARs, memory and interrupts stay usable, bus
     /// mastering is off, and the driver sets its registers again.</summary>
-    /// <remarks>On a thread of the provider's. Whether it can happen is the provider's matter: a vfio-user client does it where it was
-    /// told to wait for its server.</remarks>
+    /// <remarks>Called on a thread of the provider. A vfio-user client raises it when it was configured to wait for its server; other
+    /// providers do not.</remarks>
     public event Action? Restarted;
 
     /// <summary>Completes when the device is removed, or its release is requested. Cancelled when this is disposed.
@@ -278,7 +279,7 @@ public sealed class PciDevice : IDisposable, IAsyncDisposable
         }
         catch (VfioException)
         {
-            // A device that is gone is quiet; the rest is this process's own to free.
+            // A removed device needs nothing more; the rest is this process's own to free.
         }
 
         _device.Restarted -= OnRestarted;
@@ -375,7 +376,7 @@ public sealed class PciDevice : IDisposable, IAsyncDisposable
         }
         catch (VfioException)
         {
-            // The device is gone, and with it its address space: the addresses are not handed out again.
+            // The device was removed, and its address space with it: the addresses are not allocated again.
         }
     }
 }

@@ -1,8 +1,8 @@
 namespace Vfio;
 
 /// <summary>The interrupts of a PCI function: how many it has, and which its driver uses.</summary>
-/// <remarks>Of INTx, MSI and MSI-X one is in use at a time; <see cref="InterruptIndex.Error"/> and
-/// <see cref="InterruptIndex.Request"/> go beside it. Any thread may use it.</remarks>
+/// <remarks>One of INTx, MSI and MSI-X is in use at a time; <see cref="InterruptIndex.Error"/> and
+/// <see cref="InterruptIndex.Request"/> are independent of it. Any thread may use it.</remarks>
 public sealed class PciInterrupts : IDisposable
 {
     private static readonly InterruptIndex[] BestFirst = [InterruptIndex.Msix, InterruptIndex.Msi, InterruptIndex.Intx];
@@ -20,9 +20,9 @@ public sealed class PciInterrupts : IDisposable
         return kind.Value < _device.Info.InterruptCount ? _device.GetInterrupt(kind).Count : 0;
     }
 
-    /// <summary>Uses as many vectors as there are, of the best kind there is: MSI-X, then MSI, then INTx.</summary>
-    /// <param name="wanted">How many the driver has a use for, from 1.</param>
-    /// <returns>From 1 to <paramref name="wanted"/> vectors: a driver spreads its work over what it got.</returns>
+    /// <summary>Enables as many vectors as there are, of the best kind there is: MSI-X, then MSI, then INTx.</summary>
+    /// <param name="wanted">How many the driver can use, from 1.</param>
+    /// <returns>From 1 to <paramref name="wanted"/> vectors: a driver distributes its work over them.</returns>
     /// <exception cref="VfioException">ENOENT: the function has no interrupt; else the device's refusal.</exception>
     public InterruptSet Enable(int wanted)
     {
@@ -47,8 +47,8 @@ public sealed class PciInterrupts : IDisposable
         throw refusal ?? new VfioException("use of interrupts", _device.Name, Errno.NoEntry, "the function has none; poll it");
     }
 
-    /// <summary>Uses vectors of one kind, from 0 on.</summary>
-    /// <param name="kind">Which.</param>
+    /// <summary>Enables vectors of one kind, from 0 on.</summary>
+    /// <param name="kind">Which kind.</param>
     /// <param name="count">How many, from 1.</param>
     /// <exception cref="VfioException">EINVAL: the function has fewer; EBUSY: another of INTx, MSI and MSI-X is in use.</exception>
     public InterruptSet Enable(InterruptIndex kind, int count)
@@ -69,14 +69,14 @@ public sealed class PciInterrupts : IDisposable
         }
     }
 
-    /// <summary>Listens for the provider's wish to have the device back (REQ): finish what is under way and dispose the device.</summary>
-    /// <returns>Fires then; the same at every call. A wish from before the call is not lost.</returns>
-    /// <exception cref="VfioException">EINVAL: this provider never asks.</exception>
+    /// <summary>Enables the provider's release request (REQ): finish what is under way and dispose the device.</summary>
+    /// <returns>The interrupt; the same at every call. A request from before the call is not lost.</returns>
+    /// <exception cref="VfioException">EINVAL: this provider never requests it.</exception>
     public Interrupt EnableReleaseRequest() => Listen(InterruptIndex.Request);
 
-    /// <summary>Listens for errors that the device could not correct (ERR): reset it and start again, or give it up.</summary>
-    /// <returns>Fires then; the same at every call.</returns>
-    /// <exception cref="VfioException">EINVAL: this provider does not tell of errors.</exception>
+    /// <summary>Enables reports of errors that the device could not correct (ERR): reset it and start again, or dispose it.</summary>
+    /// <returns>The interrupt; the same at every call.</returns>
+    /// <exception cref="VfioException">EINVAL: this provider does not report errors.</exception>
     public Interrupt EnableError() => Listen(InterruptIndex.Error);
 
     /// <summary>Turns all interrupts off, for good.</summary>
@@ -90,7 +90,7 @@ public sealed class PciInterrupts : IDisposable
         }
     }
 
-    /// <summary>After a reset nothing is pending, and nothing may stay masked.</summary>
+    /// <summary>Restores the state after a reset: nothing is pending, and nothing may stay masked.</summary>
     internal void Refresh()
     {
         lock (_lock)

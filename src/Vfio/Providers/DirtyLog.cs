@@ -5,10 +5,10 @@ namespace Vfio.Providers;
 
 /// <summary>Which pages were written, one bit each, by address.</summary>
 /// <remarks>
-/// <para>Kept beside the mappings and not in them, so that an unmap loses nothing. Memory is taken where something is written and
-/// nowhere else, whatever is mapped: 4 KiB for 128 MiB of addresses. A device that its user sends all over the address space reaches
+/// <para>Kept separate from the mappings, so that an unmap loses nothing. Memory is allocated only where something is written,
+/// whatever is mapped: 4 KiB for 128 MiB of addresses. A device whose user makes it write all over the address space reaches
 /// a limit, from which on everything counts as written.</para>
-/// <para>Any thread may use it. A write is on record once <see cref="Mark(ulong, long)"/> has returned.</para>
+/// <para>Any thread may use it. A write is recorded once <see cref="Mark(ulong, long)"/> has returned.</para>
 /// </remarks>
 internal sealed class DirtyLog
 {
@@ -39,7 +39,7 @@ internal sealed class DirtyLog
         }
     }
 
-    /// <summary>Records what a bitmap of <see cref="IDirtyTracker"/>'s form says.</summary>
+    /// <summary>Records the pages of a bitmap in <see cref="IDirtyTracker"/>'s form.</summary>
     /// <param name="start">The address that bit 0 stands for.</param>
     /// <param name="pageBytes">Bytes that a bit stands for.</param>
     /// <param name="bitmap">The bits.</param>
@@ -52,7 +52,7 @@ internal sealed class DirtyLog
         }
     }
 
-    /// <summary>Sets the bits of what was written in a range, and forgets the pages that lie in it as a whole.</summary>
+    /// <summary>Sets the bits of what was written in a range, and clears the record of the pages that lie in it as a whole.</summary>
     /// <param name="start">First address.</param>
     /// <param name="last">Last address.</param>
     /// <param name="pageBytes">Bytes that a bit of the bitmap stands for: a power of two.</param>

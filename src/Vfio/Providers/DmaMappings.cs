@@ -2,20 +2,21 @@ using Vfio.Native;
 
 namespace Vfio.Providers;
 
-/// <summary>What the user of a device has mapped, by address: for whoever passes mappings on, to a server or to the kernel.</summary>
-/// <remarks>Holds a reference on the memory of each mapping. Used by one thread at a time, but for <see cref="Read"/> and
-/// <see cref="Write"/>, which any thread may call: a mapping that is removed is not being used any more.</remarks>
+/// <summary>What the user of a device has mapped, by address: for a producer that passes mappings on, to a server or to the
+/// kernel.</summary>
+/// <remarks>Holds a reference on the memory of each mapping. Used by one thread at a time, except for <see cref="Read"/> and
+/// <see cref="Write"/>, which any thread may call: no access uses a mapping once it is removed.</remarks>
 internal sealed class DmaMappings
 {
     private readonly List<DmaMapping> _sorted = [];
 
-    // Held by who changes the list and by who reads it without the owner's lock.
+    // Held to change the list, and to read it without the owner's lock.
     private readonly Lock _lock = new();
 
     /// <summary>How many.</summary>
     public int Count => _sorted.Count;
 
-    /// <summary>How many of them are of memory that this process does not share.</summary>
+    /// <summary>How many of them have memory that this process does not share.</summary>
     public int ByMessage { get; private set; }
 
     /// <summary>All of them, by address.</summary>
@@ -39,10 +40,10 @@ internal sealed class DmaMappings
             ByMessage++;
     }
 
-    /// <summary>Which mappings lie in a range.</summary>
+    /// <summary>Finds the mappings in a range.</summary>
     /// <param name="start">The first address.</param>
     /// <param name="length">Bytes; the range does not wrap.</param>
-    /// <param name="first">Place of the first one in <see cref="All"/>.</param>
+    /// <param name="first">Index of the first one in <see cref="All"/>.</param>
     /// <param name="count">How many.</param>
     /// <returns>ENOENT: none; EINVAL: one would be cut.</returns>
     public Errno Find(Iova start, ulong length, out int first, out int count)
@@ -143,7 +144,7 @@ internal sealed class DmaMappings
         return (mapping.Access & access) != 0 ? Errno.None : Errno.AccessDenied;
     }
 
-    /// <summary>Place of the first mapping that starts at an address or above it.</summary>
+    /// <summary>Index of the first mapping that starts at an address or above it.</summary>
     private int FirstFrom(ulong address)
     {
         int low = 0;

@@ -1,17 +1,17 @@
 namespace Vfio.Providers;
 
-/// <summary>The steps between migration states: which there are, and which of them leads to a state that is further away.</summary>
+/// <summary>The steps between migration states, and the first step of a longer way.</summary>
 /// <remarks><c>linux/vfio.h</c>, <c>enum vfio_device_mig_state</c>; vfio-user, "Direct State Transitions" and "Complex State
 /// Transitions": the shortest way, with <see cref="MigrationState.PreCopy"/> and <see cref="MigrationState.StopCopy"/> only at its
 /// ends.</remarks>
 internal static class MigrationPath
 {
     /// <summary>The first step from one state to another.</summary>
-    /// <param name="from">Where the device is.</param>
-    /// <param name="to">Where it shall be; another state.</param>
+    /// <param name="from">The current state.</param>
+    /// <param name="to">The target; another state.</param>
     /// <param name="features">The states that it has.</param>
-    /// <param name="next">Where it is after the step.</param>
-    /// <returns>False when no way leads there.</returns>
+    /// <param name="next">The state after the step.</param>
+    /// <returns>False when no sequence of steps leads there.</returns>
     public static bool TryStep(MigrationState from, MigrationState to, MigrationFeatures features, out MigrationState next)
     {
         next = (from, to) switch

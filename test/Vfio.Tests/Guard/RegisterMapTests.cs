@@ -10,10 +10,10 @@ public sealed class RegisterMapTests
     public static TheoryData<string, Action<RegisterMap<R0>>> Refused => new()
     {
         { "overlaps", map => map.Add(0x02, 2, R0.B) },
-        { "leave the map", map => map.Add(0x10, 4, R0.B) },
-        { "leave the map", map => map.Add(ulong.MaxValue - 7, 8, R0.B) },
-        { "no register", map => map.Add(0x06, 4, R0.B) },
-        { "no register", map => map.Add(0x06, 3, R0.B) },
+        { "do not fit the map", map => map.Add(0x10, 4, R0.B) },
+        { "do not fit the map", map => map.Add(ulong.MaxValue - 7, 8, R0.B) },
+        { "not a naturally aligned register", map => map.Add(0x06, 4, R0.B) },
+        { "not a naturally aligned register", map => map.Add(0x06, 3, R0.B) },
         { "twice", map => map.Add(0x08, 4, R0.A) },
         { "wider", map => map.Add(0x08, 2, R0.B, reset: 0x10000) },
         { "both", map => map.Add(0x08, 4, R0.B, writable: 3, writeOneToClear: 6) },

@@ -99,7 +99,7 @@ public sealed class BusFaultTests
     /// <summary>The assembly in the comments of a method, with the numbers that the test gives it.</summary>
     private static IEnumerable<string> CommentsOf(string method)
     {
-        string[] lines = File.ReadAllLines(Repository.PathOf("src", "Vfio.Native", "BusFaults", "BusFaultCode.cs"));
+        string[] lines = File.ReadAllLines(Repository.PathOf("src", "Vfio.Native", "Memory", "BusFaultCode.cs"));
         IEnumerable<string> body = lines.SkipWhile(line => !line.Contains($"byte[] {method}(", StringComparison.Ordinal)).TakeWhile(line => line.Trim() != "];");
         foreach (string line in body.Where(line => line.Contains(" // ", StringComparison.Ordinal)))
         {

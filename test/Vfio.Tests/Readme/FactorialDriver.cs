@@ -1,4 +1,6 @@
 // README: a driver
+using Vfio;
+
 namespace Vfio.Tests.Readme;
 
 /// <summary>Computes factorials on the edu device, on hardware, over a socket or on a model.</summary>

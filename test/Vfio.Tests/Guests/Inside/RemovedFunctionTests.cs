@@ -12,7 +12,7 @@ public sealed class RemovedFunctionTests
     [Theory(Explicit = true)]
     [InlineData(AssignedFunctionTests.First, VfioInterface.Group)]
     [InlineData(AssignedFunctionTests.Second, VfioInterface.Cdev)]
-    public void A_function_that_is_removed_by_surprise_is_ENODEV_and_its_program_is_told_to_let_go(string function, VfioInterface vfioInterface)
+    public async Task A_function_that_is_removed_by_surprise_is_ENODEV_and_its_program_is_notified(string function, VfioInterface vfioInterface)
     {
         using DeviceWatch watch = new();
         using PciDevice device = new(AssignedFunctionTests.Open(function, vfioInterface));
@@ -25,8 +25,7 @@ public sealed class RemovedFunctionTests
         File.WriteAllText(WishFor(function), "");
         Assert.True(watch.Stop.WaitHandle.WaitOne(HangGuard.Timeout));
         Assert.Equal($"{function} removed", watch.Reason!.ToString());
-        Assert.True(removed.Wait(HangGuard.Timeout));
-        Assert.Equal(RemovalReason.Removed, removed.Result);
+        Assert.Equal(RemovalReason.Removed, await removed.WaitAsync(HangGuard.Timeout));
         Assert.False(device.IsPresent);
 
         // Class code and revision, which read as all ones; the ids do not, for they are a copy of the kernel's.
