@@ -11,7 +11,7 @@ public sealed class EventTests : IDisposable
     private GuestAgent Agent => _machine.Value.Agent;
 
     [Fact]
-    public void Functions_that_come_go_and_change_drivers_are_told_of_and_a_user_releases_what_is_wanted()
+    public void Hot_plug_and_driver_changes_are_events_and_a_user_releases_a_function_on_request()
     {
         GuestParts.Need();
         Agent.Do($"{VfioInGuest.Command("events --json", output: "/tmp/events")} &");
