@@ -32,7 +32,7 @@ internal sealed class IommufdSpace : DmaSpace
     }
 
     /// <summary>Makes an empty one in the iommufd context of another, for PASIDs of the same devices; see
-/// <see cref="KernelDevice.AttachPasid"/>.</summary>
+    /// <see cref="KernelDevice.AttachPasid"/>.</summary>
     /// <param name="beside">The address space that the devices are in.</param>
     /// <exception cref="VfioException">The process has no descriptors left (EMFILE).</exception>
     public IommufdSpace(IommufdSpace beside)

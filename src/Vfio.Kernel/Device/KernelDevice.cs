@@ -164,7 +164,7 @@ public sealed partial class KernelDevice : IVfioDevice, IMigratableDevice, IDirt
     public void ResetBus() => _migration.Reset(() => _file.PciHotReset(_group is GroupFile group ? [group.Descriptor.Number] : []));
 
     /// <summary>Puts the device into a low-power state (runtime power management) until <see cref="ExitLowPower"/>; regions must not be accessed
-/// meanwhile.</summary>
+    /// meanwhile.</summary>
     /// <exception cref="VfioException">ENOTTY: the kernel does not support it.</exception>
     public void EnterLowPower() => _file.Feature(DeviceFeatureCalls.SetLowPowerEntry, []);
 
@@ -197,7 +197,7 @@ public sealed partial class KernelDevice : IVfioDevice, IMigratableDevice, IDirt
     }
 
     /// <summary>Whether config space does not answer any more. Header Type is read: no valid one is all ones, and the kernel answers the ids
-/// from a copy.</summary>
+    /// from a copy.</summary>
     private bool IsGone
     {
         get

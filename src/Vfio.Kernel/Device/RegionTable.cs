@@ -53,7 +53,7 @@ internal sealed class RegionTable(DeviceFile file, int count)
     }
 
     /// <summary>The mmap areas: those of the kernel; without them all of the region, except the pages of the MSI-X table, unless the kernel says
-/// that these may be mapped too.</summary>
+    /// that these may be mapped too.</summary>
     private List<MmapArea> AreasOf(RegionIndex index, in vfio_region_info info, ReadOnlySpan<byte> answer)
     {
         ReadOnlySpan<byte> found = InfoBuffer.FindCapability(answer, info.cap_offset, SparseCapability);

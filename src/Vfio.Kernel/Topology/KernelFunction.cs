@@ -98,7 +98,7 @@ public sealed class KernelFunction
     public string? Iommu => _sysfs.LinkName("iommu");
 
     /// <summary>Whether its group is viable, as Linux defines it: every function is bound to a VFIO driver or to none. Bridges and functions of
-/// pci-stub do not count.</summary>
+    /// pci-stub do not count.</summary>
     public Finding GroupViability => AssignabilityCheck.CheckGroup(this);
 
     /// <summary>Checks whether it is well-behaved, without a write to it. A fact that needs a write is unknown; for an ordinary user, so is

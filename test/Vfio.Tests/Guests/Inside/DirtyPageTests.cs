@@ -99,7 +99,7 @@ public sealed class DirtyPageTests
         Assert.False(((IVfioDevice)device).TryGet(out IDirtyTracker? _));
         VfioException refusal = Assert.Throws<VfioException>(() => device.StartDirtyTracking(4096, []));
         Assert.Equal(95, (int)refusal.Errno);
-        Assert.Contains("by its group", refusal.Message);
+        Assert.Contains("with the group interface", refusal.Message);
     }
 
     [Theory(Explicit = true)]
