@@ -34,6 +34,8 @@ public sealed partial class PackageWorkspace : IAsyncLifetime
     /// <inheritdoc/>
     public async ValueTask InitializeAsync()
     {
+        // The demo of root runs its driver as nobody, from a copy below TMPDIR.
+        File.SetUnixFileMode(_folder, (UnixFileMode)0b111_101_101);
         Directory.CreateDirectory(PathOf("tmp"));
         await DoAsync(Repository.PathOf("packaging", "pack"));
         WriteNugetConfig(await DoAsync("dotnet", "nuget", "list", "source"));
