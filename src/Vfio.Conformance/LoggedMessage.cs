@@ -9,9 +9,9 @@ namespace Vfio.Conformance;
 /// <param name="Text">The decoded message.</param>
 public sealed record LoggedMessage(int Connection, bool IsSent, int Length, byte[] Bytes, int Descriptors, string Text)
 {
-    /// <summary>How many bytes of a message are kept.</summary>
+    /// <summary>Most bytes of a message that are kept.</summary>
     public const int KeptBytes = 96;
 
-    /// <summary>The kept bytes in hex, with an ellipsis where there were more.</summary>
+    /// <summary>The kept bytes in hex, with an ellipsis if there were more.</summary>
     public string Hex => Convert.ToHexStringLower(Bytes) + (Length > Bytes.Length ? "..." : "");
 }

@@ -5,15 +5,15 @@ namespace Vfio.Conformance;
 /// <param name="Reason">A clause without a full stop; may be empty for a pass.</param>
 public readonly record struct Outcome(Verdict Verdict, string Reason)
 {
-    /// <summary>As the sentence asks.</summary>
+    /// <summary>The server does what the sentence requires.</summary>
     internal static Outcome Pass(string reason = "") => new(Verdict.Pass, reason);
 
-    /// <summary>Otherwise than the sentence asks, where there is room for it.</summary>
+    /// <summary>The server does something else that the specification leaves open.</summary>
     internal static Outcome Differs(string reason) => new(Verdict.Differs, reason);
 
-    /// <summary>Not tried.</summary>
+    /// <summary>The check was not run.</summary>
     internal static Outcome Skipped(string reason) => new(Verdict.Skipped, reason);
 
-    /// <summary>Against the sentence.</summary>
+    /// <summary>The server contradicts the sentence.</summary>
     internal static Outcome Violation(string reason) => new(Verdict.Violation, reason);
 }

@@ -1,17 +1,17 @@
 namespace Vfio.Conformance;
 
-/// <summary>What a check found.</summary>
+/// <summary>The result of a check.</summary>
 public enum Verdict
 {
-    /// <summary>The server does what the sentence asks.</summary>
+    /// <summary>The server does what the sentence requires.</summary>
     Pass,
 
-    /// <summary>The server does something else where the specification leaves room, or where peers are known to differ; a note.</summary>
+    /// <summary>The server does something else which the specification leaves open, or in which implementations are known to differ.</summary>
     Differs,
 
-    /// <summary>Not tried: the server or its device does not offer what the check is about.</summary>
+    /// <summary>Not run: the server or its device does not have the feature.</summary>
     Skipped,
 
-    /// <summary>The server contradicts the sentence, did not answer in time, or ended.</summary>
+    /// <summary>The server contradicts the sentence, did not answer in time, or exited.</summary>
     Violation,
 }

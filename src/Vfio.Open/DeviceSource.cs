@@ -18,10 +18,10 @@ internal sealed class DeviceSource : IDisposable, IAsyncDisposable
     /// <summary>The address.</summary>
     public DeviceAddress Address { get; }
 
-    /// <summary>The guard when the device is a model of this process: its owner's side. Null otherwise.</summary>
+    /// <summary>The guard of a model in this process, for its owner; null for other devices.</summary>
     public GuardedFunction? Guard { get; private init; }
 
-    /// <summary>Finds what an address names.</summary>
+    /// <summary>Finds the device at an address.</summary>
     /// <param name="address">See <see cref="DeviceAddress"/>.</param>
     /// <param name="options">How to open it; null for the defaults.</param>
     /// <param name="isSuccessor">Whether a model takes over from another process: a resource that only one process can have, such as an image,

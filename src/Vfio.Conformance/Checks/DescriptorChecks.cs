@@ -6,7 +6,7 @@ using Vfio.User.Wire;
 
 namespace Vfio.Conformance;
 
-/// <summary>Descriptors where none belong: they must do no harm, and be closed.</summary>
+/// <summary>Descriptors with messages that take none: the server must ignore and close them.</summary>
 internal static class DescriptorChecks
 {
     internal static IEnumerable<Check> All =>
@@ -60,7 +60,7 @@ internal static class DescriptorChecks
             return make(peer).With([.. Enumerable.Repeat(file, count)]);
         });
 
-    /// <summary>How many descriptors the server's process has open while it has one quiet client.</summary>
+    /// <summary>Number of open descriptors of the server's process with one idle client.</summary>
     private sealed class Settled
     {
         private readonly Trial _trial;

@@ -70,7 +70,7 @@ internal static class DmaUnmapChecks
         }),
         Better("all-with-range", "Flag 2 takes all ranges: an address and a size beside it contradict that.", peer =>
             With(peer, Base, Size, 2)),
-        Better("dirty-bitmap-without-room", "Flag 1 asks for a bitmap, which argsz must have room for.", peer => With(peer, Base, Size, 1)),
+        Better("dirty-bitmap-without-room", "Flag 1 asks for a bitmap, which must fit in argsz.", peer => With(peer, Base, Size, 1)),
         Better("flags-unknown", "The flags are unused in this version.", peer => With(peer, Base, Size, 0x80)),
         Better("argsz-0", "argsz is the most that the reply's payload may have, 24 at least.", peer =>
         {

@@ -55,7 +55,7 @@ internal static class Expect
             Received reply = peer.Ask(make(peer, argSize));
             peer.MustGoOn();
             if (!reply.IsRefusal && reply.Body.Length > argSize)
-                return Outcome.Violation($"the reply has {reply.Body.Length} bytes where argsz has room for {argSize}");
+                return Outcome.Violation($"the reply has {reply.Body.Length} bytes for an argsz of {argSize}");
             return Outcome.Pass(reply.IsRefusal ? $"refused: {reply.Refusal}" : $"{reply.Body.Length} bytes");
         });
 

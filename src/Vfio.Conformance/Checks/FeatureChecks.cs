@@ -60,7 +60,7 @@ internal static class FeatureChecks
         {
             Received reply = peer.Ask(Requests.Feature(LoggingReport | Get, Range(0x10000, 0x4000, 4096), argSize: 32));
             return reply.IsRefusal || reply.Body.Length <= 32 ? Outcome.Pass()
-                : Outcome.Violation($"{reply.Body.Length} bytes where argsz had room for 32");
+                : Outcome.Violation($"{reply.Body.Length} bytes for an argsz of 32");
         }),
         Logged("stop", "Logging that was started can be stopped; then there is nothing to report.", peer =>
         {

@@ -32,7 +32,7 @@ internal static class HeaderChecks
         .. new uint[] { 0, 1, 8, 15 }.Select(TooSmall),
         .. new[] { 16u + (64 << 20), 0x7fffffffu, 0x80000000u, uint.MaxValue }.Select(TooLarge),
         new("header.unasked-reply", Sections.Header,
-            "A reply acknowledges a command: one that nobody waits for is not carried out as a command.", trial =>
+            "A reply acknowledges a command: one without a command is not executed as a command.", trial =>
         {
             Peer peer = trial.Open();
             peer.Send(Requests.DeviceInfo().ToMessage(9, MessageFlags.Reply));

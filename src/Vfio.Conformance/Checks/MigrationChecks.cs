@@ -96,7 +96,7 @@ internal static class MigrationChecks
             Move(peer, StopCopy);
             Received reply = peer.Ask(Requests.MigrationRead(4096, argSize: 12));
             return reply.IsRefusal || reply.Body.Length <= 12 ? Outcome.Pass()
-                : Outcome.Violation($"{reply.Body.Length} bytes where argsz had room for 12");
+                : Outcome.Violation($"{reply.Body.Length} bytes for an argsz of 12");
         }),
         Go("read-4g-when-saving", "A read of 4 GiB is refused, or gives what there is.", peer =>
         {

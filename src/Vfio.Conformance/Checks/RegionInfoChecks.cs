@@ -56,7 +56,7 @@ internal static class RegionInfoChecks
             return Outcome.Pass();
         }),
         new("region-info.argsz-grows", Sections.Sizes,
-            "argsz in the reply is the size needed; a request with that much room gets all of it.", trial =>
+            "argsz in the reply is the size needed; a request with that argsz gets all of it.", trial =>
         {
             Peer peer = trial.Open();
             for (uint i = 0; i < trial.Device.Info.RegionCount; i++)
@@ -66,7 +66,7 @@ internal static class RegionInfoChecks
                 if (needed == 32)
                     continue;
                 if (first.Body.Length > 32)
-                    return Outcome.Violation($"region {i}: {first.Body.Length} bytes where argsz had room for 32");
+                    return Outcome.Violation($"region {i}: {first.Body.Length} bytes for an argsz of 32");
                 Received second = peer.MustDo(Requests.RegionInfo(i, needed));
                 if (second.Body.Length != needed)
                     return Outcome.Violation($"region {i}: {second.Body.Length} bytes where {needed} were said to be needed");

@@ -33,7 +33,7 @@ internal static class RegionIoFdsChecks
             {
                 Received reply = peer.Ask(Requests.RegionIoFds(i, 16));
                 if (!reply.IsRefusal && reply.Body.Length > 16)
-                    return Outcome.Violation($"region {i}: {reply.Body.Length} bytes where argsz had room for 16");
+                    return Outcome.Violation($"region {i}: {reply.Body.Length} bytes for an argsz of 16");
             }
 
             return Outcome.Pass();

@@ -37,7 +37,7 @@ internal static class SignalChecks
                 return Outcome.Violation("the second eventfd was not signalled");
             return line.First.Drain() == 0 ? Outcome.Pass() : Outcome.Violation("the first eventfd was signalled");
         }),
-        new("signal.disable", Section, "An index that was disabled signals nobody.", trial =>
+        new("signal.disable", Section, "An index that was disabled signals no eventfd.", trial =>
         {
             Line line = new(trial);
             line.Peer.MustDo(Requests.SetIrqs(line.Index, IrqSetFlags.DataNone | IrqSetFlags.ActionTrigger, 0, 0));

@@ -15,7 +15,7 @@ internal sealed class Peer : IDisposable
     private const uint MaxReplyBytes = 64 << 20;
     private const int MaxInterludes = 10_000;
 
-    // How long nobody looks whether all is to end.
+    // The longest wait between two checks for cancellation.
     private static readonly TimeSpan MaxWait = TimeSpan.FromMilliseconds(100);
 
     private readonly UnixSocket _socket;
@@ -47,7 +47,7 @@ internal sealed class Peer : IDisposable
         {
             int count = _socket.Send(bytes, default, descriptors, wait: false, out Errno error);
             if (count < 0 && error != Errno.TryAgain)
-                return; // it closed; whoever waits for an answer learns so
+                return; // it closed; a wait for an answer reports that
             if (count < 0 && end.HasPassed)
                 throw CheckEndedException.Violation($"the server did not read {bytes.Length} bytes within {Trial.Timeout.TotalSeconds:0.#} s");
             if (count < 0)

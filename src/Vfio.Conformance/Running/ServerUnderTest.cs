@@ -46,9 +46,9 @@ internal sealed class ServerUnderTest : IDisposable
     /// <summary>Whether a connection was ever made.</summary>
     internal bool WasReached { get; private set; }
 
-    /// <summary>Connects, and starts the server first where it is gone and a command for that was given.</summary>
-    /// <exception cref="CheckEndedException">Nobody listens any more, for as long as an answer or a restart may take.</exception>
-    /// <exception cref="VfioException">Nobody ever did: there is no server to find fault with.</exception>
+    /// <summary>Connects. Starts the server first if it has exited and there is a command for that.</summary>
+    /// <exception cref="CheckEndedException">The server has not listened again within the timeout of an answer or a restart.</exception>
+    /// <exception cref="VfioException">No server has listened at all.</exception>
     internal UnixSocket Connect()
     {
         WaitForEndOfLast();
@@ -80,10 +80,10 @@ internal sealed class ServerUnderTest : IDisposable
     /// <summary>A client has left.</summary>
     internal void Leave() => _clients--;
 
-    /// <summary>Nobody listened, or a client was closed unanswered: the server is being started again.</summary>
+    /// <summary>No server listened, or a client was closed unanswered: the server is being started again.</summary>
     internal void NoteRestart() => _wasRestarted = true;
 
-    /// <summary>After a client that did nothing wrong has left: learns whether that ends the server.</summary>
+    /// <summary>Finds out, after a client with valid requests has left, whether the server exits then.</summary>
     internal void LearnHowItEnds()
     {
         if (_options.ServerCommand is not null)
@@ -92,7 +92,7 @@ internal sealed class ServerUnderTest : IDisposable
         }
         else
         {
-            // Whoever starts it again may take a while. A server that stays takes the next client as the same process, at once.
+            // Its supervisor may take a while to start it again. A server that stays accepts the next client at once, in the same process.
             int first = _lastPeer;
             _wasRestarted = false;
             _restartTime = _options.RestartTimeout;
@@ -156,7 +156,7 @@ internal sealed class ServerUnderTest : IDisposable
         return true;
     }
 
-    /// <summary>Whether a process runs. One that nobody has waited for yet has closed all that it had.</summary>
+    /// <summary>Whether a process runs. A zombie counts as exited: it has closed its files.</summary>
     private static bool IsAlive(int process)
     {
         try
@@ -186,7 +186,7 @@ internal sealed class ServerUnderTest : IDisposable
     {
         if (_options.ServerCommand is null || _process is { HasExited: false })
             return;
-        // A check may connect again after it ended the server: what ended first is what the check is told.
+        // A check may connect again after it ended the server: the first end is reported.
         if (_process is not null)
             NoteEnd(_process);
         File.Delete(_options.Path);

@@ -25,7 +25,7 @@ internal sealed class Trial : IDisposable
     /// <summary>Facts about the server and its device. A check that needs them is skipped if they could not be read.</summary>
     internal DeviceFacts Device => _device ?? throw CheckEndedException.Skip("the server did not say what its device is");
 
-    /// <summary>The server's process, where it is known.</summary>
+    /// <summary>The server's process, if it is known.</summary>
     internal int? ProcessId => _server.ProcessId;
 
     /// <summary>The messages.</summary>

@@ -38,7 +38,7 @@ public sealed class FailureTests : IDisposable
     }
 
     [Fact]
-    public void Whoever_has_read_enough_is_told_nothing()
+    public void A_closed_reader_gets_no_error()
     {
         Assert.Equal(new Failure(null, 141), Failure.Of(new VfioException("write", "standard output", Errno.BrokenPipe)));
         Assert.NotNull(Failure.Of(new VfioException("write", "/run/x.sock", Errno.BrokenPipe)).Line);

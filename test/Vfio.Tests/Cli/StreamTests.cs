@@ -2,7 +2,7 @@ using System.Diagnostics;
 
 namespace Vfio.Tests.Cli;
 
-/// <summary>Standard output and error that are closed, full, or that nobody reads: an exit code, and at most one line.</summary>
+/// <summary>Standard output and error that are closed, full, or without a reader: an exit code, and at most one line.</summary>
 public sealed class StreamTests
 {
     [Theory]

@@ -137,7 +137,7 @@ public sealed class BrokenServerTests
     }
 
     [Fact]
-    public void A_socket_that_nobody_accepts_on_is_given_up()
+    public void A_socket_without_an_accepting_server_times_out()
     {
         string path = Path.Combine(Directory.CreateTempSubdirectory("vfio-test-").FullName, "s");
         using Vfio.Native.Sockets.UnixListener listener = Vfio.Native.Sockets.UnixListener.Bind(path, UnixFileMode.UserRead | UnixFileMode.UserWrite);

@@ -159,7 +159,7 @@ public sealed class LossTests : IDisposable
     });
 
     /// <summary>A server that ends with its client and is started again: the old one still takes a client while it ends, and leaves it
-    /// unanswered; then nobody listens for a moment.</summary>
+    /// unanswered; then no server listens for a moment.</summary>
     private sealed class RestartedServer : IDisposable
     {
         private readonly Thread _thread;
@@ -192,7 +192,7 @@ public sealed class LossTests : IDisposable
                 Interlocked.Increment(ref _starts);
                 while (!_end.IsSet && !Poll.WaitReadable(listener.Descriptor, TimeSpan.FromMilliseconds(20)))
                 {
-                    // Nobody came yet.
+                    // No client came yet.
                 }
 
                 if (_end.IsSet)

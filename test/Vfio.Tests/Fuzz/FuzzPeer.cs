@@ -4,7 +4,7 @@ using Vfio.Native.Waiting;
 
 namespace Vfio.Tests.Fuzz;
 
-/// <summary>The client's end of a session that is tried. Waits for nothing but room, and for that only while the server lives.</summary>
+/// <summary>The client's end of a fuzzed session. It waits only for buffer space in the socket, and only while the server lives.</summary>
 internal sealed class FuzzPeer(UnixSocket socket, FileDescriptor[] files) : IDisposable
 {
     private readonly DescriptorQueue _arrived = new();

@@ -85,7 +85,7 @@ public sealed class SessionFuzzTests
         Assert.Equal([0x34, 0x12, 0xe8, 0x11], identity);
     }
 
-    /// <summary>Reads as a client that behaves; on a busy machine it may be as slow as those that the server drops, and comes again.</summary>
+    /// <summary>Reads as a well-behaved client; on a busy machine it may be as slow as those that the server drops, and comes again.</summary>
     private static void AskNext(Func<VfioUserClient> connect, RegionIndex region, byte[] destination)
     {
         Stopwatch clock = Stopwatch.StartNew();

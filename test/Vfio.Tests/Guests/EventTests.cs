@@ -2,7 +2,7 @@ using System.Text.Json;
 
 namespace Vfio.Tests.Guests;
 
-/// <summary>What <c>vfio events</c> tells in a guest while functions come and go.</summary>
+/// <summary>The output of <c>vfio events</c> in a guest during hot plug.</summary>
 public sealed class EventTests : IDisposable
 {
     private const string Edu = "0000:01:00.0", Physical = "0000:02:00.0";
@@ -11,7 +11,7 @@ public sealed class EventTests : IDisposable
     private GuestAgent Agent => _machine.Value.Agent;
 
     [Fact]
-    public void Functions_that_come_go_and_change_drivers_are_told_of_and_a_user_releases_what_is_wanted()
+    public void Hot_plug_and_driver_changes_are_events_and_a_user_releases_a_function_on_request()
     {
         GuestParts.Need();
         Agent.Do($"{VfioInGuest.Command("events --json", output: "/tmp/events")} &");
@@ -29,7 +29,7 @@ public sealed class EventTests : IDisposable
         Await(Physical, "virtual-functions-changed");
         Assert.Contains(Events(), item => item.TryGetProperty("virtualFunctions", out JsonElement count) && count.GetInt32() == 2);
 
-        // Somebody holds the function, and gives it back in the time that it is told.
+        // A process has the function open, and closes it within the time of the release request.
         Agent.Do($"echo vfio-pci > /sys/bus/pci/devices/{Edu}/driver_override; echo {Edu} > /sys/bus/pci/drivers_probe");
         Hold();
         Assert.Contains($"{Edu} has no driver", Agent.Do(VfioInGuest.Command($"unbind {Edu} --wait 60")));

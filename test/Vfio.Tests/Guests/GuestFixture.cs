@@ -7,7 +7,7 @@ namespace Vfio.Tests.Guests;
 /// <remarks>
 /// <para>Beside the chipset's functions there are the models of edu and of the benchmark device and the README's counter, each with
 /// the line that <c>vfio serve</c> prints, and a function that can do a function level reset. A second edu is in a slot of its own,
-/// which can be unplugged, and whose bus Linux can reset.</para>
+/// which can be hot-unplugged, and whose bus Linux can reset.</para>
 /// <para>The tests come one at a time, and each leaves the functions bound to vfio-pci in the guest, closed and working.</para>
 /// </remarks>
 public sealed class GuestFixture : IDisposable
@@ -38,7 +38,7 @@ public sealed class GuestFixture : IDisposable
     /// <summary>The same function as this process has it.</summary>
     internal ExpressFunction ExpressHere { get; } = new();
 
-    /// <summary>What QEMU is told to put into the slot.</summary>
+    /// <summary>QEMU's arguments for the device in the slot.</summary>
     internal object SlotDevice { get; private set; } = "";
 
     internal GuestMachine Machine => _machine!;

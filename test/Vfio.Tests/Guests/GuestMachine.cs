@@ -59,9 +59,9 @@ internal sealed class GuestMachine : IDisposable
         }
         catch (Exception error)
         {
-            string story = $"the guest does not start: {error.Message}\n{Errors}\n{Console}";
+            string message = $"the guest does not start: {error.Message}\n{Errors}\n{Console}";
             Dispose();
-            throw new InvalidOperationException(story, error);
+            throw new InvalidOperationException(message, error);
         }
     }
 

@@ -78,7 +78,7 @@ public sealed class ListTests : IDisposable
 
     private static JsonElement Find(JsonElement all, string address) => Assert.Single(all.EnumerateArray(), item => Text(item, "address") == address);
 
-    /// <summary>Gives one function alone to vfio-pci, as somebody by hand would.</summary>
+    /// <summary>Binds one function alone to vfio-pci, as an administrator may by hand.</summary>
     private void BindOne(string function)
     {
         Agent.Do($"echo {function} > /sys/bus/pci/devices/{function}/driver/unbind");

@@ -37,7 +37,7 @@ public sealed class MachineTests(GuestFixture guest)
     }
 
     [Fact]
-    public void A_device_can_be_unplugged_and_plugged_while_Linux_runs()
+    public void A_device_can_be_hot_unplugged_and_attached_while_Linux_runs()
     {
         GuestAgent agent = guest.Need();
         for (int round = 0; round < 2; round++)

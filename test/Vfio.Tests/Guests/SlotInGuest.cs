@@ -1,13 +1,13 @@
 namespace Vfio.Tests.Guests;
 
-/// <summary>Slots of PCI Express in a guest, with hotplug of their own, as on hardware: the kernel hears of what is done to them.</summary>
+/// <summary>Slots of PCI Express in a guest, with native hot plug, as on hardware: the kernel gets their events.</summary>
 internal static class SlotInGuest
 {
     /// <summary>QEMU's arguments that leave hotplug to the slots, rather than to ACPI.</summary>
     internal static IReadOnlyList<string> OwnHotplug { get; } = ["-global", "ICH9-LPC.acpi-pci-hotplug-with-bridge-support=off"];
 
-    /// <summary>A command for the guest's shell that empties a function's slot as if somebody had torn the card out: nobody is asked, and
-    /// the kernel hears that there is no card any more.</summary>
+    /// <summary>A command for the guest's shell that empties a function's slot by surprise removal: without a release request, and with a
+    /// presence change to the kernel.</summary>
     /// <remarks>QEMU takes the card when power is switched off in Slot Control, which the kernel does for a card that it has done with;
     /// here it happens behind its back. For that moment the slot does not interrupt, and has power again when it does: the kernel takes
     /// it for empty, not for switched off. Bits 10 and 9:8 are the power's control and indicator, bit 5 lets hotplug interrupt.</remarks>

@@ -70,7 +70,7 @@ public sealed class AssignabilityCheckTests : IDisposable
     }
 
     [Fact]
-    public void A_pin_that_nobody_tried_to_mask_is_unknown_unless_the_function_is_PCI_Express()
+    public void Whether_a_pin_can_be_masked_is_unknown_unless_the_function_is_PCI_Express()
     {
         byte[] old = new byte[256];
         old[0x3d] = 1;

@@ -117,7 +117,7 @@ public sealed class BindTests : IDisposable
     }
 
     [Fact]
-    public void Binding_again_tells_the_truth_and_changes_nothing()
+    public void Binding_again_reports_the_state_and_changes_nothing()
     {
         _machine.DeviceBinder.Bind(_first, Alice);
         _machine.Changes.Clear();
@@ -172,7 +172,7 @@ public sealed class BindTests : IDisposable
     }
 
     [Fact]
-    public void A_user_without_the_right_is_told_before_anybody_is_asked_to_let_go()
+    public void A_user_without_the_right_is_refused_before_a_release_is_requested()
     {
         _machine.DeviceBinder.Bind(_first);
         _machine.AddProcess(4711, "dpdk", "vfio/7");
@@ -208,7 +208,7 @@ public sealed class BindTests : IDisposable
     }
 
     [Fact]
-    public void A_user_without_the_right_is_told_before_anything_is_taken()
+    public void A_user_without_the_right_is_refused_before_any_change()
     {
         _machine.Permission = Errno.AccessDenied;
         Assert.Contains("only root may", RefusalOf(1, _first));

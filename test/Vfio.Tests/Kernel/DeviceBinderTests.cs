@@ -5,7 +5,7 @@ using Vfio.Pci;
 
 namespace Vfio.Tests.Kernel;
 
-/// <summary>What assigning would do, told from a sysfs and a procfs made here.</summary>
+/// <summary>Plans of assigning functions, from a sysfs and a procfs made here.</summary>
 public sealed class DeviceBinderTests : IDisposable
 {
     private readonly string _root = Directory.CreateTempSubdirectory("vfio-provider-").FullName;

@@ -12,27 +12,27 @@ public sealed class DeviceEventsTests
     private static CancellationToken TestTimeout => TestContext.Current.CancellationToken;
 
     [Fact]
-    public async Task A_device_that_is_asked_to_be_released_or_has_an_error_is_told_of()
+    public async Task A_release_request_and_an_error_of_a_device_are_events()
     {
         using DeviceEvents events = new();
         using GuardedFunction guard = new(new EduFunction());
         using PciDevice device = new(guard.Open());
         events.Listen(device);
-        await using IAsyncEnumerator<DeviceEvent> told = events.ReadAllAsync(TestTimeout).Where(happened => happened.Device == device.Name).GetAsyncEnumerator(TestTimeout);
+        await using IAsyncEnumerator<DeviceEvent> received = events.ReadAllAsync(TestTimeout).Where(happened => happened.Device == device.Name).GetAsyncEnumerator(TestTimeout);
         guard.RequestBack();
-        Assert.True(await told.MoveNextAsync());
-        Assert.Equal(DeviceEventKind.ReleaseRequested, told.Current.Kind);
-        Assert.Null(told.Current.Within);
+        Assert.True(await received.MoveNextAsync());
+        Assert.Equal(DeviceEventKind.ReleaseRequested, received.Current.Kind);
+        Assert.Null(received.Current.Within);
         guard.ReportError();
-        Assert.True(await told.MoveNextAsync());
-        Assert.Equal(DeviceEventKind.Error, told.Current.Kind);
+        Assert.True(await received.MoveNextAsync());
+        Assert.Equal(DeviceEventKind.Error, received.Current.Kind);
         guard.RequestBack();
-        Assert.True(await told.MoveNextAsync());
-        Assert.Equal(DeviceEventKind.ReleaseRequested, told.Current.Kind);
+        Assert.True(await received.MoveNextAsync());
+        Assert.Equal(DeviceEventKind.ReleaseRequested, received.Current.Kind);
     }
 
     [Fact]
-    public void A_socket_that_heard_nothing_says_EAGAIN()
+    public void A_socket_without_a_message_is_EAGAIN()
     {
         using UeventSocket socket = new();
 
@@ -44,7 +44,7 @@ public sealed class DeviceEventsTests
     }
 
     [Fact]
-    public async Task A_device_that_was_disposed_tells_nothing_more()
+    public async Task A_disposed_device_raises_no_events()
     {
         DeviceEvents events = new();
         using (GuardedFunction guard = new(new EduFunction()))

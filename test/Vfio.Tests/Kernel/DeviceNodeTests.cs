@@ -40,16 +40,16 @@ public sealed class DeviceNodeTests : IDisposable
     {
         DeviceNumber number = MakeLoop();
         Assert.SkipWhen(Run("python3", "--version").Status != 0, "python3 is not there");
-        using Process holder = Process.Start(new ProcessStartInfo(
+        using Process process = Process.Start(new ProcessStartInfo(
             "python3", ["-c", $"import os; f=os.open('{_loop}', os.O_RDONLY|os.O_EXCL); os.write(1, b'held\\n'); os.read(0, 1)"])
         {
             RedirectStandardInput = true,
             RedirectStandardOutput = true,
         })!;
-        Assert.Equal("held", holder.StandardOutput.ReadLine());
+        Assert.Equal("held", process.StandardOutput.ReadLine());
         Assert.Equal(16, (int)DeviceNode.AskExclusive(_loop!, number));
-        holder.StandardInput.Close();
-        holder.WaitForExit();
+        process.StandardInput.Close();
+        process.WaitForExit();
         Assert.Equal(0, (int)DeviceNode.AskExclusive(_loop!, number));
     }
 

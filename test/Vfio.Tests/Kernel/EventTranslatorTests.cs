@@ -37,7 +37,7 @@ public sealed class EventTranslatorTests : IDisposable
     }
 
     [Fact]
-    public void A_change_of_the_number_of_virtual_functions_is_told_as_such()
+    public void A_change_of_the_number_of_virtual_functions_is_an_event()
     {
         string count = Path.Combine(_sysfs.Add(Function, "igb", group: 1), "sriov_numvfs");
         File.WriteAllText(count, "0\n");

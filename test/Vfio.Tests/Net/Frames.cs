@@ -14,7 +14,7 @@ internal static class Frames
 
     internal static Ipv4Interface OwnAddress { get; } = new(new Ipv4Address(0xc0000207), 24);
 
-    /// <summary>Whoever talks to it: 192.0.2.1 at 52:54:00:12:34:56.</summary>
+    /// <summary>The other host: 192.0.2.1 at 52:54:00:12:34:56.</summary>
     internal static MacAddress PeerMac { get; } = new(0x525400123456);
 
     internal static Ipv4Interface PeerAddress { get; } = new(new Ipv4Address(0xc0000201), 24);

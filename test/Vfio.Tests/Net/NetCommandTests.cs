@@ -62,7 +62,7 @@ public sealed class NetCommandTests : IDisposable
     }
 
     [Fact]
-    public void Nobody_there_is_told_as_such()
+    public void A_host_that_does_not_answer_is_reported()
     {
         VfioException refusal = Assert.Throws<VfioException>(() => Ping(count: 1, timeout: TimeSpan.FromMilliseconds(5)));
         Assert.Equal(Errno.HostUnreachable, refusal.Errno);
@@ -118,7 +118,7 @@ public sealed class NetCommandTests : IDisposable
     }
 
     [Fact]
-    public void Capture_ends_when_nobody_reads_any_more()
+    public void Capture_ends_when_its_reader_is_gone()
     {
         _peer.TrySend(Frames.EchoRequest);
         CaptureCommand.Run(_own, Source, new GonePipe(), default, _output, json: true);

@@ -84,7 +84,7 @@ public sealed class PcapngWriterTests
     }
 
     [Fact]
-    public void Whoever_reads_along_sees_whole_blocks_after_each_flush()
+    public void A_reader_sees_whole_blocks_after_each_flush()
     {
         using MemoryStream stream = new();
         using PcapngWriter writer = new(stream, Port, "vfio test");

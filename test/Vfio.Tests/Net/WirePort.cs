@@ -3,7 +3,7 @@ using Vfio.Tests.Driver;
 
 namespace Vfio.Tests.Net;
 
-/// <summary>One of two ports with a wire between them, in this process: what one sends the other receives, if there is room.</summary>
+/// <summary>One of two ports with a wire between them, in this process: what one sends the other receives, if it has free buffers.</summary>
 internal sealed class WirePort : IEthernetPort
 {
     private const int Buffered = 256;

@@ -81,19 +81,19 @@ public sealed class DeviceAddressTests
         string path = Path.Combine(folder, "s");
         using GuardedFunction edu = new(new EduFunction());
         PciDevice? device = null;
-        using ManualResetEventSlim told = new();
+        using ManualResetEventSlim restarted = new();
         try
         {
             Serve(edu, path, () =>
             {
                 device = new PciDevice(VfioDevice.Open($"unix:{path}?reconnect=1min"));
-                device.Restarted += told.Set;
+                device.Restarted += restarted.Set;
                 Assert.Equal(0x0100_00edu, device.OpenBar(0).Read32(0));
             });
             Serve(edu, path, () =>
             {
                 Assert.Equal(0x0100_00edu, device!.OpenBar(0).Read32(0));
-                Assert.True(told.Wait(HangGuard.Timeout));
+                Assert.True(restarted.Wait(HangGuard.Timeout));
                 device.Dispose();
             });
         }

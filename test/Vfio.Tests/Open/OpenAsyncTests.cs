@@ -69,7 +69,7 @@ public sealed class OpenAsyncTests : IDisposable
     }
 
     [Fact]
-    public void Nobody_waits_for_ever_who_did_not_ask_for_it()
+    public void Every_wait_has_a_timeout_by_default()
     {
         Assert.Equal(TimeSpan.FromSeconds(30), new VfioUserClientOptions().Timeout);
         Assert.Equal(TimeSpan.FromSeconds(30), new VfioDeviceOptions().Timeout);

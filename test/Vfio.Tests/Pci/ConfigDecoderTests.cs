@@ -123,7 +123,7 @@ public sealed class ConfigDecoderTests
     }
 
     [Fact]
-    public void A_field_that_no_line_has_is_told_when_it_is_set()
+    public void A_field_that_no_line_has_is_printed_when_it_is_set()
     {
         MadeFunction function = MadeFunction.Express().Extended(0x100, 0x0f, 1, "20 00 00 80");
         CapabilityDocument services = Decode(function).Capabilities[1];

@@ -45,7 +45,7 @@ internal static class Lspci
         }
     }
 
-    /// <summary>The lines of <c>lspci</c> for one function that the decoder does not have. More than <c>lspci</c> may be told.</summary>
+    /// <summary>The lines of <c>lspci</c> for one function that the decoder does not have. The decoder may have more lines.</summary>
     public static IEnumerable<string> Missing(string theirs, FunctionDocument ours, ConfigSpace space)
     {
         HashSet<string> lines = [.. ours.Lines.Select(Normal)];

@@ -124,7 +124,7 @@ public sealed class CommandTests
         string served = VfioCommand.Run("show", "unix:" + server.SocketPath).Output;
         Assert.Contains("Capabilities:", served);
 
-        // Only the owner can tell how well a device can be assigned.
+        // Only the owner can check whether a device is well-behaved.
         string model = VfioCommand.Run("show", "model:edu").Output;
         int judgement = model.IndexOf("\tWell-behaved: ", StringComparison.Ordinal);
         Assert.Equal(model[..judgement].TrimEnd(), served.TrimEnd());

@@ -49,7 +49,7 @@ public sealed class CrowdTests
     [Theory]
     [InlineData(false)]
     [InlineData(true)]
-    public void A_client_that_is_silent_or_says_a_little_now_and_then_makes_way(bool says)
+    public void A_client_that_does_not_use_the_device_makes_way_silent_or_not(bool says)
     {
         using ServerProcess server = ServerProcess.Of("model:edu", "--idle", "1");
         using RawClient first = new(server.SocketPath);

@@ -10,25 +10,25 @@ public sealed class DemoTests
     {
         VfioCommand.Result demo = VfioCommand.Run("demo", "--json");
         Assert.Equal("", demo.Errors);
-        using JsonDocument story = JsonDocument.Parse(demo.Output);
-        Assert.All(story.RootElement.GetProperty("steps").EnumerateArray(), step => Assert.True(step.GetProperty("ok").GetBoolean(), step.ToString()));
-        Assert.True(story.RootElement.GetProperty("ok").GetBoolean());
+        using JsonDocument output = JsonDocument.Parse(demo.Output);
+        Assert.All(output.RootElement.GetProperty("steps").EnumerateArray(), step => Assert.True(step.GetProperty("ok").GetBoolean(), step.ToString()));
+        Assert.True(output.RootElement.GetProperty("ok").GetBoolean());
         Assert.Equal(0, demo.ExitCode);
-        Assert.True(story.RootElement.GetProperty("steps").GetArrayLength() >= 18);
+        Assert.True(output.RootElement.GetProperty("steps").GetArrayLength() >= 18);
     }
 
     [Fact]
     public void As_root_the_driver_runs_as_another_user()
     {
         Assert.SkipUnless(Environment.UserName == "root", "only root can start a process as another user");
-        using JsonDocument story = JsonDocument.Parse(VfioCommand.Run("demo", "--json").Output);
-        JsonElement who = story.RootElement.GetProperty("steps").EnumerateArray()
+        using JsonDocument output = JsonDocument.Parse(VfioCommand.Run("demo", "--json").Output);
+        JsonElement who = output.RootElement.GetProperty("steps").EnumerateArray()
             .First(step => step.GetProperty("role").GetString() == "user");
         Assert.Contains("user nobody", who.GetProperty("got").GetString());
     }
 
     [Fact]
-    public void The_story_for_people_ends_well()
+    public void The_demo_for_people_succeeds()
     {
         VfioCommand.Result demo = VfioCommand.Run("demo");
         Assert.Equal(0, demo.ExitCode);

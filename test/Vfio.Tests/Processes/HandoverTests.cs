@@ -85,7 +85,7 @@ public sealed class HandoverTests : IDisposable
             Assert.Equal(3, closed.ExitCode);
         }
 
-        // Even where somebody has opened the file to all.
+        // Even if the file's mode allows all users.
         File.SetUnixFileMode(servers.Place, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.OtherRead | UnixFileMode.OtherWrite);
         using (Process open = Process.Start(start)!)
         {

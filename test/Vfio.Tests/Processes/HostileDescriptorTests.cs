@@ -6,7 +6,7 @@ using static Vfio.Tests.RawClient;
 
 namespace Vfio.Tests.Processes;
 
-/// <summary>Clients that hand a descriptor over and then change what all its holders share: no thread of the server waits for them, and
+/// <summary>Clients that pass a descriptor and then change the state that all its copies share: no thread of the server waits for them, and
 /// SIGTERM ends it in the middle.</summary>
 public sealed class HostileDescriptorTests
 {
@@ -17,7 +17,7 @@ public sealed class HostileDescriptorTests
     private const ulong Page = 4096;
 
     [Fact]
-    public void A_trigger_that_is_filled_holds_nobody_up()
+    public void A_trigger_that_is_filled_blocks_no_session()
     {
         using ServerProcess server = new();
         AttackTrigger(server.SocketPath);
@@ -35,7 +35,7 @@ public sealed class HostileDescriptorTests
     }
 
     [Fact]
-    public void One_eventfd_that_masks_and_unmasks_holds_nobody_up()
+    public void One_eventfd_that_masks_and_unmasks_blocks_no_session()
     {
         using ServerProcess server = new();
         using RawClient client = new(server.SocketPath);
@@ -76,7 +76,7 @@ public sealed class HostileDescriptorTests
     [Theory]
     [InlineData("flush")]
     [InlineData(null)]
-    public void A_file_whose_accesses_wait_for_their_owner_is_refused_and_closing_it_holds_nobody_up(string? flush)
+    public void A_file_whose_accesses_wait_for_their_owner_is_refused_and_closing_it_blocks_no_session(string? flush)
     {
         // In this order: a process that has a file open that cannot be closed does not end before the file system does.
         using ServerProcess server = new();
@@ -85,7 +85,7 @@ public sealed class HostileDescriptorTests
         client.Negotiate();
         Assert.Equal(EPERM, client.Ask(DmaMap, MapBody(0, 0, Page), file.Descriptor));
 
-        // Where nobody asked for a descriptor it is closed too.
+        // A descriptor with a message that takes none is closed too.
         Assert.Equal(0, client.Ask(GetInfo, [.. Bytes(16u), .. new byte[12]], file.Descriptor));
         Assert.NotEqual(0, client.Ask(SetIrqs, IrqBody(BindTrigger, Msi, 0, 1), file.Descriptor));
         Assert.Equal(0, client.Ask(DeviceReset, []));
@@ -104,7 +104,7 @@ public sealed class HostileDescriptorTests
     }
 
     [Fact]
-    public void A_log_that_nobody_reads_holds_no_session_up()
+    public void A_log_without_a_reader_blocks_no_session()
     {
         using ServerProcess server = ServerProcess.Unread("--verbose");
         using RawClient client = new(server.SocketPath);

@@ -2,7 +2,7 @@ using Vfio.Cli.Bench;
 
 namespace Vfio.Tests.Processes;
 
-/// <summary>The times that <c>vfio bench</c> tells, against sorting all of them.</summary>
+/// <summary>The percentiles of <c>vfio bench</c>, compared with those of all sorted times.</summary>
 public sealed class LatencyHistogramTests
 {
     [Fact]

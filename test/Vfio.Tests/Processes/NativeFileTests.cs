@@ -10,9 +10,9 @@ public sealed class NativeFileTests
     {
         NativeFile.Need();
         using Process process = Process.Start(new ProcessStartInfo(NativeFile.Path, ["demo"]) { RedirectStandardOutput = true })!;
-        string story = process.StandardOutput.ReadToEnd();
+        string output = process.StandardOutput.ReadToEnd();
         process.WaitForExit();
-        Assert.Contains("Every step succeeded", story);
+        Assert.Contains("Every step succeeded", output);
         Assert.Equal(0, process.ExitCode);
     }
 

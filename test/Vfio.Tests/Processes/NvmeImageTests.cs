@@ -31,7 +31,7 @@ public sealed class NvmeImageTests : IDisposable
     [InlineData("EDQUOT")]
     public void A_flush_that_the_kernel_fails_is_an_error_for_the_driver_and_stays_one(string errno)
     {
-        // The kernel tells of it once: the second fsync succeeds.
+        // The kernel reports the error once: the second fsync succeeds.
         using Traced server = UnderStrace($"inject=fsync,fdatasync:error={errno}:when=1");
         using NvmeController controller = new(VfioUserClient.Connect(server.SocketPath));
         using NvmeBlockDevice disk = controller.FindNamespace(1).Open();
@@ -110,7 +110,7 @@ public sealed class NvmeImageTests : IDisposable
     }
 
     [Fact]
-    public void An_image_has_one_server_and_the_other_is_told_which()
+    public void An_image_has_one_server_and_the_error_of_another_names_it()
     {
         using ServerProcess first = ServerProcess.Of(Disk);
         VfioCommand.Result second = Serve(Disk);
@@ -157,7 +157,7 @@ public sealed class NvmeImageTests : IDisposable
         Assert.Equal(ImageBytes / 2, new FileInfo(_image).Length);
         disk.Write((ImageBytes / 2) - 512, new byte[512]);
 
-        // What was lost is not durable, and does not come back when somebody makes the file as long as it was.
+        // What was lost is not durable, and does not come back when the file gets its old length.
         Assert.Throws<VfioException>(disk.Flush);
         Resize(ImageBytes);
         Assert.Throws<VfioException>(() => disk.Read(ImageBytes - 512, new byte[512]));
@@ -191,7 +191,7 @@ public sealed class NvmeImageTests : IDisposable
     [Fact]
     public void A_file_that_may_not_be_written_says_how_to_have_it()
     {
-        // The kernel lets nobody, not even root, open an attribute without a way to write it for writing.
+        // The kernel lets no user, not even root, open an attribute without a store method for writing.
         const string Unwritable = "/sys/kernel/notes";
         Assert.SkipUnless(File.Exists(Unwritable), "this kernel has no /sys/kernel/notes");
         VfioCommand.Result refused = Serve("model:nvme?image=" + Unwritable);
@@ -243,7 +243,7 @@ public sealed class NvmeImageTests : IDisposable
         client.ReadRegion(RegionIndex.Config, 0, value);
         Assert.Equal([0x36, 0x1b, 0x10, 0x00], value);
 
-        // The last of them has it, and nobody else.
+        // Only the last of them has it.
         Assert.NotEqual(0, Serve(Disk).ExitCode);
     }
 

@@ -111,7 +111,7 @@ public sealed class PackageTests(PackageWorkspace workspace) : IClassFixture<Pac
         await ServeAsync(workspace.ProgramOf(PackageWorkspace.ReadmeDevice));
 
     [Fact]
-    public async Task The_tool_tells_its_version_commit_and_runtime_and_shows_a_model()
+    public async Task The_tool_prints_its_version_commit_and_runtime_and_shows_a_model()
     {
         string version = await workspace.DoAsync(workspace.Tool, "--version");
         Assert.StartsWith($"vfio {PackageWorkspace.Version} (", version);
@@ -129,7 +129,7 @@ public sealed class PackageTests(PackageWorkspace workspace) : IClassFixture<Pac
     public async Task The_tool_plays_the_demo() =>
         Assert.Contains("Every step succeeded", await workspace.DoAsync(workspace.Tool, "demo"));
 
-    /// <summary>A program serves the counter, the tool writes a register of it and reads it back, and the program ends when it is told to.</summary>
+    /// <summary>A program serves the counter, the tool writes a register of it and reads it back, and the program ends when it is cancelled.</summary>
     private async Task ServeAsync(string program)
     {
         string socket = workspace.PathOf("counter.sock");

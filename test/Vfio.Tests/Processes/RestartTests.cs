@@ -15,8 +15,8 @@ public sealed class RestartTests
         using ServerProcess server = new();
         VfioUserClientOptions options = new() { ReconnectTimeout = TestTimeout };
         using PciDevice edu = new(VfioUserClient.Connect(server.SocketPath, options));
-        using ManualResetEventSlim told = new();
-        edu.Restarted += told.Set;
+        using ManualResetEventSlim restarted = new();
+        edu.Restarted += restarted.Set;
         Bar bar = edu.OpenBar(0);
         Interrupt interrupt = edu.Interrupts.Enable(1)[0];
         using DmaBuffer buffer = edu.AllocateDma(4096);
@@ -34,8 +34,8 @@ public sealed class RestartTests
             server.Kill();
             server.StartAgain();
             Assert.Equal(0x0100_00edu, bar.Read32(Identification));
-            Assert.True(told.Wait(TestTimeout));
-            told.Reset();
+            Assert.True(restarted.Wait(TestTimeout));
+            restarted.Reset();
             Assert.False(edu.IsBusMaster);
             interrupt.Forget();
         }

@@ -27,7 +27,7 @@ internal sealed class Servers : IDisposable
     internal void WaitForEnd() => _now.WaitForExit();
 
     /// <summary>Replaces the server while a driver works, and then lets the driver finish.</summary>
-    /// <param name="work">Works until it is told to end, and at least once.</param>
+    /// <param name="work">Works until it is cancelled, and at least once.</param>
     /// <param name="times">How often.</param>
     internal void ReplaceDuring(Action<CancellationToken> work, int times)
     {

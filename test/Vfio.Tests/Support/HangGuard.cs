@@ -1,7 +1,7 @@
 namespace Vfio.Tests;
 
 /// <summary>How long a test waits before it calls a wait a hang.</summary>
-/// <remarks>A test that passes never waits for so long, however busy the machine is. Whoever needs a shorter time needs it to run out, and
+/// <remarks>A test that passes never waits for so long, however busy the machine is. A test with a shorter time needs it to run out, and
 /// must pass when it runs out late.</remarks>
 internal static class HangGuard
 {

@@ -3,7 +3,7 @@ using Vfio.Native.Interop;
 
 namespace Vfio.Tests;
 
-/// <summary>What the other holder of an eventfd may do to it at any time.</summary>
+/// <summary>What a peer with a copy of an eventfd may do to it at any time.</summary>
 internal static class HeldEvent
 {
     private const ulong Full = 0xffff_ffff_ffff_fffe;

@@ -49,7 +49,7 @@ public sealed class ServerProcess : IDisposable
     /// <summary>Starts one that assigns another device, or with more words.</summary>
     public static ServerProcess Of(string address, params string[] words) => new(address, [], words);
 
-    /// <summary>Starts one whose errors nobody reads.</summary>
+    /// <summary>Starts one whose standard error is not read.</summary>
     public static ServerProcess Unread(params string[] words) => new("model:edu", [], words, isRead: false);
 
     /// <summary>Starts one under another program, such as strace.</summary>

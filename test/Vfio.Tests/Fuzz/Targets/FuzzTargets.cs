@@ -1,6 +1,6 @@
 namespace Vfio.Tests.Fuzz.Targets;
 
-/// <summary>Everything that takes bytes from somebody who may mean ill, as functions of those bytes. A target returns, whatever the bytes
+/// <summary>Everything that takes untrusted bytes, as functions of those bytes. A target returns, whatever the bytes
 /// are; an exception that it does not expect is a find.</summary>
 internal static class FuzzTargets
 {

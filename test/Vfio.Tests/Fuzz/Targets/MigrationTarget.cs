@@ -5,7 +5,7 @@ using Vfio.Guard.Migration;
 
 namespace Vfio.Tests.Fuzz.Targets;
 
-/// <summary>A state that a device is to go on from. The checksum at its end is made right, which whoever means ill would do.</summary>
+/// <summary>A state that a device is to go on from. The checksum at its end is made right, as an attacker would.</summary>
 internal static class MigrationTarget
 {
     private const int HeaderBytes = 16;

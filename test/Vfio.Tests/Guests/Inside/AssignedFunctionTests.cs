@@ -163,7 +163,7 @@ public sealed class AssignedFunctionTests
 
     [Theory(Explicit = true)]
     [MemberData(nameof(Interfaces))]
-    public async Task A_device_that_sleeps_is_told_of_when_the_host_wakes_it(VfioInterface vfioInterface)
+    public async Task A_device_in_low_power_raises_an_event_when_the_host_wakes_it(VfioInterface vfioInterface)
     {
         using CancellationTokenSource limit = new(HangGuard.Timeout);
         using DeviceEvents events = new();

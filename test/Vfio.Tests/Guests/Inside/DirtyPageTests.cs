@@ -5,7 +5,7 @@ using Vfio.Native;
 
 namespace Vfio.Tests.Guests.Inside;
 
-/// <summary>What an IOMMU tells of the pages that devices wrote, and what it says that it cannot: run inside a guest, as an ordinary
+/// <summary>An IOMMU's reports of the pages that devices wrote, and its errors without them: run inside a guest, as an ordinary
 /// user, by <see cref="LibraryTests"/>.</summary>
 public sealed class DirtyPageTests
 {

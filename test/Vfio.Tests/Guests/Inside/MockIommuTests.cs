@@ -6,7 +6,7 @@ using Vfio.Native.Kernel;
 
 namespace Vfio.Tests.Guests.Inside;
 
-/// <summary>What iommufd tells of pages that were written, asked of the IOMMU of software that the kernel tests itself with: run inside a
+/// <summary>Iommufd's reports of dirty pages, with the mock IOMMU of the kernel's own tests: run inside a
 /// guest by <see cref="PageTableTests"/>.</summary>
 /// <remarks><c>drivers/iommu/iommufd/iommufd_test.h</c> of the kernel. Its device is no device of VFIO's, but its page tables are as any
 /// other.</remarks>
