@@ -31,7 +31,7 @@ internal sealed partial class ServerSession
     private DmaCommands? _dma;
     private UnixSocket? _twin;
     private MigrationCommands? _migration;
-    private string? _turnedAway;
+    private string? _refusal;
     private SessionLimits _limits;
     private int _collections;
     private long _messages;
@@ -165,7 +165,7 @@ internal sealed partial class ServerSession
             _twin = null;
         }
 
-        if (_turnedAway is string reason)
+        if (_refusal is string reason)
         {
             _channel.Flush();
             _channel.Stop(reason);
@@ -197,7 +197,7 @@ internal sealed partial class ServerSession
         catch (VfioException refusal)
         {
             if (_device is null)
-                _turnedAway = $"{_turnedAway}: {refusal.Message}";
+                _refusal = $"{_refusal}: {refusal.Message}";
             return refusal.Errno is > 0 and < (Errno)4096 ? refusal.Errno : Errno.InputOutput;
         }
         catch (Exception failure)
@@ -251,19 +251,19 @@ internal sealed partial class ServerSession
     private Errno Negotiate(Command command, ReadOnlySpan<byte> body, ReplyBuffer reply)
     {
         // Before VERSION has succeeded, any failure is answered and then ends the session.
-        _turnedAway = "the version could not be agreed";
+        _refusal = "the version could not be agreed";
         if (command != Command.Version)
             return Errno.InvalidArgument;
         Errno verdict = RequestValidator.Version(body, out VersionMessage version, out Capabilities theirs);
         if (verdict != Errno.None)
             return verdict;
-        _turnedAway = "the device could not be opened";
+        _refusal = "the device could not be opened";
         int maxTransfer = (int)Math.Min(theirs.MaxDataTransferBytes ?? Protocol.DefaultDataTransferBytes, (ulong)_options.MaxDataTransferBytes);
         int maxMaps = (int)Math.Min(theirs.MaxDmaMaps ?? Protocol.DefaultDmaMaps, (ulong)_options.MaxDmaMaps);
         int maxDescriptors = (int)Math.Min(theirs.MaxMessageDescriptors ?? 1, UnixSocket.MaxDescriptors);
         _limits = new SessionLimits(_options.MaxDataTransferBytes, maxTransfer, maxMaps, maxDescriptors);
         OpenDevice(from: null);
-        _turnedAway = null;
+        _refusal = null;
         if (theirs is { TwinSocket: true, MaxMessageDescriptors: not 0 })
             OpenTwin(reply);
         version.Minor = Math.Min(version.Minor, Protocol.MinorVersion);
@@ -342,7 +342,7 @@ internal sealed partial class ServerSession
         _channel.Stop(reason);
         if (_device is null)
         {
-            ServerLog.TurnedAway(_logger, reason);
+            ServerLog.ClientRefused(_logger, reason);
         }
         else
         {

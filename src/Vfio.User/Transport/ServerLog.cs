@@ -13,7 +13,7 @@ internal static partial class ServerLog
     internal static partial void Ended(ILogger logger, string device, long messages, int collections, string reason);
 
     [LoggerMessage(3, LogLevel.Warning, "A client was refused: {Reason}")]
-    internal static partial void TurnedAway(ILogger logger, string reason);
+    internal static partial void ClientRefused(ILogger logger, string reason);
 
     [LoggerMessage(4, LogLevel.Debug, "{Device}: {Command} refused: {Error}")]
     internal static partial void Refused(ILogger logger, string device, Command command, Errno error);
