@@ -52,7 +52,7 @@ internal sealed class ParkingLock
         _sleepers--;
     }
 
-    /// <summary>Wakes all that sleep; called inside.</summary>
+    /// <summary>Wakes all that sleep; called with the lock held.</summary>
     public void WakeAll()
     {
         if (_sleepers > 0)
@@ -81,14 +81,14 @@ internal sealed class ParkingLock
             Monitor.Pulse(_entrance);
     }
 
-    /// <summary>A stay inside, which ends when it is disposed.</summary>
+    /// <summary>The lock as it is held; disposing this releases it.</summary>
     public readonly ref struct Scope
     {
         private readonly ParkingLock _lock;
 
         internal Scope(ParkingLock gate) => _lock = gate;
 
-        /// <summary>Leaves.</summary>
+        /// <summary>Releases the lock.</summary>
         public void Dispose() => _lock.Leave();
     }
 }

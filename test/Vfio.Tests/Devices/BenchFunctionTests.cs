@@ -138,7 +138,7 @@ public sealed class BenchFunctionTests : IDisposable
     }
 
     [Fact]
-    public void A_vector_is_signalled_once_and_one_that_nobody_listens_to_is_an_error()
+    public void A_vector_is_signalled_once_and_one_without_a_listener_is_an_error()
     {
         Set(0x10, 3);
         Assert.NotEqual(0ul, Get(0x14, 4));

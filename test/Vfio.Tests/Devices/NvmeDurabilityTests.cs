@@ -112,7 +112,7 @@ public sealed class NvmeDurabilityTests : IDisposable
     }
 
     [Fact]
-    public void A_reset_turns_the_write_cache_on_again()
+    public void A_reset_enables_the_write_cache_again()
     {
         Assert.Equal(0, _nvme.Admin(0x09, dword10: 6, dword11: 0).Status);
         _nvme.Disable();

@@ -20,7 +20,7 @@ public sealed class IgbVirtualFunctionTests
     }
 
     [Fact]
-    public void With_no_address_given_it_asks_for_a_random_one()
+    public void Without_an_address_it_requests_a_random_one()
     {
         _device.Given = default;
         using IgbPort port = new(_device);
@@ -68,7 +68,7 @@ public sealed class IgbVirtualFunctionTests
     }
 
     [Fact]
-    public void With_nobody_at_the_physical_function_opening_ends_with_advice()
+    public void Without_a_driver_at_the_physical_function_opening_fails_with_a_hint()
     {
         _device.IsAnswered = false;
 

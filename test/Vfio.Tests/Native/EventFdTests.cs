@@ -25,7 +25,7 @@ public sealed class EventFdTests
     }
 
     [Fact]
-    public async Task A_full_counter_holds_nobody_up_for_long()
+    public async Task A_full_counter_blocks_no_thread_for_long()
     {
         using FileDescriptor given = NewBlocking();
         using EventFd held = EventFd.TryHold(given)!;
@@ -42,7 +42,7 @@ public sealed class EventFdTests
     [Theory]
     [InlineData(false)]
     [InlineData(true)]
-    public async Task A_flag_that_is_cleared_after_it_was_given_away_lets_no_signal_and_no_read_wait(bool isOurs)
+    public async Task A_nonblocking_flag_that_is_cleared_by_another_process_blocks_no_signal_and_no_read(bool isOurs)
     {
         using EventFd made = EventFd.Create();
         using EventFd other = EventFd.TryHold(made.Descriptor)!;
@@ -56,7 +56,7 @@ public sealed class EventFdTests
     }
 
     [Fact]
-    public async Task Who_fills_it_again_whenever_it_is_emptied_keeps_no_signal()
+    public async Task A_process_that_fills_it_again_whenever_it_is_emptied_blocks_no_signal()
     {
         using FileDescriptor given = NewBlocking();
         using EventFd held = EventFd.TryHold(given)!;

@@ -9,7 +9,7 @@ public sealed class HostileEventTests
     private static readonly TimeSpan TestTimeout = TimeSpan.FromSeconds(60);
 
     [Fact]
-    public void Rings_that_are_taken_back_hold_no_doorbell_up()
+    public void Signals_that_are_drained_by_another_process_block_no_doorbell()
     {
         using GuardedServer server = new(new BellFunction());
         using RawPeer peer = new(server.Connect());

@@ -73,7 +73,7 @@ public sealed class HostileHandoverTests
     }
 
     [Fact]
-    public void Whatever_a_server_gives_a_successor_takes_it_or_says_why_not()
+    public void Whatever_a_server_hands_over_a_successor_takes_it_or_reports_why_not()
     {
         using Relay relay = new(() => new BenchFunction(), BenchFunction.Policy);
         using VfioUserClient client = VfioUserClient.Connect(relay.SocketPath);

@@ -42,7 +42,7 @@ public sealed class ReconnectTests : IDisposable
     }
 
     [Fact]
-    public void A_driver_that_only_waits_is_told_and_woken()
+    public void A_driver_that_only_waits_is_notified_and_woken()
     {
         Serve(new BellFunction());
         using PciDevice device = new(VfioUserClient.Connect(SocketPath, Patient));
@@ -65,7 +65,7 @@ public sealed class ReconnectTests : IDisposable
     [Theory]
     [InlineData(true)]
     [InlineData(false)]
-    public void Memory_is_mapped_anew(bool twin)
+    public void Memory_is_mapped_again(bool twin)
     {
         Serve(new SummerFunction());
         VfioUserClientOptions options = Patient with { TwinSocket = twin };
@@ -116,7 +116,7 @@ public sealed class ReconnectTests : IDisposable
     }
 
     [Fact]
-    public void A_mapped_bar_is_mapped_anew()
+    public void A_mapped_bar_is_mapped_again()
     {
         MemoryBar first = new("first", 0x1000);
         MemoryBar second = new("second", 0x1000);
@@ -137,7 +137,7 @@ public sealed class ReconnectTests : IDisposable
     }
 
     [Fact]
-    public void A_write_that_meets_a_lost_server_fails_and_the_next_one_goes_on()
+    public void A_write_that_meets_a_lost_server_fails_and_the_next_one_succeeds()
     {
         using ManualResetEventSlim inside = new();
         using ManualResetEventSlim goOn = new();
@@ -197,7 +197,7 @@ public sealed class ReconnectTests : IDisposable
     }
 
     [Fact]
-    public void Without_being_told_to_a_client_does_not_wait()
+    public void Without_the_option_a_client_does_not_wait()
     {
         Serve(new BellFunction());
         using VfioUserClient client = VfioUserClient.Connect(SocketPath);

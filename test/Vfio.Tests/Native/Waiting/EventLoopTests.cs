@@ -20,7 +20,7 @@ public sealed class EventLoopTests : IDisposable
     }
 
     [Fact]
-    public void Each_signal_calls_back_though_nobody_reads_the_counter()
+    public void Each_signal_calls_back_though_the_counter_is_not_read()
     {
         using EventRegistration registration = _loop.Add(_signal, _ => _called.Release());
         for (int i = 0; i < 100; i++)
@@ -213,7 +213,7 @@ public sealed class EventLoopTests : IDisposable
     }
 
     [Fact]
-    public void While_it_is_paused_nobody_is_called_and_what_was_signalled_is_kept()
+    public void While_it_is_paused_no_callback_runs_and_signals_are_kept()
     {
         using EventRegistration registration = _loop.Add(_signal, _ => _called.Release());
         _signal.Signal();
@@ -245,7 +245,7 @@ public sealed class EventLoopTests : IDisposable
     }
 
     [Fact]
-    public void A_callback_that_throws_is_told_of_and_ends_no_other()
+    public void A_callback_that_throws_is_reported_and_ends_no_other()
     {
         List<Exception> told = [];
         using EventLoop loop = new("failing loop", failure =>
@@ -277,7 +277,7 @@ public sealed class EventLoopTests : IDisposable
     }
 
     [Fact]
-    public void A_loop_that_nobody_used_needs_no_thread()
+    public void A_loop_without_registrations_needs_no_thread()
     {
         EventLoop unused = new("unused loop");
         unused.Pause();
