@@ -8,7 +8,7 @@ using Xunit;
 
 namespace Vfio.Tests.Guard;
 
-/// <summary>States that somebody made up: an errno, ERROR until a reset, and no bit of the hardware that the user may not change.</summary>
+/// <summary>Forged states: an errno, ERROR until a reset, and no bit of the hardware that the user may not change.</summary>
 public sealed class StateStreamTests : IDisposable
 {
     private readonly Moved _lease = new();

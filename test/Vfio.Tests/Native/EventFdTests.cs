@@ -6,8 +6,8 @@ using Vfio.Native.Interop;
 
 namespace Vfio.Tests.Native;
 
-/// <summary>Eventfds that somebody else holds too, who fills and empties the counter and changes O_NONBLOCK as it likes: eventfd(2), a
-/// write to a full one waits then for as long as nobody reads, and a read of an empty one for as long as nobody writes.</summary>
+/// <summary>Eventfds that another process has too, which fills and empties the counter and changes O_NONBLOCK: eventfd(2), a
+/// write to a full one then waits until it is read, and a read of an empty one until it is written.</summary>
 public sealed class EventFdTests
 {
     private const ulong Full = 0xffff_ffff_ffff_fffe;
@@ -35,7 +35,7 @@ public sealed class EventFdTests
             await Ends(held.Signal);
         }
 
-        // Nobody waits for what was full, so it is as it was: only who reads it makes it less.
+        // No thread waits for the full one, so it is as it was: only a read lowers it.
         Assert.Equal(Full, held.Drain());
     }
 
@@ -75,7 +75,7 @@ public sealed class EventFdTests
         });
         await end.CancelAsync();
 
-        // The filler is stuck in its own write only if somebody filled before it: it is alone.
+        // The filler would be stuck in its own write only if another process had filled it before: there is none.
         held.Drain();
         await filler.WaitAsync(TestTimeout, TestContext.Current.CancellationToken);
     }

@@ -65,7 +65,7 @@ public sealed class DeviceFeatureTests : IDisposable
         [],
         [8],
         [7, 1 | Probe],
-        [15, 1 | Get], // no room for the answer
+        [15, 1 | Get], // no space for the answer
         [15, 2 | Get],
         [16, 1], // nothing to do
         [16, 1 | Get | Set],

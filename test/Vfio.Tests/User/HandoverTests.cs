@@ -10,7 +10,7 @@ using Vfio.User;
 
 namespace Vfio.Tests.User;
 
-/// <summary>A server goes on in another's place. The clients here do not reconnect, so that a closed connection would fail them.</summary>
+/// <summary>A server takes over from another. The clients here do not reconnect, so that a closed connection would fail them.</summary>
 public sealed class HandoverTests
 {
     private const ulong Shared = 0x10000, Asked = 0x20000, Page = 4096;
@@ -180,11 +180,11 @@ public sealed class HandoverTests
     {
         using Relay relay = new(() => ModelCatalog.Create("nvme", new Dictionary<string, string> { ["size"] = "1M" }));
         using VfioUserClient client = VfioUserClient.Connect(relay.SocketPath, new VfioUserClientOptions { ReconnectTimeout = TestTimeout });
-        using ManualResetEventSlim told = new();
-        client.Restarted += told.Set;
+        using ManualResetEventSlim restarted = new();
+        client.Restarted += restarted.Set;
         relay.Replace();
         Assert.NotEqual(0u, Get(client, 8));
-        Assert.True(told.Wait(TestTimeout));
+        Assert.True(restarted.Wait(TestTimeout));
     }
 
     [Fact]

@@ -21,7 +21,7 @@ public sealed class HostileEventTests
         _ = peer.Ask(13, []).Success;
         _ = peer.Ask(10, [4ul, 7, 2, new byte[] { 3, 0 }]).Success;
 
-        // Whatever was heard of those: the next one is.
+        // Whatever was received of those: the next one is.
         using EventFd bell = EventFd.TryHold(teased)!;
         uint before = Rings(peer);
         bell.Signal();

@@ -258,7 +258,7 @@ public sealed class ListeningTests : IDisposable
             user.MapDma(new DmaMapping(new Iova(0x1000), 0x1000, DmaAccess.ReadWrite, dma, 0));
             Task<VfioUserClient> waiting = ConnectLater();
 
-            // Longer than a turn, and somebody waits for all of it.
+            // Longer than the limit, and a client waits for all of it.
             for (int i = 0; i < 100; i++)
             {
                 Thread.Sleep(1);

@@ -247,11 +247,11 @@ public sealed class EventLoopTests : IDisposable
     [Fact]
     public void A_callback_that_throws_is_reported_and_ends_no_other()
     {
-        List<Exception> told = [];
+        List<Exception> raised = [];
         using EventLoop loop = new("failing loop", failure =>
         {
-            lock (told)
-                told.Add(failure);
+            lock (raised)
+                raised.Add(failure);
             _called.Release();
         });
         using EventFd bad = EventFd.Create();
@@ -261,8 +261,8 @@ public sealed class EventLoopTests : IDisposable
         using EventRegistration registration = loop.Add(_signal, _ => _called.Release());
         _signal.Signal();
         SeeCall();
-        lock (told)
-            Assert.Equal("no", Assert.IsType<InvalidOperationException>(Assert.Single(told)).Message);
+        lock (raised)
+            Assert.Equal("no", Assert.IsType<InvalidOperationException>(Assert.Single(raised)).Message);
         failing.Dispose();
     }
 

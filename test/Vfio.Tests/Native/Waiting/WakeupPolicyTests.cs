@@ -3,7 +3,7 @@ using Vfio.Native.Waiting;
 
 namespace Vfio.Tests.Native;
 
-/// <summary>When a thread leaves the core to whoever wakes it.</summary>
+/// <summary>When a thread leaves the core to the thread that wakes it.</summary>
 public sealed class WakeupPolicyTests
 {
     private const int Busy = 100;
