@@ -8,7 +8,8 @@ namespace Vfio.Net;
 /// <param name="timestamp">When it was taken from the port, a <see cref="Stopwatch.GetTimestamp"/>.</param>
 public delegate void FrameObserver(ReadOnlySpan<byte> frame, long timestamp);
 
-/// <summary>A station on a port: every received frame goes to a <see cref="Responder"/>, and its answer is sent in the frame's buffer.</summary>
+/// <summary>A station on a port: every received frame goes to a <see cref="Responder"/>, and its answer is sent in the frame's
+/// buffer.</summary>
 /// <remarks>One thread at a time. Nothing is allocated once it is made, and a batch of answers costs one call of the port.</remarks>
 public sealed class EchoStation
 {

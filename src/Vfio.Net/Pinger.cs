@@ -3,7 +3,8 @@ using Vfio.Drivers.Ethernet;
 
 namespace Vfio.Net;
 
-/// <summary>Sends ICMP echo requests to one address and recognizes the replies; before that it resolves the station's address by ARP.</summary>
+/// <summary>Sends ICMP echo requests to one address and recognizes the replies; before that it resolves the station's address by
+/// ARP.</summary>
 /// <remarks>
 /// <para>RFC 792 and 826. It writes frames and reads frames; its caller sends and waits. Times are
 /// <see cref="Stopwatch"/> timestamps, given by the caller.</para>

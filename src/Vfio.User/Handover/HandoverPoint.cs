@@ -232,7 +232,7 @@ internal sealed class HandoverPoint : IDisposable, IThreadRequest
             lock (_talks)
                 _meeting = talk;
             if (!talk.IsTrusted)
-                throw new VfioException("handover", "a successor", Errno.AccessDenied, $"user {socket.PeerUserId} asked, who is not allowed to");
+                throw new VfioException("handover", "a successor", Errno.AccessDenied, $"user {socket.PeerUserId} may not take over");
             talk.Receive(HandoverKind.Ask, new Deadline(_isStopping ? TimeSpan.Zero : AskTimeout)).Dispose();
             return talk;
         }

@@ -109,7 +109,7 @@ public sealed record VfioUserServerOptions
         if (MaxClients > 1 && (HandoverPath is not null || TakeOverPath is not null))
             throw new ArgumentException("a server of several clients cannot be handed over", nameof(MaxClients));
         if (TakeOverPath is not null && (Path is not null || Listener is not null))
-            throw new ArgumentException("a server that takes over listens where its predecessor did; set no path and no listener", nameof(TakeOverPath));
+            throw new ArgumentException("a server that takes over listens where its predecessor did: set no path or listener", nameof(TakeOverPath));
         if (HandoverPath is not null && TakeOverPath is null && Path is null && Listener is null)
             throw new ArgumentException("a server that does not listen cannot be handed over", nameof(HandoverPath));
     }
