@@ -4,7 +4,7 @@ using Vfio.Drivers.Ethernet;
 namespace Vfio.Net;
 
 /// <summary>A packet of the address resolution protocol, for IPv4 on Ethernet.</summary>
-/// <remarks>RFC 826. Reads the bytes it was given; copies nothing.</remarks>
+/// <remarks>RFC 826. Reads the bytes in place, without a copy.</remarks>
 internal readonly ref struct ArpPacket
 {
     /// <summary>Length, in bytes.</summary>
@@ -17,7 +17,7 @@ internal readonly ref struct ArpPacket
 
     private ArpPacket(ReadOnlySpan<byte> bytes) => _bytes = bytes;
 
-    /// <summary>Question or answer.</summary>
+    /// <summary>Request or reply.</summary>
     public ArpOperation Operation => (ArpOperation)BinaryPrimitives.ReadUInt16BigEndian(_bytes[OperationOffset..]);
 
     /// <summary>The sender's address on Ethernet.</summary>
@@ -33,7 +33,7 @@ internal readonly ref struct ArpPacket
     public Ipv4Address TargetProtocol => new(BinaryPrimitives.ReadUInt32BigEndian(_bytes[TargetAddress..]));
 
     /// <summary>Reads a packet.</summary>
-    /// <param name="payload">Payload of a frame; what follows the packet is not looked at.</param>
+    /// <param name="payload">Payload of a frame; what follows the packet is ignored.</param>
     /// <param name="packet">The packet.</param>
     /// <returns>False when it is cut short, or of another network or protocol.</returns>
     public static bool TryRead(ReadOnlySpan<byte> payload, out ArpPacket packet)
@@ -47,7 +47,7 @@ internal readonly ref struct ArpPacket
 
     /// <summary>Writes a packet to the start of <paramref name="destination"/>, which has at least 28 bytes.</summary>
     /// <param name="destination">Where.</param>
-    /// <param name="operation">Question or answer.</param>
+    /// <param name="operation">Request or reply.</param>
     /// <param name="senderHardware">The sender's address on Ethernet.</param>
     /// <param name="senderProtocol">The sender's address of IPv4.</param>
     /// <param name="targetHardware">The target's address on Ethernet; zero in a request.</param>
@@ -64,12 +64,12 @@ internal readonly ref struct ArpPacket
     }
 }
 
-/// <summary>What an ARP packet is; any other value may come.</summary>
+/// <summary>The operation of an ARP packet; any other value may come.</summary>
 internal enum ArpOperation : ushort
 {
-    /// <summary>Who has the target's address?</summary>
+    /// <summary>Request: asks for the station that has the target's address.</summary>
     Request = 1,
 
-    /// <summary>The sender has it.</summary>
+    /// <summary>Reply: the sender has the address.</summary>
     Reply = 2,
 }

@@ -2,7 +2,7 @@ using System.Diagnostics;
 
 namespace Vfio.Net;
 
-/// <summary>The time of day for a capture: set once, and from then on it only goes forward, whatever becomes of the machine's clock.</summary>
+/// <summary>The time of day for a capture: set once; from then on it never goes back, even if the machine's clock is changed.</summary>
 public sealed class CaptureClock
 {
     private readonly long _start = Stopwatch.GetTimestamp();

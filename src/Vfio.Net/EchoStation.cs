@@ -5,10 +5,11 @@ namespace Vfio.Net;
 
 /// <summary>Looks at a frame that a port received.</summary>
 /// <param name="frame">Its bytes, for the time of the call.</param>
-/// <param name="timestamp">When it was taken from the port, as <see cref="Stopwatch.GetTimestamp"/> tells it.</param>
+/// <param name="timestamp">When it was taken from the port, a <see cref="Stopwatch.GetTimestamp"/>.</param>
 public delegate void FrameObserver(ReadOnlySpan<byte> frame, long timestamp);
 
-/// <summary>A station on a port: every frame that comes is shown to a <see cref="Responder"/>, and its answer sent in the frame's place.</summary>
+/// <summary>A station on a port: every received frame goes to a <see cref="Responder"/>, and its answer is sent in the frame's
+/// buffer.</summary>
 /// <remarks>One thread at a time. Nothing is allocated once it is made, and a batch of answers costs one call of the port.</remarks>
 public sealed class EchoStation
 {
@@ -32,16 +33,16 @@ public sealed class EchoStation
         (_port, _responder) = (port, responder);
     }
 
-    /// <summary>Sees every frame before it is answered; null for nobody.</summary>
+    /// <summary>Called with every frame before it is answered; null for none.</summary>
     public FrameObserver? Observer { get; init; }
 
-    /// <summary>Frames that came.</summary>
+    /// <summary>Frames received.</summary>
     public long Received { get; private set; }
 
     /// <summary>Answers that were handed to the port.</summary>
     public long Sent { get; private set; }
 
-    /// <summary>Answers that it had no place for.</summary>
+    /// <summary>Answers that were dropped because the port had no free descriptor.</summary>
     public long Unsent { get; private set; }
 
     /// <summary>Answers what has come by now, at most <see cref="BatchFrames"/>; does not wait.</summary>

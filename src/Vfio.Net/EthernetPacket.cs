@@ -4,7 +4,7 @@ using Vfio.Drivers.Ethernet;
 namespace Vfio.Net;
 
 /// <summary>What is in a frame of Ethernet II, with up to two tags of 802.1Q; without its check sequence.</summary>
-/// <remarks>Reads the bytes it was given; copies nothing.</remarks>
+/// <remarks>Reads the bytes in place, without a copy.</remarks>
 internal readonly ref struct EthernetPacket
 {
     /// <summary>Destination, source and type: bytes before the payload of a frame without tags.</summary>
@@ -23,10 +23,10 @@ internal readonly ref struct EthernetPacket
         HeaderBytes = headerBytes;
     }
 
-    /// <summary>Who is to receive it.</summary>
+    /// <summary>Destination address.</summary>
     public MacAddress Destination => MacAddress.Read(_bytes);
 
-    /// <summary>Who sent it.</summary>
+    /// <summary>Source address.</summary>
     public MacAddress Source => MacAddress.Read(_bytes[MacAddress.Bytes..]);
 
     /// <summary>What the payload is; a third tag shows here as a type.</summary>
@@ -62,8 +62,8 @@ internal readonly ref struct EthernetPacket
 
     /// <summary>Writes a header without tags.</summary>
     /// <param name="destination">At least 14 bytes.</param>
-    /// <param name="to">Who is to receive the frame.</param>
-    /// <param name="from">Who sends it.</param>
+    /// <param name="to">Destination address.</param>
+    /// <param name="from">Source address.</param>
     /// <param name="type">What follows.</param>
     public static void WriteHeader(Span<byte> destination, MacAddress to, MacAddress from, EtherType type)
     {
@@ -80,7 +80,7 @@ internal readonly ref struct EthernetPacket
         if (length >= MinBytes)
             return length;
 
-        // What a buffer held before must not leave this machine.
+        // Earlier contents of the buffer must not leave this machine.
         frame[length..MinBytes].Clear();
         return MinBytes;
     }

@@ -14,9 +14,9 @@ public sealed class FrameRecorder
     private readonly byte[] _bytes = new byte[EthernetBuffers.BufferBytes];
 
     /// <summary>Makes it.</summary>
-    /// <param name="port">Whose frames; the caller keeps it.</param>
-    /// <param name="writer">Where they go; the caller keeps it.</param>
-    /// <param name="clock">What time it is.</param>
+    /// <param name="port">The port that receives; the caller keeps it.</param>
+    /// <param name="writer">Receives the frames; the caller keeps it.</param>
+    /// <param name="clock">The time of the frames.</param>
     public FrameRecorder(IEthernetPort port, PcapngWriter writer, CaptureClock clock)
     {
         ArgumentNullException.ThrowIfNull(port);
@@ -28,7 +28,7 @@ public sealed class FrameRecorder
     /// <summary>Bytes of the frames, as they came.</summary>
     public long FrameBytes { get; private set; }
 
-    /// <summary>Writes what has come by now, and hands it on once no more is there; does not wait.</summary>
+    /// <summary>Writes the frames received by now, and flushes when there are no more; does not wait.</summary>
     /// <param name="most">How many frames at most, from 1.</param>
     /// <returns>How many there were.</returns>
     public int Poll(long most = long.MaxValue)

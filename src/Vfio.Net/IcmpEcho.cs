@@ -2,8 +2,8 @@ using System.Buffers.Binary;
 
 namespace Vfio.Net;
 
-/// <summary>A message of ICMP, read as the question or the answer of an echo.</summary>
-/// <remarks>RFC 792. Reads the bytes it was given; copies nothing.</remarks>
+/// <summary>An ICMP message, read as an echo request or reply.</summary>
+/// <remarks>RFC 792. Reads the bytes in place, without a copy.</remarks>
 internal readonly ref struct IcmpEcho
 {
     /// <summary>Bytes before the data.</summary>
@@ -14,19 +14,19 @@ internal readonly ref struct IcmpEcho
 
     private IcmpEcho(ReadOnlySpan<byte> bytes) => _bytes = bytes;
 
-    /// <summary>What the message is.</summary>
+    /// <summary>The type.</summary>
     public IcmpType Type => (IcmpType)_bytes[0];
 
-    /// <summary>What it is exactly; 0 of an echo.</summary>
+    /// <summary>The code; 0 for an echo.</summary>
     public byte Code => _bytes[1];
 
-    /// <summary>Who asks, by a number of its own.</summary>
+    /// <summary>The identifier, chosen by the sender of the request.</summary>
     public ushort Identifier => BinaryPrimitives.ReadUInt16BigEndian(_bytes[4..]);
 
-    /// <summary>Which of its questions.</summary>
+    /// <summary>The sequence number.</summary>
     public ushort Sequence => BinaryPrimitives.ReadUInt16BigEndian(_bytes[6..]);
 
-    /// <summary>What comes back as it was sent.</summary>
+    /// <summary>The data, which the reply returns unchanged.</summary>
     public ReadOnlySpan<byte> Data => _bytes[HeaderBytes..];
 
     /// <summary>Reads a message and checks its length and its checksum.</summary>
@@ -43,11 +43,11 @@ internal readonly ref struct IcmpEcho
         return PacketFault.None;
     }
 
-    /// <summary>Writes a question or an answer around the data that is in <paramref name="message"/> from byte 8 on.</summary>
+    /// <summary>Writes a request or a reply around the data that is in <paramref name="message"/> from byte 8 on.</summary>
     /// <param name="message">The whole message, header and data.</param>
     /// <param name="type">What it is.</param>
-    /// <param name="identifier">Who asks.</param>
-    /// <param name="sequence">Which question.</param>
+    /// <param name="identifier">The identifier.</param>
+    /// <param name="sequence">The sequence number.</param>
     public static void WriteHeader(Span<byte> message, IcmpType type, ushort identifier, ushort sequence)
     {
         message[..HeaderBytes].Clear();
@@ -57,7 +57,7 @@ internal readonly ref struct IcmpEcho
         BinaryPrimitives.WriteUInt16BigEndian(message[ChecksumOffset..], InternetChecksum.Compute(message));
     }
 
-    /// <summary>Makes a question its answer: another type, and a checksum that is right if it was.</summary>
+    /// <summary>Turns a request into its reply: changes the type, and updates the checksum, which is right if it was before.</summary>
     internal static void FunctionLock(Span<byte> message)
     {
         Span<byte> field = message[ChecksumOffset..];
@@ -68,12 +68,12 @@ internal readonly ref struct IcmpEcho
     }
 }
 
-/// <summary>What a message of ICMP is; any other value may come.</summary>
+/// <summary>The type of an ICMP message; any other value may come.</summary>
 internal enum IcmpType : byte
 {
-    /// <summary>The answer of an echo.</summary>
+    /// <summary>Echo reply.</summary>
     EchoReply = 0,
 
-    /// <summary>The question of an echo.</summary>
+    /// <summary>Echo request.</summary>
     EchoRequest = 8,
 }

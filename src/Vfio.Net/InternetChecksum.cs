@@ -30,9 +30,9 @@ internal static class InternetChecksum
         return (ushort)~Fold(sum);
     }
 
-    /// <summary>The sum of what UDP counts of the header below it, to start from.</summary>
-    /// <param name="source">Whence.</param>
-    /// <param name="destination">Where to.</param>
+    /// <summary>The sum of UDP's pseudo header, to start from.</summary>
+    /// <param name="source">Source address.</param>
+    /// <param name="destination">Destination address.</param>
     /// <param name="protocol">Protocol of the payload.</param>
     /// <param name="length">Header and data of that protocol, in bytes.</param>
     /// <remarks>RFC 768.</remarks>

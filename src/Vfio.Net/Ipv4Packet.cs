@@ -3,7 +3,7 @@ using System.Buffers.Binary;
 namespace Vfio.Net;
 
 /// <summary>A packet of IPv4.</summary>
-/// <remarks>RFC 791. Reads the bytes it was given; copies nothing.</remarks>
+/// <remarks>RFC 791. Reads the bytes in place, without a copy.</remarks>
 internal readonly ref struct Ipv4Packet
 {
     /// <summary>Length of a header without options, in bytes.</summary>
@@ -39,10 +39,10 @@ internal readonly ref struct Ipv4Packet
     /// <summary>What the payload is.</summary>
     public IpProtocol Protocol => (IpProtocol)_bytes[9];
 
-    /// <summary>Whence.</summary>
+    /// <summary>Source address.</summary>
     public Ipv4Address Source => new(BinaryPrimitives.ReadUInt32BigEndian(_bytes[12..]));
 
-    /// <summary>Where to.</summary>
+    /// <summary>Destination address.</summary>
     public Ipv4Address Destination => new(BinaryPrimitives.ReadUInt32BigEndian(_bytes[16..]));
 
     /// <summary>What follows the header and its options.</summary>
@@ -70,8 +70,8 @@ internal readonly ref struct Ipv4Packet
     /// <param name="destination">At least 20 bytes.</param>
     /// <param name="payloadBytes">Length of what follows, at most 65515.</param>
     /// <param name="protocol">What follows.</param>
-    /// <param name="source">Whence.</param>
-    /// <param name="target">Where to.</param>
+    /// <param name="source">Source address.</param>
+    /// <param name="target">Destination address.</param>
     /// <param name="service">Differentiated services.</param>
     /// <param name="timeToLive">How many routers it may pass.</param>
     /// <remarks>The identification is 0: only what may be fragmented needs one (RFC 6864, section 4.1).</remarks>

@@ -1,9 +1,9 @@
 namespace Vfio.Net;
 
-/// <summary>What became of a frame that a <see cref="Responder"/> looked at.</summary>
+/// <summary>What a <see cref="Responder"/> did with a frame.</summary>
 public enum PacketVerdict
 {
-    /// <summary>Somebody asked who has the address, and was told.</summary>
+    /// <summary>An ARP request was answered.</summary>
     AnsweredArp,
 
     /// <summary>An ICMP echo was answered.</summary>
@@ -15,7 +15,7 @@ public enum PacketVerdict
     /// <summary>It is meant for another station or another address, or for all of them where all must not answer.</summary>
     NotForUs,
 
-    /// <summary>It is for this address, and nothing that is answered: another protocol or port, an answer, IP options.</summary>
+    /// <summary>It is for this address, and of a kind that is not answered: another protocol or port, an answer, IP options.</summary>
     Unserved,
 
     /// <summary>A part of a larger packet.</summary>
@@ -27,7 +27,7 @@ public enum PacketVerdict
     /// <summary>Its checksum says that it was damaged.</summary>
     BadChecksum,
 
-    /// <summary>An answer would go to nobody, to many, or round in circles.</summary>
+    /// <summary>An answer would have no receiver or many, or would cause a loop.</summary>
     Unanswerable,
 
     /// <summary>Another station uses this address.</summary>

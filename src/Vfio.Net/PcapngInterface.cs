@@ -2,7 +2,7 @@ using Vfio.Drivers.Ethernet;
 
 namespace Vfio.Net;
 
-/// <summary>What a capture tells of the port that its frames came from.</summary>
+/// <summary>The description of a port in a capture.</summary>
 /// <param name="Name">Its name.</param>
 /// <param name="Address">The station's own address.</param>
 public sealed record PcapngInterface(string Name, MacAddress Address)
@@ -16,6 +16,6 @@ public sealed record PcapngInterface(string Name, MacAddress Address)
     /// <summary>Bytes that are kept of each frame, 1 to 262144.</summary>
     public int SnapLengthBytes { get; init; } = MaxSnapLengthBytes;
 
-    /// <summary>Whether frames to others were asked for too.</summary>
+    /// <summary>Whether the port was promiscuous.</summary>
     public bool IsPromiscuous { get; init; }
 }

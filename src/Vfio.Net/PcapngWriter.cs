@@ -8,7 +8,7 @@ namespace Vfio.Net;
 /// <para>draft-ietf-opsawg-pcapng: a section header, an interface description, an enhanced packet block for each frame, and
 /// statistics at the end. Times are nanoseconds.</para>
 /// <para>Frames are gathered in memory and written when that is full, by <see cref="Flush"/>, and at the end. One thread at a
-/// time; writing a frame allocates nothing. What the stream throws comes through.</para>
+/// time; writing a frame allocates nothing. Exceptions of the stream are not caught.</para>
 /// </remarks>
 public sealed class PcapngWriter : IDisposable
 {
@@ -24,9 +24,9 @@ public sealed class PcapngWriter : IDisposable
     private bool _isFinished;
 
     /// <summary>Starts a capture; nothing is written before the first <see cref="Flush"/>.</summary>
-    /// <param name="stream">Where to write; assigned, and never read or sought.</param>
-    /// <param name="source">Whose frames they are.</param>
-    /// <param name="application">Who captures, for the section header.</param>
+    /// <param name="stream">The stream to write to; the caller owns it. It is never read, and its position is never set.</param>
+    /// <param name="source">The port that the frames are of.</param>
+    /// <param name="application">The name of the program, for the section header.</param>
     /// <exception cref="ArgumentException">The snap length is not 1 to 262144, or a text is longer than 1000 bytes.</exception>
     public PcapngWriter(Stream stream, PcapngInterface source, string application)
     {
@@ -68,10 +68,10 @@ public sealed class PcapngWriter : IDisposable
         Frames++;
     }
 
-    /// <summary>Hands what was gathered to the stream, so that whoever reads it sees it now.</summary>
+    /// <summary>Writes what was gathered to the stream, so that a reader sees it now.</summary>
     public void Flush()
     {
-        // Gone also when the stream refuses: a part of it may have been written, and must not be written twice.
+        // Dropped also when the stream throws: a part of it may have been written, and must not be written twice.
         int count = _used;
         _used = 0;
         _stream.Write(_buffer, 0, count);
@@ -82,7 +82,7 @@ public sealed class PcapngWriter : IDisposable
     /// <param name="start">When it began, in nanoseconds since 1970.</param>
     /// <param name="end">When it ended.</param>
     /// <param name="received">Frames that the port received.</param>
-    /// <param name="dropped">Frames that it lost for want of room; null when nobody knows.</param>
+    /// <param name="dropped">Frames that it dropped because it had no buffer; null when unknown.</param>
     public void Finish(ulong start, ulong end, long received, long? dropped = null)
     {
         ObjectDisposedException.ThrowIf(_isFinished, this);

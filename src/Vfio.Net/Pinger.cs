@@ -3,15 +3,16 @@ using Vfio.Drivers.Ethernet;
 
 namespace Vfio.Net;
 
-/// <summary>Asks one address for ICMP echoes, and knows its own answers again; before that it asks for the station's address by ARP.</summary>
+/// <summary>Sends ICMP echo requests to one address and recognizes the replies; before that it resolves the station's address by
+/// ARP.</summary>
 /// <remarks>
-/// <para>RFC 792 and 826. It writes frames and reads frames; sending and waiting is its caller's. Times are
+/// <para>RFC 792 and 826. It writes frames and reads frames; its caller sends and waits. Times are
 /// <see cref="Stopwatch"/> timestamps, given by the caller.</para>
 /// <para>One thread at a time. Nothing is allocated once it is made, and nothing that comes in makes it throw.</para>
 /// </remarks>
 public sealed class Pinger
 {
-    /// <summary>Data that <c>ping</c> sends unless told otherwise.</summary>
+    /// <summary>Data bytes that <c>ping</c> sends by default.</summary>
     public const int UsualDataBytes = 56;
 
     /// <summary>Questions whose answers are still known: one that comes after so many more were asked is not counted.</summary>
@@ -29,8 +30,8 @@ public sealed class Pinger
     /// <summary>Makes it; nothing is asked yet.</summary>
     /// <param name="hardware">The station's own address on Ethernet.</param>
     /// <param name="network">The own address.</param>
-    /// <param name="target">Whom to ask.</param>
-    /// <param name="nextHop">Who takes packets to it: the target itself, or a gateway.</param>
+    /// <param name="target">The target's address.</param>
+    /// <param name="nextHop">The next hop: the target itself, or a gateway.</param>
     /// <param name="dataBytes">Data in each question, 0 to 65507.</param>
     /// <param name="identifier">What its questions carry, so that it knows its own answers from others'.</param>
     public Pinger(
@@ -44,13 +45,13 @@ public sealed class Pinger
         (_dataBytes, _identifier) = (dataBytes, identifier);
     }
 
-    /// <summary>Whom it asks.</summary>
+    /// <summary>The target's address.</summary>
     public Ipv4Address Target { get; }
 
-    /// <summary>Who takes packets to it: the target itself, or a gateway.</summary>
+    /// <summary>The next hop: the target itself, or a gateway.</summary>
     public Ipv4Address NextHop { get; }
 
-    /// <summary>Address on Ethernet of the target or the gateway; null until ARP told.</summary>
+    /// <summary>Address on Ethernet of the target or the gateway; null until ARP has resolved it.</summary>
     public MacAddress? Station => _station == default ? null : _station;
 
     /// <summary>Length of a question's frame, in bytes.</summary>

@@ -2,7 +2,7 @@ using Vfio.Drivers.Ethernet;
 
 namespace Vfio.Net;
 
-/// <summary>Answers for one address what a quiet host answers: ARP, ICMP echo, and UDP echo at one port.</summary>
+/// <summary>Answers for one address: ARP, ICMP echo, and UDP echo at one port.</summary>
 /// <remarks>
 /// <para>RFC 826, 792 and 862, and what RFC 1122 says of hosts. Nothing that comes in makes it throw, and whatever is damaged, a
 /// fragment, or not meant for this one station gets no answer; all of it is counted.</para>
@@ -13,7 +13,7 @@ namespace Vfio.Net;
 /// <param name="echoPort">The port of UDP that is answered; null for none.</param>
 public sealed class Responder(MacAddress hardware, Ipv4Interface network, ushort? echoPort = Responder.EchoPort)
 {
-    /// <summary>The port that RFC 862 gives to echo.</summary>
+    /// <summary>The port of echo; RFC 862.</summary>
     public const ushort EchoPort = 7;
 
     private const int FirstFreePort = 1024;

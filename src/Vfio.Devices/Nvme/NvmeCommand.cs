@@ -2,7 +2,7 @@ using System.Runtime.InteropServices;
 
 namespace Vfio.Devices.Nvme;
 
-/// <summary>A command as the driver left it in memory: 64 bytes.</summary>
+/// <summary>A command in the driver's memory: 64 bytes.</summary>
 /// <remarks>NVM Express Base Specification 1.4, section 4.2, figure 105.</remarks>
 [StructLayout(LayoutKind.Sequential, Pack = 1)]
 internal struct NvmeCommand
@@ -10,7 +10,7 @@ internal struct NvmeCommand
     /// <summary>OPC.</summary>
     public byte Opcode;
 
-    /// <summary>FUSE in bits 1:0, PSDT in bits 7:6; anything but 0 is refused.</summary>
+    /// <summary>FUSE in bits 1:0, PSDT in bits 7:6; a command is refused unless it is 0.</summary>
     public byte Flags;
 
     /// <summary>CID.</summary>

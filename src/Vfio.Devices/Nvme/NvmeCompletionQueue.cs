@@ -1,8 +1,8 @@
 namespace Vfio.Devices.Nvme;
 
 /// <summary>A completion queue in the driver's memory; several submission queues may complete to it at once.</summary>
-/// <param name="id">Which.</param>
-/// <param name="start">Where its first entry is.</param>
+/// <param name="id">Its number.</param>
+/// <param name="start">The address of its first entry.</param>
 /// <param name="entries">How many it has, at most 4096.</param>
 /// <param name="vector">The MSI-X vector that it raises; null for none.</param>
 internal sealed class NvmeCompletionQueue(int id, Iova start, int entries, int? vector)
@@ -22,14 +22,14 @@ internal sealed class NvmeCompletionQueue(int id, Iova start, int entries, int? 
     /// <summary>How many submission queues complete to it; for admin commands.</summary>
     internal int Users { get; set; }
 
-    /// <summary>Whether the driver, which has taken all up to <paramref name="head"/>, left no room.</summary>
+    /// <summary>Whether it is full: the driver has taken all entries up to <paramref name="head"/>.</summary>
     internal bool IsFull(int head) => (Volatile.Read(ref _posted) + 1) % entries == head;
 
     /// <summary>Takes the next entry, for a completion that is written now.</summary>
-    /// <param name="head">Up to where the driver has taken them.</param>
-    /// <param name="address">Where the entry is.</param>
-    /// <param name="phase">Its phase tag: 1 in the first round, then 0, by turns.</param>
-    /// <returns>False when there is no room.</returns>
+    /// <param name="head">The driver's head: the entries before it are taken.</param>
+    /// <param name="address">The address of the entry.</param>
+    /// <param name="phase">Its phase tag: 1 in the first round, then 0 and 1 alternately.</param>
+    /// <returns>False when the queue is full.</returns>
     internal bool TryTake(int head, out Iova address, out int phase)
     {
         int before = Volatile.Read(ref _posted);
@@ -47,13 +47,13 @@ internal sealed class NvmeCompletionQueue(int id, Iova start, int entries, int? 
         }
     }
 
-    /// <summary>Says that a submission queue waits for room; it looks once more after this.</summary>
+    /// <summary>Records that a submission queue waits for free entries; it checks once more after this.</summary>
     internal void HoldBack() => Interlocked.Exchange(ref _isHeldBack, 1);
 
-    /// <summary>Whether a submission queue waited for room since the last time; the driver has made some.</summary>
+    /// <summary>Whether a submission queue waited for free entries since the last call; the driver has freed some.</summary>
     internal bool TakeHeldBack()
     {
-        // The head was written before this, and a queue looks at it after it has said that it waits.
+        // The head was written before this, and a queue reads it after it has recorded that it waits.
         Interlocked.MemoryBarrier();
         return Volatile.Read(ref _isHeldBack) != 0 && Interlocked.Exchange(ref _isHeldBack, 0) != 0;
     }

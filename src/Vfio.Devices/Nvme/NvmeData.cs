@@ -6,7 +6,7 @@ namespace Vfio.Devices.Nvme;
 /// <remarks>NVM Express Base Specification 1.4, section 4.3.</remarks>
 internal sealed class NvmeData
 {
-    /// <summary>The largest transfer, as MDTS says it: 4 KiB times 2 to the power of <see cref="LargestShift"/>.</summary>
+    /// <summary>The largest transfer, MDTS: 4 KiB times 2 to the power of <see cref="LargestShift"/>.</summary>
     internal const int LargestBytes = PageBytes << LargestShift;
 
     internal const int LargestShift = 5;
@@ -16,10 +16,10 @@ internal sealed class NvmeData
     private readonly Iova[] _starts = new Iova[1 + (LargestBytes / PageBytes)];
     private readonly byte[] _list = new byte[PageBytes];
 
-    /// <summary>The controller's side.</summary>
+    /// <summary>The controller's buffer.</summary>
     internal Span<byte> Bytes => _bytes;
 
-    /// <summary>Brings the first bytes of <see cref="Bytes"/> to memory.</summary>
+    /// <summary>Writes the first bytes of <see cref="Bytes"/> to memory.</summary>
     internal NvmeOutcome Send(IPciSlot slot, in NvmeCommand command, int count)
     {
         NvmeOutcome outcome = FindPages(slot, command, count);
@@ -35,7 +35,7 @@ internal sealed class NvmeData
         return outcome;
     }
 
-    /// <summary>Fetches the first bytes of <see cref="Bytes"/> from memory.</summary>
+    /// <summary>Reads the first bytes of <see cref="Bytes"/> from memory.</summary>
     internal NvmeOutcome Receive(IPciSlot slot, in NvmeCommand command, int count)
     {
         NvmeOutcome outcome = FindPages(slot, command, count);
@@ -93,7 +93,7 @@ internal sealed class NvmeData
                 _starts[1 + found++] = new Iova(page);
             }
 
-            // Lists that hold nothing but a pointer could lead in a circle.
+            // Lists that hold only a pointer could form a circle.
             if (here == 0 && ++empty > pages)
                 return NvmeOutcome.InvalidField;
             list = BinaryPrimitives.ReadUInt64LittleEndian(entries[^EntryBytes..]);

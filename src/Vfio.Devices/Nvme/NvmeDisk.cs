@@ -2,17 +2,17 @@ using Vfio.Guard;
 
 namespace Vfio.Devices.Nvme;
 
-/// <summary>The blocks as the queues use them: keeps in order what a reset leaves behind, and a failed flush failed.</summary>
+/// <summary>The blocks as the queues use them: orders accesses around a reset, and remembers a failed flush.</summary>
 /// <remarks>
-/// <para>A reset does not wait for a system call that is under way. So a write of before may still be in the kernel when the next
-/// driver reads or writes: it is waited for here, by the queues and not by the reset. That, and one flush at a time, also bounds how
-/// many threads resets in a row leave behind.</para>
-/// <para>Linux tells of data that it could not write once, by the next fsync(2), and drops it: the fsync after that succeeds. A flush
+/// <para>A reset does not wait for a system call that is under way. So an earlier write may still be in the kernel when the next
+/// driver reads or writes: the queues wait for it here, not the reset. That, and one flush at a time, also bounds how
+/// many threads repeated resets leave behind.</para>
+/// <para>Linux reports data that it could not write once, by the next fsync(2), and drops it: the fsync after that succeeds. A flush
 /// that failed here fails until the image is opened again.</para>
 /// </remarks>
 internal sealed class NvmeDisk(NvmeStorage storage) : IDisposable
 {
-    /// <summary>How often a queue that waits looks whether it is abandoned.</summary>
+    /// <summary>How often a queue that waits checks whether it is abandoned.</summary>
     private static readonly TimeSpan LookEvery = TimeSpan.FromMilliseconds(5);
 
     private readonly object _lock = new();
@@ -30,7 +30,7 @@ internal sealed class NvmeDisk(NvmeStorage storage) : IDisposable
 
     internal bool MayWait => storage.MayWait;
 
-    /// <summary>Takes the image for this process, where that was put off.</summary>
+    /// <summary>Locks the image for this process, if that was deferred.</summary>
     internal bool TryLock() => storage.TryLock();
 
     internal NvmeOutcome Read(NvmeQueueWork queue, long offset, Span<byte> destination)
@@ -53,10 +53,10 @@ internal sealed class NvmeDisk(NvmeStorage storage) : IDisposable
         return error == Errno.None ? NvmeOutcome.Success : NvmeOutcome.WriteFault;
     }
 
-    /// <summary>Makes durable what was written, by calls that have returned.</summary>
-    /// <remarks>One at a time, since the kernel tells of a failure only one of those that ask at once; who asks meanwhile shares the
-    /// next.</remarks>
-    /// <param name="work">Who asks.</param>
+    /// <summary>Makes durable what calls that have returned have written.</summary>
+    /// <remarks>One at a time, since the kernel reports a failure to only one of several callers; a caller that comes meanwhile shares the
+    /// next flush.</remarks>
+    /// <param name="work">The caller.</param>
     internal NvmeOutcome Flush(DeviceWork work)
     {
         if (!storage.MayWait || storage.IsReadOnly)
@@ -78,7 +78,7 @@ internal sealed class NvmeDisk(NvmeStorage storage) : IDisposable
         return _hasFailed ? NvmeOutcome.WriteFault : NvmeOutcome.Success;
     }
 
-    /// <summary>Called when a queue was abandoned: if it is in the middle of a read or a write, that is waited for before the next.</summary>
+    /// <summary>Called when a queue was abandoned: the next access waits for its read or write under way.</summary>
     internal void LeaveBehind(NvmeQueueWork queue)
     {
         lock (_lock)
@@ -93,7 +93,7 @@ internal sealed class NvmeDisk(NvmeStorage storage) : IDisposable
     /// <inheritdoc/>
     public void Dispose() => storage.Dispose();
 
-    /// <summary>Flushes outside of the gate; called inside.</summary>
+    /// <summary>Flushes without the lock; called with it.</summary>
     private void FlushNext()
     {
         _begun++;
@@ -119,7 +119,7 @@ internal sealed class NvmeDisk(NvmeStorage storage) : IDisposable
             return true;
         while (true)
         {
-            // A full barrier: either whoever abandons the queue sees that it is here, or it sees that it is abandoned.
+            // A full barrier: either the thread that abandons the queue sees that it is here, or the queue sees that it is abandoned.
             queue.MarkAtDisk();
             if (!queue.IsAbandoned && !_isWaitedFor)
                 return true;

@@ -47,15 +47,15 @@ internal sealed class NvmeEngine
     /// <summary>Whether the driver has announced a shutdown: no commands are fetched.</summary>
     internal bool IsShutDown => _isShutDown;
 
-    /// <summary>Turns one on.</summary>
-    /// <param name="function">Whose it is.</param>
+    /// <summary>Enables a controller.</summary>
+    /// <param name="function">The function that it belongs to.</param>
     /// <param name="disk">Its blocks.</param>
     /// <param name="doorbells">The doorbells, all 0.</param>
     /// <param name="configuration">CC.</param>
     /// <param name="attributes">AQA.</param>
     /// <param name="submissions">ASQ.</param>
     /// <param name="completions">ACQ.</param>
-    /// <returns>Null when the driver asks for what this controller does not have: a fatal status.</returns>
+    /// <returns>Null when the driver requests what this controller does not have: a fatal status.</returns>
     internal static NvmeEngine? TryEnable(
         NvmeFunction function, NvmeDisk disk, int[] doorbells, uint configuration, uint attributes, Iova submissions, Iova completions)
     {
@@ -68,7 +68,7 @@ internal sealed class NvmeEngine
         return new NvmeEngine(function, disk, doorbells, queue, submissions, submissionEntries);
     }
 
-    /// <summary>Has queues look at their doorbells.</summary>
+    /// <summary>Has queues read their doorbells.</summary>
     /// <param name="number">The doorbell that was written.</param>
     internal void Ring(int number)
     {
@@ -79,7 +79,7 @@ internal sealed class NvmeEngine
             WakeAll(completions);
     }
 
-    /// <summary>The driver announces a shutdown, or takes that back.</summary>
+    /// <summary>Called when the driver announces a shutdown, or withdraws it.</summary>
     internal void SetShutDown(bool isShutDown)
     {
         _isShutDown = isShutDown;
@@ -89,7 +89,7 @@ internal sealed class NvmeEngine
             WakeAll(null);
     }
 
-    /// <summary>After all work was abandoned: what is still at the disk is waited for before it is used again.</summary>
+    /// <summary>Called after all work was abandoned: the next access waits for the disk accesses under way.</summary>
     internal void LeaveBehind()
     {
         foreach (NvmeQueueWork? queue in _submissions)

@@ -2,8 +2,8 @@ using Vfio.Guard;
 
 namespace Vfio.Devices.Nvme;
 
-/// <summary>Flushes that no I/O queue asks for: before a shutdown is complete, and when the write cache is turned off. On a thread of its
-/// own, so that admin commands go on meanwhile.</summary>
+/// <summary>Flushes outside the I/O queues: before a shutdown is complete, and when the write cache is disabled. On a thread of its
+/// own, so that admin commands continue meanwhile.</summary>
 internal sealed class NvmeFlushWork(NvmeEngine controller) : DeviceWork(controller.Function)
 {
     private readonly Queue<ushort> _commands = [];
@@ -12,14 +12,14 @@ internal sealed class NvmeFlushWork(NvmeEngine controller) : DeviceWork(controll
     /// <inheritdoc/>
     protected internal override string Name => "nvme flush";
 
-    /// <summary>Flushes, then tells the function that a shutdown is over.</summary>
+    /// <summary>Flushes, then completes a shutdown.</summary>
     internal void ShutDown()
     {
         Volatile.Write(ref _isShutdownAsked, 1);
         Wake();
     }
 
-    /// <summary>Flushes, then completes a command of the admin queue that turns the write cache off.</summary>
+    /// <summary>Flushes, then completes the admin command that disables the write cache.</summary>
     internal void TurnCacheOff(ushort command)
     {
         lock (_commands)

@@ -5,7 +5,7 @@ using Vfio.Native.Waiting;
 
 namespace Vfio.Devices.Nvme;
 
-/// <summary>An NVMe controller with one namespace: registers, doorbells and MSI-X before <see cref="NvmeEngine"/>.</summary>
+/// <summary>An NVMe controller with one namespace: registers, doorbells and MSI-X in front of <see cref="NvmeEngine"/>.</summary>
 /// <remarks>Each submission queue has a thread of its own: its commands are done in their order, and no queue waits for another's. A reset
 /// of the controller abandons what is under way. It has no interrupt pin.</remarks>
 public sealed class NvmeFunction : EmulatedFunction
@@ -13,7 +13,7 @@ public sealed class NvmeFunction : EmulatedFunction
     private const uint Enable = 0x1, ShutdownMask = 0xc000;
     private const uint Ready = 0x1, Fatal = 0x2, ShutdownOccurring = 0x4, ShutdownComplete = 0x8;
 
-    /// <summary>How long an image is waited for that the server before still has.</summary>
+    /// <summary>How long to wait for an image that the predecessor still has.</summary>
     private static readonly TimeSpan PredecessorTimeout = TimeSpan.FromSeconds(2);
 
     private readonly RegisterFile<NvmeRegister> _registers = new(Registers.Map);
@@ -50,7 +50,8 @@ public sealed class NvmeFunction : EmulatedFunction
 
     /// <summary>Makes a disk of a raw image, or of a block device, which is open and locked until the function is disposed.</summary>
     /// <param name="path">The file. Its size stays as it is.</param>
-    /// <param name="isReadOnly">Whether it is only read: writes end with "Namespace is Write Protected", and several may have it.</param>
+    /// <param name="isReadOnly">Whether it is only read: writes end with "Namespace is Write Protected", and several processes may have
+    /// it.</param>
     /// <exception cref="VfioException">EBUSY: another process has it, or it is mounted; EINVAL: it is neither file nor block device, or has
     /// less than one block; else why it cannot be opened.</exception>
     public static NvmeFunction OnImage(string path, bool isReadOnly = false) => OnImage(path, isReadOnly, isSuccessor: false);
@@ -61,7 +62,7 @@ public sealed class NvmeFunction : EmulatedFunction
     /// <inheritdoc/>
     public override Errno Reset(ResetMethod method) => TakeImage() ? base.Reset(method) : Errno.Busy;
 
-    /// <summary>Called by the flusher: what was written last is durable, or never will be, which is a fatal status.</summary>
+    /// <summary>Called by the flusher: the last writes are durable, or cannot be, which is a fatal status.</summary>
     internal void FinishShutdown(bool isDurable)
     {
         _registers.Clear(NvmeRegister.Status, ShutdownOccurring);
@@ -83,7 +84,7 @@ public sealed class NvmeFunction : EmulatedFunction
         base.Dispose(disposing);
     }
 
-    /// <summary>Follows the configuration register: enable, disable, shutdown.</summary>
+    /// <summary>Acts on the configuration register: enable, disable, shutdown.</summary>
     private void Follow()
     {
         uint configuration = (uint)_registers[NvmeRegister.Configuration];
@@ -121,7 +122,7 @@ public sealed class NvmeFunction : EmulatedFunction
         _registers.Set(NvmeRegister.Status, _controller is null ? Fatal : Ready);
     }
 
-    /// <summary>Forgets all queues and commands (section 7.3.2, controller level reset).</summary>
+    /// <summary>Drops all queues and commands (section 7.3.2, controller level reset).</summary>
     private void Disable()
     {
         AbandonWork();

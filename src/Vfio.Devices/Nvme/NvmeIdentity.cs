@@ -11,8 +11,8 @@ internal static class NvmeIdentity
     internal const ushort SubsystemVendorId = 0x1af4;
 
     /// <summary>Identify Controller, CNS 0x01.</summary>
-    /// <param name="data">Where it goes.</param>
-    /// <param name="hasWriteCache">Whether there is a volatile write cache, which the driver may turn off.</param>
+    /// <param name="data">Receives it.</param>
+    /// <param name="hasWriteCache">Whether there is a volatile write cache, which the driver may disable.</param>
     internal static void WriteController(Span<byte> data, bool hasWriteCache)
     {
         data.Clear();

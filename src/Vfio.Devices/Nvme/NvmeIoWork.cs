@@ -56,7 +56,7 @@ internal sealed class NvmeIoWork(NvmeEngine controller, int id, Iova start, int 
             LeaveFor(isLong: isForced || !Controller.HasWriteCache);
         outcome = _disk.Write(this, offset, Data.Bytes[..count]);
 
-        // Looked at after the write: one that finds the cache on is written before it is turned off, and in the flush which that does.
+        // Read after the write: a write that finds the cache on came before it is disabled, and the flush of that includes it.
         bool isDurable = isForced || !Controller.HasWriteCache;
         if (outcome == NvmeOutcome.Success && isDurable)
             outcome = _disk.Flush(this);

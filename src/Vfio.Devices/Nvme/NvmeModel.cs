@@ -2,8 +2,8 @@ using System.Globalization;
 
 namespace Vfio.Devices.Nvme;
 
-/// <summary>What <c>model:nvme</c> takes: <c>size=64M</c> for a disk in memory, or <c>image=PATH</c> for one of a raw image or a block device,
-/// with <c>readonly=1</c> when it is not to be written.</summary>
+/// <summary>The options of <c>model:nvme</c>: <c>size=64M</c> for a disk in memory, or <c>image=PATH</c> for a raw image or a block device,
+/// with <c>readonly=1</c> for a read-only disk.</summary>
 internal static class NvmeModel
 {
     private const string Otherwise = "64M";

@@ -1,6 +1,6 @@
 namespace Vfio.Devices.Nvme;
 
-/// <summary>What became of a command.</summary>
+/// <summary>The result of a command.</summary>
 /// <param name="Status">Status code in bits 7:0, its type in bits 10:8.</param>
 /// <param name="Result">Dword 0 of the completion.</param>
 /// <remarks>NVM Express Base Specification 1.4, section 4.6.1.</remarks>

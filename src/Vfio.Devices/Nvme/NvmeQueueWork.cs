@@ -6,7 +6,7 @@ using Vfio.Native.Memory;
 namespace Vfio.Devices.Nvme;
 
 /// <summary>A submission queue in the driver's memory, and the thread that does its commands in their order.</summary>
-/// <remarks>Each queue goes on by itself, whatever another waits for. Nothing is allocated for a command.</remarks>
+/// <remarks>Queues are independent of each other. Nothing is allocated for a command.</remarks>
 internal abstract class NvmeQueueWork : DeviceWork
 {
     /// <summary>Commands between two interrupts.</summary>
@@ -24,11 +24,11 @@ internal abstract class NvmeQueueWork : DeviceWork
     private long _pendingSince;
 
     /// <summary>Makes an empty queue.</summary>
-    /// <param name="controller">Whose it is.</param>
-    /// <param name="id">Which: 0 for admin commands.</param>
+    /// <param name="controller">The controller that it belongs to.</param>
+    /// <param name="id">Its number: 0 for admin commands.</param>
     /// <param name="start">Where its first entry is.</param>
     /// <param name="entries">How many it has.</param>
-    /// <param name="completions">Where its completions go.</param>
+    /// <param name="completions">The queue of its completions.</param>
     protected NvmeQueueWork(NvmeEngine controller, int id, Iova start, int entries, NvmeCompletionQueue completions)
         : base(controller.Function)
     {
@@ -74,17 +74,17 @@ internal abstract class NvmeQueueWork : DeviceWork
                 return;
             for (int i = 0; i < Burst && TryDoNext(); i++)
                 any = true;
-            Tell();
+            RaiseInterrupt();
             Leave();
         }
     }
 
-    /// <summary>Does a command. Inside a stretch, which it ends around what may take long; <see cref="NvmeOutcome.Kept"/> when it was
+    /// <summary>Does a command. Inside a section, which it ends around what may take long; <see cref="NvmeOutcome.Kept"/> when it was
     /// abandoned meanwhile.</summary>
     protected abstract NvmeOutcome Do(in NvmeCommand command);
 
-    /// <summary>Posts a completion, from this thread or for work of the same controller; inside a stretch of its own.</summary>
-    /// <returns>False when there is no room.</returns>
+    /// <summary>Posts a completion, from this thread or for work of the same controller; inside a section of its own.</summary>
+    /// <returns>False when the queue is full.</returns>
     internal static bool TryPost(
         IPciSlot bus, int[] doorbells, NvmeCompletionQueue completions, int queue, int head, ushort command, NvmeOutcome outcome)
     {
@@ -99,14 +99,14 @@ internal abstract class NvmeQueueWork : DeviceWork
         ];
         ReadOnlySpan<byte> bytes = Blittable.AsBytes<uint>(dwords);
 
-        // The phase tag last, so that a driver that sees it sees the rest. Where nobody can be told, nobody is.
+        // The phase tag last, so that a driver that sees it sees the rest. A completion that cannot be written is lost.
         const int LastDword = 12;
         _ = bus.WriteMemory(address, bytes[..LastDword]);
         _ = bus.WriteMemory(address + LastDword, bytes[LastDword..]);
         return true;
     }
 
-    /// <summary>The entry to fetch next, as completions tell the driver.</summary>
+    /// <summary>The entry to fetch next; completions report it as SQHD.</summary>
     internal int Head => Volatile.Read(ref _head);
 
     private bool TryDoNext()
@@ -126,10 +126,10 @@ internal abstract class NvmeQueueWork : DeviceWork
             return false;
         if (outcome != NvmeOutcome.Kept)
         {
-            // There was room before; another queue may have taken it.
+            // There was a free entry before; another queue may have taken it.
             while (!TryPost(Bus, doorbells, Completions, Id, _head, command.Id, outcome))
             {
-                Tell();
+                RaiseInterrupt();
                 Leave();
                 Thread.Sleep(1);
                 if (!Enter())
@@ -144,16 +144,17 @@ internal abstract class NvmeQueueWork : DeviceWork
         return true;
     }
 
-    /// <summary>Ends the stretch before what may take long. Completions that are posted are told of first: of those before a read or a
-    /// write, which mostly takes no time, only when the first has waited for a while, so that a burst is one interrupt.</summary>
+    /// <summary>Ends the section before what may take long. Raises the interrupt for posted completions first. Before a read or a
+    /// write, which mostly takes no time, only when the first completion has waited for a while, so that a burst is one
+    /// interrupt.</summary>
     protected void LeaveFor(bool isLong)
     {
         if (isLong || (_pendingSince != 0 && Stopwatch.GetElapsedTime(_pendingSince) > LongestPending))
-            Tell();
+            RaiseInterrupt();
         Leave();
     }
 
-    private void Tell()
+    private void RaiseInterrupt()
     {
         if (_pendingSince == 0)
             return;

@@ -1,7 +1,7 @@
 namespace Vfio.Devices.Nvme;
 
-/// <summary>What keeps the blocks of the model.</summary>
-/// <remarks>Any thread may use it, with ranges inside <see cref="Length"/>. Nothing throws.</remarks>
+/// <summary>The storage of the model's blocks.</summary>
+/// <remarks>Any thread may use it, with ranges inside <see cref="Length"/>. Failures are returned, not thrown.</remarks>
 internal abstract class NvmeStorage : IDisposable
 {
     /// <summary>Size in bytes.</summary>
@@ -10,26 +10,26 @@ internal abstract class NvmeStorage : IDisposable
     /// <summary>Size of a block as a power of two, at least 9.</summary>
     internal virtual int BlockShift => 9;
 
-    /// <summary>Whether a call may take long: it is then made where a reset need not wait for it.</summary>
+    /// <summary>Whether a call may take long: it is then made where a reset does not wait for it.</summary>
     internal virtual bool MayWait => true;
 
     /// <summary>Whether it can only be read.</summary>
     internal virtual bool IsReadOnly => false;
 
-    /// <summary>Takes it for this process, where others could take it too.</summary>
-    /// <returns>False when another has it.</returns>
+    /// <summary>Locks it for this process, where other processes could use it too.</summary>
+    /// <returns>False when another process has it.</returns>
     internal virtual bool TryLock() => true;
 
     /// <summary>Reads bytes, all of them.</summary>
-    /// <returns>Why they cannot be read.</returns>
+    /// <returns>The error.</returns>
     internal abstract Errno Read(long offset, Span<byte> destination);
 
     /// <summary>Writes bytes, all of them.</summary>
-    /// <returns>Why they cannot be written; some may be.</returns>
+    /// <returns>The error; some bytes may be written.</returns>
     internal abstract Errno Write(long offset, ReadOnlySpan<byte> source);
 
-    /// <summary>Makes durable what was written, by calls that have returned.</summary>
-    /// <returns>Why it is not.</returns>
+    /// <summary>Makes durable what calls that have returned have written.</summary>
+    /// <returns>The error.</returns>
     internal virtual Errno Flush() => Errno.None;
 
     /// <inheritdoc/>

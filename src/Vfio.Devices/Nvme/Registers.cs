@@ -11,7 +11,7 @@ internal static class Registers
     /// <summary>Size of BAR0 in bytes.</summary>
     public const int BarLength = 0x4000;
 
-    /// <summary>Where the doorbells start; 4 bytes each (CAP.DSTRD is 0), tail and head by turns.</summary>
+    /// <summary>Offset of the doorbells; 4 bytes each (CAP.DSTRD is 0), tail and head alternately.</summary>
     public const int Doorbells = 0x1000;
 
     /// <summary>Where the MSI-X table starts, on a page of its own.</summary>

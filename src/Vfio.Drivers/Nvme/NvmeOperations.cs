@@ -76,7 +76,7 @@ internal sealed class NvmeOperations : IDisposable
                 return;
             }
 
-            // There are as many operations as commands in flight, so there is room.
+            // There are as many operations as commands in flight, so one is free.
             long block = bytes == 0 ? 0 : at / _namespace.BlockBytes;
             int blocks = bytes == 0 ? 0 : bytes / _namespace.BlockBytes;
             ulong tag = (ulong)operation.Index;

@@ -65,7 +65,7 @@ internal sealed class NvmeRing : IDisposable
     }
 
     /// <summary>Puts a command into the queue; the controller sees it after <see cref="RingDoorbell"/>.</summary>
-    /// <param name="command">With an id of <see cref="TryTakeId"/>: there are fewer ids than entries, so there is room.</param>
+    /// <param name="command">With an id of <see cref="TryTakeId"/>: there are fewer ids than entries, so an entry is free.</param>
     internal void Put(in NvmeSubmission command)
     {
         _inFlight[command.CommandId] = true;

@@ -22,7 +22,7 @@ internal sealed class FunctionLayout
         Function = function;
         Space = Read(function);
         if (Space.HeaderType != 0)
-            throw new VfioException("lending", function.Name, Errno.InvalidArgument,
+            throw new VfioException("assigning", function.Name, Errno.InvalidArgument,
                 $"header type {Space.HeaderType}: bridges are not assigned");
         Capabilities = CapabilityList.Read(Space);
         Rules = new ConfigRules(Space, Capabilities);

@@ -65,7 +65,7 @@ public enum Errno
     /// <summary>ENOTTY: the device has no such operation.</summary>
     NoSuchOperation = 25,
 
-    /// <summary>ENOSPC: no room.</summary>
+    /// <summary>ENOSPC: no space left.</summary>
     NoSpace = 28,
 
     /// <summary>EROFS: a file system that cannot be written to.</summary>
@@ -92,7 +92,7 @@ public enum Errno
     /// <summary>EOPNOTSUPP: not supported.</summary>
     NotSupported = 95,
 
-    /// <summary>EADDRINUSE: somebody else listens there.</summary>
+    /// <summary>EADDRINUSE: another process listens there.</summary>
     AddressInUse = 98,
 
     /// <summary>ECONNABORTED: the connection ended before it was used.</summary>
@@ -101,7 +101,7 @@ public enum Errno
     /// <summary>ECONNRESET: the peer went away.</summary>
     ConnectionReset = 104,
 
-    /// <summary>ENOBUFS: no room in the peer's queue.</summary>
+    /// <summary>ENOBUFS: no space in the peer's queue.</summary>
     NoBuffers = 105,
 
     /// <summary>ENOTCONN: not connected.</summary>
@@ -113,7 +113,7 @@ public enum Errno
     /// <summary>ETIMEDOUT: the peer did not answer in time.</summary>
     TimedOut = 110,
 
-    /// <summary>ECONNREFUSED: nobody listens there.</summary>
+    /// <summary>ECONNREFUSED: no process listens there.</summary>
     ConnectionRefused = 111,
 
     /// <summary>EHOSTUNREACH: no station there answers.</summary>

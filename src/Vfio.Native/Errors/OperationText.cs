@@ -25,7 +25,7 @@ internal static class OperationText
         ["fcntl(F_ADD_SEALS)"] = "sealing {0}",
         ["fstat"] = "looking at {0}",
         ["handover"] = "handing over {0}",
-        ["lending"] = "assigning {0}",
+        ["assigning"] = "assigning {0}",
         ["listen"] = "listening on {0}",
         ["look-up of user"] = "looking up the user {0}",
         ["mapping"] = "mapping {0}",
@@ -106,7 +106,8 @@ internal static class OperationText
         ? text.Replace("{0}", target, StringComparison.Ordinal)
         : $"{operation} on {target}";
 
-    /// <summary>The operation's own name beside the plain words, for whoever looks it up: requests to the kernel and commands have one.</summary>
+    /// <summary>The operation's own name, beside the plain words, for a reader who looks it up: requests to the kernel and commands have
+    /// one.</summary>
     internal static string? NameOf(string operation) =>
         operation.Length > 1 && !operation.AsSpan().ContainsAnyExcept(Capitals) ? operation : null;
 }

@@ -3,7 +3,7 @@ using System.Text;
 
 namespace Vfio.Native.Errors;
 
-/// <summary>Text of somebody else's, made fit for a terminal and a log: what would steer a terminal or mislead a reader is shown instead.</summary>
+/// <summary>Makes untrusted text fit for a terminal and a log: control and misleading characters are shown as escapes.</summary>
 /// <remarks>Shown as escapes are controls (C0 with line ends and tabs, DEL, C1), line and paragraph separators, marks and overrides of
 /// direction (Unicode Standard Annex 9), characters without a width, and lone surrogates. All other text stays as it is. Pure; any
 /// thread.</remarks>

@@ -4,7 +4,7 @@ using Vfio.Native.Errors;
 
 namespace Vfio;
 
-/// <summary>The kernel, a peer or a device refused: what was asked, of which device, the errno, and what to do.</summary>
+/// <summary>A refusal by the kernel, a peer or a device: the operation, its target, the errno, and what to do.</summary>
 /// <remarks>The message is one line of printable text, ready for a person: what was being done, why it failed, what to do, and the errno,
 /// last. Misuse of this library is an <see cref="ArgumentException"/> instead.</remarks>
 public sealed class VfioException : IOException
@@ -32,7 +32,7 @@ public sealed class VfioException : IOException
     /// <summary>The device or file that refused.</summary>
     public string Target { get; }
 
-    /// <summary>The error number as the kernel or the peer gave it.</summary>
+    /// <summary>The error number as the kernel or the peer returned it.</summary>
     public Errno Errno { get; }
 
     /// <summary>Makes the exception from the errno of the last system call of this thread.</summary>

@@ -25,7 +25,7 @@ internal static class DeviceNode
         return Errno.None;
     }
 
-    /// <summary>Makes somebody the owner of a character device's node.</summary>
+    /// <summary>Changes the owner of a character device's node.</summary>
     /// <param name="path">Its node.</param>
     /// <param name="number">The number that sysfs gives the device.</param>
     /// <param name="userId">The new owner.</param>

@@ -76,8 +76,9 @@ internal sealed unsafe class DiskFile : IDisposable
     }
 
     /// <summary>Takes it for this process until it is closed: alone, or with other readers when it is read-only.</summary>
-    /// <remarks>Those heed it who lock files too: by flock(2), which shares it with readers, and by fcntl(2), as QEMU does.</remarks>
-    /// <param name="holder">The process that has it, when the kernel says which; null when not.</param>
+    /// <remarks>Advisory: it is seen by processes that lock files too, by flock(2), where it is shared with readers, or by fcntl(2), as
+    /// QEMU does.</remarks>
+    /// <param name="holder">The process that has the lock, when the kernel reports it; null when not.</param>
     /// <returns>False when another has it.</returns>
     /// <exception cref="VfioException">The file system has no locks.</exception>
     public bool TryLock(out int? holder) => FileLocks.TryTake(_file, Path, IsReadOnly, out holder);
@@ -127,7 +128,7 @@ internal sealed unsafe class DiskFile : IDisposable
             if (!TryHold(ref held))
                 return Errno.BadDescriptor;
 
-            // Looked at on both sides: whoever cuts the file off in between is seen behind, and the write is no success.
+            // Read before and after: a truncation in between is seen after, and the write is no success.
             int length = source.Length;
             if (!IsThere(offset, length) || !HoldsStill())
                 return Errno.InputOutput;

@@ -4,7 +4,7 @@ using Vfio.Native.Interop;
 
 namespace Vfio.Native;
 
-/// <summary>An open file descriptor that this object owns, closed once when the last user lets go.</summary>
+/// <summary>An open file descriptor that this object owns, closed once when the last reference is released.</summary>
 /// <remarks>Reference counted as every <see cref="SafeHandle"/>: a holder that outlives its giver calls
 /// <see cref="SafeHandle.DangerousAddRef"/> and <see cref="SafeHandle.DangerousRelease"/>; no copy of the descriptor is needed.</remarks>
 public sealed class FileDescriptor : SafeHandle
@@ -18,13 +18,13 @@ public sealed class FileDescriptor : SafeHandle
         SetHandle(number);
     }
 
-    /// <summary>None.</summary>
+    /// <summary>Makes an invalid descriptor.</summary>
     internal FileDescriptor()
         : base(-1, ownsHandle: true)
     {
     }
 
-    /// <summary>Takes ownership of a descriptor that a peer sent: of what kind is not known, and to close it may be to wait for the peer.</summary>
+    /// <summary>Takes ownership of a descriptor that a peer sent. Its kind is not known, and closing it may wait for the peer.</summary>
     internal static FileDescriptor Received(int number) => new(number) { IsUnknown = true };
 
     /// <summary>Whether it is not known to close at once.</summary>

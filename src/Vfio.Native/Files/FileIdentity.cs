@@ -13,7 +13,8 @@ namespace Vfio.Native.Files;
 internal readonly record struct FileIdentity(
     ulong Device, ulong Inode, ulong LengthBytes, bool IsRegular, bool Readable, bool Writable, bool CannotShrink)
 {
-    /// <summary>Whether a part of the file can be mapped and touched whatever its giver does: it lies in a memory file that cannot shrink,
+    /// <summary>Whether a part of the file can be mapped and accessed safely, whatever its sender does: it lies in a memory file that
+    /// cannot shrink,
     /// or it is no file with a size but a device of the kernel.</summary>
     public bool IsSafeToMap(ulong offset, ulong length) =>
         !IsRegular || (CannotShrink && offset <= LengthBytes && length <= LengthBytes - offset);

@@ -4,18 +4,18 @@ using Vfio.Native.Interop;
 
 namespace Vfio.Native.Files;
 
-/// <summary>Locks of a whole file, by open file rather than by process, and who holds them.</summary>
+/// <summary>Locks of a whole file, by open file rather than by process, and the processes that have them.</summary>
 internal static unsafe class FileLocks
 {
     /// <summary>Where the lock ends. One byte is behind it, locked by the process: the kernel tells the process of such a lock, and of no
     /// other that fcntl(2) has.</summary>
     private const long End = 1L << 62;
 
-    /// <summary>Locks a file until it is closed: for writing, or for reading beside others who only read.</summary>
+    /// <summary>Locks a file until it is closed: for writing, or for reading, shared with other readers.</summary>
     /// <param name="file">The file, open for that.</param>
     /// <param name="name">Its name, for messages.</param>
     /// <param name="isShared">For reading.</param>
-    /// <param name="holder">The process that holds it, when the kernel says which.</param>
+    /// <param name="holder">The process that has the lock, when the kernel reports it.</param>
     /// <returns>False when another holds it.</returns>
     /// <exception cref="VfioException">The file system has no locks.</exception>
     internal static bool TryTake(FileDescriptor file, string name, bool isShared, out int? holder)
@@ -23,7 +23,7 @@ internal static unsafe class FileLocks
         holder = null;
         short type = isShared ? LibC.F_RDLCK : LibC.F_WRLCK;
 
-        // Shared also by who writes: it tells those who use flock(2) that the file is in use, and lets them read it.
+        // A writer takes it shared too: users of flock(2) then see that the file is in use, and may read it.
         if (!IsTaken(LibC.flock(file.Number, LibC.LOCK_SH | LibC.LOCK_NB), name))
         {
             holder = FindByTable(FileIdentity.Locate(file));
@@ -49,7 +49,7 @@ internal static unsafe class FileLocks
             ? false
             : throw VfioException.FromLastError("locking", name));
 
-    /// <summary>Finds who holds a lock of flock(2) in <c>/proc/locks</c>.</summary>
+    /// <summary>Finds the process with a lock of flock(2) in <c>/proc/locks</c>.</summary>
     private static int? FindByTable((ulong Device, ulong Inode, ulong LengthBytes) file)
     {
         const int Fields = 6, KindField = 1, ProcessField = 4, FileField = 5;

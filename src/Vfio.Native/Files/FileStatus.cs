@@ -36,7 +36,7 @@ internal readonly record struct FileStatus(
     }
 
     /// <summary>Asks of what a name in a directory stands for; of a symbolic link itself.</summary>
-    /// <returns>Null when there is nothing, or it cannot be told: errno says which.</returns>
+    /// <returns>Null when there is nothing, or it cannot be read: errno has the reason.</returns>
     internal static FileStatus? Of(FileDescriptor directory, string name) => TryGet(directory.Number, name, LibC.AT_SYMLINK_NOFOLLOW);
 
     /// <summary>Asks of an open descriptor.</summary>

@@ -23,7 +23,7 @@ internal static class FileSystemKind
     /// <summary>Whether a file lies in memory (tmpfs, a memfd, hugetlbfs).</summary>
     internal static bool IsMemory(FileDescriptor file) => LibC.fcntl(file.Number, LibC.F_GET_SEALS, 0) >= 0;
 
-    /// <summary>Whether accesses to a file may wait for somebody.</summary>
+    /// <summary>Whether accesses to a file may wait for another process or machine.</summary>
     /// <param name="file">The file.</param>
     /// <param name="name">Its file system, for people.</param>
     internal static bool MayStall(FileDescriptor file, out string name)
@@ -38,7 +38,7 @@ internal static class FileSystemKind
     /// <summary>The type of a mount.</summary>
     /// <param name="mount">Its number.</param>
     /// <param name="lines">Of proc_pid_mountinfo(5): number, parent, device, root, place, options, optional fields, a dash, then the type.
-    /// Blanks in names are escaped, so that nobody can choose a field.</param>
+    /// Blanks in names are escaped, so that a name cannot add a field.</param>
     internal static string? TypeOf(int mount, IEnumerable<string> lines)
     {
         string number = mount.ToString(CultureInfo.InvariantCulture);

@@ -15,7 +15,7 @@ internal static class ForeignFiles
     private static int _threads;
     private static int _idle;
 
-    /// <summary>Whether to close a descriptor may be to wait for its giver: it is a file, and not one in memory.</summary>
+    /// <summary>Whether closing a descriptor may wait for its sender: it is a file, and not one in memory.</summary>
     internal static bool CloseMayStall(FileDescriptor descriptor)
     {
         if (FileSystemKind.IsMemory(descriptor))

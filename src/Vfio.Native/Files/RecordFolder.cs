@@ -20,7 +20,7 @@ internal sealed class RecordFolder : IDisposable
     }
 
     /// <summary>Opens a folder; null when there is none.</summary>
-    /// <exception cref="VfioException">ENOTDIR or ELOOP: it is no folder; EPERM: it is somebody else's.</exception>
+    /// <exception cref="VfioException">ENOTDIR or ELOOP: it is no folder; EPERM: it belongs to another user.</exception>
     public static RecordFolder? Open(string path)
     {
         ArgumentNullException.ThrowIfNull(path);
@@ -101,7 +101,7 @@ internal sealed class RecordFolder : IDisposable
     }
 
     /// <summary>Locks the folder until this object is disposed.</summary>
-    /// <remarks>By a file that nobody else can open, so that nobody else can keep it locked.</remarks>
+    /// <remarks>By a file that no other user can open, so that no other user can keep it locked.</remarks>
     /// <exception cref="VfioException">EAGAIN: another process has it locked.</exception>
     public void Lock()
     {

@@ -3,7 +3,7 @@ using Vfio.Native.Interop;
 namespace Vfio.Native.Files;
 
 /// <summary>Standard output or standard error of this process, which says of every write whether it was done.</summary>
-/// <remarks>.NET's own console streams are silent when nobody reads any more. Nothing is kept back; one writer at a time.</remarks>
+/// <remarks>.NET's own console streams ignore a closed reader. Nothing is buffered; one writer at a time.</remarks>
 internal sealed unsafe class StandardStream : Stream
 {
     /// <summary>What errors of writing to standard output have as their target.</summary>
@@ -20,7 +20,7 @@ internal sealed unsafe class StandardStream : Stream
     /// <summary>Standard error.</summary>
     public static StandardStream Error { get; } = Find(2, "standard error");
 
-    /// <summary>Whether whoever started this process gave it one.</summary>
+    /// <summary>Whether this process was started with it open.</summary>
     public bool IsOpen { get; }
 
     /// <inheritdoc/>
@@ -101,7 +101,7 @@ internal sealed unsafe class StandardStream : Stream
     private static StandardStream Find(int number, string name) =>
         new(number, name, LibC.fcntl(number, LibC.F_GETFD, 0) is >= 0 and var flags && (flags & LibC.FD_CLOEXEC) == 0);
 
-    // Somebody who shares the terminal or pipe made it nonblocking.
+    // Another process that shares the terminal or pipe made it nonblocking.
     private void WaitWritable()
     {
         LibC.PollEntry entry = new() { Descriptor = _number, Events = LibC.POLLOUT };

@@ -109,7 +109,7 @@ internal static unsafe partial class LibC
     [LibraryImport("libc")]
     internal static partial int tgkill(int process, int thread, int signal);
 
-    // Without errno: whoever waits looks again, whatever ended the wait.
+    // Without errno: the caller checks its condition again, whatever ended the wait.
     [LibraryImport("libc")]
     internal static partial int poll(PollEntry* entries, nuint count, int timeoutMilliseconds);
 

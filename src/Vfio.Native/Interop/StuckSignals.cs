@@ -17,14 +17,14 @@ namespace Vfio.Native.Interop;
 /// <see cref="EventFd"/> writes to that eventfd no more. From then on, for <see cref="WaryTime"/>, looks come each millisecond and
 /// writers ask first: who has many eventfds to fill holds a thread up once for two looks of <see cref="Interval"/>, and after that for
 /// a few milliseconds for each that it fills just between question and write.</para>
-/// <para>The thread that looks makes no call that a peer could hold up. While nobody calls it sleeps, and wakes nobody.</para>
+/// <para>The thread that checks makes no call that a peer could delay. While no such call is under way it sleeps.</para>
 /// </remarks>
 internal static unsafe class StuckSignals
 {
     private const int Awake = 0, Asleep = 1, Wary = 2;
     private const int LooksBeforeSleep = 10;
 
-    /// <summary>Time between two looks.</summary>
+    /// <summary>Time between two checks.</summary>
     internal static readonly TimeSpan Interval = TimeSpan.FromMilliseconds(100);
 
     /// <summary>How long writers ask first after a call that had to be ended.</summary>
@@ -48,7 +48,7 @@ internal static unsafe class StuckSignals
     {
         Caller caller = _mine ?? Introduce();
 
-        // The barrier of whoever goes to sleep stands between these two: either it sees this call, or this call that it sleeps.
+        // The barrier of the thread that goes to sleep is between these two: either it sees this call, or this call sees that it sleeps.
         caller.Count();
         if (_state == Asleep)
             Wake();
@@ -67,7 +67,7 @@ internal static unsafe class StuckSignals
 
     private static Caller Introduce()
     {
-        // Whoever started this process may have had the signal blocked.
+        // The parent process may have had the signal blocked.
         if (Signal != 0)
         {
             ulong* set = stackalloc ulong[16];
@@ -136,7 +136,7 @@ internal static unsafe class StuckSignals
         return (isActive, isStuck);
     }
 
-    /// <summary>Finds a signal that nobody uses and gives it a handler that does nothing.</summary>
+    /// <summary>Finds a signal without another use and gives it a handler that does nothing.</summary>
     /// <returns>The signal; 0 when there is none, and everybody asks first.</returns>
     /// <remarks>SIGURG, which does nothing by itself and does not queue, and which the runtime has no use for; else SIGSTKFLT, which
     /// Linux never sends. The handler is the C library's abs: it takes a number, gives one back and touches nothing.</remarks>
@@ -167,7 +167,7 @@ internal static unsafe class StuckSignals
         private long _ended;
         private long _lastLook;
 
-        /// <summary>Whether the call under way was told to end.</summary>
+        /// <summary>Whether the call under way was asked to end.</summary>
         internal bool IsToEnd => Volatile.Read(ref _ended) == _calls;
 
         internal bool IsAlive => _thread.IsAlive;

@@ -10,7 +10,7 @@ internal static unsafe class ThreadScheduling
     /// <summary>Whether it is scheduled as threads are by default (SCHED_OTHER).</summary>
     public static bool IsOrdinary => Policy == Ordinary;
 
-    /// <summary>Whether it does not preempt whoever wakes it (SCHED_BATCH).</summary>
+    /// <summary>Whether its wakeup does not preempt the thread that wakes it (SCHED_BATCH).</summary>
     public static bool IsBatch => Policy == Batch;
 
     private static int Policy => LibC.sched_getscheduler(0) & ~ResetOnFork;

@@ -28,7 +28,7 @@ internal sealed unsafe partial class DeviceFile
         const uint DmaLoggingStart = 6;
         byte* argument = stackalloc byte[sizeof(vfio_device_feature) + sizeof(vfio_device_feature_dma_logging_control)];
         vfio_device_feature_dma_logging_control* data = (vfio_device_feature_dma_logging_control*)(argument + sizeof(vfio_device_feature));
-        // SAFETY: the kernel writes at most argsz bytes, and reads the pinned ranges, whose number it is told.
+        // SAFETY: the kernel writes at most argsz bytes, and reads the pinned ranges, whose number is in the request.
         fixed (vfio_device_feature_dma_logging_range* first = ranges)
         {
             *(vfio_device_feature*)argument = HeaderOf(DmaLoggingStart | Set, sizeof(vfio_device_feature_dma_logging_control));
@@ -52,7 +52,7 @@ internal sealed unsafe partial class DeviceFile
     {
         const uint DmaLoggingReport = 8;
         byte* argument = stackalloc byte[sizeof(vfio_device_feature) + sizeof(vfio_device_feature_dma_logging_report)];
-        // SAFETY: the kernel sets bits of the pinned bitmap, one for each page; the caller made room for them.
+        // SAFETY: the kernel sets bits of the pinned bitmap, one for each page; the caller made it long enough.
         fixed (byte* bits = bitmap)
         {
             *(vfio_device_feature*)argument = HeaderOf(DmaLoggingReport | Get, sizeof(vfio_device_feature_dma_logging_report));

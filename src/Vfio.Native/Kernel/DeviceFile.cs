@@ -61,7 +61,7 @@ internal sealed unsafe partial class DeviceFile(FileDescriptor descriptor, strin
     internal vfio_pci_dependent_device[] GetPciHotResetInfo()
     {
         vfio_pci_hot_reset_info head = new() { argsz = (uint)sizeof(vfio_pci_hot_reset_info) };
-        // SAFETY: the kernel writes at most argsz bytes; with room for no function it says ENOSPC and how many there are.
+        // SAFETY: the kernel writes at most argsz bytes; with space for no function it returns ENOSPC and how many there are.
         if (TryCall(KernelRequest.VFIO_DEVICE_GET_PCI_HOT_RESET_INFO, &head) >= 0)
             return [];
         if ((Errno)Marshal.GetLastPInvokeError() != Errno.NoSpace)

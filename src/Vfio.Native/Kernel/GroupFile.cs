@@ -3,7 +3,8 @@ using System.Text;
 
 namespace Vfio.Native.Kernel;
 
-/// <summary><c>/dev/vfio/N</c>: a group of functions that the IOMMU cannot tell apart. One method for each ioctl.</summary>
+/// <summary><c>/dev/vfio/N</c>: an IOMMU group, functions that the IOMMU cannot isolate from each other. One method for each
+/// ioctl.</summary>
 internal sealed unsafe class GroupFile(FileDescriptor descriptor, string name) : KernelFile(descriptor, name)
 {
     /// <summary>VFIO_GROUP_GET_STATUS.</summary>

@@ -7,9 +7,9 @@ internal static class InfoBuffer
 {
     private const int HeaderBytes = 8;
 
-    /// <summary>Asks, and once more with room for all when the kernel says that there is more.</summary>
+    /// <summary>Queries, and once more with a larger buffer when the kernel reports that there is more.</summary>
     /// <typeparam name="T">The struct.</typeparam>
-    /// <param name="ask">Gives the buffer to the kernel; its first four bytes say how long it is.</param>
+    /// <param name="ask">Passes the buffer to the kernel; its first four bytes are its length.</param>
     /// <param name="request">What the struct says of what is asked for.</param>
     internal static byte[] Ask<T>(Action<byte[]> ask, in T request = default)
         where T : unmanaged

@@ -77,7 +77,7 @@ internal sealed unsafe class IommuFile(FileDescriptor descriptor) : KernelFile(d
     /// <summary>IOMMU_HWPT_ALLOC: makes a page table of an I/O address space, for the IOMMU of a device.</summary>
     /// <param name="device">The device.</param>
     /// <param name="addressSpace">The I/O address space.</param>
-    /// <param name="flags">IOMMU_HWPT_ALLOC_*: 2 it tells what was written; 8 it goes together with PASIDs (Linux 6.15).</param>
+    /// <param name="flags">IOMMU_HWPT_ALLOC_*: 2 for dirty tracking; 8 for use with PASIDs (Linux 6.15).</param>
     internal uint AllocatePageTable(uint device, uint addressSpace, uint flags)
     {
         // SAFETY: the kernel writes at most size bytes, and alloc outlives the call.
@@ -107,7 +107,7 @@ internal sealed unsafe class IommuFile(FileDescriptor descriptor) : KernelFile(d
     /// <param name="bitmap">Bits are set in it; as many as there are pages.</param>
     internal void GetDirtyBitmap(uint pageTable, ulong start, ulong length, ulong pageBytes, Span<byte> bitmap)
     {
-        // SAFETY: the kernel sets bits of the pinned bitmap, one for each page; the caller made room for them.
+        // SAFETY: the kernel sets bits of the pinned bitmap, one for each page; the caller made it long enough.
         fixed (byte* data = bitmap)
         {
             iommu_hwpt_get_dirty_bitmap get = new()

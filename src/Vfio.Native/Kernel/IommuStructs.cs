@@ -50,7 +50,7 @@ internal struct iommu_ioas_iova_ranges
     /// <summary>The I/O address space.</summary>
     public uint ioas_id;
 
-    /// <summary>Room for how many ranges; the kernel's answer is how many there are.</summary>
+    /// <summary>How many ranges the buffer has space for; the kernel returns how many there are.</summary>
     public uint num_iovas;
 
     /// <summary>0.</summary>
@@ -119,7 +119,7 @@ internal struct iommu_hw_info
     /// <summary>The device.</summary>
     public uint dev_id;
 
-    /// <summary>Room for what the IOMMU's driver tells, in bytes; the kernel's answer is how much that is.</summary>
+    /// <summary>Size of the buffer for the IOMMU driver's data, in bytes; the kernel returns the size of the data.</summary>
     public uint data_len;
 
     /// <summary>Where that goes.</summary>
@@ -134,7 +134,7 @@ internal struct iommu_hw_info
     private byte _reserved0;
     private ushort _reserved1;
 
-    /// <summary>IOMMU_HW_CAP_*: 1 when it can tell which pages were written; the kernel's answer.</summary>
+    /// <summary>IOMMU_HW_CAP_*: 1 for dirty tracking; returned by the kernel.</summary>
     public ulong out_capabilities;
 }
 
@@ -145,7 +145,7 @@ internal struct iommu_hwpt_alloc
     /// <summary>Size of this struct.</summary>
     public uint size;
 
-    /// <summary>IOMMU_HWPT_ALLOC_*: 2 for one that can tell which pages were written.</summary>
+    /// <summary>IOMMU_HWPT_ALLOC_*: 2 for dirty tracking.</summary>
     public uint flags;
 
     /// <summary>The device.</summary>

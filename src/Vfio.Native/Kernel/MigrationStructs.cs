@@ -27,7 +27,7 @@ internal struct vfio_device_feature_mig_state
 [StructLayout(LayoutKind.Sequential)]
 internal struct vfio_device_feature_mig_data_size
 {
-    /// <summary>How many bytes STOP_COPY will give, estimated.</summary>
+    /// <summary>How many bytes STOP_COPY will have, estimated.</summary>
     public ulong stop_copy_length;
 }
 
@@ -132,7 +132,7 @@ internal struct vfio_iommu_type1_dirty_bitmap_get
     public vfio_bitmap bitmap;
 }
 
-/// <summary>Capability 2 of VFIO_IOMMU_GET_INFO: the container can tell which pages were written.</summary>
+/// <summary>Capability 2 of VFIO_IOMMU_GET_INFO: the container can track dirty pages.</summary>
 [StructLayout(LayoutKind.Sequential)]
 internal struct vfio_iommu_type1_info_cap_migration
 {
@@ -142,7 +142,7 @@ internal struct vfio_iommu_type1_info_cap_migration
     /// <summary>0.</summary>
     public uint flags;
 
-    /// <summary>A bit for each size of page that it can tell by.</summary>
+    /// <summary>A bit for each page size of its dirty tracking.</summary>
     public ulong pgsize_bitmap;
 
     /// <summary>The longest bitmap that it fills, in bytes.</summary>

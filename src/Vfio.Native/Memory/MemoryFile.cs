@@ -5,7 +5,7 @@ namespace Vfio.Native;
 /// <summary>Makes anonymous files in memory that two processes can share.</summary>
 public static class MemoryFile
 {
-    /// <summary>Makes a zeroed memory file whose size is sealed, so that nobody can truncate it under a mapping.</summary>
+    /// <summary>Makes a zeroed memory file whose size is sealed, so that it cannot be truncated under a mapping.</summary>
     /// <param name="name">A name for <c>/proc/PID/maps</c>.</param>
     /// <param name="lengthBytes">Its size.</param>
     /// <exception cref="VfioException">No descriptors or no memory left.</exception>
@@ -20,7 +20,8 @@ public static class MemoryFile
         throw VfioException.FromLastError("fcntl(F_ADD_SEALS)", name);
     }
 
-    /// <summary>Makes a zeroed memory file that its holders can still resize, as many clients of this field do.</summary>
+    /// <summary>Makes a zeroed memory file that every process which has it open can still resize, as many clients of this protocol
+    /// do.</summary>
     /// <param name="name">A name for <c>/proc/PID/maps</c>.</param>
     /// <param name="lengthBytes">Its size.</param>
     /// <exception cref="VfioException">No descriptors or no memory left.</exception>

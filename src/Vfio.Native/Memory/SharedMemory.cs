@@ -18,7 +18,7 @@ namespace Vfio.Native;
 /// </remarks>
 public sealed unsafe class SharedMemory : IDisposable
 {
-    // The flag of memory that nobody watches is never set, and so a look costs the same for all.
+    // The flag of memory that is not watched is never set, so a check costs the same for all.
     private static readonly ulong* NeverLost = (ulong*)NativeMemory.AllocZeroed(sizeof(ulong));
 
     /// <summary>Size of the huge pages of <see cref="CreateHuge"/>, in bytes.</summary>
@@ -109,7 +109,8 @@ public sealed unsafe class SharedMemory : IDisposable
         }
     }
 
-    /// <summary>Shares part of a file that another process gave: mapped when the file cannot shrink, by pread and pwrite when it can.</summary>
+    /// <summary>Shares part of a file that another process passed: mapped when the file cannot shrink, by pread and pwrite when it
+    /// can.</summary>
     /// <param name="file">The file; held until this object is disposed.</param>
     /// <param name="fileOffset">Where the part starts, in bytes.</param>
     /// <param name="lengthBytes">Its size.</param>

@@ -1,6 +1,6 @@
 namespace Vfio.Native.Sockets;
 
-/// <summary>Descriptors that arrived and that nobody has claimed yet, in order. Owns them: what is not taken is closed.</summary>
+/// <summary>Descriptors that arrived and were not taken yet, in order. Owns them: those that are not taken are closed.</summary>
 /// <remarks>Not safe for two threads at once.</remarks>
 internal sealed class DescriptorQueue : IDisposable
 {

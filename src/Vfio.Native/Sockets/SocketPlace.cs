@@ -9,7 +9,7 @@ namespace Vfio.Native.Sockets;
 /// <para>The directory may belong to a user whom root does not trust, and two servers may want the place at once. So a file is made,
 /// given its mode and its owner in a folder that nobody else may enter, and then linked to where it is wanted, which never replaces
 /// anything; a stale one is looked at and removed, and one's own at the end, under a lock (flock) of the directory.</para>
-/// <para>Whoever may read the directory can hold that lock. It is waited for no longer than <see cref="LongestLock"/>.</para>
+/// <para>Every process that may read the directory can hold that lock. It is waited for no longer than <see cref="LongestLock"/>.</para>
 /// </remarks>
 internal sealed unsafe class SocketPlace : IDisposable
 {
@@ -50,7 +50,7 @@ internal sealed unsafe class SocketPlace : IDisposable
     /// <param name="socket">Not bound yet.</param>
     /// <param name="backlog">How many clients may wait.</param>
     /// <param name="mode">Permission bits of the file.</param>
-    /// <param name="owner">To whom the file is given; null for nobody.</param>
+    /// <param name="owner">The owner that the file gets; null to leave it.</param>
     /// <exception cref="VfioException">EADDRINUSE: something is there that may not be replaced; EBUSY: no lock was to be had to replace a
     /// stale socket; or why not.</exception>
     internal void Listen(FileDescriptor socket, int backlog, UnixFileMode mode, UserAccount? owner)
@@ -74,7 +74,7 @@ internal sealed unsafe class SocketPlace : IDisposable
             return;
         _ours = null;
 
-        // Without the lock too: only somebody who removed this file by hand can have put another one there.
+        // Without the lock too: a file there is another one only if this file was removed by hand.
         using Lock held = new(_directory, LongestAnswer);
         if (FileStatus.Of(_directory, _name) is { } there && there.IsSameFile(ours))
             _ = LibC.unlinkat(_directory.Number, _name, 0);
@@ -98,7 +98,7 @@ internal sealed unsafe class SocketPlace : IDisposable
         }
         finally
         {
-            // It is empty: what somebody put in its place is removed only if that is an empty folder too.
+            // It is empty: what another process put in its place is removed only if that is an empty folder too.
             _ = LibC.unlinkat(_directory.Number, folderName, LibC.AT_REMOVEDIR);
         }
     }
@@ -108,7 +108,7 @@ internal sealed unsafe class SocketPlace : IDisposable
         // Only its owner can enter and change a folder of this mode: from here on names are safe.
         FileStatus made = FileStatus.Of(folder.Number);
         if (made.UserId != UserAccount.CurrentId || (made.Mode & 0x3f) != 0)
-            throw new VfioException("listen", Path, Errno.AccessDenied, "somebody else changes its directory meanwhile");
+            throw new VfioException("listen", Path, Errno.AccessDenied, "another process changed its directory meanwhile");
         UnixAddress address = new($"/proc/self/fd/{folder.Number}/{Inside}");
         try
         {
@@ -134,7 +134,7 @@ internal sealed unsafe class SocketPlace : IDisposable
         }
     }
 
-    /// <summary>Removes a socket that nobody listens at, and says what else is in the way.</summary>
+    /// <summary>Removes a socket without a listener, or throws what else is in the way.</summary>
     private void RemoveStale(bool isLocked)
     {
         if (FileStatus.Of(_directory, _name) is not { } there)
@@ -162,7 +162,7 @@ internal sealed unsafe class SocketPlace : IDisposable
         }
     }
 
-    /// <summary>Whether somebody listens at a socket's file, by its descriptor.</summary>
+    /// <summary>Whether a process listens at a socket's file, by its descriptor.</summary>
     private bool IsLiving(FileStatus there)
     {
         int number = LibC.openat(_directory.Number, _name, LibC.O_PATH | LibC.O_NOFOLLOW | LibC.O_CLOEXEC);
@@ -170,7 +170,7 @@ internal sealed unsafe class SocketPlace : IDisposable
             throw VfioException.FromLastError("listen", Path);
         using FileDescriptor file = new(number);
         if (!FileStatus.Of(number).IsSameFile(there))
-            throw InUse("somebody changes it meanwhile");
+            throw InUse("another process changes it");
         try
         {
             UnixSocket.Connect($"/proc/self/fd/{number}", LongestAnswer).Dispose();

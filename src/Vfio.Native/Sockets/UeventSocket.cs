@@ -3,7 +3,7 @@ using Vfio.Native.Interop;
 
 namespace Vfio.Native.Sockets;
 
-/// <summary>Hears what the kernel tells of its devices: a netlink socket of NETLINK_KOBJECT_UEVENT, in the kernel's own group.</summary>
+/// <summary>Receives the kernel's messages on its devices: a netlink socket of NETLINK_KOBJECT_UEVENT, in the kernel's own group.</summary>
 /// <remarks>Needs no privileges. Anybody with CAP_SYS_ADMIN may send to the group, and anybody to this socket alone: what does not come
 /// from the kernel is dropped. One thread receives. See netlink(7).</remarks>
 internal sealed unsafe class UeventSocket : IDisposable
@@ -17,7 +17,7 @@ internal sealed unsafe class UeventSocket : IDisposable
     private const int ControlHeaderBytes = 16, ControlBytes = 64;
     private const uint Overflow = 65534;
 
-    /// <summary>Opens it: what happens from here on is heard.</summary>
+    /// <summary>Opens it: messages from here on are received.</summary>
     /// <exception cref="VfioException">The kernel has no such sockets, or no descriptors are left.</exception>
     public UeventSocket()
     {
@@ -45,9 +45,9 @@ internal sealed unsafe class UeventSocket : IDisposable
     public FileDescriptor Descriptor { get; }
 
     /// <summary>Takes the next message, without waiting.</summary>
-    /// <param name="message">Room for <see cref="MaxBytes"/>.</param>
+    /// <param name="message">A buffer of <see cref="MaxBytes"/>.</param>
     /// <param name="error">Why there is none: <see cref="Errno.TryAgain"/> when nothing happened; <see cref="Errno.NoBuffers"/> when the
-    /// queue was full and messages are lost, told once.</param>
+    /// queue was full and messages are lost, reported once.</param>
     /// <returns>Its length in bytes; 0 for one that the kernel did not send; -1 with <paramref name="error"/>.</returns>
     public int Receive(Span<byte> message, out Errno error)
     {

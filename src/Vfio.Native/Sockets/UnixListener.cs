@@ -19,14 +19,14 @@ internal sealed unsafe class UnixListener : IDisposable
     /// <summary>The listening socket; owned by this object.</summary>
     public FileDescriptor Descriptor { get; }
 
-    /// <summary>Listens at a path. A socket file that nobody listens at any more is replaced; anything else there is left alone.</summary>
+    /// <summary>Listens at a path. A socket file without a listener is replaced; anything else there is left alone.</summary>
     /// <remarks>Once the file is there, clients can connect, and its mode and owner are right. Of several processes that listen at once one
     /// succeeds. Root can do it in a directory of somebody whom it does not trust; a link on the way there counts if root made it.</remarks>
     /// <param name="path">The socket's file.</param>
     /// <param name="mode">Who may connect: permission bits of the file, 0660 by convention, whatever the umask.</param>
-    /// <param name="owner">To whom the file is given; root only. Null: to nobody.</param>
+    /// <param name="owner">The owner that the file gets; needs root. Null to leave it.</param>
     /// <exception cref="VfioException">EADDRINUSE: a server listens there, or a file that is no socket is in the way; ENOENT: there is no
-    /// such directory; EBUSY: somebody keeps the directory locked.</exception>
+    /// such directory; EBUSY: another process keeps the directory locked.</exception>
     public static UnixListener Bind(string path, UnixFileMode mode, UserAccount? owner = null)
     {
         ArgumentNullException.ThrowIfNull(path);
@@ -48,7 +48,7 @@ internal sealed unsafe class UnixListener : IDisposable
 
     /// <summary>Takes a socket that already listens, as a service manager or a predecessor passes it.</summary>
     /// <param name="descriptor">The socket; owned.</param>
-    /// <param name="path">Its file, to be removed at the end; null when that is somebody else's matter.</param>
+    /// <param name="path">Its file, which is removed at the end; null to leave it.</param>
     /// <exception cref="VfioException">EINVAL: it does not listen; ENOTSOCK: it is no socket. It is closed then.</exception>
     public static UnixListener FromDescriptor(FileDescriptor descriptor, string? path = null)
     {
@@ -65,10 +65,10 @@ internal sealed unsafe class UnixListener : IDisposable
         throw refusal;
     }
 
-    /// <summary>The socket's file, which is removed at the end; null when that is somebody else's matter.</summary>
+    /// <summary>The socket's file, which is removed at the end; null when it is left.</summary>
     public string? Path => _place?.Path;
 
-    /// <summary>Leaves the socket's file to somebody else: it stays when this object is disposed.</summary>
+    /// <summary>Leaves the socket's file in place when this object is disposed: another process uses it.</summary>
     public void LeaveFile() => Interlocked.Exchange(ref _place, null)?.Dispose();
 
     /// <summary>Waits for a client.</summary>
@@ -94,7 +94,7 @@ internal sealed unsafe class UnixListener : IDisposable
         }
     }
 
-    /// <summary>Takes a client that is there; never waits, whoever else holds the socket and takes it first.</summary>
+    /// <summary>Accepts a waiting client; never waits, even when another process that has the socket accepts it first.</summary>
     /// <returns>Null when there is none any more.</returns>
     /// <exception cref="VfioException">The socket does not listen (EINVAL), or the process has no descriptors left (EMFILE).</exception>
     public UnixSocket? TryAccept()

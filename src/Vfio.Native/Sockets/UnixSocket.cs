@@ -16,7 +16,7 @@ internal sealed unsafe class UnixSocket : IDisposable
     // struct cmsghdr (16 bytes), then the descriptors; CMSG_SPACE of the most.
     private const int ControlHeaderBytes = 16;
 
-    // How long a connect sleeps before it looks whether it was cancelled: nothing else wakes it.
+    // How long a connect sleeps before it checks whether it was cancelled: nothing else wakes it.
     private static readonly TimeSpan CancellationPeriod = TimeSpan.FromMilliseconds(20);
 
     private readonly FileDescriptor _descriptor;
@@ -49,14 +49,14 @@ internal sealed unsafe class UnixSocket : IDisposable
 
     /// <summary>Connects to a server, for as long as it takes.</summary>
     /// <param name="path">The socket's file.</param>
-    /// <exception cref="VfioException">Nobody listens there, or this user may not.</exception>
+    /// <exception cref="VfioException">No process listens there, or this user may not connect.</exception>
     public static UnixSocket Connect(string path) => Connect(path, Timeout.InfiniteTimeSpan);
 
     /// <summary>Connects to a server.</summary>
     /// <param name="path">The socket's file.</param>
-    /// <param name="timeout">How long to wait for a server that has no room for one more client in its queue.</param>
+    /// <param name="timeout">How long to wait for a server whose backlog is full.</param>
     /// <param name="cancellation">Ends the wait.</param>
-    /// <exception cref="VfioException">Nobody listens there, this user may not, or ETIMEDOUT.</exception>
+    /// <exception cref="VfioException">No process listens there, this user may not connect, or ETIMEDOUT.</exception>
     /// <exception cref="OperationCanceledException">It was cancelled.</exception>
     public static UnixSocket Connect(string path, TimeSpan timeout, CancellationToken cancellation = default)
     {
@@ -105,7 +105,7 @@ internal sealed unsafe class UnixSocket : IDisposable
     /// <param name="descriptors">Where the descriptors are added; the caller owns them.</param>
     /// <param name="wait">Whether to wait when nothing is there.</param>
     /// <param name="error">Why the result is negative: <see cref="Errno.TryAgain"/> when nothing was there. With a result of 0 or more,
-    /// <see cref="Errno.TooManyOpenFiles"/> when descriptors were dropped because this process has no room for them.</param>
+    /// <see cref="Errno.TooManyOpenFiles"/> when descriptors were dropped because this process has no free ones.</param>
     /// <returns>How many bytes; 0 when the peer closed; -1 with <paramref name="error"/>.</returns>
     [SkipLocalsInit] // The kernel writes what is read of the control buffer.
     public int Receive(Span<byte> buffer, DescriptorQueue descriptors, bool wait, out Errno error)
@@ -195,7 +195,7 @@ internal sealed unsafe class UnixSocket : IDisposable
 
     /// <summary>Sends bytes, and after them part of shared memory without a copy on the way.</summary>
     /// <param name="first">Sent first; may be empty.</param>
-    /// <param name="memory">Mapped memory; what the other holders write meanwhile may or may not be sent.</param>
+    /// <param name="memory">Mapped memory; concurrent writes of other processes may or may not be sent.</param>
     /// <param name="offset">Where in the memory the part starts, in bytes.</param>
     /// <param name="count">Bytes of the part.</param>
     /// <param name="wait">Whether to wait while the peer's queue is full.</param>

@@ -15,7 +15,8 @@ internal sealed class BackgroundThread
         _thread.Start();
     }
 
-    /// <summary>Returns when it has ended; at once when the thread calls this itself, as its last act may be to call who now disposes.</summary>
+    /// <summary>Returns when it has ended; at once when the thread calls this itself, because its last call may be to code that disposes
+    /// it.</summary>
     public void Join()
     {
         if (_thread != Thread.CurrentThread)

@@ -30,7 +30,8 @@ internal sealed unsafe class Epoll : IDisposable
         /// <summary>For as long as it is readable.</summary>
         Level = LibC.EPOLLIN,
 
-        /// <summary>Once each time that something to read comes, though nobody read what came before; at first when it is readable.</summary>
+        /// <summary>Edge-triggered: once each time that something to read comes, though earlier bytes were not read; at first when it is
+        /// readable.</summary>
         Edge = LibC.EPOLLIN | LibC.EPOLLET,
 
         /// <summary>Once, when it is readable, and again after each <see cref="Arm"/>.</summary>

@@ -40,7 +40,7 @@ public sealed class EventFd : IDisposable
         return new EventFd(descriptor);
     }
 
-    /// <summary>Holds a descriptor that somebody gave, if the kernel says that it is an eventfd.</summary>
+    /// <summary>Holds a descriptor from another process, if the kernel says that it is an eventfd.</summary>
     /// <remarks>Anything else would let its giver block the thread that signals it. The giver may dispose its own object
     /// at once: the descriptor stays open until this object is disposed too.</remarks>
     /// <returns>Null when the descriptor is no eventfd.</returns>
@@ -53,7 +53,7 @@ public sealed class EventFd : IDisposable
         return new EventFd(descriptor);
     }
 
-    /// <summary>Adds one to the counter and wakes who waits. A full counter stays full, and ends no more than a moment of this
+    /// <summary>Adds one to the counter and wakes waiting threads. A full counter stays full, and ends no more than a moment of this
     /// thread's time, once.</summary>
     public void Signal()
     {

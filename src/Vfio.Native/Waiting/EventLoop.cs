@@ -57,7 +57,7 @@ internal sealed class EventLoop(string name, Action<Exception>? failed = null, i
     public EventRegistration AddHangup(FileDescriptor descriptor, Action<EventRegistration> callback) =>
         Add(descriptor, Epoll.Mode.Hangup, callback);
 
-    /// <summary>Calls nobody for now. When it returns no callback runs, unless this is called by one.</summary>
+    /// <summary>Stops calling back. When it returns no callback runs, unless a callback calls this.</summary>
     /// <remarks>What becomes readable is left as it is, and called back for after <see cref="Resume"/>.</remarks>
     public void Pause()
     {
@@ -178,7 +178,7 @@ internal sealed class EventLoop(string name, Action<Exception>? failed = null, i
             int count = _epoll!.Wait(tokens, Timeout.InfiniteTimeSpan);
             foreach (ulong token in tokens.AsSpan(0, count))
             {
-                if (TakeTurn(token) is { } registration)
+                if (Begin(token) is { } registration)
                     Call(registration);
             }
         }
@@ -186,9 +186,9 @@ internal sealed class EventLoop(string name, Action<Exception>? failed = null, i
         Close();
     }
 
-    /// <summary>What to call for a report; it is running from here on.</summary>
-    /// <returns>Null when it is not registered any more.</returns>
-    private EventRegistration? TakeTurn(ulong token)
+    /// <summary>The registration of a report; its callback counts as running from here on.</summary>
+    /// <returns>Null when it is no longer registered.</returns>
+    private EventRegistration? Begin(ulong token)
     {
         lock (_lock)
         {

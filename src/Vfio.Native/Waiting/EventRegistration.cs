@@ -28,7 +28,7 @@ internal sealed class EventRegistration : IDisposable
     /// <exception cref="VfioException">The kernel refused.</exception>
     public void Arm() => _loop.Arm(this);
 
-    /// <summary>Ends it, without waiting for a callback that runs: for who holds a lock that the callback takes.</summary>
+    /// <summary>Ends it, without waiting for a callback that runs: for a caller with a lock that the callback takes.</summary>
     public void Cancel() => _loop.Remove(this, waits: false);
 
     /// <summary>Ends it. When it returns the callback does not run, and never will again, unless this is called by it.</summary>
@@ -42,7 +42,7 @@ internal sealed class EventRegistration : IDisposable
         }
         catch (VfioException refusal) when (refusal.Errno == Errno.Exists)
         {
-            // The kernel tells what it watches by file and number, and somebody watches this number already.
+            // The kernel identifies what it watches by file and number, and this number is watched already.
             _copy = _held.Duplicate();
             epoll.Add(_copy, Token, mode);
         }

@@ -1,6 +1,6 @@
 namespace Vfio.Native.Waiting;
 
-/// <summary>A device that can be asked whether what somebody waits for can still come.</summary>
+/// <summary>A device that can report whether an event that is waited for can still come.</summary>
 internal interface ILiveness
 {
     /// <summary>Asks the device itself, by a register say.</summary>

@@ -17,7 +17,7 @@ internal sealed unsafe class IntervalTimer : IDisposable
         LibC.TimerTime time = new() { Seconds = seconds, Nanoseconds = ticks * TimeSpan.NanosecondsPerTick };
         LibC.TimerSetting setting = new() { Interval = time, First = time };
 
-        // SAFETY: the kernel reads the setting during the call, and is told of no memory for the previous one.
+        // SAFETY: the kernel reads the setting during the call, and gets no memory for the previous one.
         if (LibC.timerfd_settime(Descriptor.Number, 0, &setting, null) == 0)
             return;
         VfioException refusal = VfioException.FromLastError("timerfd_settime", "this process");

@@ -2,8 +2,8 @@ namespace Vfio.Native.Waiting;
 
 /// <summary>A wait for something that a device writes to memory, which ends when the time is over or the device died.</summary>
 /// <remarks>
-/// <para>A device that is gone leaves memory as it was and interrupts no more: only its registers show it. Nobody else has to: a slot
-/// without hotplug, and an owner that does not signal, say nothing. So whoever waits checks ten times a second.</para>
+/// <para>A device that was removed leaves memory as it was and interrupts no more: only its registers show it. A slot
+/// without hotplug, and an owner that does not signal, send no notification. So a waiting thread checks ten times a second.</para>
 /// <para>Allocates nothing. One thread at a time. Kept from wait to wait, it checks during many short waits as during one long one.</para>
 /// </remarks>
 /// <param name="device">What is checked.</param>
@@ -29,7 +29,7 @@ internal struct LivenessWait(ILiveness device, string operation)
         _spin = default;
     }
 
-    /// <summary>Spins for a moment, and gives the processor to whoever else wants it.</summary>
+    /// <summary>Spins for a moment, and yields the processor to other threads.</summary>
     public void SpinOnce() => _spin.SpinOnce(sleep1Threshold: -1);
 
     /// <summary>Whether the time is over. Checks the device when it is time to.</summary>

@@ -1,94 +1,94 @@
 namespace Vfio.Native.Waiting;
 
 /// <summary>A lock, and a place to sleep until another thread changes what it guards.</summary>
-/// <remarks>Free, it is taken and left by one atomic operation each, without a call into the runtime: a session does that four times a
-/// message. Not re-entrant: who is inside and enters again waits for ever.</remarks>
+/// <remarks>Uncontended, it is taken and released by one atomic operation each, without a call into the runtime: a session does that four
+/// times a message. Not re-entrant: a thread that has the lock and takes it again waits for ever.</remarks>
 internal sealed class ParkingLock
 {
-    private const int Free = 0, Taken = 1, Wanted = 2;
+    private const int Free = 0, Taken = 1, Contended = 2;
 
     private readonly object _entrance = new();
-    private readonly object _bed = new();
+    private readonly object _sleep = new();
     private int _state;
     private int _sleepers;
 
-    /// <summary>Whether somebody is inside.</summary>
+    /// <summary>Whether a thread has it.</summary>
     public bool IsTaken => Volatile.Read(ref _state) != Free;
 
-    /// <summary>Enters; the result leaves when it is disposed.</summary>
+    /// <summary>Takes the lock; disposing the result releases it.</summary>
     public Scope Enter()
     {
         Take();
         return new Scope(this);
     }
 
-    /// <summary>Enters until <see cref="Leave"/>.</summary>
+    /// <summary>Takes the lock until <see cref="Leave"/>.</summary>
     public void Take()
     {
         if (Interlocked.CompareExchange(ref _state, Taken, Free) != Free)
             TakeLater();
     }
 
-    /// <summary>Leaves.</summary>
+    /// <summary>Releases the lock.</summary>
     public void Leave()
     {
-        if (Interlocked.Exchange(ref _state, Free) == Wanted)
-            LetIn();
+        if (Interlocked.Exchange(ref _state, Free) == Contended)
+            WakeNext();
     }
 
-    /// <summary>Leaves, sleeps until <see cref="WakeAll"/> or a moment, and enters again.</summary>
-    /// <param name="until">The moment.</param>
+    /// <summary>Releases the lock, sleeps until <see cref="WakeAll"/> or a deadline, and takes the lock again.</summary>
+    /// <param name="until">The deadline.</param>
     public void Sleep(Deadline until)
     {
-        lock (_bed)
+        lock (_sleep)
         {
-            // Whoever enters now sees a sleeper, and cannot wake it before it sleeps.
+            // A thread that takes the lock now sees a sleeper, and cannot wake it before it sleeps.
             _sleepers++;
             Leave();
-            Monitor.Wait(_bed, until.Left);
+            Monitor.Wait(_sleep, until.Left);
         }
 
         Take();
         _sleepers--;
     }
 
-    /// <summary>Wakes all that sleep; called inside.</summary>
+    /// <summary>Wakes all that sleep; called with the lock held.</summary>
     public void WakeAll()
     {
         if (_sleepers > 0)
-            Rouse();
+            WakeSleepers();
     }
 
-    private void Rouse()
+    private void WakeSleepers()
     {
-        lock (_bed)
-            Monitor.PulseAll(_bed);
+        lock (_sleep)
+            Monitor.PulseAll(_sleep);
     }
 
     private void TakeLater()
     {
         lock (_entrance)
         {
-            // Who gets in this way leaves as if others waited, for perhaps they do.
-            while (Interlocked.Exchange(ref _state, Wanted) != Free)
+            // A thread that gets the lock this way releases it as a contended one, because others may wait.
+            while (Interlocked.Exchange(ref _state, Contended) != Free)
                 Monitor.Wait(_entrance);
         }
     }
 
-    private void LetIn()
+    private void WakeNext()
     {
         lock (_entrance)
             Monitor.Pulse(_entrance);
     }
 
-    /// <summary>A stay inside, which ends when it is disposed.</summary>
+    /// <summary>The lock as it is held; disposing this releases it.</summary>
     public readonly ref struct Scope
     {
         private readonly ParkingLock _lock;
 
         internal Scope(ParkingLock gate) => _lock = gate;
 
-        /// <summary>Leaves.</summary>
+        /// <summary>Releases the lock.</summary>
         public void Dispose() => _lock.Leave();
     }
 }

@@ -2,12 +2,12 @@ using System.Diagnostics;
 
 namespace Vfio.Native.Waiting;
 
-/// <summary>Looks for something for a while, where that spares a sleep.</summary>
+/// <summary>Polls for a while, where that spares a sleep.</summary>
 /// <remarks>What is looked at is a struct, so that the compiler makes a loop of its own for each kind, without a call and without an
 /// allocation. Used by one thread at a time.</remarks>
 internal sealed class Spinner
 {
-    /// <summary>How long to look unless told otherwise: a peer that has to be woken itself answers within this.</summary>
+    /// <summary>How long to poll by default: a peer that has to be woken itself answers within this.</summary>
     public static readonly TimeSpan DefaultTime = TimeSpan.FromMicroseconds(100);
 
     private readonly SpinBudget _budget = new();
@@ -29,10 +29,10 @@ internal sealed class Spinner
     /// <summary>Whether to look before the next sleep.</summary>
     public bool IsWorthIt => !_isOff && (_isEndless || _budget.ShouldSpin);
 
-    /// <summary>Looks; to be called where <see cref="IsWorthIt"/>.</summary>
+    /// <summary>Polls; to be called where <see cref="IsWorthIt"/>.</summary>
     /// <typeparam name="T">The kind of thing.</typeparam>
     /// <param name="target">Where to look.</param>
-    /// <param name="deadline">When to give up.</param>
+    /// <param name="deadline">When to stop.</param>
     /// <returns>False when the caller should sleep now; true when it was found, or the deadline has passed.</returns>
     public bool TrySpin<T>(ref T target, Deadline deadline)
         where T : struct, ISpinTarget

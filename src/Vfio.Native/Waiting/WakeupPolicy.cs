@@ -1,6 +1,6 @@
 namespace Vfio.Native.Waiting;
 
-/// <summary>Whether a thread should leave the core to whoever wakes it: a count of how often it is woken.</summary>
+/// <summary>Whether a thread should leave the core to the thread that wakes it: a count of how often it is woken.</summary>
 /// <remarks>
 /// <para>Time is in ticks of any clock that moves every few milliseconds. A busy tick is one in which the thread was woken again and
 /// again: its peer asks one thing after another, and waits for each. A few of those in a row lead to a trial.</para>

@@ -2,7 +2,7 @@ using Vfio.Pci.Config;
 
 namespace Vfio.Pci.Capabilities;
 
-/// <summary>One capability on its way into words: its table's formatter sets the title and adds lines.</summary>
+/// <summary>The text of one capability: its table's formatter sets the title and adds lines.</summary>
 internal sealed class CapabilityText
 {
     private readonly RegisterText _text;
@@ -57,7 +57,7 @@ internal sealed class CapabilityText
             _lines.Add("\t\t" + _text.Fill(register, template));
     }
 
-    /// <summary>Adds a line that goes on with the one before.</summary>
+    /// <summary>Adds a line that continues the one before.</summary>
     internal void More(string register, string template) => Line(register, "\t" + template);
 
     /// <summary>Adds a line as it is.</summary>
@@ -80,7 +80,7 @@ internal sealed class CapabilityText
             _ = Get(register, field);
     }
 
-    /// <summary>Adds a line for what is set in fields that a formatter said nothing of.</summary>
+    /// <summary>Adds a line for what is set in fields that a formatter did not use.</summary>
     internal void AddUnprinted()
     {
         string[] unprinted = [.. _text.Unprinted()];

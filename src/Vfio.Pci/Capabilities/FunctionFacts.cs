@@ -1,6 +1,6 @@
 namespace Vfio.Pci;
 
-/// <summary>What is known of a function beyond its config space; the kernel, or whoever assigns it, tells. All may be left out.</summary>
+/// <summary>Facts of a function beyond its config space, from the kernel or its owner. Each may be left out.</summary>
 public sealed record FunctionFacts
 {
     /// <summary>Nothing known.</summary>

@@ -24,7 +24,7 @@ internal static class HeaderTable
             { "Stepping", 7, PassedThrough },
             { "SERR", 8, PassedThrough },
             { "FastB2B", 9, PassedThrough },
-            // The guard masks INTx with it; the user's wish is a second mask.
+            // The guard masks INTx with it; the user's bit is a second mask.
             { "DisINTx", 10, Virtual },
         },
         new Register(0x06, 2, "Status")

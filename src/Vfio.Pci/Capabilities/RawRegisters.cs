@@ -1,6 +1,6 @@
 namespace Vfio.Pci.Capabilities;
 
-/// <summary>Registers for bytes whose meaning no specification tells.</summary>
+/// <summary>Registers for bytes whose meaning is in no specification.</summary>
 internal static class RawRegisters
 {
     /// <summary>4-byte registers from one offset to another, then smaller ones for what is left.</summary>

@@ -37,7 +37,7 @@ internal sealed class RegisterText
         return Value(_registers[register]);
     }
 
-    /// <summary>Fields that nothing asked for, of registers of which something did, where they are not 0.</summary>
+    /// <summary>Fields that no formatter used, of registers that one did use, where they are not 0.</summary>
     internal IEnumerable<string> Unprinted() =>
         from register in _registers.Values
         where register.Fields.Any(_notified.Contains)

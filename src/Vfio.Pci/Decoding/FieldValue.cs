@@ -3,7 +3,7 @@ using Vfio.Pci.Decoding;
 
 namespace Vfio.Pci;
 
-/// <summary>A field and what it held.</summary>
+/// <summary>A field and its value.</summary>
 /// <param name="Field">The field.</param>
 /// <param name="Value">What it held, moved down to bit 0.</param>
 public readonly record struct FieldValue(Field Field, uint Value)

@@ -2,7 +2,7 @@ using Vfio.Pci.Config;
 
 namespace Vfio.Pci;
 
-/// <summary>A register and what it held.</summary>
+/// <summary>A register and its value.</summary>
 /// <param name="Register">The register.</param>
 /// <param name="Offset">Where it is in config space, in bytes.</param>
 /// <param name="Value">What it held.</param>

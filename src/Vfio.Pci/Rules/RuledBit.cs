@@ -1,6 +1,6 @@
 namespace Vfio.Pci.Rules;
 
-/// <summary>One bit of config space: what it is to the user, and whose it is.</summary>
+/// <summary>One bit of config space: its rule, and the register that it belongs to.</summary>
 /// <param name="Rule">What it is to the user.</param>
 /// <param name="Structure">The header or the capability that it is in; null outside all of them.</param>
 /// <param name="Register">The register; null for a byte that no register has.</param>

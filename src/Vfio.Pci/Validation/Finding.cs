@@ -15,6 +15,6 @@ public enum Answer
     /// <summary>It is not.</summary>
     No,
 
-    /// <summary>It cannot be told from here.</summary>
+    /// <summary>It cannot be determined.</summary>
     Unknown,
 }

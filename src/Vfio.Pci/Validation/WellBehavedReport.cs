@@ -5,7 +5,7 @@ using Vfio.Pci.Validation;
 namespace Vfio.Pci;
 
 /// <summary>Whether a function is well-behaved: fit to be assigned to a program that its owner does not trust.</summary>
-/// <param name="Findings">One verdict for each thing that matters, with its reason.</param>
+/// <param name="Findings">One answer for each question, with its reason.</param>
 public sealed record WellBehavedReport(IReadOnlyList<Finding> Findings)
 {
     private const uint PageBytes = 4096;

@@ -8,8 +8,9 @@ using Vfio.User.Wire;
 
 namespace Vfio.User.Client;
 
-/// <summary>A server's connection as its client sees it: a request out, its reply in, and the server's DMA requests answered between.</summary>
-/// <remarks>Guarded by the client's gate: one request at a time. Once the stream is broken every request fails at once, with the
+/// <summary>A client's connection to its server: sends a request, receives its reply, and answers the server's DMA requests in
+/// between.</summary>
+/// <remarks>Guarded by the client's lock: one request at a time. Once the stream is broken every request fails at once, with the
 /// reason of the first failure.</remarks>
 internal sealed class ClientChannel : IDisposable
 {
@@ -33,9 +34,9 @@ internal sealed class ClientChannel : IDisposable
     /// <summary>Makes the channel of a connection.</summary>
     /// <param name="socket">The connection; owned.</param>
     /// <param name="name">The server's address, for messages.</param>
-    /// <param name="mappings">What the server may ask for.</param>
+    /// <param name="mappings">The memory that the server may access.</param>
     /// <param name="options">Limits.</param>
-    /// <param name="handshake">When all that is asked until <see cref="EndHandshake"/> has to be answered.</param>
+    /// <param name="handshake">The deadline of all requests until <see cref="EndHandshake"/>.</param>
     internal ClientChannel(
         UnixSocket socket, string name, DmaMappings mappings, VfioUserClientOptions options, Deadline handshake)
     {
@@ -55,14 +56,14 @@ internal sealed class ClientChannel : IDisposable
     /// <summary>The connection's descriptor, to wait on.</summary>
     internal FileDescriptor Descriptor => _socket.Descriptor;
 
-    /// <summary>Whether nothing can be asked any more.</summary>
+    /// <summary>Whether the connection is broken, and every request fails.</summary>
     internal bool IsBroken => _broken is not null;
 
     /// <summary>Whether the server went away, rather than broke the protocol.</summary>
     internal bool IsLost => _broken is not null && _brokenErrno == Errno.ConnectionReset;
 
     /// <summary>Sends a command and waits for its reply.</summary>
-    /// <param name="command">What is asked.</param>
+    /// <param name="command">The command.</param>
     /// <param name="head">The first part of the body.</param>
     /// <param name="data">The rest of the body.</param>
     /// <param name="descriptors">Passed with it; the caller keeps it.</param>
@@ -77,11 +78,11 @@ internal sealed class ClientChannel : IDisposable
         out ReadOnlySpan<byte> reply) => Request(command, head, data, descriptors, null, out reply);
 
     /// <summary>As the other, and takes the descriptors that come with the reply.</summary>
-    /// <param name="command">What is asked.</param>
+    /// <param name="command">The command.</param>
     /// <param name="head">The first part of the body.</param>
     /// <param name="data">The rest of the body.</param>
     /// <param name="descriptors">Passed with it; the caller keeps it.</param>
-    /// <param name="kept">Where the descriptors of the reply go; null closes them.</param>
+    /// <param name="kept">Receives the descriptors of the reply; null closes them.</param>
     /// <param name="reply">The body of the reply; valid until the next request.</param>
     /// <returns>The server's errno, or <see cref="Errno.None"/>.</returns>
     /// <exception cref="VfioException">The connection is broken.</exception>
@@ -103,8 +104,8 @@ internal sealed class ClientChannel : IDisposable
         return header.IsError ? ErrnoOf(header) : Errno.None;
     }
 
-    /// <summary>Keeps ids for requests that the caller writes.</summary>
-    /// <returns>The first of them; they go on from there, and from 0 after the highest.</returns>
+    /// <summary>Reserves ids for requests that the caller writes.</summary>
+    /// <returns>The first of them; the others follow, with 0 after the highest.</returns>
     internal ushort TakeIds(int count)
     {
         ushort first = unchecked((ushort)(_id + 1));
@@ -122,7 +123,7 @@ internal sealed class ClientChannel : IDisposable
         return request;
     }
 
-    /// <summary>Waits for the next of several replies, each of which has the whole time, and answers what the server asks meanwhile.</summary>
+    /// <summary>Waits for the next of several replies, each with the whole timeout, and answers the server's requests meanwhile.</summary>
     /// <param name="body">What follows its header; valid until the next call.</param>
     /// <exception cref="VfioException">The connection is broken.</exception>
     internal MessageHeader WaitForReply(out ReadOnlySpan<byte> body)
@@ -131,7 +132,7 @@ internal sealed class ClientChannel : IDisposable
         return Await(null, out body);
     }
 
-    /// <summary>Why a server says that it refused.</summary>
+    /// <summary>The errno of a server's refusal.</summary>
     internal static Errno ErrnoOf(in MessageHeader reply) => reply.Error is 0 or > 4095 ? Errno.InputOutput : (Errno)reply.Error;
 
     /// <summary>Sends a command that the server does not answer.</summary>
@@ -142,7 +143,7 @@ internal sealed class ClientChannel : IDisposable
         Send(MessageHeader.ForCommand(++_id, command, head.Length + data.Length, MessageFlags.NoReply), head, data, default);
     }
 
-    /// <summary>Answers what the server asks now; does not wait.</summary>
+    /// <summary>Answers the requests that the server has sent; does not wait.</summary>
     /// <exception cref="VfioException">The connection is broken.</exception>
     internal void AnswerWaiting()
     {
@@ -153,7 +154,7 @@ internal sealed class ClientChannel : IDisposable
             _in.TryTake(_in.ScannedEnd, out _, out _, out int position);
             TakeDescriptors(position, null);
             if (header.Type != MessageFlags.Command)
-                throw Break(Errno.Protocol, $"it answered {header.Command}, id {header.Id}, which nobody asked");
+                throw Break(Errno.Protocol, $"it answered {header.Command}, id {header.Id}, which was not asked");
             AnswerServer(header, body);
             ThrowIfLate();
         }
@@ -163,7 +164,7 @@ internal sealed class ClientChannel : IDisposable
         _in.Compact();
     }
 
-    /// <summary>Gives the connection up for a reason that the caller found.</summary>
+    /// <summary>Breaks the connection for a reason that the caller found.</summary>
     /// <returns>The exception to throw.</returns>
     internal VfioException Break(Errno errno, string reason)
     {
@@ -177,11 +178,11 @@ internal sealed class ClientChannel : IDisposable
         return new VfioException("the connection", _name, errno, reason);
     }
 
-    /// <summary>From now on only the options say how long the server may take over one request: to read it, and to answer it to the last
-    /// byte.</summary>
+    /// <summary>Ends the handshake's deadline: from now on only the options limit how long the server may take for one request: to read it,
+    /// and to answer it to the last byte.</summary>
     internal void EndHandshake() => _handshake = Deadline.Never;
 
-    /// <summary>Takes note that the connection is closed.</summary>
+    /// <summary>Records that the connection is closed.</summary>
     internal void NoteClosed() => _ = Lost(Errno.ConnectionReset, "it closed the connection");
 
     /// <summary>Makes a request that is under way in another thread fail; from any thread.</summary>
@@ -214,7 +215,7 @@ internal sealed class ClientChannel : IDisposable
                 if (isReply)
                     return header;
 
-                // No command of a client is one of a server: this is the reply that is awaited, and it says that it is none.
+                // No command of a client is one of a server: this is the expected reply, and its type is wrong.
                 if (header.Command == _asked)
                     throw Break(Errno.Protocol, $"it sent {header.Command}, id {header.Id}, as a command where the reply was due");
                 AnswerServer(header, body);
@@ -241,7 +242,7 @@ internal sealed class ClientChannel : IDisposable
             throw Break(Errno.TimedOut, NoAnswer);
     }
 
-    /// <summary>Why a request was given up, and what to do.</summary>
+    /// <summary>The reason of a timeout, and what to do.</summary>
     private string NoAnswer => _handshake.IsNever
         ? $"it did not answer within {_timeout.TotalSeconds:0.###} s: it is stuck or slow; give it a longer timeout if it is slow"
         : "it takes connections and does not answer: it is busy with another client, or stuck; wait for that client, or give it a longer timeout";
@@ -275,8 +276,8 @@ internal sealed class ClientChannel : IDisposable
             throw Lost(error == Errno.BrokenPipe ? Errno.ConnectionReset : error, "it went away");
     }
 
-    /// <summary>Looks for a while where that is worth it, and sleeps then, at most until the deadline.</summary>
-    /// <param name="isWhole">Whether all of the time is left, which then is the socket's receive timeout.</param>
+    /// <summary>Polls where that is worth it, then sleeps, at most until the deadline.</summary>
+    /// <param name="isWhole">Whether the whole timeout is left, which then is the socket's receive timeout.</param>
     /// <param name="error">As <see cref="UnixSocket.Receive"/>.</param>
     private int WaitAndReceive(bool isWhole, out Errno error)
     {
@@ -301,7 +302,7 @@ internal sealed class ClientChannel : IDisposable
             throw Lost(error, "receiving failed");
     }
 
-    /// <summary>Gives up a connection that ended, for what the server did wrong on another socket where that was why.</summary>
+    /// <summary>Breaks a connection that ended; the reason is what the server did wrong on the twin socket, if it did.</summary>
     private VfioException Lost(Errno errno, string reason) =>
         _foul is string foul ? Break(Errno.Protocol, foul) : Break(errno, reason);
 
@@ -340,7 +341,7 @@ internal sealed class ClientChannel : IDisposable
             SendAll(answer, default, default);
     }
 
-    /// <summary>The time of a request and its reply.</summary>
+    /// <summary>The deadline of a request and its reply.</summary>
     internal readonly ref struct RequestScope(ClientChannel channel)
     {
         public void Dispose() => channel._isBusy = false;

@@ -6,8 +6,8 @@ using Vfio.User.Wire;
 namespace Vfio.User.Client;
 
 /// <summary>The doorbells that a server offers, and their eventfds.</summary>
-/// <remarks>Guarded by the client's gate. A region is asked for once. What makes no sense is passed over, as the specification leaves
-/// it to the client to check: a doorbell outside its region, of a type or with flags that are not known, or whose descriptor is no
+/// <remarks>Guarded by the client's lock. A region is queried once. The specification leaves it to the client to check what it gets, so
+/// these are ignored: a doorbell outside its region, of a type or with flags that are not known, or whose descriptor is no
 /// eventfd, to which a write could block.</remarks>
 /// <param name="channel">The connection.</param>
 /// <param name="name">The server's address, for messages.</param>
@@ -29,7 +29,7 @@ internal sealed class ClientDoorbells(ClientChannel channel, string name) : IDis
         return asked;
     }
 
-    /// <summary>Hands out what is to be disposed; there are no doorbells any more.</summary>
+    /// <summary>Returns what is to be disposed, and has no doorbells any more.</summary>
     internal IDisposable Take()
     {
         ClientDoorbells taken = new(channel, name) { _events = _events };
@@ -61,7 +61,7 @@ internal sealed class ClientDoorbells(ClientChannel channel, string name) : IDis
             throw channel.Break(Errno.Protocol, $"its doorbells of {region.Index} contradict themselves");
         ReadOnlySpan<byte> rest = reply[Blittable.SizeOf<RegionIoFdsMessage>()..];
 
-        // The specification leaves the stride open; without room for all there are none in the reply.
+        // The specification leaves the stride open. When the buffer is too small for all, the reply has none.
         int stride = message.Count == 0 ? 0 : (int)((uint)rest.Length / message.Count);
         if (stride < Blittable.SizeOf<SubRegionIoEventFd>() || message.ArgSize > MaxBytes)
             return [];

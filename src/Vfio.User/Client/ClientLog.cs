@@ -2,7 +2,7 @@ using Microsoft.Extensions.Logging;
 
 namespace Vfio.User.Client;
 
-/// <summary>What a client logs: its server lost and found.</summary>
+/// <summary>The log messages of a client: its server was lost, found again or given up.</summary>
 internal static partial class ClientLog
 {
     [LoggerMessage(20, LogLevel.Warning, "{Server}: the server is gone; waiting for it to come back")]

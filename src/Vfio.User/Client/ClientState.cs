@@ -4,8 +4,8 @@ using Vfio.Native.Memory;
 
 namespace Vfio.User.Client;
 
-/// <summary>What a client has told its server about interrupts and decoding, to tell it again to a server that was restarted.</summary>
-/// <remarks>Guarded by the client's gate. Holds the eventfds open.</remarks>
+/// <summary>The interrupt and decoding settings of a client, to send again to a server that was restarted.</summary>
+/// <remarks>Guarded by the client's lock. Holds the eventfds open.</remarks>
 internal sealed class ClientState : IDisposable
 {
     private const int CommandOffset = 4;
@@ -14,7 +14,7 @@ internal sealed class ClientState : IDisposable
     private readonly HashSet<(InterruptIndex Index, int Vector)> _masked = [];
     private byte _decode;
 
-    /// <summary>Takes note of a request that was carried out.</summary>
+    /// <summary>Records a request that was carried out.</summary>
     internal void Note(in InterruptRequest request)
     {
         if (request.IsDisable)
@@ -32,14 +32,14 @@ internal sealed class ClientState : IDisposable
         }
     }
 
-    /// <summary>Takes note of which address spaces were turned on: bits 1:0 of Command (PCI Local Bus 3.0, section 6.2.2).</summary>
+    /// <summary>Records which address spaces were enabled: bits 1:0 of Command (PCI Local Bus 3.0, section 6.2.2).</summary>
     internal void Note(RegionIndex region, ulong offset, ReadOnlySpan<byte> source)
     {
         if (region == RegionIndex.Config && offset <= CommandOffset && offset + (ulong)source.Length > CommandOffset)
             _decode = (byte)(source[CommandOffset - (int)offset] & DecodeBits);
     }
 
-    /// <summary>As the other, of several writes.</summary>
+    /// <summary>As the other, for several writes.</summary>
     internal void Note(ReadOnlySpan<RegisterWrite> writes)
     {
         foreach (RegisterWrite write in writes)
@@ -49,7 +49,8 @@ internal sealed class ClientState : IDisposable
         }
     }
 
-    /// <summary>Tells it all to a server. Bus mastering stays off: the device has lost the addresses that its driver gave it.</summary>
+    /// <summary>Sends the settings to a server. Bus mastering stays off: the device has lost the addresses that its driver had
+    /// written.</summary>
     internal void Replay(ServerConnection server)
     {
         foreach (((InterruptIndex index, InterruptAction action), SortedDictionary<int, FileDescriptor> vectors) in _bound)
@@ -60,8 +61,9 @@ internal sealed class ClientState : IDisposable
             server.WriteRegion(RegionIndex.Config, CommandOffset, [_decode, 0]);
     }
 
-    /// <summary>Fires every vector that is bound, the ERR one too: what fired while there was no server is lost, and who waits looks at
-    /// the device.</summary>
+    /// <summary>Fires every vector that is bound, ERR included: interrupts are lost while there is no server, and a waiting driver checks
+    /// its
+    /// device.</summary>
     internal void Fire()
     {
         foreach (((InterruptIndex index, InterruptAction action), SortedDictionary<int, FileDescriptor> vectors) in _bound)

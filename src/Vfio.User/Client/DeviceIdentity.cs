@@ -3,7 +3,7 @@ using Vfio.Native.Memory;
 
 namespace Vfio.User.Client;
 
-/// <summary>What must be the same of a device behind a server that was restarted: all that a driver has planned with.</summary>
+/// <summary>The properties of a device that must be the same after its server was restarted, because a driver relies on them.</summary>
 internal sealed class DeviceIdentity
 {
     private const int HeadBytes = 16;
@@ -12,7 +12,7 @@ internal sealed class DeviceIdentity
     private readonly InterruptInfo[] _interrupts;
     private readonly byte[] _head = new byte[HeadBytes];
 
-    /// <summary>Asks a server for it; guarded by the client's gate.</summary>
+    /// <summary>Queries a server; guarded by the client's lock.</summary>
     internal DeviceIdentity(ServerConnection server)
     {
         _info = server.Info;
@@ -23,7 +23,7 @@ internal sealed class DeviceIdentity
             server.ReadRegion(RegionIndex.Config, 0, _head);
     }
 
-    /// <summary>What differs; null when nothing does.</summary>
+    /// <summary>The first difference, as a text; null when there is none.</summary>
     internal string? FindDifference(DeviceIdentity other)
     {
         if (_info != other._info)
@@ -31,9 +31,9 @@ internal sealed class DeviceIdentity
         for (int i = 0; i < _regions.Length; i++)
         {
             if (!IsSame(_regions[i], other._regions[i]))
-                return $"{_regions[i].Index} is another";
+                return $"{_regions[i].Index} differs";
             if (i < _interrupts.Length && _interrupts[i] != other._interrupts[i])
-                return $"{_interrupts[i].Index} is another";
+                return $"{_interrupts[i].Index} differs";
         }
 
         // Vendor and device id, then revision and class (PCI Local Bus 3.0, section 6.1); Command and Status may differ.

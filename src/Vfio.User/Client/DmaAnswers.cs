@@ -5,20 +5,20 @@ using Vfio.User.Wire;
 
 namespace Vfio.User.Client;
 
-/// <summary>Answers DMA_READ and DMA_WRITE out of what is mapped; anything else is not a server's to ask.</summary>
-/// <remarks>Not safe for two threads at once.</remarks>
-/// <param name="mappings">What the server may ask for.</param>
+/// <summary>Answers DMA_READ and DMA_WRITE from mapped memory; a server may request nothing else.</summary>
+/// <remarks>Not thread-safe.</remarks>
+/// <param name="mappings">The memory that the server may access.</param>
 /// <param name="maxTransferBytes">Data bytes that this side takes in one message.</param>
 internal sealed class DmaAnswers(DmaMappings mappings, int maxTransferBytes)
 {
     private readonly byte[] _answer = GC.AllocateUninitializedArray<byte>(maxTransferBytes + Protocol.OverheadBytes, pinned: true);
 
-    /// <summary>What is wrong with a command that has the error bit, which only a reply may have.</summary>
+    /// <summary>The error text for a command that has the error bit, which only a reply may have.</summary>
     internal static string FaultOf(in MessageHeader header) =>
         $"it sent {header.Command}, id {header.Id}, as a command with an error in it";
 
-    /// <summary>Does what is asked.</summary>
-    /// <returns>The whole reply, valid until the next; empty when none is wanted.</returns>
+    /// <summary>Carries out a request.</summary>
+    /// <returns>The whole reply, valid until the next; empty when none is requested.</returns>
     internal ReadOnlySpan<byte> Answer(in MessageHeader header, ReadOnlySpan<byte> body)
     {
         int fixedBytes = MessageHeader.Length + Blittable.SizeOf<DmaTransfer>();

@@ -3,11 +3,11 @@ using Vfio.Native.Waiting;
 
 namespace Vfio.User.Client;
 
-/// <summary>Answers the server's DMA requests while no call of the client is under way, by a thread that starts when the
+/// <summary>Answers the server's DMA requests while no call of the client is under way, on a thread that starts when the
 /// first may come.</summary>
-/// <remarks>It sleeps on the socket without reading it, and reads only with the client's gate held, so a call that is under way reads its
+/// <remarks>It sleeps on the socket without reading it, and reads only with the client's lock held, so a call that is under way reads its
 /// own reply and answers what comes before it.</remarks>
-/// <param name="gate">The client's gate.</param>
+/// <param name="gate">The client's lock.</param>
 /// <param name="channel">The connection; must outlive this.</param>
 internal sealed class DmaPump(object gate, ClientChannel channel) : IDisposable
 {
@@ -15,7 +15,7 @@ internal sealed class DmaPump(object gate, ClientChannel channel) : IDisposable
     private EventRegistration? _registration;
     private volatile bool _isDisposed;
 
-    /// <summary>Starts or ends answering; with the gate held.</summary>
+    /// <summary>Starts or stops answering; with the lock held.</summary>
     internal void Set(bool isNeeded)
     {
         if (isNeeded && !_isDisposed)
@@ -29,7 +29,7 @@ internal sealed class DmaPump(object gate, ClientChannel channel) : IDisposable
         }
     }
 
-    /// <summary>Waits until it answers no more; with the gate open.</summary>
+    /// <summary>Waits until it has stopped; without the lock.</summary>
     public void Dispose()
     {
         _isDisposed = true;
@@ -46,7 +46,7 @@ internal sealed class DmaPump(object gate, ClientChannel channel) : IDisposable
             }
             catch (VfioException)
             {
-                // The connection is broken; the next call of the client says why.
+                // The connection is broken; the next call of the client throws the reason.
                 registration.Cancel();
             }
         }

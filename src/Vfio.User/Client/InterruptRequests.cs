@@ -4,8 +4,8 @@ using Vfio.User.Wire;
 
 namespace Vfio.User.Client;
 
-/// <summary>Sends DEVICE_SET_IRQS, in as many messages as the server's limits ask for.</summary>
-/// <remarks>Guarded by the client's gate.</remarks>
+/// <summary>Sends DEVICE_SET_IRQS, in as many messages as the server's limits require.</summary>
+/// <remarks>Guarded by the client's lock.</remarks>
 /// <param name="channel">The connection.</param>
 /// <param name="name">The server's address, for messages.</param>
 /// <param name="maxDescriptors">Descriptors that the server takes in one message.</param>

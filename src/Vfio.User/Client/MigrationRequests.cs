@@ -6,7 +6,7 @@ using Vfio.User.Wire;
 namespace Vfio.User.Client;
 
 /// <summary>Sends DEVICE_FEATURE, MIG_DATA_READ and MIG_DATA_WRITE.</summary>
-/// <remarks>Guarded by the client's gate.</remarks>
+/// <remarks>Guarded by the client's lock.</remarks>
 /// <param name="channel">The connection.</param>
 /// <param name="name">The server's address, for messages.</param>
 /// <param name="maxTransferBytes">Data bytes that both sides take in one message.</param>
@@ -15,10 +15,10 @@ internal sealed class MigrationRequests(ClientChannel channel, string name, int 
     private MigrationFeatures? _features;
     private bool? _tracks;
 
-    /// <summary>What the server says that the device can do; nothing, when it does not know the question.</summary>
+    /// <summary>The device's migration features as the server reports them; none when it does not know the request.</summary>
     internal MigrationFeatures Features => _features ??= AskFeatures();
 
-    /// <summary>Whether the server says that the device records what it writes.</summary>
+    /// <summary>Whether the server reports that the device can record what it writes.</summary>
     internal bool TracksDirtyPages => _tracks ??= AskTracking();
 
     /// <summary>The state of the device.</summary>
@@ -33,7 +33,7 @@ internal sealed class MigrationRequests(ClientChannel channel, string name, int 
             : throw channel.Break(Errno.Protocol, "its state of migration cannot be read");
     }
 
-    /// <summary>Asks for a state.</summary>
+    /// <summary>Changes the state of the device.</summary>
     internal void SetState(MigrationState target)
     {
         MigrationStateMessage state = new() { DeviceState = (uint)target, DataDescriptor = -1 };
@@ -42,7 +42,7 @@ internal sealed class MigrationRequests(ClientChannel channel, string name, int 
             throw new VfioException($"change to {target}", name, error);
     }
 
-    /// <summary>Reads the state, in as many messages as it takes.</summary>
+    /// <summary>Reads the state, in as many messages as are needed.</summary>
     internal int Read(Span<byte> destination)
     {
         int done = 0;
@@ -58,7 +58,7 @@ internal sealed class MigrationRequests(ClientChannel channel, string name, int 
         return done;
     }
 
-    /// <summary>Writes a state, in as many messages as it takes.</summary>
+    /// <summary>Writes a state, in as many messages as are needed.</summary>
     internal void Write(ReadOnlySpan<byte> source)
     {
         while (source.Length > 0)
@@ -72,7 +72,7 @@ internal sealed class MigrationRequests(ClientChannel channel, string name, int 
         }
     }
 
-    /// <summary>Starts the record of what is written.</summary>
+    /// <summary>Starts to record what is written.</summary>
     internal ulong StartTracking(ulong pageBytes, ReadOnlySpan<IovaRange> ranges)
     {
         int head = Blittable.SizeOf<DmaLoggingControl>();
@@ -93,7 +93,7 @@ internal sealed class MigrationRequests(ClientChannel channel, string name, int 
             : throw channel.Break(Errno.Protocol, "its start of DMA logging cannot be read");
     }
 
-    /// <summary>Ends that record.</summary>
+    /// <summary>Stops recording.</summary>
     internal void StopTracking()
     {
         Errno error = Ask(DeviceFeature.DmaLoggingStop, DeviceFeatureFlags.Set, default, 0, out _);
@@ -129,7 +129,7 @@ internal sealed class MigrationRequests(ClientChannel channel, string name, int 
         }
     }
 
-    /// <summary>Unmaps one mapping and reports on it.</summary>
+    /// <summary>Unmaps one mapping and reports what was written in it.</summary>
     internal Errno Unmap(Iova start, ulong length, ulong pageBytes, Span<byte> bitmap)
     {
         int bytes = (int)DirtyBitmap.LengthOf(length, pageBytes);
@@ -152,7 +152,7 @@ internal sealed class MigrationRequests(ClientChannel channel, string name, int 
         return Errno.None;
     }
 
-    /// <summary>Refuses what no server could answer.</summary>
+    /// <summary>Refuses a request that no server could answer.</summary>
     internal void CheckBitmap(string operation, Iova start, ulong length, ulong pageBytes, int bitmapBytes)
     {
         if (DirtyBitmap.HasRoom(start, length, pageBytes, bitmapBytes))
@@ -202,9 +202,9 @@ internal sealed class MigrationRequests(ClientChannel channel, string name, int 
 
     /// <summary>Sends a DEVICE_FEATURE.</summary>
     /// <param name="feature">Which.</param>
-    /// <param name="flags">What to do.</param>
+    /// <param name="flags">The operation.</param>
     /// <param name="data">What follows the fixed part.</param>
-    /// <param name="moreBytes">How much longer than the request the reply may be.</param>
+    /// <param name="moreBytes">How much longer than the request the reply may be, in bytes.</param>
     /// <param name="answer">What follows the fixed part of the reply; valid until the next request.</param>
     private Errno Ask(
         DeviceFeature feature, DeviceFeatureFlags flags, scoped ReadOnlySpan<byte> data, int moreBytes, out ReadOnlySpan<byte> answer)

@@ -4,13 +4,13 @@ using Vfio.User.Wire;
 
 namespace Vfio.User.Client;
 
-/// <summary>Sends several REGION_READs in one go, and takes their replies as they come.</summary>
-/// <remarks>Guarded by the client's gate.</remarks>
+/// <summary>Sends several REGION_READs at once, and receives their replies as they come.</summary>
+/// <remarks>Guarded by the client's lock.</remarks>
 /// <param name="channel">The connection.</param>
 /// <param name="name">The server's address, for messages.</param>
 internal sealed class MultiReads(ClientChannel channel, string name)
 {
-    /// <summary>How many requests are under way at most: few enough to fit any socket's queue, so that nobody waits to send.</summary>
+    /// <summary>The most requests under way: few enough to fit any socket's queue, so that a send never waits.</summary>
     internal const int MostUnderWay = 64;
 
     private static readonly int MessageBytes = MessageHeader.Length + Blittable.SizeOf<RegionAccessMessage>();
@@ -18,8 +18,8 @@ internal sealed class MultiReads(ClientChannel channel, string name)
 
     /// <summary>Reads them all.</summary>
     /// <param name="reads">What to read.</param>
-    /// <param name="values">Where it goes; as many.</param>
-    /// <exception cref="VfioException">The server refused one: those before it are there.</exception>
+    /// <param name="values">Receives the values; as many.</param>
+    /// <exception cref="VfioException">The server refused one; the values before it are set.</exception>
     internal void Read(ReadOnlySpan<RegisterRead> reads, Span<ulong> values)
     {
         while (reads.Length > 0)
@@ -51,7 +51,7 @@ internal sealed class MultiReads(ClientChannel channel, string name)
                 MessageHeader reply = channel.WaitForReply(out ReadOnlySpan<byte> body);
                 int index = unchecked((ushort)(reply.Id - first));
                 if (index >= reads.Length || answered[index] || reply.Command != Command.RegionRead)
-                    throw channel.Break(Errno.Protocol, $"it answered {reply.Command}, id {reply.Id}, which nobody asked");
+                    throw channel.Break(Errno.Protocol, $"it answered {reply.Command}, id {reply.Id}, which was not asked");
                 answered[index] = true;
                 if (reply.IsError && index < refused.Index)
                     refused = (index, ClientChannel.ErrnoOf(reply));

@@ -5,16 +5,16 @@ using Vfio.User.Wire;
 namespace Vfio.User.Client;
 
 /// <summary>Sends REGION_WRITE_MULTI.</summary>
-/// <remarks>Guarded by the client's gate.</remarks>
+/// <remarks>Guarded by the client's lock.</remarks>
 /// <param name="channel">The connection.</param>
 /// <param name="name">The server's address, for messages.</param>
 internal sealed class MultiWrites(ClientChannel channel, string name)
 {
     private readonly byte[] _body = new byte[WriteMultiMessage.MaxSent * Blittable.SizeOf<RegisterWriteMessage>()];
 
-    /// <summary>Sends the writes, in as few messages as can be.</summary>
-    /// <param name="writes">In this order.</param>
-    /// <param name="isPosted">Whether to ask for no reply.</param>
+    /// <summary>Sends the writes, in as few messages as possible.</summary>
+    /// <param name="writes">The writes, in their order.</param>
+    /// <param name="isPosted">Whether to request no reply.</param>
     internal void Send(ReadOnlySpan<RegisterWrite> writes, bool isPosted)
     {
         while (writes.Length > 0)

@@ -6,12 +6,11 @@ using Vfio.Providers;
 
 namespace Vfio.User.Client;
 
-/// <summary>Finds a lost server again: connects, checks that the device is the same, tells it all that the old one knew.</summary>
-/// <remarks>
-/// <para>Guarded by the client's gate: whoever finds the connection lost calls <see cref="Reconnect"/>, and other callers wait. A thread
-/// watches the connection meanwhile, so that a driver which only waits for interrupts is told too; it raises the event, with no lock
-/// held, and frees what the old connection had.</para>
-/// </remarks>
+/// <summary>Connects again to a server that was lost: checks that the device is the same, and restores mappings, eventfds and
+/// decoding.</summary>
+/// <remarks>Guarded by the client's lock: a caller that finds the connection lost calls <see cref="Reconnect"/>, and other callers wait. A
+/// thread watches the connection, so that a driver which only waits for interrupts is notified too. It raises the event, with no lock
+/// held, and frees the resources of the old connection.</remarks>
 internal sealed class Reconnector : IDisposable
 {
     private static readonly TimeSpan RetryAfter = TimeSpan.FromMilliseconds(10);
@@ -33,12 +32,12 @@ internal sealed class Reconnector : IDisposable
 
     /// <summary>Starts to watch a connection.</summary>
     /// <param name="path">The server's socket.</param>
-    /// <param name="gate">The client's gate, held now.</param>
+    /// <param name="gate">The client's lock, held now.</param>
     /// <param name="first">The connection.</param>
     /// <param name="mappings">What is mapped.</param>
-    /// <param name="options">Limits and habits.</param>
+    /// <param name="options">Limits and timeouts.</param>
     /// <param name="restarted">Called after the server was found again, with no lock held.</param>
-    /// <param name="gone">Called when the server was given up, likewise.</param>
+    /// <param name="gone">Called when the server was given up, with no lock held.</param>
     internal Reconnector(
         string path, object gate, ServerConnection first, DmaMappings mappings, VfioUserClientOptions options, Action restarted, Action gone)
     {
@@ -54,20 +53,20 @@ internal sealed class Reconnector : IDisposable
         _watcher = new BackgroundThread("vfio-user reconnect", Watch);
     }
 
-    /// <summary>What to tell a server that was restarted.</summary>
+    /// <summary>The settings for a server that was restarted.</summary>
     internal ClientState State { get; } = new();
 
-    /// <summary>The connection of now.</summary>
+    /// <summary>The current connection.</summary>
     internal ServerConnection Connection { get; private set; }
 
     /// <summary>How often the server was found again.</summary>
     internal int Restarts { get; private set; }
 
-    /// <summary>Whether the server went away, rather than broke the protocol, and is worth waiting for.</summary>
+    /// <summary>Whether the server went away, rather than broke the protocol, so that waiting for it makes sense.</summary>
     internal bool IsLost => Connection.IsLost && !_ending.IsSet;
 
-    /// <summary>Waits for the server and makes it as it was, but for the device, which was reset.</summary>
-    /// <exception cref="VfioException">ETIMEDOUT: it did not come back in time; ENODEV: another device did.</exception>
+    /// <summary>Waits for the server and restores all except the device's registers, which were reset.</summary>
+    /// <exception cref="VfioException">ETIMEDOUT: it did not come back in time; ENODEV: another device answers there.</exception>
     internal void Reconnect()
     {
         if (_givenUp is not null)
@@ -101,7 +100,7 @@ internal sealed class Reconnector : IDisposable
         _attempt?.Shutdown();
     }
 
-    /// <summary>Waits for the thread and frees all but <see cref="Connection"/>; with the gate open, after <see cref="Stop"/>.</summary>
+    /// <summary>Waits for the thread and frees all but <see cref="Connection"/>; without the lock, after <see cref="Stop"/>.</summary>
     public void Dispose()
     {
         _watcher.Join();
@@ -149,7 +148,7 @@ internal sealed class Reconnector : IDisposable
         State.Fire();
     }
 
-    /// <summary>Its threads want the gate before they end, so they are waited for later.</summary>
+    /// <summary>Keeps an old connection for later disposal: its threads need the lock before they end.</summary>
     private void Retire(ServerConnection connection)
     {
         connection.Shutdown();
@@ -211,7 +210,7 @@ internal sealed class Reconnector : IDisposable
         }
         catch (VfioException)
         {
-            // The next call says why.
+            // The next call throws the reason.
             return false;
         }
     }

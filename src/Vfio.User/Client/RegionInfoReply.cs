@@ -4,20 +4,20 @@ using Vfio.User.Wire;
 
 namespace Vfio.User.Client;
 
-/// <summary>Reads the reply to DEVICE_GET_REGION_INFO, which may be anything.</summary>
+/// <summary>Reads the reply to DEVICE_GET_REGION_INFO, which is untrusted.</summary>
 internal static class RegionInfoReply
 {
-    /// <summary>More areas than this in one region are refused.</summary>
+    /// <summary>The most mmap areas of one region; a reply with more is refused.</summary>
     private const int MaxAreas = 1024;
 
-    /// <summary>Largest reply that is asked for, in bytes.</summary>
+    /// <summary>Largest reply that is requested, in bytes.</summary>
     internal const int MaxBytes = 64 << 10;
 
-    /// <summary>Reads the fixed part, and the areas where the reply has them.</summary>
+    /// <summary>Reads the fixed part, and the mmap areas where the reply has them.</summary>
     /// <param name="body">The reply's body.</param>
-    /// <param name="index">Which region was asked for.</param>
+    /// <param name="index">The requested region.</param>
     /// <param name="message">The fixed part.</param>
-    /// <param name="areas">What may be mapped, in order and apart; null for all of it.</param>
+    /// <param name="areas">The mmap areas, ascending and without overlap; null for the whole region.</param>
     /// <returns>False when the reply contradicts itself.</returns>
     internal static bool TryRead(ReadOnlySpan<byte> body, uint index, out RegionInfoMessage message, out MmapArea[]? areas)
     {
@@ -28,7 +28,7 @@ internal static class RegionInfoReply
             return true;
         if (message.CapabilityOffset == 0)
         {
-            // There are capabilities, and they are not here: nobody knows which parts may be mapped.
+            // The region has capabilities, and they are not in the reply: the mmap areas are unknown.
             areas = [];
             return true;
         }
@@ -36,14 +36,14 @@ internal static class RegionInfoReply
         return TryFindAreas(body, message, out areas);
     }
 
-    /// <summary>Follows the list to the first capability that tells the areas, as QEMU does: in any order, for a link may point back.</summary>
+    /// <summary>Follows the list to the first sparse mmap capability, as QEMU does: in any order, since an offset may point back.</summary>
     private static bool TryFindAreas(ReadOnlySpan<byte> body, in RegionInfoMessage message, out MmapArea[]? areas)
     {
         areas = null;
         uint first = (uint)Blittable.SizeOf<RegionInfoMessage>();
         uint at = message.CapabilityOffset;
 
-        // A list that has more than fit is a loop.
+        // A list with more entries than fit the body is a loop.
         for (int left = body.Length / Blittable.SizeOf<CapabilityHeader>(); at != 0; left--)
         {
             if (left == 0 || at < first || at > (uint)body.Length || !Blittable.TryRead(body[(int)at..], out CapabilityHeader header))
@@ -56,8 +56,8 @@ internal static class RegionInfoReply
         return true;
     }
 
-    /// <summary>Whether a region ends at an offset that a file can have (<c>off_t</c>), which is what offsets are here; one that can be
-    /// mapped, where it is in its file.</summary>
+    /// <summary>Whether a region ends at an offset that a file can have (<c>off_t</c>), as offsets here are; a region that can be
+    /// mapped, at its place in the file.</summary>
     private static bool IsInsideFile(in RegionInfoMessage message)
     {
         ulong start = ((RegionFlags)message.Flags & RegionFlags.Map) == 0 ? 0 : message.Offset;

@@ -7,8 +7,9 @@ using Vfio.User.Wire;
 
 namespace Vfio.User.Client;
 
-/// <summary>One connection to a server, negotiated: what was agreed, and the commands of a device in those terms.</summary>
-/// <remarks>Guarded by the client's gate, but for <see cref="Shutdown"/>. Large accesses are cut to what the server takes.</remarks>
+/// <summary>One negotiated connection to a server, with a method for each command.</summary>
+/// <remarks>Guarded by the client's lock, except for <see cref="Shutdown"/>. Large accesses are divided into what the server
+/// takes.</remarks>
 internal sealed class ServerConnection : IDisposable
 {
     private readonly string _name;
@@ -27,13 +28,13 @@ internal sealed class ServerConnection : IDisposable
     private readonly int _maxTransferBytes;
     private bool _postsWrites;
 
-    /// <summary>Negotiates over a connected socket and asks what the device is.</summary>
+    /// <summary>Negotiates over a connected socket and queries the device.</summary>
     /// <param name="socket">The connection; owned from here on, also when this throws.</param>
     /// <param name="name">The server's address, for messages.</param>
-    /// <param name="gate">The client's gate.</param>
-    /// <param name="mappings">What the server may ask for.</param>
-    /// <param name="options">Limits and habits.</param>
-    /// <param name="handshake">When all that is asked until <see cref="EndHandshake"/> has to be answered.</param>
+    /// <param name="gate">The client's lock.</param>
+    /// <param name="mappings">The memory that the server may access.</param>
+    /// <param name="options">Limits and timeouts.</param>
+    /// <param name="handshake">The deadline of all requests until <see cref="EndHandshake"/>.</param>
     /// <exception cref="VfioException">The server refused, or does not speak the protocol.</exception>
     internal ServerConnection(
         UnixSocket socket, string name, object gate, DmaMappings mappings, VfioUserClientOptions options, Deadline handshake)
@@ -70,28 +71,28 @@ internal sealed class ServerConnection : IDisposable
         }
     }
 
-    /// <summary>What the device is.</summary>
+    /// <summary>The properties of the device.</summary>
     internal DeviceInfo Info { get; }
 
-    /// <summary>Migration, and the record of what the device wrote.</summary>
+    /// <summary>Migration and dirty page tracking.</summary>
     internal MigrationRequests Migration { get; }
 
     /// <summary>Whether the server went away, rather than broke the protocol.</summary>
     internal bool IsLost => _channel.IsLost;
 
-    /// <summary>Describes a region; asked once.</summary>
+    /// <summary>Describes a region; queried once.</summary>
     internal RegionInfo GetRegion(RegionIndex region)
     {
         if (region.Value >= (uint)_regions.Length)
             throw new VfioException($"info of {region}", _name, Errno.InvalidArgument, $"the device has {_regions.Length} regions");
 
-        // The answer to the first question comes after all that was posted before; from then on stores may go beside the socket.
+        // The first reply comes after all posted writes; from then on stores may bypass the socket.
         RegionInfo info = _regions[region.Value] ??= _facts.AskRegion(region);
         _postsWrites &= !info.IsMappable;
         return info;
     }
 
-    /// <summary>Describes a kind of interrupt; asked once.</summary>
+    /// <summary>Describes a kind of interrupt; queried once.</summary>
     internal InterruptInfo GetInterrupt(InterruptIndex index)
     {
         if (index.Value >= (uint)_interrupts.Length)
@@ -103,7 +104,7 @@ internal sealed class ServerConnection : IDisposable
         return _interrupts[index.Value] ??= _facts.AskInterrupt(index);
     }
 
-    /// <summary>The doorbells of a region; asked once.</summary>
+    /// <summary>The doorbells of a region; queried once.</summary>
     internal IReadOnlyList<Doorbell> GetDoorbells(RegionIndex region) => _doorbells.Get(GetRegion(region));
 
     /// <summary>REGION_READ.</summary>
@@ -127,7 +128,7 @@ internal sealed class ServerConnection : IDisposable
     /// <summary>Several REGION_READs under way at once.</summary>
     internal void ReadRegions(ReadOnlySpan<RegisterRead> reads, Span<ulong> values) => _multiReads.Read(reads, values);
 
-    /// <summary>REGION_WRITE, or a ring of a doorbell.</summary>
+    /// <summary>REGION_WRITE, or the signal of a doorbell.</summary>
     internal void WriteRegion(RegionIndex region, ulong offset, ReadOnlySpan<byte> source)
     {
         if (_options.RingDoorbells && TryRing(region, offset, source))
@@ -161,7 +162,8 @@ internal sealed class ServerConnection : IDisposable
     /// <summary>DEVICE_SET_IRQS.</summary>
     internal void SetInterrupts(in InterruptRequest request) => _interruptRequests.Send(request);
 
-    /// <summary>DMA_MAP of what is among the mappings already: the server may ask for the memory as soon as it has the message.</summary>
+    /// <summary>DMA_MAP. The mapping must be among the mappings already: the server may request the memory as soon as it has the
+    /// message.</summary>
     internal void Map(in DmaMapping mapping)
     {
         SharedMemory? shared = mapping.Memory.Shared;
@@ -199,7 +201,7 @@ internal sealed class ServerConnection : IDisposable
             throw new VfioException("DEVICE_RESET", _name, error);
     }
 
-    /// <summary>Starts or ends the thread that answers, by whether the server may ask.</summary>
+    /// <summary>Starts or stops the thread that answers, depending on whether the server may send requests.</summary>
     internal void KeepAnswering()
     {
         if (_twin is not null)
@@ -215,24 +217,25 @@ internal sealed class ServerConnection : IDisposable
     /// <summary>Makes a request that is under way in another thread fail.</summary>
     internal void Shutdown() => _channel.Shutdown();
 
-    /// <summary>Takes note that the connection is closed: every later request fails.</summary>
+    /// <summary>Records that the connection is closed: every later request fails.</summary>
     internal void NoteClosed() => _channel.NoteClosed();
 
-    /// <summary>Gives the connection up: every later request fails.</summary>
+    /// <summary>Breaks the connection: every later request fails.</summary>
     internal void Break(Errno errno, string reason) => _channel.Break(errno, reason);
 
-    /// <summary>From now on each request has the time that the options give it.</summary>
+    /// <summary>From now on each request has the timeout of the options.</summary>
     internal void EndHandshake() => _channel.EndHandshake();
 
-    /// <summary>Waits until the server closes; without the gate.</summary>
+    /// <summary>Waits until the server closes; without the lock.</summary>
     /// <param name="end">Ends the wait when it is readable.</param>
     /// <returns>False when that came first.</returns>
     internal bool WaitUntilClosed(FileDescriptor end) => Poll.WaitClosed(_channel.Descriptor, end);
 
-    /// <summary>Calls back once when the connection is closed, by whoever; without the gate.</summary>
+    /// <summary>Calls back once when the connection is closed, by either side; without the lock.</summary>
     internal EventRegistration WatchClosing(EventLoop loop, Action closed) => loop.AddHangup(_channel.Descriptor, _ => closed());
 
-    /// <summary>What callers may still use when the connection is over: the descriptors of regions and doorbells. They own it now.</summary>
+    /// <summary>Takes what callers may still use after the connection: the descriptors of regions and doorbells. The caller owns
+    /// them.</summary>
     internal IEnumerable<IDisposable> TakeShared()
     {
         for (int i = 0; i < _regions.Length; i++)
@@ -245,7 +248,7 @@ internal sealed class ServerConnection : IDisposable
         yield return _doorbells.Take();
     }
 
-    /// <summary>Ends the threads that answer; with the gate open, after <see cref="Shutdown"/>.</summary>
+    /// <summary>Stops the threads that answer; without the lock, after <see cref="Shutdown"/>.</summary>
     internal void StopAnswering()
     {
         _pump.Dispose();
@@ -299,7 +302,7 @@ internal sealed class ServerConnection : IDisposable
         Echo(Command.RegionWrite, access, reply, 0);
     }
 
-    /// <summary>Checks that a reply repeats the request and has as much data as was asked for.</summary>
+    /// <summary>Checks that a reply repeats the request and has as much data as was requested.</summary>
     private ReadOnlySpan<byte> Echo(Command command, in RegionAccessMessage access, ReadOnlySpan<byte> reply, int dataBytes)
     {
         int length = Blittable.SizeOf<RegionAccessMessage>();

@@ -6,8 +6,8 @@ using Vfio.User.Wire;
 
 namespace Vfio.User.Client;
 
-/// <summary>Asks a server what it and its device are, and believes only what can be.</summary>
-/// <remarks>Guarded by the client's gate.</remarks>
+/// <summary>Queries a server and its device, and validates each reply.</summary>
+/// <remarks>Guarded by the client's lock.</remarks>
 /// <param name="channel">The connection.</param>
 /// <param name="name">The server's address, for messages.</param>
 /// <param name="options">Limits.</param>
@@ -17,7 +17,7 @@ internal sealed class ServerFacts(ClientChannel channel, string name, VfioUserCl
 
     /// <summary>VERSION: agrees on a version.</summary>
     /// <param name="twin">The socket for the server's own commands; null when the server has none. The caller owns it.</param>
-    /// <returns>What the server says it can do.</returns>
+    /// <returns>The server's capabilities.</returns>
     internal Capabilities Negotiate(out UnixSocket? twin)
     {
         VersionMessage version = new() { Major = Protocol.MajorVersion, Minor = Protocol.MinorVersion };
@@ -66,10 +66,10 @@ internal sealed class ServerFacts(ClientChannel channel, string name, VfioUserCl
     }
 
     /// <summary>DEVICE_GET_REGION_INFO; the caller owns the descriptor in it.</summary>
-    /// <returns>An absent region where the server does not know that one, which only a BAR and config space must not be.</returns>
+    /// <returns>An absent region where the server does not know that one, which is an error for a BAR and config space.</returns>
     internal RegionInfo AskRegion(RegionIndex region)
     {
-        // With room for a few areas one question is enough; a server with more says how much it needs.
+        // With space for a few mmap areas one request is enough; a server with more reports how much it needs.
         uint room = 256;
         uint most = (uint)Math.Min(RegionInfoReply.MaxBytes, options.MaxDataTransferBytes);
         while (true)
@@ -90,12 +90,12 @@ internal sealed class ServerFacts(ClientChannel channel, string name, VfioUserCl
 
             if (message.ArgSize > room && message.ArgSize <= most)
             {
-                // A server whose needs grow with every answer is soon out of room.
+                // A server whose needs grow with every answer soon reaches the limit.
                 room = Math.Min(most, Math.Max(message.ArgSize, 2 * room));
                 continue;
             }
 
-            // What is not in the reply may say that less can be mapped.
+            // A capability that is not in the reply may restrict the mmap areas.
             areas ??= message.ArgSize > room ? [] : null;
             return RegionOf(region, message, areas, kept);
         }
@@ -116,7 +116,7 @@ internal sealed class ServerFacts(ClientChannel channel, string name, VfioUserCl
             : new InterruptInfo(index, (int)info.Count, info.Flags);
     }
 
-    /// <summary>Whether a server says that it does not know what it was asked about, rather than that it failed.</summary>
+    /// <summary>Whether an error means that the server does not know the index, rather than that it failed.</summary>
     private static bool IsUnknown(Errno error) => error
         is Errno.InvalidArgument or Errno.NoSuchOperation or Errno.NotSupported or Errno.NotImplemented
         or Errno.NoDevice or Errno.NoDeviceOrAddress or Errno.NoEntry;
@@ -141,7 +141,7 @@ internal sealed class ServerFacts(ClientChannel channel, string name, VfioUserCl
         if (twin.IsUnixStream)
             return twin;
 
-        // Nothing else is sure to end a receive when it is shut down.
+        // Only a shutdown of a UNIX stream socket is sure to end a receive.
         twin.Dispose();
         throw channel.Break(Errno.Protocol, "its twin socket is no UNIX stream socket");
     }

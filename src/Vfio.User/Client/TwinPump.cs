@@ -7,9 +7,9 @@ using Vfio.User.Wire;
 
 namespace Vfio.User.Client;
 
-/// <summary>A thread that answers what the server asks on the twin socket, whatever the client does meanwhile.</summary>
-/// <remarks>vfio-user, section "Socket". It starts with the first mapping and ends with the connection. A server that sends anything
-/// but DMA requests loses both sockets.</remarks>
+/// <summary>A thread that answers the server's requests on the twin socket, independent of the client's calls.</summary>
+/// <remarks>vfio-user, section "Socket". It starts with the first mapping and ends with the connection. When the server sends anything
+/// but DMA requests, both sockets are shut down.</remarks>
 internal sealed class TwinPump : IDisposable
 {
     private readonly UnixSocket _socket;
@@ -22,7 +22,7 @@ internal sealed class TwinPump : IDisposable
     /// <summary>Takes the socket; no thread yet.</summary>
     /// <param name="socket">The twin socket; owned.</param>
     /// <param name="channel">The connection; must outlive the thread.</param>
-    /// <param name="mappings">What the server may ask for.</param>
+    /// <param name="mappings">The memory that the server may access.</param>
     /// <param name="options">Limits.</param>
     internal TwinPump(UnixSocket socket, ClientChannel channel, DmaMappings mappings, VfioUserClientOptions options)
     {
@@ -32,7 +32,7 @@ internal sealed class TwinPump : IDisposable
         _options = options;
     }
 
-    /// <summary>Starts the thread, when it has not been yet; with the client's gate held.</summary>
+    /// <summary>Starts the thread, if it is not running; with the client's lock held.</summary>
     internal void Start()
     {
         if (_thread is not null || _isDisposed)
@@ -40,7 +40,7 @@ internal sealed class TwinPump : IDisposable
         _thread = new BackgroundThread("vfio-user twin socket", Run);
     }
 
-    /// <summary>Ends the thread; from any other.</summary>
+    /// <summary>Ends the thread; called from another one.</summary>
     public void Dispose()
     {
         if (_isDisposed)
@@ -73,9 +73,9 @@ internal sealed class TwinPump : IDisposable
         }
     }
 
-    /// <param name="received">What came.</param>
-    /// <param name="answers">Makes answers.</param>
-    /// <param name="sender">Sends them.</param>
+    /// <param name="received">The bytes received.</param>
+    /// <param name="answers">Makes the answers.</param>
+    /// <param name="sender">Sends the answers.</param>
     /// <param name="fault">When it is over: what the server did wrong; null when it went away.</param>
     private static bool TryAnswerAll(MessageBuffer received, DmaAnswers answers, MessageSender sender, out string? fault)
     {
@@ -86,7 +86,7 @@ internal sealed class TwinPump : IDisposable
             if (received.HoldsDescriptors)
                 received.Claim(position, default, out _);
             if (header.Type != MessageFlags.Command)
-                fault = $"it answered {header.Command}, id {header.Id}, which nobody asked";
+                fault = $"it answered {header.Command}, id {header.Id}, which was not asked";
             else if (header.IsError)
                 fault = DmaAnswers.FaultOf(header);
             if (fault is not null)

@@ -94,7 +94,7 @@ public sealed partial class VfioUserClient
         }
         catch (VfioException) when (IsLost)
         {
-            // It is among the mappings already, so it is mapped with them.
+            // It is among the mappings already, so the reconnection maps it.
             _reconnector!.Reconnect();
         }
     }

@@ -2,7 +2,7 @@ using Vfio.Native;
 
 namespace Vfio.User;
 
-/// <content>What a device may have beside the rest: migration, and a record of what it wrote.</content>
+/// <content>Optional features: migration, and dirty page tracking.</content>
 public sealed partial class VfioUserClient
 {
     /// <inheritdoc/>

@@ -10,12 +10,12 @@ namespace Vfio.User;
 /// <remarks>
 /// <para>Any thread may call; calls are serialized, one request at a time. A small region access costs two system calls and allocates
 /// nothing.</para>
-/// <para>Memory that this process shares is passed by descriptor. Other memory stays here, and the server asks for it: a thread
+/// <para>Memory that this process shares is passed by descriptor. Other memory stays here, and the server requests it by message: a thread
 /// answers as long as such memory is mapped. <see cref="DmaMemory.Read"/> and <see cref="DmaMemory.Write"/> of that memory are then
 /// called with a lock of the client held, and must not call the client.</para>
-/// <para>A server that breaks the protocol, or does not answer in time, loses the connection: that call and every later one fail with
-/// the reason. Disposing closes the connection, and so gives the device back.</para>
-/// <para>A server that goes away is waited for where <see cref="VfioUserClientOptions.ReconnectTimeout"/> says so.</para>
+/// <para>When a server breaks the protocol, or does not answer in time, the connection is broken: that call and every later one fail with
+/// the reason. Disposing closes the connection, which releases the device.</para>
+/// <para>The client waits for a server that went away when <see cref="VfioUserClientOptions.ReconnectTimeout"/> is set.</para>
 /// </remarks>
 public sealed partial class VfioUserClient : IVfioDevice, IMigratableDevice, IDirtyTracker, IRemovalNotifier, IAsyncDisposable
 {
@@ -25,10 +25,10 @@ public sealed partial class VfioUserClient : IVfioDevice, IMigratableDevice, IDi
     private readonly Reconnector? _reconnector;
     private int _disposed;
 
-    /// <summary>Negotiates over a connected socket and asks what the device is.</summary>
+    /// <summary>Negotiates over a connected socket and queries the device.</summary>
     /// <param name="socket">The connection; owned from here on, also when this throws.</param>
     /// <param name="name">The server's address, for messages: <c>unix:/run/edu.sock</c>.</param>
-    /// <param name="options">Limits and habits; null for the defaults.</param>
+    /// <param name="options">Limits and timeouts; null for the defaults.</param>
     /// <exception cref="VfioException">The server refused, or does not speak the protocol.</exception>
     internal VfioUserClient(UnixSocket socket, string name, VfioUserClientOptions? options = null)
         : this(socket, name, null, options, null)
@@ -88,16 +88,17 @@ public sealed partial class VfioUserClient : IVfioDevice, IMigratableDevice, IDi
 
     /// <summary>Connects to a server.</summary>
     /// <param name="path">The socket's file.</param>
-    /// <param name="options">Limits and habits; null for the defaults.</param>
-    /// <exception cref="VfioException">Nobody listens there, this user may not, or the server refused; ETIMEDOUT: connecting and
-    /// negotiating took longer than <see cref="VfioUserClientOptions.Timeout"/>, perhaps because the server serves another client.</exception>
+    /// <param name="options">Limits and timeouts; null for the defaults.</param>
+    /// <exception cref="VfioException">No server listens there, this user may not connect, or the server refused; ETIMEDOUT: connecting and
+    /// negotiating took longer than <see cref="VfioUserClientOptions.Timeout"/>, perhaps because the server serves another
+    /// client.</exception>
     public static VfioUserClient Connect(string path, VfioUserClientOptions? options = null) => Open(path, options, CancellationToken.None);
 
     /// <summary>As <see cref="Connect"/>, on a thread of its own.</summary>
     /// <param name="path">The socket's file.</param>
-    /// <param name="options">Limits and habits; null for the defaults.</param>
-    /// <param name="cancellation">Ends an attempt that is under way; nothing of it stays.</param>
-    /// <exception cref="VfioException">As there.</exception>
+    /// <param name="options">Limits and timeouts; null for the defaults.</param>
+    /// <param name="cancellation">Ends an attempt that is under way, and closes its connection.</param>
+    /// <exception cref="VfioException">As for <see cref="Connect"/>.</exception>
     /// <exception cref="OperationCanceledException">It was cancelled.</exception>
     public static Task<VfioUserClient> ConnectAsync(
         string path, VfioUserClientOptions? options = null, CancellationToken cancellation = default) =>
@@ -125,7 +126,7 @@ public sealed partial class VfioUserClient : IVfioDevice, IMigratableDevice, IDi
             }
             catch (VfioException) when (IsLost)
             {
-                // Nothing was done to a device that is there no more, so nothing is done twice.
+                // The access did not reach a device that still exists, so nothing is done twice.
                 _reconnector!.Reconnect();
                 Connection.ReadRegion(region, offset, destination);
             }
@@ -247,7 +248,7 @@ public sealed partial class VfioUserClient : IVfioDevice, IMigratableDevice, IDi
             return;
         EndRemoval();
 
-        // A call that is under way in another thread fails, and lets go of the gate.
+        // A call that is under way in another thread fails, and releases the lock.
         _reconnector?.Stop();
         Connection.Shutdown();
         ServerConnection last;
@@ -276,7 +277,7 @@ public sealed partial class VfioUserClient : IVfioDevice, IMigratableDevice, IDi
         UnixSocket socket = UnixSocket.Connect(path, options.Timeout, cancellation);
         VfioUserClient? client = null;
 
-        // Held, so that what is shut down is this socket and not one that has its number by then.
+        // Referenced, so that the shutdown reaches this socket and not one that reuses its number.
         bool isHeld = false;
         socket.Descriptor.DangerousAddRef(ref isHeld);
         try

@@ -6,50 +6,51 @@ using Vfio.User.Wire;
 
 namespace Vfio.User;
 
-/// <summary>How a client behaves towards its server.</summary>
+/// <summary>Timeouts, limits and policies of a client.</summary>
 public sealed record VfioUserClientOptions
 {
-    /// <summary><see cref="Timeout"/> unless said otherwise: 30 s.</summary>
+    /// <summary>The default of <see cref="Timeout"/>: 30 s.</summary>
     public static TimeSpan DefaultTimeout { get; } = TimeSpan.FromSeconds(30);
 
-    /// <summary>How long the server may take before the connection is given up: to take the client and say what its device is, all
-    /// together, and then over each request, to read it and to answer it to the last byte.</summary>
-    /// <remarks>30 s unless said otherwise; above 0; <see cref="System.Threading.Timeout.InfiniteTimeSpan"/> for ever. A reset may
+    /// <summary>How long the server may take before the connection is given up: for the whole handshake (accept the client and describe its
+    /// device), and then for each request, to read it and to answer it to the last byte.</summary>
+    /// <remarks>Above 0; <see cref="System.Threading.Timeout.InfiniteTimeSpan"/> for ever. Default: 30 s. A reset may
     /// take long on real hardware.</remarks>
     public TimeSpan Timeout { get; init; } = DefaultTimeout;
 
-    /// <summary>How long a server that went away is waited for, when the client was made by <see cref="VfioUserClient.Connect"/>; not at
-    /// all unless said otherwise.</summary>
+    /// <summary>How long to wait for a server that went away, when the client was made by <see cref="VfioUserClient.Connect"/>. Default: 0,
+    /// not at all.</summary>
     /// <remarks>
-    /// <para>A server that comes back in time, with the same device, is told all that is mapped and bound. The device is as after a
-    /// reset: <see cref="IVfioDevice.Restarted"/> says so, and every vector that is bound, ERR too, fires once, for what fired
-    /// meanwhile is lost. Memory and I/O decoding are turned on again, bus mastering is not.</para>
-    /// <para>Calls wait meanwhile. A read, a request of interrupts and a mapping are carried out by the new server; a write that was
-    /// under way fails with ECONNRESET, for it may have been done or not.</para>
+    /// <para>When the server comes back in time, with the same device, the client restores mappings and eventfds. The device is as after a
+    /// reset: <see cref="IVfioDevice.Restarted"/> is raised, and every vector that is bound, ERR too, fires once, because interrupts
+    /// in between are lost. Memory and I/O decoding are enabled again, bus mastering is not.</para>
+    /// <para>Calls wait meanwhile. Reads, interrupt requests and mappings are then carried out by the new server; a write that was
+    /// under way fails with ECONNRESET, since it may have been done or not.</para>
     /// </remarks>
     public TimeSpan ReconnectTimeout { get; init; }
 
-    /// <summary>Where a server that is lost or found again is logged (warning), or given up (error).</summary>
+    /// <summary>Logs a server that was lost or found again (warning), or given up (error).</summary>
     public ILogger Logger { get; init; } = NullLogger.Instance;
 
-    /// <summary>Send region writes without asking for a reply: they cost one system call, stay in order with all other messages, and
-    /// their errors are lost. Ends when the caller asks for a region that can be mapped, for its stores could overtake messages.</summary>
+    /// <summary>Send region writes without requesting a reply: they cost one system call, stay in order with all other messages, and
+    /// their errors are lost. Ends when the caller queries a region that can be mapped, since its stores could overtake messages.
+    /// Default: no.</summary>
     public bool PostedWrites { get; init; }
 
-    /// <summary>Answer the server's DMA_READ and DMA_WRITE by a thread of their own, even while all memory that is mapped was passed
-    /// by descriptor. The thread exists anyway while memory is mapped that was not.</summary>
+    /// <summary>Answer the server's DMA_READ and DMA_WRITE on a thread of their own, even while all mapped memory was passed
+    /// by descriptor. While other memory is mapped, the thread exists anyway. Default: no.</summary>
     public bool AlwaysAnswer { get; init; }
 
-    /// <summary>Offer a socket of their own for the server's DMA requests, so that these wait for nothing that this side asks. Where the
-    /// server takes it a thread answers there, from the first mapping on.</summary>
+    /// <summary>Offer a twin socket for the server's DMA requests, so that these do not wait for this side's requests. When the
+    /// server accepts it, a thread answers there, from the first mapping on. Default: yes.</summary>
     public bool TwinSocket { get; init; } = true;
 
-    /// <summary>Write to doorbells that the server offers by signalling their eventfd: no message, and nobody waits. Such a write is not
-    /// ordered with messages: a read that follows may be answered before the device has seen it. Off unless said otherwise.</summary>
+    /// <summary>Write to doorbells that the server offers by signalling their eventfd, without a message or a reply. Such a write is not
+    /// ordered with messages: a read that follows may be answered before the device has seen it. Default: no.</summary>
     public bool RingDoorbells { get; init; }
 
-    /// <summary>How long to look for a reply before sleeping; 100 µs. Zero: never; infinite: until it is there. As on the server's side,
-    /// see <see cref="VfioUserServerOptions.SpinTime"/>, it is done only while it turns out to be of use.</summary>
+    /// <summary>How long to poll for a reply before sleeping. Zero: never; infinite: until it arrives. Default: 100 µs. As on the server's
+    /// side, see <see cref="VfioUserServerOptions.SpinTime"/>, the client polls only while that pays off.</summary>
     public TimeSpan SpinTime { get; init; } = Spinner.DefaultTime;
 
     /// <summary>Largest data part of one message that this side takes, in bytes: 4 KiB to 1 MiB.</summary>

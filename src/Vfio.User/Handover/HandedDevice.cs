@@ -5,7 +5,7 @@ using Vfio.User.Wire;
 
 namespace Vfio.User.Handover;
 
-/// <summary>A <see cref="DeviceHandover"/> as bytes and descriptors, but for its mappings, which <see cref="DmaCommands"/> knows.</summary>
+/// <summary>A <see cref="DeviceHandover"/> as bytes and descriptors, without its mappings, which <see cref="DmaCommands"/> has.</summary>
 internal static class HandedDevice
 {
     private const int MaxStateBytes = 128 << 20;
@@ -43,7 +43,7 @@ internal static class HandedDevice
     }
 
     /// <summary>Reads it; descriptors stay the reader's.</summary>
-    /// <exception cref="VfioException">EPROTO: it cannot be.</exception>
+    /// <exception cref="VfioException">EPROTO: the bytes are not valid.</exception>
     internal static DeviceHandover Read(HandoverReader from, IReadOnlyList<DmaMapping> mappings) => new()
     {
         Mappings = mappings,

@@ -8,7 +8,7 @@ using Vfio.User.Wire;
 namespace Vfio.User.Handover;
 
 /// <summary>A connection between a server and its successor.</summary>
-/// <remarks>Only processes of one user, and root, talk to each other. One thread uses it.</remarks>
+/// <remarks>Only processes of one user, and root, may hand over to each other. One thread uses it.</remarks>
 /// <param name="socket">The connection; owned.</param>
 internal sealed class HandoverExchange(UnixSocket socket) : IDisposable
 {
@@ -16,11 +16,11 @@ internal sealed class HandoverExchange(UnixSocket socket) : IDisposable
     private const int MaxDescriptors = 1 << 16;
     private const int PieceBytes = 64 << 10;
 
-    /// <summary>Whether the other process may ask, or be asked.</summary>
+    /// <summary>Whether the other process may take part.</summary>
     internal bool IsTrusted => socket.PeerUserId is uint user && (user == 0 || user == UserAccount.CurrentId);
 
     /// <summary>Sends a message.</summary>
-    /// <returns>False when the other side is gone, or does not take it in time.</returns>
+    /// <returns>False when the other side is gone, or does not receive it in time.</returns>
     internal bool TrySend(HandoverKind kind, ReadOnlySpan<byte> payload, IReadOnlyList<FileDescriptor> descriptors, Deadline deadline)
     {
         HandoverHeader header = new()
@@ -34,7 +34,7 @@ internal sealed class HandoverExchange(UnixSocket socket) : IDisposable
         if (!TrySend(Blittable.AsBytes(ref header), default, deadline))
             return false;
 
-        // As many at a time as a message carries, each time with a byte or more to carry them.
+        // As many at a time as a message carries, each time with at least one byte of data.
         for (int sent = 0; sent < descriptors.Count; sent += UnixSocket.MaxDescriptors)
         {
             FileDescriptor[] some = [.. descriptors.Skip(sent).Take(UnixSocket.MaxDescriptors)];
@@ -46,7 +46,7 @@ internal sealed class HandoverExchange(UnixSocket socket) : IDisposable
         return TrySend(payload, default, deadline);
     }
 
-    /// <summary>Says why not; whether it is heard does not matter.</summary>
+    /// <summary>Sends a refusal with its reason; whether it arrives does not matter.</summary>
     internal void Refuse(string why)
     {
         byte[] text = Encoding.UTF8.GetBytes(why);
@@ -54,7 +54,7 @@ internal sealed class HandoverExchange(UnixSocket socket) : IDisposable
     }
 
     /// <summary>Receives a message.</summary>
-    /// <param name="expected">What it must be.</param>
+    /// <param name="expected">The kind that is expected.</param>
     /// <param name="deadline">When to give up.</param>
     /// <exception cref="VfioException">EBUSY: it is a refusal, with its text; EPROTO: it is something else; ETIMEDOUT;
     /// ECONNRESET: the other side is gone.</exception>
@@ -65,7 +65,7 @@ internal sealed class HandoverExchange(UnixSocket socket) : IDisposable
         {
             HandoverHeader header = Blittable.Read<HandoverHeader>(ReceiveBytes(Blittable.SizeOf<HandoverHeader>(), descriptors, deadline));
             if (header.Mark != HandoverHeader.ExpectedMark)
-                throw Failure(Errno.Protocol, "what answers there does not hand over");
+                throw Failure(Errno.Protocol, "what answers there is not a server that hands over");
             if (header.Version != HandoverHeader.CurrentVersion)
                 throw Failure(Errno.Protocol, $"it speaks version {header.Version} of the format, this is {HandoverHeader.CurrentVersion}");
             bool isRight = header.Kind == expected || header.Kind == HandoverKind.Refuse;
@@ -85,7 +85,7 @@ internal sealed class HandoverExchange(UnixSocket socket) : IDisposable
         }
     }
 
-    /// <summary>Ends the talk for both, though what the other side said before can still be received.</summary>
+    /// <summary>Ends the connection for both sides, though what the other side has sent can still be received.</summary>
     internal void Shutdown() => socket.Shutdown();
 
     /// <inheritdoc/>
@@ -116,7 +116,7 @@ internal sealed class HandoverExchange(UnixSocket socket) : IDisposable
         return true;
     }
 
-    /// <remarks>Memory is taken as bytes come, not as they are announced.</remarks>
+    /// <remarks>Memory is allocated as bytes arrive, not as they are announced.</remarks>
     private byte[] ReceiveBytes(int length, DescriptorQueue descriptors, Deadline deadline)
     {
         byte[] bytes = new byte[Math.Min(length, PieceBytes)];
@@ -131,7 +131,7 @@ internal sealed class HandoverExchange(UnixSocket socket) : IDisposable
             if (count == 0 || (count < 0 && error != Errno.TryAgain))
                 throw Failure(count == 0 ? Errno.ConnectionReset : error, "it is gone");
             if (count < 0 && !Poll.WaitReadable(socket.Descriptor, deadline.Left) && deadline.HasPassed)
-                throw Failure(Errno.TimedOut, "it says nothing");
+                throw Failure(Errno.TimedOut, "it did not send in time");
         }
 
         return bytes;

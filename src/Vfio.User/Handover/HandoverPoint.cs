@@ -9,11 +9,11 @@ using Vfio.User.Wire;
 
 namespace Vfio.User.Handover;
 
-/// <summary>Where a server waits for its successor, a process of a newer version, to go on in its place.</summary>
+/// <summary>The socket where a server waits for its successor, a process that takes over from it.</summary>
 /// <remarks>
-/// <para>A thread of its own meets who asks: the same user and root alone may. The thread that serves gives, between two messages, or
-/// says why not; see <see cref="HandoverKind"/> for what is said.</para>
-/// <para>The place itself goes along too, so whoever asks next, however soon, finds the server of then.</para>
+/// <para>A thread of its own accepts successors: only the same user and root may ask. The thread that serves hands over, between two
+/// messages, or refuses with a reason; see <see cref="HandoverKind"/> for the messages.</para>
+/// <para>The handover socket itself is handed over too, so a later successor always finds the current server.</para>
 /// </remarks>
 internal sealed class HandoverPoint : IDisposable, IThreadRequest
 {
@@ -32,10 +32,10 @@ internal sealed class HandoverPoint : IDisposable, IThreadRequest
     private volatile bool _isStopping;
     private Thread? _thread;
 
-    /// <summary>Waits, from <see cref="Start"/> on.</summary>
-    /// <param name="listener">Where; owned.</param>
+    /// <summary>Makes it; it accepts successors from <see cref="Start"/> on.</summary>
+    /// <param name="listener">The socket; owned.</param>
     /// <param name="served">The server's listening socket; the caller keeps it.</param>
-    /// <param name="logger">Told of every handover.</param>
+    /// <param name="logger">Logs every handover.</param>
     internal HandoverPoint(UnixListener listener, UnixListener served, ILogger logger)
     {
         _listener = listener;
@@ -47,11 +47,11 @@ internal sealed class HandoverPoint : IDisposable, IThreadRequest
     /// <summary>Readable when a successor asks.</summary>
     internal EventFd Asked { get; } = EventFd.Create();
 
-    /// <summary>Whether a successor asks; any thread may look.</summary>
+    /// <summary>Whether a successor asks; any thread may read it.</summary>
     public bool IsAsked => _successor is not null;
 
-    /// <summary>Waits at a path.</summary>
-    /// <exception cref="VfioException">EADDRINUSE: somebody else waits there.</exception>
+    /// <summary>Listens at a path.</summary>
+    /// <exception cref="VfioException">EADDRINUSE: another server listens there.</exception>
     internal static UnixListener Listen(string path) => UnixListener.Bind(path, UnixFileMode.UserRead | UnixFileMode.UserWrite);
 
     internal void Start()
@@ -62,7 +62,7 @@ internal sealed class HandoverPoint : IDisposable, IThreadRequest
         _thread.Start();
     }
 
-    /// <summary>Meets nobody any more; who asks now is refused.</summary>
+    /// <summary>Stops accepting; a successor that asks now is refused.</summary>
     internal void Stop()
     {
         Interrupt();
@@ -70,7 +70,7 @@ internal sealed class HandoverPoint : IDisposable, IThreadRequest
         _thread?.Join();
     }
 
-    /// <summary>Ends what another process is waited for, from any thread; what it said until now still counts.</summary>
+    /// <summary>Ends the wait for a successor, from any thread; what it has sent until now still counts.</summary>
     internal void Interrupt()
     {
         _isStopping = true;
@@ -83,7 +83,7 @@ internal sealed class HandoverPoint : IDisposable, IThreadRequest
         }
     }
 
-    /// <summary>Begins what the successor will get: the sockets.</summary>
+    /// <summary>Starts the contents of a handover with the sockets.</summary>
     internal HandoverWriter Begin()
     {
         HandoverWriter to = new();
@@ -92,8 +92,8 @@ internal sealed class HandoverPoint : IDisposable, IThreadRequest
         return to;
     }
 
-    /// <summary>Gives all there is to who asks, and waits until it goes on.</summary>
-    /// <returns>False when it does not: this server does, and the next may ask.</returns>
+    /// <summary>Sends the contents to the successor, and waits for its answer.</summary>
+    /// <returns>False when it did not take over: this server continues, and the next successor may ask.</returns>
     internal bool TryGive(HandoverWriter contents)
     {
         if (_successor is not { } successor)
@@ -107,7 +107,7 @@ internal sealed class HandoverPoint : IDisposable, IThreadRequest
             _served.LeaveFile();
             _listener.LeaveFile();
 
-            // Who asks from here on asks the successor.
+            // A successor that asks from here on asks the new server.
             _isStopping = true;
             ServerLog.HandedOver(_logger);
         }
@@ -121,7 +121,7 @@ internal sealed class HandoverPoint : IDisposable, IThreadRequest
         return isTaken;
     }
 
-    /// <summary>Says why not to who asks, if anybody does; the next may ask.</summary>
+    /// <summary>Refuses the successor that asks, if any, with a reason; the next may ask.</summary>
     internal void Refuse(string why)
     {
         if (_successor is not { } successor)
@@ -131,7 +131,7 @@ internal sealed class HandoverPoint : IDisposable, IThreadRequest
         Finish();
     }
 
-    /// <summary>Removes the place's file, though somebody may still be in here.</summary>
+    /// <summary>Removes the socket's file, even while a thread still uses this.</summary>
     internal void RemoveFile() => _listener.RemoveFile();
 
     /// <inheritdoc/>
@@ -171,7 +171,7 @@ internal sealed class HandoverPoint : IDisposable, IThreadRequest
         }
         catch (VfioException)
         {
-            // What it said until now counts; after this it cannot say anything.
+            // What it has sent until now counts; after this it cannot send anything.
             successor.Shutdown();
         }
 
@@ -211,7 +211,7 @@ internal sealed class HandoverPoint : IDisposable, IThreadRequest
             if (TryMeet() is not { } successor)
                 continue;
 
-            // In this order, so that no signal is left of a successor that was answered.
+            // In this order, so that no signal of an answered successor remains.
             Asked.Signal();
             _successor = successor;
             if (_isStopping)
@@ -232,7 +232,7 @@ internal sealed class HandoverPoint : IDisposable, IThreadRequest
             lock (_talks)
                 _meeting = talk;
             if (!talk.IsTrusted)
-                throw new VfioException("handover", "a successor", Errno.AccessDenied, $"user {socket.PeerUserId} asked, who may not");
+                throw new VfioException("handover", "a successor", Errno.AccessDenied, $"user {socket.PeerUserId} may not take over");
             talk.Receive(HandoverKind.Ask, new Deadline(_isStopping ? TimeSpan.Zero : AskTimeout)).Dispose();
             return talk;
         }

@@ -5,7 +5,7 @@ using Vfio.User.Wire;
 
 namespace Vfio.User.Handover;
 
-/// <summary>The server that this process goes on in place of.</summary>
+/// <summary>The server that this process takes over from.</summary>
 internal sealed class Predecessor : IDisposable
 {
     private static readonly TimeSpan LongestWait = TimeSpan.FromMinutes(1);
@@ -14,12 +14,13 @@ internal sealed class Predecessor : IDisposable
 
     private Predecessor(HandoverExchange talk, HandoverReader contents) => (_talk, Contents) = (talk, contents);
 
-    /// <summary>All that it gave. It stands still until <see cref="Accept"/> or <see cref="Refuse"/>.</summary>
+    /// <summary>All that it handed over. It is suspended until <see cref="Accept"/> or <see cref="Refuse"/>.</summary>
     internal HandoverReader Contents { get; }
 
-    /// <summary>Asks the server that waits at a path.</summary>
-    /// <exception cref="VfioException">Nobody waits there (ECONNREFUSED, ENOENT), another user does (EACCES), it refused (EBUSY), not in
-    /// time (ETIMEDOUT), or it is no such server (EPROTO).</exception>
+    /// <summary>Asks the server that listens at a path.</summary>
+    /// <exception cref="VfioException">No server listens there (ECONNREFUSED, ENOENT), another user does (EACCES), it refused (EBUSY), it
+    /// did
+    /// not answer in time (ETIMEDOUT), or it is no such server (EPROTO).</exception>
     internal static Predecessor Ask(string path)
     {
         HandoverExchange talk = new(UnixSocket.Connect(path, LongestWait));
@@ -38,16 +39,16 @@ internal sealed class Predecessor : IDisposable
         }
     }
 
-    /// <summary>Goes on in its place from here.</summary>
-    /// <exception cref="VfioException">ETIMEDOUT: it did not wait; nothing of what it gave may be touched any more.</exception>
+    /// <summary>Takes over from here.</summary>
+    /// <exception cref="VfioException">ETIMEDOUT: it did not wait; nothing that it handed over may be used any more.</exception>
     internal void Accept()
     {
         _isAnswered = true;
         if (!_talk.TrySend(HandoverKind.Taken, default, [], new Deadline(TimeSpan.FromSeconds(1))))
-            throw new VfioException("taking over", "the other server", Errno.TimedOut, "it did not wait, and goes on by itself");
+            throw new VfioException("taking over", "the other server", Errno.TimedOut, "it did not wait, and continues by itself");
     }
 
-    /// <summary>Says why not, unless it was answered; it goes on.</summary>
+    /// <summary>Refuses with a reason, unless it was answered; the predecessor continues.</summary>
     internal void Refuse(string why)
     {
         if (!_isAnswered)

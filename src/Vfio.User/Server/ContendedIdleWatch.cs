@@ -6,9 +6,9 @@ using Vfio.User.Transport;
 
 namespace Vfio.User.Server;
 
-/// <summary>Ends a session that keeps others waiting though it has nothing of the device: see
+/// <summary>Ends a session that keeps other clients waiting while it does not use the device: see
 /// <see cref="VfioUserServerOptions.ContendedIdleTimeout"/>.</summary>
-/// <remarks>A thread of its own looks at the backlog, so that a session pays nothing for it. It sleeps until somebody waits.</remarks>
+/// <remarks>A thread of its own checks the backlog, so that a session pays nothing for it. It sleeps until a client waits.</remarks>
 internal sealed class ContendedIdleWatch : IDisposable
 {
     private readonly UnixListener _listener;
@@ -21,9 +21,9 @@ internal sealed class ContendedIdleWatch : IDisposable
     private Thread? _thread;
     private volatile bool _isStopping;
 
-    /// <summary>Makes one that does not look yet.</summary>
-    /// <param name="listener">Whose backlog; the caller keeps it.</param>
-    /// <param name="options">The limit, how many clients are served at a time, and who is told.</param>
+    /// <summary>Makes one; it starts with <see cref="Start"/>.</summary>
+    /// <param name="listener">The socket with the backlog; the caller keeps it.</param>
+    /// <param name="options">The limit, how many clients are served at a time, and the logger.</param>
     internal ContendedIdleWatch(UnixListener listener, VfioUserServerOptions options)
     {
         _listener = listener;
@@ -55,15 +55,15 @@ internal sealed class ContendedIdleWatch : IDisposable
         _changed.Signal();
     }
 
-    /// <summary>Looks from now on.</summary>
+    /// <summary>Starts to check.</summary>
     internal void Start()
     {
         _isStopping = false;
-        _thread = new Thread(Run) { IsBackground = true, Name = "vfio-user turns" };
+        _thread = new Thread(Run) { IsBackground = true, Name = "vfio-user idle" };
         _thread.Start();
     }
 
-    /// <summary>Looks no more.</summary>
+    /// <summary>Stops checking.</summary>
     internal void Stop()
     {
         _isStopping = true;
@@ -98,7 +98,7 @@ internal sealed class ContendedIdleWatch : IDisposable
         }
     }
 
-    /// <summary>Somebody waits: gives the sessions of now their time.</summary>
+    /// <summary>Called when a client waits: gives the current sessions their time, then ends one.</summary>
     private void WaitAndEnd()
     {
         Deadline deadline = new(_limit);

@@ -18,7 +18,7 @@ internal sealed class DmaCommands : IDisposable
 
     /// <summary>Starts with nothing mapped.</summary>
     /// <param name="device">The device.</param>
-    /// <param name="maxMappings">How many mappings may live at a time.</param>
+    /// <param name="maxMappings">The most live mappings.</param>
     /// <param name="options">Other limits.</param>
     /// <param name="clientMemory">Memory that came without a descriptor; owned.</param>
     internal DmaCommands(IVfioDevice device, int maxMappings, VfioUserServerOptions options, ClientMemory clientMemory)
@@ -30,10 +30,10 @@ internal sealed class DmaCommands : IDisposable
         _clientMemory = clientMemory;
     }
 
-    /// <summary>Whether the client has anything mapped; any thread may ask.</summary>
+    /// <summary>Whether the client has anything mapped; any thread may read it.</summary>
     internal bool HasMappings => _mappings.Count > 0;
 
-    /// <summary>DMA_MAP. Twice the same range is EEXIST.</summary>
+    /// <summary>DMA_MAP. The same range a second time is EEXIST.</summary>
     /// <param name="body">The message.</param>
     /// <param name="descriptors">What came with it; the caller keeps it.</param>
     internal Errno Map(ReadOnlySpan<byte> body, ReadOnlySpan<FileDescriptor?> descriptors)
@@ -57,9 +57,9 @@ internal sealed class DmaCommands : IDisposable
         return Errno.None;
     }
 
-    /// <summary>DMA_UNMAP: exactly one mapping, or all. A range of whole pages with nothing of a mapping in it needs nothing done, and
-    /// that is no error: after it the device cannot reach the range, which is what was asked. A client with an IOMMU of its own, as QEMU
-    /// with intel-iommu, unmaps whole address spaces without a look at what is mapped in them.</summary>
+    /// <summary>DMA_UNMAP: exactly one mapping, or all. A range of whole pages without any mapping is no error: nothing is to do, and
+    /// the device cannot reach the range. A client with an IOMMU of its own, as QEMU with intel-iommu, unmaps whole address spaces without
+    /// checking what is mapped in them.</summary>
     internal Errno Unmap(ReadOnlySpan<byte> body, ReplyBuffer reply)
     {
         Errno verdict = RequestValidator.DmaUnmap(body, out DmaUnmapMessage message);
@@ -92,9 +92,9 @@ internal sealed class DmaCommands : IDisposable
         return Errno.None;
     }
 
-    /// <summary>Writes down all mappings, and the files that they lie in.</summary>
-    /// <param name="to">Where.</param>
-    /// <param name="mappings">What the device says it has.</param>
+    /// <summary>Saves all mappings, and the files that they lie in.</summary>
+    /// <param name="to">Receives them.</param>
+    /// <param name="mappings">The device's mappings.</param>
     internal void Save(HandoverWriter to, IReadOnlyList<DmaMapping> mappings)
     {
         Dictionary<DmaMemory, int> numbers = new() { [_clientMemory] = 0 };
@@ -127,9 +127,9 @@ internal sealed class DmaCommands : IDisposable
         }
     }
 
-    /// <summary>Takes over what another process saved.</summary>
+    /// <summary>Restores what another process saved.</summary>
     /// <returns>The mappings, for the device.</returns>
-    /// <exception cref="VfioException">EPROTO: it does not fit; else why a file cannot be shared.</exception>
+    /// <exception cref="VfioException">EPROTO: it is not valid; else why a file cannot be shared.</exception>
     internal List<DmaMapping> Restore(HandoverReader from)
     {
         DmaMemory[] memories = new DmaMemory[from.ReadCount(Protocol.DefaultDmaMaps) + 1];
@@ -185,7 +185,7 @@ internal sealed class DmaCommands : IDisposable
         && message.Size - 1 <= ulong.MaxValue - message.Address
         && !_mappings.Overlaps(message.Address, message.Size);
 
-    /// <summary>Lets go of the client's memory; after the device was disposed.</summary>
+    /// <summary>Releases the client's memory; after the device was disposed.</summary>
     public void Dispose()
     {
         _files.Dispose();

@@ -7,8 +7,8 @@ using Vfio.User.Wire;
 namespace Vfio.User.Server;
 
 /// <summary>A DMA_READ or DMA_WRITE that the client has not answered; one of a fixed number of places.</summary>
-/// <remarks>Guarded by the channel's gate. A request whose waiter gave up keeps its place until the late answer comes, so that no
-/// later request is taken for it.</remarks>
+/// <remarks>Guarded by the channel's lock. A request whose waiter gave up keeps its place until the late answer comes, so that the answer
+/// is not taken for that of a later request.</remarks>
 internal sealed class DmaRequest
 {
     private readonly int _place;
@@ -25,18 +25,18 @@ internal sealed class DmaRequest
     /// <summary>How many requests may be under way at a time; a power of two.</summary>
     internal const int Places = 32;
 
-    /// <summary>Nobody uses it.</summary>
+    /// <summary>Whether it is not in use.</summary>
     internal bool IsFree { get; private set; } = true;
 
-    /// <summary>The answer is here.</summary>
+    /// <summary>Whether the answer has arrived.</summary>
     internal bool IsAnswered { get; private set; }
 
-    /// <summary>What the client answered.</summary>
+    /// <summary>The client's result.</summary>
     internal Errno Result { get; private set; }
 
     private ushort Id => (ushort)((_generation * Places) + _place);
 
-    /// <summary>Which place an id names.</summary>
+    /// <summary>The place that an id names.</summary>
     internal static int PlaceOf(ushort id) => id % Places;
 
     /// <summary>Takes the place, and makes the message's header.</summary>
@@ -53,7 +53,7 @@ internal sealed class DmaRequest
         return MessageHeader.ForCommand(Id, command, body);
     }
 
-    /// <summary>Takes in an answer.</summary>
+    /// <summary>Stores an answer.</summary>
     /// <returns>False when it is not the answer to this.</returns>
     internal bool Answer(in MessageHeader header, ReadOnlySpan<byte> body)
     {
@@ -80,14 +80,14 @@ internal sealed class DmaRequest
         return true;
     }
 
-    /// <summary>Nobody waits any more; the place becomes free with the answer.</summary>
+    /// <summary>Called when the waiter has given up; the place becomes free with the answer.</summary>
     internal void Abandon() => _isAbandoned = true;
 
     /// <summary>Copies out the bytes that the client sent.</summary>
     /// <param name="destination">As long as was asked for; empty for a write.</param>
     internal void CopyTo(Span<byte> destination) => _data.AsSpan(0, destination.Length).CopyTo(destination);
 
-    /// <summary>Writes down what the client still owes an answer to; nobody waits for it.</summary>
+    /// <summary>Saves a request that the client still has to answer, without a waiter.</summary>
     internal void Save(HandoverWriter to)
     {
         to.Write(_generation);
@@ -95,8 +95,8 @@ internal sealed class DmaRequest
         to.Write(_transfer);
     }
 
-    /// <summary>Takes over what another process saved.</summary>
-    /// <exception cref="VfioException">EPROTO: there can be no such request.</exception>
+    /// <summary>Restores what another process saved.</summary>
+    /// <exception cref="VfioException">EPROTO: no such request is possible.</exception>
     internal void Restore(HandoverReader from)
     {
         _generation = (ushort)(from.Read<ushort>() - 1);
@@ -110,7 +110,7 @@ internal sealed class DmaRequest
         Abandon();
     }
 
-    /// <summary>Gives the place, and its memory, back.</summary>
+    /// <summary>Frees the place and its memory.</summary>
     internal void Free()
     {
         if (_data.Length > 0)

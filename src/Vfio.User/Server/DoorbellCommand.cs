@@ -6,7 +6,7 @@ using Vfio.User.Wire;
 namespace Vfio.User.Server;
 
 /// <summary>DEVICE_GET_REGION_IO_FDS of one session: the doorbells that the device offers, as ioeventfds.</summary>
-/// <remarks>No ioregionfd: no kernel that was released has them. A doorbell whose eventfd has no place in the message stays a
+/// <remarks>No ioregionfd: no released kernel has them. A doorbell whose eventfd does not fit the message stays a
 /// register that is written by message.</remarks>
 /// <param name="device">The device.</param>
 /// <param name="maxDescriptors">How many descriptors the client takes in one message.</param>
@@ -14,7 +14,8 @@ internal sealed class DoorbellCommand(IVfioDevice device, int maxDescriptors)
 {
     private const int MaxSubRegions = 100;
 
-    /// <summary>Describes a region's doorbells: all of them where they fit the client's room, else only how much room they need.</summary>
+    /// <summary>Describes a region's doorbells: all of them where they fit the client's buffer, else only how much space they
+    /// need.</summary>
     internal Errno Describe(ReadOnlySpan<byte> body, int regionCount, ReplyBuffer reply)
     {
         Errno verdict = RequestValidator.DeviceGetRegionIoFds(body, regionCount, out RegionIoFdsMessage message);

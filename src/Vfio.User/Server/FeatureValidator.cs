@@ -10,7 +10,7 @@ internal static class FeatureValidator
 {
     private const DeviceFeatureFlags Get = DeviceFeatureFlags.Get, Set = DeviceFeatureFlags.Set, Probe = DeviceFeatureFlags.Probe;
 
-    /// <summary>DEVICE_FEATURE: a feature that there is, and one thing to do with it that it has; room for the reply of a set or a
+    /// <summary>DEVICE_FEATURE: a known feature, one operation that it has, and space for the reply of a set or a
     /// probe, which repeats the request.</summary>
     /// <param name="body">The message.</param>
     /// <param name="canMigrate">Whether the device has the features of migration.</param>
@@ -61,7 +61,8 @@ internal static class FeatureValidator
         return Errno.None;
     }
 
-    /// <summary>A report of DMA logging: a range that does not wrap, pages of a power of two, and room for the bitmap.</summary>
+    /// <summary>A report of DMA logging: a range that does not wrap, a page size that is a power of two, and space for the
+    /// bitmap.</summary>
     /// <param name="data">What follows the fixed part of the message.</param>
     /// <param name="argSize">Largest body of the reply.</param>
     /// <param name="maxTransferBytes">Data bytes of one message.</param>
@@ -82,7 +83,7 @@ internal static class FeatureValidator
         return argSize >= needed ? Errno.None : Errno.InvalidArgument;
     }
 
-    /// <summary>The bitmap of an unmap: long enough for the range, in whole words, and room for it in the reply.</summary>
+    /// <summary>The bitmap of an unmap: long enough for the range, in whole words, and space for it in the reply.</summary>
     internal static Errno DirtyBitmapOfUnmap(
         ReadOnlySpan<byte> body, in DmaUnmapMessage unmap, int maxTransferBytes, out DirtyBitmapMessage bitmap)
     {
@@ -95,7 +96,7 @@ internal static class FeatureValidator
         return isRight ? Errno.None : Errno.InvalidArgument;
     }
 
-    /// <summary>MIG_DATA_READ: no more than a message takes, and room for it in the reply.</summary>
+    /// <summary>MIG_DATA_READ: no more than a message takes, and space for it in the reply.</summary>
     internal static Errno MigrationDataRead(ReadOnlySpan<byte> body, int maxTransferBytes, out MigrationDataMessage message) =>
         Blittable.TryRead(body, out message)
         && message.Size <= (uint)maxTransferBytes

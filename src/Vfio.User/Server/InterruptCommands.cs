@@ -11,7 +11,7 @@ internal sealed class InterruptCommands
     private readonly InterruptInfo[] _interrupts;
     private readonly FileDescriptor?[] _none;
 
-    /// <summary>Asks the device for its interrupts, which do not change while it is open.</summary>
+    /// <summary>Queries the device's interrupts, which do not change while it is open.</summary>
     internal InterruptCommands(IVfioDevice device)
     {
         _device = device;
@@ -26,7 +26,7 @@ internal sealed class InterruptCommands
         _none = new FileDescriptor?[most];
     }
 
-    /// <summary>Whether the client ever bound an eventfd; any thread may ask.</summary>
+    /// <summary>Whether the client ever bound an eventfd; any thread may read it.</summary>
     internal bool HasBound { get; private set; }
 
     /// <summary>DEVICE_GET_IRQ_INFO.</summary>
@@ -48,7 +48,7 @@ internal sealed class InterruptCommands
 
     /// <summary>DEVICE_SET_IRQS.</summary>
     /// <param name="body">The message.</param>
-    /// <param name="descriptors">What came with it; shared, the device keeps what it needs by a reference of its own.</param>
+    /// <param name="descriptors">What came with it; shared: the device takes references to those that it needs.</param>
     internal Errno Set(ReadOnlySpan<byte> body, ReadOnlySpan<FileDescriptor?> descriptors)
     {
         Errno verdict = RequestValidator.DeviceSetIrqs(body, descriptors.Length, _interrupts, out SetIrqsMessage message);
@@ -72,7 +72,7 @@ internal sealed class InterruptCommands
                 _device.SetInterrupts(InterruptRequest.ForSome(index, action, start, body[Blittable.SizeOf<SetIrqsMessage>()..]));
                 break;
             default:
-                // No descriptors at all takes those of the range away.
+                // A request without descriptors unbinds those of the range.
                 _device.SetInterrupts(InterruptRequest.Bind(
                     index, action, start, descriptors.Length == 0 ? _none.AsSpan(0, count) : descriptors));
                 HasBound |= descriptors.Length > 0;

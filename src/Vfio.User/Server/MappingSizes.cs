@@ -1,8 +1,8 @@
 namespace Vfio.User.Server;
 
 /// <summary>The live mappings of a session by their start: how many there are, and how long each is.</summary>
-/// <remarks>A chained hash table for tens of thousands of entries. They stand in blocks that are never copied, so growing leaves next
-/// to no garbage behind: 65,000 mappings take 1.1 MB. Starts and sizes are whole pages. Not safe for two threads.</remarks>
+/// <remarks>A chained hash table for tens of thousands of entries. They are in blocks that are never copied, so growing leaves next
+/// to no garbage: 65,000 mappings take 1.1 MB. Starts and sizes are whole pages. Not thread-safe.</remarks>
 internal sealed class MappingSizes
 {
     private const int BlockBits = 8, BlockLength = 1 << BlockBits;
@@ -44,7 +44,7 @@ internal sealed class MappingSizes
         return false;
     }
 
-    /// <summary>Whether a range, which does not wrap, has a byte in common with any of them; looks at each.</summary>
+    /// <summary>Whether a range, which does not wrap, overlaps any of them; checks each.</summary>
     internal bool Overlaps(ulong start, ulong size)
     {
         foreach (int first in _buckets)
@@ -78,7 +78,7 @@ internal sealed class MappingSizes
         Count--;
     }
 
-    /// <summary>Removes all, and gives their memory back.</summary>
+    /// <summary>Removes all, and frees their memory.</summary>
     internal void Clear()
     {
         _blocks.Clear();
@@ -108,7 +108,7 @@ internal sealed class MappingSizes
         return _used++;
     }
 
-    /// <summary>Hangs the entries into more buckets.</summary>
+    /// <summary>Distributes the entries over more buckets.</summary>
     private void Spread(int buckets)
     {
         int[] old = _buckets;
@@ -128,7 +128,7 @@ internal sealed class MappingSizes
         }
     }
 
-    /// <summary>16 bytes: what follows in the chain rides in the bits of start and size that are 0 for whole pages.</summary>
+    /// <summary>16 bytes: the index of the next entry is in the bits of start and size that are 0 for whole pages.</summary>
     private struct Entry
     {
         private const int FreeBits = 12, FreeMask = (1 << FreeBits) - 1;
@@ -146,7 +146,7 @@ internal sealed class MappingSizes
 
         internal readonly ulong Size => _size & ~(ulong)FreeMask;
 
-        /// <summary>A place, or <see cref="None"/>: kept one higher, in 24 bits.</summary>
+        /// <summary>The index of the next entry, or <see cref="None"/>: stored plus one, in 24 bits.</summary>
         internal int Next
         {
             readonly get => (((int)_start & FreeMask) | ((int)_size & FreeMask) << FreeBits) - 1;

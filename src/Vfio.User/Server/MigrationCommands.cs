@@ -5,14 +5,14 @@ using Vfio.User.Wire;
 namespace Vfio.User.Server;
 
 /// <summary>DEVICE_FEATURE, MIG_DATA_READ and MIG_DATA_WRITE of one session.</summary>
-/// <remarks>What the device does not have is ENOTTY, as in the kernel.</remarks>
+/// <remarks>A feature that the device does not have is ENOTTY, as in the kernel.</remarks>
 internal sealed class MigrationCommands
 {
     private readonly IMigratableDevice? _migratable;
     private readonly IDirtyTracker? _tracker;
     private readonly int _maxTransferBytes;
 
-    /// <summary>Asks the device what it can do, which does not change while it is open.</summary>
+    /// <summary>Queries the device's features, which do not change while it is open.</summary>
     /// <param name="device">The device.</param>
     /// <param name="maxTransferBytes">Data bytes of one message.</param>
     internal MigrationCommands(IVfioDevice device, int maxTransferBytes)
@@ -22,7 +22,7 @@ internal sealed class MigrationCommands
         _maxTransferBytes = maxTransferBytes;
     }
 
-    /// <summary>Whether there is anything for a client that asks for the capability.</summary>
+    /// <summary>Whether the device has any of these features.</summary>
     internal bool HasAny => _migratable is not null || _tracker is not null;
 
     /// <summary>DEVICE_FEATURE.</summary>

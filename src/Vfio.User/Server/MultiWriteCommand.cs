@@ -9,11 +9,11 @@ internal static class MultiWriteCommand
 {
     private const int ChunkLength = 64;
 
-    /// <summary>Does all the writes, in their order, when all of them may be done; else none.</summary>
+    /// <summary>Does all the writes, in their order, when each of them is allowed; else none.</summary>
     /// <param name="device">The device.</param>
     /// <param name="regions">Its regions.</param>
     /// <param name="body">The message.</param>
-    /// <param name="reply">Gets how many were done.</param>
+    /// <param name="reply">Receives how many were done.</param>
     internal static Errno Execute(IVfioDevice device, ReadOnlySpan<RegionInfo> regions, ReadOnlySpan<byte> body, ReplyBuffer reply)
     {
         Errno verdict = RequestValidator.RegionWriteMulti(body, regions, out int count);

@@ -8,7 +8,7 @@ namespace Vfio.User.Server;
 /// <summary>DEVICE_GET_INFO, DEVICE_GET_REGION_INFO, REGION_READ and REGION_WRITE of one session.</summary>
 internal sealed class RegionCommands : IDisposable
 {
-    /// <summary>Reads of this size and more are sent from the region's own memory, where it has some.</summary>
+    /// <summary>Reads of this size and more are sent from the region's own memory, where it can be mapped.</summary>
     private const int LargeBytes = 16 << 10;
 
     private readonly IVfioDevice _device;
@@ -18,7 +18,7 @@ internal sealed class RegionCommands : IDisposable
     private readonly bool _passesDescriptors;
     private readonly DoorbellCommand _doorbells;
 
-    /// <summary>Asks the device for its regions, which do not change while it is open.</summary>
+    /// <summary>Queries the device's regions, which do not change while it is open.</summary>
     /// <param name="device">The device.</param>
     /// <param name="maxTransferBytes">Data bytes of one message.</param>
     /// <param name="maxDescriptors">How many descriptors the client takes in one message.</param>
@@ -81,7 +81,7 @@ internal sealed class RegionCommands : IDisposable
         return Errno.None;
     }
 
-    /// <summary>REGION_READ: straight into the reply, or past it where the region could be mapped as well.</summary>
+    /// <summary>REGION_READ: straight into the reply, or from the region's memory without a copy, where it can be mapped.</summary>
     internal Errno Read(ReadOnlySpan<byte> body, ReplyBuffer reply)
     {
         Errno verdict = RequestValidator.RegionRead(body, _regions, _maxTransferBytes, out RegionAccessMessage access);
@@ -121,14 +121,14 @@ internal sealed class RegionCommands : IDisposable
             memory?.Dispose();
     }
 
-    /// <summary>The memory of a region, mapped when it is first wanted; null where the range cannot be mapped as a whole.</summary>
+    /// <summary>The memory of a region, mapped when it is first needed; null where the range cannot be mapped as a whole.</summary>
     private SharedMemory? FindMemory(in RegionAccessMessage access)
     {
         ref readonly RegionInfo region = ref _regions[(int)access.Region];
         if (!region.IsMappable || !IsInArea(region.MmapAreas, access))
             return null;
 
-        // A device behind a socket may show any file.
+        // A device behind a socket may provide any file.
         if (_memory[access.Region] is null && FileIdentity.Of(region.File!).IsSafeToMap(region.FileOffset, region.Length))
             _memory[access.Region] = SharedMemory.Map(region.File!, region.FileOffset, region.Length, writable: false);
         return _memory[access.Region];

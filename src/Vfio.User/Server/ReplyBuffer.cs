@@ -6,11 +6,11 @@ using Vfio.User.Wire;
 namespace Vfio.User.Server;
 
 /// <summary>Replies that wait to be sent together, and the one that is being written.</summary>
-/// <remarks>Used by the session's thread alone. A reply is opened, appended to, and closed; what was closed may be sent while
-/// another is open, for the device may need the client's memory in the middle of an access.</remarks>
+/// <remarks>Used by the session's thread alone. A reply is opened, appended to, and closed. Closed ones may be sent while
+/// another is open, since the device may need the client's memory in the middle of an access.</remarks>
 internal sealed class ReplyBuffer
 {
-    /// <summary>Waiting bytes from which on they should be sent.</summary>
+    /// <summary>How many waiting bytes should be sent at once.</summary>
     internal const int EnoughBytes = 64 << 10;
 
     private readonly byte[] _bytes;
@@ -46,7 +46,7 @@ internal sealed class ReplyBuffer
         get => HasCompany || _closed - _sent >= EnoughBytes;
     }
 
-    /// <summary>Forgets everything, for the next connection.</summary>
+    /// <summary>Drops everything, for the next connection.</summary>
     internal void Clear()
     {
         _sent = _closed = _end = 0;
@@ -54,7 +54,7 @@ internal sealed class ReplyBuffer
         Tail = null;
     }
 
-    /// <summary>All that waited was sent.</summary>
+    /// <summary>Called when all that waited was sent.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal void Sent()
     {
@@ -63,7 +63,7 @@ internal sealed class ReplyBuffer
         Descriptors = null;
     }
 
-    /// <summary>Starts a reply; the header's place is kept.</summary>
+    /// <summary>Starts a reply, with space for the header.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal void Open()
     {
@@ -81,7 +81,7 @@ internal sealed class ReplyBuffer
         return place;
     }
 
-    /// <summary>Takes the last bytes of the open reply back: they were not needed.</summary>
+    /// <summary>Removes the last bytes of the open reply: they were not needed.</summary>
     internal void TakeBack(int count) => _end -= count;
 
     /// <summary>Adds a struct to the open reply.</summary>
@@ -107,7 +107,7 @@ internal sealed class ReplyBuffer
         _closed = _end;
     }
 
-    /// <summary>Drops the open reply: none is wanted.</summary>
+    /// <summary>Drops the open reply: the client requested none.</summary>
     internal void Drop()
     {
         _end = _closed;

@@ -5,12 +5,12 @@ using Vfio.User.Wire;
 
 namespace Vfio.User.Server;
 
-/// <summary>Whether a request may be carried out: one function a command, which looks and does nothing.</summary>
-/// <remarks>Each checks in the order of the specification, ranges by subtraction so that no sum can wrap, and returns why not
-/// or <see cref="Errno.None"/>. Nothing is allocated, claimed or done before its verdict.</remarks>
+/// <summary>Validates requests: one function for each command, without side effects.</summary>
+/// <remarks>Each checks in the order of the specification, ranges by subtraction so that no sum can wrap, and returns the error
+/// or <see cref="Errno.None"/>. Nothing is allocated, claimed or done before that.</remarks>
 internal static class RequestValidator
 {
-    /// <summary>VERSION: the numbers and the capabilities. The minor version needs no verdict: the lower one holds.</summary>
+    /// <summary>VERSION: the numbers and the capabilities. Any minor version is valid: the lower one of both sides holds.</summary>
     internal static Errno Version(ReadOnlySpan<byte> body, out VersionMessage message, out Capabilities capabilities)
     {
         capabilities = default;
@@ -21,13 +21,13 @@ internal static class RequestValidator
             : Errno.InvalidArgument;
     }
 
-    /// <summary>DEVICE_GET_INFO: room for the reply.</summary>
+    /// <summary>DEVICE_GET_INFO: space for the reply.</summary>
     internal static Errno DeviceGetInfo(ReadOnlySpan<byte> body) =>
         Blittable.TryRead(body, out DeviceInfoMessage message) && message.ArgSize >= Blittable.SizeOf<DeviceInfoMessage>()
             ? Errno.None
             : Errno.InvalidArgument;
 
-    /// <summary>DEVICE_GET_REGION_INFO: room for the fixed part of the reply, and an index that exists.</summary>
+    /// <summary>DEVICE_GET_REGION_INFO: space for the fixed part of the reply, and an index that exists.</summary>
     internal static Errno DeviceGetRegionInfo(ReadOnlySpan<byte> body, int regionCount, out RegionInfoMessage message) =>
         Blittable.TryRead(body, out message)
         && message.ArgSize >= Blittable.SizeOf<RegionInfoMessage>()
@@ -35,7 +35,7 @@ internal static class RequestValidator
             ? Errno.None
             : Errno.InvalidArgument;
 
-    /// <summary>DEVICE_GET_IRQ_INFO: room for the reply, and an index that exists.</summary>
+    /// <summary>DEVICE_GET_IRQ_INFO: space for the reply, and an index that exists.</summary>
     internal static Errno DeviceGetIrqInfo(ReadOnlySpan<byte> body, int interruptCount, out IrqInfoMessage message) =>
         Blittable.TryRead(body, out message)
         && message.ArgSize >= Blittable.SizeOf<IrqInfoMessage>()
@@ -78,7 +78,7 @@ internal static class RequestValidator
         return Errno.None;
     }
 
-    /// <summary>DEVICE_GET_REGION_IO_FDS: nothing but an index that exists, and room for the fixed part of the reply.</summary>
+    /// <summary>DEVICE_GET_REGION_IO_FDS: an index that exists and nothing else set, and space for the fixed part of the reply.</summary>
     internal static Errno DeviceGetRegionIoFds(ReadOnlySpan<byte> body, int regionCount, out RegionIoFdsMessage message) =>
         Blittable.TryRead(body, out message)
         && message.ArgSize >= Blittable.SizeOf<RegionIoFdsMessage>()
@@ -87,7 +87,7 @@ internal static class RequestValidator
             ? Errno.None
             : Errno.InvalidArgument;
 
-    /// <summary>DMA_MAP: some access to whole pages that do not wrap, at most one descriptor, and room for one more mapping.</summary>
+    /// <summary>DMA_MAP: some access to whole pages that do not wrap, at most one descriptor, and one mapping below the limit.</summary>
     internal static Errno DmaMap(ReadOnlySpan<byte> body, int descriptors, int mappings, int maxMappings, out DmaMapMessage message)
     {
         if (!Blittable.TryRead(body, out message) || message.ArgSize < Blittable.SizeOf<DmaMapMessage>())
@@ -100,7 +100,7 @@ internal static class RequestValidator
         return mappings < maxMappings ? Errno.None : Errno.NoSpace;
     }
 
-    /// <summary>DMA_UNMAP: room for the reply; one range, or all of them with address and size 0. For what comes with a bitmap see
+    /// <summary>DMA_UNMAP: space for the reply; one range, or all of them with address and size 0. For the bitmap see
     /// <see cref="FeatureValidator.DirtyBitmapOfUnmap"/>.</summary>
     internal static Errno DmaUnmap(ReadOnlySpan<byte> body, out DmaUnmapMessage message)
     {

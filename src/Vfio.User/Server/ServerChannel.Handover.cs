@@ -5,21 +5,21 @@ using Vfio.User.Wire;
 
 namespace Vfio.User.Server;
 
-/// <content>A connection goes on in another process.</content>
+/// <content>The handover of a connection to another process.</content>
 internal sealed partial class ServerChannel
 {
-    // A thread that sleeps for its client hears nobody else, so it does not do that for long: whoever is silent for this long
-    // is waited for together with a successor.
+    // A thread that sleeps in the socket notices no successor, so it sleeps at most this long. After that it waits for the client and for
+    // a successor at once.
     private static readonly TimeSpan LongestSleep = TimeSpan.FromMilliseconds(100);
 
     /// <summary>The connection; do not dispose it.</summary>
     internal FileDescriptor Descriptor => _socket.Descriptor;
 
-    /// <summary>Makes the calling thread the session's.</summary>
+    /// <summary>Makes the calling thread the session's thread.</summary>
     internal void Own() => _owner = Environment.CurrentManagedThreadId;
 
-    /// <summary>Waits until no thread is in here but the session's; the device is suspended.</summary>
-    /// <returns>False when the time ran out.</returns>
+    /// <summary>Waits until no other thread than the session's uses the channel; the device is suspended.</summary>
+    /// <returns>False when the timeout came first.</returns>
     internal bool IsQuiet(TimeSpan timeout)
     {
         Deadline deadline = new(timeout);
@@ -29,7 +29,7 @@ internal sealed partial class ServerChannel
         return !_receiving && _transfers == 0;
     }
 
-    /// <summary>Writes down what arrived and was not handled, and what the client owes an answer to.</summary>
+    /// <summary>Saves what arrived and was not handled, and which requests the client still has to answer.</summary>
     internal void Save(HandoverWriter to)
     {
         using ParkingLock.Scope inside = _lock.Enter();
@@ -38,8 +38,8 @@ internal sealed partial class ServerChannel
             (_requests[i] ??= new DmaRequest(i)).Save(to);
     }
 
-    /// <summary>Takes over what another process saved.</summary>
-    /// <exception cref="VfioException">EPROTO: it does not fit.</exception>
+    /// <summary>Restores what another process saved.</summary>
+    /// <exception cref="VfioException">EPROTO: it is not valid.</exception>
     internal void Restore(HandoverReader from)
     {
         using ParkingLock.Scope inside = _lock.Enter();
@@ -50,13 +50,13 @@ internal sealed partial class ServerChannel
         NoteMessageEnd();
     }
 
-    /// <summary>Leaves the connection to another process: nothing is sent, and nothing shut down.</summary>
+    /// <summary>Leaves the connection to another process: nothing is sent, and nothing is shut down.</summary>
     internal void LetGo()
     {
         using (_lock.Enter())
         {
             IsStopped = true;
-            EndInside("a successor goes on");
+            EndInside("a successor took over");
         }
 
         Twin?.Dispose();

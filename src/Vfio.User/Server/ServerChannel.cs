@@ -13,10 +13,10 @@ namespace Vfio.User.Server;
 /// <remarks>
 /// <para>The session's thread takes commands and writes replies. Any thread of the device may ask the client for memory, the
 /// session's own too, in the middle of a command.</para>
-/// <para>One socket carries both directions, and whoever waits for something receives: the thread that finds nobody receiving does it
-/// and hands what it finds to the others; when it has what it waits for, the next one takes over. So an answer arrives even while the
+/// <para>One socket carries both directions, and a thread that waits for something receives: when no other thread receives, it does, and
+/// passes what it finds to the others; when it has what it waits for, the next one takes over. So an answer arrives even while the
 /// session's thread waits inside a device for another thread that waits for that answer. Commands that arrive meanwhile stay in the
-/// buffer until the session's thread comes back for them; when they fill it, the DMA request fails with ENOBUFS.</para>
+/// buffer until the session's thread returns; when they fill it, the DMA request fails with ENOBUFS.</para>
 /// <para>Locks: <c>_lock</c> may be taken while <c>_sending</c> is held, never the other way round. Neither is held while a thread
 /// sleeps in the kernel for bytes to arrive.</para>
 /// </remarks>
@@ -42,7 +42,7 @@ internal sealed partial class ServerChannel
     /// <param name="socket">The connection; the caller keeps it.</param>
     /// <param name="buffers">Used, and not disposed, until the session ends.</param>
     /// <param name="options">Time limits.</param>
-    /// <param name="handover">Where a successor may ask for the session; null for nowhere.</param>
+    /// <param name="handover">The socket for successors; null for none.</param>
     internal ServerChannel(UnixSocket socket, SessionBuffers buffers, VfioUserServerOptions options, HandoverPoint? handover)
     {
         _handover = handover;
@@ -69,7 +69,7 @@ internal sealed partial class ServerChannel
     internal string? EndReason { get; private set; }
 
     /// <summary>Waits for commands of the client, or for a successor.</summary>
-    /// <param name="deadline">When to give up.</param>
+    /// <param name="deadline">When to stop waiting.</param>
     /// <returns>False when none will come any more; <see cref="EndReason"/> says why.</returns>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal bool WaitForCommands(Deadline deadline)
@@ -100,26 +100,26 @@ internal sealed partial class ServerChannel
         }
     }
 
-    /// <summary>Hands out the next command that <see cref="WaitForCommands"/> found.</summary>
+    /// <summary>Takes the next command that <see cref="WaitForCommands"/> found.</summary>
     internal bool TryTake(out MessageHeader header, out ReadOnlySpan<byte> body, out int position) =>
         _in.TryTake(_limit, out header, out body, out position);
 
-    /// <summary>Takes the descriptors of the command just handed out.</summary>
+    /// <summary>Takes the descriptors of the command that was taken last.</summary>
     /// <param name="position">Which command.</param>
-    /// <param name="into">Where they go; the caller owns them.</param>
+    /// <param name="into">Receives them; the caller owns them.</param>
     /// <param name="lost">Whether some are missing.</param>
     /// <returns>How many.</returns>
     internal int Claim(int position, Span<FileDescriptor?> into, out bool lost)
     {
         lost = false;
-        // What belongs to a command that is whole arrived before it was, so no lock is needed to find that nothing did.
+        // The descriptors of a whole command arrived before its end, so no lock is needed to find that there are none.
         if (!_in.HoldsDescriptors)
             return 0;
         using ParkingLock.Scope inside = _lock.Enter();
         return _in.Claim(position, into, out lost);
     }
 
-    /// <summary>Sends the replies that wait, and what goes with the last of them.</summary>
+    /// <summary>Sends the waiting replies, and the descriptors or memory of the last one.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal void Flush()
     {
@@ -137,8 +137,8 @@ internal sealed partial class ServerChannel
     /// <param name="command"><see cref="Command.DmaRead"/> or <see cref="Command.DmaWrite"/>.</param>
     /// <param name="transfer">Which memory; no more than the client takes in one message.</param>
     /// <param name="source">For a write: the bytes.</param>
-    /// <param name="destination">For a read: where they go.</param>
-    /// <returns>What the client answered, or why it did not.</returns>
+    /// <param name="destination">For a read: receives the bytes.</param>
+    /// <returns>The client's result, or why it did not answer.</returns>
     internal Errno Transfer(Command command, in DmaTransfer transfer, ReadOnlySpan<byte> source, Span<byte> destination)
     {
         bool isOwner = Environment.CurrentManagedThreadId == _owner;
@@ -158,7 +158,7 @@ internal sealed partial class ServerChannel
         return Finish(request, deadline, isOwner, destination);
     }
 
-    /// <summary>Ends the session from any thread: whoever waits returns.</summary>
+    /// <summary>Ends the session from any thread: all waits return.</summary>
     internal void Stop(string reason)
     {
         bool isAlone;
@@ -169,13 +169,13 @@ internal sealed partial class ServerChannel
             isAlone = _peerClosed && _transfers == 0;
         }
 
-        // Nobody waits in the socket when the peer has closed it and no thread of the device is in here.
+        // No thread waits in the socket when the client has closed it and no thread of the device is in here.
         if (!isAlone)
             _socket.Shutdown();
         Twin?.Stop();
     }
 
-    /// <summary>Waits until no thread is in here any more; after <see cref="Stop"/>.</summary>
+    /// <summary>Waits until no thread uses the channel any more; after <see cref="Stop"/>.</summary>
     internal void Leave()
     {
         using (_lock.Enter())
@@ -256,7 +256,7 @@ internal sealed partial class ServerChannel
         return Errno.None;
     }
 
-    /// <summary>Sends replies that are all bytes. Nearly always the client's queue has room for them, and nothing throws then.</summary>
+    /// <summary>Sends replies that are all bytes. Nearly always the client's queue has space for them, and nothing throws then.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private void SendWhole(ReadOnlySpan<byte> bytes)
     {
@@ -313,9 +313,9 @@ internal sealed partial class ServerChannel
             Stop(error == Errno.TimedOut ? "it did not read what it was sent" : $"sending failed: {VfioException.Describe(error)}");
     }
 
-    /// <summary>Receives once, outside of the gate; called inside.</summary>
-    /// <remarks>Whatever returns from the kernel after a sleep finds the processor's return predictions gone, so every call between
-    /// a session and its system call costs: what lies between them is inlined. Nothing in here throws.</remarks>
+    /// <summary>Receives once. Called under the lock, which is released meanwhile.</summary>
+    /// <remarks>After a sleep in the kernel the processor's return predictions are lost, so every call between
+    /// a session and its system call costs: what is between them is inlined. It does not throw.</remarks>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private void Receive(Deadline deadline, HandoverPoint? handover)
     {

@@ -7,7 +7,7 @@ using Vfio.User.Wire;
 
 namespace Vfio.User.Server;
 
-/// <content>A session goes on in another process; its client notices a pause.</content>
+/// <content>The handover of a session to another process; its client notices only a pause.</content>
 internal sealed partial class ServerSession
 {
     private static readonly TimeSpan QuietTimeout = TimeSpan.FromSeconds(1);
@@ -15,8 +15,8 @@ internal sealed partial class ServerSession
     /// <summary>Whether a successor has the session now.</summary>
     internal bool HasDeparted { get; private set; }
 
-    /// <summary>Goes on with a session of another process; nothing happens before <see cref="Run"/>.</summary>
-    /// <exception cref="VfioException">It cannot; see <see cref="IHandoverDevice.TakeOver"/>.</exception>
+    /// <summary>Takes a session of another process over; nothing happens before <see cref="Run"/>.</summary>
+    /// <exception cref="VfioException">It cannot be taken over; see <see cref="IHandoverDevice.TakeOver"/>.</exception>
     internal void Restore(HandoverReader from)
     {
         _messages = from.Read<long>();
@@ -39,30 +39,31 @@ internal sealed partial class ServerSession
         OpenDevice(from);
     }
 
-    /// <summary>The other process has let go: the device runs here from now on.</summary>
+    /// <summary>Called when the other process has released the session: the device runs here from now on.</summary>
     internal void Resume()
     {
         Handover(_device)?.Resume();
         ServerLog.TookOver(_logger, _device?.Name ?? "no device", _messages);
     }
 
-    /// <summary>Lets go of a session that was restored and that another process goes on with.</summary>
+    /// <summary>Releases a session that was restored, because the other process continues with it.</summary>
     internal void Abandon()
     {
         Handover(_device)?.Depart();
         LetGo();
     }
 
-    /// <summary>Gives the session to the successor that asks, or says why not. Between two messages; all replies were sent.</summary>
-    /// <returns>Whether it is gone.</returns>
+    /// <summary>Hands the session over to the successor that asks, or refuses with a reason. Between two messages; all replies were
+    /// sent.</summary>
+    /// <returns>Whether it was handed over.</returns>
     private bool TryHandOver(HandoverPoint point)
     {
         IHandoverDevice? device = Handover(_device);
         if (_device is not null && device is null)
         {
-            // The socket goes without it, once the session is over; a client that reconnects finds the successor.
+            // The socket is handed over without it, once the session has ended; a client that reconnects finds the successor.
             ServerLog.StaysBehind(_logger, _device.Name);
-            _channel.Stop("a successor goes on, and the device cannot go along");
+            _channel.Stop("a successor took over, and the device cannot be handed over");
             return false;
         }
 

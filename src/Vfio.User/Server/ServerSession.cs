@@ -12,8 +12,8 @@ using Vfio.User.Wire;
 
 namespace Vfio.User.Server;
 
-/// <summary>One client from its first byte to its last: negotiates, opens the device, answers commands, and leaves the device quiet.</summary>
-/// <remarks>One thread owns it: the one that makes it and calls <see cref="Run"/>. <see cref="Stop"/> may come from any thread.
+/// <summary>The session of one client: negotiates, opens the device, answers commands, and disposes the device.</summary>
+/// <remarks>One thread owns it: the one that makes it and calls <see cref="Run"/>. Any thread may call <see cref="Stop"/>.
 /// Commands are carried out one after the other, in the order in which they came.</remarks>
 internal sealed partial class ServerSession
 {
@@ -31,7 +31,7 @@ internal sealed partial class ServerSession
     private DmaCommands? _dma;
     private UnixSocket? _twin;
     private MigrationCommands? _migration;
-    private string? _turnedAway;
+    private string? _refusal;
     private SessionLimits _limits;
     private int _collections;
     private long _messages;
@@ -39,9 +39,9 @@ internal sealed partial class ServerSession
     /// <summary>Makes a session on a connection.</summary>
     /// <param name="open">Opens the device.</param>
     /// <param name="socket">The connection; used until <see cref="Run"/> returns.</param>
-    /// <param name="buffers">Empty, and used as well.</param>
+    /// <param name="buffers">Empty buffers; used until <see cref="Run"/> returns.</param>
     /// <param name="options">Limits.</param>
-    /// <param name="handover">Where a successor may ask for it; the caller keeps it. Null for nowhere.</param>
+    /// <param name="handover">The socket for successors; the caller keeps it. Null for none.</param>
     internal ServerSession(
         Func<IVfioDevice> open, UnixSocket socket, SessionBuffers buffers, VfioUserServerOptions options, HandoverPoint? handover)
     {
@@ -54,19 +54,20 @@ internal sealed partial class ServerSession
         _channel = new ServerChannel(socket, buffers, options, handover);
     }
 
-    /// <summary>The buffers that were assigned to it.</summary>
+    /// <summary>The buffers that the session uses.</summary>
     internal SessionBuffers Buffers => _buffers;
 
-    /// <summary>Whether the client has something of the device, so that it is in use though no message comes; any thread may ask.</summary>
+    /// <summary>Whether the client has memory mapped or an eventfd bound, so that it uses the device even without messages; any thread may
+    /// read it.</summary>
     internal bool IsInUse => _dma is { HasMappings: true } || _interrupts is { HasBound: true };
 
-    /// <summary>The device, for people; any thread may ask.</summary>
+    /// <summary>The device's name, for messages; any thread may read it.</summary>
     internal string DeviceName => _device?.Name ?? "no device";
 
     /// <summary>Ends the session: <see cref="Run"/> returns once the command under way is done.</summary>
     internal void Stop(string reason) => _channel.Stop(reason);
 
-    /// <summary>Serves until the client or the server ends the session. Nothing a client does makes it throw.</summary>
+    /// <summary>Serves until the client or the server ends the session. No message of a client makes it throw.</summary>
     internal void Run()
     {
         using Activity? span = ServerTelemetry.StartSession();
@@ -80,7 +81,7 @@ internal sealed partial class ServerSession
         }
         catch (Exception failure)
         {
-            // A fault of this library, or of the process: out of memory, say. The next client may fare better.
+            // A fault of this library or of the process, for example out of memory. The next client may succeed.
             ServerLog.SessionFailed(_logger, failure);
             span?.SetStatus(ActivityStatusCode.Error, failure.Message);
         }
@@ -164,7 +165,7 @@ internal sealed partial class ServerSession
             _twin = null;
         }
 
-        if (_turnedAway is string reason)
+        if (_refusal is string reason)
         {
             _channel.Flush();
             _channel.Stop(reason);
@@ -176,7 +177,7 @@ internal sealed partial class ServerSession
     {
         if (error == Errno.None && reply.Descriptors is FileDescriptor[] descriptors)
         {
-            // Descriptors come with the first byte of their message, so what waits before it goes first, without them.
+            // Descriptors are sent with the first byte of their message, so waiting replies are sent before it, without them.
             reply.Descriptors = null;
             _channel.Flush();
             reply.Descriptors = descriptors;
@@ -196,12 +197,12 @@ internal sealed partial class ServerSession
         catch (VfioException refusal)
         {
             if (_device is null)
-                _turnedAway = $"{_turnedAway}: {refusal.Message}";
+                _refusal = $"{_refusal}: {refusal.Message}";
             return refusal.Errno is > 0 and < (Errno)4096 ? refusal.Errno : Errno.InputOutput;
         }
         catch (Exception failure)
         {
-            // A bug of the device is not the client's fault, and no reason to end this process.
+            // A bug of the device is not the client's fault, and does not end this process.
             ServerLog.DeviceFailed(_logger, failure, _device?.Name ?? "opening the device", command.ToString());
             return Errno.InputOutput;
         }
@@ -242,27 +243,27 @@ internal sealed partial class ServerSession
             case Command.MigDataWrite:
                 return _migration!.WriteData(body);
             default:
-                // VERSION a second time, the commands that only a server sends, and numbers that mean nothing.
+                // VERSION a second time, commands that only a server sends, and unknown numbers.
                 return Errno.InvalidArgument;
         }
     }
 
     private Errno Negotiate(Command command, ReadOnlySpan<byte> body, ReplyBuffer reply)
     {
-        // Until VERSION succeeded there is no session: whatever fails here is answered and then ends it.
-        _turnedAway = "the version could not be agreed";
+        // Before VERSION has succeeded, any failure is answered and then ends the session.
+        _refusal = "the version could not be agreed";
         if (command != Command.Version)
             return Errno.InvalidArgument;
         Errno verdict = RequestValidator.Version(body, out VersionMessage version, out Capabilities theirs);
         if (verdict != Errno.None)
             return verdict;
-        _turnedAway = "the device could not be opened";
+        _refusal = "the device could not be opened";
         int maxTransfer = (int)Math.Min(theirs.MaxDataTransferBytes ?? Protocol.DefaultDataTransferBytes, (ulong)_options.MaxDataTransferBytes);
         int maxMaps = (int)Math.Min(theirs.MaxDmaMaps ?? Protocol.DefaultDmaMaps, (ulong)_options.MaxDmaMaps);
         int maxDescriptors = (int)Math.Min(theirs.MaxMessageDescriptors ?? 1, UnixSocket.MaxDescriptors);
         _limits = new SessionLimits(_options.MaxDataTransferBytes, maxTransfer, maxMaps, maxDescriptors);
         OpenDevice(from: null);
-        _turnedAway = null;
+        _refusal = null;
         if (theirs is { TwinSocket: true, MaxMessageDescriptors: not 0 })
             OpenTwin(reply);
         version.Minor = Math.Min(version.Minor, Protocol.MinorVersion);
@@ -273,7 +274,7 @@ internal sealed partial class ServerSession
         return Errno.None;
     }
 
-    /// <summary>What this server can do, of what the client named: the reply may have nothing else.</summary>
+    /// <summary>The server's capabilities among those that the client named: the reply may have no others.</summary>
     private Capabilities Offer(in Capabilities theirs) => new()
     {
         MaxMessageDescriptors = theirs.MaxMessageDescriptors is null ? null : Protocol.MaxDescriptors,
@@ -286,7 +287,7 @@ internal sealed partial class ServerSession
         MigrationPageBytes = theirs.MigrationPageBytes is not null && _migration!.HasAny ? Protocol.PageBytes : null,
     };
 
-    /// <summary>Makes the twin socket; the client's end goes with the reply.</summary>
+    /// <summary>Makes the twin socket; the client's end is sent with the reply.</summary>
     private void OpenTwin(ReplyBuffer reply)
     {
         UnixSocket ours;
@@ -296,7 +297,7 @@ internal sealed partial class ServerSession
         }
         catch (VfioException)
         {
-            // Out of descriptors: the one socket does for both directions.
+            // Out of descriptors: one socket then carries both directions.
             return;
         }
 
@@ -304,7 +305,7 @@ internal sealed partial class ServerSession
         reply.Descriptors = [_twin.Descriptor];
     }
 
-    /// <summary>Opens the device, as another process left it if there is one.</summary>
+    /// <summary>Opens the device, and restores the state that another process handed over, if any.</summary>
     private void OpenDevice(HandoverReader? from)
     {
         IVfioDevice device = _open();
@@ -334,14 +335,14 @@ internal sealed partial class ServerSession
         target.TakeOver(HandedDevice.Read(from, _dma!.Restore(from)));
     }
 
-    /// <summary>In this order: no more DMA requests, the device quiet and its references gone, then the memory.</summary>
+    /// <summary>Ends in this order: no more DMA requests, the device disposed and its references released, then the memory.</summary>
     private void End()
     {
         string reason = _channel.EndReason ?? "the server failed";
         _channel.Stop(reason);
         if (_device is null)
         {
-            ServerLog.TurnedAway(_logger, reason);
+            ServerLog.ClientRefused(_logger, reason);
         }
         else
         {

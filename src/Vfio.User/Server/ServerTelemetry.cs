@@ -3,10 +3,10 @@ using System.Diagnostics.Metrics;
 
 namespace Vfio.User;
 
-/// <summary>What servers of this process count and trace, under the name <see cref="Name"/>.</summary>
-/// <remarks>Nothing is allocated for a message, and next to nothing done while nobody listens.
+/// <summary>The metrics and traces of all servers of this process, under the name <see cref="Name"/>.</summary>
+/// <remarks>Messages cause no allocations, and next to no work without a listener.
 /// <list type="table">
-/// <item><term><c>vfio.user.sessions</c></term><description>sessions of now</description></item>
+/// <item><term><c>vfio.user.sessions</c></term><description>current sessions</description></item>
 /// <item><term><c>vfio.user.messages</c></term><description>commands that were carried out or refused</description></item>
 /// <item><term><c>vfio.user.refusals</c></term><description>commands that were refused</description></item>
 /// <item><term>activity <c>vfio-user session</c></term><description>one a session, with <c>vfio.device</c>, <c>vfio.messages</c> and
@@ -20,7 +20,7 @@ public static class ServerTelemetry
     private static readonly ActivitySource Source = new(Name);
     private static readonly Meter Meter = new(Name);
     private static readonly UpDownCounter<int> Sessions =
-        Meter.CreateUpDownCounter<int>("vfio.user.sessions", "{session}", "Sessions of now");
+        Meter.CreateUpDownCounter<int>("vfio.user.sessions", "{session}", "Current sessions");
     private static readonly Counter<long> Refusals = Meter.CreateCounter<long>("vfio.user.refusals", "{message}", "Commands refused");
 
     /// <summary>Commands that were carried out or refused.</summary>

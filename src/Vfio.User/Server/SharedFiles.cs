@@ -3,11 +3,11 @@ using Vfio.Native.Files;
 
 namespace Vfio.User.Server;
 
-/// <summary>The files behind a client's mappings, each shared once however many mappings lie in it.</summary>
+/// <summary>The files of a client's mappings, each shared once however many mappings lie in it.</summary>
 /// <remarks>
-/// <para>Used by the session's thread alone. A further mapping of a known file costs one system call to recognise it. A file whose
-/// last mapping is gone is let go, but for the one used last, which the next mapping is likely to lie in.</para>
-/// <para>A mapping past the end of what is shared, or for writing where only reading was asked before, shares the file anew; the
+/// <para>Used by the session's thread alone. A further mapping of a known file costs one system call to recognise it. A file without
+/// mappings is released, except for the one used last, since the next mapping is likely to lie in it.</para>
+/// <para>A mapping past the end of what is shared, or for writing where it was shared for reading only, shares the file again; the
 /// earlier share lives as long as its mappings.</para>
 /// </remarks>
 /// <param name="limit">How many shares may live at a time.</param>
@@ -47,11 +47,11 @@ internal sealed class SharedFiles(int limit, bool allowStalling) : IDisposable
         return _last = share;
     }
 
-    /// <summary>Takes a file over as another process shared it.</summary>
+    /// <summary>Shares a file as another process did.</summary>
     /// <param name="file">It stays the caller's.</param>
     /// <param name="length">How much of it was shared, in bytes.</param>
     /// <param name="writable">Whether it was for writing.</param>
-    /// <exception cref="VfioException">The client has cut it off since (EINVAL), or it is none.</exception>
+    /// <exception cref="VfioException">EINVAL: the client has truncated it since, or it is no memory file.</exception>
     internal SharedDmaMemory TakeOver(FileDescriptor file, ulong length, bool writable)
     {
         (ulong device, ulong inode, _) = FileIdentity.Locate(file);
@@ -63,14 +63,14 @@ internal sealed class SharedFiles(int limit, bool allowStalling) : IDisposable
         return share;
     }
 
-    /// <summary>Lets go of files that no mapping lies in any more, but for the one used last.</summary>
+    /// <summary>Releases files that no mapping lies in any more, except for the one used last.</summary>
     internal void LetGoOfUnused()
     {
         if (_current.Count + _outgrown.Count > 1)
             LetGo(keep: _last);
     }
 
-    /// <summary>Lets go of all files; a mapping that still lies in one keeps it.</summary>
+    /// <summary>Releases all files; a mapping that still lies in one keeps it.</summary>
     public void Dispose()
     {
         foreach (SharedDmaMemory share in _current.Values)

@@ -8,10 +8,10 @@ using Vfio.User.Wire;
 
 namespace Vfio.User.Server;
 
-/// <summary>The twin socket of a session: DMA requests to the client and their answers, apart from the client's own commands.</summary>
+/// <summary>The twin socket of a session: DMA requests to the client and their answers, separate from the client's commands.</summary>
 /// <remarks>
 /// <para>vfio-user, sections "Socket" and "VFIO_USER_VERSION". Any thread of the device may use it; one request is under way at a
-/// time. A client that answers too late does not disturb the next request: answers are known by their id.</para>
+/// time. A late answer does not disturb the next request: answers are matched by their id.</para>
 /// <para>A client that breaks the protocol here loses its session.</para>
 /// </remarks>
 internal sealed class TwinChannel : IDisposable
@@ -28,7 +28,7 @@ internal sealed class TwinChannel : IDisposable
 
     /// <summary>Makes the server's end of it.</summary>
     /// <param name="socket">The server's end; owned.</param>
-    /// <param name="received">Used, and not disposed, until the session ends, and empty.</param>
+    /// <param name="received">An empty buffer; used, and not disposed, until the session ends.</param>
     /// <param name="timeout">How long the client may take to answer.</param>
     /// <param name="endSession">Called, with the reason, when the client breaks the protocol.</param>
     internal TwinChannel(UnixSocket socket, MessageBuffer received, TimeSpan timeout, Action<string> endSession)
@@ -44,8 +44,8 @@ internal sealed class TwinChannel : IDisposable
     /// <param name="command"><see cref="Command.DmaRead"/> or <see cref="Command.DmaWrite"/>.</param>
     /// <param name="transfer">Which memory; no more than the client takes in one message.</param>
     /// <param name="source">For a write: the bytes.</param>
-    /// <param name="destination">For a read: where they go.</param>
-    /// <returns>What the client answered, or why it did not.</returns>
+    /// <param name="destination">For a read: receives the bytes.</param>
+    /// <returns>The client's result, or why it did not answer.</returns>
     internal Errno Transfer(Command command, in DmaTransfer transfer, ReadOnlySpan<byte> source, Span<byte> destination)
     {
         Deadline deadline = new(_timeout);
@@ -69,14 +69,14 @@ internal sealed class TwinChannel : IDisposable
         }
     }
 
-    /// <summary>Ends it from any thread: whoever waits returns.</summary>
+    /// <summary>Ends it from any thread: all waits return.</summary>
     internal void Stop()
     {
         _isStopped = true;
         _socket.Shutdown();
     }
 
-    /// <summary>Writes down the connection and what is owed on it; no request is under way.</summary>
+    /// <summary>Saves the connection and the requests that are not answered; no request has a waiter.</summary>
     internal void Save(HandoverWriter to)
     {
         lock (_lock)
@@ -90,8 +90,8 @@ internal sealed class TwinChannel : IDisposable
         }
     }
 
-    /// <summary>Takes over what another process saved, but for the connection, which this was made with.</summary>
-    /// <exception cref="VfioException">EPROTO: it does not fit.</exception>
+    /// <summary>Restores what another process saved, except the connection, which the constructor got.</summary>
+    /// <exception cref="VfioException">EPROTO: it is not valid.</exception>
     internal void Restore(HandoverReader from)
     {
         _id = from.Read<ushort>();
@@ -100,7 +100,7 @@ internal sealed class TwinChannel : IDisposable
         _in.Restore(from);
     }
 
-    /// <summary>Closes it, after <see cref="Stop"/>, once no thread is in here any more.</summary>
+    /// <summary>Closes it, after <see cref="Stop"/>, once no thread uses it.</summary>
     public void Dispose()
     {
         lock (_lock)
@@ -145,7 +145,7 @@ internal sealed class TwinChannel : IDisposable
         return Errno.None;
     }
 
-    /// <summary>Gives a request up; in order, as a client answers.</summary>
+    /// <summary>Gives up a request, in order: a client answers in order.</summary>
     private Errno Abandon()
     {
         if (_in.IsMidMessage)
@@ -154,7 +154,7 @@ internal sealed class TwinChannel : IDisposable
         return Errno.TimedOut;
     }
 
-    /// <returns>0 when the client has gone.</returns>
+    /// <returns>0 when the client closed.</returns>
     private int Receive()
     {
         if (!_in.HasRoom)

@@ -8,15 +8,15 @@ using Vfio.User.Wire;
 
 namespace Vfio.User;
 
-/// <summary>Serves a device to clients over a UNIX socket, as vfio-user has it.</summary>
+/// <summary>Serves a device to clients over a UNIX socket by the vfio-user protocol.</summary>
 /// <remarks>
-/// <para>One client is served at a time, unless <see cref="VfioUserServerOptions.MaxClients"/> says otherwise; others wait in the socket's
-/// backlog. A session opens the device when a client has agreed
-/// on a version, and disposes it when the client leaves, so every client finds it reset and quiet.</para>
-/// <para>The thread in <see cref="Run"/> accepts, and is the owner of each session: it alone calls the device and answers commands,
+/// <para>One client is served at a time, unless <see cref="VfioUserServerOptions.MaxClients"/> allows more; others wait in the socket's
+/// backlog. A session opens the device when client and server have agreed on a version, and disposes it when the client leaves, so every
+/// client finds it as after a reset.</para>
+/// <para>The thread in <see cref="Run"/> accepts clients and runs the session: only it calls the device and answers commands,
 /// in the order in which they come. Threads of the device may use the client's memory at any time.</para>
-/// <para>A client that breaks the protocol gets an errno where the stream is intact, and is dropped where it is not; neither ends the
-/// server.</para>
+/// <para>A client that breaks the protocol receives an errno where the stream is intact, and is disconnected where it is not; the server
+/// continues.</para>
 /// </remarks>
 public sealed class VfioUserServer : IDisposable, IAsyncDisposable
 {
@@ -37,11 +37,11 @@ public sealed class VfioUserServer : IDisposable, IAsyncDisposable
     private (ServerSession Session, UnixSocket Socket)? _takenOver;
 
     /// <summary>Makes a server; it listens from here on.</summary>
-    /// <param name="open">Opens the device, once a session; a <see cref="VfioException"/> becomes the client's errno.</param>
-    /// <param name="options">Where it listens. With neither a path nor a listener only <see cref="Serve"/> can be used.</param>
-    /// <exception cref="VfioException">It cannot listen there: EADDRINUSE when somebody else does. Or the server at
-    /// <see cref="VfioUserServerOptions.TakeOverPath"/> is none, belongs to another user (EACCES), refuses (EBUSY), or has a device of
-    /// which this one cannot take the state (EINVAL); that server then goes on.</exception>
+    /// <param name="open">Opens the device, once for each session; a <see cref="VfioException"/> becomes the client's errno.</param>
+    /// <param name="options">Where it listens, and its limits.</param>
+    /// <exception cref="VfioException">It cannot listen there: EADDRINUSE when another process does. Or the process at
+    /// <see cref="VfioUserServerOptions.TakeOverPath"/> is no server, belongs to another user (EACCES), refuses (EBUSY), or has a device
+    /// whose state this one cannot take (EINVAL); that server then continues.</exception>
     public VfioUserServer(Func<IVfioDevice> open, VfioUserServerOptions options)
     {
         ArgumentNullException.ThrowIfNull(open);
@@ -70,14 +70,14 @@ public sealed class VfioUserServer : IDisposable, IAsyncDisposable
         }
     }
 
-    /// <summary>The socket's file, a predecessor's too; null when there is none, or it is not known.</summary>
+    /// <summary>The socket's file, also one of a predecessor; null when there is none, or it is not known.</summary>
     public string? Path => _listener?.Path ?? _options.Path;
 
-    /// <summary>Whether a successor goes on in place of this server: <see cref="Run"/> has returned, or is about to.</summary>
+    /// <summary>Whether a successor has taken over: <see cref="Run"/> has returned, or is about to.</summary>
     public bool IsHandedOver { get; private set; }
 
-    /// <summary>Serves one client after the other until cancelled, or until a successor goes on.</summary>
-    /// <param name="cancellation">Ends the session under way, and then this.</param>
+    /// <summary>Serves clients until cancelled, or until a successor has taken over.</summary>
+    /// <param name="cancellation">Ends the session under way, and then this method.</param>
     /// <exception cref="InvalidOperationException">The server has nowhere to listen.</exception>
     public void Run(CancellationToken cancellation)
     {
@@ -127,8 +127,8 @@ public sealed class VfioUserServer : IDisposable, IAsyncDisposable
         RunSession(Begin(socket, handover: null), watch: null, cancellation);
     }
 
-    /// <summary>Removes the sockets' files of a server that does not end though it was cancelled, because its device or what is behind that
-    /// does not come back: for a process that is about to end. Any thread may call it.</summary>
+    /// <summary>Removes the sockets' files of a server that does not end though it was cancelled, because a call of its device does not
+    /// return: for a process that is about to end. Any thread may call it.</summary>
     public void Abandon()
     {
         ServerLog.DoesNotEnd(_options.Logger);
@@ -167,7 +167,7 @@ public sealed class VfioUserServer : IDisposable, IAsyncDisposable
 
     private ServerSession Begin(UnixSocket socket, HandoverPoint? handover)
     {
-        // The buffers go from one session to the next; a second session at the same time makes its own.
+        // The buffers are reused by the next session; a second session at the same time makes its own.
         SessionBuffers buffers = Interlocked.Exchange(ref _buffers, null) ?? new SessionBuffers(_options.MaxMessageBytes);
         return new ServerSession(_open, socket, buffers, _options, handover);
     }
@@ -194,7 +194,7 @@ public sealed class VfioUserServer : IDisposable, IAsyncDisposable
             }
             catch (Exception failure)
             {
-                // Of this process, out of memory say: the other sessions go on.
+                // A fault of this process, for example out of memory: the other sessions continue.
                 ServerLog.SessionFailed(_options.Logger, failure);
             }
             finally
@@ -239,7 +239,7 @@ public sealed class VfioUserServer : IDisposable, IAsyncDisposable
         }
     }
 
-    /// <summary>Becomes what the server at a path was; or throws, and that goes on.</summary>
+    /// <summary>Takes over from the server at a path. When it throws, that server continues.</summary>
     private void TakeOver(string path, out UnixListener listener, out HandoverPoint? handover)
     {
         using Predecessor predecessor = Predecessor.Ask(path);
@@ -276,7 +276,7 @@ public sealed class VfioUserServer : IDisposable, IAsyncDisposable
             session?.Buffers.Dispose();
             socket?.Dispose();
 
-            // Their files are the other server's.
+            // Their files belong to the other server.
             listeners.ForEach(taken => taken.LeaveFile());
             listeners.ForEach(taken => taken.Dispose());
             handover?.Dispose();
@@ -313,7 +313,7 @@ public sealed class VfioUserServer : IDisposable, IAsyncDisposable
 
             if (_handover is { IsAsked: true })
             {
-                // Nobody is connected: there are just the sockets to give.
+                // No client is connected: only the sockets are handed over.
                 HandoverWriter to = _handover.Begin();
                 to.Write(false);
                 IsHandedOver = _handover.TryGive(to);

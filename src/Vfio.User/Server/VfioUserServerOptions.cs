@@ -6,28 +6,29 @@ using Vfio.User.Wire;
 
 namespace Vfio.User;
 
-/// <summary>Where a server listens and how much it bears.</summary>
+/// <summary>Where a server listens, and its limits.</summary>
 public sealed record VfioUserServerOptions
 {
     /// <summary>The socket's file. Made with mode 0660; a stale one is replaced.</summary>
     public string? Path { get; init; }
 
-    /// <summary>To whom the file at <see cref="Path"/> is given before a client can see it; root only. Null: to nobody.</summary>
+    /// <summary>The owner that the file at <see cref="Path"/> gets before a client can see it; needs root. Null: the owner stays.</summary>
     public UserAccount? Owner { get; init; }
 
     /// <summary>A socket that listens already, as a service manager or a predecessor passes it; owned by the server. With
-    /// <see cref="Path"/> too, that is the socket's file, to be removed at the end.</summary>
+    /// <see cref="Path"/> set too, that file is removed at the end.</summary>
     public FileDescriptor? Listener { get; init; }
 
-    /// <summary>Where a successor may ask to go on in place of the server, of the same user or root: a file of its own, beside the
-    /// server's socket. Null for nowhere.</summary>
+    /// <summary>The socket file where a successor, of the same user or root, may ask to take over; a file of its own beside the
+    /// server's socket. Null for none.</summary>
     public string? HandoverPath { get; init; }
 
-    /// <summary>Where a server waits that this one goes on in place of: with its listening socket, its client and its device's state.
-    /// <see cref="Path"/> and <see cref="Listener"/> are that server's then.</summary>
+    /// <summary>The <see cref="HandoverPath"/> of a server that this one takes over from: with its listening socket, its client and its
+    /// device's state. <see cref="Path"/> and <see cref="Listener"/> are then that server's.</summary>
     public string? TakeOverPath { get; init; }
 
-    /// <summary>Largest data part of one message in bytes, both ways: 4 KiB to 1 MiB. The bound of what a client can make the server keep.</summary>
+    /// <summary>Largest data part of one message in bytes, in both directions: 4 KiB to 1 MiB. It bounds the memory that a client can make
+    /// the server use.</summary>
     public int MaxDataTransferBytes { get; init; } = Protocol.DefaultDataTransferBytes;
 
     /// <summary>Live mappings of one client, at most 65535.</summary>
@@ -36,8 +37,9 @@ public sealed record VfioUserServerOptions
     /// <summary>Different files that one client's mappings may keep open at a time; each costs the process a descriptor.</summary>
     public int MaxSharedFiles { get; init; } = 512;
 
-    /// <summary>Whether DMA_MAP takes files too whose every access waits for a process or another machine: of FUSE, NFS, 9p, overlay and
-    /// all file systems that are not known to be local. No: EPERM, since who serves such a file can hold the device up for ever.</summary>
+    /// <summary>Whether DMA_MAP accepts files whose every access waits for a process or another machine: of FUSE, NFS, 9p, overlay and
+    /// all file systems that are not known to be local. Default: no (EPERM), since the server of such a file can block the device for
+    /// ever.</summary>
     public bool AllowStallingFiles { get; init; }
 
     /// <summary>How long a client may take from connecting to the end of its VERSION; 10 s.</summary>
@@ -52,31 +54,36 @@ public sealed record VfioUserServerOptions
     /// <summary>How long a client may take to answer DMA_READ or DMA_WRITE before the device's access fails with ETIMEDOUT; 10 s.</summary>
     public TimeSpan DmaTimeout { get; init; } = TimeSpan.FromSeconds(10);
 
-    /// <summary>How long a client may be silent between messages; for ever, as the protocol has it. A finite time costs a system call a message.</summary>
+    /// <summary>How long a client may send nothing between messages. Default: for ever, as in the protocol. A finite time costs a system
+    /// call for each message.</summary>
     public TimeSpan IdleTimeout { get; init; } = Timeout.InfiniteTimeSpan;
 
-    /// <summary>How long a client may keep others waiting that has nothing of the device, neither memory mapped nor an interrupt ever
-    /// bound, whatever messages it sends: above zero; for ever unless said otherwise.</summary>
-    /// <remarks>It counts from when somebody waits in the backlog and no place is free. A client that has memory mapped or an interrupt
-    /// bound, such as a virtual machine, uses the device though it is silent for days, and is never sent away for others.</remarks>
+    /// <summary>How long a client may keep others waiting while it does not use the device, that is, has no memory mapped and never bound
+    /// an
+    /// interrupt, whatever messages it sends: above zero. Default: for ever.</summary>
+    /// <remarks>It counts from when a client waits in the backlog and all places are taken. A client that has memory mapped or an interrupt
+    /// bound, such as a virtual machine, uses the device even when it sends nothing for days, and is never disconnected for
+    /// others.</remarks>
     public TimeSpan ContendedIdleTimeout { get; init; } = Timeout.InfiniteTimeSpan;
 
-    /// <summary>How many clients are served at a time, each on a thread of its own; 1. The function that opens the device is called for each,
-    /// and must give each a device of its own. More than one cannot be handed over.</summary>
+    /// <summary>How many clients are served at a time, each on a thread of its own. Default: 1. The function that opens the device is
+    /// called for
+    /// each, and must return a device of its own for each. A server with more than one cannot be handed over.</summary>
     public int MaxClients { get; init; } = 1;
 
-    /// <summary>How long a session looks for the next message before it sleeps; 100 µs. Zero: never; infinite: it never sleeps, and
-    /// takes a core.</summary>
-    /// <remarks>A thread that looks answers a client on another core without having to be woken, which takes tens of microseconds. The
-    /// session watches whether that is so: with a client that is slow, or shares its core, it soon sleeps at once.</remarks>
+    /// <summary>How long a session polls for the next message before it sleeps. Zero: never; infinite: it never sleeps, and
+    /// occupies a core. Default: 100 µs.</summary>
+    /// <remarks>A polling thread answers a client on another core without a wakeup, which takes tens of microseconds. The
+    /// session measures whether polling pays off: with a client that is slow, or shares its core, it soon sleeps at once.</remarks>
     public TimeSpan SpinTime { get; init; } = Spinner.DefaultTime;
 
-    /// <summary>Whether a session's thread may tell the scheduler that it need not preempt the client that wakes it (SCHED_BATCH); yes.</summary>
-    /// <remarks>That is quicker where both share a core, for a client that sends and then waits. The session watches whether it is so:
-    /// where a third program has the core, it soon competes again. Its thread is as before when the session has ended.</remarks>
+    /// <summary>Whether a session's thread may use SCHED_BATCH, so that its wakeup does not preempt the client. Default: yes.</summary>
+    /// <remarks>That is faster where both share a core, for a client that sends and then waits. The session measures that:
+    /// where a third program uses the core, it soon returns to the normal policy. At the end of the session its thread has its former
+    /// policy.</remarks>
     public bool LeavesCoreToClient { get; init; } = true;
 
-    /// <summary>Where turned away clients (warning), faults (error), and sessions and refused messages (debug) are logged.</summary>
+    /// <summary>Logs refused clients (warning), faults (error), and sessions and refused messages (debug).</summary>
     public ILogger Logger { get; init; } = NullLogger.Instance;
 
     /// <summary>Bytes of the largest message.</summary>
@@ -102,8 +109,8 @@ public sealed record VfioUserServerOptions
         if (MaxClients > 1 && (HandoverPath is not null || TakeOverPath is not null))
             throw new ArgumentException("a server of several clients cannot be handed over", nameof(MaxClients));
         if (TakeOverPath is not null && (Path is not null || Listener is not null))
-            throw new ArgumentException("a server that takes another's place over listens where that one did", nameof(TakeOverPath));
+            throw new ArgumentException("a server that takes over listens where its predecessor did: set no path or listener", nameof(TakeOverPath));
         if (HandoverPath is not null && TakeOverPath is null && Path is null && Listener is null)
-            throw new ArgumentException("a server that listens nowhere has nothing to hand over", nameof(HandoverPath));
+            throw new ArgumentException("a server that does not listen cannot be handed over", nameof(HandoverPath));
     }
 }

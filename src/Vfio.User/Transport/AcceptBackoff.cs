@@ -5,9 +5,9 @@ using Vfio.Native.Waiting;
 
 namespace Vfio.User.Transport;
 
-/// <summary>What an accept loop does while clients cannot be accepted: waits longer and longer, and says so once.</summary>
-/// <remarks>A client that cannot be accepted, for want of descriptors say, stays in the backlog, and the listening socket ready: who asked
-/// again at once would spin. For one thread.</remarks>
+/// <summary>The backoff of an accept loop while clients cannot be accepted: waits longer and longer, and logs it once.</summary>
+/// <remarks>A client that cannot be accepted, for example without a free descriptor, stays in the backlog, and the listening socket
+/// stays readable: a loop without a wait would spin. For one thread.</remarks>
 internal sealed class AcceptBackoff
 {
     private static readonly TimeSpan First = TimeSpan.FromMilliseconds(50);
@@ -22,14 +22,14 @@ internal sealed class AcceptBackoff
     {
         _logger = logger;
 
-        // A process without a free descriptor loads no assembly. What words a failure is loaded here.
+        // A process without a free descriptor cannot load an assembly. What the text of a failure needs is loaded here.
         _ = new VfioException("accept", "", Errno.TooManyOpenFiles);
     }
 
-    /// <summary>Takes a client that is there.</summary>
-    /// <param name="listener">Where.</param>
-    /// <param name="stop">What ends the wait after a failure.</param>
-    /// <returns>Null when there is none, or none can be taken for now.</returns>
+    /// <summary>Accepts a waiting client.</summary>
+    /// <param name="listener">The listening socket.</param>
+    /// <param name="stop">Ends the wait after a failure.</param>
+    /// <returns>Null when there is none, or none can be accepted for now.</returns>
     internal UnixSocket? TryAccept(UnixListener listener, EventFd stop)
     {
         try

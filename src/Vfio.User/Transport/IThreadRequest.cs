@@ -1,8 +1,8 @@
 namespace Vfio.User.Transport;
 
-/// <summary>Somebody who may want the thread that waits for a peer.</summary>
+/// <summary>A request for the thread that waits for the other side of a connection.</summary>
 internal interface IThreadRequest
 {
-    /// <summary>Whether it is wanted now: waiting ends. Read by the waiting thread; set by any.</summary>
+    /// <summary>Whether the request is made: the wait then ends. Read by the waiting thread; set by any.</summary>
     bool IsAsked { get; }
 }

@@ -9,15 +9,15 @@ namespace Vfio.User.Transport;
 
 /// <summary>Bytes and descriptors that arrived, cut into messages: any split and any number of messages in one receive.</summary>
 /// <remarks>
-/// <para>Bytes pass three marks: <c>_end</c>, received; <c>_scanned</c>, known to be whole messages; <c>_taken</c>, handed out.
-/// A handed-out body stays where it is until <see cref="Compact"/>.</para>
+/// <para>Bytes pass three marks: <c>_end</c>, received; <c>_scanned</c>, known to be whole messages; <c>_taken</c>, taken.
+/// A body that was taken stays in place until <see cref="Compact"/>.</para>
 /// <para>Descriptors belong to the last message that starts in the receive that brought them: the kernel ends a receive after the
 /// segment with descriptors, and a sender gives such a message a segment of its own.</para>
-/// <para>Not safe for two threads at once, except <see cref="ReceiveBytes"/>, which touches nothing that another method does.</para>
+/// <para>Not thread-safe, except <see cref="ReceiveBytes"/>, which shares no field with another method.</para>
 /// </remarks>
 internal sealed class MessageBuffer : IDisposable
 {
-    /// <summary>Descriptors that may wait for their messages at a time.</summary>
+    /// <summary>The most descriptors that may wait for their messages.</summary>
     internal const int MaxHeldDescriptors = 512;
 
     private readonly byte[] _bytes;
@@ -28,7 +28,7 @@ internal sealed class MessageBuffer : IDisposable
     private int _scanned;
     private int _end;
 
-    /// <summary>Makes an empty buffer with room for three of the largest messages.</summary>
+    /// <summary>Makes an empty buffer with space for three of the largest messages.</summary>
     /// <param name="maxMessageBytes">Bytes of the largest message, header included; a larger one breaks the stream.</param>
     internal MessageBuffer(int maxMessageBytes)
     {
@@ -36,7 +36,7 @@ internal sealed class MessageBuffer : IDisposable
         _bytes = GC.AllocateUninitializedArray<byte>(3 * maxMessageBytes, pinned: true);
     }
 
-    /// <summary>Why the stream cannot be followed any further; null while it can.</summary>
+    /// <summary>Why the stream cannot be read any further; null while it can.</summary>
     internal string? Broken { get; private set; }
 
     /// <summary>Whether more can be received.</summary>
@@ -45,16 +45,16 @@ internal sealed class MessageBuffer : IDisposable
     /// <summary>Whether part of a message is there, and not all of it.</summary>
     internal bool IsMidMessage => _scanned < _end;
 
-    /// <summary>Whether <see cref="TryTake"/> has something to hand out.</summary>
+    /// <summary>Whether <see cref="TryTake"/> has a message.</summary>
     internal bool HasMessage => _taken < _scanned;
 
-    /// <summary>Up to where <see cref="TryTake"/> may go.</summary>
+    /// <summary>The end of what <see cref="TryTake"/> may take.</summary>
     internal int ScannedEnd => _scanned;
 
     /// <summary>Whether descriptors wait, for any message.</summary>
     internal bool HoldsDescriptors => _held.Count > 0;
 
-    /// <summary>Forgets everything, for the next connection.</summary>
+    /// <summary>Drops everything, for the next connection.</summary>
     internal void Clear()
     {
         _taken = _scanned = _end = 0;
@@ -65,7 +65,7 @@ internal sealed class MessageBuffer : IDisposable
         _held.Clear();
     }
 
-    /// <summary>Writes down what arrived and was not handed out.</summary>
+    /// <summary>Saves what arrived and was not taken.</summary>
     internal void Save(HandoverWriter to)
     {
         to.WriteBytes(_bytes.AsSpan(_taken, _end - _taken));
@@ -77,8 +77,8 @@ internal sealed class MessageBuffer : IDisposable
         }
     }
 
-    /// <summary>Takes over what another process saved; empty before. It is to be scanned anew.</summary>
-    /// <exception cref="VfioException">EPROTO: it does not fit.</exception>
+    /// <summary>Restores what another process saved, into an empty buffer. It is scanned again.</summary>
+    /// <exception cref="VfioException">EPROTO: it is not valid.</exception>
     internal void Restore(HandoverReader from)
     {
         ReadOnlySpan<byte> bytes = from.ReadBytes(_bytes.Length);
@@ -91,13 +91,13 @@ internal sealed class MessageBuffer : IDisposable
     /// <inheritdoc/>
     public void Dispose() => Clear();
 
-    /// <summary>Receives into the free room. Counts for nothing until <see cref="Accept"/>.</summary>
+    /// <summary>Receives into the free space. The bytes have no effect until <see cref="Accept"/>.</summary>
     /// <returns>As <see cref="UnixSocket.Receive"/>.</returns>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal int ReceiveBytes(UnixSocket socket, bool wait, out Errno error) =>
         socket.Receive(_bytes.AsSpan(_end), _arrived, wait, out error);
 
-    /// <summary>Takes in what <see cref="ReceiveBytes"/> brought.</summary>
+    /// <summary>Adds what <see cref="ReceiveBytes"/> brought.</summary>
     /// <param name="count">How many bytes, above 0.</param>
     /// <param name="error">What came with them: <see cref="Errno.TooManyOpenFiles"/> when descriptors were lost.</param>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -108,7 +108,7 @@ internal sealed class MessageBuffer : IDisposable
             Hold(error);
     }
 
-    /// <summary>Gives the descriptors that arrived to their message.</summary>
+    /// <summary>Assigns the descriptors that arrived to their message.</summary>
     private void Hold(Errno error)
     {
         int owner = LastStart();
@@ -173,12 +173,12 @@ internal sealed class MessageBuffer : IDisposable
         }
     }
 
-    /// <summary>Hands out the next message that was scanned.</summary>
-    /// <param name="limit">A <see cref="ScannedEnd"/> of earlier.</param>
+    /// <summary>Takes the next message that was scanned.</summary>
+    /// <param name="limit">An earlier <see cref="ScannedEnd"/>.</param>
     /// <param name="header">Its header.</param>
     /// <param name="body">What follows the header; stays valid until <see cref="Compact"/>.</param>
     /// <param name="position">Names the message for <see cref="Claim"/>.</param>
-    /// <returns>False when all up to the limit are handed out.</returns>
+    /// <returns>False when all up to the limit are taken.</returns>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal bool TryTake(int limit, out MessageHeader header, out ReadOnlySpan<byte> body, out int position)
     {
@@ -195,8 +195,8 @@ internal sealed class MessageBuffer : IDisposable
 
     /// <summary>Takes the descriptors of a message; the caller owns them.</summary>
     /// <param name="position">Which message.</param>
-    /// <param name="into">Where they go; one that does not fit is closed.</param>
-    /// <param name="lost">Whether some are missing because this process, or <paramref name="into"/>, has no room.</param>
+    /// <param name="into">Receives them; one that does not fit is closed.</param>
+    /// <param name="lost">Whether some are missing because this process, or <paramref name="into"/>, has no space.</param>
     /// <returns>How many.</returns>
     internal int Claim(int position, Span<FileDescriptor?> into, out bool lost)
     {
@@ -225,7 +225,7 @@ internal sealed class MessageBuffer : IDisposable
         return count;
     }
 
-    /// <summary>Makes room: what was handed out is gone.</summary>
+    /// <summary>Frees the space of messages that were taken.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal void Compact()
     {
@@ -250,7 +250,7 @@ internal sealed class MessageBuffer : IDisposable
         _taken = 0;
     }
 
-    /// <summary>Where the last message starts of which at least a byte is there.</summary>
+    /// <summary>The start of the last message of which at least one byte has arrived.</summary>
     private int LastStart()
     {
         int start = _scanned;
@@ -266,6 +266,6 @@ internal sealed class MessageBuffer : IDisposable
 
     private void Break(string reason) => Broken ??= reason;
 
-    /// <summary>A descriptor and the message it belongs to; without a descriptor, that one was lost.</summary>
+    /// <summary>A descriptor and the message that it belongs to; null for one that was lost.</summary>
     private readonly record struct HeldDescriptor(int Owner, FileDescriptor? Descriptor);
 }

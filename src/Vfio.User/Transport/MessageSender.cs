@@ -4,19 +4,19 @@ using Vfio.Native.Waiting;
 
 namespace Vfio.User.Transport;
 
-/// <summary>Sends whole messages, however slowly the peer takes them, up to a time.</summary>
-/// <remarks>Not safe for two threads at once: a message must not be cut by another.</remarks>
+/// <summary>Sends whole messages, however slowly the other side reads them, up to a deadline.</summary>
+/// <remarks>Not thread-safe: messages must not be interleaved.</remarks>
 /// <param name="socket">The connection; the caller keeps it.</param>
-/// <param name="timeout">How long the peer may take to read one send; infinite for ever.</param>
-/// <param name="receive">Called when the peer's queue is full and bytes of the peer wait, so that two sides that both send do not
-/// wait for each other; returns false when it could take none.</param>
+/// <param name="timeout">How long the other side may take to read one send; infinite for ever.</param>
+/// <param name="receive">Called when the other side's queue is full and bytes of it wait here, so that two sides that both send do not
+/// wait for each other; returns false when it could receive none.</param>
 internal sealed class MessageSender(UnixSocket socket, TimeSpan timeout, Func<bool> receive)
 {
-    /// <summary>When to give up whatever the timeout says; never unless set.</summary>
+    /// <summary>A deadline in addition to the timeout; never unless set.</summary>
     internal Deadline Limit { get; set; } = Deadline.Never;
 
     /// <summary>Sends both parts, and the descriptors with the first byte.</summary>
-    /// <returns>Why not all of it was sent, which breaks the stream; or <see cref="Errno.None"/>.</returns>
+    /// <returns>The error, which breaks the stream; or <see cref="Errno.None"/>.</returns>
     internal Errno Send(ReadOnlySpan<byte> first, ReadOnlySpan<byte> second, ReadOnlySpan<FileDescriptor> descriptors)
     {
         SendTime time = default;
@@ -61,7 +61,7 @@ internal sealed class MessageSender(UnixSocket socket, TimeSpan timeout, Func<bo
         }
     }
 
-    /// <summary>After a send that was not all: waits for room where there is none.</summary>
+    /// <summary>After a partial send: waits for space in the queue if there is none.</summary>
     private bool IsWorthAnotherTry(int count, ref SendTime time, ref Errno error)
     {
         if (count < 0 && error != Errno.TryAgain)
@@ -96,6 +96,6 @@ internal sealed class MessageSender(UnixSocket socket, TimeSpan timeout, Func<bo
         }
     }
 
-    /// <summary>How long one send may still take; begins when it did not go out at once.</summary>
+    /// <summary>The deadline of one send; it starts when the send did not complete at once.</summary>
     private readonly record struct SendTime(bool HasBegun, Deadline End);
 }

@@ -4,7 +4,7 @@ using Vfio.Native.Waiting;
 
 namespace Vfio.User.Transport;
 
-/// <summary>Looks for bytes of the peer.</summary>
+/// <summary>Polls for bytes of the other side.</summary>
 internal struct ReceiveSpin : ISpinTarget
 {
     private readonly UnixSocket _socket;
@@ -26,14 +26,14 @@ internal struct ReceiveSpin : ISpinTarget
         return _count >= 0 || _error != Errno.TryAgain;
     }
 
-    /// <summary>Receives, where it is worth it to look before a sleep.</summary>
+    /// <summary>Receives by polling, where that is worth it before a sleep.</summary>
     /// <param name="spinner">Of the connection; <see cref="Spinner.IsWorthIt"/>.</param>
     /// <param name="socket">The connection.</param>
-    /// <param name="buffer">Where bytes go.</param>
-    /// <param name="deadline">When to give up.</param>
-    /// <param name="request">Who else may want the thread; null for nobody.</param>
+    /// <param name="buffer">Receives the bytes.</param>
+    /// <param name="deadline">When to stop.</param>
+    /// <param name="request">A request for this thread; null for none.</param>
     /// <param name="count">As <see cref="UnixSocket.Receive"/>.</param>
-    /// <param name="error">As well; <see cref="Errno.TryAgain"/> once the deadline has passed.</param>
+    /// <param name="error">As <see cref="UnixSocket.Receive"/>; <see cref="Errno.TryAgain"/> once the deadline has passed.</param>
     /// <returns>False when the caller should sleep now.</returns>
     internal static bool TryReceive(
         Spinner spinner, UnixSocket socket, MessageBuffer buffer, Deadline deadline, IThreadRequest? request, out int count, out Errno error)

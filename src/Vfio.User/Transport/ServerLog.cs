@@ -3,7 +3,7 @@ using Vfio.User.Wire;
 
 namespace Vfio.User.Transport;
 
-/// <summary>What a server logs: sessions and refusals, nothing for a message that is right.</summary>
+/// <summary>The log messages of a server: sessions, refusals and handovers; none for a message that is carried out.</summary>
 internal static partial class ServerLog
 {
     [LoggerMessage(1, LogLevel.Debug, "{Device}: a client opened the device, minor version {Minor}")]
@@ -12,8 +12,8 @@ internal static partial class ServerLog
     [LoggerMessage(2, LogLevel.Debug, "{Device}: the session ended after {Messages} messages and {Collections} garbage collections: {Reason}")]
     internal static partial void Ended(ILogger logger, string device, long messages, int collections, string reason);
 
-    [LoggerMessage(3, LogLevel.Warning, "A client was turned away: {Reason}")]
-    internal static partial void TurnedAway(ILogger logger, string reason);
+    [LoggerMessage(3, LogLevel.Warning, "A client was refused: {Reason}")]
+    internal static partial void ClientRefused(ILogger logger, string reason);
 
     [LoggerMessage(4, LogLevel.Debug, "{Device}: {Command} refused: {Error}")]
     internal static partial void Refused(ILogger logger, string device, Command command, Errno error);
@@ -27,22 +27,22 @@ internal static partial class ServerLog
     [LoggerMessage(12, LogLevel.Information, "Clients can be accepted again, after {Failures} that failed")]
     internal static partial void AcceptsAgain(ILogger logger, int failures);
 
-    [LoggerMessage(13, LogLevel.Warning, "{Device}: its client makes way for others, who waited for {Seconds} s: it has no memory mapped and no interrupt bound")]
+    [LoggerMessage(13, LogLevel.Warning, "{Device}: its client is disconnected for others, who waited for {Seconds} s: it has no memory mapped and no interrupt bound")]
     internal static partial void MakesWay(ILogger logger, string device, double seconds);
 
-    [LoggerMessage(8, LogLevel.Information, "A successor goes on from here")]
+    [LoggerMessage(8, LogLevel.Information, "A successor has taken over")]
     internal static partial void HandedOver(ILogger logger);
 
-    [LoggerMessage(9, LogLevel.Information, "{Device}: going on for a predecessor, after {Messages} messages")]
+    [LoggerMessage(9, LogLevel.Information, "{Device}: taken over from a predecessor, after {Messages} messages")]
     internal static partial void TookOver(ILogger logger, string device, long messages);
 
-    [LoggerMessage(10, LogLevel.Warning, "No successor goes on: {Reason}")]
+    [LoggerMessage(10, LogLevel.Warning, "No successor has taken over: {Reason}")]
     internal static partial void NotHandedOver(ILogger logger, string reason);
 
-    [LoggerMessage(11, LogLevel.Warning, "{Device}: its state cannot go along with a successor; its client has to connect again")]
+    [LoggerMessage(11, LogLevel.Warning, "{Device}: its state cannot be handed over to a successor; its client has to connect again")]
     internal static partial void StaysBehind(ILogger logger, string device);
 
-    [LoggerMessage(14, LogLevel.Error, "A session does not end in time: its device has not come back. The process ends without it")]
+    [LoggerMessage(14, LogLevel.Error, "A session does not end in time: a call of its device has not returned. The process ends without it")]
     internal static partial void DoesNotEnd(ILogger logger);
 
     [LoggerMessage(7, LogLevel.Error, "A session failed")]

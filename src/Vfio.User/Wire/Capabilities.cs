@@ -1,6 +1,6 @@
 namespace Vfio.User.Wire;
 
-/// <summary>What one side says in VERSION that it can do; null where it says nothing.</summary>
+/// <summary>The capabilities that one side names in VERSION; null for each that it does not name.</summary>
 /// <remarks>vfio-user, section "VFIO_USER_VERSION". Written and read by <see cref="CapabilitiesJson"/>.</remarks>
 internal readonly record struct Capabilities
 {
@@ -25,6 +25,6 @@ internal readonly record struct Capabilities
     /// <summary><c>twin_socket.fd_index</c>: which descriptor of the reply is that socket.</summary>
     public uint? TwinSocketDescriptor { get; init; }
 
-    /// <summary><c>migration.pgsize</c>: page size of dirty bitmaps in bytes; knows no migration when null.</summary>
+    /// <summary><c>migration.pgsize</c>: page size of dirty bitmaps in bytes; does not support migration when null.</summary>
     public ulong? MigrationPageBytes { get; init; }
 }

@@ -4,14 +4,14 @@ using System.Text.Json;
 namespace Vfio.User.Wire;
 
 /// <summary>The JSON of VERSION: <c>{"capabilities":{"max_msg_fds":16}}</c> and a NUL.</summary>
-/// <remarks>Unknown names are passed over and whitespace is free; a known name with a value of another type is an error, because
-/// to guess a limit is worse than to refuse. No reflection.</remarks>
+/// <remarks>Unknown names are ignored and whitespace is free; a known name with a value of another type is an error, because
+/// a wrong limit is worse than a refusal. No reflection.</remarks>
 internal static class CapabilitiesJson
 {
     /// <summary>Reads the version data of a VERSION message.</summary>
-    /// <param name="data">What follows the two numbers; empty when the peer says nothing.</param>
-    /// <param name="capabilities">What it says.</param>
-    /// <returns>False when there is no NUL, or before it no such JSON.</returns>
+    /// <param name="data">What follows the two numbers; may be empty.</param>
+    /// <param name="capabilities">The capabilities.</param>
+    /// <returns>False when there is no NUL, or what is before it is no such JSON.</returns>
     public static bool TryRead(ReadOnlySpan<byte> data, out Capabilities capabilities)
     {
         capabilities = default;
@@ -24,7 +24,7 @@ internal static class CapabilitiesJson
         {
             Utf8JsonReader json = new(data[..end]);
             bool read = ReadDocument(ref json, ref capabilities);
-            // Whatever follows the object is an error of the reader's, and so is a second object.
+            // The reader reports an error for anything after the object, also for a second object.
             return read && !json.Read();
         }
         catch (JsonException)
@@ -170,7 +170,7 @@ internal static class CapabilitiesJson
         return json.TokenType == JsonTokenType.EndObject;
     }
 
-    /// <remarks>Whoever names it knows migration, also without a page size.</remarks>
+    /// <remarks>A side that names it supports migration, also without a page size.</remarks>
     private static bool ReadMigration(ref Utf8JsonReader json, ref Capabilities capabilities)
     {
         ulong pageBytes = Protocol.PageBytes;

@@ -1,6 +1,6 @@
 namespace Vfio.User.Wire;
 
-/// <summary>What a message asks for; field <c>Command</c> of every header.</summary>
+/// <summary>The command of a message; field <c>Command</c> of every header.</summary>
 /// <remarks>vfio-user, section "Commands". 14 was DIRTY_PAGES once and is not used.</remarks>
 internal enum Command : ushort
 {
@@ -46,7 +46,7 @@ internal enum Command : ushort
     /// <summary>Several small writes at once.</summary>
     RegionWriteMulti = 15,
 
-    /// <summary>Features beside the rest: migration, DMA logging.</summary>
+    /// <summary>Optional features: migration, DMA logging.</summary>
     DeviceFeature = 16,
 
     /// <summary>Read migration data.</summary>

@@ -11,7 +11,7 @@ internal struct DeviceFeatureMessage
     /// <summary>Request: largest body of the reply in bytes. Reply: bytes of the body.</summary>
     public uint ArgSize;
 
-    /// <summary>Which feature, and what to do with it.</summary>
+    /// <summary>The feature and the operation.</summary>
     public DeviceFeatureFlags Flags;
 
     /// <summary>Which feature: bits 15:0 of <see cref="Flags"/>.</summary>
@@ -22,7 +22,7 @@ internal struct DeviceFeatureMessage
 [Flags]
 internal enum DeviceFeatureFlags : uint
 {
-    /// <summary>Nothing; never right.</summary>
+    /// <summary>No flag; never valid.</summary>
     None = 0,
 
     /// <summary>The bits of the feature's number.</summary>
@@ -41,16 +41,16 @@ internal enum DeviceFeatureFlags : uint
 /// <summary>The features that vfio-user has; VFIO_DEVICE_FEATURE_* of <c>linux/vfio.h</c>.</summary>
 internal enum DeviceFeature : ushort
 {
-    /// <summary>Get: which states of migration there are; <see cref="MigrationFeatures"/>, 8 bytes.</summary>
+    /// <summary>Get: the migration features; <see cref="MigrationFeatures"/>, 8 bytes.</summary>
     Migration = 1,
 
-    /// <summary>Get and set: the state of migration; <see cref="MigrationStateMessage"/>.</summary>
+    /// <summary>Get and set: the migration state; <see cref="MigrationStateMessage"/>.</summary>
     MigrationDeviceState = 2,
 
     /// <summary>Set: start to record writes; <see cref="DmaLoggingControl"/>.</summary>
     DmaLoggingStart = 6,
 
-    /// <summary>Set: stop that.</summary>
+    /// <summary>Set: stop to record writes.</summary>
     DmaLoggingStop = 7,
 
     /// <summary>Get: what was written; <see cref="DmaLoggingReport"/>.</summary>

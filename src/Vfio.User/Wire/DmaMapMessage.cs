@@ -3,8 +3,8 @@ using System.Runtime.InteropServices;
 namespace Vfio.User.Wire;
 
 /// <summary>Body of DMA_MAP: 32 bytes. The reply has no body.</summary>
-/// <remarks>vfio-user, section "VFIO_USER_DMA_MAP". With one descriptor the server reaches the memory by itself; without one it
-/// asks by DMA_READ and DMA_WRITE.</remarks>
+/// <remarks>vfio-user, section "VFIO_USER_DMA_MAP". With one descriptor the server accesses the memory by itself; without one it
+/// sends DMA_READ and DMA_WRITE.</remarks>
 [StructLayout(LayoutKind.Sequential, Pack = 1)]
 internal struct DmaMapMessage
 {

@@ -17,7 +17,7 @@ internal record struct DmaTransfer
     /// <summary>Data bytes, at most the receiver's <c>max_data_xfer_size</c>.</summary>
     public ulong Count;
 
-    /// <summary>Whether the body of a reply is the answer to this: all of it, for a read, and the same range.</summary>
+    /// <summary>Whether the body of a reply answers this request: the same range, and all bytes of a read.</summary>
     internal readonly bool IsAnsweredBy(Command command, ReadOnlySpan<byte> body)
     {
         int length = Blittable.SizeOf<DmaTransfer>();

@@ -2,16 +2,16 @@ using System.Runtime.InteropServices;
 
 namespace Vfio.User.Wire;
 
-/// <summary>What every message between a server and its successor starts with: 24 bytes, little-endian, then <see cref="Length"/>
+/// <summary>The header of each message between a server and its successor: 24 bytes, little-endian, then <see cref="Length"/>
 /// bytes.</summary>
-/// <remarks>This struct is the same in every version of the format, so that each side can tell which one the other speaks.</remarks>
+/// <remarks>This struct is the same in every version of the format, so that each side can read the other's version.</remarks>
 [StructLayout(LayoutKind.Sequential, Pack = 1)]
 internal struct HandoverHeader
 {
     /// <summary>"vfio-hnd": a mark.</summary>
     internal const ulong ExpectedMark = 0x646e_682d_6f69_6676;
 
-    /// <summary>The format of all that follows; 1 was a line of text with the listening socket alone.</summary>
+    /// <summary>The format of all that follows. Version 1 was a line of text with only the listening socket.</summary>
     internal const uint CurrentVersion = 2;
 
     /// <summary>Longest text of a message, in bytes.</summary>
@@ -23,7 +23,7 @@ internal struct HandoverHeader
     /// <summary>The sender's format.</summary>
     internal uint Version;
 
-    /// <summary>What it is.</summary>
+    /// <summary>The kind of message.</summary>
     internal HandoverKind Kind;
 
     /// <summary>Bytes that follow.</summary>
@@ -36,15 +36,15 @@ internal struct HandoverHeader
 /// <summary>The messages of a handover, in their order.</summary>
 internal enum HandoverKind : uint
 {
-    /// <summary>From the successor: it is ready.</summary>
+    /// <summary>From the successor: it asks to take over.</summary>
     Ask = 1,
 
-    /// <summary>From the server: all there is. It stands still until it is answered.</summary>
+    /// <summary>From the server: all contents. The server is suspended until it is answered.</summary>
     Give = 2,
 
-    /// <summary>From the successor: it goes on from here. Whoever receives this lets go.</summary>
+    /// <summary>From the successor: it has taken over. The server then closes without a reset.</summary>
     Taken = 3,
 
-    /// <summary>From either: why not, as a text. The server goes on.</summary>
+    /// <summary>From either: a refusal, with the reason as text. The server continues.</summary>
     Refuse = 4,
 }

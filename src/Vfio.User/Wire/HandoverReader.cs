@@ -5,7 +5,7 @@ using Vfio.Native.Sockets;
 
 namespace Vfio.User.Wire;
 
-/// <summary>Reads what a <see cref="HandoverWriter"/> of another process wrote, and believes nothing of it: what cannot be is
+/// <summary>Reads what a <see cref="HandoverWriter"/> of another process wrote. The bytes are untrusted: invalid ones are
 /// EPROTO.</summary>
 /// <param name="bytes">The values.</param>
 /// <param name="descriptors">The descriptors; owned.</param>
@@ -63,18 +63,18 @@ internal sealed class HandoverReader(byte[] bytes, DescriptorQueue descriptors) 
     /// <summary>Takes a descriptor, if there is one; the caller owns it.</summary>
     internal FileDescriptor? ReadOptional() => ReadBool() ? TakeDescriptor() : null;
 
-    /// <summary>Makes sure that nothing is left.</summary>
+    /// <summary>Checks that nothing is left.</summary>
     internal void End()
     {
         if (_position != bytes.Length || descriptors.Count != 0)
             throw Broken("the end");
     }
 
-    /// <summary>What to throw where something else should be.</summary>
+    /// <summary>The exception for a value that is not the expected one.</summary>
     internal VfioException Broken(string expected) =>
         new("taking over", "what the other server gave", Errno.Protocol, $"there is no {expected} at byte {_position} of {bytes.Length}");
 
-    /// <summary>Closes what nobody took.</summary>
+    /// <summary>Closes descriptors that were not taken.</summary>
     public void Dispose()
     {
         foreach (FileDescriptor descriptor in _shared)

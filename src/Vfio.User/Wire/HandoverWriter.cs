@@ -21,7 +21,7 @@ internal sealed class HandoverWriter
     internal void Write<T>(T value)
         where T : unmanaged => _bytes.Write(Blittable.AsBytes(ref value));
 
-    /// <summary>Writes how many bytes there are, and the bytes.</summary>
+    /// <summary>Writes the number of bytes, and the bytes.</summary>
     internal void WriteBytes(ReadOnlySpan<byte> bytes)
     {
         Write(bytes.Length);

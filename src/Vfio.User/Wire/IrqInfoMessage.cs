@@ -10,7 +10,7 @@ internal struct IrqInfoMessage
     /// <summary>Request: largest body of the reply in bytes. Reply: bytes needed.</summary>
     public uint ArgSize;
 
-    /// <summary>Reply: how the vectors behave.</summary>
+    /// <summary>Reply: how the vectors are signalled and masked.</summary>
     public InterruptFlags Flags;
 
     /// <summary>Interrupt index.</summary>

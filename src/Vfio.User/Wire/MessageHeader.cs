@@ -2,7 +2,7 @@ using System.Runtime.InteropServices;
 
 namespace Vfio.User.Wire;
 
-/// <summary>What every message starts with: 16 bytes.</summary>
+/// <summary>The header of each message: 16 bytes.</summary>
 /// <remarks>vfio-user, section "Header". All fields are in the byte order of the machine, which is little-endian.</remarks>
 [StructLayout(LayoutKind.Sequential, Pack = 1)]
 internal struct MessageHeader
@@ -10,16 +10,16 @@ internal struct MessageHeader
     /// <summary>Size of the header in bytes.</summary>
     public const int Length = 16;
 
-    /// <summary>Chosen by whoever sends the command, and returned in the reply.</summary>
+    /// <summary>Chosen by the sender of the command, and returned in the reply.</summary>
     public ushort Id;
 
-    /// <summary>What is asked, or what is answered.</summary>
+    /// <summary>The command that is sent or answered.</summary>
     public Command Command;
 
     /// <summary>Bytes of the whole message, this header included.</summary>
     public uint Size;
 
-    /// <summary>Command or reply, and how.</summary>
+    /// <summary>The type and its attributes.</summary>
     public MessageFlags Flags;
 
     /// <summary>In a reply with <see cref="MessageFlags.Error"/>: an errno, which may be 0; else reserved.</summary>
@@ -28,7 +28,7 @@ internal struct MessageHeader
     /// <summary>The type in bits 3:0 of <see cref="Flags"/>.</summary>
     public readonly MessageFlags Type => Flags & MessageFlags.TypeMask;
 
-    /// <summary>Whether the sender of this command wants no reply.</summary>
+    /// <summary>Whether the sender of this command requests no reply.</summary>
     public readonly bool WantsNoReply => (Flags & MessageFlags.NoReply) != 0;
 
     /// <summary>Whether this reply is a refusal.</summary>
@@ -36,7 +36,7 @@ internal struct MessageHeader
 
     /// <summary>The header of a command.</summary>
     /// <param name="id">Returned in the reply.</param>
-    /// <param name="command">What is asked.</param>
+    /// <param name="command">The command.</param>
     /// <param name="bodyBytes">Bytes that follow the header.</param>
     /// <param name="flags"><see cref="MessageFlags.NoReply"/>, or none.</param>
     public static MessageHeader ForCommand(ushort id, Command command, int bodyBytes, MessageFlags flags = MessageFlags.Command) =>

@@ -10,6 +10,6 @@ internal struct MigrationDataMessage
     /// <summary>To read: largest body of the reply in bytes. Else bytes of this body, data included.</summary>
     public uint ArgSize;
 
-    /// <summary>Data bytes; in the reply fewer than asked for when there are no more.</summary>
+    /// <summary>Data bytes; in the reply fewer than requested when there are no more.</summary>
     public uint Size;
 }

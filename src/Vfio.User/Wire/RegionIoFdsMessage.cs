@@ -3,7 +3,7 @@ using System.Runtime.InteropServices;
 namespace Vfio.User.Wire;
 
 /// <summary>Body of DEVICE_GET_REGION_IO_FDS, and start of its reply: 16 bytes; in the reply sub-regions follow.</summary>
-/// <remarks>vfio-user, section "VFIO_USER_DEVICE_GET_REGION_IO_FDS". A sub-region's place is not fixed: they share the bytes of the
+/// <remarks>vfio-user, section "VFIO_USER_DEVICE_GET_REGION_IO_FDS". The size of a sub-region is not fixed: they share the bytes of the
 /// reply after this struct evenly.</remarks>
 [StructLayout(LayoutKind.Sequential, Pack = 1)]
 internal struct RegionIoFdsMessage
@@ -11,7 +11,7 @@ internal struct RegionIoFdsMessage
     /// <summary>Request: largest body of the reply in bytes. Reply: bytes needed with all sub-regions.</summary>
     public uint ArgSize;
 
-    /// <summary>0.</summary>
+    /// <summary>Flags; 0.</summary>
     public uint Flags;
 
     /// <summary>Region index.</summary>
@@ -21,20 +21,20 @@ internal struct RegionIoFdsMessage
     public uint Count;
 }
 
-/// <summary>A sub-region that an eventfd stands for: 40 bytes.</summary>
+/// <summary>A sub-region whose writes an eventfd replaces: 40 bytes.</summary>
 [StructLayout(LayoutKind.Sequential, Pack = 1)]
 internal struct SubRegionIoEventFd
 {
     /// <summary>VFIO_USER_IO_FD_TYPE_IOEVENTFD in <see cref="Type"/>.</summary>
     public const uint IoEventFd = 0;
 
-    /// <summary>KVM_IOEVENTFD_FLAG_DATAMATCH in <see cref="Flags"/>: only <see cref="DataMatch"/> rings.</summary>
+    /// <summary>KVM_IOEVENTFD_FLAG_DATAMATCH in <see cref="Flags"/>: only a write of <see cref="DataMatch"/> signals.</summary>
     public const uint HasDataMatch = 1;
 
     /// <summary>Byte offset into the region.</summary>
     public ulong Offset;
 
-    /// <summary>Bytes of the writes that ring; 0 for any.</summary>
+    /// <summary>Width of the writes that signal, in bytes; 0 for any.</summary>
     public ulong Size;
 
     /// <summary>Which descriptor of the reply is the eventfd.</summary>
@@ -46,9 +46,9 @@ internal struct SubRegionIoEventFd
     /// <summary>KVM_IOEVENTFD_FLAG_*.</summary>
     public uint Flags;
 
-    /// <summary>Nothing.</summary>
+    /// <summary>Padding.</summary>
     public uint Padding;
 
-    /// <summary>The value that rings, with <see cref="HasDataMatch"/>.</summary>
+    /// <summary>The value that signals, with <see cref="HasDataMatch"/>.</summary>
     public ulong DataMatch;
 }

@@ -27,7 +27,7 @@ internal struct SetIrqsMessage
 [Flags]
 internal enum IrqSetFlags : uint
 {
-    /// <summary>Nothing; never right.</summary>
+    /// <summary>No flag; never valid.</summary>
     None = 0,
 
     /// <summary>Every vector of the range.</summary>
@@ -36,21 +36,21 @@ internal enum IrqSetFlags : uint
     /// <summary>The vectors whose byte is not 0.</summary>
     DataBool = 2,
 
-    /// <summary>A descriptor for each vector, or no descriptors at all to take them away.</summary>
+    /// <summary>A descriptor for each vector, or no descriptors at all to unbind them.</summary>
     DataEventFd = 4,
 
-    /// <summary>The bits that say what data there is.</summary>
+    /// <summary>The bits of the data's kind.</summary>
     DataMask = 7,
 
-    /// <summary>Hold back.</summary>
+    /// <summary>Mask.</summary>
     ActionMask = 8,
 
-    /// <summary>Let through again.</summary>
+    /// <summary>Unmask.</summary>
     ActionUnmask = 0x10,
 
     /// <summary>Fire.</summary>
     ActionTrigger = 0x20,
 
-    /// <summary>The bits that say what to do.</summary>
+    /// <summary>The bits of the action.</summary>
     ActionBits = 0x38,
 }

@@ -7,9 +7,9 @@ namespace Vfio.User.Wire;
 [StructLayout(LayoutKind.Sequential, Pack = 1)]
 internal struct VersionMessage
 {
-    /// <summary>Version that changes when the format does; must be the same on both sides.</summary>
+    /// <summary>Major version: changes when the format does; must be the same on both sides.</summary>
     public ushort Major;
 
-    /// <summary>Version that changes when something is added; the lower one of both sides holds.</summary>
+    /// <summary>Minor version: changes when something is added; the lower one of both sides holds.</summary>
     public ushort Minor;
 }

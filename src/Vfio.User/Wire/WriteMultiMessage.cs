@@ -21,6 +21,6 @@ internal struct RegisterWriteMessage
     /// <summary>Region, offset, and a count of at most 8 bytes.</summary>
     public RegionAccessMessage Access;
 
-    /// <summary>The bytes; those from the count on mean nothing.</summary>
+    /// <summary>The bytes; those from the count on are ignored.</summary>
     public ulong Data;
 }

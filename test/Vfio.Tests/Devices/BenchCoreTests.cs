@@ -20,7 +20,7 @@ public sealed class BenchCoreTests
     }
 
     [Fact]
-    public void What_means_nothing_is_memory_at_any_offset_and_width()
+    public void Bytes_without_a_register_are_memory_at_any_offset_and_width()
     {
         byte[] sent = [1, 2, 3, 4, 5, 6, 7];
         _core.Write(0x101, sent);

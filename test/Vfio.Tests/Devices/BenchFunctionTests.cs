@@ -138,30 +138,30 @@ public sealed class BenchFunctionTests : IDisposable
     }
 
     [Fact]
-    public void A_vector_is_signalled_once_and_one_that_nobody_listens_to_is_an_error()
+    public void A_vector_is_signalled_once_and_one_without_a_listener_is_an_error()
     {
         Set(0x10, 3);
         Assert.NotEqual(0ul, Get(0x14, 4));
-        using EventFd heard = EventFd.Create();
-        _device.SetInterrupts(InterruptRequest.Bind(InterruptIndex.Msix, InterruptAction.Trigger, 3, [heard.Descriptor]));
+        using EventFd signalled = EventFd.Create();
+        _device.SetInterrupts(InterruptRequest.Bind(InterruptIndex.Msix, InterruptAction.Trigger, 3, [signalled.Descriptor]));
         Set(0x10, 3);
         Assert.Equal(0ul, Get(0x14, 4));
-        Assert.Equal(1ul, heard.Drain());
+        Assert.Equal(1ul, signalled.Drain());
         Set(0x10, 4);
         Assert.NotEqual(0ul, Get(0x14, 4));
         Set(0x10, 32);
         Assert.Equal(22ul, Get(0x14, 4));
-        Assert.Equal(0ul, heard.Drain());
+        Assert.Equal(0ul, signalled.Drain());
     }
 
     [Fact]
     public void Vector_0_alone_comes_by_the_pin_when_only_that_is_listened_to()
     {
-        using EventFd heard = EventFd.Create();
-        _device.SetInterrupts(InterruptRequest.Bind(InterruptIndex.Intx, InterruptAction.Trigger, 0, [heard.Descriptor]));
+        using EventFd signalled = EventFd.Create();
+        _device.SetInterrupts(InterruptRequest.Bind(InterruptIndex.Intx, InterruptAction.Trigger, 0, [signalled.Descriptor]));
         Set(0x10, 0);
         Assert.Equal(0ul, Get(0x14, 4));
-        Assert.Equal(1ul, heard.Drain());
+        Assert.Equal(1ul, signalled.Drain());
         Set(0x10, 1);
         Assert.NotEqual(0ul, Get(0x14, 4));
     }

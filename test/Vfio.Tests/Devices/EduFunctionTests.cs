@@ -154,7 +154,7 @@ public sealed class EduFunctionTests : IDisposable
     }
 
     [Fact]
-    public void A_stopped_device_does_nothing_and_what_it_was_told_is_done_where_its_state_goes()
+    public void A_stopped_device_does_nothing_and_its_commands_are_done_where_its_state_is_restored()
     {
         IMigratableFunction edu = _edu;
         edu.Stop();
@@ -185,7 +185,7 @@ public sealed class EduFunctionTests : IDisposable
     }
 
     [Fact]
-    public void A_made_up_state_is_taken_only_when_every_register_could_have_its_value() => Check.One(
+    public void A_forged_state_is_restored_only_when_every_register_could_have_its_value() => Check.One(
         Config.QuickThrowOnFailure.WithMaxTest(300),
         Prop.ForAll(
             Gen.Choose(0, 10).Zip(Gen.Choose(0, 63)).ToArbitrary(),
@@ -220,7 +220,7 @@ public sealed class EduFunctionTests : IDisposable
     }
 
     [Fact]
-    public void Whoever_raises_and_acknowledges_at_once_the_pin_ends_as_the_register_says()
+    public void When_raise_and_acknowledge_race_the_pin_ends_as_the_register_says()
     {
         for (int i = 0; i < 500; i++)
         {

@@ -29,7 +29,7 @@ public sealed class NvmeDurabilityTests : IDisposable
         _storage.FlushError = (Errno)errno;
         Assert.Equal(WriteFault, _nvme.Io(1, NvmeRig.Flush));
 
-        // The kernel tells of a failure once; what it dropped is still lost when the next fsync succeeds.
+        // The kernel reports a failure once; what it dropped is still lost when the next fsync succeeds.
         _storage.FlushError = Errno.None;
         Assert.Equal(WriteFault, _nvme.Io(1, NvmeRig.Flush));
         Assert.Equal(0, _nvme.Io(1, NvmeRig.Write));
@@ -112,7 +112,7 @@ public sealed class NvmeDurabilityTests : IDisposable
     }
 
     [Fact]
-    public void A_reset_turns_the_write_cache_on_again()
+    public void A_reset_enables_the_write_cache_again()
     {
         Assert.Equal(0, _nvme.Admin(0x09, dword10: 6, dword11: 0).Status);
         _nvme.Disable();

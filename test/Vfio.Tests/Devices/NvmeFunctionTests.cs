@@ -79,7 +79,7 @@ public sealed class NvmeFunctionTests : IDisposable
     }
 
     [Fact]
-    public void Identify_tells_of_one_controller_and_one_namespace()
+    public void Identify_describes_one_controller_and_one_namespace()
     {
         Enable();
         Assert.Equal(0, Admin(0x06, prp1: Data, dword10: 1).Status);
@@ -146,7 +146,7 @@ public sealed class NvmeFunctionTests : IDisposable
     }
 
     [Fact]
-    public void Blocks_are_written_and_read_through_a_list_of_pages_that_goes_on()
+    public void Blocks_are_written_and_read_through_a_chain_of_page_lists()
     {
         Enable();
         CreateQueues();

@@ -23,7 +23,7 @@ public sealed class NvmeLongWorkTests : IDisposable
     public void Dispose() => _nvme.Dispose();
 
     [Fact]
-    public void While_a_flush_takes_long_other_queues_and_admin_commands_go_on()
+    public void While_a_flush_takes_long_other_queues_and_admin_commands_continue()
     {
         ushort flush = Hang(NvmeRig.Flush, "flush");
         for (int i = 0; i < 20; i++)
@@ -43,7 +43,7 @@ public sealed class NvmeLongWorkTests : IDisposable
     [Theory]
     [InlineData("read", NvmeRig.Read)]
     [InlineData("write", NvmeRig.Write)]
-    public void While_a_transfer_takes_long_other_queues_go_on(string kind, byte opcode)
+    public void While_a_transfer_takes_long_other_queues_continue(string kind, byte opcode)
     {
         Hang(opcode, kind);
         Assert.Equal(0, _nvme.Io(2, NvmeRig.Flush));
@@ -54,7 +54,7 @@ public sealed class NvmeLongWorkTests : IDisposable
     }
 
     [Fact]
-    public void What_is_over_before_a_long_flush_is_told_before_it()
+    public void What_completes_before_a_long_flush_is_signalled_before_it()
     {
         _storage.Hang("flush");
         _nvme.Begin(1, NvmeRig.Read);
@@ -142,7 +142,7 @@ public sealed class NvmeLongWorkTests : IDisposable
     }
 
     [Fact]
-    public void To_turn_the_cache_off_may_take_long_and_admin_commands_go_on()
+    public void Disabling_the_cache_may_take_long_and_admin_commands_continue()
     {
         _storage.Hang("flush");
         Assert.Equal(0, _nvme.Io(1, NvmeRig.Write));

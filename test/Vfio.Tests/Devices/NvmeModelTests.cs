@@ -35,6 +35,6 @@ public sealed class NvmeModelTests
     }
 
     [Fact]
-    public void An_image_and_a_size_are_not_given_together() => Assert.Throws<VfioException>(
+    public void An_image_and_a_size_exclude_each_other() => Assert.Throws<VfioException>(
         () => ModelCatalog.Create("nvme", new Dictionary<string, string> { ["size"] = "1M", ["image"] = "/tmp/x" }));
 }

@@ -112,7 +112,7 @@ public sealed class DmaBufferTests : IDisposable
     }
 
     [Fact]
-    public void Memory_stays_while_the_device_will_not_let_go_of_it()
+    public void Memory_stays_while_the_device_refuses_to_unmap_it()
     {
         DmaBuffer buffer = _device.AllocateDma(4096);
         _fake.Refusal = Errno.NoDevice;

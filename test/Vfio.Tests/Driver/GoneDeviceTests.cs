@@ -34,7 +34,7 @@ public sealed class GoneDeviceTests : IDisposable
     }
 
     [Fact]
-    public void All_ones_of_a_device_that_nobody_answers_for_are_ENODEV()
+    public void All_ones_of_a_device_whose_config_space_does_not_answer_are_ENODEV()
     {
         // Header Type reads as all ones; the ids are a copy that the provider keeps.
         Assert.True(_function.IsPresent);

@@ -248,7 +248,7 @@ public sealed class InterruptTests : IDisposable
     }
 
     [Fact]
-    public async Task Giving_the_device_back_ends_the_wait()
+    public async Task Releasing_the_device_ends_the_wait()
     {
         Interrupt pin = _device.Interrupts.Enable(1)[0];
         Task waiting = pin.WaitAsync().AsTask();
@@ -259,7 +259,7 @@ public sealed class InterruptTests : IDisposable
     }
 
     [Fact]
-    public async Task Giving_the_device_back_wakes_a_thread_that_waits()
+    public async Task Releasing_the_device_wakes_a_thread_that_waits()
     {
         Interrupt pin = _device.Interrupts.Enable(1)[0];
         using ManualResetEventSlim started = new();

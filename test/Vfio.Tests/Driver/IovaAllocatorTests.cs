@@ -94,7 +94,7 @@ public sealed class IovaAllocatorTests
     }
 
     [Fact]
-    public void Giving_back_twice_is_an_argument_error()
+    public void Freeing_twice_is_an_argument_error()
     {
         IovaAllocator iovas = Make((0x1000, 0xffff));
         Iova taken = iovas.Allocate(0x3000);

@@ -56,7 +56,7 @@ public sealed class PciDeviceTests
     }
 
     [Fact]
-    public void Bus_master_is_the_drivers_to_turn_on()
+    public void The_driver_enables_bus_mastering()
     {
         FakeDevice fake = new();
         using PciDevice device = new(fake);
@@ -69,7 +69,7 @@ public sealed class PciDeviceTests
     }
 
     [Fact]
-    public void Opening_a_bar_turns_on_the_decoding_that_it_needs()
+    public void Opening_a_bar_enables_the_decoding_that_it_needs()
     {
         FakeDevice fake = new();
         fake.AddRegion(RegionIndex.Bar(0), 0x1000);
@@ -110,7 +110,7 @@ public sealed class PciDeviceTests
     }
 
     [Fact]
-    public void Giving_it_back_stops_it_before_its_memory_goes()
+    public void A_release_stops_it_before_its_memory_is_freed()
     {
         FakeDevice fake = new();
         fake.AddInterrupt(InterruptIndex.Msi, 1);

@@ -12,7 +12,7 @@ public abstract class EduDriverTests
     protected abstract IVfioDevice Open();
 
     [Fact]
-    public void The_device_says_who_it_is_and_lives()
+    public void The_device_identifies_itself_and_is_alive()
     {
         using EduDriver edu = new(Open());
 
@@ -31,7 +31,7 @@ public abstract class EduDriverTests
 
     [Theory]
     [MemberData(nameof(Kinds))]
-    public void A_factorial_is_computed_and_an_interrupt_tells(uint kind)
+    public void A_factorial_is_computed_and_an_interrupt_reports_it(uint kind)
     {
         using EduDriver edu = new(Open(), new InterruptIndex(kind));
 
@@ -64,7 +64,7 @@ public abstract class EduDriverTests
 
     [Theory]
     [MemberData(nameof(Kinds))]
-    public void A_factorial_is_computed_and_its_status_tells(uint kind)
+    public void A_factorial_is_computed_and_the_status_reports_it(uint kind)
     {
         using EduDriver edu = new(Open(), new InterruptIndex(kind));
 
@@ -129,7 +129,7 @@ public abstract class EduDriverTests
     }
 
     [Fact]
-    public void Memory_that_the_device_was_given_can_be_read_by_it_and_no_other()
+    public void The_device_can_read_mapped_memory_and_no_other()
     {
         using EduDriver edu = new(Open());
         DmaBuffer memory = edu.Device.AllocateDma(4096);

@@ -3,7 +3,7 @@ using System.Diagnostics.CodeAnalysis;
 
 namespace Vfio.Tests.Drivers;
 
-/// <summary>A device in front of another that, when told to, breaks in ways that hardware breaks.</summary>
+/// <summary>A device that wraps another and, on request, fails as hardware fails.</summary>
 internal sealed class FaultyDevice(IVfioDevice inner) : IVfioDevice
 {
     private volatile bool _isGone;

@@ -33,7 +33,7 @@ public sealed class IgbPortTests
     }
 
     [Fact]
-    public void The_device_is_reset_quiet_before_its_queues_are_told()
+    public void The_device_is_reset_before_its_queues_are_set_up()
     {
         using IgbPort port = new(_device);
 
@@ -46,7 +46,7 @@ public sealed class IgbPortTests
     }
 
     [Fact]
-    public void Queues_are_told_as_the_datasheet_has_it()
+    public void Queues_are_set_up_as_the_datasheet_requires()
     {
         using IgbPort port = new(_device, new IgbOptions { ReceiveEntries = 64, TransmitEntries = 128 });
 
@@ -318,7 +318,7 @@ public sealed class IgbPortTests
     }
 
     [Fact]
-    public void A_device_whose_registers_read_as_zeros_is_gone_when_nobody_answers_for_it()
+    public void A_device_whose_registers_read_as_zeros_is_removed_when_its_config_space_does_not_answer()
     {
         using IgbPort port = new(_device);
         _device[0xc028] = 0;
@@ -329,7 +329,7 @@ public sealed class IgbPortTests
     }
 
     [Fact]
-    public void A_device_that_somebody_else_reset_ends_the_wait()
+    public void A_device_that_was_reset_by_another_ends_the_wait()
     {
         using IgbPort port = new(_device);
         _device[0xc028] = 0;

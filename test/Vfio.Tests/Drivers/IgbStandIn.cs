@@ -62,7 +62,7 @@ internal class IgbStandIn : IVfioDevice
     /// <summary>Whether reads give ones.</summary>
     internal bool IsGone { get; set; }
 
-    /// <summary>Whether somebody answers in config space.</summary>
+    /// <summary>Whether config space answers.</summary>
     internal bool HasConfig { get; set; } = true;
 
     /// <summary>Whether it was disposed.</summary>

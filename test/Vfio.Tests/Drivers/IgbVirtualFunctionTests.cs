@@ -20,14 +20,14 @@ public sealed class IgbVirtualFunctionTests
     }
 
     [Fact]
-    public void With_no_address_given_it_asks_for_a_random_one()
+    public void Without_an_address_it_requests_a_random_one()
     {
         _device.Given = default;
         using IgbPort port = new(_device);
 
         Assert.True(port.Address is { IsStation: true, IsLocal: true });
         Assert.Contains(2u, _device.Messages);
-        byte[] octets = [.. BitConverter.GetBytes(_device.Told.Low), .. BitConverter.GetBytes(_device.Told.High).AsSpan(0, 2)];
+        byte[] octets = [.. BitConverter.GetBytes(_device.Written.Low), .. BitConverter.GetBytes(_device.Written.High).AsSpan(0, 2)];
         Assert.Equal(port.Address, MacAddress.Read(octets));
     }
 
@@ -36,7 +36,7 @@ public sealed class IgbVirtualFunctionTests
     {
         Assert.True(MacAddress.TryParse("02:11:22:33:44:55", out MacAddress wanted));
         using (IgbPort port = new(_device, new IgbOptions { Address = wanted }))
-            Assert.Equal((0x33221102u, 0x00005544u), _device.Told);
+            Assert.Equal((0x33221102u, 0x00005544u), _device.Written);
 
         IgbVirtualStandIn strict = new() { IsTrusted = false };
         VfioException error = Assert.Throws<VfioException>(() => new IgbPort(strict, new IgbOptions { Address = wanted }));
@@ -68,7 +68,7 @@ public sealed class IgbVirtualFunctionTests
     }
 
     [Fact]
-    public void With_nobody_at_the_physical_function_opening_ends_with_advice()
+    public void Without_a_driver_at_the_physical_function_opening_fails_with_a_hint()
     {
         _device.IsAnswered = false;
 

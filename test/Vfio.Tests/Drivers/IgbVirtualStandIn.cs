@@ -16,7 +16,7 @@ internal sealed class IgbVirtualStandIn : IgbStandIn
     /// <summary>Whether the address may be changed, and the function be promiscuous.</summary>
     internal bool IsTrusted { get; set; } = true;
 
-    /// <summary>Whether somebody drives the physical function.</summary>
+    /// <summary>Whether the physical function has a driver.</summary>
     internal bool IsAnswered { get; set; } = true;
 
     /// <summary>Whether a message of its own comes before each reply.</summary>
@@ -25,8 +25,8 @@ internal sealed class IgbVirtualStandIn : IgbStandIn
     /// <summary>The first dwords of messages that it got.</summary>
     internal List<uint> Messages { get; } = [];
 
-    /// <summary>The address that it was told.</summary>
-    internal (uint Low, uint High) Told { get; private set; }
+    /// <summary>The address that the driver wrote.</summary>
+    internal (uint Low, uint High) Written { get; private set; }
 
     /// <summary>Resets the physical function.</summary>
     internal void ResetPhysical() => this[Mailbox] |= 0x40;
@@ -72,7 +72,7 @@ internal sealed class IgbVirtualStandIn : IgbStandIn
                     reply = 0x4000_0001;
                 break;
             case 2 when IsTrusted:
-                Told = (this[Memory + 4], this[Memory + 8]);
+                Written = (this[Memory + 4], this[Memory + 8]);
                 break;
             case 5:
                 break;

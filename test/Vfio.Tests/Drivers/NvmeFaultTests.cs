@@ -222,7 +222,7 @@ public sealed class NvmeFaultTests : IDisposable
         return isChecked;
     }
 
-    /// <summary>Returns when two checks were made, after which a wait that should go on has not ended.</summary>
+    /// <summary>Returns when two checks were made, after which a wait that should continue has not ended.</summary>
     private static async Task SeeChecks(SemaphoreSlim isChecked, Task waiting)
     {
         for (int i = 0; i < 2; i++)

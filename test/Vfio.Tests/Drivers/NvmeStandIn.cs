@@ -85,7 +85,7 @@ internal sealed class NvmeStandIn(Func<byte[], (uint Status, byte[] Data)> answe
         for (int at = 0; at < data.Length; at += 4096)
             Assert.Equal(Errno.None, _memory.Write(PageOf(command, at / 4096, data.Length), data.AsSpan(at, Math.Min(4096, data.Length - at))));
 
-        // The phase tag turns with every round: bit 16 of dword 3, below the status.
+        // The phase tag changes with every round: bit 16 of dword 3, below the status.
         byte[] completion = new byte[16];
         BinaryPrimitives.WriteUInt16LittleEndian(completion.AsSpan(12), BinaryPrimitives.ReadUInt16LittleEndian(command.AsSpan(2)));
         uint phase = (_completed / entries) % 2 == 0 ? 1u : 0u;

@@ -73,7 +73,7 @@ internal static class ConfigFacts
     }
 
     // PCI Express Base 6.0, section 7.5.3. Linux keeps FLR, payload and read request sizes back, and lets no user near phantom
-    // functions and ARI forwarding; links, slots and roots are nobody's but the machine's.
+    // functions and ARI forwarding; links, slots and roots belong to the machine.
     private static IEnumerable<BitFact> Express(FactView view)
     {
         int version = view.Read16(2) & 0xf;

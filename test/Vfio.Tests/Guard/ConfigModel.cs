@@ -71,7 +71,7 @@ internal sealed class ConfigModel
             _firstShadow[msix.Offset + 3] &= 0x3f;
         _shadow = [.. _firstShadow];
 
-        // At open decoding is on; only a reset by the user turns it off.
+        // At open decoding is on; only a reset by the user disables it.
         _shadow[0x04] = 3;
     }
 

@@ -34,7 +34,7 @@ public sealed class DeviceWorkTests : IDisposable
     }
 
     [Fact]
-    public void What_a_reset_abandons_in_a_system_call_reaches_nobody_afterwards()
+    public void A_system_call_that_a_reset_abandons_has_no_effect_afterwards()
     {
         using ManualResetEventSlim begun = new(), call = new(), over = new();
         List<Errno> errors = [];
@@ -150,7 +150,7 @@ public sealed class DeviceWorkTests : IDisposable
     }
 
     [Fact]
-    public void A_stopped_function_does_no_work_until_it_goes_on()
+    public void A_stopped_function_does_no_work_until_it_is_started()
     {
         using ManualResetEventSlim begun = new(), over = new();
         IMigratableFunction function = _function;

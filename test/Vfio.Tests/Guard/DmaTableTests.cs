@@ -174,7 +174,7 @@ public sealed class DmaTableTests : IDisposable
             reader.Start();
         for (int i = 0; i < 2000; i++)
         {
-            // A SharedMemory that is used after its last release throws or faults: nobody may be inside.
+            // A SharedMemory that is used after its last release throws or faults: no reader may be inside.
             SharedDmaMemory memory = new(SharedMemory.Map(file.File, 0, Page, writable: true));
             Assert.Equal(Errno.None, _table.Map(new DmaMapping(new Iova(0x1000), Page, DmaAccess.ReadWrite, memory, 0)));
             memory.Release();

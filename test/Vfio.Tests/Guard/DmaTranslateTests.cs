@@ -43,7 +43,7 @@ public sealed class DmaTranslateTests : IDisposable
     [InlineData(0x2ffff, 0x2000, DmaAccess.Write, Errno.AccessDenied, 1)]
     [InlineData(0x30000, 1, DmaAccess.ReadWrite, Errno.AccessDenied, 0)]
     [InlineData(0xffffffffffffffff, 2, DmaAccess.Read, Errno.BadAddress, 1)]
-    public void A_fault_tells_what_lies_before_it(ulong address, ulong length, DmaAccess access, Errno error, int segments)
+    public void A_fault_reports_how_many_mappings_are_before_it(ulong address, ulong length, DmaAccess access, Errno error, int segments)
     {
         Assert.Equal(error, _table.Translate(new Iova(address), length, access, out int found));
         Assert.Equal(segments, found);

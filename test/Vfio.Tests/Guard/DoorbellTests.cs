@@ -60,7 +60,7 @@ public sealed class DoorbellTests : IDisposable
     }
 
     [Fact]
-    public void A_ring_while_decoding_is_off_reaches_nobody()
+    public void A_doorbell_that_is_signalled_while_decoding_is_off_has_no_effect()
     {
         _device.WriteRegion(RegionIndex.Config, 4, [4, 0]);
         Doorbell bell = Bell(BellFunction.Any);
@@ -71,7 +71,7 @@ public sealed class DoorbellTests : IDisposable
     }
 
     [Fact]
-    public void A_fault_of_the_device_is_told_as_an_error_and_ends_nothing()
+    public void A_fault_of_the_device_is_reported_as_an_error_and_ends_nothing()
     {
         using EventFd error = EventFd.Create();
         _device.SetInterrupts(InterruptRequest.Bind(InterruptIndex.Error, InterruptAction.Trigger, 0, [error.Descriptor]));

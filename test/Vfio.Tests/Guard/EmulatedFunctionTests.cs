@@ -4,7 +4,7 @@ using Xunit;
 
 namespace Vfio.Tests.Guard;
 
-/// <summary>A software function behaves as hardware: numbers from PCI Local Bus 3.0 and its ECNs.</summary>
+/// <summary>An emulated function acts as hardware does: numbers from PCI Local Bus 3.0 and its ECNs.</summary>
 public sealed class EmulatedFunctionTests
 {
     private readonly RecordingSlot _slot = new();

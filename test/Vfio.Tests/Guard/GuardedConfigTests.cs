@@ -70,7 +70,7 @@ public sealed class GuardedConfigTests
     }
 
     [Fact]
-    public void Bus_master_is_off_at_open_and_reaches_the_hardware_when_the_user_turns_it_on()
+    public void Bus_master_is_off_at_open_and_reaches_the_hardware_when_the_user_enables_it()
     {
         using Lease lease = new(Everything);
         Assert.Equal(0x0003u, lease.Read(4, 2));
@@ -97,7 +97,7 @@ public sealed class GuardedConfigTests
     }
 
     [Fact]
-    public void Real_bars_come_back_when_decoding_is_turned_on_after_a_reset_behind_the_guard()
+    public void Real_bars_are_restored_when_decoding_is_enabled_after_a_reset_that_the_guard_did_not_make()
     {
         using Lease lease = new(Everything, (0, new MemoryBar("a", 0x1000), BarType.Memory32));
         uint real = lease.Function.ReadConfig(0x10, 4);
@@ -153,7 +153,7 @@ public sealed class GuardedConfigTests
     }
 
     [Fact]
-    public void With_No_Soft_Reset_coming_back_from_D3hot_resets_nothing()
+    public void With_No_Soft_Reset_a_return_from_D3hot_resets_nothing()
     {
         using Lease lease = new(Everything with { PowerManagement = PowerManagementKind.NoSoftReset });
         int resets = lease.Function.Resets;

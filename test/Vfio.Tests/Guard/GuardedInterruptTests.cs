@@ -29,7 +29,7 @@ public sealed class GuardedInterruptTests : IDisposable
     }
 
     [Fact]
-    public void Counts_and_flags_tell_what_there_is()
+    public void Counts_and_flags_describe_the_interrupts()
     {
         int[] counts = [.. Enumerable.Range(0, 5).Select(i => _lease.Device.GetInterrupt(new InterruptIndex((uint)i)).Count)];
         Assert.Equal([1, 4, 70, 1, 1], counts);
@@ -283,7 +283,7 @@ public sealed class GuardedInterruptTests : IDisposable
     }
 
     [Fact]
-    public void The_provider_asks_back_and_reports_errors()
+    public void The_provider_sends_release_requests_and_reports_errors()
     {
         _lease.Bind(InterruptIndex.Error, 0, _event);
         _lease.Bind(InterruptIndex.Request, 0, _other);
@@ -327,7 +327,7 @@ public sealed class GuardedInterruptTests : IDisposable
     }
 
     [Fact]
-    public void Close_lets_go_of_eventfds()
+    public void Close_releases_eventfds()
     {
         EventFd mine = EventFd.Create();
         FileDescriptor descriptor = mine.Descriptor;

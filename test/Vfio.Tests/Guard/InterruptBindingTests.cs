@@ -191,7 +191,7 @@ public sealed class InterruptBindingTests : IDisposable
     }
 
     [Fact]
-    public void A_vector_of_MSI_X_whose_mask_nobody_has_written_is_masked_just_while_nothing_is_bound()
+    public void A_vector_of_MSI_X_whose_mask_was_never_written_is_masked_only_while_no_eventfd_is_bound()
     {
         _lease.Write(4, 2, 6);
         Assert.True(IsMasked(2));
@@ -318,7 +318,7 @@ public sealed class InterruptBindingTests : IDisposable
     }
 
     [Fact]
-    public void A_pin_that_went_up_and_down_in_D3hot_is_not_heard()
+    public void A_pin_that_was_asserted_and_deasserted_in_D3hot_is_not_signalled()
     {
         _lease.Bind(InterruptIndex.Intx, 0, _event);
         _lease.Write(PowerControl, 2, 3);

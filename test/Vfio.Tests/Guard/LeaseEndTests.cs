@@ -197,7 +197,7 @@ public sealed class LeaseEndTests
     }
 
     [Fact]
-    public void A_function_that_is_unplugged_in_the_midst_of_an_open_is_taken_back_at_once()
+    public void A_function_that_is_detached_during_an_open_is_released_at_once()
     {
         HookedFunction function = new();
         GuardedFunction guarded = new(function);

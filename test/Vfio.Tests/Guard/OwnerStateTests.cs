@@ -23,7 +23,7 @@ public sealed class OwnerStateTests
         (0x17, [0x07, 0, 0, 0, 0, 0, 0, 0], [0, 0, 0, 0, 0x07, 0x03, 0, 0], [0, 0, 0, 0, 0x01, 0x01, 0, 0]),
     ];
 
-    // Revision 1 of somebody's, 16 bytes long.
+    // Vendor-specific, revision 1, 16 bytes long.
     private static readonly byte[] Vendor = [1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0];
 
     private static readonly FunctionDescription Description = new("x", 1, 2)
@@ -227,7 +227,7 @@ public sealed class OwnerStateTests
     [Fact]
     public void A_write_leaves_alone_what_no_table_says_anything_of()
     {
-        // 0x82 and 0x83 are cleared by a 1, which nobody could know.
+        // 0x82 and 0x83 are cleared by a 1, which no table says.
         RamFunction hardware = Ram([ResetMethod.Flr], status: new() { [0x82] = 0xff, [0x83] = 0xff });
         hardware.Poke(0x82, 0xaa);
         hardware.Poke(0x83, 0x55);

@@ -82,7 +82,7 @@ public sealed class ResetTests : IDisposable
     }
 
     [Fact]
-    public void A_function_that_says_nothing_of_its_reset_is_found_out_where_its_Command_register_is_read()
+    public void A_reset_that_a_function_does_not_report_is_detected_when_its_Command_register_is_read()
     {
         byte[] config = new byte[256];
         new byte[] { 0x34, 0x12, 0x78, 0x56 }.CopyTo(config, 0);

@@ -127,7 +127,7 @@ public sealed class RuleMutationTests
             function.Extended(at, id, version: 1);
         else
             function.Standard(at, (byte)id).Bytes[at + 1] = 0;
-        // Sizes that the structure itself tells stay small.
+        // Sizes that the structure itself contains stay small.
         switch (id, isExtended)
         {
             case (0x09, false):

@@ -44,7 +44,7 @@ public sealed class StartAsBusMasterTests
     }
 
     [Fact]
-    public void What_the_user_writes_holds_and_a_reset_through_config_space_turns_it_off()
+    public void What_the_user_writes_holds_and_a_reset_through_config_space_disables_it()
     {
         PlainFunction function = new(new FunctionDescription("x", 1, 2) { HasFlr = true });
         using GuardedFunction guard = new(function, policy: new GuardPolicy { StartAsBusMaster = true });
@@ -60,7 +60,7 @@ public sealed class StartAsBusMasterTests
     }
 
     [Fact]
-    public void Nobody_listens_and_nothing_is_mapped_while_nobody_has_it()
+    public void No_interrupt_has_a_listener_and_nothing_is_mapped_while_no_user_has_it()
     {
         PlainFunction function = new(new FunctionDescription("x", 1, 2) { InterruptPin = 1 });
         using GuardedFunction guard = new(function);

@@ -8,7 +8,7 @@ using Xunit;
 
 namespace Vfio.Tests.Guard;
 
-/// <summary>States that somebody made up: an errno, ERROR until a reset, and no bit of the hardware that the user may not change.</summary>
+/// <summary>Forged states: an errno, ERROR until a reset, and no bit of the hardware that the user may not change.</summary>
 public sealed class StateStreamTests : IDisposable
 {
     private readonly Moved _lease = new();
@@ -44,7 +44,7 @@ public sealed class StateStreamTests : IDisposable
             }));
 
     [Fact]
-    public void A_state_that_is_cut_or_goes_on_is_refused() => Check.One(
+    public void A_state_that_is_truncated_or_too_long_is_refused() => Check.One(
         Config.QuickThrowOnFailure.WithMaxTest(200),
         Prop.ForAll(
             Gen.Choose(0, _state.Length - 1).ToArbitrary(),
@@ -93,7 +93,7 @@ public sealed class StateStreamTests : IDisposable
     }
 
     [Fact]
-    public void A_made_up_config_space_changes_no_bit_that_the_user_may_not_change()
+    public void A_forged_config_space_changes_no_bit_that_the_user_may_not_change()
     {
         Random random = new(5);
         int express = _lease.Express;

@@ -2,7 +2,7 @@ using Vfio.Guard;
 
 namespace Vfio.Tests.Guard;
 
-/// <summary>A whole device: it sums a buffer in memory when told, and interrupts.</summary>
+/// <summary>A whole device: it sums a buffer in memory on a register write, and interrupts.</summary>
 public sealed class SummerFunction : EmulatedFunction
 {
     private static readonly RegisterMap<Register> Map = new(length: 0x1000)

@@ -48,7 +48,7 @@ public sealed class DiskFileTests : IDisposable
     }
 
     [Fact]
-    public void A_lock_is_for_one_writer_or_many_readers_and_names_its_holder()
+    public void A_lock_is_for_one_writer_or_many_readers_and_names_the_process_that_has_it()
     {
         using (DiskFile writer = DiskFile.Open(_path, isReadOnly: false))
         {

@@ -6,8 +6,8 @@ using Vfio.Native.Interop;
 
 namespace Vfio.Tests.Native;
 
-/// <summary>Eventfds that somebody else holds too, who fills and empties the counter and changes O_NONBLOCK as it likes: eventfd(2), a
-/// write to a full one waits then for as long as nobody reads, and a read of an empty one for as long as nobody writes.</summary>
+/// <summary>Eventfds that another process has too, which fills and empties the counter and changes O_NONBLOCK: eventfd(2), a
+/// write to a full one then waits until it is read, and a read of an empty one until it is written.</summary>
 public sealed class EventFdTests
 {
     private const ulong Full = 0xffff_ffff_ffff_fffe;
@@ -25,7 +25,7 @@ public sealed class EventFdTests
     }
 
     [Fact]
-    public async Task A_full_counter_holds_nobody_up_for_long()
+    public async Task A_full_counter_blocks_no_thread_for_long()
     {
         using FileDescriptor given = NewBlocking();
         using EventFd held = EventFd.TryHold(given)!;
@@ -35,14 +35,14 @@ public sealed class EventFdTests
             await Ends(held.Signal);
         }
 
-        // Nobody waits for what was full, so it is as it was: only who reads it makes it less.
+        // No thread waits for the full one, so it is as it was: only a read lowers it.
         Assert.Equal(Full, held.Drain());
     }
 
     [Theory]
     [InlineData(false)]
     [InlineData(true)]
-    public async Task A_flag_that_is_cleared_after_it_was_given_away_lets_no_signal_and_no_read_wait(bool isOurs)
+    public async Task A_nonblocking_flag_that_is_cleared_by_another_process_blocks_no_signal_and_no_read(bool isOurs)
     {
         using EventFd made = EventFd.Create();
         using EventFd other = EventFd.TryHold(made.Descriptor)!;
@@ -56,7 +56,7 @@ public sealed class EventFdTests
     }
 
     [Fact]
-    public async Task Who_fills_it_again_whenever_it_is_emptied_keeps_no_signal()
+    public async Task A_process_that_fills_it_again_whenever_it_is_emptied_blocks_no_signal()
     {
         using FileDescriptor given = NewBlocking();
         using EventFd held = EventFd.TryHold(given)!;
@@ -75,7 +75,7 @@ public sealed class EventFdTests
         });
         await end.CancelAsync();
 
-        // The filler is stuck in its own write only if somebody filled before it: it is alone.
+        // The filler would be stuck in its own write only if another process had filled it before: there is none.
         held.Drain();
         await filler.WaitAsync(TestTimeout, TestContext.Current.CancellationToken);
     }

@@ -29,7 +29,7 @@ public sealed class FileSystemKindTests
     public void The_type_of_a_mount_is_what_follows_the_dash(int mount, string? type) => Assert.Equal(type, FileSystemKind.TypeOf(mount, Lines));
 
     [Fact]
-    public void Memory_files_and_files_of_a_local_disk_stall_nobody()
+    public void Memory_files_and_files_of_a_local_disk_do_not_stall()
     {
         using FileDescriptor memory = MemoryFile.CreateUnsealed("test", 4096);
         Assert.False(FileSystemKind.MayStall(memory, out _));
@@ -38,7 +38,7 @@ public sealed class FileSystemKindTests
     }
 
     [Fact]
-    public void A_file_of_FUSE_may_stall_and_nobody_waits_to_find_out()
+    public void A_file_of_FUSE_may_stall_and_the_check_does_not_wait_for_it()
     {
         using StallingFile file = new("flush");
         Assert.True(FileSystemKind.MayStall(file.Descriptor, out _));

@@ -18,7 +18,7 @@ public sealed class BatchSchedulingTests
     }
 
     [Fact]
-    public void It_can_be_turned_off() =>
+    public void It_can_be_disabled() =>
         Assert.False(ReachesBatch(new VfioUserServerOptions { LeavesCoreToClient = false }, out _, atMost: 5000));
 
     private static bool ReachesBatch(VfioUserServerOptions options, out bool isOrdinaryAfterwards, int atMost = int.MaxValue)

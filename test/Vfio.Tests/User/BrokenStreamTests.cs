@@ -89,7 +89,7 @@ public sealed class BrokenStreamTests
     [InlineData(18, 25u)]
     [InlineData(19, 22u)]
     [InlineData(65535, 22u)]
-    public void A_command_that_is_not_served_is_refused_and_the_session_goes_on(int command, uint errno)
+    public void A_command_that_is_not_served_is_refused_and_the_session_continues(int command, uint errno)
     {
         using TestServer server = new();
         using RawPeer peer = server.ConnectRaw();

@@ -36,7 +36,7 @@ public sealed class CapabilitiesJsonTests
     [InlineData("{\"vendor\":{\"x\":[1,{\"capabilities\":3}]},\"capabilities\":{\"mirroring\":{\"pgsize\":4096},\"new\":null}}\0")]
     [InlineData("\n{\t\"capabilities\" : {\r\n } }\0\0\0")]
     [InlineData("")]
-    public void What_is_unknown_or_missing_says_nothing(string data)
+    public void Unknown_and_missing_names_are_null(string data)
     {
         Assert.True(TryRead(data, out Capabilities read));
         Assert.Equal(default, read);

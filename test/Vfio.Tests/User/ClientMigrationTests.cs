@@ -139,7 +139,7 @@ public sealed class ClientMigrationTests
     [Theory]
     [InlineData(1)]
     [InlineData(7)]
-    public void A_report_that_no_message_has_room_for_is_ENOTSUP(int bytes)
+    public void A_report_that_fits_no_message_is_ENOTSUP(int bytes)
     {
         (UnixSocket ours, UnixSocket theirs) = UnixSocket.CreatePair();
         using RawPeer server = new(theirs);

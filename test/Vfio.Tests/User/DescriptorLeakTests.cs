@@ -50,7 +50,7 @@ public sealed class DescriptorLeakTests
     }
 
     [Fact]
-    public void A_file_whose_last_mapping_is_gone_is_let_go_when_another_is_used()
+    public void A_file_whose_last_mapping_is_removed_is_released_when_another_is_used()
     {
         using TestServer server = new();
         using RawPeer peer = server.ConnectRaw();

@@ -65,7 +65,7 @@ public sealed class DeviceFeatureTests : IDisposable
         [],
         [8],
         [7, 1 | Probe],
-        [15, 1 | Get], // no room for the answer
+        [15, 1 | Get], // no space for the answer
         [15, 2 | Get],
         [16, 1], // nothing to do
         [16, 1 | Get | Set],
@@ -116,7 +116,7 @@ public sealed class DeviceFeatureTests : IDisposable
     }
 
     [Fact]
-    public void The_capability_is_offered_to_whoever_names_it()
+    public void The_capability_is_offered_to_a_client_that_names_it()
     {
         Assert.DoesNotContain("migration", Negotiate("{}"), StringComparison.Ordinal);
         Assert.Contains("\"migration\":{\"pgsize\":4096}", Negotiate("{\"migration\":{\"pgsize\":4096}}"), StringComparison.Ordinal);

@@ -70,7 +70,7 @@ public sealed class DmaLoggingTests : IDisposable
     ];
 
     [Fact]
-    public void A_malformed_report_replies_EINVAL_and_forgets_nothing()
+    public void A_malformed_report_replies_EINVAL_and_clears_nothing()
     {
         Start(0x1000);
         Write(Base);

@@ -37,7 +37,7 @@ public sealed class DmaMapTests
     }
 
     [Fact]
-    public void A_file_that_grew_is_shared_anew()
+    public void A_file_that_grew_is_shared_again()
     {
         using TestServer server = new();
         using RawPeer peer = server.ConnectRaw();

@@ -39,7 +39,7 @@ public sealed class DmaTransferTests
     }
 
     [Fact]
-    public void An_error_of_the_client_reaches_the_device_and_the_session_goes_on()
+    public void An_error_of_the_client_reaches_the_device_and_the_session_continues()
     {
         using TestServer server = new();
         using RawPeer peer = Map(server);

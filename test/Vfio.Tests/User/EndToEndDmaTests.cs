@@ -38,7 +38,7 @@ public sealed class EndToEndDmaTests
     }
 
     [Fact]
-    public void Threads_of_a_device_reach_the_client_while_nobody_calls_it()
+    public void Threads_of_a_device_reach_the_client_while_no_call_is_under_way()
     {
         using TestServer server = new();
         using VfioUserClient client = server.ConnectClient();

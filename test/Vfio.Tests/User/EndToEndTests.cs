@@ -117,7 +117,7 @@ public sealed class EndToEndTests
     }
 
     [Fact]
-    public void A_reset_reaches_the_device_and_a_close_gives_it_back()
+    public void A_reset_reaches_the_device_and_a_close_releases_it()
     {
         using TestServer server = new();
         using (VfioUserClient client = server.ConnectClient())

@@ -10,7 +10,7 @@ using Vfio.User;
 
 namespace Vfio.Tests.User;
 
-/// <summary>A server goes on in another's place. The clients here do not reconnect, so that a closed connection would fail them.</summary>
+/// <summary>A server takes over from another. The clients here do not reconnect, so that a closed connection would fail them.</summary>
 public sealed class HandoverTests
 {
     private const ulong Shared = 0x10000, Asked = 0x20000, Page = 4096;
@@ -94,7 +94,7 @@ public sealed class HandoverTests
     }
 
     [Fact]
-    public void What_is_rung_meanwhile_is_heard_by_the_successor()
+    public void Doorbells_that_are_signalled_during_a_handover_reach_the_successor()
     {
         using Relay relay = new(() => new BellFunction());
         using VfioUserClient client = VfioUserClient.Connect(relay.SocketPath);
@@ -120,7 +120,7 @@ public sealed class HandoverTests
     }
 
     [Fact]
-    public void What_the_provider_said_before_anybody_listened_is_heard_after()
+    public void What_the_provider_reported_before_an_eventfd_was_bound_is_signalled_after()
     {
         using Relay relay = new(() => new EduFunction());
         using VfioUserClient client = VfioUserClient.Connect(relay.SocketPath);
@@ -154,7 +154,7 @@ public sealed class HandoverTests
     }
 
     [Fact]
-    public void Who_has_not_negotiated_yet_is_served_by_the_successor()
+    public void A_client_that_has_not_negotiated_yet_is_served_by_the_successor()
     {
         using Relay relay = new(() => new EduFunction());
         using RawPeer peer = new(UnixSocket.Connect(relay.SocketPath));
@@ -180,15 +180,15 @@ public sealed class HandoverTests
     {
         using Relay relay = new(() => ModelCatalog.Create("nvme", new Dictionary<string, string> { ["size"] = "1M" }));
         using VfioUserClient client = VfioUserClient.Connect(relay.SocketPath, new VfioUserClientOptions { ReconnectTimeout = TestTimeout });
-        using ManualResetEventSlim told = new();
-        client.Restarted += told.Set;
+        using ManualResetEventSlim restarted = new();
+        client.Restarted += restarted.Set;
         relay.Replace();
         Assert.NotEqual(0u, Get(client, 8));
-        Assert.True(told.Wait(TestTimeout));
+        Assert.True(restarted.Wait(TestTimeout));
     }
 
     [Fact]
-    public void A_successor_with_another_device_is_refused_and_the_server_goes_on()
+    public void A_successor_with_another_device_is_refused_and_the_server_continues()
     {
         using Relay relay = new(() => new BenchFunction(), BenchFunction.Policy);
         using VfioUserClient client = VfioUserClient.Connect(relay.SocketPath);
@@ -205,7 +205,7 @@ public sealed class HandoverTests
     }
 
     [Fact]
-    public void While_its_client_migrates_the_device_nobody_takes_over()
+    public void While_its_client_migrates_the_device_no_successor_can_take_over()
     {
         using Relay relay = new(() => new EduFunction());
         using VfioUserClient client = VfioUserClient.Connect(relay.SocketPath);

@@ -9,7 +9,7 @@ public sealed class HostileEventTests
     private static readonly TimeSpan TestTimeout = TimeSpan.FromSeconds(60);
 
     [Fact]
-    public void Rings_that_are_taken_back_hold_no_doorbell_up()
+    public void Signals_that_are_drained_by_another_process_block_no_doorbell()
     {
         using GuardedServer server = new(new BellFunction());
         using RawPeer peer = new(server.Connect());
@@ -21,7 +21,7 @@ public sealed class HostileEventTests
         _ = peer.Ask(13, []).Success;
         _ = peer.Ask(10, [4ul, 7, 2, new byte[] { 3, 0 }]).Success;
 
-        // Whatever was heard of those: the next one is.
+        // Whatever was received of those: the next one is.
         using EventFd bell = EventFd.TryHold(teased)!;
         uint before = Rings(peer);
         bell.Signal();

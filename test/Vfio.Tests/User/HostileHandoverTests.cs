@@ -8,7 +8,7 @@ using Vfio.User.Handover;
 
 namespace Vfio.Tests.User;
 
-/// <summary>Successors that are none, and what a successor is told by a server that is none. Whatever happens, the server goes on.</summary>
+/// <summary>Processes that are no successor, and processes that are no predecessor. In each case the server continues.</summary>
 public sealed class HostileHandoverTests
 {
     private const uint Ask = 1, Give = 2, Taken = 3, Refuse = 4;
@@ -73,7 +73,7 @@ public sealed class HostileHandoverTests
     }
 
     [Fact]
-    public void Whatever_a_server_gives_a_successor_takes_it_or_says_why_not()
+    public void Whatever_a_server_hands_over_a_successor_takes_it_or_reports_why_not()
     {
         using Relay relay = new(() => new BenchFunction(), BenchFunction.Policy);
         using VfioUserClient client = VfioUserClient.Connect(relay.SocketPath);

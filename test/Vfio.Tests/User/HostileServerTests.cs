@@ -110,7 +110,7 @@ public sealed class HostileServerTests
     }
 
     [Fact]
-    public void Descriptors_that_nobody_asked_for_are_closed()
+    public void Descriptors_that_were_not_requested_are_closed()
     {
         const string Name = "leak-unasked";
         using OpenedClient opened = new();
@@ -209,7 +209,7 @@ public sealed class HostileServerTests
     }
 
     [Fact]
-    public void A_server_that_always_needs_more_room_is_asked_a_bounded_number_of_times()
+    public void A_server_that_always_needs_more_space_is_asked_a_bounded_number_of_times()
     {
         using OpenedClient opened = new();
         int asked = 0;
@@ -233,7 +233,7 @@ public sealed class HostileServerTests
     [InlineData(1u)]
     [InlineData(8u)]
     [InlineData(255u)]
-    public void A_server_that_needs_a_little_more_room_each_time_is_asked_a_bounded_number_of_times(uint step)
+    public void A_server_that_needs_a_little_more_space_each_time_is_asked_a_bounded_number_of_times(uint step)
     {
         using OpenedClient opened = new();
         int asked = 0;
@@ -260,7 +260,7 @@ public sealed class HostileServerTests
     [Theory]
     [InlineData(13, 1)]
     [InlineData(9, 0)]
-    public void A_reply_that_nobody_asked_for_breaks_the_connection(int command, int idOffset)
+    public void A_reply_without_a_request_breaks_the_connection(int command, int idOffset)
     {
         using OpenedClient opened = new();
         opened.Serve(server => server.Send(RawPeer.Message((ushort)(server.Receive().Id + idOffset), (ushort)command, 1)));

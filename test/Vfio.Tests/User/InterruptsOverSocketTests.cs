@@ -181,7 +181,7 @@ public sealed class InterruptsOverSocketTests : IDisposable
     }
 
     [Fact]
-    public async Task A_driver_waits_for_the_wish_to_have_the_device_back()
+    public async Task A_driver_waits_for_a_release_request()
     {
         using PciDevice device = new(_client);
         Interrupt wish = device.Interrupts.EnableReleaseRequest();

@@ -167,7 +167,7 @@ public sealed class ListeningTests : IDisposable
     }
 
     [Fact]
-    public void Who_keeps_the_directory_locked_keeps_nobody_from_a_place_that_is_free()
+    public void A_process_that_keeps_the_directory_locked_blocks_no_listener_at_a_free_path()
     {
         using FileDescriptor directory = new(LibC.open(_directory, LibC.O_RDONLY | LibC.O_CLOEXEC));
         Assert.Equal(0, LibC.flock(directory.Number, LibC.LOCK_EX));
@@ -176,7 +176,7 @@ public sealed class ListeningTests : IDisposable
     }
 
     [Fact]
-    public async Task Root_gives_a_socket_away_and_no_other_file_whatever_the_directorys_owner_does()
+    public async Task Root_changes_the_owner_of_a_socket_and_of_no_other_file_whatever_the_directorys_owner_does()
     {
         Assert.SkipUnless(UserAccount.IsRoot, "only root gives files away");
         UserAccount nobody = UserAccount.Find("nobody");
@@ -222,7 +222,7 @@ public sealed class ListeningTests : IDisposable
     }
 
     [Fact]
-    public async Task A_client_that_has_nothing_of_the_device_makes_way_however_much_it_says()
+    public async Task A_client_that_does_not_use_the_device_is_disconnected_for_others_however_many_messages_it_sends()
     {
         using VfioUserServer server = new(
             () => new FakeDevice(), new VfioUserServerOptions { Path = SocketPath, ContendedIdleTimeout = TimeSpan.FromMilliseconds(200) });
@@ -258,7 +258,7 @@ public sealed class ListeningTests : IDisposable
             user.MapDma(new DmaMapping(new Iova(0x1000), 0x1000, DmaAccess.ReadWrite, dma, 0));
             Task<VfioUserClient> waiting = ConnectLater();
 
-            // Longer than a turn, and somebody waits for all of it.
+            // Longer than the limit, and a client waits for all of it.
             for (int i = 0; i < 100; i++)
             {
                 Thread.Sleep(1);

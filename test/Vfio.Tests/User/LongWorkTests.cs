@@ -67,7 +67,7 @@ public sealed class LongWorkTests
     [InlineData(Read)]
     [InlineData(Write)]
     [InlineData(MessageRead)]
-    public void A_client_that_owes_memory_can_reset_and_go_on(uint operation)
+    public void A_client_that_owes_an_answer_can_reset_and_continue(uint operation)
     {
         using ClientOfServer server = new(new BenchFunction(), new VfioUserServerOptions { DmaTimeout = Never });
         using RawPeer peer = server.ConnectRaw();
@@ -90,7 +90,7 @@ public sealed class LongWorkTests
     }
 
     [Fact]
-    public void A_long_transfer_goes_on_where_its_device_goes()
+    public void A_long_transfer_continues_where_its_device_is_restored()
     {
         using GuardedFunction from = ModelCatalog.CreateGuarded("bench", new Dictionary<string, string>());
         using GuardedFunction to = ModelCatalog.CreateGuarded("bench", new Dictionary<string, string>());

@@ -41,7 +41,7 @@ public sealed class MigrationDataTests : IDisposable
     }
 
     [Fact]
-    public void What_was_written_goes_on_at_the_other_device()
+    public void What_was_written_continues_at_the_other_device()
     {
         Write(0x04, 0x12345678);
         byte[] state = ReadState(_peer, 1000);
@@ -59,7 +59,7 @@ public sealed class MigrationDataTests : IDisposable
     }
 
     [Fact]
-    public void Pre_copy_gives_what_may_go_ahead_and_the_rest_follows()
+    public void Pre_copy_returns_the_part_that_can_be_sent_early_and_the_rest_follows()
     {
         SetState(PreCopy);
         byte[] ahead = Read(_peer, 0x10000);

@@ -5,7 +5,7 @@ using Vfio.User;
 namespace Vfio.Tests.User;
 
 /// <summary>Messages that are neither the reply awaited nor a command that a server may send: they break the connection, or are answered,
-/// and nobody waits for what will not come.</summary>
+/// and no call waits for what will not come.</summary>
 public sealed class MistypedMessageTests
 {
     // Flags: type in bits 3:0 (0 command, 1 reply), no_reply 0x10, error 0x20.

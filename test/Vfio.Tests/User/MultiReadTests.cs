@@ -23,7 +23,7 @@ public sealed class MultiReadTests
     }
 
     [Fact]
-    public void One_that_is_refused_is_told_and_what_follows_goes_on()
+    public void One_that_is_refused_is_reported_and_the_connection_continues()
     {
         using TestServer server = new();
         using VfioUserClient client = server.ConnectClient();

@@ -48,7 +48,7 @@ public sealed class OtherSessionsTests
                 client.ReadRegion(RegionIndex.Bar0, 0, four);
         }
 
-        // And each of them may still go on.
+        // And each of them may still continue.
         slow.Send(RawPeer.Message(1, 9, 0, 0ul, 0, 4).AsSpan(20));
         Assert.Equal(0u, slow.Receive().Error);
         silent.Negotiate();

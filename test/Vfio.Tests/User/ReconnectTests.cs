@@ -30,11 +30,11 @@ public sealed class ReconnectTests : IDisposable
         client.WriteRegion(RegionIndex.Config, 4, [7, 0]);
         client.WriteRegion(RegionIndex.Bar0, BellFunction.Any, [1, 0, 0, 0]);
         Assert.Equal(1u, Read(client, 0));
-        using ManualResetEventSlim told = new();
-        client.Restarted += told.Set;
+        using ManualResetEventSlim restarted = new();
+        client.Restarted += restarted.Set;
         Restart(new BellFunction());
         Assert.Equal(0u, Read(client, 0));
-        Assert.True(told.Wait(TestTimeout));
+        Assert.True(restarted.Wait(TestTimeout));
         Assert.Equal(1, client.Restarts);
         byte[] command = new byte[2];
         client.ReadRegion(RegionIndex.Config, 4, command);
@@ -42,19 +42,19 @@ public sealed class ReconnectTests : IDisposable
     }
 
     [Fact]
-    public void A_driver_that_only_waits_is_told_and_woken()
+    public void A_driver_that_only_waits_is_notified_and_woken()
     {
         Serve(new BellFunction());
         using PciDevice device = new(VfioUserClient.Connect(SocketPath, Patient));
         Interrupt interrupt = device.Interrupts.Enable(1)[0];
         Interrupt error = device.Interrupts.EnableError();
         Interrupt request = device.Interrupts.EnableReleaseRequest();
-        using ManualResetEventSlim told = new();
-        device.Restarted += told.Set;
+        using ManualResetEventSlim restarted = new();
+        device.Restarted += restarted.Set;
         Restart(new BellFunction());
         Assert.True(interrupt.Wait(TestTimeout));
         Assert.True(error.Wait(TestTimeout));
-        Assert.True(told.Wait(TestTimeout));
+        Assert.True(restarted.Wait(TestTimeout));
         Assert.False(request.Wait(TimeSpan.Zero));
         Bar bar = device.OpenBar(0);
         device.EnableBusMaster();
@@ -65,7 +65,7 @@ public sealed class ReconnectTests : IDisposable
     [Theory]
     [InlineData(true)]
     [InlineData(false)]
-    public void Memory_is_mapped_anew(bool twin)
+    public void Memory_is_mapped_again(bool twin)
     {
         Serve(new SummerFunction());
         VfioUserClientOptions options = Patient with { TwinSocket = twin };
@@ -116,7 +116,7 @@ public sealed class ReconnectTests : IDisposable
     }
 
     [Fact]
-    public void A_mapped_bar_is_mapped_anew()
+    public void A_mapped_bar_is_mapped_again()
     {
         MemoryBar first = new("first", 0x1000);
         MemoryBar second = new("second", 0x1000);
@@ -125,10 +125,10 @@ public sealed class ReconnectTests : IDisposable
         Bar bar = device.OpenBar(0);
         Assert.True(bar.IsMapped(0));
         bar.Write32(0, 1);
-        using ManualResetEventSlim told = new();
-        device.Restarted += told.Set;
+        using ManualResetEventSlim restarted = new();
+        device.Restarted += restarted.Set;
         Restart(new PlainFunction(new FunctionDescription("x", 1, 2), (0, second, BarType.Memory32)));
-        Assert.True(told.Wait(TestTimeout));
+        Assert.True(restarted.Wait(TestTimeout));
         bar.Write32(0, 2);
         byte[] seen = new byte[4];
         second.Read(0, seen);
@@ -137,7 +137,7 @@ public sealed class ReconnectTests : IDisposable
     }
 
     [Fact]
-    public void A_write_that_meets_a_lost_server_fails_and_the_next_one_goes_on()
+    public void A_write_that_meets_a_lost_server_fails_and_the_next_one_succeeds()
     {
         using ManualResetEventSlim inside = new();
         using ManualResetEventSlim goOn = new();
@@ -197,7 +197,7 @@ public sealed class ReconnectTests : IDisposable
     }
 
     [Fact]
-    public void Without_being_told_to_a_client_does_not_wait()
+    public void Without_the_option_a_client_does_not_wait()
     {
         Serve(new BellFunction());
         using VfioUserClient client = VfioUserClient.Connect(SocketPath);

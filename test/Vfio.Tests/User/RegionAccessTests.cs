@@ -95,7 +95,7 @@ public sealed class RegionAccessTests
     }
 
     [Fact]
-    public void A_device_that_throws_replies_EIO_and_the_session_goes_on()
+    public void A_device_that_throws_replies_EIO_and_the_session_continues()
     {
         using TestServer server = new();
         using RawPeer peer = server.ConnectRaw();

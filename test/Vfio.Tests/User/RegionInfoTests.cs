@@ -24,7 +24,7 @@ public sealed class RegionInfoTests
     }
 
     [Fact]
-    public void Too_little_room_for_the_areas_says_how_much_is_needed_and_has_no_capabilities()
+    public void Too_little_space_for_the_mmap_areas_returns_the_needed_size_and_no_capabilities()
     {
         using TestServer server = new();
         using RawPeer peer = server.ConnectRaw();
@@ -36,7 +36,7 @@ public sealed class RegionInfoTests
     [Theory]
     [InlineData(96u)]
     [InlineData(4096u)]
-    public void With_room_the_areas_follow_as_a_capability(uint argsz)
+    public void With_enough_space_the_mmap_areas_follow_as_a_capability(uint argsz)
     {
         using TestServer server = new();
         using RawPeer peer = server.ConnectRaw();

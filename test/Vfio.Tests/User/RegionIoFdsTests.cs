@@ -35,7 +35,7 @@ public sealed class RegionIoFdsTests
     [Theory]
     [InlineData(16u)]
     [InlineData(135u)]
-    public void Without_room_for_all_only_the_need_is_told(uint room)
+    public void Without_space_for_all_only_the_needed_size_is_returned(uint room)
     {
         using GuardedServer server = new(new BellFunction());
         using RawPeer peer = new(server.Connect());
@@ -80,7 +80,7 @@ public sealed class RegionIoFdsTests
     }
 
     [Fact]
-    public void A_client_rings_in_place_of_a_message_where_it_was_told_to()
+    public void A_client_signals_doorbells_when_its_options_say_so()
     {
         using GuardedServer server = new(new BellFunction());
         using VfioUserClient client = server.ConnectClient(new VfioUserClientOptions { RingDoorbells = true });

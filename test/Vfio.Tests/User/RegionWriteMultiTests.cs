@@ -92,7 +92,7 @@ public sealed class RegionWriteMultiTests
     }
 
     [Fact]
-    public void A_client_hears_which_write_could_not_be()
+    public void A_client_learns_which_write_failed()
     {
         using TestServer server = new();
         using VfioUserClient client = server.ConnectClient();

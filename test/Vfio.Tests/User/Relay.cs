@@ -3,7 +3,7 @@ using Vfio.User;
 
 namespace Vfio.Tests.User;
 
-/// <summary>Servers that go on in each other's place, each with a guarded function of its own, at one socket.</summary>
+/// <summary>Servers that take over from each other at one socket, each with a guarded function of its own.</summary>
 internal sealed class Relay : IDisposable
 {
     private static readonly TimeSpan TestTimeout = HangGuard.Timeout;

@@ -4,7 +4,8 @@ using Vfio.User;
 
 namespace Vfio.Tests.User;
 
-/// <summary>What listeners to the meter and the activity source hear. Other tests have sessions too: only this one's device is looked at.</summary>
+/// <summary>What listeners to the meter and the activity source receive. Other tests have sessions too: only this one's device
+/// counts.</summary>
 public sealed class TelemetryTests
 {
     [Fact]

@@ -84,7 +84,7 @@ public sealed class VersionTests
     }
 
     [Fact]
-    public void A_second_time_is_answered_EINVAL_and_the_session_goes_on()
+    public void A_second_time_is_answered_EINVAL_and_the_session_continues()
     {
         using TestServer server = new();
         using RawPeer peer = server.ConnectRaw();
@@ -93,7 +93,7 @@ public sealed class VersionTests
     }
 
     [Fact]
-    public void A_device_that_cannot_be_opened_gives_its_errno()
+    public void A_device_that_cannot_be_opened_returns_its_errno()
     {
         using VfioUserServer server = new(
             () => throw new VfioException("open", "a card", Errno.Busy), new VfioUserServerOptions());

@@ -118,7 +118,7 @@ internal static class PhysicalLayerTables
         ]);
     }
 
-    /// <summary>Lanes of the function's link, 1 to 32; 1 when no link register tells.</summary>
+    /// <summary>Lanes of the function's link, 1 to 32; 1 when no link register has it.</summary>
     internal static int Lanes(ConfigSpace space) =>
         CapabilityWalk.FindStandard(space, ExpressTable.Id) is { } express && space.Knows(express + 0x0c, 4)
             ? Math.Clamp((int)space.Read32(express + 0x0c).Get(9, 4), 1, 32)

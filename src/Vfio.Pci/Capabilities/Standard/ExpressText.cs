@@ -31,7 +31,7 @@ internal static class ExpressText
         bool isEndpoint = type is Endpoint or LegacyEndpoint;
         bool canReset = isEndpoint || type == IntegratedEndpoint;
         bool hasPowerLimit = type is Endpoint or UpstreamPort or ExpressToPciBridge;
-        // Latencies and the limit of power are told by endpoints alone; elsewhere their bits are noise.
+        // Only endpoints have latencies and the power limit; elsewhere these bits are undefined.
         text.Leave("DevCap", "L0s", "L1", "PowerLimitValue", "PowerLimitScale");
         text.Line("DevCap", "DevCap:\tMaxPayload {MaxPayload} bytes, PhantFunc {PhantFunc}"
             + (isEndpoint ? ", Latency L0s {L0s}, L1 {L1}" : ""));

@@ -3,7 +3,7 @@ using static Vfio.Pci.BitRule;
 
 namespace Vfio.Pci.Capabilities.Standard;
 
-/// <summary>HyperTransport: HyperTransport I/O Link 3.10, chapter 7. What it is stands in the upper bits of its command register.</summary>
+/// <summary>HyperTransport: HyperTransport I/O Link 3.10, chapter 7. The upper bits of its command register have its type.</summary>
 /// <remarks>All fixed: links and mappings are the machine's.</remarks>
 internal static class HyperTransportTable
 {
@@ -157,7 +157,7 @@ internal static class HyperTransportTable
             { "64bA", 4, Fixed },
             { "UIDRD", 5, Fixed },
         };
-        // The host's register goes on.
+        // The host's register has more fields.
         if (bytes == 2)
         {
             register.Add("ExtRS", 8, Fixed);

@@ -4,7 +4,7 @@ using static Vfio.Pci.BitRule;
 namespace Vfio.Pci.Capabilities.Standard;
 
 /// <summary>Message Signalled Interrupts: PCI Express Base 6.0, section 7.7.1. 10, 14, 20 or 24 bytes.</summary>
-/// <remarks>All of it is virtual: vectors are asked for by an interrupt request, and the owner alone tells the hardware where they
+/// <remarks>All of it is virtual: vectors are requested by an interrupt request, and the owner alone programs the hardware where they
 /// go.</remarks>
 internal static class MsiTable
 {

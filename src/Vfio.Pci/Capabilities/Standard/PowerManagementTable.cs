@@ -24,7 +24,7 @@ internal static class PowerManagementTable
             // The state change is the guard's to make: it saves and restores around a reset by D3hot.
             { "PowerState", 1, 0, Virtual, state => $"D{state}" },
             { "NoSoftRst", 3, Fixed },
-            // A wake-up would reach the owner, who has nobody to pass it to; its status is the owner's to clear.
+            // A wake-up would reach the owner, who cannot pass it on; the owner clears its status.
             { "PME-Enable", 8, Fixed },
             { "DSel", 12, 9, PassedThrough, FieldText.Decimal },
             { "DScale", 14, 13, Fixed, FieldText.Decimal },

@@ -10,7 +10,7 @@ internal static class VitalProductDataTable
         new Register(0x02, 2, "Address")
         {
             { "Address", 14, 0, PassedThrough },
-            // 0 starts a read of VPD, 1 a write of the board's memory, which outlives the lease: the hardware is only ever told 0.
+            // 0 starts a read of VPD, 1 a write of the board's memory, which outlives the lease: only 0 is written to the hardware.
             { "F", 15, FixedStatus },
         },
         new Register(0x04, 4, "Data") { { "Data", 31, 0, Fixed } },

@@ -25,7 +25,7 @@ public sealed class DeadlineTests
     }
 
     [Fact]
-    public void The_longest_time_is_a_moment_that_every_wait_can_be_given_the_rest_of()
+    public void Every_wait_accepts_what_is_left_of_the_longest_time()
     {
         Deadline far = new(TimeSpan.MaxValue);
         Assert.False(far.IsNever);
@@ -59,7 +59,7 @@ public sealed class DeadlineTests
     [InlineData(-TimeSpan.TicksPerMillisecond - 1)]
     [InlineData(-TimeSpan.TicksPerDay)]
     [InlineData(long.MinValue)]
-    public void Any_other_time_below_zero_is_refused_and_the_range_told(long ticks)
+    public void Any_other_time_below_zero_is_refused_and_the_message_has_the_range(long ticks)
     {
         TimeSpan grace = TimeSpan.FromTicks(ticks);
         ArgumentOutOfRangeException refusal = Assert.Throws<ArgumentOutOfRangeException>(() => new Deadline(grace));

@@ -20,7 +20,7 @@ public sealed class EventLoopTests : IDisposable
     }
 
     [Fact]
-    public void Each_signal_calls_back_though_nobody_reads_the_counter()
+    public void Each_signal_calls_back_though_the_counter_is_not_read()
     {
         using EventRegistration registration = _loop.Add(_signal, _ => _called.Release());
         for (int i = 0; i < 100; i++)
@@ -213,7 +213,7 @@ public sealed class EventLoopTests : IDisposable
     }
 
     [Fact]
-    public void While_it_is_paused_nobody_is_called_and_what_was_signalled_is_kept()
+    public void While_it_is_paused_no_callback_runs_and_signals_are_kept()
     {
         using EventRegistration registration = _loop.Add(_signal, _ => _called.Release());
         _signal.Signal();
@@ -245,13 +245,13 @@ public sealed class EventLoopTests : IDisposable
     }
 
     [Fact]
-    public void A_callback_that_throws_is_told_of_and_ends_no_other()
+    public void A_callback_that_throws_is_reported_and_ends_no_other()
     {
-        List<Exception> told = [];
+        List<Exception> raised = [];
         using EventLoop loop = new("failing loop", failure =>
         {
-            lock (told)
-                told.Add(failure);
+            lock (raised)
+                raised.Add(failure);
             _called.Release();
         });
         using EventFd bad = EventFd.Create();
@@ -261,8 +261,8 @@ public sealed class EventLoopTests : IDisposable
         using EventRegistration registration = loop.Add(_signal, _ => _called.Release());
         _signal.Signal();
         SeeCall();
-        lock (told)
-            Assert.Equal("no", Assert.IsType<InvalidOperationException>(Assert.Single(told)).Message);
+        lock (raised)
+            Assert.Equal("no", Assert.IsType<InvalidOperationException>(Assert.Single(raised)).Message);
         failing.Dispose();
     }
 
@@ -277,7 +277,7 @@ public sealed class EventLoopTests : IDisposable
     }
 
     [Fact]
-    public void A_loop_that_nobody_used_needs_no_thread()
+    public void A_loop_without_registrations_needs_no_thread()
     {
         EventLoop unused = new("unused loop");
         unused.Pause();

@@ -20,7 +20,7 @@ public sealed class EventSleepTests
     }
 
     [Fact]
-    public void Each_signal_ends_a_sleep_though_nobody_reads_the_counter()
+    public void Each_signal_ends_a_sleep_though_the_counter_is_not_read()
     {
         using EventFd signal = EventFd.Create();
         using EventSleep sleep = new(signal, Never);
@@ -46,7 +46,7 @@ public sealed class EventSleepTests
     }
 
     [Fact]
-    public async Task A_signal_that_was_told_of_ends_no_second_sleep_but_moments_end_each()
+    public async Task A_signal_that_ended_a_sleep_ends_no_second_one_but_timer_ticks_end_each()
     {
         using EventFd signal = EventFd.Create();
         using EventSleep sleep = new(signal, TimeSpan.FromMilliseconds(20));

@@ -21,7 +21,7 @@ public sealed class LivenessWaitTests : ILiveness
     [Theory]
     [InlineData(-1)]
     [InlineData(long.MaxValue)]
-    public void A_wait_without_an_end_goes_on_while_the_device_lives_and_ends_when_it_died(long milliseconds)
+    public void A_wait_without_a_timeout_continues_while_the_device_is_present_and_ends_when_it_is_removed(long milliseconds)
     {
         TimeSpan timeout = milliseconds < 0 ? Timeout.InfiniteTimeSpan : TimeSpan.MaxValue;
         LivenessWait wait = new(this, "wait");

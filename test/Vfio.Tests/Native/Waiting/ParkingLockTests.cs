@@ -47,7 +47,7 @@ public sealed class ParkingLockTests
     }
 
     [Fact]
-    public void A_sleep_ends_at_its_moment_when_nobody_wakes_it()
+    public void A_sleep_that_is_not_woken_ends_at_its_deadline()
     {
         ParkingLock gate = new();
         using ParkingLock.Scope inside = gate.Enter();

@@ -18,7 +18,7 @@ public sealed class SpinnerTests
     }
 
     [Fact]
-    public void It_gives_up_when_the_deadline_has_passed_or_somebody_wants_the_thread()
+    public void It_stops_when_the_deadline_has_passed_or_the_thread_is_requested()
     {
         Spinner spinner = new(Timeout.InfiniteTimeSpan);
         Countdown target = new(looks: int.MaxValue);
@@ -38,7 +38,7 @@ public sealed class SpinnerTests
     }
 
     [Fact]
-    public void Without_a_time_it_never_looks()
+    public void Without_a_time_it_never_polls()
     {
         Spinner spinner = new(TimeSpan.Zero);
         for (int i = 0; i < 1000; i++)

@@ -113,7 +113,7 @@ public sealed class TimeoutTests
 
     [Theory]
     [MemberData(nameof(Names))]
-    public void Other_times_below_zero_are_refused_and_the_range_told(string member)
+    public void Other_times_below_zero_are_refused_and_the_message_has_the_range(string member)
     {
         foreach (TimeSpan time in BelowZero())
             Assert.Contains("InfiniteTimeSpan", Assert.Throws<ArgumentOutOfRangeException>(() => Timeouts[member](time)).Message);

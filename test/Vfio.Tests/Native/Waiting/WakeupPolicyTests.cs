@@ -3,7 +3,7 @@ using Vfio.Native.Waiting;
 
 namespace Vfio.Tests.Native;
 
-/// <summary>When a thread leaves the core to whoever wakes it.</summary>
+/// <summary>When a thread leaves the core to the thread that wakes it.</summary>
 public sealed class WakeupPolicyTests
 {
     private const int Busy = 100;
@@ -11,10 +11,10 @@ public sealed class WakeupPolicyTests
     private long _tick;
 
     [Fact]
-    public void A_peer_that_asks_again_and_again_is_deferred_to_soon() => Assert.InRange(TicksUntilTrial(1000), 2, 20);
+    public void A_peer_that_sends_one_request_after_another_soon_gets_the_core() => Assert.InRange(TicksUntilTrial(1000), 2, 20);
 
     [Fact]
-    public void A_peer_that_asks_now_and_then_never_is()
+    public void A_peer_that_sends_requests_rarely_does_not()
     {
         for (int i = 0; i < 10_000; i++)
             Tick(wakes: 1);
@@ -33,7 +33,7 @@ public sealed class WakeupPolicyTests
     }
 
     [Fact]
-    public void A_tick_without_wakes_ends_it_and_tells()
+    public void A_tick_without_wakes_ends_it_and_returns_that()
     {
         TicksUntilTrial(1000);
         Assert.True(Tick(wakes: 1) || Tick(wakes: 1));

@@ -6,7 +6,7 @@ using Vfio.User;
 namespace Vfio.Tests.User;
 
 /// <summary>What a server's owner reads when a client cannot have the device.</summary>
-public sealed class TurnedAwayTests
+public sealed class RefusedClientTests
 {
     [Fact]
     public void The_log_says_why_the_device_could_not_be_opened()
@@ -22,7 +22,7 @@ public sealed class TurnedAwayTests
         session.Join();
         theirs.Dispose();
         Assert.Equal(
-            ["A client was turned away: the device could not be opened: opening 0000:01:00.0: Device or resource busy; another user has it (errno 16)"],
+            ["A client was refused: the device could not be opened: opening 0000:01:00.0: Device or resource busy; another user has it (errno 16)"],
             lines.Written);
     }
 
