@@ -23,7 +23,8 @@ internal static class VfioInGuest
     /// <param name="words">The verb and its arguments.</param>
     /// <param name="user">A program that runs it as another user.</param>
     /// <param name="output">The file that gets both; empty for the agent's answer.</param>
-    internal static string Command(string words, string user = "", string output = "") => Program(VfioCommand.Path, words, user, output);
+    internal static string Command(string words, string user = "", string output = "") =>
+        NativeFile.IsCurrent ? Run(NativeFile.Path, words, user, output) : Program(VfioCommand.Path, words, user, output);
 
     /// <summary>The same for another program that .NET runs.</summary>
     internal static string Program(string path, string words, string user = "", string output = "") =>
