@@ -10,6 +10,7 @@ namespace Vfio.Tests.Guests;
 public sealed class IgbOnLinuxTests : IDisposable
 {
     private const string Physical = "0000:01:00.0", Virtual = "0000:01:10.0";
+    private const string Guard = "?guard=1";
     private const int Burst = 200;
     private readonly GuestWire _wire = new();
     private GuestMachine? _machine;
@@ -24,7 +25,7 @@ public sealed class IgbOnLinuxTests : IDisposable
         foreach ((VfioInterface vfioInterface, string words) in new[] { (VfioInterface.Group, ""), (VfioInterface.Cdev, "--poll") })
         {
             Agent.Open(vfioInterface);
-            Start(Physical, words, vfioInterface);
+            Start(vfioInterface == VfioInterface.Cdev ? $"{Physical}{Guard}" : Physical, words, vfioInterface);
             AssertAnswers();
             Stop();
         }
@@ -50,7 +51,7 @@ public sealed class IgbOnLinuxTests : IDisposable
         Assert.Contains("is assigned to nobody", Vfio($"bind {Virtual} --user nobody"));
 
         // The address is one more thing that it asks the physical function's driver for.
-        Start(Virtual, $"--mac {Frames.OwnMac}", VfioInterface.Group);
+        Start($"{Virtual}{Guard}", $"--mac {Frames.OwnMac}", VfioInterface.Group);
         AssertAnswers();
         Stop();
 
@@ -63,7 +64,7 @@ public sealed class IgbOnLinuxTests : IDisposable
         // The other interface; and its owner takes it away.
         Agent.Do($"ip link set $(ls /sys/bus/pci/devices/{Physical}/net) up");
         Agent.Open(VfioInterface.Cdev);
-        Start(Virtual, $"--mac {Frames.OwnMac}", VfioInterface.Cdev);
+        Start($"{Virtual}{Guard}", $"--mac {Frames.OwnMac}", VfioInterface.Cdev);
         AssertAnswers();
         using (WireTraffic traffic = new(_wire, Frames.EchoRequest, Frames.PeerMac))
         {
@@ -138,7 +139,7 @@ public sealed class IgbOnLinuxTests : IDisposable
     private void AssertCaptures(VfioInterface vfioInterface, string words, byte[][] expected)
     {
         Agent.Open(vfioInterface);
-        string capture = VfioInGuest.Command($"net {Physical} capture /run/trace --count {expected.Length} {words}", VfioInGuest.Nobody);
+        string capture = VfioInGuest.Command($"net {Physical}{Guard} capture /run/trace --count {expected.Length} {words}", VfioInGuest.Nobody);
         Run(capture);
 
         // The port is in the file before the first frame.

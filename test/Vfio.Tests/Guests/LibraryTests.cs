@@ -38,6 +38,7 @@ public sealed class LibraryTests
         string lockTaker = $"/sys/bus/pci/devices/{AssignedFunctionTests.Second}/power/control";
         machine.Agent.Do($"(while true; do echo on > {lockTaker}; echo auto > {lockTaker}; done) >/dev/null 2>&1 &");
         AssertPasses(machine.Agent, typeof(AssignedFunctionTests), Nobody, 21);
+        AssertPasses(machine.Agent, typeof(GuardedAssignedTests), Nobody, 8);
         AssertPasses(machine.Agent, typeof(MemoryLimitTests), $"{Nobody} /usr/bin/prlimit --memlock=65536", 2);
         Assert.Contains("DMAR: [DMA Read", machine.Agent.Do("dmesg | grep DMAR"));
 
