@@ -2,6 +2,7 @@ using BenchmarkDotNet.Attributes;
 using Vfio.Guard;
 using Vfio.Guard.Dma;
 using Vfio.Native;
+using Vfio.Native.Memory;
 
 namespace Vfio.Benchmarks;
 

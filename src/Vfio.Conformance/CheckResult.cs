@@ -1,8 +1,31 @@
 namespace Vfio.Conformance;
 
 /// <summary>The result of one check of one server.</summary>
-/// <param name="Check">The check.</param>
-/// <param name="Outcome">The verdict and its reason.</param>
-/// <param name="Exchange">The messages sent and received, in order.</param>
-/// <param name="Time">Duration of the check.</param>
-public sealed record CheckResult(Check Check, Outcome Outcome, IReadOnlyList<LoggedMessage> Exchange, TimeSpan Time);
+public sealed class CheckResult
+{
+    internal CheckResult(Check check, Outcome outcome, IReadOnlyList<LoggedMessage> exchange, TimeSpan time)
+    {
+        Check = check;
+        Outcome = outcome;
+        Exchange = exchange;
+        Time = time;
+    }
+
+    /// <summary>The check.</summary>
+    public Check Check { get; }
+
+    /// <summary>The verdict.</summary>
+    public Verdict Verdict => Outcome.Verdict;
+
+    /// <summary>Why, a clause without a full stop; may be empty for a pass.</summary>
+    public string Reason => Outcome.Reason;
+
+    /// <summary>Duration of the check.</summary>
+    public TimeSpan Time { get; }
+
+    /// <summary>The verdict and its reason.</summary>
+    internal Outcome Outcome { get; }
+
+    /// <summary>The messages sent and received, in order.</summary>
+    internal IReadOnlyList<LoggedMessage> Exchange { get; }
+}

@@ -67,7 +67,7 @@ public static class ConformanceKit
                     : new CheckResult(chosen[done], Outcome.Skipped(gone), [], TimeSpan.Zero);
                 if (gone is null && FindDeath(server) is string death)
                 {
-                    result = result with { Outcome = Outcome.Violation(death) };
+                    result = new CheckResult(result.Check, Outcome.Violation(death), result.Exchange, result.Time);
                     gone = IsGone(server) ? $"the server is gone since {chosen[done].Name}" : null;
                 }
 

@@ -7,7 +7,7 @@ namespace Vfio.Conformance;
 /// <param name="Bytes">The first bytes, at most <see cref="KeptBytes"/>.</param>
 /// <param name="Descriptors">Number of descriptors that were passed with it.</param>
 /// <param name="Text">The decoded message.</param>
-public sealed record LoggedMessage(int Connection, bool IsSent, int Length, byte[] Bytes, int Descriptors, string Text)
+internal sealed record LoggedMessage(int Connection, bool IsSent, int Length, byte[] Bytes, int Descriptors, string Text)
 {
     /// <summary>Most bytes of a message that are kept.</summary>
     public const int KeptBytes = 96;

@@ -3,7 +3,7 @@ namespace Vfio.Conformance;
 /// <summary>The verdict of a check, with its reason.</summary>
 /// <param name="Verdict">The verdict.</param>
 /// <param name="Reason">A clause without a full stop; may be empty for a pass.</param>
-public readonly record struct Outcome(Verdict Verdict, string Reason)
+internal readonly record struct Outcome(Verdict Verdict, string Reason)
 {
     /// <summary>The server does what the sentence requires.</summary>
     internal static Outcome Pass(string reason = "") => new(Verdict.Pass, reason);

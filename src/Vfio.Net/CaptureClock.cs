@@ -3,7 +3,7 @@ using System.Diagnostics;
 namespace Vfio.Net;
 
 /// <summary>The time of day for a capture: set once; from then on it never goes back, even if the machine's clock is changed.</summary>
-public sealed class CaptureClock
+internal sealed class CaptureClock
 {
     private readonly long _start = Stopwatch.GetTimestamp();
     private readonly ulong _startNanoseconds =

@@ -6,7 +6,7 @@ namespace Vfio.Net;
 /// <summary>Looks at a frame that a port received.</summary>
 /// <param name="frame">Its bytes, for the time of the call.</param>
 /// <param name="timestamp">When it was taken from the port, a <see cref="Stopwatch.GetTimestamp"/>.</param>
-public delegate void FrameObserver(ReadOnlySpan<byte> frame, long timestamp);
+internal delegate void FrameObserver(ReadOnlySpan<byte> frame, long timestamp);
 
 /// <summary>A station on a port: every received frame goes to a <see cref="Responder"/>, and its answer is sent in the frame's
 /// buffer.</summary>
@@ -34,7 +34,7 @@ public sealed class EchoStation
     }
 
     /// <summary>Called with every frame before it is answered; null for none.</summary>
-    public FrameObserver? Observer { get; init; }
+    internal FrameObserver? Observer { get; init; }
 
     /// <summary>Frames received.</summary>
     public long Received { get; private set; }

@@ -13,11 +13,19 @@ public sealed class FrameRecorder
     private readonly EthernetFrame[] _batch = new EthernetFrame[BatchFrames];
     private readonly byte[] _bytes = new byte[EthernetBuffers.BufferBytes];
 
+    /// <summary>Makes it, with times of this machine's clock.</summary>
+    /// <param name="port">The port that receives; the caller keeps it.</param>
+    /// <param name="writer">Receives the frames; the caller keeps it.</param>
+    public FrameRecorder(IEthernetPort port, PcapngWriter writer)
+        : this(port, writer, new CaptureClock())
+    {
+    }
+
     /// <summary>Makes it.</summary>
     /// <param name="port">The port that receives; the caller keeps it.</param>
     /// <param name="writer">Receives the frames; the caller keeps it.</param>
     /// <param name="clock">The time of the frames.</param>
-    public FrameRecorder(IEthernetPort port, PcapngWriter writer, CaptureClock clock)
+    internal FrameRecorder(IEthernetPort port, PcapngWriter writer, CaptureClock clock)
     {
         ArgumentNullException.ThrowIfNull(port);
         ArgumentNullException.ThrowIfNull(writer);

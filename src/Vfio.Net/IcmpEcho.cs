@@ -58,7 +58,7 @@ internal readonly ref struct IcmpEcho
     }
 
     /// <summary>Turns a request into its reply: changes the type, and updates the checksum, which is right if it was before.</summary>
-    internal static void FunctionLock(Span<byte> message)
+    internal static void MakeReply(Span<byte> message)
     {
         Span<byte> field = message[ChecksumOffset..];
         ushort checksum = BinaryPrimitives.ReadUInt16BigEndian(field);

@@ -1,7 +1,7 @@
 namespace Vfio.Net;
 
 /// <summary>Which way a frame went; the values are those of pcapng's <c>epb_flags</c>, bits 1:0.</summary>
-public enum PacketDirection
+internal enum PacketDirection
 {
     /// <summary>Unknown.</summary>
     Unknown = 0,

@@ -1,7 +1,7 @@
 namespace Vfio.Net;
 
 /// <summary>What a <see cref="Responder"/> did with a frame.</summary>
-public enum PacketVerdict
+internal enum PacketVerdict
 {
     /// <summary>An ARP request was answered.</summary>
     AnsweredArp,

@@ -47,11 +47,16 @@ public sealed class PcapngWriter : IDisposable
     /// <summary>Bytes written so far, with what is still gathered in memory.</summary>
     public long WrittenBytes { get; private set; }
 
+    /// <summary>Writes a frame that was received.</summary>
+    /// <param name="frame">Its bytes from the destination address on, at most the snap length of them are kept.</param>
+    /// <param name="nanosecondsSinceEpoch">When: since 1970-01-01 UTC.</param>
+    public void Write(ReadOnlySpan<byte> frame, ulong nanosecondsSinceEpoch) => Write(frame, nanosecondsSinceEpoch, PacketDirection.Inbound);
+
     /// <summary>Writes a frame.</summary>
     /// <param name="frame">Its bytes from the destination address on, at most the snap length of them are kept.</param>
     /// <param name="nanosecondsSinceEpoch">When: since 1970-01-01 UTC.</param>
     /// <param name="direction">Which way it went.</param>
-    public void Write(ReadOnlySpan<byte> frame, ulong nanosecondsSinceEpoch, PacketDirection direction = PacketDirection.Inbound)
+    internal void Write(ReadOnlySpan<byte> frame, ulong nanosecondsSinceEpoch, PacketDirection direction)
     {
         ObjectDisposedException.ThrowIf(_isFinished, this);
         if (_used >= GatheredBytes)

@@ -6,10 +6,10 @@ namespace Vfio.Net;
 /// <param name="TimeToLive">How many routers it might still have passed.</param>
 /// <param name="RoundTrip">Time since the question was sent.</param>
 /// <param name="Kind">Whether it is the expected reply.</param>
-public readonly record struct PingReply(ushort Sequence, int Bytes, byte TimeToLive, TimeSpan RoundTrip, PingReplyKind Kind);
+internal readonly record struct PingReply(ushort Sequence, int Bytes, byte TimeToLive, TimeSpan RoundTrip, PingReplyKind Kind);
 
 /// <summary>Whether a reply is the expected one.</summary>
-public enum PingReplyKind
+internal enum PingReplyKind
 {
     /// <summary>It is the expected reply.</summary>
     Good,

@@ -10,7 +10,7 @@ namespace Vfio.Net;
 /// <see cref="Stopwatch"/> timestamps, given by the caller.</para>
 /// <para>One thread at a time. Nothing is allocated once it is made, and nothing that comes in makes it throw.</para>
 /// </remarks>
-public sealed class Pinger
+internal sealed class Pinger
 {
     /// <summary>Data bytes that <c>ping</c> sends by default.</summary>
     public const int UsualDataBytes = 56;

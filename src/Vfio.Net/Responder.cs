@@ -26,7 +26,14 @@ public sealed class Responder(MacAddress hardware, Ipv4Interface network, ushort
     public Ipv4Interface Network => network;
 
     /// <summary>How many frames had such an end.</summary>
-    public long Count(PacketVerdict verdict) => Volatile.Read(ref _counts[(int)verdict]);
+    internal long Count(PacketVerdict verdict) => Volatile.Read(ref _counts[(int)verdict]);
+
+    /// <summary>Makes the answer to a frame, if it gets one.</summary>
+    /// <param name="frame">A frame without its check sequence.</param>
+    /// <param name="answer">Where the answer goes: as long as the frame and at least 60 bytes. It may be the frame's own buffer.</param>
+    /// <returns>Length of the answer, at least 60 bytes; 0 for none, and then <paramref name="answer"/> is as it was.</returns>
+    /// <exception cref="ArgumentException"><paramref name="answer"/> is too short.</exception>
+    public int Answer(ReadOnlySpan<byte> frame, Span<byte> answer) => Answer(frame, answer, out _);
 
     /// <summary>Makes the answer to a frame, if it gets one.</summary>
     /// <param name="frame">A frame without its check sequence.</param>
@@ -34,7 +41,7 @@ public sealed class Responder(MacAddress hardware, Ipv4Interface network, ushort
     /// <param name="verdict">What became of the frame.</param>
     /// <returns>Length of the answer, at least 60 bytes; 0 for none, and then <paramref name="answer"/> is as it was.</returns>
     /// <exception cref="ArgumentException"><paramref name="answer"/> is too short.</exception>
-    public int Answer(ReadOnlySpan<byte> frame, Span<byte> answer, out PacketVerdict verdict)
+    internal int Answer(ReadOnlySpan<byte> frame, Span<byte> answer, out PacketVerdict verdict)
     {
         if (answer.Length < Math.Max(frame.Length, EthernetPacket.MinBytes))
             throw new ArgumentException($"Got {answer.Length} bytes, need {Math.Max(frame.Length, EthernetPacket.MinBytes)}.", nameof(answer));
@@ -164,9 +171,9 @@ public sealed class Responder(MacAddress hardware, Ipv4Interface network, ushort
         Ipv4Packet.WriteHeader(answer[header..], payloadBytes, protocol, network.Address, source, service);
         Span<byte> message = answer[(header + Ipv4Packet.PlainHeaderBytes)..end];
         if (protocol == IpProtocol.Udp)
-            UdpDatagram.FunctionLock(message);
+            UdpDatagram.MakeReply(message);
         else
-            IcmpEcho.FunctionLock(message);
+            IcmpEcho.MakeReply(message);
         return end;
     }
 

@@ -66,7 +66,7 @@ internal readonly ref struct UdpDatagram
     }
 
     /// <summary>Exchanges the ports. Sender and receiver exchanged sum to the same, so that the checksum stays.</summary>
-    internal static void FunctionLock(Span<byte> datagram)
+    internal static void MakeReply(Span<byte> datagram)
     {
         ushort source = BinaryPrimitives.ReadUInt16BigEndian(datagram);
         datagram[2..4].CopyTo(datagram);

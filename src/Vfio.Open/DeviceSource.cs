@@ -34,18 +34,22 @@ internal sealed class DeviceSource : IDisposable, IAsyncDisposable
         DeviceAddress parsed = DeviceAddress.Parse(address);
         if (!OperatingSystem.IsLinux())
             throw new PlatformNotSupportedException($"{parsed} cannot be opened: Vfio needs Linux");
+        options ??= new VfioDeviceOptions();
+        KernelDeviceOptions kernel = new() { Logger = options.Logger };
         switch (parsed.Scheme)
         {
             case AddressScheme.Unix:
-                VfioUserClientOptions client = ClientOptionsOf(parsed, options ?? new VfioDeviceOptions());
+                VfioUserClientOptions client = ClientOptionsOf(parsed, options);
                 return new DeviceSource(parsed, () => VfioUserClient.Connect(parsed.Place, client), client);
             case AddressScheme.Model:
                 GuardedFunction guard = ModelCatalog.CreateGuarded(parsed.Place, parsed.Options, isSuccessor);
                 return new DeviceSource(parsed, guard.Open) { Guard = guard };
             case AddressScheme.Mediated:
-                return new DeviceSource(parsed, () => KernelDevice.OpenMediated(parsed.Uuid));
+                return new DeviceSource(parsed, () => KernelDevice.OpenMediated(parsed.Uuid, kernel));
             default:
-                return new DeviceSource(parsed, parsed.IsGuarded ? () => GuardedKernel.Open(parsed) : () => KernelDevice.Open(parsed.Function));
+                return new DeviceSource(
+                    parsed,
+                    parsed.IsGuarded ? () => GuardedKernel.Open(parsed, kernel) : () => KernelDevice.Open(parsed.Function, kernel));
         }
     }
 

@@ -9,13 +9,15 @@ namespace Vfio;
 internal static class GuardedKernel
 {
     /// <summary>Opens the function at an address.</summary>
+    /// <param name="address">The function, and what its owner allows.</param>
+    /// <param name="options">How to open it below the guard.</param>
     /// <exception cref="VfioException">As <see cref="KernelDevice.Open"/>; ENOTTY: it cannot be reset.</exception>
-    internal static GuardedHardware Open(DeviceAddress address)
+    internal static GuardedHardware Open(DeviceAddress address, KernelDeviceOptions options)
     {
         KernelFunction function = new PciTopology().Find(address.Function);
         ConfigPermit[] permits = [.. new PermitStore().Of(function).Select(permit => new ConfigPermit(permit.Offset, permit.ReadBits, permit.WriteBits))];
         return new GuardedHardware(
-            KernelDevice.Open(address.Function),
+            KernelDevice.Open(address.Function, options),
             new GuardPolicy { AllowWithoutReset = address.AllowsWithoutReset },
             permits,
             values => Restore(function, values));

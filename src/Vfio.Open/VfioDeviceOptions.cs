@@ -19,6 +19,7 @@ public sealed record VfioDeviceOptions
     /// <remarks>In an address: <c>unix:/run/x.sock?reconnect=5s</c>.</remarks>
     public TimeSpan Reconnect { get; init; }
 
-    /// <summary>Gets log entries when a server is lost, found again or given up.</summary>
+    /// <summary>Gets log entries when a server is lost, found again or given up, and by which interface a device of the kernel is
+    /// opened.</summary>
     public ILogger Logger { get; init; } = NullLogger.Instance;
 }

@@ -32,12 +32,12 @@ internal sealed class ConformancePrinter(TextWriter output, bool verbose, bool j
             StatusLine.Show(null);
         if (json)
             return;
-        (string word, string colour) = WordOf(result.Outcome.Verdict);
-        _terminal.WriteLine(new StyledText($"{word,-9}", colour), $" {result.Check.Name,-38} {result.Outcome.Reason}".TrimEnd());
-        bool isExplained = result.Outcome.Verdict is Verdict.Violation or Verdict.Differs;
+        (string word, string colour) = WordOf(result.Verdict);
+        _terminal.WriteLine(new StyledText($"{word,-9}", colour), $" {result.Check.Name,-38} {result.Reason}".TrimEnd());
+        bool isExplained = result.Verdict is Verdict.Violation or Verdict.Differs;
         if (isExplained || verbose)
             output.WriteLine($"          {result.Check.Section}: {result.Check.Rule}");
-        if (result.Outcome.Verdict == Verdict.Violation || verbose)
+        if (result.Verdict == Verdict.Violation || verbose)
             PrintExchange(result.Exchange);
     }
 
@@ -101,8 +101,8 @@ internal sealed class ConformancePrinter(TextWriter output, bool verbose, bool j
         {
             writer.WriteStartObject();
             WriteCheck(writer, result.Check);
-            writer.WriteString("verdict", WordOf(result.Outcome.Verdict).Word);
-            writer.WriteString("reason", result.Outcome.Reason);
+            writer.WriteString("verdict", WordOf(result.Verdict).Word);
+            writer.WriteString("reason", result.Reason);
             writer.WriteNumber("milliseconds", Math.Round(result.Time.TotalMilliseconds, 3));
             writer.WriteStartArray("exchange");
             foreach (LoggedMessage message in result.Exchange)

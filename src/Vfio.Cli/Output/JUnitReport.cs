@@ -42,20 +42,20 @@ internal static class JUnitReport
     private static void WriteResult(XmlWriter writer, CheckResult result)
     {
         StartCase(writer, result.Check, result.Time);
-        switch (result.Outcome.Verdict)
+        switch (result.Verdict)
         {
             case Verdict.Violation:
                 writer.WriteStartElement("failure");
                 Attribute(writer, "type", "violation");
-                Attribute(writer, "message", result.Outcome.Reason);
+                Attribute(writer, "message", result.Reason);
                 writer.WriteString(Lines([$"{result.Check.Section}: {result.Check.Rule}", .. result.Exchange.Select(Line)]));
                 writer.WriteEndElement();
                 break;
             case Verdict.Skipped:
-                WriteSkipped(writer, result.Outcome.Reason);
+                WriteSkipped(writer, result.Reason);
                 break;
             case Verdict.Differs:
-                writer.WriteElementString("system-out", Lines([$"differs: {result.Outcome.Reason}", $"{result.Check.Section}: {result.Check.Rule}"]));
+                writer.WriteElementString("system-out", Lines([$"differs: {result.Reason}", $"{result.Check.Section}: {result.Check.Rule}"]));
                 break;
         }
 

@@ -1,5 +1,7 @@
 using System.Text;
 using Vfio.Pci;
+using Vfio.Pci.Capabilities;
+using Vfio.Pci.Decoding;
 
 namespace Vfio.Cli.Show;
 

@@ -1,5 +1,6 @@
 using System.Text.Json;
 using Vfio.Pci;
+using Vfio.Pci.Decoding;
 
 namespace Vfio.Cli.Show;
 

@@ -1,5 +1,8 @@
 using Vfio.Kernel;
 using Vfio.Pci;
+using Vfio.Pci.Capabilities;
+using Vfio.Pci.Dumps;
+using Vfio.Pci.Names;
 
 namespace Vfio.Cli.Show;
 

@@ -3,6 +3,8 @@ using Vfio.Cli.Numbers;
 using Vfio.Cli.Show;
 using Vfio.Kernel;
 using Vfio.Pci;
+using Vfio.Pci.Decoding;
+using Vfio.Pci.Dumps;
 
 namespace Vfio.Cli.Verbs;
 

@@ -4,6 +4,8 @@ using Vfio.Cli.Output;
 using Vfio.Cli.Show;
 using Vfio.Kernel;
 using Vfio.Pci;
+using Vfio.Pci.Decoding;
+using Vfio.Pci.Dumps;
 
 namespace Vfio.Cli.Verbs;
 

@@ -1,4 +1,5 @@
 using Vfio.Native;
+using Vfio.Native.Memory;
 using Vfio.User;
 
 namespace Vfio.Conformance;

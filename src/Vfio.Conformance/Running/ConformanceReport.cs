@@ -12,5 +12,5 @@ public sealed record ConformanceReport(string Path, IReadOnlyList<CheckResult> R
     public bool Conforms => Untried.Count == 0 && Count(Verdict.Violation) == 0;
 
     /// <summary>Number of checks with a verdict.</summary>
-    public int Count(Verdict verdict) => Results.Count(result => result.Outcome.Verdict == verdict);
+    public int Count(Verdict verdict) => Results.Count(result => result.Verdict == verdict);
 }

@@ -1,4 +1,5 @@
 using Vfio.Native;
+using Vfio.Native.Memory;
 using Vfio.Native.Sockets;
 using Vfio.Native.Waiting;
 using Vfio.User;
@@ -69,7 +70,7 @@ internal sealed class Trial : IDisposable
     internal void Leave() => _server.Leave();
 
     /// <summary>A memory file to pass to the server.</summary>
-    internal FileDescriptor MemoryFile(ulong bytes) => Own(Native.MemoryFile.Create("vfio-check", bytes));
+    internal FileDescriptor MemoryFile(ulong bytes) => Own(Native.Memory.MemoryFile.Create("vfio-check", bytes));
 
     /// <summary>An eventfd to pass to the server.</summary>
     internal EventFd Event()

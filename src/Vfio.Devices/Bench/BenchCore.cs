@@ -1,4 +1,5 @@
 using Vfio.Guard;
+using Vfio.Guard.Emulation;
 using Vfio.Native;
 using Vfio.Native.Memory;
 

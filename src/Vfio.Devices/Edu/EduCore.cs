@@ -1,4 +1,5 @@
 using Vfio.Guard;
+using Vfio.Guard.Emulation;
 
 namespace Vfio.Devices.Edu;
 

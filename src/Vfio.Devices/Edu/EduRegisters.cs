@@ -1,4 +1,5 @@
 using Vfio.Guard;
+using Vfio.Guard.Emulation;
 
 namespace Vfio.Devices.Edu;
 
@@ -51,7 +52,7 @@ internal static class EduRegisters
     private static RegisterRow<EduRegister>?[] Index()
     {
         RegisterRow<EduRegister>?[] index = new RegisterRow<EduRegister>?[Map.Rows[^1].End / 4];
-        foreach (RegisterRow<EduRegister> row in Map)
+        foreach (RegisterRow<EduRegister> row in Map.Rows)
             index[row.Offset / 4] = row;
         return index;
     }

@@ -62,7 +62,7 @@ public sealed class EduDriver : IDisposable
     }
 
     /// <summary>Reads the identification register.</summary>
-    public EduIdentification Identify() => new(_registers.Read32(Identification));
+    internal EduIdentification Identify() => new(_registers.Read32(Identification));
 
     /// <summary>Asks for the complement of a value.</summary>
     /// <returns>Whether the answer is right.</returns>
@@ -177,7 +177,7 @@ public sealed class EduDriver : IDisposable
         }
     }
 
-    /// <summary>Stops the device, takes its memory and interrupts back, and gives it back.</summary>
+    /// <summary>Stops the device, unmaps its memory, turns its interrupts off, and closes it.</summary>
     public void Dispose()
     {
         lock (_lock)

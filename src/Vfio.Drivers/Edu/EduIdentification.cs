@@ -2,7 +2,7 @@ namespace Vfio.Drivers.Edu;
 
 /// <summary>The identification register.</summary>
 /// <param name="Raw">Its value, <c>0xRRrr00ed</c>.</param>
-public readonly record struct EduIdentification(uint Raw)
+internal readonly record struct EduIdentification(uint Raw)
 {
     /// <summary>Major version, bits 31:24.</summary>
     public int Major => (int)(Raw >> 24);

@@ -205,7 +205,7 @@ public sealed class IgbPort : IEthernetPort
         }
     }
 
-    /// <summary>Stops the function and gives it back. Frames on their way may be lost.</summary>
+    /// <summary>Stops the function and closes the device. Frames on their way may be lost.</summary>
     public void Dispose()
     {
         if (_disposed)

@@ -7,7 +7,7 @@ namespace Vfio.Drivers.Nvme;
 /// <param name="Low">Bits 31:0.</param>
 /// <param name="High">Bits 63:32.</param>
 /// <remarks>NVM Express Base Specification 1.4, section 3.1.1.</remarks>
-public readonly record struct NvmeCapabilities(uint Low, uint High)
+internal readonly record struct NvmeCapabilities(uint Low, uint High)
 {
     private const int TimeoutUnitMilliseconds = 500;
 

@@ -44,6 +44,7 @@ public sealed class NvmeController : IDisposable, IAsyncDisposable
             MaxQueuePairs = _admin.RequestQueuePairs(Options.QueuePairs);
             _takenQueues = new bool[MaxQueuePairs + 1];
             _namespaces = new Lazy<IReadOnlyList<NvmeNamespace>>(ReadNamespaces);
+            NvmeLog.Started(Options.Logger, Name, Info.ModelNumber, Info.FirmwareRevision, MaxQueuePairs);
         }
         catch
         {
@@ -59,7 +60,7 @@ public sealed class NvmeController : IDisposable, IAsyncDisposable
     public string Name => _device.Name;
 
     /// <summary>What it can do.</summary>
-    public NvmeCapabilities Capabilities => Control.Capabilities;
+    internal NvmeCapabilities Capabilities => Control.Capabilities;
 
     /// <summary>What it says of itself.</summary>
     public NvmeControllerInfo Info { get; }
@@ -233,6 +234,8 @@ public sealed class NvmeController : IDisposable, IAsyncDisposable
         for (int i = 0; i < LargestNamespaceList && active[i] != 0; i++)
         {
             NvmeStatus status = _admin.TryIdentify(structure: 0, active[i], $"namespace {active[i]}", out NvmeIdentifyNamespace fields);
+            if (!status.IsSuccess)
+                NvmeLog.NotReady(Options.Logger, Name, active[i], status);
             found.Add(new NvmeNamespace(this, active[i], fields, status));
         }
 

@@ -38,7 +38,7 @@ public sealed record NvmeControllerInfo
     public int ControllerId { get; }
 
     /// <summary>The specification that it follows.</summary>
-    public NvmeVersion Version { get; }
+    internal NvmeVersion Version { get; }
 
     /// <summary>The largest namespace id there may be.</summary>
     public uint NamespaceCount { get; }

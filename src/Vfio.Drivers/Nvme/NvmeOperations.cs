@@ -246,6 +246,8 @@ internal sealed class NvmeOperations : IDisposable
     {
         lock (_lock)
         {
+            if (_failure is null && reason is VfioException)
+                NvmeLog.Failed(_namespace.Controller.Options.Logger, _namespace.Controller.Name, _namespace.Id, reason.Message);
             _failure ??= reason;
             foreach (NvmeOperation operation in _all)
             {

@@ -1,3 +1,5 @@
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Logging.Abstractions;
 using Vfio.Native;
 using Vfio.Native.Waiting;
 
@@ -24,4 +26,8 @@ public sealed record NvmeOptions
             field = value;
         }
     } = DefaultCommandTimeout;
+
+    /// <summary>Logs what the controller is (debug), a namespace that is not ready (warning), and the failure that ends the use of a block
+    /// device (error).</summary>
+    public ILogger Logger { get; init; } = NullLogger.Instance;
 }

@@ -1,3 +1,4 @@
+using Vfio.Abstractions;
 using Vfio.Guard.Function;
 using Vfio.Guard.Shared;
 using Vfio.Native;

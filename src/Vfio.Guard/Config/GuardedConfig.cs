@@ -2,6 +2,7 @@ using System.Numerics;
 using Vfio.Guard.Function;
 using Vfio.Guard.Shared;
 using Vfio.Pci;
+using Vfio.Pci.Capabilities;
 using Vfio.Pci.Config;
 using Vfio.Pci.Rules;
 

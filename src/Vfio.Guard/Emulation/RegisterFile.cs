@@ -1,3 +1,4 @@
+using Vfio.Guard.Emulation;
 using Vfio.Native;
 using Vfio.Native.Memory;
 

@@ -1,4 +1,5 @@
 using System.Collections;
+using Vfio.Guard.Emulation;
 
 namespace Vfio.Guard;
 
@@ -15,7 +16,7 @@ namespace Vfio.Guard;
 ///     { 0x08, 4, Register.Status,        0x00000000, 0x00000000, 0x0000000f },
 /// };
 /// </code></example>
-public sealed class RegisterMap<TRegister> : IEnumerable<RegisterRow<TRegister>>
+public sealed class RegisterMap<TRegister> : IEnumerable
     where TRegister : struct, Enum
 {
     private readonly List<RegisterRow<TRegister>> _rows = [];
@@ -37,7 +38,7 @@ public sealed class RegisterMap<TRegister> : IEnumerable<RegisterRow<TRegister>>
     public byte Unlisted { get; }
 
     /// <summary>The rows by ascending offset.</summary>
-    public IReadOnlyList<RegisterRow<TRegister>> Rows => _rows;
+    internal IReadOnlyList<RegisterRow<TRegister>> Rows => _rows;
 
     /// <summary>Adds a register.</summary>
     /// <param name="offset">Its offset in bytes; a multiple of <paramref name="bytes"/>.</param>
@@ -68,11 +69,8 @@ public sealed class RegisterMap<TRegister> : IEnumerable<RegisterRow<TRegister>>
         _rows.Insert(_rows.FindLastIndex(other => other.Offset < offset) + 1, row);
     }
 
-    /// <inheritdoc/>
-    public IEnumerator<RegisterRow<TRegister>> GetEnumerator() => _rows.GetEnumerator();
-
-    /// <inheritdoc/>
-    IEnumerator IEnumerable.GetEnumerator() => GetEnumerator();
+    // What makes a table of a collection initializer.
+    IEnumerator IEnumerable.GetEnumerator() => _rows.GetEnumerator();
 
     /// <summary>The first row that ends after an offset; the number of rows when there is none.</summary>
     internal static int FirstEndingAfter(ReadOnlySpan<RegisterRow<TRegister>> rows, ulong offset)

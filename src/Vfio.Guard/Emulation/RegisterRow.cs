@@ -1,4 +1,4 @@
-namespace Vfio.Guard;
+namespace Vfio.Guard.Emulation;
 
 /// <summary>One register of a <see cref="RegisterMap{TRegister}"/>.</summary>
 /// <typeparam name="TRegister">The enumeration that names the registers.</typeparam>
@@ -8,7 +8,7 @@ namespace Vfio.Guard;
 /// <param name="Reset">Its value after reset.</param>
 /// <param name="Writable">The bits that a write changes.</param>
 /// <param name="WriteOneToClear">The bits that a written 1 clears.</param>
-public readonly record struct RegisterRow<TRegister>(
+internal readonly record struct RegisterRow<TRegister>(
     ulong Offset, int Bytes, TRegister Register, ulong Reset, ulong Writable, ulong WriteOneToClear)
     where TRegister : struct, Enum
 {

@@ -1,3 +1,4 @@
+using Vfio.Abstractions;
 using Vfio.Native;
 using Vfio.Native.Waiting;
 

@@ -1,3 +1,5 @@
+using Vfio.Abstractions;
+
 namespace Vfio.Guard.Interrupts;
 
 /// <content>What a handover needs.</content>

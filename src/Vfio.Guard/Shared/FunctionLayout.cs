@@ -3,6 +3,7 @@ using Vfio.Guard.Config;
 using Vfio.Guard.Emulation;
 using Vfio.Guard.Interrupts;
 using Vfio.Pci;
+using Vfio.Pci.Capabilities;
 using Vfio.Pci.Config;
 using Vfio.Pci.Rules;
 using Vfio.Pci.Validation;

@@ -42,8 +42,15 @@ internal sealed class DeviceOpener
         string? node = _sysfs.VfioDevice;
         VfioInterface vfioInterface = _options.Interface;
         if (vfioInterface == VfioInterface.Any)
+        {
             vfioInterface = PreferDevice(node) ? VfioInterface.Cdev : VfioInterface.Group;
-        return vfioInterface == VfioInterface.Cdev ? OpenDevice(node) : OpenGroup();
+            if (vfioInterface == VfioInterface.Group && node is not null && _options.Space is null)
+                KernelLog.FellBack(_options.Logger, Name, node);
+        }
+
+        KernelDevice opened = vfioInterface == VfioInterface.Cdev ? OpenDevice(node) : OpenGroup();
+        KernelLog.Opened(_options.Logger, Name, vfioInterface);
+        return opened;
     }
 
     private bool PreferDevice(string? node) => _options.Space switch

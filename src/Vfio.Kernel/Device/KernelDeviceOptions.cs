@@ -1,3 +1,6 @@
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Logging.Abstractions;
+
 namespace Vfio.Kernel;
 
 /// <summary>How to open a device of the kernel.</summary>
@@ -11,6 +14,10 @@ public sealed record KernelDeviceOptions
 
     /// <summary>Where sysfs is mounted.</summary>
     public string Sysfs { get; init; } = "/sys";
+
+    /// <summary>Logs the interface by which a device is opened (debug), and that the cdev is there and this user may not open it
+    /// (information).</summary>
+    public ILogger Logger { get; init; } = NullLogger.Instance;
 }
 
 /// <summary>The kernel's two VFIO interfaces.</summary>

@@ -41,7 +41,7 @@ public sealed class KernelFunction
     public ConfigSpace ReadConfig() => new(_sysfs.Read("config", ReadToEnd));
 
     /// <summary>BAR0 to BAR5 and the ROM.</summary>
-    public IReadOnlyList<KernelRegion> Regions =>
+    internal IReadOnlyList<KernelRegion> Regions =>
         [.. _sysfs.Read("resource", File.ReadAllLines).Take(BarCount + 1).Select(ParseRegion)];
 
     /// <summary>The driver that is bound to it; null when none is.</summary>

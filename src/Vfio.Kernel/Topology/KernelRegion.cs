@@ -1,10 +1,10 @@
-namespace Vfio.Kernel;
+namespace Vfio.Kernel.Topology;
 
 /// <summary>A range of bus addresses of a function: one line of sysfs' <c>resource</c>.</summary>
 /// <param name="Start">First address.</param>
 /// <param name="Length">Size in bytes; 0 when the function has no such region.</param>
 /// <param name="Flags">The kernel's IORESOURCE_* bits.</param>
-public readonly record struct KernelRegion(ulong Start, ulong Length, ulong Flags)
+internal readonly record struct KernelRegion(ulong Start, ulong Length, ulong Flags)
 {
     private const ulong IoPorts = 0x100, Memory = 0x200;
 

@@ -1,9 +1,9 @@
 using Vfio.Native.Interop;
 
-namespace Vfio.Native;
+namespace Vfio.Native.Memory;
 
 /// <summary>Makes anonymous files in memory that two processes can share.</summary>
-public static class MemoryFile
+internal static class MemoryFile
 {
     /// <summary>Makes a zeroed memory file whose size is sealed, so that it cannot be truncated under a mapping.</summary>
     /// <param name="name">A name for <c>/proc/PID/maps</c>.</param>

@@ -1,7 +1,7 @@
-namespace Vfio.Pci;
+namespace Vfio.Pci.Capabilities;
 
 /// <summary>What a bit of config space is to the user of an assigned function.</summary>
-public enum BitRule
+internal enum BitRule
 {
     /// <summary>Reads the hardware's value; writes are dropped.</summary>
     Fixed,

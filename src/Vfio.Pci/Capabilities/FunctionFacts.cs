@@ -1,7 +1,9 @@
-namespace Vfio.Pci;
+using Vfio.Pci.Names;
+
+namespace Vfio.Pci.Capabilities;
 
 /// <summary>Facts of a function beyond its config space, from the kernel or its owner. Each may be left out.</summary>
-public sealed record FunctionFacts
+internal sealed record FunctionFacts
 {
     /// <summary>Nothing known.</summary>
     public static FunctionFacts None { get; } = new();

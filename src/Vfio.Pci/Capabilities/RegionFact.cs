@@ -1,10 +1,10 @@
-namespace Vfio.Pci;
+namespace Vfio.Pci.Capabilities;
 
 /// <summary>A BAR as the kernel has it.</summary>
 /// <param name="Address">Where it starts.</param>
 /// <param name="SizeBytes">Its size.</param>
 /// <param name="Flags">Its kind: the flags of the third column of a function's <c>resource</c> file in sysfs.</param>
-public sealed record RegionFact(ulong Address, ulong SizeBytes, ulong Flags)
+internal sealed record RegionFact(ulong Address, ulong SizeBytes, ulong Flags)
 {
     private const ulong Io = 0x100;
     private const ulong Prefetch = 0x2000;

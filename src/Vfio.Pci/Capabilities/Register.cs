@@ -1,11 +1,11 @@
 using System.Collections;
 
-namespace Vfio.Pci;
+namespace Vfio.Pci.Capabilities;
 
 /// <summary>A register of config space: where it is in its structure, how wide, and its fields. Bits in no field are
 /// <see cref="BitRule.Fixed"/>.</summary>
 /// <remarks>Adding a field that overlaps another, or that leaves the register, is refused.</remarks>
-public sealed class Register : IEnumerable<Field>
+internal sealed class Register : IEnumerable<Field>
 {
     private readonly List<Field> _fields = [];
 

@@ -1,11 +1,11 @@
-namespace Vfio.Pci;
+namespace Vfio.Pci.Decoding;
 
 /// <summary>A capability decoded.</summary>
 /// <param name="Capability">The capability.</param>
 /// <param name="Title">Its kind, often with its first facts.</param>
 /// <param name="Lines">Its registers in words, two tabs before each line.</param>
 /// <param name="Registers">Its registers with their values.</param>
-public sealed record CapabilityDocument(
+internal sealed record CapabilityDocument(
     Capability Capability,
     string Title,
     IReadOnlyList<string> Lines,

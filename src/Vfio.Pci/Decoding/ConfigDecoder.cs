@@ -1,10 +1,9 @@
 using Vfio.Pci.Capabilities;
-using Vfio.Pci.Decoding;
 
-namespace Vfio.Pci;
+namespace Vfio.Pci.Decoding;
 
 /// <summary>Decodes config space, in the words of <c>lspci -vvv</c> where that has words.</summary>
-public static class ConfigDecoder
+internal static class ConfigDecoder
 {
     /// <summary>Decodes a function. No content makes it fail.</summary>
     /// <param name="space">64, 256 or 4096 bytes, or fewer; what is not known is left out.</param>

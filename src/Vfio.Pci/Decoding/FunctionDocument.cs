@@ -1,4 +1,4 @@
-namespace Vfio.Pci;
+namespace Vfio.Pci.Decoding;
 
 /// <summary>A function's config space decoded: lines for people, registers for programs.</summary>
 /// <param name="Title">Address, class and name, as lists show a function on one line.</param>
@@ -7,7 +7,7 @@ namespace Vfio.Pci;
 /// <param name="Capabilities">In the order of their lists.</param>
 /// <param name="Problems">What is wrong with the lists of capabilities; one line each.</param>
 /// <param name="ClosingLines">Driver and modules, one tab before each line.</param>
-public sealed record FunctionDocument(
+internal sealed record FunctionDocument(
     string Title,
     IReadOnlyList<string> HeaderLines,
     IReadOnlyList<RegisterValue> Header,

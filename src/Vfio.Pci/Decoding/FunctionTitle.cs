@@ -1,3 +1,5 @@
+using Vfio.Pci.Capabilities;
+
 namespace Vfio.Pci.Decoding;
 
 /// <summary>The line that names a function.</summary>

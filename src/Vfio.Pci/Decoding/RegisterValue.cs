@@ -1,12 +1,13 @@
+using Vfio.Pci.Capabilities;
 using Vfio.Pci.Config;
 
-namespace Vfio.Pci;
+namespace Vfio.Pci.Decoding;
 
 /// <summary>A register and its value.</summary>
 /// <param name="Register">The register.</param>
 /// <param name="Offset">Where it is in config space, in bytes.</param>
 /// <param name="Value">What it held.</param>
-public sealed record RegisterValue(Register Register, int Offset, uint Value)
+internal sealed record RegisterValue(Register Register, int Offset, uint Value)
 {
     /// <summary>Its fields and what they held.</summary>
     public IEnumerable<FieldValue> Fields =>

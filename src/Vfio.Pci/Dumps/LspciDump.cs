@@ -1,11 +1,11 @@
 using System.Globalization;
 
-namespace Vfio.Pci;
+namespace Vfio.Pci.Dumps;
 
 /// <summary>Dumps of config space as <c>lspci -x</c>, <c>-xxx</c> and <c>-xxxx</c> write them and <c>lspci -F</c> reads them.</summary>
 /// <remarks>A function starts with a line of its address, with or without a domain; lines of an offset, a colon and up to 16 bytes follow.
 /// Other lines are text and passed over. A blank line ends a function.</remarks>
-public static class LspciDump
+internal static class LspciDump
 {
     private const int RowBytes = 16;
 

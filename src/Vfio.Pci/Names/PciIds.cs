@@ -1,14 +1,13 @@
 using Vfio.Pci.Config;
-using Vfio.Pci.Names;
 
-namespace Vfio.Pci;
+namespace Vfio.Pci.Names;
 
 /// <summary>Names of vendors, devices, subsystems and classes, from the text of <c>pci.ids</c>, and from udev's database what that
 /// lacks.</summary>
 /// <remarks>The format of https://pci-ids.ucw.cz. The text is read at the first question, the database at the first that the text does not
 /// answer. Lines that make no sense are passed over: a name less is no reason to fail. Both are asked as <c>lspci</c> asks them. Safe to ask
 /// from any thread.</remarks>
-public sealed class PciIds
+internal sealed class PciIds
 {
     private readonly Lazy<Dictionary<Key, string>> _names;
     private readonly Lazy<HardwareDatabase?> _database;

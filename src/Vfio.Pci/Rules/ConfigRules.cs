@@ -1,3 +1,4 @@
+using Vfio.Pci.Capabilities;
 using Vfio.Pci.Config;
 
 namespace Vfio.Pci.Rules;

@@ -1,3 +1,5 @@
+using Vfio.Pci.Capabilities;
+
 namespace Vfio.Pci.Rules;
 
 /// <summary>One bit of config space: its rule, and the register that it belongs to.</summary>

@@ -1,4 +1,5 @@
 using System.Runtime.InteropServices;
+using Vfio.Abstractions;
 using Vfio.Native;
 using Vfio.User.Server;
 using Vfio.User.Wire;

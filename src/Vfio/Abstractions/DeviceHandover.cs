@@ -1,7 +1,6 @@
-using Vfio.Abstractions;
 using Vfio.Native;
 
-namespace Vfio;
+namespace Vfio.Abstractions;
 
 /// <summary>A suspended device on its way to another process; see <see cref="IHandoverDevice"/>.</summary>
 internal sealed record DeviceHandover
@@ -38,9 +37,9 @@ internal readonly record struct BoundEvent(InterruptIndex Index, InterruptAction
 /// <param name="File">The file that it is in; the caller keeps it.</param>
 /// <param name="FileOffset">Offset in the file, in bytes.</param>
 /// <param name="Length">Size in bytes.</param>
-public readonly record struct RegionMemory(RegionIndex Region, FileDescriptor File, ulong FileOffset, ulong Length);
+internal readonly record struct RegionMemory(RegionIndex Region, FileDescriptor File, ulong FileOffset, ulong Length);
 
 /// <summary>A doorbell of a region.</summary>
 /// <param name="Region">Which region.</param>
 /// <param name="Bell">The doorbell; do not dispose its eventfd.</param>
-public readonly record struct RegionDoorbell(RegionIndex Region, Doorbell Bell);
+internal readonly record struct RegionDoorbell(RegionIndex Region, Doorbell Bell);

@@ -7,7 +7,7 @@ namespace Vfio;
 /// <summary>A PCI function as its driver uses it: config space, BARs, interrupts, DMA memory, reset.</summary>
 /// <remarks>
 /// <para>Works the same on every <see cref="IVfioDevice"/>. Owns it, and all that is opened, allocated or enabled here: one
-/// <see cref="Dispose"/> stops the function as bus master, turns its interrupts off, takes its memory back and gives it back.</para>
+/// <see cref="Dispose"/> stops the function as bus master, turns its interrupts off, unmaps its memory and closes the device.</para>
 /// <para>The function starts as after power-on. Memory decoding goes on with the first BAR; the driver turns bus mastering on
 /// itself, once the addresses in its registers are right. Any thread may use it. Once disposed, it and all that it gave throw
 /// <see cref="ObjectDisposedException"/>.</para>

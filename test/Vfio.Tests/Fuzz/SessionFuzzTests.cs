@@ -3,6 +3,7 @@ using System.Globalization;
 using Vfio.Devices.Edu;
 using Vfio.Guard;
 using Vfio.Native;
+using Vfio.Native.Memory;
 using Vfio.Native.Sockets;
 using Vfio.Tests.User;
 using Vfio.User;

@@ -1,4 +1,5 @@
 using Vfio.Pci;
+using Vfio.Pci.Dumps;
 
 namespace Vfio.Tests.Guard;
 

@@ -1,4 +1,5 @@
 using Vfio.Pci;
+using Vfio.Pci.Capabilities;
 using Vfio.Pci.Rules;
 using Vfio.Tests.Pci;
 using Xunit;

@@ -1,5 +1,6 @@
 using Vfio.Guard;
 using Vfio.Native;
+using Vfio.Native.Memory;
 using Xunit;
 
 namespace Vfio.Tests.Guard;

@@ -2,6 +2,7 @@ using Vfio.Guard;
 using Vfio.Guard.Config;
 using Vfio.Native;
 using Vfio.Pci;
+using Vfio.Pci.Capabilities;
 using Xunit;
 
 namespace Vfio.Tests.Guard;

@@ -3,6 +3,7 @@ using FsCheck;
 using FsCheck.Fluent;
 using Vfio.Guard;
 using Vfio.Pci;
+using Vfio.Pci.Capabilities;
 using Vfio.Pci.Rules;
 using Xunit;
 

@@ -1,4 +1,5 @@
 using Vfio.Kernel;
+using Vfio.Kernel.Topology;
 using Vfio.Pci;
 
 namespace Vfio.Tests.Kernel;

@@ -3,6 +3,7 @@ using System.Runtime.InteropServices;
 using Vfio.Native;
 using Vfio.Native.Files;
 using Vfio.Native.Interop;
+using Vfio.Native.Memory;
 
 namespace Vfio.Tests.Native;
 

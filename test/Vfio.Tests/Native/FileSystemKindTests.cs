@@ -1,6 +1,7 @@
 using Vfio.Native;
 using Vfio.Native.Files;
 using Vfio.Native.Interop;
+using Vfio.Native.Memory;
 
 namespace Vfio.Tests.Native;
 

@@ -50,10 +50,10 @@ public sealed class PcapngWriterTests
     [InlineData("01005e000001", PacketDirection.Inbound, 0b010_01)]
     [InlineData("ffffffffffff", PacketDirection.Outbound, 0b011_10)]
     [InlineData("525400123456", PacketDirection.Inbound, 0b100_01)]
-    public void Flags_say_which_way_and_to_whom(string destination, PacketDirection direction, uint flags)
+    public void Flags_say_which_way_and_to_whom(string destination, Enum direction, uint flags)
     {
         List<PcapngReader.Block> blocks = PcapngReader.Read(Capture(
-            Port with { IsPromiscuous = true }, writer => writer.Write(Frames.EchoRequest.With(0, destination), Noon, direction)));
+            Port with { IsPromiscuous = true }, writer => writer.Write(Frames.EchoRequest.With(0, destination), Noon, (PacketDirection)direction)));
         Assert.Equal(flags, BinaryPrimitives.ReadUInt32LittleEndian(blocks[2].Options[2]));
     }
 

@@ -1,5 +1,6 @@
 using Vfio.Pci;
-using static Vfio.Pci.BitRule;
+using Vfio.Pci.Capabilities;
+using static Vfio.Pci.Capabilities.BitRule;
 
 namespace Vfio.Tests.Pci;
 

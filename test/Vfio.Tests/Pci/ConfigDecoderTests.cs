@@ -1,6 +1,8 @@
 using FsCheck;
 using FsCheck.Fluent;
 using Vfio.Pci;
+using Vfio.Pci.Capabilities;
+using Vfio.Pci.Decoding;
 
 namespace Vfio.Tests.Pci;
 

@@ -1,6 +1,6 @@
 using Vfio.Pci;
 using Vfio.Pci.Capabilities;
-using static Vfio.Pci.BitRule;
+using static Vfio.Pci.Capabilities.BitRule;
 
 namespace Vfio.Tests.Pci;
 

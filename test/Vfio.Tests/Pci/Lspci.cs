@@ -1,6 +1,9 @@
 using System.Diagnostics;
 using Vfio.Cli.Show;
 using Vfio.Pci;
+using Vfio.Pci.Decoding;
+using Vfio.Pci.Dumps;
+using Vfio.Pci.Names;
 
 namespace Vfio.Tests.Pci;
 

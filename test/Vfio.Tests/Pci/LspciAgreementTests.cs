@@ -1,5 +1,7 @@
 using Vfio.Pci;
 using Vfio.Pci.Capabilities;
+using Vfio.Pci.Decoding;
+using Vfio.Pci.Dumps;
 
 namespace Vfio.Tests.Pci;
 

@@ -1,6 +1,7 @@
 using FsCheck;
 using FsCheck.Fluent;
 using Vfio.Pci;
+using Vfio.Pci.Dumps;
 
 namespace Vfio.Tests.Pci;
 

@@ -1,4 +1,5 @@
 using Vfio.Pci;
+using Vfio.Pci.Names;
 
 namespace Vfio.Tests.Pci;
 

@@ -1,4 +1,5 @@
 using Vfio.Pci;
+using Vfio.Pci.Decoding;
 using Vfio.Pci.Rules;
 
 namespace Vfio.Tests.Pci;

@@ -33,7 +33,8 @@ public sealed partial class DebianPackageTests(DebianPackageTests.Package packag
         Assert.All(new[]
         {
             "usr/bin/vfio", "usr/share/man/man1/vfio.1.gz", "usr/share/man/man1/vfio-serve.1.gz",
-            "usr/lib/systemd/system/vfio-serve@.service", "usr/lib/systemd/system/vfio-serve@.socket", "usr/lib/udev/rules.d/90-vfio-systemd.rules",
+            "usr/lib/systemd/system/vfio-serve@.service", "usr/lib/systemd/system/vfio-serve@.socket",
+            "usr/lib/udev/rules.d/90-vfio-systemd.rules",
             "usr/share/bash-completion/completions/vfio", "usr/share/zsh/vendor-completions/_vfio",
             "usr/share/fish/vendor_completions.d/vfio.fish", "usr/share/doc/vfio/copyright", "usr/share/doc/vfio/changelog.gz",
             "usr/share/doc/vfio/README.Debian", "usr/share/doc/vfio/examples/60-vfio.rules",
@@ -166,7 +167,7 @@ public sealed partial class DebianPackageTests(DebianPackageTests.Package packag
     [GeneratedRegex(@"^  ([a-z-]+) ", RegexOptions.Multiline)]
     private static partial Regex VerbInHelp();
 
-    /// <summary>The package, built once for all tests of the class, and without compression, which is most of the time that it takes.</summary>
+    /// <summary>The package, built once for all tests of the class, without compression, which is most of the time that it takes.</summary>
     public sealed class Package : IDisposable
     {
         private readonly string _folder = Directory.CreateTempSubdirectory("vfio-deb-").FullName;

@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using Vfio.Native;
+using Vfio.Native.Memory;
 using Vfio.Native.Sockets;
 using static Vfio.Tests.RawClient;
 

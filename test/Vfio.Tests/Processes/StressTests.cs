@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.Globalization;
 using Vfio.Native;
+using Vfio.Native.Memory;
 using static Vfio.Tests.RawClient;
 
 namespace Vfio.Tests.Processes;

@@ -4,6 +4,7 @@ using Vfio.Devices.Bench;
 using Vfio.Devices.Edu;
 using Vfio.Guard;
 using Vfio.Native;
+using Vfio.Native.Memory;
 using Vfio.Native.Sockets;
 using Vfio.Tests.Guard;
 using Vfio.User;

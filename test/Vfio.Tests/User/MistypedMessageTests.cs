@@ -1,4 +1,5 @@
 using Vfio.Native;
+using Vfio.Native.Memory;
 using Vfio.Native.Sockets;
 using Vfio.User;
 

@@ -1,4 +1,5 @@
 using Vfio.Native;
+using Vfio.Native.Memory;
 
 namespace Vfio.Tests.User;
 

@@ -1,5 +1,5 @@
 using Vfio.Pci.Decoding;
-using static Vfio.Pci.BitRule;
+using static Vfio.Pci.Capabilities.BitRule;
 
 namespace Vfio.Pci.Capabilities.Extended;
 

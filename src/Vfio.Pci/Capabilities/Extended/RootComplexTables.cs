@@ -1,7 +1,7 @@
 using Vfio.Pci.Capabilities.Standard;
 using Vfio.Pci.Config;
 using Vfio.Pci.Decoding;
-using static Vfio.Pci.BitRule;
+using static Vfio.Pci.Capabilities.BitRule;
 
 namespace Vfio.Pci.Capabilities.Extended;
 

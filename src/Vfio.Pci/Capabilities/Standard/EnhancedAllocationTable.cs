@@ -1,6 +1,6 @@
 using Vfio.Pci.Config;
 using Vfio.Pci.Decoding;
-using static Vfio.Pci.BitRule;
+using static Vfio.Pci.Capabilities.BitRule;
 
 namespace Vfio.Pci.Capabilities.Standard;
 

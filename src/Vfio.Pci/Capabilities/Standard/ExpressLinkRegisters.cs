@@ -1,4 +1,4 @@
-using static Vfio.Pci.BitRule;
+using static Vfio.Pci.Capabilities.BitRule;
 
 namespace Vfio.Pci.Capabilities.Standard;
 

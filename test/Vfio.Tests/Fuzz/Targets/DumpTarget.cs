@@ -1,4 +1,7 @@
 using Vfio.Pci;
+using Vfio.Pci.Capabilities;
+using Vfio.Pci.Decoding;
+using Vfio.Pci.Dumps;
 using Vfio.Pci.Rules;
 
 namespace Vfio.Tests.Fuzz.Targets;

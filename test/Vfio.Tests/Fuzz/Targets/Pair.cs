@@ -1,5 +1,6 @@
 using System.Buffers.Binary;
 using Vfio.Native;
+using Vfio.Native.Memory;
 using Vfio.Native.Sockets;
 
 namespace Vfio.Tests.Fuzz.Targets;
