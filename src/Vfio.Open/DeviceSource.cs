@@ -47,7 +47,8 @@ internal sealed class DeviceSource : IDisposable, IAsyncDisposable
             case AddressScheme.Mediated:
                 return new DeviceSource(parsed, () => KernelDevice.OpenMediated(parsed.Uuid, kernel));
             default:
-                return new DeviceSource(parsed, () => KernelDevice.Open(parsed.Function, kernel));
+                return new DeviceSource(
+                    parsed, parsed.IsGuarded ? () => GuardedKernel.Open(parsed, kernel) : () => KernelDevice.Open(parsed.Function, kernel));
         }
     }
 

@@ -92,6 +92,8 @@ public sealed record WellBehavedReport(IReadOnlyList<Finding> Findings)
     private static Finding CheckConfig(AssignmentFacts facts)
     {
         const string Question = "nothing strange in config space";
+        if (KnownWindow.Find(facts.Space.VendorId, facts.Space.DeviceId) is { } window)
+            return new Finding(Question, Answer.No, window.Problem);
         if (!IsWholeConventional(facts))
             return UnknownConfig(Question, facts);
         ConfigRules rules = facts.Rules ?? new ConfigRules(facts.Space, facts.Capabilities);
