@@ -50,7 +50,8 @@ public sealed class PcapngWriter : IDisposable
     /// <summary>Writes a frame that was received.</summary>
     /// <param name="frame">Its bytes from the destination address on, at most the snap length of them are kept.</param>
     /// <param name="nanosecondsSinceEpoch">When: since 1970-01-01 UTC.</param>
-    public void Write(ReadOnlySpan<byte> frame, ulong nanosecondsSinceEpoch) => Write(frame, nanosecondsSinceEpoch, PacketDirection.Inbound);
+    public void Write(ReadOnlySpan<byte> frame, ulong nanosecondsSinceEpoch) =>
+        Write(frame, nanosecondsSinceEpoch, PacketDirection.Inbound);
 
     /// <summary>Writes a frame.</summary>
     /// <param name="frame">Its bytes from the destination address on, at most the snap length of them are kept.</param>

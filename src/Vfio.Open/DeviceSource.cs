@@ -48,8 +48,7 @@ internal sealed class DeviceSource : IDisposable, IAsyncDisposable
                 return new DeviceSource(parsed, () => KernelDevice.OpenMediated(parsed.Uuid, kernel));
             default:
                 return new DeviceSource(
-                    parsed,
-                    parsed.IsGuarded ? () => GuardedKernel.Open(parsed, kernel) : () => KernelDevice.Open(parsed.Function, kernel));
+                    parsed, parsed.IsGuarded ? () => GuardedKernel.Open(parsed, kernel) : () => KernelDevice.Open(parsed.Function, kernel));
         }
     }
 

@@ -9,8 +9,8 @@ namespace Vfio;
 internal static class GuardedKernel
 {
     /// <summary>Opens the function at an address.</summary>
-    /// <param name="address">The function, and what its owner allows.</param>
-    /// <param name="options">How to open it below the guard.</param>
+    /// <param name="address">The function.</param>
+    /// <param name="options">How to open it.</param>
     /// <exception cref="VfioException">As <see cref="KernelDevice.Open"/>; ENOTTY: it cannot be reset.</exception>
     internal static GuardedHardware Open(DeviceAddress address, KernelDeviceOptions options)
     {

@@ -1,5 +1,6 @@
 using Vfio.Guard.Shared;
 using Vfio.Pci;
+using Vfio.Pci.Capabilities;
 using Vfio.Pci.Rules;
 using Vfio.Pci.Validation;
 

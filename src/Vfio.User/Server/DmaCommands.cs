@@ -13,7 +13,8 @@ internal sealed class DmaCommands : IDisposable
     private readonly ClientMemory _clientMemory;
     private readonly int _maxTransferBytes;
 
-    // The device checks for overlap; this is for what the protocol adds: exact ranges, and a limit.
+    // The device checks for overlap; this is for what the protocol adds: exact ranges, and a limit. A device, which may be a client of
+    // another server, has no question for them.
     private readonly MappingSizes _mappings = new();
 
     /// <summary>Starts with nothing mapped.</summary>

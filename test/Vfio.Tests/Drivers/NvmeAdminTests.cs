@@ -1,5 +1,6 @@
 using System.Buffers.Binary;
 using System.Security.Cryptography;
+using Microsoft.Extensions.Logging;
 using Vfio.Drivers.Nvme;
 
 namespace Vfio.Tests.Drivers;
@@ -34,6 +35,18 @@ public sealed class NvmeAdminTests
         Assert.Equal(errno, Assert.Throws<VfioException>(sick.CheckUsable).Errno);
         controller.FindNamespace(1).CheckUsable();
         Assert.Equal(4096L * 512, controller.FindNamespace(7).Length);
+    }
+
+    [Fact]
+    public void What_the_controller_is_and_a_namespace_that_is_not_ready_are_logged()
+    {
+        RecordingLogger log = new();
+        NvmeStandIn device = new(command => Answer(command, mdts: 5, notReady: 2, 0x082));
+        using NvmeController controller = new(device, new NvmeOptions { Logger = log });
+        Assert.Equal(3, controller.Namespaces.Count);
+        Assert.Equal([LogLevel.Debug, LogLevel.Warning], log.Entries.Select(entry => entry.Level));
+        Assert.Contains(controller.Info.ModelNumber, log.Entries[0].Text);
+        Assert.Contains("namespace 2 is not ready: ", log.Entries[1].Text);
     }
 
     [Theory]

@@ -1,3 +1,4 @@
+using Microsoft.Extensions.Logging;
 using Vfio.Devices.Edu;
 using Vfio.Devices.Nvme;
 using Vfio.Drivers.Nvme;
@@ -103,9 +104,10 @@ public sealed class NvmeFaultTests : IDisposable
     [Theory]
     [InlineData(false)]
     [InlineData(true)]
-    public void A_controller_that_fails_is_EIO(bool interrupts)
+    public void A_controller_that_fails_is_EIO_and_logged_once(bool interrupts)
     {
-        using NvmeController controller = new(_device);
+        RecordingLogger log = new(LogLevel.Warning);
+        using NvmeController controller = new(_device, new NvmeOptions { Logger = log });
         using NvmeBlockDevice disk = OpenDisk(controller, interrupts);
         _device.LoseWritesFrom = Doorbells;
         _device.Answers[Status] = 0x3;
@@ -113,6 +115,10 @@ public sealed class NvmeFaultTests : IDisposable
         VfioException refusal = Assert.Throws<VfioException>(() => disk.Read(0, new byte[512]));
         Assert.Equal(Errno.InputOutput, refusal.Errno);
         Assert.Contains("CSTS.CFS", refusal.Message);
+        Assert.Throws<VfioException>(() => disk.Read(0, new byte[512]));
+        (LogLevel level, string text) = Assert.Single(log.Entries);
+        Assert.Equal(LogLevel.Error, level);
+        Assert.Contains("CSTS.CFS", text);
     }
 
     [Theory]

@@ -11,7 +11,7 @@ public sealed class RefusedClientTests
     [Fact]
     public void The_log_says_why_the_device_could_not_be_opened()
     {
-        Lines lines = new();
+        RecordingLogger lines = new(LogLevel.Warning);
         using VfioUserServer server = new(
             () => throw new VfioException("open", "0000:01:00.0", Errno.Busy, "another user has it"), new VfioUserServerOptions { Logger = lines });
         (UnixSocket ours, UnixSocket theirs) = UnixSocket.CreatePair();
@@ -23,23 +23,6 @@ public sealed class RefusedClientTests
         theirs.Dispose();
         Assert.Equal(
             ["A client was refused: the device could not be opened: opening 0000:01:00.0: Device or resource busy; another user has it (errno 16)"],
-            lines.Written);
-    }
-
-    /// <summary>Keeps warnings.</summary>
-    private sealed class Lines : ILogger
-    {
-        internal List<string> Written { get; } = [];
-
-        public IDisposable? BeginScope<TState>(TState state)
-            where TState : notnull => null;
-
-        public bool IsEnabled(LogLevel level) => level >= LogLevel.Warning;
-
-        public void Log<TState>(LogLevel level, EventId id, TState state, Exception? exception, Func<TState, Exception?, string> format)
-        {
-            if (IsEnabled(level))
-                Written.Add(format(state, exception));
-        }
+            lines.Entries.Select(entry => entry.Text));
     }
 }
