@@ -104,7 +104,7 @@ public sealed class IgbOnLinuxTests : IDisposable
         string echo = VfioInGuest.Command($"net {function} echo --address {Frames.OwnAddress} {words}", VfioInGuest.Nobody);
         Run(echo);
         Agent.WaitFor("grep -q 'Ctrl-C ends it' /run/output || test -e /run/exit");
-        string open = Agent.Do("ls -l /proc/$(pidof dotnet)/fd | grep -o '/dev/.*' | sort -u");
+        string open = Agent.Do($"ls -l /proc/$(pidof {VfioInGuest.ProcessName})/fd | grep -o '/dev/.*' | sort -u");
         Assert.Equal(vfioInterface == VfioInterface.Cdev, open.Contains("/dev/vfio/devices/vfio", StringComparison.Ordinal));
         Assert.Equal(vfioInterface == VfioInterface.Group, open.Contains("/dev/vfio/vfio", StringComparison.Ordinal));
     }
@@ -114,7 +114,7 @@ public sealed class IgbOnLinuxTests : IDisposable
 
     private void Stop()
     {
-        Agent.Do("kill $(pidof dotnet)");
+        Agent.Do($"kill $(pidof {VfioInGuest.ProcessName})");
         Agent.WaitFor("test -e /run/exit");
         Assert.Equal("0", Agent.Do("cat /run/exit"));
         Assert.Matches($"answered, ICMP echo +{Burst + 2}\\b", Agent.Do("cat /run/output"));
@@ -183,7 +183,7 @@ public sealed class IgbOnLinuxTests : IDisposable
         Assert.Matches("answered, ICMP echo +[0-9]+", output);
         Assert.Equal("1", Agent.Do("cat /run/exit"));
         Agent.WaitFor($"test ! -e /sys/bus/pci/devices/{function}");
-        Assert.NotEqual(0, Agent.Ask("pidof dotnet").Status);
+        Assert.NotEqual(0, Agent.Ask($"pidof {VfioInGuest.ProcessName}").Status);
         Assert.DoesNotContain("Call Trace", Agent.Do("dmesg"));
     }
 

@@ -34,14 +34,14 @@ public sealed class KernelTests : IDisposable
         Agent.Do($"{VfioInGuest.Command($"serve {Guarded} --socket /run/s")} >/tmp/serve.log 2>&1 &");
         Agent.WaitFor("test -S /run/s");
         Assert.Equal("0x010000ed", Vfio("peek unix:/run/s bar0 0"));
-        Agent.Do("kill $(pidof dotnet)");
-        Agent.WaitFor("! pidof dotnet >/dev/null");
+        Agent.Do($"kill $(pidof {VfioInGuest.ProcessName})");
+        Agent.WaitFor($"! pidof {VfioInGuest.ProcessName} >/dev/null");
 
         Agent.Do($"(echo open; sleep 1000) | {VfioInGuest.Command($"demo-user {Edu}")} >/tmp/open.log 2>&1 &");
         Agent.WaitFor("grep -q possible /tmp/open.log");
-        Assert.Contains("open in dotnet", Refused($"unbind {Edu}"));
+        Assert.Contains($"open in {VfioInGuest.ProcessName}", Refused($"unbind {Edu}"));
         Agent.Do("kill $(pidof sleep)");
-        Agent.WaitFor("! pidof dotnet >/dev/null");
+        Agent.WaitFor($"! pidof {VfioInGuest.ProcessName} >/dev/null");
 
         Assert.Contains($"{Edu} has no driver", Vfio($"unbind {Edu}"));
         Assert.Equal("(null)", Agent.Do($"cat /sys/bus/pci/devices/{Edu}/driver_override"));
