@@ -37,7 +37,8 @@ internal sealed class RecordingDevice(byte[] config, byte[] status, ulong[] barB
 
     public bool IsDisposed { get; private set; }
 
-    public DeviceInfo Info => new(DeviceFlags.Pci | (CanReset ? DeviceFlags.Reset : DeviceFlags.None), RegionIndex.PciCount, InterruptIndex.PciCount);
+    public DeviceInfo Info => new(
+        DeviceFlags.Pci | (CanReset ? DeviceFlags.Reset : DeviceFlags.None), RegionIndex.PciCount, InterruptIndex.PciCount);
 
     public RegionInfo GetRegion(RegionIndex region) =>
         region == RegionIndex.Config ? new RegionInfo(region, (ulong)Config.Length, RegionFlags.Read | RegionFlags.Write)

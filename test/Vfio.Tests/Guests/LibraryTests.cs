@@ -1,3 +1,4 @@
+using System.Text.Json;
 using Vfio.Pci;
 using Vfio.Tests.Guard;
 using Vfio.Tests.Guests.Inside;
@@ -17,9 +18,10 @@ public sealed class LibraryTests
         HardwareShape.Put(config, 0x3c, 0);
         RecordingDevice hardware = new(config, new byte[256], HardwareShape.BarBytes) { IsStrict = false, KeepsConfigOverReset = true };
         using AssignedDevice served = AssignedDevice.Of(hardware);
+        var socket = new { path = served.SocketPath, type = "unix" };
         using GuestMachine machine = new(
             "-object memory-backend-memfd,id=mem,size=1G,share=on -numa node,memdev=mem -device pcie-root-port,id=slot4,chassis=4 "
-                + $"-device '{{\"driver\":\"vfio-user-pci\",\"bus\":\"slot4\",\"socket\":{{\"path\":\"{served.SocketPath}\",\"type\":\"unix\"}}}}'",
+                + $"-device '{JsonSerializer.Serialize(new { driver = "vfio-user-pci", bus = "slot4", socket })}'",
             ["-machine", "q35,kernel-irqchip=split", "-device", "intel-iommu,intremap=on,caching-mode=on",
                 "-device", "pcie-root-port,id=slot1,chassis=1", "-device", "pcie-root-port,id=slot2,chassis=2",
                 "-device", "pcie-root-port,id=slot3,chassis=3", "-device", "edu,bus=slot1", "-device", "edu,bus=slot2",
@@ -32,9 +34,14 @@ public sealed class LibraryTests
         Assert.Equal(1, status);
         Assert.Matches($@"^vfio: opening /dev/vfio/\d+: Permission denied; .*run 'vfio bind {AssignedFunctionTests.First} --user NAME'.* \(errno 13\)$", Assert.Single(output.Split('\n')));
 
-        string[] functions = [AssignedFunctionTests.First, AssignedFunctionTests.Second, AssignedFunctionTests.Disk, GuardedAssignedTests.Served];
-        foreach (string function in functions)
+        foreach (string function in new[]
+        {
+            AssignedFunctionTests.First, AssignedFunctionTests.Second, AssignedFunctionTests.Disk, GuardedAssignedTests.Served,
+        })
+        {
             machine.Agent.Do(VfioInGuest.Command($"bind {function} --user nobody"));
+        }
+
         machine.Agent.Do("chmod 666 /dev/iommu; echo 8 > /proc/sys/vm/nr_hugepages");
         string power = $"/sys/bus/pci/devices/{AssignedFunctionTests.Disk}/power/control";
         machine.Agent.Do($"(while true; do echo on > {power}; echo auto > {power}; usleep 300000; done) >/dev/null 2>&1 &");

@@ -25,7 +25,8 @@ public sealed partial class SeedsTests
             from file in Directory.EnumerateFiles(AppContext.BaseDirectory, "Vfio*.dll")
             from type in Assembly.LoadFrom(file).GetTypes()
             select type).ToLookup(type => type.Name.Split('`')[0]);
-        HashSet<string> members = [.. types.SelectMany(found => found).SelectMany(type => type.GetMembers(All)).Select(member => member.Name)];
+        HashSet<string> members =
+            [.. types.SelectMany(found => found).SelectMany(type => type.GetMembers(All)).Select(member => member.Name)];
         List<string> missing = [];
         foreach (Match name in Names().Matches(Text()))
         {
@@ -44,7 +45,8 @@ public sealed partial class SeedsTests
     {
         string[] verbs = [.. Vfio.Cli.CommandLine.CreateRoot().Subcommands.Select(verb => verb.Name)];
         Assert.Empty(Verbs().Matches(Text()).Select(match => match.Groups[1].Value).Except(verbs));
-        Assert.Empty(Paths().Matches(Text()).Select(match => match.Groups[1].Value).Where(path => !Path.Exists(Repository.PathOf(path.Split('/')))));
+        IEnumerable<string> paths = Paths().Matches(Text()).Select(match => match.Groups[1].Value);
+        Assert.Empty(paths.Where(path => !Path.Exists(Repository.PathOf(path.Split('/')))));
     }
 
     private static string Text() => File.ReadAllText(Repository.PathOf("docs", "seeds.md"));

@@ -5,7 +5,8 @@ using Vfio.Native;
 
 namespace Vfio.Tests.Guests.Inside;
 
-/// <summary>The guard before functions that Linux assigns: run inside a guest, as an ordinary user, by <see cref="LibraryTests"/>.</summary>
+/// <summary>The guard before functions that Linux assigns: run inside a guest, as an ordinary user, by <see cref="LibraryTests"/>.
+/// </summary>
 public sealed class GuardedAssignedTests
 {
     // Between the capabilities of QEMU's edu, where QEMU keeps what is written, and Linux lets it through.
