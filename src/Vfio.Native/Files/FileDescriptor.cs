@@ -33,7 +33,8 @@ public sealed class FileDescriptor : SafeHandle
     /// <inheritdoc/>
     public override bool IsInvalid => handle < 0;
 
-    /// <summary>The number, for a system call made while this object is alive.</summary>
+    /// <summary>The number, for a system call made while this object is alive; -1 after it was closed, for the next file may have the same
+    /// number.</summary>
     public int Number => (int)handle;
 
     /// <summary>A new descriptor of the same open file, close-on-exec.</summary>
@@ -61,10 +62,13 @@ public sealed class FileDescriptor : SafeHandle
     /// <inheritdoc/>
     protected override bool ReleaseHandle()
     {
-        if (IsUnknown && ForeignFiles.CloseMayStall(this))
-            ForeignFiles.CloseLater((int)handle);
+        int number = (int)handle;
+        bool mayStall = IsUnknown && ForeignFiles.CloseMayStall(this);
+        SetHandle(-1);
+        if (mayStall)
+            ForeignFiles.CloseLater(number);
         else
-            _ = LibC.close((int)handle);
+            _ = LibC.close(number);
         return true;
     }
 }

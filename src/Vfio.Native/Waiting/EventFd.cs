@@ -54,7 +54,7 @@ public sealed class EventFd : IDisposable
     }
 
     /// <summary>Adds one to the counter and wakes waiting threads. A full counter stays full, and ends no more than a moment of this
-    /// thread's time, once.</summary>
+    /// thread's time, once; one that was disposed is not signalled.</summary>
     public void Signal()
     {
         StuckSignals.Caller caller = StuckSignals.Begin();
@@ -89,11 +89,13 @@ public sealed class EventFd : IDisposable
     /// <summary>Waits until it is signalled, and drains it.</summary>
     /// <param name="timeout">How long; <see cref="Timeout.InfiniteTimeSpan"/> for ever.</param>
     /// <returns>False when the time ran out first.</returns>
+    /// <exception cref="ObjectDisposedException">It was disposed before.</exception>
     /// <remarks>Two system calls, one to sleep and one to drain; one when it only asks. A read that sleeps would be one, but needs a
     /// descriptor that blocks, and then whoever signals it would have to ask first whether it may. <see cref="EventSleep"/> takes one,
     /// and leaves the counter alone.</remarks>
     public bool Wait(TimeSpan timeout)
     {
+        ObjectDisposedException.ThrowIf(_disposed != 0, this);
         if (timeout == TimeSpan.Zero)
             return Drain() != 0;
         Deadline end = new(timeout);

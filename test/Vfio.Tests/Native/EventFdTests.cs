@@ -25,6 +25,30 @@ public sealed class EventFdTests
     }
 
     [Fact]
+    public void One_that_was_disposed_reaches_no_file_that_has_its_number_now()
+    {
+        EventFd disposed = EventFd.Create();
+        int number = disposed.Descriptor.Number;
+        disposed.Dispose();
+
+        // Whatever runs beside this test opens files too, so the number is given out again until it is this one's.
+        List<EventFd> later = [];
+        try
+        {
+            while (later.All(one => one.Descriptor.Number != number) && later.Count < 100)
+                later.Add(EventFd.Create());
+            disposed.Signal();
+            Assert.All(later, one => Assert.Equal(0ul, one.Drain()));
+            Assert.Equal(0ul, disposed.Drain());
+            Assert.Throws<ObjectDisposedException>(() => disposed.Wait(TimeSpan.Zero));
+        }
+        finally
+        {
+            later.ForEach(one => one.Dispose());
+        }
+    }
+
+    [Fact]
     public async Task A_full_counter_blocks_no_thread_for_long()
     {
         using FileDescriptor given = NewBlocking();
