@@ -200,6 +200,33 @@ public sealed class GuardedFunctionTests
     }
 
     [Fact]
+    public void The_ROM_is_read_while_memory_decoding_is_off()
+    {
+        using Lease lease = new(Plain, (0, new MemoryBar("m", 0x1000), BarType.Memory32), (6, new MemoryBar("r", 0x800), BarType.Memory32));
+        lease.Write(0x04, 2, 0);
+        Assert.Equal(5, (int)Assert.Throws<VfioException>(() => lease.ReadBar(0, 0)).Errno);
+        lease.Device.ReadRegion(RegionIndex.Rom, 0, new byte[4]);
+    }
+
+    /// <summary>PCI Express Base 6.0, section 7.5.3.3: bit 28 of Device Capabilities says that the function has FLR. The kernel may know
+    /// another method for it.</summary>
+    [Theory]
+    [InlineData(ResetMethod.Flr)]
+    [InlineData(ResetMethod.Bus)]
+    [InlineData(ResetMethod.DeviceSpecific)]
+    public void A_reset_by_Device_Control_is_made_by_the_method_that_there_is(ResetMethod method)
+    {
+        byte[] config = new byte[4096];
+        (config[0x06], config[0x34], config[0x40], config[0x42], config[0x47]) = (0x10, 0x40, 0x10, 0x02, 0x10);
+        RamFunction function = new(config, new ulong[7], new byte[4096]) { ResetMethods = [method] };
+        using GuardedFunction guarded = new(function);
+        using IVfioDevice device = guarded.Open();
+        int before = function.Resets.Count;
+        device.WriteRegion(RegionIndex.Config, 0x48, [0x00, 0x80]);
+        Assert.Equal([method], function.Resets.Skip(before));
+    }
+
+    [Fact]
     public void Regions_are_described_as_they_are()
     {
         using Lease lease = new(

@@ -29,6 +29,13 @@ internal sealed class AssignedDevice : IDisposable
         server.Run(stop);
     });
 
+    /// <summary>Assigns a device as it is, to one client.</summary>
+    public static AssignedDevice Of(IVfioDevice device) => new((path, stop) =>
+    {
+        using VfioUserServer server = new(() => device, new VfioUserServerOptions { Path = path });
+        server.Run(stop);
+    });
+
     /// <summary>Assigns the device that the README shows, as the README does.</summary>
     public static AssignedDevice OfReadme() => new(CounterServer.Serve);
 

@@ -5,11 +5,19 @@ using Vfio.Native;
 
 namespace Vfio.Tests.Guests.Inside;
 
-/// <summary>The guard before functions that Linux assigns: run inside a guest, as an ordinary user, by <see cref="LibraryTests"/>.</summary>
+/// <summary>The guard before functions that Linux assigns: run inside a guest, as an ordinary user, by <see cref="LibraryTests"/>.
+/// </summary>
 public sealed class GuardedAssignedTests
 {
     // Between the capabilities of QEMU's edu, where QEMU keeps what is written, and Linux lets it through.
     private const ulong Gap = 0x60;
+
+    /// <summary>A function of the test's own, outside: see <see cref="LibraryTests"/>.</summary>
+    internal const string Served = "0000:04:00.0";
+
+    /// <summary>Where it has a register that is in no capability, and what a user without the guard writes there.</summary>
+    internal const ulong Register = 0x40;
+    internal const uint Unguarded = 0x5a5a0001;
 
     public static TheoryData<VfioInterface> Interfaces => [VfioInterface.Group, VfioInterface.Cdev];
 
@@ -83,6 +91,24 @@ public sealed class GuardedAssignedTests
         disk.Config.Write16(0x04, (ushort)(disk.Config.Read16(0x04) | 6));
         Assert.Equal(0u, registers.Read32(0x14));
         Assert.Equal(0, disk.Config.Read16(control) & 0x8000);
+    }
+
+    /// <summary>What arrives at the function is looked at outside.</summary>
+    [Fact(Explicit = true)]
+    public void A_user_writes_at_random_to_all_of_config_space()
+    {
+        using (KernelDevice kernel = AssignedFunctionTests.Open(Served, VfioInterface.Group))
+            kernel.WriteRegion(RegionIndex.Config, Register, BitConverter.GetBytes(Unguarded));
+        using GuardedHardware guard = new(AssignedFunctionTests.Open(Served, VfioInterface.Cdev));
+        Random random = new(1);
+        for (int i = 0; i < 1000; i++)
+        {
+            byte[] bytes = new byte[1 << random.Next(3)];
+            random.NextBytes(bytes);
+            guard.WriteRegion(RegionIndex.Config, (ulong)(random.Next(256 / bytes.Length) * bytes.Length), bytes);
+        }
+
+        Assert.NotEqual(0, guard.Refusals.ConfigBits);
     }
 
     private static GuardedHardware Guard(VfioInterface vfioInterface, params ConfigPermit[] permits) =>
