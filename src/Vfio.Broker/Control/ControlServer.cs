@@ -9,7 +9,8 @@ using Vfio.User.Transport;
 namespace Vfio.Broker.Control;
 
 /// <summary>The socket where users ask the broker: accepts, and passes requests on to the leases.</summary>
-/// <remarks>One thread for all connections; it waits for none of them. What a user can make it use is bounded: connections in all and of each
+/// <remarks>One thread for all connections; it waits for none of them. What a user can make it use is bounded: connections in all and of
+/// each
 /// user, the length of a request, and the time in which one has to come.</remarks>
 internal sealed class ControlServer : IDisposable
 {

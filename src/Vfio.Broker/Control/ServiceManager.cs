@@ -5,7 +5,8 @@ using Vfio.Native.Waiting;
 
 namespace Vfio.Broker.Control;
 
-/// <summary>The service manager that started this process, as systemd is one: hears when the broker is ready, reloads and stops, and that it
+/// <summary>The service manager that started this process, as systemd is one: hears when the broker is ready, reloads and stops, and that
+/// it
 /// is alive. See sd_notify(3) and sd_watchdog_enabled(3).</summary>
 /// <remarks>In a few lines, rather than by Microsoft.Extensions.Hosting.Systemd, which knows neither reload nor watchdog nor sockets, and
 /// brings configuration, files and dependency injection into a command that has to start in a hundredth of a second.</remarks>

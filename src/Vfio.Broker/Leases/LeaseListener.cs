@@ -4,8 +4,10 @@ using Vfio.Native.Waiting;
 
 namespace Vfio.Broker.Leases;
 
-/// <summary>A socket that a user listens at, whose clients get the device that the user holds: for programs that want a path, as QEMU does.</summary>
-/// <remarks>The connections are accepted here, so nobody but the broker and the client has them. The socket itself is the user's too, who may
+/// <summary>A socket that a user listens at, whose clients get the device that the user holds: for programs that want a path, as QEMU
+/// does.</summary>
+/// <remarks>The connections are accepted here, so nobody but the broker and the client has them. The socket itself is the user's too, who
+/// may
 /// accept from it or close it at any time.</remarks>
 internal sealed class LeaseListener : IDisposable
 {

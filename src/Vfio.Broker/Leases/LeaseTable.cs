@@ -10,9 +10,11 @@ namespace Vfio.Broker.Leases;
 
 /// <summary>Who has which device: gives, takes back, and records both.</summary>
 /// <remarks>
-/// <para>Any thread may use it. Decisions are made under a lock, in memory; a device is opened, served and closed by a thread of the lease, so
+/// <para>Any thread may use it. Decisions are made under a lock, in memory; a device is opened, served and closed by a thread of the
+/// lease, so
 /// that no device and no user keeps others waiting.</para>
-/// <para>A lease goes from <see cref="LeaseState.Opening"/> to <see cref="LeaseState.Ending"/> and never back, and its device is free again when
+/// <para>A lease goes from <see cref="LeaseState.Opening"/> to <see cref="LeaseState.Ending"/> and never back, and its device is free
+/// again when
 /// it was closed: reset, with bus mastering off, no interrupt bound and no memory mapped.</para>
 /// </remarks>
 internal sealed class LeaseTable

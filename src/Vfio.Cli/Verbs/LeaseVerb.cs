@@ -58,7 +58,9 @@ internal sealed class LeaseVerb() : Verb("lease", "Hold a device of the broker, 
         using UnixListener? listener = socket is null ? null : UnixListener.Bind(socket, UnixFileMode.UserRead | UnixFileMode.UserWrite);
         if (listener is not null)
             broker.Ask(new BrokerRequest { Do = BrokerVerbs.Listen }, lease.Device, listener.Descriptor);
-        Task watching = Task.Factory.StartNew(() => Watch(broker), CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
+        using CancellationTokenSource closing = new();
+        Task watching = Task.Factory.StartNew(
+            () => Watch(broker, closing.Token), CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
         try
         {
             if (program.Length > 0)
@@ -74,13 +76,14 @@ internal sealed class LeaseVerb() : Verb("lease", "Hold a device of the broker, 
         }
         finally
         {
+            await closing.CancelAsync();
             broker.Shutdown();
             await watching;
         }
     }
 
     /// <summary>Says what the broker notifies of, until the lease has ended.</summary>
-    private static void Watch(BrokerClient broker)
+    private static void Watch(BrokerClient broker, CancellationToken closing)
     {
         try
         {
@@ -102,9 +105,10 @@ internal sealed class LeaseVerb() : Verb("lease", "Hold a device of the broker, 
                 }
             }
         }
-        catch (VfioException)
+        catch (VfioException gone)
         {
-            // This side has closed it, or the broker is gone, which ended the lease.
+            if (!closing.IsCancellationRequested)
+                StandardStreams.Errors.WriteLine($"vfio: the lease has ended: {gone.Message}");
         }
     }
 

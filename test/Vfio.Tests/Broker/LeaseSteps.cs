@@ -4,7 +4,8 @@ using Vfio.User.Leases;
 
 namespace Vfio.Tests.Broker;
 
-/// <summary>What a user of a broker does from connecting to DMA, step by step. Disposed at any step, all its descriptors close at once, as at
+/// <summary>What a user of a broker does from connecting to DMA, step by step. Disposed at any step, all its descriptors close at once, as
+/// at
 /// kill -9.</summary>
 internal sealed class LeaseSteps : IDisposable
 {

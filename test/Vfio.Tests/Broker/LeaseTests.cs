@@ -7,7 +7,8 @@ using Vfio.User.Leases;
 
 namespace Vfio.Tests.Broker;
 
-/// <summary>Leases of a broker on emulated devices: given to one user at a time, on the terms of the policy, and taken back clean.</summary>
+/// <summary>Leases of a broker on emulated devices: given to one user at a time, on the terms of the policy, and taken back
+/// clean.</summary>
 public sealed class LeaseTests
 {
     // Two users without a name.
