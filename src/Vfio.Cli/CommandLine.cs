@@ -44,6 +44,7 @@ internal static partial class CommandLine
         new CheckVerb(),
         new BindVerb(),
         new UnbindVerb(),
+        new PermitVerb(),
         new VirtualFunctionsVerb(),
         new EventsVerb(),
         new BrokerVerb(),

@@ -5,7 +5,8 @@ namespace Vfio;
 
 /// <summary>The address of a device, as a text that the command and the library accept.</summary>
 /// <remarks>
-/// <para><c>0000:01:00.0</c> or <c>pci:0000:01:00.0</c>: a function of this machine.</para>
+/// <para><c>0000:01:00.0</c> or <c>pci:0000:01:00.0</c>: a function of this machine. <c>0000:01:00.0?guard=1</c> opens it through the guard;
+/// with <c>&amp;reset=optional</c> also one that cannot be reset.</para>
 /// <para><c>mdev:83b8f4f2-509f-382f-3c1e-e6bfe0fa1001</c>: a mediated device of this machine.</para>
 /// <para><c>unix:/run/x.sock</c>: a vfio-user server. <c>unix:/run/x.sock?reconnect=5s</c> waits that long for a server that went away,
 /// and <c>?timeout=5s</c> is the timeout of its answers, <c>?timeout=infinite</c> for no limit; <c>ms</c>, <c>s</c>, <c>min</c> and <c>h</c> are units, and
@@ -18,6 +19,7 @@ internal sealed record DeviceAddress
 {
     internal const string ReconnectWord = "reconnect";
     private const string TimeoutWord = "timeout", BrokerWord = "broker";
+    private const string GuardWord = "guard", ResetWord = "reset";
     private const double LongestSeconds = 24 * 60 * 60;
 
     private DeviceAddress(AddressScheme scheme, string text) => (Scheme, Text) = (scheme, text);
@@ -30,6 +32,12 @@ internal sealed record DeviceAddress
 
     /// <summary>With <see cref="AddressScheme.Pci"/>: the function's address.</summary>
     public PciAddress Function { get; private init; }
+
+    /// <summary>With <see cref="AddressScheme.Pci"/>: whether it is opened through the guard.</summary>
+    public bool IsGuarded { get; private init; }
+
+    /// <summary>With <see cref="IsGuarded"/>: whether it is opened also when it cannot be reset.</summary>
+    public bool AllowsWithoutReset { get; private init; }
 
     /// <summary>With <see cref="AddressScheme.Mediated"/>: its UUID.</summary>
     public Guid Uuid { get; private init; }
@@ -65,14 +73,36 @@ internal sealed record DeviceAddress
         if (text.StartsWith("mdev:", StringComparison.Ordinal) && Guid.TryParseExact(text[5..], "D", out Guid uuid))
             return new DeviceAddress(AddressScheme.Mediated, $"mdev:{uuid}") { Uuid = uuid };
         string function = text.StartsWith("pci:", StringComparison.Ordinal) ? text[4..] : text;
-        return PciAddress.TryParse(function, out PciAddress address)
-            ? new DeviceAddress(AddressScheme.Pci, address.ToString()) { Function = address }
+        string[] parts = function.Split('?', 2);
+        return PciAddress.TryParse(parts[0], out PciAddress address)
+            ? parts.Length == 1 ? new DeviceAddress(AddressScheme.Pci, address.ToString()) { Function = address } : Guarded(text, address, parts[1])
             : throw new VfioException(
                 "address", text, Errno.InvalidArgument, "write 0000:01:00.0, unix:/run/x.sock, model:edu, lease:NAME or mdev:UUID");
     }
 
     /// <summary>The address.</summary>
     public override string ToString() => Text;
+
+    private static DeviceAddress Guarded(string text, PciAddress function, string given)
+    {
+        Dictionary<string, string> options = OptionsOf(text, given);
+        foreach ((string name, string value) in options)
+        {
+            if ((name, value) is not ((GuardWord, "0" or "1") or (ResetWord, "optional" or "required")))
+                throw new VfioException("address", text, Errno.InvalidArgument, "a function has the options guard=1 and reset=optional");
+        }
+
+        bool isGuarded = options.GetValueOrDefault(GuardWord) == "1";
+        if (!isGuarded && options.ContainsKey(ResetWord))
+            throw new VfioException("address", text, Errno.InvalidArgument, "reset is the guard's option: add guard=1");
+        return new DeviceAddress(AddressScheme.Pci, isGuarded ? $"{function}?{given}" : function.ToString())
+        {
+            Function = function,
+            Options = options,
+            IsGuarded = isGuarded,
+            AllowsWithoutReset = options.GetValueOrDefault(ResetWord) == "optional",
+        };
+    }
 
     private static DeviceAddress Unix(string text)
     {

@@ -49,7 +49,7 @@ internal sealed class DeviceSource : IDisposable, IAsyncDisposable
             case AddressScheme.Mediated:
                 return new DeviceSource(parsed, () => KernelDevice.OpenMediated(parsed.Uuid));
             default:
-                return new DeviceSource(parsed, () => KernelDevice.Open(parsed.Function));
+                return new DeviceSource(parsed, parsed.IsGuarded ? () => GuardedKernel.Open(parsed) : () => KernelDevice.Open(parsed.Function));
         }
     }
 

@@ -18,7 +18,7 @@ internal sealed class DeviceFinder(PciTopology topology)
         if (PciAddress.TryParse(name, out PciAddress function))
         {
             string address = function.ToString();
-            return [.. policy.Devices.Values.SelectMany(Expand).Where(device => device.Address == address).Take(1)];
+            return [.. policy.Devices.Values.SelectMany(Expand).Where(device => Candidate.PlaceOf(device.Address) == address).Take(1)];
         }
 
         return [.. policy.Devices.Values.Where(device => device.Pool == name).SelectMany(Expand)];
@@ -36,7 +36,8 @@ internal sealed class DeviceFinder(PciTopology topology)
         }
         else if (entry.Address is { } address)
         {
-            yield return new Candidate(entry, entry.Name, address, PciAddress.TryParse(address, out PciAddress place) ? FactsAt(place) : null);
+            MatchFacts? facts = PciAddress.TryParse(Candidate.PlaceOf(address), out PciAddress place) ? FactsAt(place) : null;
+            yield return new Candidate(entry, entry.Name, address, facts);
         }
     }
 

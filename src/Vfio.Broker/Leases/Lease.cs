@@ -78,7 +78,7 @@ internal sealed class Lease(int id, Candidate device, Caller holder, PolicyRule 
 
     /// <summary>What makes a device one: its address. A model is made for each lease, so there it is the name.</summary>
     internal static string KeyOf(Candidate device) =>
-        device.Address.StartsWith("model:", StringComparison.Ordinal) ? $"name:{device.Name}" : device.Address;
+        device.Address.StartsWith("model:", StringComparison.Ordinal) ? $"name:{device.Name}" : Candidate.PlaceOf(device.Address);
 
     /// <summary>A thread works for it from now on.</summary>
     internal void Enter() => _left = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);

@@ -32,7 +32,11 @@ internal sealed record PolicyDevice(string Name, string? Address, FunctionMatch?
 /// <param name="Name">What it is called: the entry's name, or the function's address where the entry matches several.</param>
 /// <param name="Address">Its address.</param>
 /// <param name="Function">The function of this machine; null for another kind of device, or where it is not there.</param>
-internal sealed record Candidate(PolicyDevice Entry, string Name, string Address, MatchFacts? Function);
+internal sealed record Candidate(PolicyDevice Entry, string Name, string Address, MatchFacts? Function)
+{
+    /// <summary>An address without how it is opened: a function is one device, with a guard and without.</summary>
+    internal static string PlaceOf(string address) => address.Split('?')[0];
+}
 
 /// <summary>What rules can refer to of a function of this machine.</summary>
 /// <param name="Ids">Vendor and device: <c>8086:10ca</c>.</param>
@@ -126,7 +130,7 @@ internal readonly record struct DeviceSelector(SelectorKind Kind, string Value)
     {
         SelectorKind.All => true,
         SelectorKind.Name => device.Name == Value || device.Entry.Name == Value || device.Entry.Pool == Value,
-        SelectorKind.Address => device.Address == Value,
+        SelectorKind.Address => Candidate.PlaceOf(device.Address) == Value,
         SelectorKind.Label => device.Entry.Labels.Contains(Value),
         SelectorKind.Model => ModelOf(device.Address) == Value,
         SelectorKind.Ids => device.Function?.Ids.StartsWith(Value, StringComparison.Ordinal) == true,

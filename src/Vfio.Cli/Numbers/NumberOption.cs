@@ -64,6 +64,24 @@ internal sealed class NumberArgument<T> : Argument<T>, INumberSymbol
     public NumberRule Rule { get; }
 }
 
+/// <summary>An argument that is a number, and null when it is left out.</summary>
+internal sealed class OptionalNumberArgument<T> : Argument<T?>, INumberSymbol
+    where T : struct
+{
+    /// <summary>Makes the argument.</summary>
+    internal OptionalNumberArgument(string name, NumberRule<T> rule, string description)
+        : base(name)
+    {
+        Rule = rule;
+        Description = description;
+        Arity = ArgumentArity.ZeroOrOne;
+        CustomParser = result => NumberErrors.Parse(result, Name, rule);
+    }
+
+    /// <inheritdoc/>
+    public NumberRule Rule { get; }
+}
+
 /// <summary>Parsing and descriptions shared by options and arguments that are numbers.</summary>
 internal static class NumberErrors
 {

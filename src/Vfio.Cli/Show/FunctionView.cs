@@ -35,7 +35,7 @@ internal sealed record FunctionView(string Name, ConfigSpace Space, FunctionFact
     internal static FunctionView Open(string address, VfioDeviceOptions options)
     {
         DeviceAddress parsed = DeviceAddress.Parse(address);
-        if (parsed.Scheme == AddressScheme.Pci)
+        if (parsed is { Scheme: AddressScheme.Pci, IsGuarded: false })
             return Of(new PciTopology().Find(parsed.Function));
         using DeviceSource source = DeviceSource.Find(address, options);
         using IVfioDevice device = source.Open();

@@ -24,7 +24,7 @@ internal sealed class RegisterAccess : IDisposable
     internal static RegisterAccess Open(string address, RegionIndex region, VfioDeviceOptions options)
     {
         DeviceAddress parsed = DeviceAddress.Parse(address);
-        if (parsed.Scheme == AddressScheme.Pci && region == RegionIndex.Config)
+        if (parsed is { Scheme: AddressScheme.Pci, IsGuarded: false } && region == RegionIndex.Config)
             return new RegisterAccess(parsed.Text, region, null, new PciTopology().Find(parsed.Function).ReadConfig());
         IVfioDevice device = VfioDevice.Open(address, options);
         if (region.IsBar || region == RegionIndex.Rom)

@@ -8,12 +8,12 @@ namespace Vfio.Devices.Bench;
 /// <remarks>Not safe for two threads.</remarks>
 internal sealed class BenchCore
 {
-    private static readonly RegisterRow<BenchRegister>[] Rows = [.. Registers.Map.Rows];
+    private static readonly RegisterRow<BenchRegister>[] Rows = [.. BenchRegisters.Map.Rows];
 
     // Below are the registers that a write must leave as they are.
     private static readonly ulong FirstWritable = Rows.First(row => row.Writable != 0).Offset;
 
-    private readonly byte[] _bytes = new byte[Registers.BarLength];
+    private readonly byte[] _bytes = new byte[BenchRegisters.BarLength];
 
     /// <summary>Makes a device as after power-on.</summary>
     public BenchCore() => Reset();

@@ -19,7 +19,7 @@ public sealed class BenchFunction : EmulatedFunction
     private static readonly TimeSpan Grace = TimeSpan.FromMilliseconds(30), Moment = TimeSpan.FromMilliseconds(2);
 
     private readonly BenchCore _core = new();
-    private readonly MemoryBar _memory = new("vfio-bench", Registers.MemoryLength);
+    private readonly MemoryBar _memory = new("vfio-bench", BenchRegisters.MemoryLength);
     private BenchWork _work;
     private bool _isMoving;
     private bool _isStopped;
@@ -33,7 +33,7 @@ public sealed class BenchFunction : EmulatedFunction
             SubsystemVendorId = 0x5646,
             SubsystemId = 0x0001,
             InterruptPin = 1,
-            Msix = new MsixDescription(Registers.Vectors, Bar: 0, Registers.VectorTable, Registers.VectorPending),
+            Msix = new MsixDescription(BenchRegisters.Vectors, Bar: 0, BenchRegisters.VectorTable, BenchRegisters.VectorPending),
         })
     {
         _work = new BenchWork(this, _memory);
@@ -91,7 +91,7 @@ public sealed class BenchFunction : EmulatedFunction
     /// <returns>EINVAL: no such vector; ENOTCONN: nobody listens to it.</returns>
     private Errno Signal(uint vector)
     {
-        if (vector >= Registers.Vectors)
+        if (vector >= BenchRegisters.Vectors)
             return Errno.InvalidArgument;
         bool isMessage = Slot.HasListener(InterruptIndex.Msix, (int)vector);
         if (!isMessage && (vector != 0 || !Slot.HasListener(InterruptIndex.Intx, 0)))
@@ -145,7 +145,7 @@ public sealed class BenchFunction : EmulatedFunction
     /// <summary>BAR0: the core, and what it asks for.</summary>
     private sealed class Bar0(BenchFunction function) : BarContent
     {
-        public override ulong Length => Registers.BarLength;
+        public override ulong Length => BenchRegisters.BarLength;
 
         public override void Read(ulong offset, Span<byte> destination)
         {

@@ -2,7 +2,7 @@ using Vfio.Providers;
 
 namespace Vfio.Devices.Bench;
 
-/// <summary>The registers of the benchmark device that have a meaning, in the order of <see cref="Registers.Map"/>.</summary>
+/// <summary>The registers of the benchmark device that have a meaning, in the order of <see cref="BenchRegisters.Map"/>.</summary>
 internal enum BenchRegister
 {
     /// <summary>MAGIC: the bytes "VUB1".</summary>

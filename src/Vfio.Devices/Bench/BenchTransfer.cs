@@ -15,8 +15,8 @@ internal readonly record struct BenchTransfer(
     /// <summary>EINVAL when there is no such operation, or a number is out of its range.</summary>
     public Errno Verdict =>
         Operation is >= BenchOperation.Read and <= BenchOperation.Translate
-        && Length is > 0 and <= Registers.MemoryLength
-        && Repeats <= Registers.MaxRepeats
+        && Length is > 0 and <= BenchRegisters.MemoryLength
+        && Repeats <= BenchRegisters.MaxRepeats
             ? Errno.None
             : Errno.InvalidArgument;
 

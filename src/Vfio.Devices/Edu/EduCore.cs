@@ -25,7 +25,7 @@ internal sealed class EduCore
 
     private readonly ulong _dmaMask;
     private readonly byte[] _buffer = new byte[BufferLength];
-    private readonly ulong[] _values = new ulong[Registers.Map.Rows.Count];
+    private readonly ulong[] _values = new ulong[EduRegisters.Map.Rows.Count];
 
     /// <summary>Makes a device as after power-on.</summary>
     /// <param name="dmaMask">The address bits that the DMA engine has; others are dropped.</param>
@@ -78,7 +78,7 @@ internal sealed class EduCore
     {
         if (bytes < 4)
             return 0;
-        return Registers.TryFind(offset, bytes, out RegisterRow<EduRegister> row) ? At(row.Register) : ulong.MaxValue;
+        return EduRegisters.TryFind(offset, bytes, out RegisterRow<EduRegister> row) ? At(row.Register) : ulong.MaxValue;
     }
 
     /// <summary>A write of BAR0.</summary>
@@ -87,7 +87,7 @@ internal sealed class EduCore
     /// <param name="value">The value.</param>
     public EduEffects Write(ulong offset, int bytes, ulong value)
     {
-        if (!Registers.TryFind(offset, bytes, out RegisterRow<EduRegister> row))
+        if (!EduRegisters.TryFind(offset, bytes, out RegisterRow<EduRegister> row))
             return EduEffects.None;
         bool isComputing = (At(EduRegister.Status) & Computing) != 0;
         bool isMoving = (At(EduRegister.DmaCommand) & Run) != 0;
@@ -158,7 +158,7 @@ internal sealed class EduCore
     /// <returns>False when bytes are missing, or a register has a value that it never has.</returns>
     public bool TryRestore(ref StateReader state)
     {
-        foreach (RegisterRow<EduRegister> row in Registers.Map.Rows)
+        foreach (RegisterRow<EduRegister> row in EduRegisters.Map.Rows)
         {
             // Two registers have bits that only the device sets.
             ulong possible = row.Register switch
@@ -182,7 +182,7 @@ internal sealed class EduCore
     public void Reset()
     {
         Array.Clear(_buffer);
-        foreach (RegisterRow<EduRegister> row in Registers.Map.Rows)
+        foreach (RegisterRow<EduRegister> row in EduRegisters.Map.Rows)
             At(row.Register) = row.Reset;
     }
 

@@ -107,7 +107,7 @@ public sealed class EduFunction : EmulatedFunction
     /// <summary>BAR0: cuts accesses into naturally aligned ones and brings them to the core.</summary>
     private sealed class Bar0(EduFunction function) : BarContent
     {
-        public override ulong Length => Registers.BarLength;
+        public override ulong Length => EduRegisters.BarLength;
 
         public override void Read(ulong offset, Span<byte> destination)
         {

@@ -1,6 +1,6 @@
 namespace Vfio.Devices.Edu;
 
-/// <summary>The registers of the educational device, in the order of <see cref="Registers.Map"/>.</summary>
+/// <summary>The registers of the educational device, in the order of <see cref="EduRegisters.Map"/>.</summary>
 internal enum EduRegister
 {
     /// <summary>Which device and version.</summary>

@@ -16,7 +16,7 @@ public sealed class NvmeFunction : EmulatedFunction
     /// <summary>How long to wait for an image that the predecessor still has.</summary>
     private static readonly TimeSpan PredecessorTimeout = TimeSpan.FromSeconds(2);
 
-    private readonly RegisterFile<NvmeRegister> _registers = new(Registers.Map);
+    private readonly RegisterFile<NvmeRegister> _registers = new(NvmeRegisters.Map);
     private readonly int[] _doorbells = new int[2 * (NvmeEngine.IoQueues + 1)];
     private readonly NvmeDisk _disk;
     private NvmeEngine? _controller;
@@ -31,7 +31,7 @@ public sealed class NvmeFunction : EmulatedFunction
             SubsystemId = 0x1100,
             IsExpress = true,
             HasFlr = true,
-            Msix = new MsixDescription(NvmeEngine.IoQueues + 1, Bar: 0, Registers.MsixTable, Registers.MsixPending),
+            Msix = new MsixDescription(NvmeEngine.IoQueues + 1, Bar: 0, NvmeRegisters.MsixTable, NvmeRegisters.MsixPending),
         })
     {
         _disk = new NvmeDisk(storage);
@@ -149,26 +149,26 @@ public sealed class NvmeFunction : EmulatedFunction
     /// <summary>BAR0: registers, and doorbells above them. Doorbells are written as whole dwords and read as 0.</summary>
     private sealed class Bar0(NvmeFunction function) : BarContent
     {
-        public override ulong Length => Registers.BarLength;
+        public override ulong Length => NvmeRegisters.BarLength;
 
         public override void Read(ulong offset, Span<byte> destination)
         {
             destination.Clear();
-            int count = offset < Registers.Doorbells ? (int)Math.Min((ulong)destination.Length, Registers.Doorbells - offset) : 0;
+            int count = offset < NvmeRegisters.Doorbells ? (int)Math.Min((ulong)destination.Length, NvmeRegisters.Doorbells - offset) : 0;
             if (count > 0)
                 function._registers.Read(offset, destination[..count]);
         }
 
         public override void Write(ulong offset, ReadOnlySpan<byte> source)
         {
-            if (offset < Registers.Doorbells)
+            if (offset < NvmeRegisters.Doorbells)
             {
-                int count = (int)Math.Min((ulong)source.Length, Registers.Doorbells - offset);
+                int count = (int)Math.Min((ulong)source.Length, NvmeRegisters.Doorbells - offset);
                 function._registers.Write(offset, source[..count]);
                 return;
             }
 
-            ulong doorbell = (offset - Registers.Doorbells) / sizeof(uint);
+            ulong doorbell = (offset - NvmeRegisters.Doorbells) / sizeof(uint);
             if (offset % sizeof(uint) != 0 || source.Length != sizeof(uint) || doorbell >= (ulong)function._doorbells.Length)
                 return;
             Volatile.Write(ref function._doorbells[doorbell], BinaryPrimitives.ReadUInt16LittleEndian(source));

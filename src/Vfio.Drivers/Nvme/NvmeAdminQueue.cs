@@ -1,5 +1,4 @@
 using Vfio.Native;
-using Vfio.Native.Waiting;
 
 namespace Vfio.Drivers.Nvme;
 
@@ -8,7 +7,6 @@ internal sealed class NvmeAdminQueue : IDisposable
 {
     private const int QueueEntries = 32;
     private const uint FeatureNumberOfQueues = 0x07;
-    private static readonly TimeSpan CommandTimeout = TimeSpan.FromSeconds(30);
     private readonly Lock _lock = new();
     private readonly NvmeControl _control;
     private readonly NvmeRing _ring;
@@ -161,7 +159,7 @@ internal sealed class NvmeAdminQueue : IDisposable
             numbered.CommandId = id;
             _ring.Put(numbered);
             _ring.RingDoorbell();
-            LivenessWait wait = _control.BeginWait(operation, CommandTimeout);
+            NvmeWait wait = _control.BeginWait(operation, NvmeOptions.DefaultCommandTimeout);
             while (true)
             {
                 // What an earlier command, given up by now, brings late is dropped.
@@ -175,8 +173,7 @@ internal sealed class NvmeAdminQueue : IDisposable
                 }
 
                 wait.SpinOnce();
-                if (wait.IsOver())
-                    throw _control.NotInTime(operation, CommandTimeout);
+                wait.ThrowIfOver();
             }
         }
     }

@@ -94,12 +94,7 @@ internal sealed class NvmeControl : ILiveness
     internal long TailDoorbell(int queue) => Doorbells + (2L * queue * Capabilities.DoorbellStrideBytes);
 
     /// <summary>Begins to wait for completions.</summary>
-    internal LivenessWait BeginWait(string operation, TimeSpan timeout)
-    {
-        LivenessWait wait = new(this, operation);
-        wait.Begin(timeout);
-        return wait;
-    }
+    internal NvmeWait BeginWait(string operation, TimeSpan timeout) => new(this, operation, timeout);
 
     /// <summary>The error of a command that was not completed.</summary>
     internal VfioException NotInTime(string operation, TimeSpan timeout) =>

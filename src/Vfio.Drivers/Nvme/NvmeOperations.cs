@@ -1,5 +1,4 @@
 using Vfio.Native;
-using Vfio.Native.Waiting;
 
 namespace Vfio.Drivers.Nvme;
 
@@ -108,7 +107,7 @@ internal sealed class NvmeOperations : IDisposable
             return;
         }
 
-        LivenessWait wait = Control.BeginWait(Waiting, CommandTimeout);
+        NvmeWait wait = Control.BeginWait(Waiting, CommandTimeout);
         while (true)
         {
             lock (_lock)
@@ -118,8 +117,7 @@ internal sealed class NvmeOperations : IDisposable
             try
             {
                 wait.SpinOnce();
-                if (wait.IsOver())
-                    throw Control.NotInTime(Waiting, CommandTimeout);
+                wait.ThrowIfOver();
             }
             catch (VfioException exception)
             {

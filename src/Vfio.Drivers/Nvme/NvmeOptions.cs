@@ -6,6 +6,9 @@ namespace Vfio.Drivers.Nvme;
 /// <summary>How a controller is driven.</summary>
 public sealed record NvmeOptions
 {
+    /// <summary>How long a command may take when nothing else is set, and every admin command.</summary>
+    internal static readonly TimeSpan DefaultCommandTimeout = TimeSpan.FromSeconds(30);
+
     /// <summary>How many queue pairs to ask the controller for; it may give fewer.</summary>
     public int QueuePairs { get; init; } = 8;
 
@@ -20,5 +23,5 @@ public sealed record NvmeOptions
             Deadline.ThrowIfInvalid(value, nameof(CommandTimeout));
             field = value;
         }
-    } = TimeSpan.FromSeconds(30);
+    } = DefaultCommandTimeout;
 }

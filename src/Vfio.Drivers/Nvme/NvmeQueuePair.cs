@@ -115,8 +115,7 @@ public sealed class NvmeQueuePair : IDisposable
         int count = Poll(completed);
         if (count > 0 || InFlight == 0 || completed.IsEmpty)
             return count;
-        TimeSpan timeout = _controller.Options.CommandTimeout;
-        LivenessWait wait = _controller.Control.BeginWait(Waiting, timeout);
+        NvmeWait wait = _controller.Control.BeginWait(Waiting, _controller.Options.CommandTimeout);
         while (true)
         {
             if (Interrupt is null)
@@ -126,8 +125,7 @@ public sealed class NvmeQueuePair : IDisposable
             count = Poll(completed);
             if (count > 0)
                 return count;
-            if (wait.IsOver())
-                throw _controller.Control.NotInTime(Waiting, timeout);
+            wait.ThrowIfOver();
         }
     }
 

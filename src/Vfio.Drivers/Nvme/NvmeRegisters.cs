@@ -4,28 +4,29 @@ namespace Vfio.Drivers.Nvme;
 /// <remarks>All are accessed as 32 bits; the two halves of a 64-bit register may be (section 3.1).</remarks>
 internal static class NvmeRegisters
 {
-    /// <summary>CAP, 8 bytes, read-only: see <see cref="NvmeCapabilities"/>.</summary>
+    /// <summary>CAP, 8 bytes, read-only: see <see cref="NvmeCapabilities"/>; section 3.1.1.</summary>
     internal const long Capabilities = 0x00;
 
-    /// <summary>VS: see <see cref="NvmeVersion"/>.</summary>
+    /// <summary>VS: see <see cref="NvmeVersion"/>; section 3.1.2.</summary>
     internal const long Version = 0x08;
 
-    /// <summary>CC: what the controller shall be.</summary>
+    /// <summary>CC: what the controller shall be; section 3.1.5.</summary>
     internal const long Configuration = 0x14;
 
-    /// <summary>CSTS: see <see cref="NvmeControllerStatus"/>.</summary>
+    /// <summary>CSTS: see <see cref="NvmeControllerStatus"/>; section 3.1.6.</summary>
     internal const long Status = 0x1c;
 
-    /// <summary>AQA: entries of the admin queues less one; submission in bits 11:0, completion in bits 27:16.</summary>
+    /// <summary>AQA: entries of the admin queues less one; submission in bits 11:0, completion in bits 27:16; section 3.1.8.</summary>
     internal const long AdminQueueAttributes = 0x24;
 
-    /// <summary>ASQ, 8 bytes: address of the admin submission queue.</summary>
+    /// <summary>ASQ, 8 bytes: address of the admin submission queue; section 3.1.9.</summary>
     internal const long AdminSubmissionQueue = 0x28;
 
-    /// <summary>ACQ, 8 bytes: address of the admin completion queue.</summary>
+    /// <summary>ACQ, 8 bytes: address of the admin completion queue; section 3.1.10.</summary>
     internal const long AdminCompletionQueue = 0x30;
 
-    /// <summary>SQ0TDBL, the first doorbell. The tail of queue n is doorbell 2n, its completion queue's head 2n + 1.</summary>
+    /// <summary>SQ0TDBL, the first doorbell. The tail of queue n is doorbell 2n, its completion queue's head 2n + 1;
+    /// sections 3.1.24 and 3.1.25.</summary>
     internal const long Doorbells = 0x1000;
 
     /// <summary>Of <see cref="Configuration"/>: EN.</summary>

@@ -27,6 +27,28 @@ internal static class MmapAreas
         return areas;
     }
 
+    /// <summary>Returns what is left of areas without the pages of a range.</summary>
+    /// <param name="areas">In ascending order.</param>
+    /// <param name="offset">Where the range starts.</param>
+    /// <param name="length">Its size in bytes.</param>
+    /// <param name="pageBytes">Size of a page.</param>
+    internal static IReadOnlyList<MmapArea> Without(IEnumerable<MmapArea> areas, ulong offset, ulong length, ulong pageBytes)
+    {
+        ulong start = offset & ~(pageBytes - 1);
+        ulong end = (offset + length + pageBytes - 1) & ~(pageBytes - 1);
+        List<MmapArea> left = [];
+        foreach (MmapArea area in areas)
+        {
+            ulong areaEnd = area.Offset + area.Length;
+            if (area.Offset < Math.Min(start, areaEnd))
+                left.Add(new MmapArea(area.Offset, Math.Min(start, areaEnd) - area.Offset));
+            if (Math.Max(end, area.Offset) < areaEnd)
+                left.Add(new MmapArea(Math.Max(end, area.Offset), areaEnd - Math.Max(end, area.Offset)));
+        }
+
+        return left;
+    }
+
     private static MmapArea Pages(ulong offset, ulong length)
     {
         ulong start = offset & ~(PageBytes - 1);

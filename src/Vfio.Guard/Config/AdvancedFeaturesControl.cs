@@ -12,8 +12,7 @@ internal sealed class AdvancedFeaturesControl(FunctionLayout layout, ConfigShado
 
     internal override IEnumerable<int> Offsets => [_control];
 
-    private bool CanReset =>
-        (layout.Space.Read8(layout.AdvancedFeatures + 3) & FlrCapable) != 0 && layout.Function.ResetMethods.Contains(ResetMethod.AfFlr);
+    private bool CanReset => (layout.Space.Read8(layout.AdvancedFeatures + 3) & FlrCapable) != 0 && layout.Function.ResetMethods.Count > 0;
 
     internal override void Reset(bool byUser)
     {
@@ -25,6 +24,6 @@ internal sealed class AdvancedFeaturesControl(FunctionLayout layout, ConfigShado
             return;
         shadow.Write(_control, 1, shadow.Read(_control, 1) & ~1u);
         if (CanReset)
-            target.ResetByUser(ResetMethod.AfFlr);
+            target.ResetByUser(layout.ResetMethodFor(ResetMethod.AfFlr));
     }
 }

@@ -15,8 +15,7 @@ internal sealed class ExpressControl(FunctionLayout layout, ConfigShadow shadow,
 
     internal override IEnumerable<int> Offsets => [_control];
 
-    private bool CanReset =>
-        layout.Space.Read32(layout.Express + 4).Get(FlrCapableBit) && layout.Function.ResetMethods.Contains(ResetMethod.Flr);
+    private bool CanReset => layout.Space.Read32(layout.Express + 4).Get(FlrCapableBit) && layout.Function.ResetMethods.Count > 0;
 
     internal override void Reset(bool byUser)
     {
@@ -31,7 +30,7 @@ internal sealed class ExpressControl(FunctionLayout layout, ConfigShadow shadow,
         shadow.Write(_control, 2, control.With(FlrBit, FlrBit, 0));
         PassReadRequestSize(control.Get(14, 12));
         if (asksReset && CanReset)
-            target.ResetByUser(ResetMethod.Flr);
+            target.ResetByUser(layout.ResetMethodFor(ResetMethod.Flr));
     }
 
     /// <remarks>Read requests smaller than the payload size of the path are legal, but some completers handle them badly;

@@ -19,7 +19,7 @@ namespace Vfio.Guard.Config;
 /// </remarks>
 internal sealed class GuardedConfig
 {
-    private readonly IPciFunction _function;
+    private readonly IConfigAccess _below;
     private readonly ConfigRules _rules;
     private readonly KnownRegisters _known;
     private readonly RefusalCounter _refusals;
@@ -28,12 +28,23 @@ internal sealed class GuardedConfig
     private readonly List<ConfigRegisterHandler> _all = [];
 
     internal GuardedConfig(FunctionLayout layout, RefusalCounter refusals)
+        : this(new FunctionConfig(layout.Function), layout.Rules, layout.Known, layout.VirtualOffsets, refusals)
     {
-        _function = layout.Function;
-        _rules = layout.Rules;
-        _known = layout.Known;
+    }
+
+    /// <summary>Guards config space that is reached in another way than through a function.</summary>
+    /// <param name="below">The accesses that are let through.</param>
+    /// <param name="rules">The rule of each bit.</param>
+    /// <param name="known">The registers of the tables.</param>
+    /// <param name="shadowed">The dwords with bits of which a shadow is kept.</param>
+    /// <param name="refusals">Counts blocked writes.</param>
+    internal GuardedConfig(IConfigAccess below, ConfigRules rules, KnownRegisters known, int[] shadowed, RefusalCounter refusals)
+    {
+        _below = below;
+        _rules = rules;
+        _known = known;
         _refusals = refusals;
-        _virtual = layout.VirtualOffsets;
+        _virtual = shadowed;
         _handlers = new ConfigRegisterHandler?[Length / 4];
         Shadow = new ConfigShadow(Length);
     }
@@ -53,7 +64,9 @@ internal sealed class GuardedConfig
     internal void Reset(bool byUser)
     {
         foreach (int offset in _virtual)
-            Shadow.Write(offset, 4, _function.ReadConfig(offset, 4));
+            Shadow.Write(offset, 4, _below.Read(offset, 4));
+        foreach ((int offset, uint value) in _rules.Mended)
+            Shadow.Write(offset, 4, value);
         foreach (ConfigRegisterHandler handler in _all)
             handler.Reset(byUser);
     }
@@ -131,7 +144,8 @@ internal sealed class GuardedConfig
         bool reaches = (passed | clearing) != 0;
         int at = offset;
         int bytes = width;
-        if (reaches && (kept & ~_known.Known(offset, width)) != 0)
+        bool isMerged = _below.MergesWrites && (all & ~passed & ~clearing) != 0;
+        if (reaches && (isMerged || (kept & ~_known.Known(offset, width)) != 0))
             KnownRegisters.Narrow(ref at, ref bytes, passed | clearing);
         int shift = 8 * (at - offset);
         kept &= Bits.Mask((8 * bytes) - 1, 0) << shift;
@@ -140,7 +154,7 @@ internal sealed class GuardedConfig
         uint hardware = ReadHardware(offset, width, asked | (reaches ? kept : 0));
         CountRefused(offset, width, value, hardware, refusable, status);
         if (reaches)
-            _function.WriteConfig(at, bytes, ((hardware & kept) | (value & passed) | clearing) >> shift & Bits.Mask((8 * bytes) - 1, 0));
+            _below.Write(at, bytes, ((hardware & kept) | (value & passed) | clearing) >> shift & Bits.Mask((8 * bytes) - 1, 0));
         if (writable != 0)
             Shadow.Write(offset, width, (Shadow.Read(offset, width) & ~writable) | (value & writable));
         handler?.AfterWrite(offset, width);
@@ -153,10 +167,10 @@ internal sealed class GuardedConfig
         if (wanted == 0)
             return 0;
         if (_rules.Mask(BitRule.Hidden, offset, width) == 0)
-            return _function.ReadConfig(offset, width);
+            return _below.Read(offset, width);
         int at = offset;
         KnownRegisters.Narrow(ref at, ref width, wanted);
-        return _function.ReadConfig(at, width) << (8 * (at - offset));
+        return _below.Read(at, width) << (8 * (at - offset));
     }
 
     /// <summary>Counts the bits that the write tried to change and may not. A 0 written to a status bit changes nothing.</summary>

@@ -357,7 +357,9 @@ internal sealed partial class GuardedDevice : IVfioDevice, IHandoverDevice, IDir
         ulong length = LengthOf(region);
         if (offset > length || (ulong)count > length - offset || length == 0)
             ThrowOutside(verb, region, offset, count, length);
-        if (region != RegionIndex.Config && (!_command.Decodes(region) || _power is { IsAsleep: true }))
+
+        // The ROM's content needs no decoding: nothing else answers at a ROM's address.
+        if ((region.IsBar && !_command.Decodes(region)) || (region != RegionIndex.Config && _power is { IsAsleep: true }))
             ThrowDecodeOff(verb, region, offset);
     }
 

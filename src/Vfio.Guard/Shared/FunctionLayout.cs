@@ -88,6 +88,10 @@ internal sealed class FunctionLayout
     internal bool ResetsInD3Hot =>
         PowerManagement != 0 && (Space.Read16(PowerManagement + 4) & 8) == 0 && Function.ResetMethods.Contains(ResetMethod.PowerManagement);
 
+    /// <summary>How a reset is made that the user asks for in one way: that way, or the first that the function has.</summary>
+    internal ResetMethod ResetMethodFor(ResetMethod asked) =>
+        Function.ResetMethods.Contains(asked) ? asked : Function.ResetMethods[0];
+
     /// <summary>Whether the type bits of a BAR say I/O.</summary>
     internal bool IsIo(RegionIndex region) => region.IsBar && (_ioBars >> (int)region.Value & 1) != 0;
 

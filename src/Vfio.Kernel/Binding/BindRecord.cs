@@ -44,7 +44,8 @@ internal sealed record BindRecord(string? Driver, string? Override, string? Devi
     private static bool IsName(string? text) => text is null
         || (text.Length is > 0 and <= MaxNameLength && text.All(letter => char.IsAsciiLetterOrDigit(letter) || letter is '-' or '_' or '.' or '+'));
 
-    private static string? IdsOf(KernelFunction function) =>
+    /// <summary>Vendor and device ID in hex.</summary>
+    internal static string? IdsOf(KernelFunction function) =>
         function.Sysfs.Text("vendor") is { } vendor && function.Sysfs.Text("device") is { } device ? $"{vendor[2..]}:{device[2..]}" : null;
 }
 

@@ -1,6 +1,8 @@
 using Vfio.Native;
 using Vfio.Native.Kernel;
 using Vfio.Native.Memory;
+using Vfio.Pci;
+using Vfio.Pci.Validation;
 
 namespace Vfio.Kernel.Device;
 
@@ -9,7 +11,6 @@ internal sealed class RegionTable(DeviceFile file, int count)
 {
     private const uint MapFlag = 4;
     private const ushort SparseCapability = 1, MsixMappableCapability = 3;
-    private const byte MsixId = 0x11;
     private readonly Region?[] _regions = new Region?[count];
 
     /// <summary>Describes a region.</summary>
@@ -94,22 +95,13 @@ internal sealed class RegionTable(DeviceFile file, int count)
     /// <summary>The place of the MSI-X table in a BAR; null when it is not in this BAR.</summary>
     private (ulong Offset, ulong Length)? FindMsixTable(RegionIndex index)
     {
-        Span<byte> config = stackalloc byte[256];
-        if (file.Read(Find(RegionIndex.Config).Info.FileOffset, config) != config.Length)
+        Span<byte> bytes = stackalloc byte[ConfigSpace.ConventionalLength];
+        if (file.Read(Find(RegionIndex.Config).Info.FileOffset, bytes) != bytes.Length)
             return null;
-
-        // Each capability is visited once: a list that loops ends after the number of capabilities that fit.
-        int at = config[0x34] & 0xfc;
-        for (int left = 48; left > 0 && at >= 0x40; left--, at = config[at + 1] & 0xfc)
-        {
-            if (config[at] != MsixId)
-                continue;
-            int vectors = (Blittable.Read<ushort>(config[(at + 2)..]) & 0x7ff) + 1;
-            uint table = Blittable.Read<uint>(config[(at + 4)..]);
-            return (table & 7) == index.Value ? (table & ~7u, (ulong)vectors * 16) : null;
-        }
-
-        return null;
+        ConfigSpace space = new(bytes);
+        return MsixLocation.Find(space, CapabilityList.Read(space)) is { } place && place.TableBar == index.Value
+            ? (place.TableOffset, place.TableBytes)
+            : null;
     }
 
     /// <summary>An answer, in an object so that other threads see all of it.</summary>

@@ -1,3 +1,4 @@
+using System.Buffers.Binary;
 using System.Globalization;
 using Vfio.Kernel.Topology;
 using Vfio.Pci;
@@ -143,6 +144,51 @@ public sealed class KernelFunction
     /// <summary>Writes an attribute.</summary>
     /// <exception cref="VfioException">The kernel refused.</exception>
     internal void Write(string name, string value) => _sysfs.Write(name, value);
+
+    /// <summary>Its config space, of which a dword is read when it is first looked at: 64 bytes for an ordinary user, all of it for root.</summary>
+    internal ConfigSpace LookAtConfig()
+    {
+        int length = (int)Math.Min(_sysfs.Read("config", path => new FileInfo(path).Length), ConfigSpace.ExtendedLength);
+        return new ConfigSpace(length, offset => _sysfs.Read("config", path => ReadDword(path, offset)));
+    }
+
+    /// <summary>Writes bits of a register of config space; the others are written back as they are read.</summary>
+    /// <param name="offset">A multiple of <paramref name="width"/>.</param>
+    /// <param name="width">1, 2 or 4 bytes.</param>
+    /// <param name="mask">The bits.</param>
+    /// <param name="value">Their value.</param>
+    /// <returns>False for anybody but root, and when the function is gone.</returns>
+    internal bool TryRestoreConfig(int offset, int width, uint mask, uint value)
+    {
+        try
+        {
+            using FileStream file = new(
+                Path.Combine(_sysfs.FullPath, "config"), FileMode.Open, FileAccess.ReadWrite, FileShare.ReadWrite, bufferSize: 0);
+            Span<byte> bytes = stackalloc byte[sizeof(uint)];
+            bytes.Clear();
+            if (RandomAccess.Read(file.SafeFileHandle, bytes[..width], offset) != width)
+                return false;
+            uint now = BinaryPrimitives.ReadUInt32LittleEndian(bytes);
+            if ((now & mask) == value)
+                return true;
+            BinaryPrimitives.WriteUInt32LittleEndian(bytes, (now & ~mask) | value);
+            RandomAccess.Write(file.SafeFileHandle, bytes[..width], offset);
+            return true;
+        }
+        catch (Exception refusal) when (refusal is IOException or UnauthorizedAccessException)
+        {
+            return false;
+        }
+    }
+
+    private static uint ReadDword(string path, int offset)
+    {
+        using FileStream file = new(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite, bufferSize: 0);
+        Span<byte> bytes = stackalloc byte[sizeof(uint)];
+        bytes.Fill(byte.MaxValue);
+        RandomAccess.Read(file.SafeFileHandle, bytes, offset);
+        return BinaryPrimitives.ReadUInt32LittleEndian(bytes);
+    }
 
     private static KernelRegion ParseRegion(string line)
     {

@@ -15,6 +15,9 @@ internal sealed record KernelPaths
     /// <summary>Records of the state to restore when a function is released; removed by a reboot, as the bindings are.</summary>
     public string Records { get; init; } = "/run/vfio";
 
+    /// <summary>Permits that are kept for every later user of a function.</summary>
+    public string SavedPermits { get; init; } = "/etc/vfio/permits";
+
     /// <summary>Drivers to which functions are bound at every boot; driverctl's files.</summary>
     public string Overrides { get; init; } = "/etc/driverctl.d";
 }

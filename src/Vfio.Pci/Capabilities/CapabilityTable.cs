@@ -14,6 +14,9 @@ internal sealed record CapabilityTable(ushort Id, bool IsExtended, string Name, 
 {
     /// <summary>Puts an instance into the words of <c>lspci</c>; null where each register is a line of its own.</summary>
     internal Action<CapabilityText>? Describe { get; init; }
+
+    /// <summary>Whether it is left out of the user's list, because it cannot work for a user: what it needs is its owner's to set up.</summary>
+    internal bool IsHidden { get; init; }
 }
 
 /// <summary>The registers of one instance of a capability.</summary>

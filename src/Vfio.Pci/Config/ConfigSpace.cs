@@ -16,6 +16,8 @@ public sealed class ConfigSpace
     public const int ExtendedLength = 0x1000;
 
     private readonly byte[] _bytes;
+    private readonly Func<int, uint>? _read;
+    private readonly bool[] _isRead = [];
 
     /// <summary>Copies the bytes.</summary>
     /// <param name="bytes">From offset 0; at most 4096.</param>
@@ -23,6 +25,18 @@ public sealed class ConfigSpace
     {
         ArgumentOutOfRangeException.ThrowIfGreaterThan(bytes.Length, ExtendedLength, nameof(bytes));
         _bytes = bytes.ToArray();
+    }
+
+    /// <summary>Makes a picture whose dwords are read when they are first looked at: no register is touched without need.</summary>
+    /// <param name="length">Its size in bytes, a multiple of 4; at most 4096.</param>
+    /// <param name="read">Reads the dword at an offset.</param>
+    /// <remarks><see cref="Bytes"/> has zeros where nothing was read. Not for several threads.</remarks>
+    internal ConfigSpace(int length, Func<int, uint> read)
+    {
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(length, ExtendedLength, nameof(length));
+        _bytes = new byte[length & ~3];
+        _isRead = new bool[length / 4];
+        _read = read;
     }
 
     /// <summary>How many bytes are known.</summary>
@@ -47,15 +61,15 @@ public sealed class ConfigSpace
     public bool Knows(int offset, int bytes) => offset >= 0 && bytes >= 0 && offset <= Length - bytes;
 
     /// <summary>Reads 8 bits.</summary>
-    public byte Read8(int offset) => Knows(offset, 1) ? _bytes[offset] : byte.MaxValue;
+    public byte Read8(int offset) => Knows(offset, 1) ? At(offset, 1)[0] : byte.MaxValue;
 
     /// <summary>Reads 16 bits, little-endian.</summary>
     public ushort Read16(int offset) =>
-        Knows(offset, 2) ? BinaryPrimitives.ReadUInt16LittleEndian(_bytes.AsSpan(offset)) : ushort.MaxValue;
+        Knows(offset, 2) ? BinaryPrimitives.ReadUInt16LittleEndian(At(offset, 2)) : ushort.MaxValue;
 
     /// <summary>Reads 32 bits, little-endian.</summary>
     public uint Read32(int offset) =>
-        Knows(offset, 4) ? BinaryPrimitives.ReadUInt32LittleEndian(_bytes.AsSpan(offset)) : uint.MaxValue;
+        Knows(offset, 4) ? BinaryPrimitives.ReadUInt32LittleEndian(At(offset, 4)) : uint.MaxValue;
 
     /// <summary>Reads 1, 2 or 4 bytes, little-endian.</summary>
     public uint Read(int offset, int bytes) => bytes switch
@@ -65,4 +79,17 @@ public sealed class ConfigSpace
         4 => Read32(offset),
         _ => throw new ArgumentOutOfRangeException(nameof(bytes), bytes, "1, 2 or 4"),
     };
+
+    private ReadOnlySpan<byte> At(int offset, int bytes)
+    {
+        for (int dword = offset / 4; _read is not null && dword <= (offset + bytes - 1) / 4; dword++)
+        {
+            if (_isRead[dword])
+                continue;
+            _isRead[dword] = true;
+            BinaryPrimitives.WriteUInt32LittleEndian(_bytes.AsSpan(4 * dword), _read(4 * dword));
+        }
+
+        return _bytes.AsSpan(offset, bytes);
+    }
 }

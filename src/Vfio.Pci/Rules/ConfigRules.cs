@@ -17,6 +17,7 @@ internal sealed class ConfigRules
     private readonly uint[] _masks;
     private readonly RuledStructure?[] _owners;
     private readonly List<string> _conflicts = [];
+    private readonly Dictionary<int, uint> _mended = [];
 
     /// <summary>Lays out the rules.</summary>
     /// <param name="space">What the function shows; its capabilities decide which tables apply.</param>
@@ -39,7 +40,12 @@ internal sealed class ConfigRules
             Word(offset, BitRule.Fixed) = uint.MaxValue;
         foreach (RuledStructure structure in RuledStructure.Of(space, capabilities))
             Lay(structure);
+        Hide(space, capabilities);
     }
+
+    /// <summary>Dwords of which the user's copy differs from the hardware's from the start, in the bits of <see cref="BitRule.VirtualFixed"/>: the
+    /// heads of capabilities, with hidden ones left out of the list.</summary>
+    public IReadOnlyDictionary<int, uint> Mended => _mended;
 
     /// <summary>Size of config space in bytes: 256 or 4096.</summary>
     public int Length { get; }
@@ -112,6 +118,51 @@ internal sealed class ConfigRules
             Word(offset, other) &= ~bits;
         Word(offset, rule) |= bits;
     }
+
+    /// <summary>Leaves capabilities that cannot work for a user out of its list, and says that the function makes no wake-up.</summary>
+    private void Hide(ConfigSpace space, CapabilityList capabilities)
+    {
+        const int PowerManagement = 0x01;
+        const uint WakeUpStates = 0xf800_0000;
+        if (capabilities.Find(PowerManagement, isExtended: false) is { } power && HasHead(power))
+            _mended[power.Offset] = space.Read32(power.Offset) & ~WakeUpStates;
+
+        // From the end: what follows a hidden one is known by then. The first one stays as an anchor without an id.
+        uint next = 0;
+        bool isNextHidden = false;
+        foreach (Capability item in capabilities.Items.Where(item => item.IsExtended).Reverse())
+        {
+            bool isHidden = item.Table is { IsHidden: true };
+            bool isFirst = item.Offset == ConfigSpace.ConventionalLength;
+            if (isHidden)
+                HideBytes(item, isFirst);
+            if (isHidden && !isFirst)
+            {
+                isNextHidden = true;
+                continue;
+            }
+
+            uint head = space.Read32(item.Offset);
+            if ((isNextHidden || isHidden) && HasHead(item))
+                _mended[item.Offset] = (isHidden ? 0 : head.Get(19, 0)) | (isNextHidden ? next : head.Get(31, 20)) << 20;
+            next = (uint)item.Offset;
+            isNextHidden = false;
+        }
+    }
+
+    private void HideBytes(Capability item, bool isFirst)
+    {
+        int end = Math.Min(item.Offset + item.LengthBytes, Length);
+        for (int offset = item.Offset + (isFirst ? 4 : 0); offset < end; offset++)
+        {
+            if (_owners[offset]?.Offset == item.Offset)
+                Set(BitRule.Hidden, offset & ~3, 0xffu << (8 * (offset & 3)));
+        }
+    }
+
+    /// <summary>Whether the first dword of a capability is its own.</summary>
+    private bool HasHead(Capability item) =>
+        item.Offset + 4 <= Length && Array.TrueForAll(_owners[item.Offset..(item.Offset + 4)], owner => owner?.Offset == item.Offset);
 
     private ref uint Word(int offset, BitRule rule) => ref _masks[((offset >> 2) * AllRules.Length) + (int)rule];
 

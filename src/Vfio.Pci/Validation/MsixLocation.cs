@@ -14,6 +14,18 @@ internal readonly record struct MsixLocation(int Vectors, int TableBar, uint Tab
     /// <summary>MSI-X: 0x11 as the id of a capability.</summary>
     public const ushort CapabilityId = 0x11;
 
+    /// <summary>Length of the table: 16 bytes a vector.</summary>
+    public ulong TableBytes => (ulong)Vectors * 16;
+
+    /// <summary>Reads it from the first MSI-X capability; null when the function has none.</summary>
+    /// <param name="space">Config space.</param>
+    /// <param name="capabilities">What is in it.</param>
+    public static MsixLocation? Find(ConfigSpace space, CapabilityList capabilities)
+    {
+        ArgumentNullException.ThrowIfNull(capabilities);
+        return capabilities.Find(CapabilityId, isExtended: false) is { } found ? Read(space, found.Offset) : null;
+    }
+
     /// <summary>Reads it from the capability.</summary>
     /// <param name="space">Config space.</param>
     /// <param name="capability">Where the capability is.</param>
@@ -31,7 +43,7 @@ internal readonly record struct MsixLocation(int Vectors, int TableBar, uint Tab
     public bool Fits(IReadOnlyList<ulong> barBytes)
     {
         ArgumentNullException.ThrowIfNull(barBytes);
-        return Fits(barBytes, TableBar, TableOffset, (ulong)Vectors * 16)
+        return Fits(barBytes, TableBar, TableOffset, TableBytes)
             && Fits(barBytes, PendingBar, PendingOffset, (ulong)(Vectors + 63) / 64 * 8);
     }
 

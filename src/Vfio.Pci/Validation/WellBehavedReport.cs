@@ -45,14 +45,13 @@ public sealed record WellBehavedReport(IReadOnlyList<Finding> Findings)
     private static Finding CheckMsix(AssignmentFacts facts)
     {
         const string Question = "MSI-X apart from what is mapped";
-        if (facts.Capabilities.Find(MsixLocation.CapabilityId, isExtended: false) is not { } capability)
+        if (MsixLocation.Find(facts.Space, facts.Capabilities) is not { } place)
         {
             return IsWholeConventional(facts)
                 ? new Finding(Question, Answer.Yes, "it has no MSI-X")
                 : UnknownConfig(Question, facts);
         }
 
-        MsixLocation place = MsixLocation.Read(facts.Space, capability.Offset);
         if (!place.Fits(facts.BarBytes))
             return new Finding(Question, Answer.No, "its table or pending bits leave their BAR");
         bool isOneBar = place.TableBar == place.PendingBar;
@@ -93,6 +92,8 @@ public sealed record WellBehavedReport(IReadOnlyList<Finding> Findings)
     private static Finding CheckConfig(AssignmentFacts facts)
     {
         const string Question = "nothing strange in config space";
+        if (KnownWindow.Find(facts.Space.VendorId, facts.Space.DeviceId) is { } window)
+            return new Finding(Question, Answer.No, window.Problem);
         if (!IsWholeConventional(facts))
             return UnknownConfig(Question, facts);
         ConfigRules rules = facts.Rules ?? new ConfigRules(facts.Space, facts.Capabilities);

@@ -69,50 +69,21 @@ public sealed partial class VfioUserClient
     {
         lock (_lock)
         {
-            try
-            {
-                if (_mappings.Count > 1 && Connection.TryUnmapAll())
-                    _mappings.Clear();
-            }
-            catch (VfioException) when (IsLost)
-            {
+            if (_mappings.Count > 1 && Ask(static connection => connection.TryUnmapAll()))
                 _mappings.Clear();
-                _reconnector!.Reconnect();
-            }
-
             while (_mappings.Count > 0)
                 UnmapAt(_mappings.Count - 1);
             Connection.KeepAnswering();
         }
     }
 
-    private void Map(in DmaMapping mapping)
-    {
-        try
-        {
-            Connection.Map(mapping);
-        }
-        catch (VfioException) when (IsLost)
-        {
-            // It is among the mappings already, so the reconnection maps it.
-            _reconnector!.Reconnect();
-        }
-    }
+    // Not sent again: it is among the mappings already, so that the reconnection maps it.
+    private void Map(in DmaMapping mapping) => TrySend(mapping, static (connection, mapping) => connection.Map(mapping));
 
+    // Sent again, for a reconnection has mapped it.
     private void UnmapAt(int place)
     {
-        DmaMapping mapping = _mappings.All[place];
-        try
-        {
-            Connection.Unmap(mapping.Start, mapping.Length);
-        }
-        catch (VfioException) when (IsLost)
-        {
-            _mappings.RemoveAt(place);
-            _reconnector!.Reconnect();
-            return;
-        }
-
+        Send(_mappings.All[place], static (connection, mapping) => connection.Unmap(mapping.Start, mapping.Length));
         _mappings.RemoveAt(place);
     }
 }

@@ -84,8 +84,6 @@ public sealed partial class VfioUserClient : IVfioDevice, IMigratableDevice, IDi
 
     private ServerConnection Connection => _reconnector?.Connection ?? _first;
 
-    private bool IsLost => _reconnector is { IsLost: true };
-
     /// <summary>Connects to a server.</summary>
     /// <param name="path">The socket's file.</param>
     /// <param name="options">Limits and timeouts; null for the defaults.</param>
@@ -120,16 +118,9 @@ public sealed partial class VfioUserClient : IVfioDevice, IMigratableDevice, IDi
         CheckRange(region, offset, destination.Length);
         lock (_lock)
         {
-            try
-            {
-                Connection.ReadRegion(region, offset, destination);
-            }
-            catch (VfioException) when (IsLost)
-            {
-                // The access did not reach a device that still exists, so nothing is done twice.
-                _reconnector!.Reconnect();
-                Connection.ReadRegion(region, offset, destination);
-            }
+            // What a lost server was asked did not reach a device that still exists, so nothing is done twice.
+            Send(new RegionRead(region, offset, destination),
+                static (connection, read) => connection.ReadRegion(read.Region, read.Offset, read.Destination));
         }
     }
 
@@ -139,16 +130,11 @@ public sealed partial class VfioUserClient : IVfioDevice, IMigratableDevice, IDi
         CheckRange(region, offset, source.Length);
         lock (_lock)
         {
-            try
-            {
-                Connection.WriteRegion(region, offset, source);
-                _reconnector?.State.Note(region, offset, source);
-            }
-            catch (VfioException) when (IsLost)
-            {
-                _reconnector!.Reconnect();
+            bool sent = TrySend(new RegionWrite(region, offset, source),
+                static (connection, write) => connection.WriteRegion(write.Region, write.Offset, write.Source));
+            if (!sent)
                 throw LostWrite(region, offset);
-            }
+            _reconnector?.State.Note(region, offset, source);
         }
     }
 
@@ -164,17 +150,7 @@ public sealed partial class VfioUserClient : IVfioDevice, IMigratableDevice, IDi
         }
 
         lock (_lock)
-        {
-            try
-            {
-                Connection.ReadRegions(reads, values);
-            }
-            catch (VfioException) when (IsLost)
-            {
-                _reconnector!.Reconnect();
-                Connection.ReadRegions(reads, values);
-            }
-        }
+            Send(new RegisterReads(reads, values), static (connection, all) => connection.ReadRegions(all.Reads, all.Values));
     }
 
     /// <inheritdoc/>
@@ -189,16 +165,9 @@ public sealed partial class VfioUserClient : IVfioDevice, IMigratableDevice, IDi
 
         lock (_lock)
         {
-            try
-            {
-                Connection.WriteRegions(writes);
-                _reconnector?.State.Note(writes);
-            }
-            catch (VfioException) when (IsLost)
-            {
-                _reconnector!.Reconnect();
+            if (!TrySend(writes, static (connection, writes) => connection.WriteRegions(writes)))
                 throw LostWrite(writes[0].Region, writes[0].Offset);
-            }
+            _reconnector?.State.Note(writes);
         }
     }
 
@@ -207,16 +176,7 @@ public sealed partial class VfioUserClient : IVfioDevice, IMigratableDevice, IDi
     {
         lock (_lock)
         {
-            try
-            {
-                Connection.SetInterrupts(request);
-            }
-            catch (VfioException) when (IsLost)
-            {
-                _reconnector!.Reconnect();
-                Connection.SetInterrupts(request);
-            }
-
+            Send(request, static (connection, request) => connection.SetInterrupts(request));
             _reconnector?.State.Note(request);
         }
     }
@@ -224,18 +184,9 @@ public sealed partial class VfioUserClient : IVfioDevice, IMigratableDevice, IDi
     /// <inheritdoc/>
     public void Reset()
     {
+        // Not sent again: a device that was just opened is as after a reset.
         lock (_lock)
-        {
-            try
-            {
-                Connection.Reset();
-            }
-            catch (VfioException) when (IsLost)
-            {
-                // A device that was just opened is as after a reset.
-                _reconnector!.Reconnect();
-            }
-        }
+            _ = TrySend(0, static (connection, _) => connection.Reset());
     }
 
     /// <summary>As <see cref="Dispose"/>, which waits for threads that answer the server, on another thread.</summary>
@@ -302,15 +253,38 @@ public sealed partial class VfioUserClient : IVfioDevice, IMigratableDevice, IDi
     {
         lock (_lock)
         {
-            try
-            {
-                return question(Connection);
-            }
-            catch (VfioException) when (IsLost)
-            {
-                _reconnector!.Reconnect();
-                return question(Connection);
-            }
+            T answer = default!;
+            Send(question, (connection, question) => answer = question(connection));
+            return answer;
+        }
+    }
+
+    /// <summary>Sends a request, and again when the server was lost meanwhile and came back; with the lock.</summary>
+    /// <param name="state">What the request needs.</param>
+    /// <param name="request">Sends it.</param>
+    private void Send<TState>(TState state, Action<ServerConnection, TState> request)
+        where TState : allows ref struct
+    {
+        if (!TrySend(state, request))
+            request(Connection, state);
+    }
+
+    /// <summary>Sends a request; with the lock. When the server is lost meanwhile, waits for it to come back.</summary>
+    /// <param name="state">What the request needs.</param>
+    /// <param name="request">Sends it.</param>
+    /// <returns>False: the server was lost and came back. The request was carried out before that, or not.</returns>
+    private bool TrySend<TState>(TState state, Action<ServerConnection, TState> request)
+        where TState : allows ref struct
+    {
+        try
+        {
+            request(Connection, state);
+            return true;
+        }
+        catch (VfioException) when (_reconnector is { IsLost: true })
+        {
+            _reconnector.Reconnect();
+            return false;
         }
     }
 
@@ -322,5 +296,25 @@ public sealed partial class VfioUserClient : IVfioDevice, IMigratableDevice, IDi
     {
         if ((ulong)length > ulong.MaxValue - offset)
             throw new VfioException($"access of {region} at 0x{offset:x}", Name, Errno.InvalidArgument, "the range wraps");
+    }
+
+    private readonly ref struct RegionRead(RegionIndex region, ulong offset, Span<byte> destination)
+    {
+        public readonly RegionIndex Region = region;
+        public readonly ulong Offset = offset;
+        public readonly Span<byte> Destination = destination;
+    }
+
+    private readonly ref struct RegionWrite(RegionIndex region, ulong offset, ReadOnlySpan<byte> source)
+    {
+        public readonly RegionIndex Region = region;
+        public readonly ulong Offset = offset;
+        public readonly ReadOnlySpan<byte> Source = source;
+    }
+
+    private readonly ref struct RegisterReads(ReadOnlySpan<RegisterRead> reads, Span<ulong> values)
+    {
+        public readonly ReadOnlySpan<RegisterRead> Reads = reads;
+        public readonly Span<ulong> Values = values;
     }
 }

@@ -58,7 +58,7 @@ internal sealed class RegionCommands : IDisposable
         if (verdict != Errno.None)
             return verdict;
         ref readonly RegionInfo region = ref _regions[(int)message.Index];
-        bool mappable = region.IsMappable && _passesDescriptors;
+        bool mappable = region is { IsMappable: true, IsFilePrivate: false } && _passesDescriptors;
         IReadOnlyList<MmapArea> areas = mappable ? region.MmapAreas : [];
         int fixedBytes = Blittable.SizeOf<RegionInfoMessage>();
         int headBytes = Blittable.SizeOf<CapabilityHeader>() + Blittable.SizeOf<SparseMmapMessage>();

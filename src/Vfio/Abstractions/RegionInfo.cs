@@ -17,6 +17,9 @@ public readonly record struct RegionInfo(RegionIndex Index, ulong Length, Region
     /// <summary>The mmap areas in ascending order, without overlap; empty means the whole region, when it can be mapped at all.</summary>
     public IReadOnlyList<MmapArea> MmapAreas { get; init; } = [];
 
+    /// <summary>Whether <see cref="File"/> must not leave this process: whoever has it can do more than map the region.</summary>
+    internal bool IsFilePrivate { get; init; }
+
     /// <summary>Whether the region, or a part of it, can be mapped.</summary>
     public bool IsMappable => File is not null && Flags.HasFlag(RegionFlags.Map);
 

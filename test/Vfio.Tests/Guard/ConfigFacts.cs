@@ -21,9 +21,14 @@ internal static class ConfigFacts
         new(0x3c, 0x0000_00ff, Copy), new(0x3c, 0x0000_ff00, OwnersCopy),                            // Interrupt Line, Interrupt Pin
     ];
 
+    /// <summary>Extended capabilities that a user does not see: L1 PM Substates, Precision Time Measurement, PASID, Data Object
+    /// Exchange.</summary>
+    public static readonly int[] Hidden = [0x1b, 0x1e, 0x1f, 0x2e];
+
     /// <summary>The bits of a capability that are not simply the owner's.</summary>
-    public static IEnumerable<BitFact> Of(in FactView view) => view.IsExtended
-        ? [new(0x00, 0xffff_ffff, OwnersCopy), .. Extended(view)]
+    public static IEnumerable<BitFact> Of(FactView view) => view.IsExtended
+        ? Hidden.Contains(view.Id) ? Enumerable.Range(0, (LengthOf(view) + 3) / 4).Select(i => new BitFact(4 * i, 0xffff_ffff, OwnersCopy))
+        : [new(0x00, 0xffff_ffff, OwnersCopy), .. Extended(view)]
         : [new(0x00, 0x0000_ff00, OwnersCopy), .. Standard(view)];
 
     /// <summary>Size of a capability with its header; 0 for a kind that no specification describes.</summary>
@@ -31,8 +36,8 @@ internal static class ConfigFacts
 
     private static IEnumerable<BitFact> Standard(FactView view) => view.Id switch
     {
-        // Power Management 1.2, section 3.2.4: PowerState, Data_Select, PME_Status.
-        0x01 => [new(0x04, 0x0003, Copy), new(0x04, 0x1e00, Users), new(0x04, 0x8000, OwnersStatus)],
+        // Power Management 1.2, section 3.2.4: PME_Support, PowerState, Data_Select, PME_Status.
+        0x01 => [new(0x00, 0xf800_0000, OwnersCopy), new(0x04, 0x0003, Copy), new(0x04, 0x1e00, Users), new(0x04, 0x8000, OwnersStatus)],
         // PCI 3.0, appendix I: the address; F set would start a write of the board's memory.
         0x03 => [new(0x00, 0x7fff_0000, Users), new(0x00, 0x8000_0000, OwnersStatus)],
         0x05 => Msi(view),
@@ -73,7 +78,7 @@ internal static class ConfigFacts
     }
 
     // PCI Express Base 6.0, section 7.5.3. Linux keeps FLR, payload and read request sizes back, and lets no user near phantom
-    // functions and ARI forwarding; links, slots and roots belong to the machine.
+    // functions and ARI forwarding; nor does the guard near emergency power reduction, which is the component's; links, slots and roots belong to the machine.
     private static IEnumerable<BitFact> Express(FactView view)
     {
         int version = view.Read16(2) & 0xf;
@@ -84,7 +89,7 @@ internal static class ConfigFacts
             yield return new(0x10, 0xc000_0000, OwnersStatus);
         if (version < 2)
             yield break;
-        yield return new(0x28, 0x0000_ffdf, Users);
+        yield return new(0x28, 0x0000_f7df, Users);
         if (StandardLengths.ExpressHasLink(view))
             yield return new(0x30, 0x8020_0000, OwnersStatus);
     }

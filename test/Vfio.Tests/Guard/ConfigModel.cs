@@ -14,6 +14,7 @@ internal sealed class ConfigModel
     private readonly ulong[] _lengths;
     private readonly ConfigSpace _space;
     private readonly Dictionary<int, FactPlace> _whole = [];
+    private readonly List<(int Offset, uint Value)> _firstCopies = [];
 
     public ConfigModel(ConfigSpace space, ulong[] lengths)
     {
@@ -36,6 +37,7 @@ internal sealed class ConfigModel
             }
         }
 
+        FindFirstCopies(owners, places);
         _hardware = [];
         _shadow = [];
         _assigned = [];
@@ -51,10 +53,13 @@ internal sealed class ConfigModel
     private ConfigModel(ConfigModel other, ReadOnlySpan<byte> config)
     {
         (_bits, _lengths, _space, _whole, StatusBits) = (other._bits, other._lengths, other._space, other._whole, other.StatusBits);
+        _firstCopies = other._firstCopies;
         _assigned = config.ToArray();
         _hardware = config.ToArray();
         _firstShadow = config.ToArray();
         Put(_firstShadow, 0x04, 2, 0);
+        foreach ((int offset, uint value) in _firstCopies)
+            Put(_firstShadow, offset, 4, value);
         for (int i = 0; i < 6; i++)
             Put(_firstShadow, 0x10 + (4 * i), 4, FixBar(i, 0));
         Put(_firstShadow, 0x30, 4, 0);
@@ -77,6 +82,9 @@ internal sealed class ConfigModel
 
     /// <summary>The bits of the hardware that a written 1 clears.</summary>
     public byte[] StatusBits { get; }
+
+    /// <summary>What a bit is to the user, by its number from the start of config space.</summary>
+    public UserBit KindOf(int bit) => _bits[bit];
 
     /// <summary>What the hardware must be now.</summary>
     public ReadOnlySpan<byte> Hardware => _hardware;
@@ -106,6 +114,38 @@ internal sealed class ConfigModel
         for (int i = 0; i < 8 * source.Length; i++)
             WriteBit(offset + (i / 8), i & 7, (source[i / 8] >> (i & 7) & 1) != 0);
         Settle(offset, source.Length);
+    }
+
+    /// <summary>What the user sees instead of the hardware's value from the start: no wake-up, and lists without hidden capabilities.</summary>
+    private void FindFirstCopies(int[] owners, FactPlace[] places)
+    {
+        FactPlace? power = places.FirstOrDefault(place => !place.View.IsExtended && place.View.Id == 0x01);
+        if (power is not null && Owns(power.Offset))
+            _firstCopies.Add((power.Offset, _space.Read32(power.Offset) & 0x07ff_ffff));
+        FactPlace[] extended = [.. places.Where(place => place.View.IsExtended)];
+        FactPlace[] seen = [.. extended.Where(place => place.Offset == 0x100 || !ConfigFacts.Hidden.Contains(place.View.Id))];
+        foreach (FactPlace place in extended.Where(place => ConfigFacts.Hidden.Contains(place.View.Id)))
+        {
+            for (int at = place.Offset; at < Math.Min(place.Offset + place.Length, _space.Length); at += 4)
+            {
+                uint kept = 0;
+                for (int i = 0; i < 4; i++)
+                    kept |= owners[at + i] == place.Offset ? 0 : 0xffu << (8 * i);
+                _firstCopies.Add((at, _space.Read32(at) & kept));
+            }
+        }
+
+        for (int i = 0; i < seen.Length; i++)
+        {
+            uint head = _space.Read32(seen[i].Offset);
+            uint next = i + 1 < seen.Length ? (uint)seen[i + 1].Offset : 0;
+            bool isHidden = ConfigFacts.Hidden.Contains(seen[i].View.Id);
+            bool skips = seen[i].Offset != extended[^1].Offset && next != extended[Array.IndexOf(extended, seen[i]) + 1].Offset;
+            if ((skips || isHidden) && Owns(seen[i].Offset))
+                _firstCopies.Add((seen[i].Offset, (isHidden ? 0 : head & 0xf_ffff) | (skips ? next << 20 : head & 0xfff0_0000)));
+        }
+
+        bool Owns(int at) => Enumerable.Range(at, 4).All(each => owners[each] == at);
     }
 
     private void WriteBit(int offset, int bit, bool value)

@@ -10,6 +10,7 @@ namespace Vfio.Tests.Guests;
 public sealed class IgbOnLinuxTests : IDisposable
 {
     private const string Physical = "0000:01:00.0", Virtual = "0000:01:10.0";
+    private const string Guard = "?guard=1";
     private const int Burst = 200;
     private readonly GuestWire _wire = new();
     private GuestMachine? _machine;
@@ -24,7 +25,7 @@ public sealed class IgbOnLinuxTests : IDisposable
         foreach ((VfioInterface vfioInterface, string words) in new[] { (VfioInterface.Group, ""), (VfioInterface.Cdev, "--poll") })
         {
             Agent.Open(vfioInterface);
-            Start(Physical, words, vfioInterface);
+            Start(vfioInterface == VfioInterface.Cdev ? $"{Physical}{Guard}" : Physical, words, vfioInterface);
             AssertAnswers();
             Stop();
         }
@@ -50,7 +51,7 @@ public sealed class IgbOnLinuxTests : IDisposable
         Assert.Contains("is assigned to nobody", Vfio($"bind {Virtual} --user nobody"));
 
         // The address is one more thing that it asks the physical function's driver for.
-        Start(Virtual, $"--mac {Frames.OwnMac}", VfioInterface.Group);
+        Start($"{Virtual}{Guard}", $"--mac {Frames.OwnMac}", VfioInterface.Group);
         AssertAnswers();
         Stop();
 
@@ -63,7 +64,7 @@ public sealed class IgbOnLinuxTests : IDisposable
         // The other interface; and its owner takes it away.
         Agent.Do($"ip link set $(ls /sys/bus/pci/devices/{Physical}/net) up");
         Agent.Open(VfioInterface.Cdev);
-        Start(Virtual, $"--mac {Frames.OwnMac}", VfioInterface.Cdev);
+        Start($"{Virtual}{Guard}", $"--mac {Frames.OwnMac}", VfioInterface.Cdev);
         AssertAnswers();
         using (WireTraffic traffic = new(_wire, Frames.EchoRequest, Frames.PeerMac))
         {
@@ -103,7 +104,7 @@ public sealed class IgbOnLinuxTests : IDisposable
         string echo = VfioInGuest.Command($"net {function} echo --address {Frames.OwnAddress} {words}", VfioInGuest.Nobody);
         Run(echo);
         Agent.WaitFor("grep -q 'Ctrl-C ends it' /run/output || test -e /run/exit");
-        string open = Agent.Do("ls -l /proc/$(pidof dotnet)/fd | grep -o '/dev/.*' | sort -u");
+        string open = Agent.Do($"ls -l /proc/$(pidof {VfioInGuest.ProcessName})/fd | grep -o '/dev/.*' | sort -u");
         Assert.Equal(vfioInterface == VfioInterface.Cdev, open.Contains("/dev/vfio/devices/vfio", StringComparison.Ordinal));
         Assert.Equal(vfioInterface == VfioInterface.Group, open.Contains("/dev/vfio/vfio", StringComparison.Ordinal));
     }
@@ -113,7 +114,7 @@ public sealed class IgbOnLinuxTests : IDisposable
 
     private void Stop()
     {
-        Agent.Do("kill $(pidof dotnet)");
+        Agent.Do($"kill $(pidof {VfioInGuest.ProcessName})");
         Agent.WaitFor("test -e /run/exit");
         Assert.Equal("0", Agent.Do("cat /run/exit"));
         Assert.Matches($"answered, ICMP echo +{Burst + 2}\\b", Agent.Do("cat /run/output"));
@@ -138,7 +139,7 @@ public sealed class IgbOnLinuxTests : IDisposable
     private void AssertCaptures(VfioInterface vfioInterface, string words, byte[][] expected)
     {
         Agent.Open(vfioInterface);
-        string capture = VfioInGuest.Command($"net {Physical} capture /run/trace --count {expected.Length} {words}", VfioInGuest.Nobody);
+        string capture = VfioInGuest.Command($"net {Physical}{Guard} capture /run/trace --count {expected.Length} {words}", VfioInGuest.Nobody);
         Run(capture);
 
         // The port is in the file before the first frame.
@@ -182,7 +183,7 @@ public sealed class IgbOnLinuxTests : IDisposable
         Assert.Matches("answered, ICMP echo +[0-9]+", output);
         Assert.Equal("1", Agent.Do("cat /run/exit"));
         Agent.WaitFor($"test ! -e /sys/bus/pci/devices/{function}");
-        Assert.NotEqual(0, Agent.Ask("pidof dotnet").Status);
+        Assert.NotEqual(0, Agent.Ask($"pidof {VfioInGuest.ProcessName}").Status);
         Assert.DoesNotContain("Call Trace", Agent.Do("dmesg"));
     }
 

@@ -51,7 +51,7 @@ public sealed class NetOnLinuxTests : IDisposable
         // Nobody is at that address: Linux asks for it by ARP, to all. What else it sends is there too.
         Start(Physical, "capture - | chroot /host tcpdump -l -e -n -r -", "capture");
         Agent.WaitFor("ping -c 1 -W 1 192.0.2.9 >/dev/null; grep -q 'Request who-has 192.0.2.9 tell 192.0.2.1' /run/capture");
-        Agent.Do("kill $(pidof dotnet)");
+        Agent.Do($"kill $(pidof {VfioInGuest.ProcessName})");
         Agent.WaitFor("grep -q 'frames.*captured' /run/capture");
         Assert.Matches($"{PeerMac} > ff:ff:ff:ff:ff:ff.*Request who-has 192.0.2.9 tell 192.0.2.1", Agent.Do("cat /run/capture"));
         Assert.Equal(0, _machine!.PowerOff());
@@ -103,8 +103,8 @@ public sealed class NetOnLinuxTests : IDisposable
 
     private string StopEcho()
     {
-        Agent.Do("kill $(pidof dotnet)");
-        Agent.WaitFor("! pidof dotnet");
+        Agent.Do($"kill $(pidof {VfioInGuest.ProcessName})");
+        Agent.WaitFor($"! pidof {VfioInGuest.ProcessName}");
         return Agent.Do("cat /run/echo");
     }
 }

@@ -34,11 +34,11 @@ public sealed class NvmeOnLinuxTests : IDisposable
         {
             GuestAgent agent = machine.Agent;
             agent.Do(VfioInGuest.Command($"bind {Disk} --user nobody"));
-            AssertWritesAndReads(agent, pattern, FirstAt, before);
+            AssertWritesAndReads(agent, Disk, pattern, FirstAt, before);
 
-            // The other interface.
+            // The other interface, and the guard.
             agent.Do("chmod 666 /dev/iommu");
-            AssertWritesAndReads(agent, pattern, SecondAt, before);
+            AssertWritesAndReads(agent, $"{Disk}?guard=1", pattern, SecondAt, before);
             AssertBenchEndsAtReleaseRequest(machine);
             AssertBenchEndsAtRemoval(machine);
             Assert.Equal(0, machine.PowerOff());
@@ -51,11 +51,11 @@ public sealed class NvmeOnLinuxTests : IDisposable
 
     public void Dispose() => Directory.Delete(_folder, recursive: true);
 
-    private static void AssertWritesAndReads(GuestAgent agent, string pattern, int at, byte[] before)
+    private static void AssertWritesAndReads(GuestAgent agent, string disk, string pattern, int at, byte[] before)
     {
-        Assert.Contains("QEMU NVMe Ctrl", Vfio(agent, "identify"));
-        Assert.Contains($"wrote {3 << 20} bytes", Vfio(agent, $"write {pattern} --offset {at} --yes"));
-        Vfio(agent, $"read --offset {ReadAt} --count {ReadBytes} --output /run/read.bin");
+        Assert.Contains("QEMU NVMe Ctrl", Vfio(agent, disk, "identify"));
+        Assert.Contains($"wrote {3 << 20} bytes", Vfio(agent, disk, $"write {pattern} --offset {at} --yes"));
+        Vfio(agent, disk, $"read --offset {ReadAt} --count {ReadBytes} --output /run/read.bin");
         string read = agent.Do("sha256sum /run/read.bin; rm /run/read.bin").Split(' ')[0];
         Assert.Equal(Convert.ToHexStringLower(SHA256.HashData(before.AsSpan(ReadAt, ReadBytes))), read);
     }
@@ -81,7 +81,7 @@ public sealed class NvmeOnLinuxTests : IDisposable
 
     private static void StartBench(GuestMachine machine)
     {
-        string bench = VfioInGuest.Command($"nvme {Disk} bench --depth 4 --seconds 600", Nobody, "/tmp/bench");
+        string bench = VfioInGuest.Command($"nvme {Disk}?guard=1 bench --depth 4 --seconds 600", Nobody, "/tmp/bench");
         long before = ReadsOf(machine);
         machine.Agent.Do($"rm -f /run/bench-exit; ({bench}; echo $? > /run/bench-exit) &");
         Assert.True(SpinWait.SpinUntil(() => ReadsOf(machine) > before + 100, HangGuard.Timeout), "no reads come");
@@ -98,8 +98,8 @@ public sealed class NvmeOnLinuxTests : IDisposable
     private static long ReadsOf(GuestMachine machine) => machine.Monitor.Execute("query-blockstats").EnumerateArray()
         .Sum(disk => disk.GetProperty("stats").GetProperty("rd_operations").GetInt64());
 
-    private static string Vfio(GuestAgent agent, string words) =>
-        agent.Do(VfioInGuest.Command($"nvme {Disk} {words}", Nobody));
+    private static string Vfio(GuestAgent agent, string disk, string words) =>
+        agent.Do(VfioInGuest.Command($"nvme {disk} {words}", Nobody));
 
     private string Put(string name, byte[] bytes)
     {

@@ -7,5 +7,5 @@ namespace Vfio.Tests.Guests;
 public sealed class PageTableTests(GuestFixture guest)
 {
     [Fact]
-    public void A_page_table_that_tracks_writes_reports_them() => LibraryTests.AssertPasses(guest.Need(), typeof(MockIommuTests), "", 1);
+    public void A_page_table_that_tracks_writes_reports_them() => LibraryTests.AssertPasses(guest.Need(), "", 1, typeof(MockIommuTests));
 }

@@ -24,6 +24,7 @@ internal sealed class FakeMachine : IBindingSystem, IDisposable
             Dev = PathOf("dev"),
             Records = PathOf("run/vfio"),
             Overrides = PathOf("etc/driverctl.d"),
+            SavedPermits = PathOf("etc/vfio/permits"),
         };
         Write("sys/bus/pci/drivers_probe", "");
         Directory.CreateDirectory(PathOf("proc"));

@@ -16,7 +16,7 @@ public sealed partial class LayerTests
         new("Vfio", ["Vfio.Native", "Vfio.Pci"], ["Abstractions", "Providers", "Driver"]),
         new("Vfio.Kernel", ["Vfio"], ["Topology", "Device", "Events", "Binding"]),
         new("Vfio.User", ["Vfio"], ["Wire", "Transport", "Handover", "Client", "Server", "Leases"]),
-        new("Vfio.Guard", ["Vfio"], ["Shared", "Interrupts", "Bars", "Config", "Dma", "Migration", "Function", "Emulation"]),
+        new("Vfio.Guard", ["Vfio"], ["Shared", "Interrupts", "Bars", "Config", "Dma", "Migration", "Function", "Hardware", "Emulation"]),
         new("Vfio.Devices", ["Vfio.User", "Vfio.Guard"], ["Bench", "Edu", "Nvme"]),
         new("Vfio.Drivers", ["Vfio"], ["Ethernet", "Edu", "Igb", "Nvme"]),
         new("Vfio.Net", ["Vfio.Drivers"], []),

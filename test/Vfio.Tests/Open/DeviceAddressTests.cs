@@ -23,6 +23,32 @@ public sealed class DeviceAddressTests
         Assert.Equal(text, address.ToString());
     }
 
+    [Theory]
+    [InlineData("0000:01:00.0", false, false, "0000:01:00.0")]
+    [InlineData("01:00.0?guard=0", false, false, "0000:01:00.0")]
+    [InlineData("pci:0000:01:00.0?guard=1", true, false, "0000:01:00.0?guard=1")]
+    [InlineData("0000:01:00.0?guard=1&reset=optional", true, true, "0000:01:00.0?guard=1&reset=optional")]
+    [InlineData("0000:01:00.0?guard=1&reset=required", true, false, "0000:01:00.0?guard=1&reset=required")]
+    public void A_function_may_be_opened_through_the_guard(string text, bool isGuarded, bool allowsWithoutReset, string whole)
+    {
+        DeviceAddress address = DeviceAddress.Parse(text);
+        Assert.Equal((AddressScheme.Pci, isGuarded, allowsWithoutReset), (address.Scheme, address.IsGuarded, address.AllowsWithoutReset));
+        Assert.Equal("0000:01:00.0", address.Function.ToString());
+        Assert.Equal(whole, address.ToString());
+    }
+
+    [Theory]
+    [InlineData("0000:01:00.0?guard=2", "guard=1")]
+    [InlineData("0000:01:00.0?", "option=value")]
+    [InlineData("0000:01:00.0?timeout=5s", "guard=1")]
+    [InlineData("0000:01:00.0?reset=optional", "add guard=1")]
+    public void Another_option_of_a_function_is_EINVAL(string text, string reason)
+    {
+        VfioException refusal = Assert.Throws<VfioException>(() => DeviceAddress.Parse(text));
+        Assert.Equal(22, (int)refusal.Errno);
+        Assert.Contains(reason, refusal.Message);
+    }
+
     [Fact]
     public void A_mediated_device_is_its_UUID()
     {

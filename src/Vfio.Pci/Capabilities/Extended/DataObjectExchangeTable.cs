@@ -37,7 +37,7 @@ internal static class DataObjectExchangeTable
         new Register(0x14, 4, "DOERead") { { "Data", 31, 0, Fixed } },
     ]);
 
-    internal static readonly CapabilityTable Table = new(0x2e, true, "Data Object Exchange", _ => Layout) { Describe = Describe };
+    internal static readonly CapabilityTable Table = new(0x2e, true, "Data Object Exchange", _ => Layout) { Describe = Describe, IsHidden = true };
 
     private static void Describe(CapabilityText text)
     {

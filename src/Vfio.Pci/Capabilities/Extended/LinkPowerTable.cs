@@ -8,7 +8,7 @@ namespace Vfio.Pci.Capabilities.Extended;
 /// <remarks>All fixed: both ends of the link must agree.</remarks>
 internal static class LinkPowerTable
 {
-    internal static readonly CapabilityTable Table = new(0x1e, true, "L1 PM Substates", Layout) { Describe = Describe };
+    internal static readonly CapabilityTable Table = new(0x1e, true, "L1 PM Substates", Layout) { Describe = Describe, IsHidden = true };
 
     private static readonly Register[] Start =
     [

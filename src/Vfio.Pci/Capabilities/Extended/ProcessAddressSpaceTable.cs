@@ -3,7 +3,7 @@ using static Vfio.Pci.BitRule;
 namespace Vfio.Pci.Capabilities.Extended;
 
 /// <summary>Process Address Space ID: PCI Express Base 6.0, section 7.8.9.</summary>
-/// <remarks>All fixed: the address spaces that ids name are the owner's to set up in the IOMMU first.</remarks>
+/// <remarks>All fixed and hidden: the address spaces that ids name are the owner's to set up in the IOMMU first.</remarks>
 internal static class ProcessAddressSpaceTable
 {
     private static readonly CapabilityLayout Layout = new(8,
@@ -26,6 +26,7 @@ internal static class ProcessAddressSpaceTable
 
     internal static readonly CapabilityTable Table = new(0x1b, true, "Process Address Space ID (PASID)", _ => Layout)
     {
+        IsHidden = true,
         Describe = text =>
         {
             text.Line("PASIDCap", "PASIDCap: {Exec} {Priv}, Max PASID Width: {Max PASID Width}");

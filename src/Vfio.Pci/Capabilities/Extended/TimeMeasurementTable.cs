@@ -25,7 +25,7 @@ internal static class TimeMeasurementTable
         },
     ]);
 
-    internal static readonly CapabilityTable Table = new(0x1f, true, "Precision Time Measurement", _ => Layout) { Describe = Describe };
+    internal static readonly CapabilityTable Table = new(0x1f, true, "Precision Time Measurement", _ => Layout) { Describe = Describe, IsHidden = true };
 
     private static void Describe(CapabilityText text)
     {

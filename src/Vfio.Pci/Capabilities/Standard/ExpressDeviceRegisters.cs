@@ -96,7 +96,8 @@ internal static class ExpressDeviceRegisters
             { "IDOReq", 8, PassedThrough },
             { "IDOCompl", 9, PassedThrough },
             { "LTR", 10, PassedThrough },
-            { "EmergencyPowerReductionReq", 11, PassedThrough },
+            // It reaches every function of the component.
+            { "EmergencyPowerReductionReq", 11, Fixed },
             { "10BitTagReq", 12, PassedThrough },
             { "OBFF", 14, 13, PassedThrough, ExpressFieldText.FlushFillControl },
             { "EETLPPrefixBlk", 15, PassedThrough },

@@ -17,7 +17,8 @@ internal static class PowerManagementTable
             { "AuxCurrent", 8, 6, Fixed, AuxCurrent },
             { "D1", 9, Fixed },
             { "D2", 10, Fixed },
-            { "PME", 15, 11, Fixed, PmeStates },
+            // The user could not be told of a wake-up: it finds that the function makes none.
+            { "PME", 15, 11, VirtualFixed, PmeStates },
         },
         new Register(0x04, 2, "Status")
         {

@@ -5,7 +5,7 @@ namespace Vfio.Devices.Bench;
 /// <summary>The registers in BAR0: interface "VUB1", which other servers have too, so that one client can measure them all.</summary>
 /// <remarks>The whole BAR is memory, to be read and written at any offset and width. A register acts only on a write of exactly its
 /// width at its offset. The MSI-X table is at 0x800 and its pending bits at 0xc00; what is not listed means nothing.</remarks>
-internal static class Registers
+internal static class BenchRegisters
 {
     /// <summary>Size of BAR0 in bytes.</summary>
     public const int BarLength = 0x1000;

@@ -3,7 +3,7 @@ using Vfio.Guard;
 namespace Vfio.Devices.Edu;
 
 /// <summary>The registers in BAR0, from "MMIO area spec" of QEMU's <c>docs/specs/edu.rst</c>.</summary>
-internal static class Registers
+internal static class EduRegisters
 {
     /// <summary>Size of BAR0 in bytes.</summary>
     public const int BarLength = 0x10_0000;

@@ -6,7 +6,7 @@ namespace Vfio.Devices.Nvme;
 
 /// <summary>BAR0 of the controller: registers, then doorbells, then the MSI-X table.</summary>
 /// <remarks>NVM Express Base Specification 1.4, section 3.1.</remarks>
-internal static class Registers
+internal static class NvmeRegisters
 {
     /// <summary>Size of BAR0 in bytes.</summary>
     public const int BarLength = 0x4000;

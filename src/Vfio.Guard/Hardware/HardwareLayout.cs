@@ -1,0 +1,63 @@
+using Vfio.Guard.Shared;
+using Vfio.Pci;
+using Vfio.Pci.Rules;
+using Vfio.Pci.Validation;
+
+namespace Vfio.Guard.Hardware;
+
+/// <summary>The guard's knowledge of an assigned device. Only the header, the heads of the capabilities, and the fields that say how long one
+/// is are read for it: registers of the vendor and what lies between capabilities are not touched.</summary>
+internal sealed class HardwareLayout
+{
+    private readonly ConfigRules _tables;
+
+    internal HardwareLayout(IVfioDevice device, DeviceConfig config)
+    {
+        if (!device.Info.Flags.HasFlag(DeviceFlags.Pci))
+            throw new VfioException("guarding", device.Name, Errno.NoDevice, "it is no PCI function, and has no config space to guard");
+        ulong length = device.GetRegion(RegionIndex.Config).Length;
+        ConfigSpace space = new(
+            length < ConfigSpace.ExtendedLength ? ConfigSpace.ConventionalLength : ConfigSpace.ExtendedLength, at => config.Read(at, 4));
+        if (space.HeaderType != 0)
+            throw new VfioException("guarding", device.Name, Errno.InvalidArgument, $"header type {space.HeaderType}: bridges are not assigned");
+        CapabilityList capabilities = CapabilityList.Read(space);
+        _tables = new ConfigRules(space, capabilities);
+        Rules = new ConfigRules(space, capabilities);
+        Known = new KnownRegisters(space, capabilities);
+        for (int offset = 0; offset < Rules.Length; offset += 4)
+        {
+            // What the tables make a copy is one already below: the kernel's, or the server's.
+            Rules.Set(BitRule.PassedThrough, offset, Rules.Mask(BitRule.Virtual, offset, 4));
+            if (!Rules.Mended.ContainsKey(offset))
+                Rules.Set(BitRule.Fixed, offset, Rules.Mask(BitRule.VirtualFixed, offset, 4));
+        }
+
+        MsixTable = FindMsixTable(device, space, capabilities, _tables);
+    }
+
+    /// <summary>The rule of each bit. A bit of which something below keeps a copy is passed to it.</summary>
+    internal ConfigRules Rules { get; }
+
+    internal KnownRegisters Known { get; }
+
+    /// <summary>Where the MSI-X table is; null when there is none.</summary>
+    internal MsixLocation? MsixTable { get; }
+
+    /// <summary>Lets the user access a dword.</summary>
+    /// <exception cref="ArgumentException">See <see cref="ConfigRules.Permit"/>; the rules are as before.</exception>
+    internal void Permit(ConfigPermit permit)
+    {
+        // The tables know which bits are the guard's own.
+        _tables.Permit(permit.Offset, permit.ReadBits, permit.WriteBits);
+        Rules.Permit(permit.Offset, permit.ReadBits, permit.WriteBits);
+    }
+
+    private static MsixLocation? FindMsixTable(IVfioDevice device, ConfigSpace space, CapabilityList capabilities, ConfigRules rules)
+    {
+        if (capabilities.Find(MsixLocation.CapabilityId, isExtended: false) is not { } found || !rules.IsWhole(found))
+            return null;
+        MsixLocation place = MsixLocation.Read(space, found.Offset);
+        ulong[] barBytes = [.. Enumerable.Range(0, 6).Select(bar => device.GetRegion(RegionIndex.Bar(bar)).Length)];
+        return place.Fits(barBytes) ? place : null;
+    }
+}

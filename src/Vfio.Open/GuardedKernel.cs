@@ -1,0 +1,31 @@
+using Vfio.Guard;
+using Vfio.Guard.Hardware;
+using Vfio.Kernel;
+using Vfio.Kernel.Binding;
+
+namespace Vfio;
+
+/// <summary>Opens functions of this machine through the guard.</summary>
+internal static class GuardedKernel
+{
+    /// <summary>Opens the function at an address.</summary>
+    /// <exception cref="VfioException">As <see cref="KernelDevice.Open"/>; ENOTTY: it cannot be reset.</exception>
+    internal static GuardedHardware Open(DeviceAddress address)
+    {
+        KernelFunction function = new PciTopology().Find(address.Function);
+        ConfigPermit[] permits = [.. new PermitStore().Of(function).Select(permit => new ConfigPermit(permit.Offset, permit.ReadBits, permit.WriteBits))];
+        return new GuardedHardware(
+            KernelDevice.Open(address.Function),
+            new GuardPolicy { AllowWithoutReset = address.AllowsWithoutReset },
+            permits,
+            values => Restore(function, values));
+    }
+
+    /// <summary>Writes what permitted registers held, past the kernel's reset at close. Only root can; without root the reset decides what
+    /// they hold.</summary>
+    private static void Restore(KernelFunction function, IReadOnlyCollection<OwnerValue> values)
+    {
+        foreach (OwnerValue value in values)
+            function.TryRestoreConfig(value.Offset, value.Width, value.Mask, value.Value);
+    }
+}
