@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.CommandLine.Parsing;
 using Vfio.Cli.Numbers;
 using Vfio.Pci;
+using Vfio.User.Leases;
 
 namespace Vfio.Cli;
 
@@ -16,7 +17,7 @@ internal static class SharedOptions
 
     internal static Argument<string> Address() => new("address")
     {
-        Description = "The device: 0000:01:00.0, unix:/run/x.sock[?timeout=5s&reconnect=5s], model:edu or mdev:UUID.",
+        Description = "The device: 0000:01:00.0, unix:/run/x.sock[?timeout=5s&reconnect=5s], model:edu, lease:NAME or mdev:UUID.",
     };
 
     internal static Argument<PciAddress> Function() => new("function")
@@ -44,6 +45,13 @@ internal static class SharedOptions
     /// <summary>How to open an address, by the options of the command.</summary>
     internal static VfioDeviceOptions OpenOptions(this ParseResult parsed, Option<Duration> timeout) =>
         new() { Timeout = parsed.GetValue(timeout) };
+
+    /// <summary>The socket of the broker to ask.</summary>
+    internal static Option<string?> Broker() => new("--broker")
+    {
+        HelpName = "path",
+        Description = $"The broker's socket; {BrokerPlace.OfMachine} unless {BrokerPlace.Variable} names another.",
+    };
 
     internal static Option<bool> Json() => new("--json") { Description = "Print JSON for machines." };
 

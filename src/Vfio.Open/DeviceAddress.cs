@@ -11,12 +11,14 @@ namespace Vfio;
 /// <para><c>unix:/run/x.sock</c>: a vfio-user server. <c>unix:/run/x.sock?reconnect=5s</c> waits that long for a server that went away,
 /// and <c>?timeout=5s</c> is the timeout of its answers, <c>?timeout=infinite</c> for no limit; <c>ms</c>, <c>s</c>, <c>min</c> and <c>h</c> are units, and
 /// <c>&amp;</c> stands between two options.</para>
+/// <para><c>lease:NAME</c>: a device that the broker of this machine assigns to this user, by its name, its pool or its address.
+/// <c>lease:NAME?broker=/run/vfio/broker.sock</c> names the broker's socket; <c>timeout</c> is as for <c>unix:</c>.</para>
 /// <para><c>model:edu</c>, <c>model:NAME?option=value&amp;option=value</c>: a guarded model in this process.</para>
 /// </remarks>
 internal sealed record DeviceAddress
 {
     internal const string ReconnectWord = "reconnect";
-    private const string TimeoutWord = "timeout";
+    private const string TimeoutWord = "timeout", BrokerWord = "broker";
     private const string GuardWord = "guard", ResetWord = "reset";
     private const double LongestSeconds = 24 * 60 * 60;
 
@@ -41,7 +43,7 @@ internal sealed record DeviceAddress
     public Guid Uuid { get; private init; }
 
     /// <summary>With <see cref="AddressScheme.Unix"/>: the socket's file. With <see cref="AddressScheme.Model"/>: the model's
-    /// name.</summary>
+    /// name. With <see cref="AddressScheme.Lease"/>: what the broker is asked for.</summary>
     public string Place { get; private init; } = "";
 
     /// <summary>With <see cref="AddressScheme.Model"/>: what follows the question mark.</summary>
@@ -50,7 +52,10 @@ internal sealed record DeviceAddress
     /// <summary>With <see cref="AddressScheme.Unix"/>: how long to wait for a server that went away; zero for no wait.</summary>
     public TimeSpan Reconnect { get; private init; }
 
-    /// <summary>With <see cref="AddressScheme.Unix"/>: the timeout of accepting a client, and of each request;
+    /// <summary>With <see cref="AddressScheme.Lease"/>: the broker's socket; null for the usual place.</summary>
+    public string? Broker { get; private init; }
+
+    /// <summary>With <see cref="AddressScheme.Unix"/> or <see cref="AddressScheme.Lease"/>: the timeout of accepting a client, and of each request;
     /// <see cref="System.Threading.Timeout.InfiniteTimeSpan"/> for no limit; null if the address has none.</summary>
     public TimeSpan? Timeout { get; private init; }
 
@@ -63,6 +68,8 @@ internal sealed record DeviceAddress
             return Unix(text);
         if (text.StartsWith("model:", StringComparison.Ordinal) && text.Length > 6)
             return Model(text);
+        if (text.StartsWith("lease:", StringComparison.Ordinal) && text.Length > 6)
+            return Lease(text);
         if (text.StartsWith("mdev:", StringComparison.Ordinal) && Guid.TryParseExact(text[5..], "D", out Guid uuid))
             return new DeviceAddress(AddressScheme.Mediated, $"mdev:{uuid}") { Uuid = uuid };
         string function = text.StartsWith("pci:", StringComparison.Ordinal) ? text[4..] : text;
@@ -70,7 +77,7 @@ internal sealed record DeviceAddress
         return PciAddress.TryParse(parts[0], out PciAddress address)
             ? parts.Length == 1 ? new DeviceAddress(AddressScheme.Pci, address.ToString()) { Function = address } : Guarded(text, address, parts[1])
             : throw new VfioException(
-                "address", text, Errno.InvalidArgument, "write 0000:01:00.0, unix:/run/x.sock, model:edu or mdev:UUID");
+                "address", text, Errno.InvalidArgument, "write 0000:01:00.0, unix:/run/x.sock, model:edu, lease:NAME or mdev:UUID");
     }
 
     /// <summary>The address.</summary>
@@ -120,6 +127,21 @@ internal sealed record DeviceAddress
         string[] parts = text[6..].Split('?', 2);
         Dictionary<string, string> options = parts.Length == 2 ? OptionsOf(text, parts[1]) : [];
         return new DeviceAddress(AddressScheme.Model, text) { Place = parts[0], Options = options };
+    }
+
+    private static DeviceAddress Lease(string text)
+    {
+        string[] parts = text[6..].Split('?', 2);
+        Dictionary<string, string> options = parts.Length == 2 ? OptionsOf(text, parts[1]) : [];
+        if (options.Keys.FirstOrDefault(name => name is not (BrokerWord or TimeoutWord)) is string unknown)
+            throw new VfioException("address", text, Errno.InvalidArgument, $"a lease has no option '{unknown}': it has broker and timeout");
+        return new DeviceAddress(AddressScheme.Lease, text)
+        {
+            Place = parts[0].Length > 0 ? parts[0] : throw new VfioException("address", text, Errno.InvalidArgument, "there is no name in it"),
+            Broker = options.GetValueOrDefault(BrokerWord),
+            Timeout = options.TryGetValue(TimeoutWord, out string? timeout) ? LimitOf(text, timeout) : null,
+            Options = options,
+        };
     }
 
     private static Dictionary<string, string> OptionsOf(string text, string given)
@@ -183,4 +205,7 @@ internal enum AddressScheme
 
     /// <summary>A mediated device of this machine.</summary>
     Mediated,
+
+    /// <summary>A device that a broker assigns.</summary>
+    Lease,
 }

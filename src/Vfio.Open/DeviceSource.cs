@@ -2,6 +2,7 @@ using Vfio.Devices;
 using Vfio.Guard;
 using Vfio.Kernel;
 using Vfio.User;
+using Vfio.User.Leases;
 
 namespace Vfio;
 
@@ -44,6 +45,9 @@ internal sealed class DeviceSource : IDisposable, IAsyncDisposable
             case AddressScheme.Model:
                 GuardedFunction guard = ModelCatalog.CreateGuarded(parsed.Place, parsed.Options, isSuccessor);
                 return new DeviceSource(parsed, guard.Open) { Guard = guard };
+            case AddressScheme.Lease:
+                VfioUserClientOptions leased = ClientOptionsOf(parsed, options ?? new VfioDeviceOptions()) with { ReconnectTimeout = TimeSpan.Zero };
+                return new DeviceSource(parsed, () => BrokerClient.Open(parsed.Place, leased, parsed.Broker));
             case AddressScheme.Mediated:
                 return new DeviceSource(parsed, () => KernelDevice.OpenMediated(parsed.Uuid, kernel));
             default:

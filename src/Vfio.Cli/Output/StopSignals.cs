@@ -17,12 +17,14 @@ internal sealed class StopSignals : IDisposable
     private readonly CancellationTokenSource _end = new();
     private readonly List<PosixSignalRegistration> _registrations = [];
 
-    internal StopSignals()
+    /// <summary>Listens from now on.</summary>
+    /// <param name="besides">A signal that means something else to this verb; null for none.</param>
+    internal StopSignals(PosixSignal? besides = null)
     {
         ulong ignored = Ignored();
         foreach ((PosixSignal signal, int number) in Signals)
         {
-            if ((ignored >> (number - 1) & 1) == 0)
+            if (signal != besides && (ignored >> (number - 1) & 1) == 0)
                 _registrations.Add(PosixSignalRegistration.Create(signal, Stop));
         }
     }

@@ -192,7 +192,8 @@ internal sealed class ServeVerb() : Verb("serve", "Serve a device to other progr
         _ = TimeZoneInfo.Local.BaseUtcOffset;
     }
 
-    private static ILoggerFactory CreateLogging(bool verbose) => LoggerFactory.Create(builder =>
+    /// <summary>Log lines on standard error, of which those that nobody reads are dropped and counted.</summary>
+    internal static ILoggerFactory CreateLogging(bool verbose) => LoggerFactory.Create(builder =>
     {
         builder.SetMinimumLevel(verbose ? LogLevel.Debug : LogLevel.Information);
         builder.AddSimpleConsole(options =>

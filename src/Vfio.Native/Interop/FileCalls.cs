@@ -28,4 +28,10 @@ internal static unsafe partial class FileCalls
 
     [LibraryImport("libc")]
     internal static partial byte* getgrgid(uint group);
+
+    [LibraryImport("libc", StringMarshalling = StringMarshalling.Utf8)]
+    internal static partial byte* getgrnam(string name);
+
+    [LibraryImport("libc", StringMarshalling = StringMarshalling.Utf8)]
+    internal static partial int getgrouplist(string user, uint group, uint* groups, int* count);
 }

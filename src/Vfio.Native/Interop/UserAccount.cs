@@ -8,6 +8,9 @@ namespace Vfio.Native;
 /// <param name="GroupId">Number of the user's own group.</param>
 public readonly record struct UserAccount(string Name, uint UserId, uint GroupId)
 {
+    // The library has one entry for all threads.
+    private static readonly Lock Entries = new();
+
     /// <summary>Whether this process runs as root.</summary>
     public static bool IsRoot => LibC.geteuid() == 0;
 
@@ -29,8 +32,11 @@ public readonly record struct UserAccount(string Name, uint UserId, uint GroupId
     /// <summary>The name of a user, or its number where it has none.</summary>
     public static unsafe string NameOf(uint userId)
     {
-        byte* entry = FileCalls.getpwuid(userId);
-        return entry is null ? $"{userId}" : new string(*(sbyte**)entry);
+        lock (Entries)
+        {
+            byte* entry = FileCalls.getpwuid(userId);
+            return entry is null ? $"{userId}" : new string(*(sbyte**)entry);
+        }
     }
 
     /// <summary>The name of a group, or its number where it has none.</summary>
@@ -38,6 +44,35 @@ public readonly record struct UserAccount(string Name, uint UserId, uint GroupId
     {
         byte* entry = FileCalls.getgrgid(groupId);
         return entry is null ? $"{groupId}" : new string(*(sbyte**)entry);
+    }
+
+    /// <summary>Looks a group up by its name (getgrnam).</summary>
+    /// <returns>Null when there is no such group.</returns>
+    internal static unsafe uint? FindGroup(string name)
+    {
+        // struct group of 64-bit Linux: two pointers (name, password), then gid.
+        byte* entry = FileCalls.getgrnam(name);
+        return entry is null ? null : *(uint*)(entry + 16);
+    }
+
+    /// <summary>All groups of this user, its own included, as login would set them.</summary>
+    internal unsafe uint[] FindGroups()
+    {
+        int count = 64;
+        while (true)
+        {
+            uint[] groups = new uint[count];
+            int given = count;
+            fixed (uint* first = groups)
+            {
+                // SAFETY: the library writes at most count numbers, and then how many there are.
+                if (FileCalls.getgrouplist(Name, GroupId, first, &count) >= 0)
+                    return groups[..count];
+            }
+
+            if (count <= given)
+                return [GroupId];
+        }
     }
 
     /// <summary>Makes this user the owner of a file; of a symbolic link itself.</summary>

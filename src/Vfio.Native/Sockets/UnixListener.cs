@@ -65,6 +65,9 @@ internal sealed unsafe class UnixListener : IDisposable
         throw refusal;
     }
 
+    /// <summary>Whether it is a UNIX stream socket, rather than one of a network.</summary>
+    public bool IsUnixStream => UnixSocket.IsUnixStreamAt(Descriptor);
+
     /// <summary>The socket's file, which is removed at the end; null when it is left.</summary>
     public string? Path => _place?.Path;
 

@@ -39,8 +39,34 @@ internal sealed unsafe class UnixSocket : IDisposable
     /// <exception cref="VfioException">The socket is closed.</exception>
     public int PeerProcessId => (int)PeerCredential(0);
 
+    /// <summary>The user's own group of the process that connected, or that listened, when it did.</summary>
+    /// <exception cref="VfioException">The socket is closed.</exception>
+    public uint PeerGroupId => PeerCredential(2);
+
+    /// <summary>The other groups of the process that connected, or that listened, when it did (SO_PEERGROUPS, Linux 4.13).</summary>
+    /// <returns>Empty on a kernel that does not keep them.</returns>
+    public uint[] PeerGroups()
+    {
+        // The kernel says how long they are when they do not fit: at most NGROUPS_MAX, 65536.
+        uint[] groups = new uint[32];
+        for (int attempt = 0; attempt < 2; attempt++)
+        {
+            uint length = (uint)(groups.Length * sizeof(uint));
+            fixed (uint* first = groups)
+            {
+                // SAFETY: the kernel writes at most length bytes.
+                if (LibC.getsockopt(_descriptor.Number, LibC.SOL_SOCKET, LibC.SO_PEERGROUPS, first, &length) == 0)
+                    return groups[..(int)(length / sizeof(uint))];
+            }
+
+            groups = new uint[length / sizeof(uint)];
+        }
+
+        return [];
+    }
+
     /// <summary>Whether this is a UNIX stream socket, rather than another kind or no socket at all.</summary>
-    public bool IsUnixStream => OptionOf(LibC.SO_DOMAIN) == LibC.AF_UNIX && OptionOf(LibC.SO_TYPE) == LibC.SOCK_STREAM;
+    public bool IsUnixStream => IsUnixStreamAt(_descriptor);
 
     /// <summary>Makes every later <see cref="Receive"/> that waits give up after a time, with <see cref="Errno.TryAgain"/>.</summary>
     /// <param name="timeout">How long; <see cref="Timeout.InfiniteTimeSpan"/> for ever, as it is at first.</param>
@@ -219,14 +245,18 @@ internal sealed unsafe class UnixSocket : IDisposable
         ? new VfioException("connect", path, Errno.TimedOut, "a server listens there but takes no client; it may be busy with others, or stuck")
         : new VfioException("connect", path, error, "check that a server runs and that this user may write to its socket");
 
+    /// <summary>Whether a descriptor is a UNIX stream socket, connected or listening.</summary>
+    internal static bool IsUnixStreamAt(FileDescriptor descriptor) =>
+        OptionOf(descriptor, LibC.SO_DOMAIN) == LibC.AF_UNIX && OptionOf(descriptor, LibC.SO_TYPE) == LibC.SOCK_STREAM;
+
     /// <summary>A number that the kernel keeps of the socket; -1 when this is none.</summary>
-    private int OptionOf(int option)
+    private static int OptionOf(FileDescriptor descriptor, int option)
     {
         int value = -1;
         uint length = sizeof(int);
 
         // SAFETY: the kernel writes at most length bytes.
-        return LibC.getsockopt(_descriptor.Number, LibC.SOL_SOCKET, option, &value, &length) == 0 ? value : -1;
+        return LibC.getsockopt(descriptor.Number, LibC.SOL_SOCKET, option, &value, &length) == 0 ? value : -1;
     }
 
     private uint PeerCredential(int index)

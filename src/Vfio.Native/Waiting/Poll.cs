@@ -16,6 +16,14 @@ internal static class Poll
         return LibC.poll(&entry, 1, 0) > 0 && (entry.Returned & entry.Events) != 0;
     }
 
+    /// <summary>Whether a socket's peer has closed it, whatever may still be read from it.</summary>
+    public static unsafe bool IsHungUp(FileDescriptor socket)
+    {
+        ArgumentNullException.ThrowIfNull(socket);
+        LibC.PollEntry entry = new() { Descriptor = socket.Number };
+        return LibC.poll(&entry, 1, 0) > 0;
+    }
+
     /// <summary>Waits until the descriptor is readable or its peer has gone.</summary>
     /// <returns>False when the time ran out, or a signal came.</returns>
     public static unsafe bool WaitReadable(FileDescriptor descriptor, TimeSpan timeout)

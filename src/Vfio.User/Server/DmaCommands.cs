@@ -9,6 +9,7 @@ internal sealed class DmaCommands : IDisposable
 {
     private readonly IVfioDevice _device;
     private readonly int _maxMappings;
+    private readonly ulong _maxBytes;
     private readonly SharedFiles _files;
     private readonly ClientMemory _clientMemory;
     private readonly int _maxTransferBytes;
@@ -26,6 +27,7 @@ internal sealed class DmaCommands : IDisposable
     {
         _device = device;
         _maxMappings = maxMappings;
+        _maxBytes = options.MaxMappedBytes;
         _maxTransferBytes = options.MaxDataTransferBytes;
         _files = new SharedFiles(options.MaxSharedFiles, options.AllowStallingFiles);
         _clientMemory = clientMemory;
@@ -42,6 +44,8 @@ internal sealed class DmaCommands : IDisposable
         Errno verdict = RequestValidator.DmaMap(body, descriptors.Length, _mappings.Count, _maxMappings, out DmaMapMessage message);
         if (verdict != Errno.None)
             return verdict;
+        if (message.Size > _maxBytes - Math.Min(_maxBytes, _mappings.TotalBytes))
+            return Errno.NoMemory;
         Iova start = new(message.Address);
         if (descriptors.Length == 0)
         {

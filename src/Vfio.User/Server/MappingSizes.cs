@@ -16,6 +16,9 @@ internal sealed class MappingSizes
     /// <summary>How many mappings there are.</summary>
     internal int Count { get; private set; }
 
+    /// <summary>The sum of their sizes, in bytes.</summary>
+    internal ulong TotalBytes { get; private set; }
+
     /// <summary>Adds one whose start is not there yet.</summary>
     internal void Add(ulong start, ulong size)
     {
@@ -25,6 +28,7 @@ internal sealed class MappingSizes
         ref int bucket = ref BucketOf(start);
         At(place) = new Entry(start, size, bucket);
         bucket = place;
+        TotalBytes += size;
         Count++;
     }
 
@@ -69,6 +73,7 @@ internal sealed class MappingSizes
         for (; At(place).Start != start; place = At(place).Next)
             before = place;
         ref Entry entry = ref At(place);
+        TotalBytes -= entry.Size;
         if (before == None)
             bucket = entry.Next;
         else
@@ -85,6 +90,7 @@ internal sealed class MappingSizes
         _buckets = [];
         _used = 0;
         _free = None;
+        TotalBytes = 0;
         Count = 0;
     }
 

@@ -61,6 +61,12 @@ internal sealed partial class ServerSession
     /// read it.</summary>
     internal bool IsInUse => _dma is { HasMappings: true } || _interrupts is { HasBound: true };
 
+    /// <summary>How many messages were answered; any thread may read it.</summary>
+    internal long MessageCount => Volatile.Read(ref _messages);
+
+    /// <summary>Why the session is over; null while it is not.</summary>
+    internal string? EndReason => _channel.EndReason;
+
     /// <summary>The device's name, for messages; any thread may read it.</summary>
     internal string DeviceName => _device?.Name ?? "no device";
 

@@ -34,6 +34,9 @@ public sealed record VfioUserServerOptions
     /// <summary>Live mappings of one client, at most 65535.</summary>
     public int MaxDmaMaps { get; init; } = Protocol.DefaultDmaMaps;
 
+    /// <summary>The most bytes that one client may have mapped at a time; ENOMEM beyond it. Default: no limit.</summary>
+    internal ulong MaxMappedBytes { get; init; } = ulong.MaxValue;
+
     /// <summary>Different files that one client's mappings may keep open at a time; each costs the process a descriptor.</summary>
     public int MaxSharedFiles { get; init; } = 512;
 

@@ -15,14 +15,15 @@ public sealed partial class LayerTests
         new("Vfio.Pci", [], ["Config", "Names", "Capabilities", "Rules", "Validation", "Decoding", "Dumps"]),
         new("Vfio", ["Vfio.Native", "Vfio.Pci"], ["Abstractions", "Providers", "Driver"]),
         new("Vfio.Kernel", ["Vfio"], ["Topology", "Device", "Events", "Binding"]),
-        new("Vfio.User", ["Vfio"], ["Wire", "Transport", "Handover", "Client", "Server"]),
+        new("Vfio.User", ["Vfio"], ["Wire", "Transport", "Handover", "Client", "Server", "Leases"]),
         new("Vfio.Guard", ["Vfio"], ["Shared", "Interrupts", "Bars", "Config", "Dma", "Migration", "Function", "Hardware", "Emulation"]),
         new("Vfio.Devices", ["Vfio.User", "Vfio.Guard"], ["Bench", "Edu", "Nvme"]),
         new("Vfio.Drivers", ["Vfio"], ["Ethernet", "Edu", "Igb", "Nvme"]),
         new("Vfio.Net", ["Vfio.Drivers"], []),
         new("Vfio.Open", ["Vfio.Kernel", "Vfio.User", "Vfio.Devices"], []),
+        new("Vfio.Broker", ["Vfio.Open"], ["Policies", "Audit", "Leases", "Control"]),
         new("Vfio.Conformance", ["Vfio.User"], ["Wire", "Running", "Checks"]),
-        new("Vfio.Cli", ["Vfio.Open", "Vfio.Conformance", "Vfio.Net"], ["Output", "Bench", "Numbers", "Show", "List", "Demo", "Nvme", "Net", "Verbs"]),
+        new("Vfio.Cli", ["Vfio.Open", "Vfio.Broker", "Vfio.Conformance", "Vfio.Net"], ["Output", "Bench", "Numbers", "Show", "List", "Leases", "Demo", "Nvme", "Net", "Verbs"]),
     ];
 
     // Devices, drivers and verbs are named after what they are, public or not: a namespace for each folder.

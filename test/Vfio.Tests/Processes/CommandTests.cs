@@ -8,7 +8,8 @@ namespace Vfio.Tests.Processes;
 public sealed class CommandTests
 {
     public static TheoryData<string> Verbs =>
-        ["demo", "ls", "show", "dump", "peek", "poke", "serve", "check", "bench", "nvme", "bind", "unbind", "vfs", "events", "completion"];
+        ["demo", "ls", "show", "dump", "peek", "poke", "serve", "check", "bench", "nvme", "bind", "unbind", "vfs", "events",
+        "broker", "policy", "lease", "leases", "revoke", "cdi", "completion"];
 
     [Theory]
     [MemberData(nameof(Verbs))]
@@ -64,6 +65,11 @@ public sealed class CommandTests
     [InlineData("poke", "model:edu", "config", "0x3c", "0x100", "-w", "1")]
     [InlineData("serve", "model:edu", "--socket", "/nowhere/at/all")]
     [InlineData("nvme", "model:edu", "identify")]
+    [InlineData("leases", "--broker", "/nowhere/at/all")]
+    [InlineData("lease", "edu0", "--broker", "/nowhere/at/all")]
+    [InlineData("policy", "check", "/nowhere/at/all")]
+    [InlineData("cdi", "--policy", "/nowhere/at/all")]
+    [InlineData("broker", "--socket", "s", "--policy", "/nowhere/at/all")]
     public void A_refusal_is_one_line_that_names_the_device(params string[] words)
     {
         VfioCommand.Result refused = VfioCommand.Run(words);
@@ -79,6 +85,10 @@ public sealed class CommandTests
     [InlineData("peek", "model:edu", "bar9", "0")]
     [InlineData("peek", "model:edu")]
     [InlineData("nonsense")]
+    [InlineData("broker")]
+    [InlineData("policy")]
+    [InlineData("policy", "explain", "root")]
+    [InlineData("revoke")]
     [InlineData("serve", "model:edu")]
     [InlineData("bench", "model:edu", "--seconds", "0")]
     [InlineData("events", "--filter", "nonsense")]

@@ -7,12 +7,14 @@ internal static class FuzzTargets
     /// <summary>By name.</summary>
     public static IReadOnlyDictionary<string, Action<byte[]>> All { get; } = new SortedDictionary<string, Action<byte[]>>(StringComparer.Ordinal)
     {
+        ["broker"] = BrokerTarget.Run,
         ["client"] = ClientTarget.Run,
         ["dump"] = DumpTarget.Run,
         ["handover"] = HandoverTarget.Run,
         ["json"] = JsonTarget.Run,
         ["migration"] = MigrationTarget.Run,
         ["names"] = NamesTarget.Run,
+        ["policy"] = PolicyTarget.Run,
         ["session"] = SessionTarget.Run,
     };
 }
