@@ -1,5 +1,6 @@
 using System.Text;
 using Vfio.Native;
+using Vfio.Native.Memory;
 using Vfio.Native.Sockets;
 using Vfio.Native.Waiting;
 using Vfio.User.Leases;

@@ -180,8 +180,11 @@ public sealed class NumberTests
         Command last = command.Subcommands.FirstOrDefault() ?? command;
         for (Command? at = last; at is not RootCommand; at = at.Parents.OfType<Command>().First())
         {
-            words.InsertRange(0, [at.Name, .. at.Arguments.Where(argument => argument == wrong || argument.Arity.MinimumNumberOfValues > 0)
-                .Select(argument => argument == wrong ? word : Right(argument))]);
+            // An argument that may be left out is there where a later one is.
+            List<Argument> given = [.. at.Arguments];
+            int least = given.FindLastIndex(argument => argument.Arity.MinimumNumberOfValues > 0);
+            given = given[..(Math.Max(least, wrong is Argument argument ? given.IndexOf(argument) : -1) + 1)];
+            words.InsertRange(0, [at.Name, .. given.Select(argument => argument == wrong ? word : Right(argument))]);
         }
 
         foreach (Option option in last.Options.Where(option => option.Required))

@@ -46,7 +46,7 @@ public sealed partial class SeedsTests
         string[] verbs = [.. Vfio.Cli.CommandLine.CreateRoot().Subcommands.Select(verb => verb.Name)];
         Assert.Empty(Verbs().Matches(Text()).Select(match => match.Groups[1].Value).Except(verbs));
         IEnumerable<string> paths = Paths().Matches(Text()).Select(match => match.Groups[1].Value);
-        Assert.Empty(paths.Where(path => !Path.Exists(Repository.PathOf(path.Split('/')))));
+        Assert.DoesNotContain(paths, path => !Path.Exists(Repository.PathOf(path.Split('/'))));
     }
 
     private static string Text() => File.ReadAllText(Repository.PathOf("docs", "seeds.md"));
