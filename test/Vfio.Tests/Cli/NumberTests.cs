@@ -12,6 +12,7 @@ public sealed class NumberTests
     // What the arguments that are no numbers have to be, for a number to be all that is wrong.
     private static readonly Dictionary<string, string> Rights = new()
     {
+        ["name"] = "disk",
         ["address"] = "model:edu",
         ["function"] = "0000:ff:1f.7",
         ["region"] = "bar0",
