@@ -118,7 +118,7 @@ internal sealed class PolicyReader
         {
             DeviceAddress address = DeviceAddress.Parse(text);
             if (address.Scheme == AddressScheme.Lease)
-                Refuse(at, "a broker cannot lend what another broker lends");
+                Refuse(at, "a broker cannot lease what another broker leases");
             else if (address.Scheme == AddressScheme.Model && !ModelCatalog.Names.Contains(address.Place))
                 Refuse(at, $"there is no model '{address.Place}': there are {string.Join(", ", ModelCatalog.Names)}");
             else if (address.Scheme == AddressScheme.Unix && !address.Place.StartsWith('/'))
