@@ -39,11 +39,15 @@ internal sealed record Caller(uint UserId, uint GroupId, IReadOnlyList<uint> Gro
     /// <summary>A user of this machine, as a process that the user's login starts.</summary>
     internal static Caller Of(UserAccount user) => new(user.UserId, user.GroupId, user.FindGroups(), 0, null);
 
+    // A user decides how long it is, and it is in every line of the audit and of the list of leases.
+    private const int MostProgramLetters = 128;
+
     private static string? ProgramOf(int process)
     {
         try
         {
-            return File.ResolveLinkTarget($"/proc/{process}/exe", returnFinalTarget: false)?.FullName;
+            string? path = File.ResolveLinkTarget($"/proc/{process}/exe", returnFinalTarget: false)?.FullName;
+            return path?.Length > MostProgramLetters ? path[^MostProgramLetters..] : path;
         }
         catch (Exception refusal) when (refusal is IOException or UnauthorizedAccessException)
         {

@@ -27,7 +27,23 @@ internal static class GuardedKernel
     /// they hold.</summary>
     private static void Restore(KernelFunction function, IReadOnlyCollection<OwnerValue> values)
     {
+        // Released meanwhile: its driver's registers are not ours.
+        if (!IsAssigned(function))
+            return;
         foreach (OwnerValue value in values)
             function.TryRestoreConfig(value.Offset, value.Width, value.Mask, value.Value);
+    }
+
+    private static bool IsAssigned(KernelFunction function)
+    {
+        try
+        {
+            return function.VfioDriver is not null;
+        }
+        catch (VfioException)
+        {
+            // It was removed.
+            return false;
+        }
     }
 }

@@ -37,7 +37,11 @@ internal sealed class AuditLog : IDisposable
                 UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.GroupRead,
             });
             if (FileStatus.Of((int)stream.SafeFileHandle.DangerousGetHandle()).Kind is FileKind.Regular or FileKind.CharacterDevice)
+            {
+                AppendOnly.Set(stream.SafeFileHandle, path);
                 return new AuditLog(stream);
+            }
+
             stream.Dispose();
             throw new VfioException("opening the audit", path, Errno.InvalidArgument, "it is no file");
         }
@@ -66,7 +70,7 @@ internal sealed class AuditLog : IDisposable
                 _stream.Write(_bytes.WrittenSpan);
                 return true;
             }
-            catch (Exception refusal) when (refusal is IOException or UnauthorizedAccessException or VfioException)
+            catch (Exception refusal) when (refusal is IOException or UnauthorizedAccessException or VfioException or ObjectDisposedException)
             {
                 return false;
             }

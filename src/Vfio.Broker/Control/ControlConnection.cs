@@ -116,6 +116,8 @@ internal sealed class ControlConnection : IRequester
     // One line at a time, so that a peer who sends without an end keeps no other waiting.
     private void Receive()
     {
+        // A socket to listen on comes with the lease that it is for, and no other descriptor at all.
+        _lines.TakesDescriptors = Lease is not null;
         LineState state = _lines.TryReceive(out ReadOnlySpan<byte> line);
         if (state == LineState.Whole && !_lines.HasMore && TryBegin() && BrokerJson.ReadRequest(line) is { } request)
             _handle(this, request);

@@ -102,8 +102,10 @@ internal sealed class ControlServer : IDisposable
             bool isFull;
             lock (_lock)
             {
-                isFull = _connections.Count >= MaxConnections
-                    || (caller.UserId != 0 && _connections.Count(other => other.Caller.UserId == caller.UserId) >= MaxConnectionsOfUser);
+                // Whoever fills all places keeps out neither root nor the broker's own user.
+                isFull = caller.UserId != 0 && caller.UserId != UserAccount.CurrentId
+                    && (_connections.Count >= MaxConnections
+                        || _connections.Count(other => other.Caller.UserId == caller.UserId) >= MaxConnectionsOfUser);
                 _connections.Add(connection);
             }
 

@@ -28,7 +28,8 @@ internal sealed class LeaseWorker(TimeSpan handshakeTimeout, ILogger logger)
     internal void Probe(Lease lease)
     {
         using DeviceSource source = Find(lease);
-        source.Open().Dispose();
+        using IVfioDevice device = source.Open();
+        ResetUnlessGuarded(source, device);
     }
 
     /// <summary>Opens the device, and serves it until its user or <see cref="ServerSession.Stop"/> ends that.</summary>
@@ -47,11 +48,12 @@ internal sealed class LeaseWorker(TimeSpan handshakeTimeout, ILogger logger)
         (UnixSocket Server, UnixSocket? Client)? ends = null;
         try
         {
+            ResetUnlessGuarded(source, device);
             UnixSocket? client = null;
             if (connection is not { } server)
                 (server, client) = UnixSocket.CreatePair();
             ends = (server, client);
-            VfioUserServerOptions options = OptionsOf(lease.Rule.Terms);
+            VfioUserServerOptions options = OptionsOf(lease.Rule.Terms, source);
             buffers = _buffers.TryPop(out SessionBuffers? kept) ? kept : new SessionBuffers(options.MaxMessageBytes);
             ServerSession session = new(Take, server, buffers, options, handover: null);
             given(new SessionRun(session, server.Descriptor, client?.Descriptor, source.Guard is { } guard ? guard.RequestBack : null));
@@ -92,6 +94,14 @@ internal sealed class LeaseWorker(TimeSpan handshakeTimeout, ILogger logger)
         }
     }
 
+    /// <summary>Resets what its opening did not: the guard resets, or has its owner's word that it need not; a server or the kernel may
+    /// not have.</summary>
+    private static void ResetUnlessGuarded(DeviceSource source, IVfioDevice device)
+    {
+        if (source.Guard is null && !source.Address.IsGuarded)
+            device.Reset();
+    }
+
     private static void Permit(DeviceSource source, Lease lease, ConfigRule rule)
     {
         string operation = $"permitting config space at 0x{rule.Offset:x}";
@@ -107,9 +117,12 @@ internal sealed class LeaseWorker(TimeSpan handshakeTimeout, ILogger logger)
         }
     }
 
-    private VfioUserServerOptions OptionsOf(LeaseTerms terms)
+    private VfioUserServerOptions OptionsOf(LeaseTerms terms, DeviceSource source)
     {
         VfioUserServerOptions options = new() { MaxDataTransferBytes = DataTransferBytes, HandshakeTimeout = handshakeTimeout, Logger = _faults };
+
+        // A model is made anew for each lease, and its memory with it. What another process or the kernel has stays the same device.
+        options = options with { KeepsFiles = source.Guard is null };
         if (terms.Mappings is int mappings)
             options = options with { MaxDmaMaps = mappings };
         return terms.MemoryBytes is ulong bytes ? options with { MaxMappedBytes = bytes } : options;

@@ -102,7 +102,8 @@ internal sealed class GuardedHardware : IVfioDevice
                 throw new VfioException("permit", Name, Errno.InvalidArgument, impossible.Message.Split(" (Parameter")[0]);
             }
 
-            _below.Permit(permit.Offset, permit.WriteBits);
+            // A status bit has no value to be written back: to write it is to act.
+            _below.Permit(permit.Offset, permit.WriteBits & ~_layout.Known.Status(permit.Offset, 4));
         }
     }
 
@@ -148,7 +149,10 @@ internal sealed class GuardedHardware : IVfioDevice
 
         CheckConfig("write", offset, source.Length);
         lock (_configLock)
+        {
+            ObjectDisposedException.ThrowIf(_isDisposed, this);
             _config.Write((int)offset, source);
+        }
     }
 
     public void ReadRegions(ReadOnlySpan<RegisterRead> reads, Span<ulong> values)
@@ -229,8 +233,15 @@ internal sealed class GuardedHardware : IVfioDevice
     {
         lock (_configLock)
         {
-            _device.Reset();
-            _below.Restore();
+            ObjectDisposedException.ThrowIf(_isDisposed, this);
+            try
+            {
+                _device.Reset();
+            }
+            finally
+            {
+                _below.Restore();
+            }
         }
     }
 
@@ -243,7 +254,7 @@ internal sealed class GuardedHardware : IVfioDevice
             if (_isDisposed)
                 return;
             _isDisposed = true;
-            values = _below.OwnerValues;
+            values = [.. _below.OwnerValues];
             if (values.Count > 0)
                 steps.Do(_below.Restore);
         }

@@ -207,6 +207,13 @@ internal sealed class DeviceBinder
             $"it is assigned to {member.Assignment!.To}, and open in {string.Join(", ", member.Assignment.OpenBy)}; end it first"))
         .FirstOrDefault();
 
+    /// <summary>What was permitted was for the user who had the function before.</summary>
+    private void EndPermits(KernelFunction function)
+    {
+        if (_system.ReadRecord(_paths.Records, PermitStore.NameOf(function.Address)) is not null)
+            _system.WriteRecord(_paths.Records, PermitStore.NameOf(function.Address), null);
+    }
+
     private bool BelongsTo(KernelFunction function, UserAccount user) => FunctionNodes.Of(_paths, function)
         .All(node => _system.StatusOf(node.Path, follow: false) is { } status && (status.UserId, status.GroupId) == (user.UserId, user.GroupId));
 
@@ -218,6 +225,7 @@ internal sealed class DeviceBinder
     private void Take(KernelFunction function)
     {
         _system.WriteRecord(_paths.Records, BindRecord.NameOf(function.Address), BindRecord.Of(function).ToBytes());
+        EndPermits(function);
         FunctionState.SetOverride(_system, function, VfioDriver);
         if (function.Driver is not null)
             _system.WriteAttribute(function, KernelFunction.UnbindName, function.Address.ToString());
@@ -230,6 +238,8 @@ internal sealed class DeviceBinder
     {
         if (user is { } owner)
         {
+            if (!BelongsTo(function, owner))
+                EndPermits(function);
             foreach ((string path, DeviceNumber? number) in FunctionNodes.Of(_paths, function))
                 _system.ChangeOwner(path, number ?? default, owner.UserId, owner.GroupId);
         }

@@ -128,15 +128,14 @@ internal sealed unsafe class UnixSocket : IDisposable
 
     /// <summary>Receives what is there, and the descriptors that came with it.</summary>
     /// <param name="buffer">Where the bytes go; not empty.</param>
-    /// <param name="descriptors">Where the descriptors are added; the caller owns them.</param>
+    /// <param name="descriptors">Where the descriptors are added; the caller owns them. Null to have the kernel drop what comes.</param>
     /// <param name="wait">Whether to wait when nothing is there.</param>
     /// <param name="error">Why the result is negative: <see cref="Errno.TryAgain"/> when nothing was there. With a result of 0 or more,
     /// <see cref="Errno.TooManyOpenFiles"/> when descriptors were dropped because this process has no free ones.</param>
     /// <returns>How many bytes; 0 when the peer closed; -1 with <paramref name="error"/>.</returns>
     [SkipLocalsInit] // The kernel writes what is read of the control buffer.
-    public int Receive(Span<byte> buffer, DescriptorQueue descriptors, bool wait, out Errno error)
+    public int Receive(Span<byte> buffer, DescriptorQueue? descriptors, bool wait, out Errno error)
     {
-        ArgumentNullException.ThrowIfNull(descriptors);
         byte* control = stackalloc byte[ControlHeaderBytes + (MaxDescriptors * sizeof(int)) + sizeof(int)];
         fixed (byte* bytes = buffer)
         {
@@ -145,8 +144,8 @@ internal sealed unsafe class UnixSocket : IDisposable
             {
                 Vectors = &vector,
                 VectorCount = 1,
-                Control = control,
-                ControlLength = ControlHeaderBytes + (MaxDescriptors * sizeof(int)) + sizeof(int),
+                Control = descriptors is null ? null : control,
+                ControlLength = descriptors is null ? 0 : ControlHeaderBytes + (nuint)(MaxDescriptors * sizeof(int)) + sizeof(int),
             };
             nint count;
             do
@@ -155,7 +154,7 @@ internal sealed unsafe class UnixSocket : IDisposable
             }
             while (count < 0 && Marshal.GetLastSystemError() == (int)Errno.Interrupted);
             error = count < 0 ? (Errno)Marshal.GetLastSystemError() : Errno.None;
-            if (count >= 0 && message.ControlLength >= ControlHeaderBytes)
+            if (count >= 0 && descriptors is not null && message.ControlLength >= ControlHeaderBytes)
                 TakeDescriptors(control, message.ControlLength, descriptors);
             if (count >= 0 && (message.Flags & LibC.MSG_CTRUNC) != 0)
                 error = Errno.TooManyOpenFiles;

@@ -16,6 +16,9 @@ internal sealed class LineSocket(UnixSocket socket, int maxLineBytes) : IDisposa
     private int _count;
     private int _taken;
 
+    /// <summary>Whether descriptors are taken; those that come otherwise are closed by the kernel, and cost this process nothing.</summary>
+    internal bool TakesDescriptors { get; set; } = true;
+
     /// <summary>The connection.</summary>
     internal UnixSocket Socket => socket;
 
@@ -53,10 +56,12 @@ internal sealed class LineSocket(UnixSocket socket, int maxLineBytes) : IDisposa
                 Array.Resize(ref _bytes, Math.Min(maxLineBytes, 4 * _bytes.Length));
             }
 
-            int received = socket.Receive(_bytes.AsSpan(_count), _descriptors, wait: false, out Errno error);
+            int received = socket.Receive(_bytes.AsSpan(_count), TakesDescriptors ? _descriptors : null, wait: false, out Errno error);
             if (received <= 0)
                 return received < 0 && error == Errno.TryAgain ? LineState.Partial : LineState.Closed;
             _count += received;
+            if (_descriptors.Count > 1)
+                return LineState.TooLong;
         }
     }
 
@@ -96,6 +101,6 @@ internal enum LineState
     /// <summary>The peer has closed the connection.</summary>
     Closed,
 
-    /// <summary>It is longer than allowed: nothing more can be received.</summary>
+    /// <summary>It is longer than allowed, or has more than one descriptor: nothing more can be received.</summary>
     TooLong,
 }

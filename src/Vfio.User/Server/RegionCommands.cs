@@ -15,18 +15,19 @@ internal sealed class RegionCommands : IDisposable
     private readonly RegionInfo[] _regions;
     private readonly SharedMemory?[] _memory;
     private readonly int _maxTransferBytes;
-    private readonly bool _passesDescriptors;
+    private readonly bool _passesFiles;
     private readonly DoorbellCommand _doorbells;
 
     /// <summary>Queries the device's regions, which do not change while it is open.</summary>
     /// <param name="device">The device.</param>
     /// <param name="maxTransferBytes">Data bytes of one message.</param>
     /// <param name="maxDescriptors">How many descriptors the client takes in one message.</param>
-    internal RegionCommands(IVfioDevice device, int maxTransferBytes, int maxDescriptors)
+    /// <param name="keepsFiles">See <see cref="VfioUserServerOptions.KeepsFiles"/>.</param>
+    internal RegionCommands(IVfioDevice device, int maxTransferBytes, int maxDescriptors, bool keepsFiles)
     {
         _device = device;
         _maxTransferBytes = maxTransferBytes;
-        _passesDescriptors = maxDescriptors > 0;
+        _passesFiles = maxDescriptors > 0 && !keepsFiles;
         _doorbells = new DoorbellCommand(device, maxDescriptors);
         _regions = new RegionInfo[device.Info.RegionCount];
         _memory = new SharedMemory?[_regions.Length];
@@ -58,7 +59,7 @@ internal sealed class RegionCommands : IDisposable
         if (verdict != Errno.None)
             return verdict;
         ref readonly RegionInfo region = ref _regions[(int)message.Index];
-        bool mappable = region is { IsMappable: true, IsFilePrivate: false } && _passesDescriptors;
+        bool mappable = region is { IsMappable: true, IsFilePrivate: false } && _passesFiles;
         IReadOnlyList<MmapArea> areas = mappable ? region.MmapAreas : [];
         int fixedBytes = Blittable.SizeOf<RegionInfoMessage>();
         int headBytes = Blittable.SizeOf<CapabilityHeader>() + Blittable.SizeOf<SparseMmapMessage>();

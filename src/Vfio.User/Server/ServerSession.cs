@@ -320,7 +320,7 @@ internal sealed partial class ServerSession
             _dma = new DmaCommands(device, _limits.MaxMappings, _options, new ClientMemory(_channel, _limits.ClientTransferBytes));
             if (from is not null)
                 TakeOver(device, from);
-            _regions = new RegionCommands(device, _options.MaxDataTransferBytes, _limits.MaxDescriptors);
+            _regions = new RegionCommands(device, _options.MaxDataTransferBytes, _limits.MaxDescriptors, _options.KeepsFiles);
             _interrupts = new InterruptCommands(device);
             _migration = new MigrationCommands(device, _options.MaxDataTransferBytes);
             _device = device;

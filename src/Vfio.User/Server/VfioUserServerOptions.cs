@@ -89,6 +89,10 @@ public sealed record VfioUserServerOptions
     /// <summary>Logs refused clients (warning), faults (error), and sessions and refused messages (debug).</summary>
     public ILogger Logger { get; init; } = NullLogger.Instance;
 
+    /// <summary>Whether clients reach regions by messages alone: a client keeps the file of a region for as long as it likes, also when
+    /// its session was ended for it.</summary>
+    internal bool KeepsFiles { get; init; }
+
     /// <summary>Bytes of the largest message.</summary>
     internal int MaxMessageBytes => MaxDataTransferBytes + Protocol.OverheadBytes;
 

@@ -1,8 +1,11 @@
 using System.Text.Json;
+using Vfio.Devices;
+using Vfio.Guard;
 using Vfio.Native;
 using Vfio.Native.Memory;
 using Vfio.Native.Sockets;
 using Vfio.Native.Waiting;
+using Vfio.Tests.Guests;
 using Vfio.User;
 using Vfio.User.Leases;
 
@@ -384,6 +387,42 @@ public sealed class LeaseTests
         }
 
         rig.WaitUntilFree();
+    }
+
+    [Fact]
+    public void Files_of_a_device_that_is_there_after_the_lease_are_not_its_users()
+    {
+        using GuardedFunction bench = ModelCatalog.CreateGuarded("bench", new Dictionary<string, string>());
+        using AssignedDevice server = AssignedDevice.Of(bench.Open());
+        using BrokerRig rig = new(BrokerRig.All, $$""" "bench": { "address": "unix:{{server.SocketPath}}" } """);
+        using PciDevice device = rig.Open("bench");
+        for (uint i = 0; i < device.Device.Info.RegionCount; i++)
+        {
+            RegionInfo region = device.Device.GetRegion(new RegionIndex(i));
+            Assert.False(region.IsMappable);
+            Assert.Null(region.File);
+        }
+
+        // Its registers are reached all the same.
+        Assert.Equal(0x5542, device.Config.Read16(2));
+    }
+
+    [Fact]
+    public void Lines_of_the_audit_stay_when_another_process_writes_to_it_or_empties_it()
+    {
+        using BrokerRig rig = new(BrokerRig.All);
+        rig.Open("edu0").Dispose();
+        rig.WaitUntilFree();
+        const string Other = "{\"event\":\"other\"}";
+        File.AppendAllText(rig.AuditPath, Other + "\n");
+        rig.Open("edu0").Dispose();
+        rig.WaitUntilFree();
+        Assert.Contains(Other, File.ReadAllLines(rig.AuditPath));
+        using (FileStream file = new(rig.AuditPath, FileMode.Open, FileAccess.Write, FileShare.ReadWrite))
+            file.SetLength(0);
+        rig.Open("edu0").Dispose();
+        rig.WaitUntilFree();
+        Assert.DoesNotContain((byte)0, File.ReadAllBytes(rig.AuditPath));
     }
 
     [Fact]

@@ -152,6 +152,36 @@ public sealed class GuardedHardwareTests
         Assert.True(device.IsDisposed);
     }
 
+    /// <summary>Flag F of VPD starts a transfer when it is written (PCI 3.0, appendix I).</summary>
+    [Fact]
+    public void A_status_bit_that_was_permitted_is_not_written_back()
+    {
+        byte[] config = HardwareShape.Ohci();
+        config[0x45] = 0x50;
+        HardwareShape.Put(config, 0x50, 0x80000003);
+        RecordingDevice device = new(config, new byte[config.Length], HardwareShape.BarBytes)
+        {
+            KeepsConfigOverReset = true,
+        };
+        GuardedHardware guard = new(device, permits: [new ConfigPermit(0x50, 0xffffffff, 0xffff0000)]);
+        guard.WriteRegion(RegionIndex.Config, 0x52, [0x10, 0x00]);
+        device.Log.Clear();
+        guard.Dispose();
+        Assert.Equal(0u, new ConfigSpace(config).Read32(0x50) & 0x80000000);
+    }
+
+    [Fact]
+    public void A_write_after_it_was_closed_does_not_arrive()
+    {
+        RecordingDevice device = new(HardwareShape.Ohci(), new byte[256], HardwareShape.BarBytes);
+        GuardedHardware guard = new(device);
+        guard.Dispose();
+        device.Log.Clear();
+        Assert.Throws<ObjectDisposedException>(() => guard.WriteRegion(RegionIndex.Config, 0x04, [0x04, 0x00]));
+        Assert.Throws<ObjectDisposedException>(guard.Reset);
+        Assert.Empty(device.Log);
+    }
+
     [Fact]
     public void Bits_that_a_permit_hides_read_0_and_are_not_read()
     {

@@ -1,5 +1,6 @@
 using Vfio.Kernel;
 using Vfio.Kernel.Binding;
+using Vfio.Native;
 using Vfio.Pci;
 
 namespace Vfio.Tests.Kernel;
@@ -28,6 +29,18 @@ public sealed class PermitStoreTests : IDisposable
         _machine.DeviceBinder.Unbind(_address);
         Assert.Equal([(0x90, 0xffu, true)], Permits());
         Assert.Empty(Directory.EnumerateFiles(_machine.Paths.Records));
+    }
+
+    [Fact]
+    public void A_permit_ends_when_the_function_is_assigned_to_another_user()
+    {
+        UserAccount alice = new("alice", 3_999_001_000, 3_999_001_000), bob = new("bob", 3_999_001_001, 3_999_001_001);
+        _machine.DeviceBinder.Bind(_address, alice);
+        Store.Add(Found, new StoredPermit(0x40, 0xffffffff, 1));
+        _machine.DeviceBinder.Bind(_address, alice);
+        Assert.Single(Permits());
+        _machine.DeviceBinder.Bind(_address, bob);
+        Assert.Empty(Permits());
     }
 
     [Fact]
