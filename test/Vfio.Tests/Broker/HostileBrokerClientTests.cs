@@ -80,7 +80,7 @@ public sealed class HostileBrokerClientTests
         using UnixSocket socket = UnixSocket.Connect(rig.SocketPath);
         Send(socket, new byte[4096]);
         Assert.Contains("\"errno\":71", ReceiveLine(socket), StringComparison.Ordinal);
-        Assert.True(Poll.WaitReadable(socket.Descriptor, TestTimeout));
+        Assert.True(HangGuard.WaitReadable(socket.Descriptor));
         AssertServes(rig);
     }
 
@@ -246,7 +246,7 @@ public sealed class HostileBrokerClientTests
         byte[] one = new byte[1];
         while (one[0] != '\n')
         {
-            Assert.True(Poll.WaitReadable(socket.Descriptor, TestTimeout), "no answer");
+            Assert.True(HangGuard.WaitReadable(socket.Descriptor), "no answer");
             Assert.Equal(1, socket.Receive(one, descriptors, wait: true, out _));
             line.Add(one[0]);
         }

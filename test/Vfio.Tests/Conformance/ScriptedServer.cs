@@ -1,7 +1,6 @@
 using System.Buffers.Binary;
 using Vfio.Native;
 using Vfio.Native.Sockets;
-using Vfio.Native.Waiting;
 using Vfio.Tests.User;
 
 namespace Vfio.Tests.Conformance;
@@ -80,7 +79,7 @@ internal sealed class ScriptedServer : IDisposable
         byte[] bytes = new byte[count];
         for (int at = 0; at < count;)
         {
-            if (_ended || !Poll.WaitReadable(client.Descriptor, TestTimeout))
+            if (_ended || !HangGuard.WaitReadable(client.Descriptor))
                 return null;
             int received = client.Receive(bytes.AsSpan(at), descriptors, wait: true, out _);
             if (received <= 0)

@@ -2,7 +2,6 @@ using System.Buffers.Binary;
 using System.Text;
 using Vfio.Native;
 using Vfio.Native.Sockets;
-using Vfio.Native.Waiting;
 
 namespace Vfio.Tests;
 
@@ -14,7 +13,6 @@ internal sealed class RawClient : IDisposable
 
     public const int HeaderBytes = 16;
 
-    private static readonly TimeSpan TestTimeout = HangGuard.Timeout;
     private readonly UnixSocket _socket;
     private readonly DescriptorQueue _descriptors = new();
 
@@ -82,7 +80,7 @@ internal sealed class RawClient : IDisposable
             else if (error != Errno.TryAgain)
                 return;
             else
-                Assert.True(Poll.WaitWritable(_socket.Descriptor, TestTimeout), "the server keeps a client that never reads");
+                Assert.True(HangGuard.WaitWritable(_socket.Descriptor), "the server keeps a client that never reads");
         }
     }
 
@@ -132,7 +130,7 @@ internal sealed class RawClient : IDisposable
         int done = 0;
         while (done < count)
         {
-            Assert.True(Poll.WaitReadable(_socket.Descriptor, TestTimeout), "the server did not answer");
+            Assert.True(HangGuard.WaitReadable(_socket.Descriptor), "the server did not answer");
             int received = _socket.Receive(bytes.AsSpan(done), _descriptors, wait: true, out _);
             if (received <= 0)
                 return null;

@@ -1,7 +1,6 @@
 using Vfio.Devices.Bench;
 using Vfio.Guard;
 using Vfio.Native;
-using Vfio.Native.Waiting;
 using Vfio.User;
 
 namespace Vfio.Tests.User;
@@ -31,7 +30,7 @@ public sealed class OtherSessionsTests
         using RawPeer deaf = stuck.ConnectRaw();
         byte[] read = RawPeer.Message(1, 9, 0, 0ul, 2, 1 << 20);
         deaf.Send(read);
-        Assert.True(Poll.WaitReadable(deaf.Socket.Descriptor, HangGuard.Timeout));
+        Assert.True(HangGuard.WaitReadable(deaf.Socket.Descriptor));
 
         // Its device waits for memory that this client never sends.
         using RawPeer owing = waiting.ConnectRaw();
@@ -69,7 +68,7 @@ public sealed class OtherSessionsTests
             if (count < 0 && error != Errno.TryAgain)
                 break;
             if (count < 0)
-                Assert.True(Poll.WaitWritable(deaf.Socket.Descriptor, HangGuard.Timeout), "it is never dropped");
+                Assert.True(HangGuard.WaitWritable(deaf.Socket.Descriptor), "it is never dropped");
         }
 
         // Three of the largest messages wait in the buffer; the sockets hold the rest.

@@ -2,14 +2,12 @@ using System.Buffers.Binary;
 using System.Text;
 using Vfio.Native;
 using Vfio.Native.Sockets;
-using Vfio.Native.Waiting;
 
 namespace Vfio.Tests.User;
 
 /// <summary>One end of a connection that speaks bytes, made by hand from the specification.</summary>
 internal sealed class RawPeer(UnixSocket socket) : IDisposable
 {
-    private static readonly TimeSpan TestTimeout = HangGuard.Timeout;
     private readonly DescriptorQueue _descriptors = new();
     private ushort _id;
 
@@ -72,7 +70,7 @@ internal sealed class RawPeer(UnixSocket socket) : IDisposable
     /// <summary>As <see cref="Receive"/>; null when the other side closed before it.</summary>
     internal Reply? TryReceive()
     {
-        Assert.True(Poll.WaitReadable(socket.Descriptor, TestTimeout), "the other side neither sent nor closed");
+        Assert.True(HangGuard.WaitReadable(socket.Descriptor), "the other side neither sent nor closed");
         byte[] first = new byte[1];
         return socket.Receive(first, _descriptors, wait: true, out _) <= 0 ? null : ReceiveRest([.. first, .. ReceiveExactly(15)]);
     }
@@ -94,7 +92,7 @@ internal sealed class RawPeer(UnixSocket socket) : IDisposable
         byte[] rest = new byte[4096];
         while (true)
         {
-            Assert.True(Poll.WaitReadable(socket.Descriptor, TestTimeout), "the other side neither sent nor closed");
+            Assert.True(HangGuard.WaitReadable(socket.Descriptor), "the other side neither sent nor closed");
             int count = socket.Receive(rest, _descriptors, wait: false, out Errno error);
             if (count == 0 || error == Errno.ConnectionReset)
                 return true;
@@ -116,7 +114,7 @@ internal sealed class RawPeer(UnixSocket socket) : IDisposable
         int at = 0;
         while (at < count)
         {
-            Assert.True(Poll.WaitReadable(socket.Descriptor, TestTimeout), $"{count - at} more bytes did not come");
+            Assert.True(HangGuard.WaitReadable(socket.Descriptor), $"{count - at} more bytes did not come");
             int received = socket.Receive(bytes.AsSpan(at), _descriptors, wait: true, out Errno error);
             Assert.True(received > 0, $"receive: {(received == 0 ? "closed" : error)}");
             at += received;
