@@ -2,6 +2,7 @@ using System.Buffers;
 using System.Globalization;
 using System.Text.Json;
 using Vfio.Native;
+using Vfio.Native.Errors;
 using Vfio.Native.Files;
 
 namespace Vfio.Broker.Audit;
@@ -47,10 +48,7 @@ internal sealed class AuditLog : IDisposable
         }
         catch (Exception refusal) when (refusal is (IOException or UnauthorizedAccessException or ArgumentException) and not VfioException)
         {
-            Errno errno = refusal is UnauthorizedAccessException ? Errno.AccessDenied
-                : refusal is DirectoryNotFoundException ? Errno.NoEntry
-                : Errno.InputOutput;
-            throw new VfioException("opening the audit", path, errno, "check the path, and who may write there");
+            throw new VfioException("opening the audit", path, FileErrors.ErrnoOf(refusal), "check the path, and who may write there");
         }
     }
 

@@ -113,7 +113,7 @@ internal sealed class LeaseWorker(TimeSpan handshakeTimeout, ILogger logger)
         }
         catch (ArgumentException refusal)
         {
-            throw new VfioException(operation, lease.Device.Name, Errno.InvalidArgument, $"rule '{lease.Rule.Name}': {refusal.Message}");
+            throw VfioException.FromArgument(operation, lease.Device.Name, refusal, $"rule '{lease.Rule.Name}': ");
         }
     }
 

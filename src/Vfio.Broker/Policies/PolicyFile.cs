@@ -1,5 +1,6 @@
 using Microsoft.Win32.SafeHandles;
 using Vfio.Native;
+using Vfio.Native.Errors;
 using Vfio.Native.Files;
 
 namespace Vfio.Broker.Policies;
@@ -69,14 +70,7 @@ internal static class PolicyFile
         }
         catch (Exception refusal) when (refusal is (IOException or UnauthorizedAccessException or ArgumentException) and not VfioException)
         {
-            Errno errno = refusal switch
-            {
-                FileNotFoundException or DirectoryNotFoundException => Errno.NoEntry,
-                UnauthorizedAccessException => Errno.AccessDenied,
-                ArgumentException => Errno.InvalidArgument,
-                _ => Errno.InputOutput,
-            };
-            throw new VfioException("reading the policy", path, errno, "check the path, and who may read it");
+            throw new VfioException("reading the policy", path, FileErrors.ErrnoOf(refusal), "check the path, and who may read it");
         }
     }
 }

@@ -2,6 +2,7 @@ using System.ComponentModel;
 using System.Net.Sockets;
 using System.Text.RegularExpressions;
 using Vfio.Native;
+using Vfio.Native.Errors;
 using Vfio.Native.Files;
 
 namespace Vfio.Cli.Output;
@@ -11,8 +12,6 @@ namespace Vfio.Cli.Output;
 /// <param name="ExitCode">The code.</param>
 internal readonly partial record struct Failure(string? Line, int ExitCode)
 {
-    private const int FileNotFound = unchecked((int)0x80070002);
-
     /// <summary>The line and the code for any exception at all.</summary>
     internal static Failure Of(Exception exception)
     {
@@ -54,22 +53,11 @@ internal readonly partial record struct Failure(string? Line, int ExitCode)
             { Success: true } quoted => quoted.Groups[1].Value,
             _ => "a file",
         };
-        Errno errno = ErrnoOf(exception);
+        Errno errno = FileErrors.ErrnoOf(exception);
         if (errno == Errno.AccessDenied && Directory.Exists(target))
             errno = Errno.IsDirectory;
         return new VfioException(operation, target, errno, HintOn(errno));
     }
-
-    private static Errno ErrnoOf(Exception exception) => exception switch
-    {
-        UnauthorizedAccessException { InnerException: IOException { HResult: > 0 and < 4096 and int number } } => (Errno)number,
-        UnauthorizedAccessException => Errno.AccessDenied,
-        FileNotFoundException or DirectoryNotFoundException or { HResult: FileNotFound } => Errno.NoEntry,
-        PathTooLongException => Errno.NameTooLong,
-        SocketException or Win32Exception when exception is Win32Exception { NativeErrorCode: > 0 and < 4096 and int number } => (Errno)number,
-        { HResult: > 0 and < 4096 and int number } => (Errno)number,
-        _ => Errno.InputOutput,
-    };
 
     private static string? HintOn(Errno errno) => errno switch
     {

@@ -99,7 +99,7 @@ internal sealed class GuardedHardware : IVfioDevice
             }
             catch (ArgumentException impossible)
             {
-                throw new VfioException("permit", Name, Errno.InvalidArgument, impossible.Message.Split(" (Parameter")[0]);
+                throw VfioException.FromArgument("permit", Name, impossible);
             }
 
             // A status bit has no value to be written back: to write it is to act.

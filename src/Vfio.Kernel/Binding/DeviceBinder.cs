@@ -264,8 +264,7 @@ internal sealed class DeviceBinder
             _system.WriteRecord(_paths.Records, BindRecord.NameOf(function.Address), null);
         }
 
-        // They were for the user to whom it was assigned.
-        _system.WriteRecord(_paths.Records, PermitStore.NameOf(function.Address), null);
+        EndPermits(function);
     }
 
     private void RefuseUsedVirtualFunctions(KernelFunction function)

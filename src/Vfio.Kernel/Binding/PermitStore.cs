@@ -88,7 +88,7 @@ internal sealed class PermitStore(KernelPaths paths, IBindingSystem system)
         }
         catch (ArgumentException impossible)
         {
-            throw Refusal(function, Errno.InvalidArgument, impossible.Message.Split(" (Parameter")[0]);
+            throw VfioException.FromArgument("permit", function.ToString(), impossible);
         }
     }
 

@@ -42,6 +42,14 @@ public sealed class VfioException : IOException
     public static VfioException FromLastError(string operation, string target, string? hint = null) =>
         new(operation, target, (Errno)Marshal.GetLastPInvokeError(), hint);
 
+    /// <summary>Makes the exception, EINVAL, from a library's refusal of a value that came from a user.</summary>
+    /// <param name="operation">What was asked.</param>
+    /// <param name="target">The device or file.</param>
+    /// <param name="refusal">The refusal, whose reason becomes the hint without the name of the parameter.</param>
+    /// <param name="place">Where the value came from, before the reason.</param>
+    internal static VfioException FromArgument(string operation, string target, ArgumentException refusal, string place = "") =>
+        new(operation, target, Errno.InvalidArgument, place + refusal.Message.Split(" (Parameter")[0]);
+
     /// <summary>The errno in the C library's words, with its number.</summary>
     /// <param name="errno">The error number.</param>
     public static string Describe(Errno errno) => $"{TextOf(errno)} (errno {(int)errno})";

@@ -15,6 +15,7 @@ internal sealed unsafe class UnixSocket : IDisposable
 
     // struct cmsghdr (16 bytes), then the descriptors; CMSG_SPACE of the most.
     private const int ControlHeaderBytes = 16;
+    private const int ControlBytes = ControlHeaderBytes + (MaxDescriptors * sizeof(int)) + sizeof(int);
 
     // How long a connect sleeps before it checks whether it was cancelled: nothing else wakes it.
     private static readonly TimeSpan CancellationPeriod = TimeSpan.FromMilliseconds(20);
@@ -136,7 +137,7 @@ internal sealed unsafe class UnixSocket : IDisposable
     [SkipLocalsInit] // The kernel writes what is read of the control buffer.
     public int Receive(Span<byte> buffer, DescriptorQueue? descriptors, bool wait, out Errno error)
     {
-        byte* control = stackalloc byte[ControlHeaderBytes + (MaxDescriptors * sizeof(int)) + sizeof(int)];
+        byte* control = stackalloc byte[ControlBytes];
         fixed (byte* bytes = buffer)
         {
             LibC.IoVector vector = new() { Base = bytes, Length = (nuint)buffer.Length };
@@ -145,7 +146,7 @@ internal sealed unsafe class UnixSocket : IDisposable
                 Vectors = &vector,
                 VectorCount = 1,
                 Control = descriptors is null ? null : control,
-                ControlLength = descriptors is null ? 0 : ControlHeaderBytes + (nuint)(MaxDescriptors * sizeof(int)) + sizeof(int),
+                ControlLength = descriptors is null ? 0u : ControlBytes,
             };
             nint count;
             do
@@ -199,7 +200,7 @@ internal sealed unsafe class UnixSocket : IDisposable
             LibC.IoVector* vectors = stackalloc LibC.IoVector[2];
             vectors[0] = new() { Base = firstBytes, Length = (nuint)first.Length };
             vectors[1] = new() { Base = secondBytes, Length = (nuint)second.Length };
-            byte* control = stackalloc byte[ControlHeaderBytes + (MaxDescriptors * sizeof(int)) + sizeof(int)];
+            byte* control = stackalloc byte[ControlBytes];
             LibC.MessageHeader message = new() { Vectors = vectors, VectorCount = 2 };
             if (descriptors.Length > 0)
             {
