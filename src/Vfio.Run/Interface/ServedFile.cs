@@ -16,14 +16,14 @@ internal abstract class ServedFile : IDisposable
 
     /// <summary>Answers pread(2); EINVAL where the kernel's file has none.</summary>
     /// <returns>The number of bytes, or a negative errno.</returns>
-    public virtual long Read(ICaller caller, ulong offset, ulong address, ulong count) => -(long)Errno.EINVAL;
+    public virtual long Read(ICaller caller, ulong offset, ulong address, ulong count) => -(long)Errno.InvalidArgument;
 
     /// <summary>Answers pwrite(2); EINVAL where the kernel's file has none.</summary>
     /// <returns>The number of bytes, or a negative errno.</returns>
-    public virtual long Write(ICaller caller, ulong offset, ulong address, ulong count) => -(long)Errno.EINVAL;
+    public virtual long Write(ICaller caller, ulong offset, ulong address, ulong count) => -(long)Errno.InvalidArgument;
 
-    /// <summary>What mmap(2) of a range of it gives; ENODEV where the kernel's file cannot be mapped.</summary>
-    public virtual ServedMapping Map(ulong offset, ulong length, bool isWritable) => ServedMapping.Refused(Errno.ENODEV);
+    /// <summary>What mmap(2) of a range of it gives, asked for the offsets of <see cref="RegionOffsets"/> only; ENODEV where the kernel's file cannot be mapped.</summary>
+    public virtual ServedMapping Map(ulong offset, ulong length, bool isWritable) => ServedMapping.Refused(Errno.NoDevice);
 
     /// <inheritdoc/>
     public void Dispose()

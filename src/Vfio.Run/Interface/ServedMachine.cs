@@ -1,8 +1,12 @@
 namespace Vfio.Run.Interface;
 
 /// <summary>The devices of one run, and the files by which a program reaches them.</summary>
-internal sealed class ServedMachine
+/// <param name="devices">The devices.</param>
+internal sealed class ServedMachine(IReadOnlyList<ServedDevice> devices)
 {
+    /// <summary>The devices.</summary>
+    public IReadOnlyList<ServedDevice> Devices => devices;
+
     /// <summary>Opens one of its files.</summary>
     /// <param name="path">The absolute path, without links: <c>/dev/vfio/vfio</c>, <c>/dev/vfio/7</c>, <c>/dev/vfio/devices/vfio0</c>,
     /// <c>/dev/iommu</c>.</param>
@@ -11,6 +15,6 @@ internal sealed class ServedMachine
     public Errno Open(string path, out ServedFile? file)
     {
         file = null;
-        return path.Length == 0 ? Errno.ENOENT : Errno.ENOENT;
+        return path.Length > 0 ? Errno.NoEntry : Errno.InvalidArgument;
     }
 }
