@@ -10,10 +10,6 @@ namespace Vfio.Run.Interface;
 /// <c>vfio_pci_rdwr.c</c> and <c>vfio_pci_config.c</c>.</summary>
 internal sealed class RegionCommands
 {
-    /// <summary>Bits of a file's offset within a region.</summary>
-    private const int OffsetBits = 40;
-
-    private const ulong OffsetMask = (1UL << OffsetBits) - 1;
     private const int LeastInfoBytes = 16;
     private const uint HasCapabilities = 8;
     private const ushort SparseCapability = 1, MsixMappableCapability = 3;
@@ -78,7 +74,7 @@ internal sealed class RegionCommands
             AddCapabilities(chain, region);
         info.flags = region.Length == 0 ? 0 : (uint)(region.Flags & ~RegionFlags.Map) | (isMappable ? (uint)RegionFlags.Map : 0);
         info.size = region.Length;
-        info.offset = (ulong)info.index << OffsetBits;
+        info.offset = RegionOffsets.Of(region.Index);
         if (chain.Length > 0)
         {
             info.flags |= HasCapabilities;
@@ -97,11 +93,10 @@ internal sealed class RegionCommands
     /// <summary>pread(2).</summary>
     internal long Read(ICaller caller, ulong offset, ulong address, ulong count)
     {
-        long allowed = Check(offset, ref count, isWrite: false, out RegionInfo region);
+        long allowed = Check(offset, ref count, isWrite: false, out RegionInfo region, out ulong at);
         if (allowed <= 0)
             return allowed;
         Span<byte> chunk = stackalloc byte[ChunkBytes];
-        ulong at = offset & OffsetMask;
         for (ulong done = 0; done < count;)
         {
             Span<byte> piece = chunk[..(int)Math.Min((ulong)ChunkBytes, count - done)];
@@ -117,11 +112,10 @@ internal sealed class RegionCommands
     /// <summary>pwrite(2).</summary>
     internal long Write(ICaller caller, ulong offset, ulong address, ulong count)
     {
-        long allowed = Check(offset, ref count, isWrite: true, out RegionInfo region);
+        long allowed = Check(offset, ref count, isWrite: true, out RegionInfo region, out ulong at);
         if (allowed <= 0)
             return allowed;
         Span<byte> chunk = stackalloc byte[ChunkBytes];
-        ulong at = offset & OffsetMask;
         for (ulong done = 0; done < count;)
         {
             Span<byte> piece = chunk[..(int)Math.Min((ulong)ChunkBytes, count - done)];
@@ -137,11 +131,13 @@ internal sealed class RegionCommands
     /// <summary>mmap(2).</summary>
     internal ServedMapping Map(ulong offset, ulong length)
     {
-        ulong index = offset >> OffsetBits;
-        if (index >= RegionIndex.Rom.Value || !IsMappable(_regions[index]))
+        if (!RegionOffsets.TryParse(offset, out RegionIndex index, out ulong start)
+            || index.Value >= (uint)_regions.Length || !IsMappable(_regions[index.Value]))
+        {
             return ServedMapping.Refused(Errno.InvalidArgument);
-        RegionInfo region = _regions[index];
-        ulong start = offset & OffsetMask;
+        }
+
+        RegionInfo region = _regions[index.Value];
         ulong whole = (region.Length + AddressSpace.PageBytes - 1) & ~(AddressSpace.PageBytes - 1);
         if (start > whole || length > whole - start || (_mapping == BarMapping.Memory && !IsInArea(region.MmapAreas, start, length)))
             return ServedMapping.Refused(Errno.InvalidArgument);
@@ -176,17 +172,17 @@ internal sealed class RegionCommands
     /// <param name="count">How many bytes; fewer where a BAR ends.</param>
     /// <param name="isWrite">Whether it is a write.</param>
     /// <param name="region">The region.</param>
+    /// <param name="at">Where in the region.</param>
     /// <returns>1, 0 when there is nothing to do, or a negative errno.</returns>
-    private long Check(ulong offset, ref ulong count, bool isWrite, out RegionInfo region)
+    private long Check(ulong offset, ref ulong count, bool isWrite, out RegionInfo region, out ulong at)
     {
         region = default;
+        at = 0;
         if (count == 0)
             return 0;
-        ulong index = offset >> OffsetBits;
-        if (index >= (uint)_regions.Length)
+        if (!RegionOffsets.TryParse(offset, out RegionIndex index, out at) || index.Value >= (uint)_regions.Length)
             return Answer.Of(Errno.InvalidArgument);
-        region = _regions[index];
-        ulong at = offset & OffsetMask;
+        region = _regions[index.Value];
         if (region.Index == RegionIndex.Config)
             return at < region.Length && count <= region.Length - at ? 1 : Answer.Of(Errno.BadAddress);
         if (at >= region.Length || (isWrite && (region.Flags & RegionFlags.Write) == 0))

@@ -120,7 +120,7 @@ internal sealed class ServedGroup(MachineGroup group) : ServedFile
             error = Match(name, out function);
         if (error != Errno.None)
             return Answer.Of(error);
-        ServedDevice file;
+        ServedDeviceFile file;
         lock (Group.Machine.Lock)
         {
             if (_container?.Iommu is not TypeOneSpace iommu)
@@ -130,7 +130,7 @@ internal sealed class ServedGroup(MachineGroup group) : ServedFile
             OpenDevice device = function!.Open(iommu.Space);
             TryAddReference();
             _devices++;
-            file = ServedDevice.OfGroup(device, this);
+            file = ServedDeviceFile.OfGroup(device, this);
         }
 
         int descriptor = caller.Install(file);
