@@ -1,5 +1,6 @@
 using System.Globalization;
 using Vfio.Native;
+using Vfio.Pci;
 
 namespace Vfio.Run.Interface;
 
@@ -43,8 +44,10 @@ internal sealed class ServedMachine
     /// address space.</summary>
     internal Lock Lock { get; } = new();
 
-    /// <summary>All functions.</summary>
-    internal IEnumerable<MachineFunction> Functions => _functions.Values;
+    /// <summary>The functions on a bus, by address.</summary>
+    internal IReadOnlyList<MachineFunction> OnBusOf(PciAddress address) =>
+        [.. _functions.Values.Where(function => function.Address.Domain == address.Domain && function.Address.Bus == address.Bus)
+            .OrderBy(function => (function.Address.Device, function.Address.Function))];
 
     /// <summary>Opens one of its files.</summary>
     /// <param name="path">The absolute path, without links: <c>/dev/vfio/vfio</c>, <c>/dev/vfio/7</c>, <c>/dev/vfio/devices/vfio0</c>,
@@ -57,6 +60,8 @@ internal sealed class ServedMachine
         file = null;
         if (path == ContainerPath)
             file = new ServedContainer();
+        else if (path == IommuPath)
+            file = new ServedIommu();
         else if (TryNumber(path, CdevFolder, out int index) && _functions.TryGetValue(index, out MachineFunction? function))
             file = ServedDeviceFile.OfCdev(function);
         else if (TryNumber(path, GroupFolder, out int number) && _groups.TryGetValue(number, out MachineGroup? group))
