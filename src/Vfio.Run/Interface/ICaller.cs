@@ -30,6 +30,10 @@ internal interface ICaller
     int Install(ServedFile file);
 
     /// <summary>Its memory from an address on, as a device uses it: for as long as it is mapped, and after this call.</summary>
-    /// <returns>Memory with one reference. An access fails with EFAULT once the process has unmapped the range or has ended.</returns>
-    DmaMemory GetMemory(ulong address, ulong length);
+    /// <param name="address">The first address; offset 0 of the memory.</param>
+    /// <param name="length">How many bytes; the range does not wrap.</param>
+    /// <param name="isWritten">Whether the device may write it.</param>
+    /// <returns>Memory with one reference. An access fails with EFAULT once the process has unmapped the range or has ended. Null when part
+    /// of the range is not its memory, or must not be written (EFAULT).</returns>
+    DmaMemory? GetMemory(ulong address, ulong length, bool isWritten);
 }

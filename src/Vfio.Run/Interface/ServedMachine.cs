@@ -1,11 +1,46 @@
+using System.Globalization;
+using Vfio.Native;
+
 namespace Vfio.Run.Interface;
 
-/// <summary>The devices of one run, and the files by which a program reaches them.</summary>
-/// <param name="devices">The devices.</param>
-internal sealed class ServedMachine(IReadOnlyList<ServedDevice> devices)
+/// <summary>The devices of one run, and the files by which a program reaches them: a server of the kernel's interface, as
+/// <c>VfioUserServer</c> is one of a socket's.</summary>
+/// <remarks>What it answers is what Linux 7.3 answers: <c>drivers/vfio</c> and <c>drivers/iommu/iommufd</c>, with an IOMMU that has pages of
+/// 4 KiB, 2 MiB and 1 GiB. Any thread may call it and its files.</remarks>
+internal sealed class ServedMachine
 {
-    /// <summary>The devices.</summary>
-    public IReadOnlyList<ServedDevice> Devices => devices;
+    private const string ContainerPath = "/dev/vfio/vfio", GroupFolder = "/dev/vfio/", CdevFolder = "/dev/vfio/devices/vfio", IommuPath = "/dev/iommu";
+    private readonly Dictionary<int, MachineGroup> _groups = [];
+    private readonly Dictionary<int, MachineFunction> _functions = [];
+
+    /// <summary>Makes the machine; nothing is opened.</summary>
+    /// <param name="functions">Its functions.</param>
+    /// <param name="mapping">Which BARs a program may map.</param>
+    /// <exception cref="ArgumentException">Two functions have one address or one index.</exception>
+    public ServedMachine(IReadOnlyList<ServedFunction> functions, BarMapping mapping = BarMapping.All)
+    {
+        ArgumentNullException.ThrowIfNull(functions);
+        Mapping = mapping;
+        foreach (ServedFunction function in functions)
+        {
+            if (!_groups.TryGetValue(function.Group, out MachineGroup? group))
+                _groups.Add(function.Group, group = new MachineGroup(this, function.Group));
+            MachineFunction added = new(function, group);
+            if (_functions.Values.Any(other => other.Address == added.Address) || !_functions.TryAdd(function.Index, added))
+                throw new ArgumentException($"{function.Address} and vfio{function.Index} are not the only ones", nameof(functions));
+            group.Functions.Add(added);
+        }
+    }
+
+    /// <summary>Which BARs a program may map.</summary>
+    internal BarMapping Mapping { get; }
+
+    /// <summary>Held to open and close devices, and to put groups into containers and take them out. Never taken by who has the lock of an
+    /// address space.</summary>
+    internal Lock Lock { get; } = new();
+
+    /// <summary>All functions.</summary>
+    internal IEnumerable<MachineFunction> Functions => _functions.Values;
 
     /// <summary>Opens one of its files.</summary>
     /// <param name="path">The absolute path, without links: <c>/dev/vfio/vfio</c>, <c>/dev/vfio/7</c>, <c>/dev/vfio/devices/vfio0</c>,
@@ -14,7 +49,23 @@ internal sealed class ServedMachine(IReadOnlyList<ServedDevice> devices)
     /// <returns>The error: ENOENT where it has no such file, EBUSY where it is open already and only one may have it.</returns>
     public Errno Open(string path, out ServedFile? file)
     {
+        ArgumentNullException.ThrowIfNull(path);
         file = null;
-        return path.Length > 0 ? Errno.NoEntry : Errno.InvalidArgument;
+        if (path == ContainerPath)
+            file = new ServedContainer();
+        else if (TryNumber(path, CdevFolder, out int index) && _functions.TryGetValue(index, out MachineFunction? function))
+            file = ServedDevice.OfCdev(function);
+        else if (TryNumber(path, GroupFolder, out int number) && _groups.TryGetValue(number, out MachineGroup? group))
+            return group.Open(out file);
+        return file is null ? Errno.NoEntry : Errno.None;
+    }
+
+    // As the kernel writes the number: "07" is another name.
+    private static bool TryNumber(string path, string prefix, out int number)
+    {
+        number = 0;
+        return path.StartsWith(prefix, StringComparison.Ordinal)
+            && int.TryParse(path.AsSpan(prefix.Length), NumberStyles.None, CultureInfo.InvariantCulture, out number)
+            && number.ToString(CultureInfo.InvariantCulture).Length == path.Length - prefix.Length;
     }
 }

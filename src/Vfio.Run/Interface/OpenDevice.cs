@@ -1,0 +1,74 @@
+using Vfio.Native;
+
+namespace Vfio.Run.Interface;
+
+/// <summary>An open device: what its files share.</summary>
+internal sealed class OpenDevice
+{
+    /// <summary>Takes over a device that was just opened.</summary>
+    /// <param name="function">Which function it is.</param>
+    /// <param name="device">The device; owned from here on.</param>
+    internal OpenDevice(MachineFunction function, IVfioDevice device)
+    {
+        Function = function;
+        Device = device;
+        try
+        {
+            Regions = new RegionCommands(device, function.Group.Machine.Mapping);
+            Interrupts = new InterruptCommands(device);
+        }
+        catch
+        {
+            device.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>Which function it is.</summary>
+    internal MachineFunction Function { get; }
+
+    /// <summary>The device.</summary>
+    internal IVfioDevice Device { get; }
+
+    /// <summary>Its regions.</summary>
+    internal RegionCommands Regions { get; }
+
+    /// <summary>Its interrupts.</summary>
+    internal InterruptCommands Interrupts { get; }
+
+    /// <summary>Where it finds memory; null for nowhere.</summary>
+    internal AddressSpace? Space { get; private set; }
+
+    /// <summary>Lets it use an address space, which it leaves when it is closed. It uses none so far.</summary>
+    /// <exception cref="VfioException">It refuses a mapping.</exception>
+    internal void Attach(AddressSpace space)
+    {
+        space.Attach(Device);
+        Space = space;
+    }
+
+    /// <summary>Takes the address space from it.</summary>
+    internal void Detach()
+    {
+        Space?.Detach(Device);
+        Space = null;
+    }
+
+    /// <summary>VFIO_DEVICE_RESET.</summary>
+    internal Errno Reset()
+    {
+        if (!Device.Info.CanReset)
+            return Errno.InvalidArgument;
+        Device.Reset();
+        return Errno.None;
+    }
+
+    /// <summary>Closes it: no interrupts, no memory, reset.</summary>
+    internal void Close()
+    {
+        if (Space is null)
+            Device.Dispose();
+        else
+            Space.Close(Device);
+    }
+}
