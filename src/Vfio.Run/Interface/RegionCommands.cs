@@ -13,7 +13,7 @@ internal sealed class RegionCommands
     private const int LeastInfoBytes = 16;
     private const uint HasCapabilities = 8;
     private const ushort SparseCapability = 1, MsixMappableCapability = 3;
-    private const int FirstBarRegister = 0x10;
+    private const int FirstBarRegister = 0x10, RomRegister = 0x30, InterruptLine = 0x3c;
 
     /// <summary>Bytes that are copied to or from the caller at once.</summary>
     private const int ChunkBytes = 512;
@@ -90,13 +90,30 @@ internal sealed class RegionCommands
         return caller.Answer(argument, info);
     }
 
+    /// <summary>Resets the device, and restores the header of config space: Linux saves it before and writes it back after, so that a function is
+    /// reset and stays set up.</summary>
+    internal void Reset()
+    {
+        const int CommandRegister = 0x04;
+        byte[] header = ReadConfig().Bytes[..ConfigSpace.HeaderLength].ToArray();
+        _device.Reset();
+
+        // Last of all the Command register, which turns on what the others set up.
+        for (int bar = FirstBarRegister; bar < FirstBarRegister + (4 * (int)RegionIndex.Rom.Value); bar += 4)
+            _device.WriteRegion(RegionIndex.Config, (ulong)bar, header.AsSpan(bar, 4));
+        _device.WriteRegion(RegionIndex.Config, RomRegister, header.AsSpan(RomRegister, 4));
+        _device.WriteRegion(RegionIndex.Config, InterruptLine, header.AsSpan(InterruptLine, 1));
+        _device.WriteRegion(RegionIndex.Config, CommandRegister, header.AsSpan(CommandRegister, 2));
+    }
+
     /// <summary>pread(2).</summary>
     internal long Read(ICaller caller, ulong offset, ulong address, ulong count)
     {
-        long allowed = Check(offset, ref count, isWrite: false, out RegionInfo region, out ulong at);
+        long allowed = Check(offset, ref count, isWrite: false, out RegionInfo region);
         if (allowed <= 0)
             return allowed;
         Span<byte> chunk = stackalloc byte[ChunkBytes];
+        ulong at = RegionOffsets.InRegion(offset);
         for (ulong done = 0; done < count;)
         {
             Span<byte> piece = chunk[..(int)Math.Min((ulong)ChunkBytes, count - done)];
@@ -112,10 +129,11 @@ internal sealed class RegionCommands
     /// <summary>pwrite(2).</summary>
     internal long Write(ICaller caller, ulong offset, ulong address, ulong count)
     {
-        long allowed = Check(offset, ref count, isWrite: true, out RegionInfo region, out ulong at);
+        long allowed = Check(offset, ref count, isWrite: true, out RegionInfo region);
         if (allowed <= 0)
             return allowed;
         Span<byte> chunk = stackalloc byte[ChunkBytes];
+        ulong at = RegionOffsets.InRegion(offset);
         for (ulong done = 0; done < count;)
         {
             Span<byte> piece = chunk[..(int)Math.Min((ulong)ChunkBytes, count - done)];
@@ -131,13 +149,11 @@ internal sealed class RegionCommands
     /// <summary>mmap(2).</summary>
     internal ServedMapping Map(ulong offset, ulong length)
     {
-        if (!RegionOffsets.TryParse(offset, out RegionIndex index, out ulong start)
-            || index.Value >= (uint)_regions.Length || !IsMappable(_regions[index.Value]))
-        {
+        uint index = RegionOffsets.IndexOf(offset);
+        if (index >= RegionIndex.Rom.Value || !IsMappable(_regions[index]))
             return ServedMapping.Refused(Errno.InvalidArgument);
-        }
-
-        RegionInfo region = _regions[index.Value];
+        RegionInfo region = _regions[index];
+        ulong start = RegionOffsets.InRegion(offset);
         ulong whole = (region.Length + AddressSpace.PageBytes - 1) & ~(AddressSpace.PageBytes - 1);
         if (start > whole || length > whole - start || (_mapping == BarMapping.Memory && !IsInArea(region.MmapAreas, start, length)))
             return ServedMapping.Refused(Errno.InvalidArgument);
@@ -172,17 +188,17 @@ internal sealed class RegionCommands
     /// <param name="count">How many bytes; fewer where a BAR ends.</param>
     /// <param name="isWrite">Whether it is a write.</param>
     /// <param name="region">The region.</param>
-    /// <param name="at">Where in the region.</param>
     /// <returns>1, 0 when there is nothing to do, or a negative errno.</returns>
-    private long Check(ulong offset, ref ulong count, bool isWrite, out RegionInfo region, out ulong at)
+    private long Check(ulong offset, ref ulong count, bool isWrite, out RegionInfo region)
     {
         region = default;
-        at = 0;
         if (count == 0)
             return 0;
-        if (!RegionOffsets.TryParse(offset, out RegionIndex index, out at) || index.Value >= (uint)_regions.Length)
+        uint index = RegionOffsets.IndexOf(offset);
+        if (index >= (uint)_regions.Length)
             return Answer.Of(Errno.InvalidArgument);
-        region = _regions[index.Value];
+        region = _regions[index];
+        ulong at = RegionOffsets.InRegion(offset);
         if (region.Index == RegionIndex.Config)
             return at < region.Length && count <= region.Length - at ? 1 : Answer.Of(Errno.BadAddress);
         if (at >= region.Length || (isWrite && (region.Flags & RegionFlags.Write) == 0))

@@ -11,7 +11,7 @@ public sealed partial class LayerTests
     // In the order of docs/architecture.md. A new project or folder gets its place here and in that page's tables.
     private static readonly Layer[] Layers =
     [
-        new("Vfio.Native", [], ["Errors", "Interop", "Files", "Memory", "Waiting", "Sockets", "Kernel"]),
+        new("Vfio.Native", [], ["Errors", "Interop", "Files", "Memory", "Waiting", "Sockets", "Kernel", "Tracing"]),
         new("Vfio.Pci", [], ["Config", "Names", "Capabilities", "Rules", "Validation", "Decoding", "Dumps"]),
         new("Vfio", ["Vfio.Native", "Vfio.Pci"], ["Abstractions", "Providers", "Driver"]),
         new("Vfio.Kernel", ["Vfio"], ["Topology", "Device", "Events", "Binding"]),

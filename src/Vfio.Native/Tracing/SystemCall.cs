@@ -1,0 +1,35 @@
+namespace Vfio.Native.Tracing;
+
+/// <summary>Numbers of system calls on x86-64 (<c>asm/unistd_64.h</c>).</summary>
+internal enum SystemCall
+{
+    Read = 0,
+    Write = 1,
+    Open = 2,
+    Stat = 4,
+    Lstat = 6,
+    Mmap = 9,
+    RtSigaction = 13,
+    Ioctl = 16,
+    Pread64 = 17,
+    Pwrite64 = 18,
+    Access = 21,
+    Execve = 59,
+    Fcntl = 72,
+    Readlink = 89,
+    Prctl = 157,
+    ExitGroup = 231,
+    Openat = 257,
+    Newfstatat = 262,
+    Readlinkat = 267,
+    Faccessat = 269,
+    Preadv = 295,
+    Pwritev = 296,
+    Seccomp = 317,
+    Statx = 332,
+    PidfdSendSignal = 424,
+    PidfdOpen = 434,
+    Openat2 = 437,
+    PidfdGetfd = 438,
+    Faccessat2 = 439,
+}
