@@ -20,6 +20,9 @@ internal enum PathCallKind
 
     /// <summary>Where a link leads.</summary>
     ReadLink,
+
+    /// <summary>Extended attributes.</summary>
+    Attributes,
 }
 
 /// <summary>A system call with a path, whichever of the calls that do the same it is.</summary>
@@ -76,6 +79,8 @@ internal readonly record struct PathCall(PathCallKind Kind, int Folder, ulong Pa
                 return new PathCall(PathCallKind.Access, folder, a[1]) { Mode = (int)a[2], Follows = (a[3] & NotFollowed) == 0 };
             case SystemCall.Readlink:
                 return new PathCall(PathCallKind.ReadLink, LibC.AT_FDCWD, a[0]) { BufferAddress = a[1], BufferBytes = a[2] };
+            case SystemCall.Getxattr or SystemCall.Lgetxattr or SystemCall.Listxattr or SystemCall.Llistxattr:
+                return new PathCall(PathCallKind.Attributes, LibC.AT_FDCWD, a[0]);
             default:
                 return new PathCall(PathCallKind.ReadLink, folder, a[1]) { BufferAddress = a[2], BufferBytes = a[3] };
         }

@@ -122,6 +122,8 @@ internal sealed class PathCalls(NotificationListener listener, ServedMachine mac
                 return length < 0 || ProcessMemory.TryWrite(thread, asked.BufferAddress, target[..(int)length]) ? length : -(long)Errno.BadAddress;
             case PathCallKind.Access:
                 return -(long)tree.Files.CheckAccess(path, asked.Follows, asked.Mode);
+            case PathCallKind.Attributes:
+                return -(long)Errno.NotSupported;
             case PathCallKind.Status:
                 Span<byte> status = stackalloc byte[RootedFolder.StatusBytes];
                 return Give(thread, asked, status, Describe(path, asked, status));
