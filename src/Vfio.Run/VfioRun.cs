@@ -46,7 +46,7 @@ public sealed class VfioRun : IDisposable
         ArgumentNullException.ThrowIfNull(devices);
         bool maps = (options ?? new VfioRunOptions()).AllowMapping;
         ProgramStart start = ProgramFile.ToStart(program);
-        ServedFunction[] functions = FunctionPlacer.Place(devices);
+        ServedDevice[] functions = FunctionPlacer.Place(devices);
         BarAllocator allocator = new();
         MachineTree tree = MachineTree.Create([.. functions.Select(function => FunctionFacts.Read(function, allocator))]);
         OpenFiles? files = null;

@@ -25,7 +25,7 @@ internal sealed class AddressSpace
 
     // By their start. A reference each, so that an insertion into tens of thousands moves half a megabyte at most.
     private readonly List<SpaceMapping> _sorted = [];
-    private readonly List<IVfioDevice> _devices = [];
+    private readonly List<OpenDevice> _devices = [];
 
     /// <summary>Held for what takes more than one call.</summary>
     internal Lock Lock { get; } = new();
@@ -34,14 +34,10 @@ internal sealed class AddressSpace
     internal IReadOnlyList<SpaceMapping> Mappings => _sorted;
 
     /// <summary>The devices; under the lock.</summary>
-    internal IReadOnlyList<IVfioDevice> Devices => _devices;
+    internal IReadOnlyList<OpenDevice> Devices => _devices;
 
-    /// <summary>The mapping that an address is in; null when it is mapped nowhere. Under the lock.</summary>
-    internal SpaceMapping? At(ulong address)
-    {
-        int after = FirstFrom(address, isInclusive: false);
-        return after > 0 && address <= _sorted[after - 1].Last ? _sorted[after - 1] : null;
-    }
+    /// <summary>Whether written pages are recorded. Under the lock.</summary>
+    internal bool IsTracking { get; private set; }
 
     /// <summary>The mappings that have an address in a range. Under the lock.</summary>
     /// <param name="start">First address.</param>
@@ -65,7 +61,7 @@ internal sealed class AddressSpace
         {
             try
             {
-                _devices[told].MapDma(mapping.Mapping);
+                _devices[told].Device.MapDma(mapping.Mapping);
             }
             catch (Exception refusal) when (Answer.IsRefusal(refusal))
             {
@@ -88,7 +84,7 @@ internal sealed class AddressSpace
         for (int i = first; i < first + count; i++)
         {
             SpaceMapping mapping = _sorted[i];
-            foreach (IVfioDevice device in _devices)
+            foreach (OpenDevice device in _devices)
                 Unmap(device, mapping);
             mapping.Memory.Release();
             bytes += mapping.Length;
@@ -110,7 +106,7 @@ internal sealed class AddressSpace
             try
             {
                 Unmap(_devices[told], former);
-                _devices[told].MapDma(mapping.Mapping);
+                _devices[told].Device.MapDma(mapping.Mapping);
             }
             catch (Exception refusal) when (Answer.IsRefusal(refusal))
             {
@@ -131,7 +127,7 @@ internal sealed class AddressSpace
 
     /// <summary>Gives a device all mappings, and those that come; or none, when it refuses one.</summary>
     /// <exception cref="VfioException">It refused.</exception>
-    internal void Attach(IVfioDevice device)
+    internal void Attach(OpenDevice device)
     {
         lock (Lock)
         {
@@ -139,7 +135,7 @@ internal sealed class AddressSpace
             try
             {
                 for (; told < _sorted.Count; told++)
-                    device.MapDma(_sorted[told].Mapping);
+                    device.Device.MapDma(_sorted[told].Mapping);
             }
             catch (Exception refusal) when (Answer.IsRefusal(refusal))
             {
@@ -148,12 +144,14 @@ internal sealed class AddressSpace
                 throw;
             }
 
+            if (IsTracking)
+                device.Dirty.Start(DirtyUser.Iommu);
             _devices.Add(device);
         }
     }
 
     /// <summary>Takes all mappings from a device.</summary>
-    internal void Detach(IVfioDevice device)
+    internal void Detach(OpenDevice device)
     {
         lock (Lock)
         {
@@ -161,7 +159,8 @@ internal sealed class AddressSpace
                 return;
             try
             {
-                device.UnmapAllDma();
+                device.Dirty.Stop(DirtyUser.Iommu);
+                device.Device.UnmapAllDma();
             }
             catch (Exception refusal) when (Answer.IsRefusal(refusal))
             {
@@ -171,12 +170,12 @@ internal sealed class AddressSpace
     }
 
     /// <summary>Closes a device. Nothing is mapped or unmapped meanwhile: it would find a device that is neither there nor gone.</summary>
-    internal void Close(IVfioDevice device)
+    internal void Close(OpenDevice device)
     {
         lock (Lock)
         {
             _devices.Remove(device);
-            device.Dispose();
+            device.Device.Dispose();
         }
     }
 
@@ -184,14 +183,35 @@ internal sealed class AddressSpace
     internal IReadOnlyList<IovaRange> GetRanges()
     {
         IReadOnlyList<IovaRange> ranges = TranslatedRanges;
-        foreach (IVfioDevice device in _devices)
-        {
-            // The default says that the device reports none.
-            if (!ReferenceEquals(device.IovaRanges, IovaRange.Default))
-                ranges = Intersect(ranges, device.IovaRanges);
-        }
-
+        foreach (OpenDevice device in _devices)
+            ranges = GetReach(ranges, device.Device);
         return ranges;
+    }
+
+    /// <summary>What of some ranges a device reaches too.</summary>
+    internal static IReadOnlyList<IovaRange> GetReach(IReadOnlyList<IovaRange> ranges, IVfioDevice device)
+    {
+        // The default says that the device reports none.
+        IReadOnlyList<IovaRange> own = device.IovaRanges;
+        return ReferenceEquals(own, IovaRange.Default) ? ranges : Intersect(ranges, own);
+    }
+
+    /// <summary>Starts or stops to record what all its devices write.</summary>
+    internal void SetTracking(bool isOn)
+    {
+        lock (Lock)
+        {
+            if (IsTracking == isOn)
+                return;
+            IsTracking = isOn;
+            foreach (OpenDevice device in _devices)
+            {
+                if (isOn)
+                    device.Dirty.Start(DirtyUser.Iommu);
+                else
+                    device.Dirty.Stop(DirtyUser.Iommu);
+            }
+        }
     }
 
     /// <summary>Removes all mappings.</summary>
@@ -201,11 +221,11 @@ internal sealed class AddressSpace
             Remove(0, _sorted.Count);
     }
 
-    private static void Unmap(IVfioDevice device, SpaceMapping mapping)
+    private static void Unmap(OpenDevice device, SpaceMapping mapping)
     {
         try
         {
-            device.UnmapDma(new Iova(mapping.Start), mapping.Length);
+            device.Device.UnmapDma(new Iova(mapping.Start), mapping.Length);
         }
         catch (Exception refusal) when (Answer.IsRefusal(refusal))
         {
@@ -213,11 +233,11 @@ internal sealed class AddressSpace
         }
     }
 
-    private static void TryMap(IVfioDevice device, SpaceMapping mapping)
+    private static void TryMap(OpenDevice device, SpaceMapping mapping)
     {
         try
         {
-            device.MapDma(mapping.Mapping);
+            device.Device.MapDma(mapping.Mapping);
         }
         catch (Exception refusal) when (Answer.IsRefusal(refusal))
         {

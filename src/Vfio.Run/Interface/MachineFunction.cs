@@ -4,14 +4,14 @@ namespace Vfio.Run.Interface;
 
 /// <summary>A function of the machine, and its open device, which several files may share.</summary>
 /// <remarks>Its members are read and changed under <see cref="ServedMachine.Lock"/>.</remarks>
-/// <param name="function">What it is.</param>
+/// <param name="served">What it is.</param>
 /// <param name="group">Its group.</param>
-internal sealed class MachineFunction(ServedFunction function, MachineGroup group)
+internal sealed class MachineFunction(ServedDevice served, MachineGroup group)
 {
     private int _opens;
 
     /// <summary>Its address.</summary>
-    internal PciAddress Address => function.Address;
+    internal PciAddress Address => served.Address;
 
     /// <summary>Its group.</summary>
     internal MachineGroup Group { get; } = group;
@@ -26,7 +26,7 @@ internal sealed class MachineFunction(ServedFunction function, MachineGroup grou
     {
         if (Device is null)
         {
-            OpenDevice opened = new(this, function.Open());
+            OpenDevice opened = new(this, served.Open());
             try
             {
                 if (space is not null)

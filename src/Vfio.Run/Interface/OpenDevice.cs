@@ -16,6 +16,7 @@ internal sealed class OpenDevice
         {
             Regions = new RegionCommands(device, function.Group.Machine.Mapping);
             Interrupts = new InterruptCommands(device);
+            Dirty = new DirtyPages(device);
         }
         catch
         {
@@ -36,6 +37,12 @@ internal sealed class OpenDevice
     /// <summary>Its interrupts.</summary>
     internal InterruptCommands Interrupts { get; }
 
+    /// <summary>The pages that it writes.</summary>
+    internal DirtyPages Dirty { get; }
+
+    /// <summary>Its iommufd, and what it is there; null when it is bound to none.</summary>
+    internal (ServedIommu Iommu, IommuDevice Number)? Bound { get; set; }
+
     /// <summary>Where it finds memory; null for nowhere.</summary>
     internal AddressSpace? Space { get; private set; }
 
@@ -43,14 +50,14 @@ internal sealed class OpenDevice
     /// <exception cref="VfioException">It refuses a mapping.</exception>
     internal void Attach(AddressSpace space)
     {
-        space.Attach(Device);
+        space.Attach(this);
         Space = space;
     }
 
     /// <summary>Takes the address space from it.</summary>
     internal void Detach()
     {
-        Space?.Detach(Device);
+        Space?.Detach(this);
         Space = null;
     }
 
@@ -63,12 +70,16 @@ internal sealed class OpenDevice
         return Errno.None;
     }
 
-    /// <summary>Closes it: no interrupts, no memory, reset.</summary>
+    /// <summary>Closes it: no interrupts, no memory, reset, and no number in an iommufd.</summary>
     internal void Close()
     {
+        Dirty.Drop();
         if (Space is null)
             Device.Dispose();
         else
-            Space.Close(Device);
+            Space.Close(this);
+        Space = null;
+        if (Bound is { } bound)
+            bound.Iommu.Unbind(bound.Number);
     }
 }

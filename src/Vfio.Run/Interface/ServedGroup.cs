@@ -16,6 +16,7 @@ internal sealed class ServedGroup(MachineGroup group) : ServedFile
     private const int MaxNameBytes = 4096;
 
     private ServedContainer? _container;
+    private ServedIommu? _iommu;
     private int _devices;
 
     /// <summary>The group.</summary>
@@ -63,7 +64,7 @@ internal sealed class ServedGroup(MachineGroup group) : ServedFile
         // Every function of the machine is bound to vfio-pci, so each group is viable.
         GroupStatus flags = GroupStatus.Viable;
         lock (Group.Machine.Lock)
-            flags |= _container is null ? GroupStatus.None : GroupStatus.ContainerSet;
+            flags |= HasIommu ? GroupStatus.ContainerSet : GroupStatus.None;
         status.flags = (uint)flags;
         return caller.Answer(argument, status);
     }
@@ -82,24 +83,44 @@ internal sealed class ServedGroup(MachineGroup group) : ServedFile
 
         lock (Group.Machine.Lock)
         {
-            if (_container is not null)
+            if (HasIommu)
                 return Answer.Of(Errno.InvalidArgument);
-            if (file is not ServedContainer container)
-                return Answer.Of(Errno.BadDescriptorKind);
-            Errno error = container.Enter();
-            if (error == Errno.None)
-                _container = container;
-            return Answer.Of(error);
+            return Answer.Of(file switch
+            {
+                ServedContainer container => Enter(container),
+                ServedIommu iommu => Enter(iommu),
+                _ => Errno.BadDescriptorKind,
+            });
         }
+    }
+
+    private bool HasIommu => _container is not null || _iommu is not null;
+
+    private Errno Enter(ServedContainer container)
+    {
+        Errno error = container.Enter();
+        if (error == Errno.None)
+            _container = container;
+        return error;
+    }
+
+    /// <summary>Uses an iommufd in place of a container.</summary>
+    private Errno Enter(ServedIommu iommu)
+    {
+        if (!iommu.TryAddReference())
+            return Errno.BadDescriptor;
+        iommu.EnsureVfioSpace();
+        _iommu = iommu;
+        return Errno.None;
     }
 
     private Errno UnsetContainer()
     {
         lock (Group.Machine.Lock)
         {
-            if (_container is null)
+            if (!HasIommu)
                 return Errno.InvalidArgument;
-            if (_devices > 0)
+            if (_container is not null && _devices > 0)
                 return Errno.Busy;
             Leave();
             return Errno.None;
@@ -110,6 +131,8 @@ internal sealed class ServedGroup(MachineGroup group) : ServedFile
     {
         _container?.Leave();
         _container = null;
+        _iommu?.Release();
+        _iommu = null;
     }
 
     private long GetDevice(ICaller caller, ulong argument)
@@ -120,23 +143,48 @@ internal sealed class ServedGroup(MachineGroup group) : ServedFile
             error = Match(name, out function);
         if (error != Errno.None)
             return Answer.Of(error);
-        ServedDevice file;
+        ServedDeviceFile file;
         lock (Group.Machine.Lock)
         {
-            if (_container?.Iommu is not TypeOneSpace iommu)
-                return Answer.Of(Errno.InvalidArgument);
+            error = Open(function!, out OpenDevice? device);
+            if (error != Errno.None)
+                return Answer.Of(error);
 
             // It cannot be closed meanwhile: this call has a reference.
-            OpenDevice device = function!.Open(iommu.Space);
             TryAddReference();
             _devices++;
-            file = ServedDevice.OfGroup(device, this);
+            file = ServedDeviceFile.OfGroup(device!, this);
         }
 
         int descriptor = caller.Install(file);
         if (descriptor < 0)
             file.Dispose();
         return descriptor;
+    }
+
+    private Errno Open(MachineFunction function, out OpenDevice? device)
+    {
+        device = null;
+        if (_iommu is null && _container?.Iommu is null)
+            return Errno.InvalidArgument;
+        bool isFirst = function.Device is null;
+        OpenDevice opened = function.Open(_container?.Iommu?.Space);
+        Errno error = Errno.None;
+        bool isBound = false;
+        try
+        {
+            if (_iommu is not null && isFirst)
+                error = _iommu.Bind(opened, attachesVfioSpace: true);
+            isBound = error == Errno.None;
+        }
+        finally
+        {
+            if (!isBound)
+                function.Close();
+        }
+
+        device = isBound ? opened : null;
+        return error;
     }
 
     /// <summary>Reads a string of the caller's, to its NUL. Not past the page that the NUL is in: the next one may not be there.</summary>

@@ -6,7 +6,8 @@ namespace Vfio.Run.Interface;
 /// <param name="access">What devices may do.</param>
 /// <param name="memory">The memory; one reference is this object's once it is in an <see cref="AddressSpace"/>.</param>
 /// <param name="memoryOffset">Where in it the range begins.</param>
-internal sealed class SpaceMapping(ulong start, ulong length, DmaAccess access, DmaMemory memory, ulong memoryOffset)
+/// <param name="isMemoryWritable">Whether the memory may be written at all: it was mapped for that once.</param>
+internal sealed class SpaceMapping(ulong start, ulong length, DmaAccess access, DmaMemory memory, ulong memoryOffset, bool isMemoryWritable)
 {
     /// <summary>First address.</summary>
     internal ulong Start { get; } = start;
@@ -25,6 +26,12 @@ internal sealed class SpaceMapping(ulong start, ulong length, DmaAccess access, 
 
     /// <summary>Where in it the range begins.</summary>
     internal ulong MemoryOffset { get; } = memoryOffset;
+
+    /// <summary>Where in a page of the process the range begins.</summary>
+    internal ulong PageOffset { get; init; }
+
+    /// <summary>Whether the memory may be written at all.</summary>
+    internal bool IsMemoryWritable { get; } = isMemoryWritable;
 
     /// <summary>Whether it waits for other memory; devices use <see cref="Memory"/> until then.</summary>
     internal bool IsInvalid { get; set; }

@@ -32,6 +32,7 @@ internal sealed class TypeOneSpace(AddressSpace space, bool isV2)
         KernelRequest.VFIO_IOMMU_GET_INFO => GetInfo(caller, argument),
         KernelRequest.VFIO_IOMMU_MAP_DMA => Map(caller, argument),
         KernelRequest.VFIO_IOMMU_UNMAP_DMA => Unmap(caller, argument),
+        KernelRequest.VFIO_IOMMU_DIRTY_PAGES => Answer.Of(SetDirtyPages(caller, argument)),
         _ => Answer.Of(Errno.NoSuchOperation),
     };
 
@@ -109,7 +110,7 @@ internal sealed class TypeOneSpace(AddressSpace space, bool isV2)
             return Errno.BadAddress;
         try
         {
-            Space.Add(new SpaceMapping(map.iova, map.size, access, memory, 0));
+            Space.Add(new SpaceMapping(map.iova, map.size, access, memory, 0, (access & DmaAccess.Write) != 0));
             return Errno.None;
         }
         catch
@@ -132,7 +133,7 @@ internal sealed class TypeOneSpace(AddressSpace space, bool isV2)
             return Errno.BadAddress;
         try
         {
-            Space.Replace(first, new SpaceMapping(map.iova, map.size, mapping.Access, memory, 0));
+            Space.Replace(first, new SpaceMapping(map.iova, map.size, mapping.Access, memory, 0, mapping.IsMemoryWritable));
         }
         catch
         {
@@ -151,25 +152,124 @@ internal sealed class TypeOneSpace(AddressSpace space, bool isV2)
         int structBytes = Blittable.SizeOf<vfio_iommu_type1_dma_unmap>();
         if (unmap.argsz < structBytes || (unmap.flags & ~(UnmapGetBitmap | UnmapAll | UnmapVaddr)) != 0)
             return Answer.Of(Errno.InvalidArgument);
-        if ((unmap.flags & UnmapGetBitmap) != 0)
-            return Answer.Of(Errno.InvalidArgument);
-        Errno error;
-        lock (Space.Lock)
-            error = Unmap(ref unmap);
+        DirtyReport report = default;
+        Errno error = (unmap.flags & UnmapGetBitmap) == 0 ? Errno.None : ReadReport(caller, argument, unmap, out report);
+        if (error == Errno.None)
+        {
+            lock (Space.Lock)
+                error = Unmap(ref unmap, report);
+        }
+
         return error != Errno.None ? Answer.Of(error) : caller.Answer(argument, unmap);
     }
 
-    private Errno Unmap(ref vfio_iommu_type1_dma_unmap unmap)
+    /// <summary>Reads where the written pages of what is unmapped are to be reported.</summary>
+    private static Errno ReadReport(ICaller caller, ulong argument, in vfio_iommu_type1_dma_unmap unmap, out DirtyReport report)
     {
+        report = default;
+        int structBytes = Blittable.SizeOf<vfio_iommu_type1_dma_unmap>();
+        if ((unmap.flags & (UnmapAll | UnmapVaddr)) != 0 || unmap.argsz < structBytes + Blittable.SizeOf<vfio_bitmap>())
+            return Errno.InvalidArgument;
+        if (!caller.TryRead(argument + (uint)structBytes, out vfio_bitmap bitmap))
+            return Errno.BadAddress;
+        report = new DirtyReport(caller, unmap.iova, unmap.size, bitmap.pgsize, bitmap.data);
+        return CheckBitmap(bitmap, unmap.size);
+    }
+
+    /// <summary>Whether a bitmap has a bit for each page of a range.</summary>
+    private static Errno CheckBitmap(in vfio_bitmap bitmap, ulong length)
+    {
+        if (!ulong.IsPow2(bitmap.pgsize) || !CallerMemory.IsUser(bitmap.data, bitmap.size))
+            return Errno.InvalidArgument;
+        ulong pages = length / bitmap.pgsize;
+        return pages > 0 && bitmap.size is > 0 and <= MaxBitmapBytes && bitmap.size >= (pages + 63) / 64 * 8
+            ? Errno.None
+            : Errno.InvalidArgument;
+    }
+
+    private Errno Unmap(ref vfio_iommu_type1_dma_unmap unmap, in DirtyReport report)
+    {
+        bool reports = (unmap.flags & UnmapGetBitmap) != 0;
         Errno error = FindUnmapped(unmap, out int first, out int count);
+        if (error == Errno.None && reports && (!Space.IsTracking || report.PageBytes != AddressSpace.PageBytes))
+            error = Errno.InvalidArgument;
         if (error != Errno.None)
             return error;
         if ((unmap.flags & UnmapVaddr) != 0)
             return Invalidate(first, count, out unmap.size);
         for (int i = first; i < first + count; i++)
             _invalid -= Space.Mappings[i].IsInvalid ? 1 : 0;
+        IovaInterval[] removed = [.. reports ? Mapped(first, count) : []];
+
+        // In this order nothing is written that is not reported: a device's record outlives its mapping.
         unmap.size = Space.Remove(first, count);
-        return Errno.None;
+        return reports ? Report(report, removed) : Errno.None;
+    }
+
+    private Errno SetDirtyPages(ICaller caller, ulong argument)
+    {
+        const uint Start = 1, Stop = 2, GetBitmap = 4;
+        if (!isV2)
+            return Errno.AccessDenied;
+        if (!caller.TryRead(argument, out vfio_iommu_type1_dirty_bitmap dirty))
+            return Errno.BadAddress;
+        if (dirty.argsz < Blittable.SizeOf<vfio_iommu_type1_dirty_bitmap>())
+            return Errno.InvalidArgument;
+        switch (dirty.flags)
+        {
+            case Start or Stop:
+                Space.SetTracking(dirty.flags == Start);
+                return Errno.None;
+            case GetBitmap:
+                return GetDirtyBitmap(caller, argument, dirty.argsz);
+            default:
+                return Errno.InvalidArgument;
+        }
+    }
+
+    private Errno GetDirtyBitmap(ICaller caller, ulong argument, uint size)
+    {
+        const ulong PageMask = AddressSpace.PageBytes - 1;
+        int structBytes = Blittable.SizeOf<vfio_iommu_type1_dirty_bitmap>();
+        if (size < structBytes + Blittable.SizeOf<vfio_iommu_type1_dirty_bitmap_get>())
+            return Errno.InvalidArgument;
+        if (!caller.TryRead(argument + (uint)structBytes, out vfio_iommu_type1_dirty_bitmap_get get))
+            return Errno.BadAddress;
+        if (get.size == 0)
+            return Errno.InvalidArgument;
+        if (get.size - 1 > ulong.MaxValue - get.iova)
+            return Errno.Overflow;
+        Errno error = CheckBitmap(get.bitmap, get.size);
+        if (error != Errno.None)
+            return error;
+        if (get.bitmap.pgsize != AddressSpace.PageBytes || ((get.iova | get.size) & PageMask) != 0)
+            return Errno.InvalidArgument;
+        DirtyReport report = new(caller, get.iova, get.size, get.bitmap.pgsize, get.bitmap.data);
+        lock (Space.Lock)
+        {
+            int count = Space.Find(report.Start, report.Last, out int first);
+            bool cuts = count > 0 && (Space.Mappings[first].Start < report.Start || Space.Mappings[first + count - 1].Last > report.Last);
+            return cuts || !Space.IsTracking ? Errno.InvalidArgument : Report(report, [.. Mapped(first, count)]);
+        }
+    }
+
+    private IEnumerable<IovaInterval> Mapped(int first, int count) =>
+        Space.Mappings.Skip(first).Take(count).Select(mapping => new IovaInterval(mapping.Start, mapping.Last));
+
+    /// <summary>Reports what devices wrote; all that is mapped, where one keeps no record, as of vfio-pci's without an IOMMU that does.</summary>
+    private Errno Report(DirtyReport report, IovaInterval[] mapped)
+    {
+        bool isExact = Space.Devices.All(device => device.Dirty.IsAble);
+        return report.Fill(mapped, window =>
+        {
+            foreach (OpenDevice device in Space.Devices)
+                device.Dirty.Report(DirtyUser.Iommu, window, clears: true);
+            foreach (IovaInterval area in isExact ? [] : mapped)
+            {
+                if (area.Start <= window.Start + (window.Length - 1) && area.Last >= window.Start)
+                    window.Mark(area.Start, area.Last);
+            }
+        });
     }
 
     private Errno FindUnmapped(in vfio_iommu_type1_dma_unmap unmap, out int first, out int count)

@@ -87,7 +87,9 @@ internal sealed class DecodedInstruction
 
         if (instruction.IsStringInstruction)
         {
-            Kind = IsCopy(instruction.Mnemonic) ? InstructionKind.String : InstructionKind.Unknown;
+            // How much memory it uses is RCX's to say; what it copies at once is its own.
+            Bytes = ElementBytes(instruction.Mnemonic);
+            Kind = Bytes > 0 ? InstructionKind.String : InstructionKind.Unknown;
             return;
         }
 
@@ -125,7 +127,12 @@ internal sealed class DecodedInstruction
         return isNumber;
     }
 
-    private static bool IsCopy(Mnemonic mnemonic) => mnemonic is Mnemonic.Movsb or Mnemonic.Movsw or Mnemonic.Movsd or Mnemonic.Movsq
-        or Mnemonic.Stosb or Mnemonic.Stosw or Mnemonic.Stosd or Mnemonic.Stosq
-        or Mnemonic.Lodsb or Mnemonic.Lodsw or Mnemonic.Lodsd or Mnemonic.Lodsq;
+    private static int ElementBytes(Mnemonic mnemonic) => mnemonic switch
+    {
+        Mnemonic.Movsb or Mnemonic.Stosb or Mnemonic.Lodsb => 1,
+        Mnemonic.Movsw or Mnemonic.Stosw or Mnemonic.Lodsw => 2,
+        Mnemonic.Movsd or Mnemonic.Stosd or Mnemonic.Lodsd => 4,
+        Mnemonic.Movsq or Mnemonic.Stosq or Mnemonic.Lodsq => 8,
+        _ => 0,
+    };
 }

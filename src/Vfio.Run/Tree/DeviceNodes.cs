@@ -21,10 +21,10 @@ internal sealed record DeviceNodes(Dictionary<string, DeviceNumber> Numbers)
             [ContainerPath] = new DeviceNumber(MiscMajor, ContainerMinor),
             [IommuPath] = new DeviceNumber(MiscMajor, IommuMinor),
         };
-        foreach (ServedFunction function in functions.Select(facts => facts.Function))
+        foreach (ServedDevice function in functions.Select(facts => facts.Function))
         {
             numbers[$"/dev/vfio/{function.Group}"] = GroupNumber(function);
-            numbers[$"/dev/vfio/devices/vfio{function.Index}"] = CdevNumber(function);
+            numbers[$"/dev/vfio/devices/vfio{function.Number}"] = CdevNumber(function);
         }
 
         foreach (string path in numbers.Keys)
@@ -33,8 +33,8 @@ internal sealed record DeviceNodes(Dictionary<string, DeviceNumber> Numbers)
     }
 
     /// <summary>The number of a group's file.</summary>
-    internal static DeviceNumber GroupNumber(ServedFunction function) => new(GroupMajor, (uint)function.Group);
+    internal static DeviceNumber GroupNumber(ServedDevice function) => new(GroupMajor, (uint)function.Group);
 
     /// <summary>The number of a function's own file.</summary>
-    internal static DeviceNumber CdevNumber(ServedFunction function) => new(CdevMajor, (uint)function.Index);
+    internal static DeviceNumber CdevNumber(ServedDevice function) => new(CdevMajor, (uint)function.Number);
 }

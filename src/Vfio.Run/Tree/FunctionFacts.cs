@@ -8,7 +8,7 @@ namespace Vfio.Run.Tree;
 /// <param name="Config">Its config space, with the addresses of its BARs in it.</param>
 /// <param name="Regions">Its BARs and its ROM, with addresses.</param>
 /// <param name="CanReset">Whether it can be reset.</param>
-internal sealed record FunctionFacts(ServedFunction Function, ConfigSpace Config, IReadOnlyList<BarAddress> Regions, bool CanReset)
+internal sealed record FunctionFacts(ServedDevice Function, ConfigSpace Config, IReadOnlyList<BarAddress> Regions, bool CanReset)
 {
     private const int CommandOffset = 0x04, FirstBarOffset = 0x10;
     private const byte MemoryEnabled = 2;
@@ -20,7 +20,7 @@ internal sealed record FunctionFacts(ServedFunction Function, ConfigSpace Config
     /// <param name="function">The function.</param>
     /// <param name="allocator">Gives addresses to its BARs.</param>
     /// <exception cref="VfioException">It cannot be opened.</exception>
-    internal static FunctionFacts Read(ServedFunction function, BarAllocator allocator)
+    internal static FunctionFacts Read(ServedDevice function, BarAllocator allocator)
     {
         using IVfioDevice device = function.Open();
         byte[] config = new byte[(int)Math.Min(device.GetRegion(RegionIndex.Config).Length, ConfigSpace.ExtendedLength)];

@@ -10,7 +10,7 @@ internal static class FunctionPlacer
 
     /// <summary>Places devices.</summary>
     /// <exception cref="ArgumentException">Two have one address, or there is no bus left.</exception>
-    internal static ServedFunction[] Place(IReadOnlyList<RunDevice> devices)
+    internal static ServedDevice[] Place(IReadOnlyList<RunDevice> devices)
     {
         HashSet<PciAddress> taken = [];
         foreach (PciAddress address in devices.Select(device => device.Address).OfType<PciAddress>())
@@ -22,7 +22,7 @@ internal static class FunctionPlacer
         HashSet<int> groups = [.. devices.Select(device => device.Group).OfType<int>()];
         return
         [
-            .. devices.Select((device, index) => new ServedFunction(
+            .. devices.Select((device, index) => new ServedDevice(
                 device.Address ?? FreeAddress(taken), device.Group ?? FreeGroup(groups), index, device.Open)),
         ];
     }

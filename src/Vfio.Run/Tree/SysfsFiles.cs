@@ -53,7 +53,7 @@ internal static class SysfsFiles
             WriteLinks(writer, facts);
         }
 
-        foreach (ServedFunction function in functions.Select(facts => facts.Function).DistinctBy(function => function.Group))
+        foreach (ServedDevice function in functions.Select(facts => facts.Function).DistinctBy(function => function.Group))
         {
             writer.Text($"{Groups}/{function.Group}/type", "DMA-FQ");
             writer.Text($"{Groups}/{function.Group}/reserved_regions", "0x00000000fee00000 0x00000000feefffff msi");
@@ -109,7 +109,7 @@ internal static class SysfsFiles
             writer.Bytes(folder + "/reset", [], isSettable: true);
         }
 
-        string cdev = $"{folder}/vfio-dev/vfio{facts.Function.Index}";
+        string cdev = $"{folder}/vfio-dev/vfio{facts.Function.Number}";
         writer.Text(cdev + "/dev", TextOf(DeviceNodes.CdevNumber(facts.Function)));
         writer.Link(cdev + "/device", folder);
         writer.Link(cdev + "/subsystem", CdevClass);
@@ -125,7 +125,7 @@ internal static class SysfsFiles
         writer.Link(folder + "/driver", Driver);
         writer.Link(folder + "/subsystem", Bus);
         writer.Link(folder + "/iommu_group", group);
-        writer.Link($"{CdevClass}/vfio{facts.Function.Index}", $"{folder}/vfio-dev/vfio{facts.Function.Index}");
+        writer.Link($"{CdevClass}/vfio{facts.Function.Number}", $"{folder}/vfio-dev/vfio{facts.Function.Number}");
     }
 
     private static string ResourceOf(IReadOnlyList<BarAddress> regions) => string.Join('\n', Enumerable.Range(0, ResourceLines).Select(i =>
