@@ -26,6 +26,9 @@ public enum Errno
     /// <summary>E2BIG: more than is taken at once, or a part of a struct set that is not known.</summary>
     TooBig = 7,
 
+    /// <summary>ENOEXEC: no program that this machine executes.</summary>
+    NotExecutable = 8,
+
     /// <summary>EBADF: not an open descriptor, or not open for this.</summary>
     BadDescriptor = 9,
 

@@ -65,8 +65,13 @@ internal sealed unsafe class CloseWatch : IDisposable
     /// <summary>Forgets a file that was taken.</summary>
     internal void Forget(int watch) => _ = TraceCalls.inotify_rm_watch(_watcher.Number, watch);
 
-    /// <summary>Waits until there is something to take, or for a moment.</summary>
-    internal void Wait(TimeSpan timeout) => Poll.WaitReadable(_watcher, timeout);
+    /// <summary>Waits until there is something to take, or for the end.</summary>
+    /// <param name="end">Ends the wait when it is readable.</param>
+    internal void Wait(FileDescriptor end)
+    {
+        Span<bool> ready = stackalloc bool[2];
+        Poll.WaitAny([_watcher, end], ready, Timeout.InfiniteTimeSpan);
+    }
 
     /// <inheritdoc/>
     public void Dispose() => _watcher.Dispose();

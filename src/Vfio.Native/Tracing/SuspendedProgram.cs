@@ -29,8 +29,9 @@ internal sealed unsafe class SuspendedProgram : IDisposable
     /// <summary>Starts the process.</summary>
     /// <param name="start">The program.</param>
     /// <param name="firstOffset">The first offset in a file that only devices have.</param>
+    /// <param name="isTraced">Whether this thread becomes the tracer of the process, and of all that it will start.</param>
     /// <exception cref="VfioException">The system does not allow it; the message says what to do.</exception>
-    internal static SuspendedProgram Create(ProgramStart start, ulong firstOffset)
+    internal static SuspendedProgram Create(ProgramStart start, ulong firstOffset, bool isTraced)
     {
         if (RuntimeInformation.ProcessArchitecture != Architecture.X64)
             throw new VfioException("running", start.Path, Errno.NotImplemented, "programs are supervised on x86-64 only");
@@ -49,6 +50,13 @@ internal sealed unsafe class SuspendedProgram : IDisposable
                     ?? throw new VfioException("starting", start.Path, Errno.InputOutput, "its process ended at once");
                 FileDescriptor copy = process.CopyDescriptor(listener)
                     ?? throw VfioException.FromLastError("pidfd_getfd", start.Path, HintOnTrace);
+                if (isTraced && TraceCalls.ptrace(PtraceSeize, processId, 0, (void*)(nint)TraceOptions.All) != 0)
+                {
+                    VfioException refusal = VfioException.FromLastError("ptrace(PTRACE_SEIZE)", start.Path, HintOnTrace + ", or use --no-mmap");
+                    copy.Dispose();
+                    throw refusal;
+                }
+
                 return new SuspendedProgram(processId, ours, new NotificationListener(copy));
             }
             catch
@@ -61,18 +69,9 @@ internal sealed unsafe class SuspendedProgram : IDisposable
         }
     }
 
-    /// <summary>Makes this thread the tracer of the process, and of all that it will start.</summary>
-    /// <exception cref="VfioException">The system does not allow it.</exception>
-    internal void Trace()
-    {
-        if (TraceCalls.ptrace(PtraceSeize, ProcessId, 0, (void*)(nint)TraceOptions.All) != 0)
-            throw VfioException.FromLastError("ptrace(PTRACE_SEIZE)", $"process {ProcessId}", HintOnTrace);
-    }
-
     /// <summary>Lets it become the program.</summary>
-    /// <returns>Why it could not, or <see cref="Errno.None"/>.</returns>
-    /// <remarks>To be called while another thread answers what <see cref="Listener"/> tells. A traced process also stops when it starts the
-    /// program, so the tracer has to go on meanwhile: this asks, and <see cref="WaitForResult"/> waits.</remarks>
+    /// <remarks>Another thread answers what <see cref="Listener"/> tells meanwhile, and the tracer goes on: a traced process stops when it
+    /// starts the program. This asks, and <see cref="WaitForResult"/> waits.</remarks>
     internal void Resume()
     {
         byte go = 1;

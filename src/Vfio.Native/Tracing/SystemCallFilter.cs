@@ -53,7 +53,7 @@ internal static class SystemCallFilter
     private static SystemCall[] PathCalls =>
     [
         SystemCall.Open, SystemCall.Openat, SystemCall.Openat2, SystemCall.Stat, SystemCall.Lstat, SystemCall.Access, SystemCall.Faccessat,
-        SystemCall.Faccessat2, SystemCall.Readlink, SystemCall.Readlinkat,
+        SystemCall.Faccessat2, SystemCall.Readlink, SystemCall.Readlinkat, SystemCall.Getxattr, SystemCall.Lgetxattr, SystemCall.Listxattr, SystemCall.Llistxattr,
     ];
 
     /// <summary>Tells of a call if a condition holds, whose last instruction jumps over one when it does not.</summary>

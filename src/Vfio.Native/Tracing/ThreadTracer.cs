@@ -132,6 +132,9 @@ internal static unsafe class ThreadTracer
     /// <summary>Lets a thread go on untraced.</summary>
     internal static void Detach(int thread) => _ = TraceCalls.ptrace(Detached, thread, 0, null);
 
+    /// <summary>Sends a thread a signal.</summary>
+    internal static void Send(int process, int thread, int signal) => _ = LibC.tgkill(process, thread, signal);
+
     /// <summary>Reads its registers.</summary>
     internal static bool TryGetRegisters(int thread, out ThreadRegisters registers)
     {

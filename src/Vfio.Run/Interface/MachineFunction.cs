@@ -6,7 +6,7 @@ namespace Vfio.Run.Interface;
 /// <remarks>Its members are read and changed under <see cref="ServedMachine.Lock"/>.</remarks>
 /// <param name="served">What it is.</param>
 /// <param name="group">Its group.</param>
-internal sealed class MachineFunction(ServedFunction served, MachineGroup group)
+internal sealed class MachineFunction(ServedDevice served, MachineGroup group)
 {
     private int _opens;
 

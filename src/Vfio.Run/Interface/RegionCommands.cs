@@ -109,11 +109,10 @@ internal sealed class RegionCommands
     /// <summary>pread(2).</summary>
     internal long Read(ICaller caller, ulong offset, ulong address, ulong count)
     {
-        long allowed = Check(offset, ref count, isWrite: false, out RegionInfo region);
+        long allowed = Check(offset, ref count, isWrite: false, out RegionInfo region, out ulong at);
         if (allowed <= 0)
             return allowed;
         Span<byte> chunk = stackalloc byte[ChunkBytes];
-        ulong at = RegionOffsets.InRegion(offset);
         for (ulong done = 0; done < count;)
         {
             Span<byte> piece = chunk[..(int)Math.Min((ulong)ChunkBytes, count - done)];
@@ -129,11 +128,10 @@ internal sealed class RegionCommands
     /// <summary>pwrite(2).</summary>
     internal long Write(ICaller caller, ulong offset, ulong address, ulong count)
     {
-        long allowed = Check(offset, ref count, isWrite: true, out RegionInfo region);
+        long allowed = Check(offset, ref count, isWrite: true, out RegionInfo region, out ulong at);
         if (allowed <= 0)
             return allowed;
         Span<byte> chunk = stackalloc byte[ChunkBytes];
-        ulong at = RegionOffsets.InRegion(offset);
         for (ulong done = 0; done < count;)
         {
             Span<byte> piece = chunk[..(int)Math.Min((ulong)ChunkBytes, count - done)];
@@ -149,11 +147,13 @@ internal sealed class RegionCommands
     /// <summary>mmap(2).</summary>
     internal ServedMapping Map(ulong offset, ulong length)
     {
-        uint index = RegionOffsets.IndexOf(offset);
-        if (index >= RegionIndex.Rom.Value || !IsMappable(_regions[index]))
+        if (!RegionOffsets.TryParse(offset, out RegionIndex index, out ulong start)
+            || index.Value >= (uint)_regions.Length || !IsMappable(_regions[index.Value]))
+        {
             return ServedMapping.Refused(Errno.InvalidArgument);
-        RegionInfo region = _regions[index];
-        ulong start = RegionOffsets.InRegion(offset);
+        }
+
+        RegionInfo region = _regions[index.Value];
         ulong whole = (region.Length + AddressSpace.PageBytes - 1) & ~(AddressSpace.PageBytes - 1);
         if (start > whole || length > whole - start || (_mapping == BarMapping.Memory && !IsInArea(region.MmapAreas, start, length)))
             return ServedMapping.Refused(Errno.InvalidArgument);
@@ -188,17 +188,17 @@ internal sealed class RegionCommands
     /// <param name="count">How many bytes; fewer where a BAR ends.</param>
     /// <param name="isWrite">Whether it is a write.</param>
     /// <param name="region">The region.</param>
+    /// <param name="at">Where in the region.</param>
     /// <returns>1, 0 when there is nothing to do, or a negative errno.</returns>
-    private long Check(ulong offset, ref ulong count, bool isWrite, out RegionInfo region)
+    private long Check(ulong offset, ref ulong count, bool isWrite, out RegionInfo region, out ulong at)
     {
         region = default;
+        at = 0;
         if (count == 0)
             return 0;
-        uint index = RegionOffsets.IndexOf(offset);
-        if (index >= (uint)_regions.Length)
+        if (!RegionOffsets.TryParse(offset, out RegionIndex index, out at) || index.Value >= (uint)_regions.Length)
             return Answer.Of(Errno.InvalidArgument);
-        region = _regions[index];
-        ulong at = RegionOffsets.InRegion(offset);
+        region = _regions[index.Value];
         if (region.Index == RegionIndex.Config)
             return at < region.Length && count <= region.Length - at ? 1 : Answer.Of(Errno.BadAddress);
         if (at >= region.Length || (isWrite && (region.Flags & RegionFlags.Write) == 0))

@@ -19,9 +19,12 @@ internal static class RegionOffsets
     /// <summary>The offset of a region that the device's file reports.</summary>
     internal static ulong Of(RegionIndex region) => Mark | ((ulong)region.Value << Shift);
 
-    /// <summary>The number of the region at an offset; of no region where none is.</summary>
-    internal static uint IndexOf(ulong offset) => (uint)Math.Min((offset & ~Mark) >> Shift, uint.MaxValue);
-
-    /// <summary>Where in its region an offset is.</summary>
-    internal static ulong InRegion(ulong offset) => offset & Within;
+    /// <summary>The region at an offset.</summary>
+    /// <returns>False where no region can be.</returns>
+    internal static bool TryParse(ulong offset, out RegionIndex region, out ulong inRegion)
+    {
+        region = new RegionIndex((uint)((offset & ~Mark) >> Shift));
+        inRegion = offset & Within;
+        return offset is >= First and < 2 * Mark && region.Value <= byte.MaxValue;
+    }
 }

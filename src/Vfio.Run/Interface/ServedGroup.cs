@@ -143,7 +143,7 @@ internal sealed class ServedGroup(MachineGroup group) : ServedFile
             error = Match(name, out function);
         if (error != Errno.None)
             return Answer.Of(error);
-        ServedDevice file;
+        ServedDeviceFile file;
         lock (Group.Machine.Lock)
         {
             error = Open(function!, out OpenDevice? device);
@@ -153,7 +153,7 @@ internal sealed class ServedGroup(MachineGroup group) : ServedFile
             // It cannot be closed meanwhile: this call has a reference.
             TryAddReference();
             _devices++;
-            file = ServedDevice.OfGroup(device!, this);
+            file = ServedDeviceFile.OfGroup(device!, this);
         }
 
         int descriptor = caller.Install(file);

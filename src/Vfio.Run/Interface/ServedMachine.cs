@@ -15,27 +15,27 @@ internal sealed class ServedMachine
     private readonly Dictionary<int, MachineFunction> _functions = [];
 
     /// <summary>Makes the machine; nothing is opened.</summary>
-    /// <param name="functions">Its functions.</param>
+    /// <param name="devices">Its devices.</param>
     /// <param name="mapping">Which BARs a program may map.</param>
-    /// <exception cref="ArgumentException">Two functions have one address or one index.</exception>
-    public ServedMachine(IReadOnlyList<ServedFunction> functions, BarMapping mapping = BarMapping.All)
+    /// <exception cref="ArgumentException">Two have one address or one number.</exception>
+    public ServedMachine(IReadOnlyList<ServedDevice> devices, BarMapping mapping = BarMapping.All)
     {
-        ArgumentNullException.ThrowIfNull(functions);
+        ArgumentNullException.ThrowIfNull(devices);
         Mapping = mapping;
-        Functions = functions;
-        foreach (ServedFunction function in functions)
+        Devices = devices;
+        foreach (ServedDevice device in devices)
         {
-            if (!_groups.TryGetValue(function.Group, out MachineGroup? group))
-                _groups.Add(function.Group, group = new MachineGroup(this, function.Group));
-            MachineFunction added = new(function, group);
-            if (_functions.Values.Any(other => other.Address == added.Address) || !_functions.TryAdd(function.Index, added))
-                throw new ArgumentException($"{function.Address} and vfio{function.Index} are not the only ones", nameof(functions));
+            if (!_groups.TryGetValue(device.Group, out MachineGroup? group))
+                _groups.Add(device.Group, group = new MachineGroup(this, device.Group));
+            MachineFunction added = new(device, group);
+            if (_functions.Values.Any(other => other.Address == added.Address) || !_functions.TryAdd(device.Number, added))
+                throw new ArgumentException($"{device.Address} and vfio{device.Number} are not the only ones", nameof(devices));
             group.Functions.Add(added);
         }
     }
 
-    /// <summary>What it was made of.</summary>
-    public IReadOnlyList<ServedFunction> Functions { get; }
+    /// <summary>The devices.</summary>
+    public IReadOnlyList<ServedDevice> Devices { get; }
 
     /// <summary>Which BARs a program may map.</summary>
     internal BarMapping Mapping { get; }
@@ -63,7 +63,7 @@ internal sealed class ServedMachine
         else if (path == IommuPath)
             file = new ServedIommu();
         else if (TryNumber(path, CdevFolder, out int index) && _functions.TryGetValue(index, out MachineFunction? function))
-            file = ServedDevice.OfCdev(function);
+            file = ServedDeviceFile.OfCdev(function);
         else if (TryNumber(path, GroupFolder, out int number) && _groups.TryGetValue(number, out MachineGroup? group))
             return group.Open(out file);
         return file is null ? Errno.NoEntry : Errno.None;
