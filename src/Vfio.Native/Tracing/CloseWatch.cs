@@ -22,7 +22,7 @@ internal sealed unsafe class CloseWatch : IDisposable
         int number = TraceCalls.inotify_init1(TraceCalls.NonBlocking | TraceCalls.CloseOnExec);
         _watcher = number >= 0
             ? new FileDescriptor(number)
-            : throw VfioException.FromLastError("inotify_init", "this user", "raise fs.inotify.max_user_instances, or end some programs");
+            : throw VfioException.FromLastError("watching files", "this user", "raise fs.inotify.max_user_instances, or end some programs");
     }
 
     /// <summary>Makes an empty file, and watches it.</summary>
@@ -32,13 +32,13 @@ internal sealed unsafe class CloseWatch : IDisposable
     {
         int number = Interop.FileCalls.openat(LibC.AT_FDCWD, _folder, O_TMPFILE | LibC.O_RDWR | LibC.O_CLOEXEC, 0x180);
         if (number < 0)
-            throw VfioException.FromLastError("open(O_TMPFILE)", _folder);
+            throw VfioException.FromLastError("making a file", _folder, "raise the limit on open files (ulimit -n)");
         FileDescriptor file = new(number);
         watch = TraceCalls.inotify_add_watch(_watcher.Number, $"/proc/self/fd/{number}", TraceCalls.CloseWritten | TraceCalls.CloseUnwritten);
         if (watch >= 0)
             return file;
         file.Dispose();
-        throw VfioException.FromLastError("inotify_add_watch", _folder, "raise fs.inotify.max_user_watches");
+        throw VfioException.FromLastError("watching files", _folder, "raise fs.inotify.max_user_watches");
     }
 
     /// <summary>Takes the numbers of files that nobody has any more.</summary>

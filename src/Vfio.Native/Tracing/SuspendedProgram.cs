@@ -45,14 +45,14 @@ internal sealed unsafe class SuspendedProgram : IDisposable
             {
                 int listener = ReadNumber(ours) ?? throw new VfioException("starting", start.Path, Errno.InputOutput, "its process ended at once");
                 if (listener < 0)
-                    throw new VfioException("seccomp(SECCOMP_SET_MODE_FILTER)", start.Path, (Errno)(-listener), HintOnFilter((Errno)(-listener)));
+                    throw new VfioException("seccomp", start.Path, (Errno)(-listener), HintOnFilter((Errno)(-listener)));
                 using ProcessHandle process = ProcessHandle.Open(processId)
                     ?? throw new VfioException("starting", start.Path, Errno.InputOutput, "its process ended at once");
                 FileDescriptor copy = process.CopyDescriptor(listener)
-                    ?? throw VfioException.FromLastError("pidfd_getfd", start.Path, HintOnTrace);
+                    ?? throw VfioException.FromLastError("tracing", start.Path, HintOnTrace);
                 if (isTraced && TraceCalls.ptrace(PtraceSeize, processId, 0, (void*)(nint)TraceOptions.All) != 0)
                 {
-                    VfioException refusal = VfioException.FromLastError("ptrace(PTRACE_SEIZE)", start.Path, HintOnTrace + ", or use --no-mmap");
+                    VfioException refusal = VfioException.FromLastError("tracing", start.Path, HintOnTrace + ", or use --no-mmap");
                     copy.Dispose();
                     throw refusal;
                 }
