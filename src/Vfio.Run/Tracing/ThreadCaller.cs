@@ -37,7 +37,16 @@ internal sealed class ThreadCaller(int thread, ulong notification, NotificationL
     }
 
     /// <inheritdoc/>
-    public DmaMemory? GetMemory(ulong address, ulong length, bool isWritten) => spaces.GetMemory(ProcessId, address, length, isWritten);
+    public DmaMemory? GetMemory(ulong address, ulong length, bool isWritten) =>
+        IsOfInterface(address) || (length > 0 && IsOfInterface(address + (length - 1)))
+            ? null
+            : spaces.GetMemory(ProcessId, address, length, isWritten);
+
+    /// <inheritdoc/>
+    public DmaMemory? GetBar(ulong address, ulong length) => BarMemory.Find(ProcessId, address, length, files);
+
+    private bool IsOfInterface(ulong address) =>
+        AddressMap.TryFind(thread, address, out MappedArea area) && area.Inode != 0 && files.Find(area.Inode) is not null;
 
     /// <summary>The process that a thread is of.</summary>
     internal static int FindProcess(int thread)
