@@ -36,4 +36,8 @@ internal interface ICaller
     /// <returns>Memory with one reference. An access fails with EFAULT once the process has unmapped the range or has ended. Null when part
     /// of the range is not its memory, or must not be written (EFAULT).</returns>
     DmaMemory? GetMemory(ulong address, ulong length, bool isWritten);
+
+    /// <summary>A BAR that it has mapped, as memory that another device uses: a container takes that for memory, an iommufd does not.</summary>
+    /// <returns>Memory with one reference, whose accesses are the BAR's. Null when the range is not in a mapping of a BAR.</returns>
+    DmaMemory? GetBar(ulong address, ulong length) => null;
 }

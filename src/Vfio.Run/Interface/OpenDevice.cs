@@ -17,6 +17,7 @@ internal sealed class OpenDevice
             Regions = new RegionCommands(device, function.Group.Machine.Mapping);
             Interrupts = new InterruptCommands(device);
             Dirty = new DirtyPages(device);
+            Features = new FeatureCommands(device, Dirty, Power);
         }
         catch
         {
@@ -39,6 +40,12 @@ internal sealed class OpenDevice
 
     /// <summary>The pages that it writes.</summary>
     internal DirtyPages Dirty { get; }
+
+    /// <summary>Its low power state.</summary>
+    internal LowPower Power { get; } = new();
+
+    /// <summary>Its optional features.</summary>
+    internal FeatureCommands Features { get; }
 
     /// <summary>Its iommufd, and what it is there; null when it is bound to none.</summary>
     internal (ServedIommu Iommu, IommuDevice Number)? Bound { get; set; }
@@ -66,7 +73,8 @@ internal sealed class OpenDevice
     {
         if (!Device.Info.CanReset)
             return Errno.InvalidArgument;
-        Device.Reset();
+        Regions.Reset();
+        Features.AfterReset();
         return Errno.None;
     }
 
@@ -74,6 +82,8 @@ internal sealed class OpenDevice
     internal void Close()
     {
         Dirty.Drop();
+        Power.Dispose();
+        Features.AfterReset();
         if (Space is null)
             Device.Dispose();
         else

@@ -13,7 +13,7 @@ internal sealed class RegionCommands
     private const int LeastInfoBytes = 16;
     private const uint HasCapabilities = 8;
     private const ushort SparseCapability = 1, MsixMappableCapability = 3;
-    private const int FirstBarRegister = 0x10;
+    private const int FirstBarRegister = 0x10, RomRegister = 0x30, InterruptLine = 0x3c;
 
     /// <summary>Bytes that are copied to or from the caller at once.</summary>
     private const int ChunkBytes = 512;
@@ -88,6 +88,22 @@ internal sealed class RegionCommands
         }
 
         return caller.Answer(argument, info);
+    }
+
+    /// <summary>Resets the device, and restores the header of config space: Linux saves it before and writes it back after, so that a function is
+    /// reset and stays set up.</summary>
+    internal void Reset()
+    {
+        const int CommandRegister = 0x04;
+        byte[] header = ReadConfig().Bytes[..ConfigSpace.HeaderLength].ToArray();
+        _device.Reset();
+
+        // Last of all the Command register, which turns on what the others set up.
+        for (int bar = FirstBarRegister; bar < FirstBarRegister + (4 * (int)RegionIndex.Rom.Value); bar += 4)
+            _device.WriteRegion(RegionIndex.Config, (ulong)bar, header.AsSpan(bar, 4));
+        _device.WriteRegion(RegionIndex.Config, RomRegister, header.AsSpan(RomRegister, 4));
+        _device.WriteRegion(RegionIndex.Config, InterruptLine, header.AsSpan(InterruptLine, 1));
+        _device.WriteRegion(RegionIndex.Config, CommandRegister, header.AsSpan(CommandRegister, 2));
     }
 
     /// <summary>pread(2).</summary>

@@ -32,6 +32,7 @@ internal sealed class ServedDeviceFile : ServedFile
             return Bind(caller, argument);
         if (_device is not OpenDevice device)
             return Answer.Of(Errno.InvalidArgument);
+        device.Power.Wake();
         return (KernelRequest)request switch
         {
             KernelRequest.VFIO_DEVICE_ATTACH_IOMMUFD_PT when _group is null => Attach(caller, argument, device),
@@ -40,6 +41,7 @@ internal sealed class ServedDeviceFile : ServedFile
             KernelRequest.VFIO_DEVICE_GET_REGION_INFO => device.Regions.DescribeRegion(caller, argument),
             KernelRequest.VFIO_DEVICE_GET_IRQ_INFO => device.Interrupts.Describe(caller, argument),
             KernelRequest.VFIO_DEVICE_SET_IRQS => device.Interrupts.Set(caller, argument),
+            KernelRequest.VFIO_DEVICE_FEATURE => device.Features.Ioctl(caller, argument),
             KernelRequest.VFIO_DEVICE_RESET => Answer.Of(device.Reset()),
             KernelRequest.VFIO_DEVICE_GET_PCI_HOT_RESET_INFO => HotReset.Describe(caller, argument, device, isCdev: _group is null),
             KernelRequest.VFIO_DEVICE_PCI_HOT_RESET => Answer.Of(HotReset.Execute(caller, argument, device, isCdev: _group is null)),
@@ -48,12 +50,22 @@ internal sealed class ServedDeviceFile : ServedFile
     }
 
     /// <inheritdoc/>
-    protected override long OnRead(ICaller caller, ulong offset, ulong address, ulong count) =>
-        _device?.Regions.Read(caller, offset, address, count) ?? Answer.Of(Errno.InvalidArgument);
+    protected override long OnRead(ICaller caller, ulong offset, ulong address, ulong count)
+    {
+        if (_device is not OpenDevice device)
+            return Answer.Of(Errno.InvalidArgument);
+        device.Power.Wake();
+        return device.Regions.Read(caller, offset, address, count);
+    }
 
     /// <inheritdoc/>
-    protected override long OnWrite(ICaller caller, ulong offset, ulong address, ulong count) =>
-        _device?.Regions.Write(caller, offset, address, count) ?? Answer.Of(Errno.InvalidArgument);
+    protected override long OnWrite(ICaller caller, ulong offset, ulong address, ulong count)
+    {
+        if (_device is not OpenDevice device)
+            return Answer.Of(Errno.InvalidArgument);
+        device.Power.Wake();
+        return device.Regions.Write(caller, offset, address, count);
+    }
 
     /// <inheritdoc/>
     protected override ServedMapping OnMap(ulong offset, ulong length, bool isWritable) =>

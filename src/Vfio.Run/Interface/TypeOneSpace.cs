@@ -105,7 +105,7 @@ internal sealed class TypeOneSpace(AddressSpace space, bool isV2)
         if (!Space.GetRanges().Any(range => first >= range.Start.Value && last <= range.Last.Value))
             return Errno.InvalidArgument;
         DmaAccess access = (DmaAccess)(map.flags & AccessMask);
-        DmaMemory? memory = caller.GetMemory(map.vaddr, map.size, (access & DmaAccess.Write) != 0);
+        DmaMemory? memory = caller.GetMemory(map.vaddr, map.size, (access & DmaAccess.Write) != 0) ?? caller.GetBar(map.vaddr, map.size);
         if (memory is null)
             return Errno.BadAddress;
         try
