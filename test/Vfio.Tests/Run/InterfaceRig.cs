@@ -112,13 +112,13 @@ internal sealed class InterfaceRig : IDisposable
             guard.Dispose();
     }
 
-    private ServedFunction Serve(string address, int group, int index)
+    private ServedDevice Serve(string address, int group, int index)
     {
         Assert.True(PciAddress.TryParse(address, out PciAddress parsed));
         MovableFunction function = new();
         GuardedFunction guard = new(function);
         Functions.Add(function);
         _guards.Add(guard);
-        return new ServedFunction(parsed, group, index, guard.Open);
+        return new ServedDevice(parsed, group, index, guard.Open);
     }
 }
