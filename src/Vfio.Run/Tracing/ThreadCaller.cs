@@ -39,6 +39,15 @@ internal sealed class ThreadCaller(int thread, ulong notification, NotificationL
     /// <inheritdoc/>
     public DmaMemory? GetMemory(ulong address, ulong length, bool isWritten) => spaces.GetMemory(ProcessId, address, length, isWritten);
 
+    /// <inheritdoc/>
+    public DmaMemory? GetBar(ulong address, ulong length)
+    {
+        if (!AddressMap.TryFind(thread, address, out MappedArea area) || length > area.End - address || files.Find(area.Inode) is not { } file)
+            return null;
+        ServedMapping mapping = file.Map(area.Offset + (address - area.Start), length, area.IsWritable);
+        return mapping.Device is { } device ? new BarMemory(new BarAccess(device, mapping.Region, mapping.Offset), length) : null;
+    }
+
     /// <summary>The process that a thread is of.</summary>
     internal static int FindProcess(int thread)
     {
