@@ -45,7 +45,10 @@ internal sealed class RunRecord(TextWriter? log)
     /// <summary>Records an access to a register.</summary>
     internal void AddAccess(string device, bool isWrite, RegionIndex region, ulong offset, ReadOnlySpan<byte> bytes)
     {
-        Interlocked.Increment(ref isWrite ? ref _writes : ref _reads);
+        if (isWrite)
+            Interlocked.Increment(ref _writes);
+        else
+            Interlocked.Increment(ref _reads);
         if (!IsLogged)
             return;
         string value = bytes.Length <= sizeof(ulong) ? $"0x{Reversed(bytes)}" : $"{bytes.Length} bytes";

@@ -65,7 +65,7 @@ public sealed class CommandTests
     [InlineData("poke", "model:edu", "config", "0x3c", "0x100", "-w", "1")]
     [InlineData("serve", "model:edu", "--socket", "/nowhere/at/all")]
     [InlineData("nvme", "model:edu", "identify")]
-    [InlineData("run", "--device=model:nonsense", "model:nonsense")]
+    [InlineData("run", "--device", "unix:/nowhere/at/all", "true")]
     [InlineData("leases", "--broker", "/nowhere/at/all")]
     [InlineData("lease", "edu0", "--broker", "/nowhere/at/all")]
     [InlineData("policy", "check", "/nowhere/at/all")]
