@@ -1,7 +1,9 @@
 using System.CommandLine;
 using System.CommandLine.Parsing;
 using System.Runtime.InteropServices;
+using System.Text.Json;
 using Vfio.Cli.Numbers;
+using Vfio.Cli.Output;
 using Vfio.Pci;
 using Vfio.Run;
 
@@ -34,19 +36,25 @@ internal sealed class RunVerb() : Verb("run", "Run any VFIO program, unmodified,
             AllowMultipleArgumentsPerToken = false,
         };
         Option<bool> noMapping = new("--no-mmap") { Description = "Let no BAR be mapped; the program is not traced (ptrace) then, and can trace others." };
+        Option<string?> log = new("--log") { HelpName = "file", Description = "Write a line to this file for each open, ioctl, register access, interrupt and DMA access." };
+        Option<bool> json = new("--json") { Description = "Print what the program did, as JSON on standard error, when it has ended." };
         NumberOption<Duration> timeout = SharedOptions.Timeout();
         Argument<string[]> program = new("program") { Arity = ArgumentArity.OneOrMore, Description = "A program and its arguments, after --." };
         command.Add(devices);
         command.Add(noMapping);
+        command.Add(log);
+        command.Add(json);
         command.Add(timeout);
         command.Add(program);
         command.SetAction((parsed, _) => RunAsync(
-            parsed.GetValue(devices) ?? [], parsed.OpenOptions(timeout), parsed.GetValue(program)!, new VfioRunOptions { AllowMapping = !parsed.GetValue(noMapping) }));
+            parsed.GetValue(devices) ?? [], parsed.OpenOptions(timeout), parsed.GetValue(program)!, !parsed.GetValue(noMapping), parsed.GetValue(log),
+            parsed.GetValue(json)));
     }
 
-    private static async Task<int> RunAsync(GivenDevice[] given, VfioDeviceOptions open, string[] words, VfioRunOptions options)
+    private static async Task<int> RunAsync(GivenDevice[] given, VfioDeviceOptions open, string[] words, bool maps, string? logPath, bool json)
     {
         List<DeviceSource> sources = [];
+        await using StreamWriter? log = logPath is null ? null : new StreamWriter(UserFile.Create(logPath));
         try
         {
             List<RunDevice> devices = [];
@@ -57,21 +65,38 @@ internal sealed class RunVerb() : Verb("run", "Run any VFIO program, unmodified,
                 devices.Add(new RunDevice(source.Open) { Address = device.Place });
             }
 
-            using VfioRun run = VfioRun.Start(new RunProgram(words[0], words[1..]), devices, options);
+            using VfioRun run = VfioRun.Start(new RunProgram(words[0], words[1..]), devices, new VfioRunOptions { AllowMapping = maps, Log = log });
             using PassedSignals signals = new(run);
             int code = await run.Exit;
             await run.Completion;
+            if (json)
+                StandardStreams.Errors.WriteLine(Json.Line(writer => Write(writer, code, run.Counts)));
             return code;
         }
         catch (VfioException refusal) when (refusal.Operation == "starting")
         {
-            CommandLine.Report(refusal, Output.StandardStreams.Errors);
+            CommandLine.Report(refusal, StandardStreams.Errors);
             return refusal.Errno == Errno.NoEntry ? NotFound : NotRunnable;
         }
         finally
         {
             sources.ForEach(source => source.Dispose());
         }
+    }
+
+    private static void Write(Utf8JsonWriter writer, int code, RunCounts counts)
+    {
+        writer.WriteStartObject();
+        writer.WriteNumber("exitCode", code);
+        writer.WriteNumber("calls", counts.Calls);
+        writer.WriteNumber("ioctls", counts.Ioctls);
+        writer.WriteNumber("registerReads", counts.RegisterReads);
+        writer.WriteNumber("registerWrites", counts.RegisterWrites);
+        writer.WriteNumber("mappedAccesses", counts.MappedAccesses);
+        writer.WriteNumber("dmaAccesses", counts.DmaAccesses);
+        writer.WriteNumber("dmaBytes", counts.DmaBytes);
+        writer.WriteNumber("dmaFaults", counts.DmaFaults);
+        writer.WriteEndObject();
     }
 
     private static GivenDevice[] ParseDevices(ArgumentResult result)

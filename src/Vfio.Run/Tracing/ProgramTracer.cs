@@ -9,7 +9,7 @@ namespace Vfio.Run.Tracing;
 /// instruction in its place. Whatever else happens to the program goes on as if nobody traced it.</para>
 /// <para>All of it is on one thread, which the kernel makes the tracer.</para>
 /// </remarks>
-internal sealed class ProgramTracer(OpenFiles files)
+internal sealed class ProgramTracer(OpenFiles files, RunRecord record)
 {
     private const int BusSignal = 7;
     private const ulong PageMask = ~0xfffUL;
@@ -78,6 +78,7 @@ internal sealed class ProgramTracer(OpenFiles files)
             return;
         }
 
+        record.AddMapped();
         _signals.Clear();
         switch (_emulator.Do(thread, FindProcess(thread), bar, fault.Address, area, _signals))
         {

@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Globalization;
+using System.Text.Json;
 
 namespace Vfio.Tests.Processes;
 
@@ -116,6 +117,30 @@ public sealed class RunTests
         VfioCommand.Result result = VfioCommand.Run("run", "--device", "model:edu", "--no-mmap", "--", TestPrograms.Find("vfio-registers"), "unmapped");
         Assert.Equal("", result.Output + result.Errors);
         Assert.Equal(0, result.ExitCode);
+    }
+
+    [Fact]
+    public void A_log_has_what_the_program_did_and_json_has_the_sums()
+    {
+        string log = Path.GetTempFileName();
+        try
+        {
+            VfioCommand.Result result = VfioCommand.Run(
+                "run", "--device", "model:edu", "--json", "--log", log, "--", TestPrograms.Find("vfio-registers"));
+            string lines = File.ReadAllText(log);
+            Assert.Contains(" open /dev/vfio/vfio = 0\n", lines);
+            Assert.Contains(" ioctl VFIO_GROUP_SET_CONTAINER = 0\n", lines);
+            Assert.Contains(" read 0000:01:00.0 BAR0 0x0 0x010000ed\n", lines);
+            Assert.Contains(" write 0000:01:00.0 BAR0 0x4 0x12345678\n", lines);
+            Assert.Contains(" open /dev/vfio/1 = -16\n", lines);
+            using JsonDocument sums = JsonDocument.Parse(result.Errors);
+            Assert.Equal(0, sums.RootElement.GetProperty("exitCode").GetInt32());
+            Assert.InRange(sums.RootElement.GetProperty("mappedAccesses").GetInt64(), 1500, 1800);
+        }
+        finally
+        {
+            File.Delete(log);
+        }
     }
 
     [Fact]

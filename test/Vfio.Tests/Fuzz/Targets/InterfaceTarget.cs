@@ -24,13 +24,18 @@ internal static class InterfaceTarget
     private static readonly GuardedFunction[] Guards = [new(new EduFunction()), new(new EduFunction())];
     private static readonly Lock Turn = new();
 
-    public static void Run(byte[] bytes)
+    public static void Run(byte[] bytes) => Run(bytes, null);
+
+    /// <summary>Runs a program.</summary>
+    /// <param name="bytes">Its calls.</param>
+    /// <param name="done">Receives the numbers of the ioctls that were not refused.</param>
+    internal static void Run(byte[] bytes, ISet<uint>? done)
     {
         lock (Turn)
-            RunAlone(bytes);
+            RunAlone(bytes, done);
     }
 
-    private static void RunAlone(byte[] bytes)
+    private static void RunAlone(byte[] bytes, ISet<uint>? done)
     {
         ServedMachine machine = new([Serve(0), Serve(1)]);
         using TestCaller caller = new(MemoryStart, MemoryBytes);
@@ -38,7 +43,7 @@ internal static class InterfaceTarget
         caller.Add(signalled);
         ReadOnlySpan<byte> left = bytes;
         for (int calls = 0; left.Length >= 2 && calls < MostCalls; calls++)
-            left = Call(machine, caller, left);
+            left = Call(machine, caller, left, done);
         foreach (int descriptor in caller.Descriptors)
             caller.Close(descriptor);
         if (caller.LiveMemories != 0)
@@ -52,7 +57,7 @@ internal static class InterfaceTarget
 
     private static ServedDevice Serve(byte number) => new(new PciAddress(0, 1, 0, number), 7, number, Guards[number].Open);
 
-    private static ReadOnlySpan<byte> Call(ServedMachine machine, TestCaller caller, ReadOnlySpan<byte> bytes)
+    private static ReadOnlySpan<byte> Call(ServedMachine machine, TestCaller caller, ReadOnlySpan<byte> bytes, ISet<uint>? done)
     {
         byte which = bytes[0], chosen = bytes[1];
         bytes = bytes[2..];
@@ -73,7 +78,7 @@ internal static class InterfaceTarget
         }
 
         if (which % 8 <= 5)
-            return Ioctl(caller, caller.FileOf(descriptor), bytes);
+            return Ioctl(caller, caller.FileOf(descriptor), bytes, done);
         Span<byte> numbers = stackalloc byte[16];
         numbers.Clear();
         bytes[..Math.Min(bytes.Length, numbers.Length)].CopyTo(numbers);
@@ -89,7 +94,7 @@ internal static class InterfaceTarget
     }
 
     /// <summary>The number of the request, how many bytes the struct has, and the struct; none for an argument that is a number.</summary>
-    private static ReadOnlySpan<byte> Ioctl(TestCaller caller, ServedFile? file, ReadOnlySpan<byte> bytes)
+    private static ReadOnlySpan<byte> Ioctl(TestCaller caller, ServedFile? file, ReadOnlySpan<byte> bytes, ISet<uint>? done)
     {
         if (bytes.Length < 2)
             return [];
@@ -99,7 +104,13 @@ internal static class InterfaceTarget
         ReadOnlySpan<byte> data = bytes.Slice(2, count);
         caller.TryWrite(MemoryStart, data);
         if (caller.Descriptors.Count < MostDescriptors && file is not null)
-            Check(file.Ioctl(caller, request, isNumber ? (ulong)count : MemoryStart));
+        {
+            long result = file.Ioctl(caller, request, isNumber ? (ulong)count : MemoryStart);
+            Check(result);
+            if (result >= 0)
+                done?.Add(request);
+        }
+
         return bytes[(2 + count)..];
     }
 
