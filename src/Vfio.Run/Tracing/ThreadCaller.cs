@@ -40,13 +40,7 @@ internal sealed class ThreadCaller(int thread, ulong notification, NotificationL
     public DmaMemory? GetMemory(ulong address, ulong length, bool isWritten) => spaces.GetMemory(ProcessId, address, length, isWritten);
 
     /// <inheritdoc/>
-    public DmaMemory? GetBar(ulong address, ulong length)
-    {
-        if (!AddressMap.TryFind(thread, address, out MappedArea area) || length > area.End - address || files.Find(area.Inode) is not { } file)
-            return null;
-        ServedMapping mapping = file.Map(area.Offset + (address - area.Start), length, area.IsWritable);
-        return mapping.Device is { } device ? new BarMemory(new BarAccess(device, mapping.Region, mapping.Offset), length) : null;
-    }
+    public DmaMemory? GetBar(ulong address, ulong length) => BarMemory.Find(ProcessId, address, length, files);
 
     /// <summary>The process that a thread is of.</summary>
     internal static int FindProcess(int thread)
