@@ -20,6 +20,7 @@ public sealed partial class LayerTests
         new("Vfio.Devices", ["Vfio.User", "Vfio.Guard"], ["Bench", "Edu", "Nvme"]),
         new("Vfio.Drivers", ["Vfio"], ["Ethernet", "Edu", "Igb", "Nvme"]),
         new("Vfio.Net", ["Vfio.Drivers"], []),
+        new("Vfio.Testing", ["Vfio"], ["Faults"]),
         new("Vfio.Open", ["Vfio.Kernel", "Vfio.User", "Vfio.Devices"], []),
         new("Vfio.Broker", ["Vfio.Open"], ["Policies", "Audit", "Leases", "Control"]),
         new("Vfio.Conformance", ["Vfio.User"], ["Wire", "Running", "Checks"]),
