@@ -58,6 +58,8 @@ internal sealed class ControlConnection : IRequester
     /// <inheritdoc/>
     public void Depart()
     {
+        // Nothing is being received any more, for what is received here the other broker does not get.
+        _registration?.Dispose();
         lock (_sending)
             _lease = null;
         Close();
