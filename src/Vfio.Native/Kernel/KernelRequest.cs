@@ -33,6 +33,7 @@ internal enum KernelRequest : uint
     IOMMU_IOAS_IOVA_RANGES = 0x3b84,
     IOMMU_IOAS_MAP = 0x3b85,
     IOMMU_IOAS_UNMAP = 0x3b86,
+    IOMMU_OPTION = 0x3b87,
     IOMMU_HWPT_ALLOC = 0x3b89,
     IOMMU_GET_HW_INFO = 0x3b8a,
     IOMMU_HWPT_SET_DIRTY_TRACKING = 0x3b8b,

@@ -22,7 +22,7 @@ public sealed partial class LayerTests
         new("Vfio.Net", ["Vfio.Drivers"], []),
         new("Vfio.Testing", ["Vfio"], ["Faults"]),
         new("Vfio.Open", ["Vfio.Kernel", "Vfio.User", "Vfio.Devices"], []),
-        new("Vfio.Broker", ["Vfio.Open"], ["Policies", "Audit", "Leases", "Control"]),
+        new("Vfio.Broker", ["Vfio.Open"], ["Policies", "Audit", "Metrics", "Leases", "Control"]),
         new("Vfio.Conformance", ["Vfio.User"], ["Wire", "Running", "Checks"]),
         new("Vfio.Cli", ["Vfio.Open", "Vfio.Broker", "Vfio.Conformance", "Vfio.Net"], ["Output", "Bench", "Numbers", "Show", "List", "Leases", "Demo", "Nvme", "Net", "Verbs"]),
     ];
