@@ -29,29 +29,6 @@ internal struct iommu_ioas_alloc
     public uint out_ioas_id;
 }
 
-/// <summary>IOMMU_OPTION.</summary>
-[StructLayout(LayoutKind.Sequential)]
-internal struct iommu_option
-{
-    /// <summary>Size of this struct.</summary>
-    public uint size;
-
-    /// <summary>Which one; 0 is IOMMU_OPTION_RLIMIT_MODE.</summary>
-    public uint option_id;
-
-    /// <summary>0 to set it.</summary>
-    public ushort op;
-
-    /// <summary>0.</summary>
-    public ushort __reserved;
-
-    /// <summary>0.</summary>
-    public uint object_id;
-
-    /// <summary>The value.</summary>
-    public ulong val64;
-}
-
 /// <summary>A range of I/O addresses.</summary>
 [StructLayout(LayoutKind.Sequential)]
 internal struct iommu_iova_range
