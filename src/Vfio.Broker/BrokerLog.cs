@@ -17,6 +17,21 @@ internal static partial class BrokerLog
     [LoggerMessage(4, LogLevel.Error, "The policy stays as it was: {Reason}")]
     internal static partial void PolicyRefused(ILogger logger, string reason);
 
+    [LoggerMessage(6, LogLevel.Error, "The audit stays in the file where it was: {Reason}")]
+    internal static partial void AuditStays(ILogger logger, string reason);
+
+    [LoggerMessage(7, LogLevel.Error, "Lease {Lease} of {Device} has ended, and the process that has it open cannot be killed: run the broker as root, or with CAP_KILL")]
+    internal static partial void UserStays(ILogger logger, int lease, string device);
+
+    [LoggerMessage(8, LogLevel.Warning, "Lease {Lease} of {Device} has ended, and a process still has it open")]
+    internal static partial void StillOpen(ILogger logger, int lease, string device);
+
+    [LoggerMessage(9, LogLevel.Information, "All leases are another broker's now")]
+    internal static partial void HandedOver(ILogger logger);
+
+    [LoggerMessage(10, LogLevel.Warning, "Nothing more is handed over: {Reason}")]
+    internal static partial void NotHandedOver(ILogger logger, string reason);
+
     [LoggerMessage(5, LogLevel.Error, "{Leases} leases do not end in time: calls of their devices have not returned. The process ends without them")]
     internal static partial void DoesNotEnd(ILogger logger, int leases);
 }

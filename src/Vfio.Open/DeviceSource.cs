@@ -2,7 +2,6 @@ using Vfio.Devices;
 using Vfio.Guard;
 using Vfio.Kernel;
 using Vfio.User;
-using Vfio.User.Leases;
 
 namespace Vfio;
 
@@ -47,7 +46,7 @@ internal sealed class DeviceSource : IDisposable, IAsyncDisposable
                 return new DeviceSource(parsed, guard.Open) { Guard = guard };
             case AddressScheme.Lease:
                 VfioUserClientOptions leased = ClientOptionsOf(parsed, options ?? new VfioDeviceOptions()) with { ReconnectTimeout = TimeSpan.Zero };
-                return new DeviceSource(parsed, () => BrokerClient.Open(parsed.Place, leased, parsed.Broker));
+                return new DeviceSource(parsed, () => LeasedDevice.Open(parsed, leased));
             case AddressScheme.Mediated:
                 return new DeviceSource(parsed, () => KernelDevice.OpenMediated(parsed.Uuid, kernel));
             default:

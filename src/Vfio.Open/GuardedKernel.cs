@@ -15,12 +15,22 @@ internal static class GuardedKernel
     internal static GuardedHardware Open(DeviceAddress address, KernelDeviceOptions options)
     {
         KernelFunction function = new PciTopology().Find(address.Function);
-        ConfigPermit[] permits = [.. new PermitStore().Of(function).Select(permit => new ConfigPermit(permit.Offset, permit.ReadBits, permit.WriteBits))];
+
+        // While it is open it cannot be released: its permits are those of this assignment.
+        KernelDevice device = KernelDevice.Open(address.Function, options);
+        ConfigPermit[] permits;
+        try
+        {
+            permits = [.. new PermitStore().Of(function).Select(permit => new ConfigPermit(permit.Offset, permit.ReadBits, permit.WriteBits))];
+        }
+        catch
+        {
+            device.Dispose();
+            throw;
+        }
+
         return new GuardedHardware(
-            KernelDevice.Open(address.Function, options),
-            new GuardPolicy { AllowWithoutReset = address.AllowsWithoutReset },
-            permits,
-            values => Restore(function, values));
+            device, new GuardPolicy { AllowWithoutReset = address.AllowsWithoutReset }, permits, values => Restore(function, values));
     }
 
     /// <summary>Writes what permitted registers held, past the kernel's reset at close. Only root can; without root the reset decides what

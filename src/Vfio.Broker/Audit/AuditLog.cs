@@ -12,10 +12,14 @@ namespace Vfio.Broker.Audit;
 internal sealed class AuditLog : IDisposable
 {
     private readonly Lock _lock = new();
-    private readonly Stream _stream;
     private readonly ArrayBufferWriter<byte> _bytes = new();
+    private readonly string? _path;
+    private Stream _stream;
 
-    private AuditLog(Stream stream) => _stream = stream;
+    private AuditLog(Stream stream, string? path = null) => (_stream, _path) = (stream, path);
+
+    /// <summary>Whether the last line could not be written.</summary>
+    internal bool HasFailed { get; private set; }
 
     /// <summary>The audit on standard error, which the service manager writes to its journal.</summary>
     internal static AuditLog ToStandardError() => new(StandardStream.Error);
@@ -25,7 +29,21 @@ internal sealed class AuditLog : IDisposable
 
     /// <summary>The audit in a file, which is made with mode 0640 where it is missing.</summary>
     /// <exception cref="VfioException">It cannot be opened, or is no file.</exception>
-    internal static AuditLog ToFile(string path)
+    internal static AuditLog ToFile(string path) => new(Open(path), path);
+
+    /// <summary>Opens the file anew: its name may be another file's by now, when it was rotated.</summary>
+    /// <exception cref="VfioException">It cannot be opened; lines go to where they went before.</exception>
+    internal void Reopen()
+    {
+        if (_path is null)
+            return;
+        Stream stream = Open(_path);
+        lock (_lock)
+            (stream, _stream) = (_stream, stream);
+        stream.Dispose();
+    }
+
+    private static FileStream Open(string path)
     {
         try
         {
@@ -40,7 +58,7 @@ internal sealed class AuditLog : IDisposable
             if (FileStatus.Of((int)stream.SafeFileHandle.DangerousGetHandle()).Kind is FileKind.Regular or FileKind.CharacterDevice)
             {
                 AppendOnly.Set(stream.SafeFileHandle, path);
-                return new AuditLog(stream);
+                return stream;
             }
 
             stream.Dispose();
@@ -66,10 +84,12 @@ internal sealed class AuditLog : IDisposable
             try
             {
                 _stream.Write(_bytes.WrittenSpan);
+                HasFailed = false;
                 return true;
             }
             catch (Exception refusal) when (refusal is IOException or UnauthorizedAccessException or VfioException or ObjectDisposedException)
             {
+                HasFailed = true;
                 return false;
             }
         }
@@ -106,6 +126,8 @@ internal sealed class AuditLog : IDisposable
         if (record.Error != Errno.None)
             json.WriteNumber("errno"u8, (int)record.Error);
         WriteText(json, "reason"u8, record.Reason);
+        if (record.Count is int count)
+            json.WriteNumber("count"u8, count);
         if (record.Seconds is double seconds)
             json.WriteNumber("seconds"u8, Math.Round(seconds, 3));
         json.WriteEndObject();
@@ -119,7 +141,7 @@ internal sealed class AuditLog : IDisposable
 }
 
 /// <summary>What is on record of one decision.</summary>
-/// <param name="Event">What was decided: start, stop, policy, open, hold, revoke, end.</param>
+/// <param name="Event">What was decided: start, stop, policy, open, hold, revoke, end, silence, repeats.</param>
 internal readonly record struct AuditRecord(string Event)
 {
     /// <summary>Who asked; null for the broker itself.</summary>
@@ -145,6 +167,9 @@ internal readonly record struct AuditRecord(string Event)
 
     /// <summary>Why, in words.</summary>
     internal string? Reason { get; init; }
+
+    /// <summary>Of lines that were not written: how many.</summary>
+    internal int? Count { get; init; }
 
     /// <summary>At the end: how long it lasted.</summary>
     internal double? Seconds { get; init; }

@@ -48,6 +48,21 @@ internal sealed class ControlConnection : IRequester
             lock (_sending)
                 return _lease;
         }
+
+        init => _lease = value;
+    }
+
+    /// <inheritdoc/>
+    public FileDescriptor? Descriptor => _lines.Socket.Descriptor;
+
+    /// <inheritdoc/>
+    public void Depart()
+    {
+        // Nothing is being received any more, for what is received here the other broker does not get.
+        _registration?.Dispose();
+        lock (_sending)
+            _lease = null;
+        Close();
     }
 
     /// <summary>Whether it was silent for too long.</summary>
@@ -95,7 +110,7 @@ internal sealed class ControlConnection : IRequester
         }
     }
 
-    /// <summary>Closes it; the loop's thread only, or when the loop has ended.</summary>
+    /// <summary>Closes it. By the loop's thread, when the loop has ended, or when nothing is received any more.</summary>
     internal void Close()
     {
         lock (_sending)

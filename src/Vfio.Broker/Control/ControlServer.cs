@@ -32,7 +32,7 @@ internal sealed class ControlServer : IDisposable
     private readonly ILogger _logger;
     private readonly Lock _lock = new();
     private readonly HashSet<ControlConnection> _connections = [];
-    private readonly EventRegistration _listening;
+    private EventRegistration _listening;
 
     /// <summary>Starts to accept.</summary>
     /// <param name="listener">The socket; owned.</param>
@@ -67,6 +67,31 @@ internal sealed class ControlServer : IDisposable
 
     /// <summary>Called when <see cref="Check"/> may be due earlier than it said.</summary>
     internal Action? Changed { get; set; }
+
+    /// <summary>The socket, to be handed over.</summary>
+    internal UnixListener Listener => _listener;
+
+    /// <summary>Accepts no more, as another broker will: who connects meanwhile waits for it.</summary>
+    internal void Pause() => _listening.Dispose();
+
+    /// <summary>Accepts again.</summary>
+    internal void Continue() => _listening = _loop.Add(_listener.Descriptor, _ => Accept());
+
+    /// <summary>The socket is another broker's.</summary>
+    internal void LeaveFile() => _listener.LeaveFile();
+
+    /// <summary>Takes a connection of another broker over, with the lease that ends with it.</summary>
+    /// <param name="descriptor">The connection; owned.</param>
+    /// <param name="lease">The lease.</param>
+    internal void Adopt(FileDescriptor descriptor, Lease lease)
+    {
+        UnixSocket socket = new(descriptor);
+        ControlConnection connection = new(new LineSocket(socket, MaxRequestBytes), lease.Holder, _timeout, Handle, Closed) { Lease = lease };
+        lease.Owner = connection;
+        lock (_lock)
+            _connections.Add(connection);
+        connection.Watch(_loop);
+    }
 
     /// <summary>Stops accepting, and removes the socket's file.</summary>
     internal void StopListening()

@@ -32,7 +32,7 @@ internal sealed class Lease(int id, Candidate device, Caller holder, PolicyRule 
     internal bool IsHeld => isHeld;
 
     /// <summary>Since when.</summary>
-    internal DateTimeOffset Since { get; } = DateTimeOffset.UtcNow;
+    internal DateTimeOffset Since { get; init; } = DateTimeOffset.UtcNow;
 
     /// <summary>When it ends by itself: by its time, or because it is wanted back.</summary>
     internal Deadline End { get; set; } = new(rule.Terms.LeaseTime ?? Timeout.InfiniteTimeSpan);
@@ -40,11 +40,17 @@ internal sealed class Lease(int id, Candidate device, Caller holder, PolicyRule 
     /// <summary>When to check whether it is in use.</summary>
     internal Deadline IdleCheck { get; set; } = new(rule.Terms.IdleTime ?? Timeout.InfiniteTimeSpan);
 
-    /// <summary>How many messages its session had when that was checked last.</summary>
+    /// <summary>How many messages its sessions had when that was checked last.</summary>
     internal long MessagesAtCheck { get; set; } = -1;
+
+    /// <summary>How many messages its sessions had that are over.</summary>
+    internal long MessagesBefore { get; set; }
 
     /// <summary>What it is in.</summary>
     internal LeaseState State { get; set; } = LeaseState.Opening;
+
+    /// <summary>Whether it is another broker's now: nothing of it ends here.</summary>
+    internal volatile bool HasDeparted;
 
     /// <summary>Why it ends; null while it does not.</summary>
     internal string? EndReason { get; set; }
@@ -59,7 +65,7 @@ internal sealed class Lease(int id, Candidate device, Caller holder, PolicyRule 
     internal Task Left => _left.Task;
 
     /// <summary>What its user has open; null when the device is not open.</summary>
-    internal SessionRun? Run { get; set; }
+    internal LeaseRun? Run { get; set; }
 
     /// <summary>Whether its user is done with it, and the device is about to be free.</summary>
     internal bool IsClosing => State == LeaseState.Ending || (Run is { } run ? run.IsOver : State == LeaseState.Open);
@@ -98,8 +104,9 @@ internal sealed class Lease(int id, Candidate device, Caller holder, PolicyRule 
         Program = holder.Program,
         Rule = rule.Name,
         Since = Since,
-        Until = End.IsNever ? null : DateTimeOffset.UtcNow + End.Left,
+        Until = DateTimeOffset.UtcNow + End.Remaining,
         IsHeld = isHeld,
+        IsDirect = rule.Terms.IsDirect,
         State = State.ToString().ToLowerInvariant(),
     };
 
@@ -128,6 +135,12 @@ internal interface IRequester
 {
     /// <summary>Who it is.</summary>
     Caller Caller { get; }
+
+    /// <summary>Its connection, to be handed over; null where there is none.</summary>
+    Vfio.Native.FileDescriptor? Descriptor { get; }
+
+    /// <summary>Closes its connection here; another broker has it.</summary>
+    void Depart();
 
     /// <summary>Answers, or notifies; never waits. Any thread may call it.</summary>
     /// <param name="reply">The answer.</param>

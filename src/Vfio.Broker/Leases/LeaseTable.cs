@@ -17,10 +17,16 @@ namespace Vfio.Broker.Leases;
 /// again when
 /// it was closed: reset, with bus mastering off, no interrupt bound and no memory mapped.</para>
 /// </remarks>
-internal sealed class LeaseTable
+internal sealed partial class LeaseTable
 {
     // A reply with so many leases fits into an empty queue of a socket.
     private const int LeasesInReply = 64;
+
+    /// <summary>So many refusals of a user are written to the audit at once.</summary>
+    internal const int RefusalBurst = 100;
+
+    /// <summary>So many lines about what a user was given, gave back and revoked.</summary>
+    internal const int GrantBurst = 1000;
 
     // How long a device that its last user has closed may take until it is free.
     private static readonly TimeSpan LongestClose = TimeSpan.FromSeconds(5);
@@ -31,7 +37,7 @@ internal sealed class LeaseTable
     private readonly Dictionary<string, Lease> _byKey = new(StringComparer.Ordinal);
     private readonly DeviceFinder _finder;
     private readonly LeaseWorker _worker;
-    private readonly RefusalBudget _refusals = new();
+    private readonly AuditBudget _refusals = new(RefusalBurst), _grants = new(GrantBurst);
     private readonly AuditLog _audit;
     private readonly ILogger _logger;
     private readonly Action _changed;
@@ -43,17 +49,18 @@ internal sealed class LeaseTable
     /// <param name="policy">The policy.</param>
     /// <param name="finder">Finds devices.</param>
     /// <param name="handshakeTimeout">How long a user may take to negotiate.</param>
+    /// <param name="handsOver">Whether another broker may take leases over.</param>
     /// <param name="audit">What happens is written there; the caller keeps it.</param>
     /// <param name="logger">Faults are logged there.</param>
     /// <param name="changed">Called when <see cref="Check"/> may be due earlier than it said.</param>
-    internal LeaseTable(BrokerPolicy policy, DeviceFinder finder, TimeSpan handshakeTimeout, AuditLog audit, ILogger logger, Action changed)
+    internal LeaseTable(BrokerPolicy policy, DeviceFinder finder, TimeSpan handshakeTimeout, bool handsOver, AuditLog audit, ILogger logger, Action changed)
     {
         _policy = policy;
         _finder = finder;
         _audit = audit;
         _logger = logger;
         _changed = changed;
-        _worker = new LeaseWorker(handshakeTimeout, logger);
+        _worker = new LeaseWorker(handshakeTimeout, handsOver, logger);
     }
 
     /// <summary>How many leases there are.</summary>
@@ -104,6 +111,11 @@ internal sealed class LeaseTable
             {
                 lease = null;
                 decision = new(Errno.Shutdown, "the broker is stopping", null, null);
+            }
+            else if (_isHandingOver)
+            {
+                lease = null;
+                decision = new(Errno.TryAgain, "the broker is being replaced; ask again", null, null);
             }
             else if (lease is { HasThread: true })
             {
@@ -156,6 +168,12 @@ internal sealed class LeaseTable
     /// <exception cref="VfioException">The lease has ended, or has a socket already.</exception>
     internal void Listen(Lease lease, UnixListener listener, EventLoop loop)
     {
+        if (lease.Rule.Terms.IsDirect)
+        {
+            listener.Dispose();
+            throw new VfioException("listening", lease.Device.Name, Errno.NotSupported, "its lease is direct: there is no vfio-user for the clients of a socket");
+        }
+
         LeaseListener place = new(listener, loop, () => Accept(lease));
         bool isTaken = false;
         lock (_lock)
@@ -175,26 +193,17 @@ internal sealed class LeaseTable
 
     private void Accept(Lease lease)
     {
-        UnixSocket? socket;
         lock (_lock)
         {
             // While somebody has it open, clients wait.
-            if (lease.State != LeaseState.Held || lease.HasThread || lease.Listener is not { } place)
+            if (_isHandingOver || lease.State != LeaseState.Held || lease.HasThread || lease.Listener is null)
                 return;
-            socket = place.TryAccept();
-            if (socket is null)
-            {
-                // Its user has accepted the client, or no descriptor is left: not at once again, or it would be tried without a pause.
-                if (!Poll.IsHungUp(place.Descriptor))
-                    _ = Task.Delay(AcceptPause).ContinueWith(_ => place.Arm(), TaskScheduler.Default);
-                return;
-            }
-
             lease.Enter();
             lease.State = LeaseState.Opening;
         }
 
-        Start(lease, new Stranger(lease.Holder), lease.Device.Name, isHeld: false, socket);
+        // The socket is the user's too, who can make an accept wait: only the lease's own thread does.
+        Start(lease, new Stranger(lease.Holder), lease.Device.Name, isHeld: false, accepts: true);
     }
 
     /// <summary>Says which leases there are: to who may see all, all, else the caller's own.</summary>
@@ -236,7 +245,7 @@ internal sealed class LeaseTable
             return;
         }
 
-        _audit.TryWrite(record);
+        TryWriteDone(record);
         _ = AnswerWhenEnded(requester, lease!);
         TimeSpan time = lease!.Rule.Terms.ReturnTime;
         string why = $"revoked by user {caller.UserId}";
@@ -252,12 +261,12 @@ internal sealed class LeaseTable
         bool isIdle;
         lock (_lock)
         {
-            if (lease.State == LeaseState.Ending)
+            if (lease.State == LeaseState.Ending || lease.HasDeparted)
                 return;
             lease.State = LeaseState.Ending;
             lease.EndReason = reason;
             isIdle = !lease.HasThread;
-            lease.Run?.Session.Stop(reason);
+            lease.Run?.Stop(reason);
         }
 
         if (isIdle)
@@ -301,7 +310,10 @@ internal sealed class LeaseTable
 
         foreach (Lease lease in leases)
             End(lease, "the broker stops");
-        return Task.WaitAll([.. leases.Select(lease => lease.Ended.Task)], timeout);
+        bool areBack = Task.WaitAll([.. leases.Select(lease => lease.Ended.Task)], timeout);
+        foreach ((uint user, int missed) in _grants.TakeMissed())
+            _audit.TryWrite(RepeatsOf(new Caller(user, user, [], 0, null), missed));
+        return areBack;
     }
 
     /// <summary>Whether a user may see and revoke every lease.</summary>
@@ -317,8 +329,8 @@ internal sealed class LeaseTable
     /// <summary>Whether a lease was not used since the last check; under the lock.</summary>
     private static bool IsUnused(Lease lease)
     {
-        long messages = lease.Run?.Session.MessageCount ?? 0;
-        bool isUnused = messages == lease.MessagesAtCheck && lease.Run is not { Session.IsInUse: true };
+        long messages = lease.MessagesBefore + (lease.Run?.MessageCount ?? 0);
+        bool isUnused = messages == lease.MessagesAtCheck && lease.Run is not { IsInUse: true };
         lease.MessagesAtCheck = messages;
         lease.IdleCheck = new Deadline(lease.Rule.Terms.IdleTime!.Value);
         return isUnused;
@@ -371,9 +383,9 @@ internal sealed class LeaseTable
     private int CountOf(Caller caller, PolicyRule rule) =>
         _leases.Values.Count(lease => lease.Holder.UserId == caller.UserId && lease.Rule.Name == rule.Name);
 
-    private void Start(Lease lease, IRequester requester, string asked, bool isHeld, UnixSocket? connection = null)
+    private void Start(Lease lease, IRequester requester, string asked, bool isHeld, bool accepts = false)
     {
-        Thread thread = new(() => Run(lease, requester, asked, isHeld, connection)) { IsBackground = true, Name = $"lease {lease.Id}" };
+        Thread thread = new(() => Run(lease, requester, asked, isHeld, accepts)) { IsBackground = true, Name = $"lease {lease.Id}" };
         try
         {
             thread.Start();
@@ -381,21 +393,23 @@ internal sealed class LeaseTable
         catch (OutOfMemoryException)
         {
             // No thread can be made now.
-            connection?.Dispose();
             Fail(lease, requester, asked, isHeld, Errno.TryAgain, "the broker is out of memory or threads");
             Leave(lease);
         }
     }
 
     /// <summary>The life of a lease's thread: opens the device, answers, serves, closes.</summary>
-    private void Run(Lease lease, IRequester requester, string asked, bool isHeld, UnixSocket? connection)
+    private void Run(Lease lease, IRequester requester, string asked, bool isHeld, bool accepts)
     {
+        bool isVain = false;
         try
         {
+            UnixSocket? client = accepts ? lease.Listener?.TryAccept() : null;
+            isVain = accepts && client is null;
             if (isHeld)
                 Probe(lease, requester, asked);
-            else
-                Serve(lease, requester, asked, connection);
+            else if (!isVain)
+                Serve(lease, requester, asked, client);
         }
         catch (VfioException refusal)
         {
@@ -409,7 +423,7 @@ internal sealed class LeaseTable
         }
         finally
         {
-            Leave(lease);
+            Leave(lease, isVain);
         }
 
         // After this its user may open it at once.
@@ -432,10 +446,14 @@ internal sealed class LeaseTable
         BrokerTelemetry.Grants.Add(1);
     }
 
-    private void Serve(Lease lease, IRequester requester, string asked, UnixSocket? connection) => _worker.Serve(
-        lease,
-        connection,
-        run =>
+    private void Serve(Lease lease, IRequester requester, string asked, UnixSocket? connection)
+    {
+        if (lease.Rule.Terms.IsDirect)
+            _worker.ServeDirect(lease, requester.Caller.ProcessId, Give, Done);
+        else
+            _worker.Serve(lease, connection, Give, Done);
+
+        void Give(LeaseRun run)
         {
             lock (_lock)
             {
@@ -446,24 +464,30 @@ internal sealed class LeaseTable
             }
 
             Record(lease, requester, asked, "open");
-            if (!requester.TryAnswer(new BrokerReply { Lease = lease.Describe() }, run.ClientEnd))
+            if (!requester.TryAnswer(new BrokerReply { Lease = lease.Describe(), Direct = run.Direct }, run.ClientEnd))
                 throw new VfioException("giving", lease.Device.Name, Errno.ConnectionReset, GoneReason);
             BrokerTelemetry.Grants.Add(1);
             _changed();
-        },
-        () =>
+        }
+
+        void Done() => Forget(lease);
+    }
+
+    /// <summary>Its user has the device no more.</summary>
+    private void Forget(Lease lease)
+    {
+        lock (_lock)
         {
-            lock (_lock)
-            {
-                if (!lease.IsHeld)
-                    lease.EndReason ??= lease.Run?.Session.EndReason;
-                lease.Run = null;
-            }
-        });
+            if (!lease.IsHeld)
+                lease.EndReason ??= lease.Run?.EndReason;
+            lease.MessagesBefore += lease.Run?.MessageCount ?? 0;
+            lease.Run = null;
+        }
+    }
 
     private void Record(Lease lease, IRequester requester, string asked, string name)
     {
-        if (!_audit.TryWrite(RecordOf(name, lease, requester, asked)))
+        if (!TryWriteDone(RecordOf(name, lease, requester, asked)))
             throw new VfioException("giving", lease.Device.Name, Errno.InputOutput, "the audit cannot be written; tell the administrator");
     }
 
@@ -479,12 +503,25 @@ internal sealed class LeaseTable
 
     private void WriteRefusal(in AuditRecord record)
     {
-        if (!_refusals.TryTake(record.Caller!.UserId, out bool isLast))
+        if (!_refusals.TryTake(record.Caller!.UserId, out bool isLast, out _))
             return;
         _audit.TryWrite(record);
         if (isLast)
             _audit.TryWrite(new AuditRecord("silence") { Caller = record.Caller, Reason = "more refusals of this user are not written for now" });
     }
+
+    /// <summary>Writes what was done for a user; of a user who has very much done, how often.</summary>
+    /// <returns>False when the audit cannot be written.</returns>
+    private bool TryWriteDone(in AuditRecord record)
+    {
+        // As long as it cannot be written, no line is left out: what has to be on record must not happen.
+        if (!_grants.TryTake(record.Caller!.UserId, out _, out int missed) && !_audit.HasFailed)
+            return true;
+        return (missed == 0 || _audit.TryWrite(RepeatsOf(record.Caller, missed))) && _audit.TryWrite(record);
+    }
+
+    private static AuditRecord RepeatsOf(Caller caller, int missed) =>
+        new("repeats") { Caller = caller, Count = missed, Reason = "so many lines of this user were not written, because they were too many" };
 
     private void Refuse(IRequester requester, string asked, bool isHeld, in LeaseDecision decision)
     {
@@ -525,29 +562,51 @@ internal sealed class LeaseTable
     }
 
     /// <summary>The lease's thread is done with the device, which is closed.</summary>
-    private void Leave(Lease lease)
+    private void Leave(Lease lease, bool isVain = false)
     {
         bool isOver;
         lock (_lock)
         {
-            isOver = !lease.IsHeld || lease.State == LeaseState.Ending;
+            isOver = !lease.IsHeld || lease.State == LeaseState.Ending || lease.HasDeparted;
             lease.State = isOver ? LeaseState.Ending : LeaseState.Held;
             lease.Leave();
-            if (!isOver)
-                lease.Listener?.Arm();
+            if (!isOver && lease.Listener is { } place)
+                Arm(place, isVain);
         }
 
         if (isOver)
             Finish(lease);
     }
 
+    private static void Arm(LeaseListener place, bool isVain)
+    {
+        // Its user has accepted the client, or no descriptor is left: not at once again, or it would be tried without a pause.
+        if (!isVain)
+            place.Arm();
+        else if (!Poll.IsHungUp(place.Descriptor))
+            _ = Task.Delay(AcceptPause).ContinueWith(_ => place.Arm(), TaskScheduler.Default);
+    }
+
     /// <summary>The device is back: once for each lease.</summary>
     private void Finish(Lease lease)
     {
         lease.Listener?.Dispose();
+        if (lease.HasDeparted)
+        {
+            BrokerTelemetry.Leases.Add(-1);
+            lock (_lock)
+            {
+                _leases.Remove(lease.Id);
+                _byKey.Remove(lease.Key);
+            }
+
+            lease.Owner?.Depart();
+            lease.Ended.TrySetResult();
+            return;
+        }
 
         // In this order: on record the end of a lease is before whatever follows from it.
-        _audit.TryWrite(new AuditRecord("end")
+        TryWriteDone(new AuditRecord("end")
         {
             Caller = lease.Holder,
             Device = lease.Device.Name,
@@ -572,6 +631,12 @@ internal sealed class LeaseTable
     private sealed class Stranger(Caller holder) : IRequester
     {
         public Caller Caller => holder;
+
+        public FileDescriptor? Descriptor => null;
+
+        public void Depart()
+        {
+        }
 
         public bool TryAnswer(BrokerReply reply, FileDescriptor? descriptor = null, Lease? lease = null) => true;
     }

@@ -1,23 +1,30 @@
 using System.Collections.Concurrent;
 using Microsoft.Extensions.Logging;
+using Vfio.Abstractions;
 using Vfio.Broker.Policies;
+using Vfio.Kernel;
+using Vfio.Kernel.Device;
 using Vfio.Native;
+using Vfio.Native.Files;
 using Vfio.Native.Sockets;
 using Vfio.Native.Waiting;
 using Vfio.User;
 using Vfio.User.Server;
+using Vfio.User.Wire;
 
 namespace Vfio.Broker.Leases;
 
 /// <summary>Opens the device of a lease, serves it to its user, and closes it; on the thread that calls.</summary>
 /// <remarks>A model is made anew for each lease: nothing that a user left in it, or still has mapped of it, is the next one's.</remarks>
 /// <param name="handshakeTimeout">How long a user may take to negotiate.</param>
+/// <param name="handsOver">Whether another broker may take sessions over.</param>
 /// <param name="logger">Faults are logged there.</param>
-internal sealed class LeaseWorker(TimeSpan handshakeTimeout, ILogger logger)
+internal sealed class LeaseWorker(TimeSpan handshakeTimeout, bool handsOver, ILogger logger)
 {
     // Smaller than the default of a server: 200 leases at a time are a matter of 80 MB then, of which a lease uses what its messages need.
     private const int DataTransferBytes = 128 << 10, KeptBuffers = 8;
     private static readonly TimeSpan OpenTimeout = TimeSpan.FromSeconds(30);
+    private static readonly TimeSpan ShortestPause = TimeSpan.FromMilliseconds(20), LongestPause = TimeSpan.FromMilliseconds(20 << 9);
     private readonly ConcurrentStack<SessionBuffers> _buffers = new();
 
     // What users do is in the audit, where it is bounded; a session's warnings about them would be lines without end.
@@ -38,7 +45,7 @@ internal sealed class LeaseWorker(TimeSpan handshakeTimeout, ILogger logger)
     /// <param name="given">Called when the device was reset and can be given; when it throws, nothing is.</param>
     /// <param name="done">Called when the session is over, before anything of it is closed: it must not be used any more.</param>
     /// <exception cref="VfioException">It cannot be opened or reset.</exception>
-    internal void Serve(Lease lease, UnixSocket? connection, Action<SessionRun> given, Action done)
+    internal void Serve(Lease lease, UnixSocket? connection, Action<LeaseRun> given, Action done)
     {
         using UnixSocket? accepted = connection;
         using DeviceSource source = Find(lease);
@@ -51,14 +58,25 @@ internal sealed class LeaseWorker(TimeSpan handshakeTimeout, ILogger logger)
             ResetUnlessGuarded(source, device);
             UnixSocket? client = null;
             if (connection is not { } server)
+            {
                 (server, client) = UnixSocket.CreatePair();
+                server.Sender = ForeignSender.Of(lease.Holder.UserId);
+            }
+
             ends = (server, client);
             VfioUserServerOptions options = OptionsOf(lease.Rule.Terms, source);
             buffers = _buffers.TryPop(out SessionBuffers? kept) ? kept : new SessionBuffers(options.MaxMessageBytes);
-            ServerSession session = new(Take, server, buffers, options, handover: null);
-            given(new SessionRun(session, server.Descriptor, client?.Descriptor, source.Guard is { } guard ? guard.RequestBack : null));
+            using LeaseHandover? handover = handsOver && device.TryGet(out IHandoverDevice? _) ? new LeaseHandover(lease) : null;
+            ServerSession session = new(Take, server, buffers, options, handover);
+            given(new SessionRun(session, server.Descriptor)
+            {
+                Handover = handover,
+                ClientEnd = client?.Descriptor,
+                RequestBack = source.Guard is { } guard ? guard.RequestBack : null,
+            });
             client?.Dispose();
             session.Run();
+            handover?.End();
         }
         finally
         {
@@ -78,9 +96,151 @@ internal sealed class LeaseWorker(TimeSpan handshakeTimeout, ILogger logger)
         }
     }
 
-    private static DeviceSource Find(Lease lease)
+    /// <summary>Takes the session of another broker over, and serves it on.</summary>
+    /// <param name="lease">The lease.</param>
+    /// <param name="from">The session; disposed by the caller.</param>
+    /// <param name="accept">Called when all is here: the other broker lets go of it. When it throws, that one goes on.</param>
+    /// <param name="given">Called when the session runs here.</param>
+    /// <param name="done">As for <see cref="Serve"/>.</param>
+    /// <exception cref="VfioException">It cannot be taken over.</exception>
+    internal void TakeOver(Lease lease, HandoverReader from, Action accept, Action<LeaseRun> given, Action done)
     {
-        DeviceSource source = DeviceSource.Find(lease.Device.Address, new VfioDeviceOptions { Timeout = OpenTimeout });
+        using UnixSocket connection = new(from.TakeDescriptor());
+        connection.Sender = ForeignSender.Of(lease.Holder.UserId);
+        using DeviceSource source = Find(lease, isSuccessor: true);
+        using LeaseHandover? handover = handsOver ? new LeaseHandover(lease) : null;
+        VfioUserServerOptions options = OptionsOf(lease.Rule.Terms, source);
+        SessionBuffers buffers = new(options.MaxMessageBytes);
+        bool isOurs = false;
+        try
+        {
+            ServerSession session = new(source.Open, connection, buffers, options, handover);
+            try
+            {
+                session.Restore(from);
+                from.End();
+                accept();
+                isOurs = true;
+            }
+            finally
+            {
+                if (!isOurs)
+                    session.Abandon();
+            }
+
+            session.Resume();
+            given(new SessionRun(session, connection.Descriptor)
+            {
+                Handover = handover,
+                RequestBack = source.Guard is { } guard ? guard.RequestBack : null,
+            });
+            session.Run();
+            handover?.End();
+        }
+        finally
+        {
+            done();
+            Keep(buffers);
+        }
+    }
+
+    /// <summary>Opens the device by the kernel, passes its descriptors to the user, and takes it back when the user or
+    /// <see cref="LeaseRun.Stop"/> ends that.</summary>
+    /// <remarks>What the user has open the kernel takes from nobody: a user whose lease is ended, and who does not close the device, is
+    /// killed. The device is back when it can be opened again.</remarks>
+    /// <param name="lease">The lease.</param>
+    /// <param name="process">The process that asked.</param>
+    /// <param name="given">Called when the device was reset and can be given; when it throws, nothing is.</param>
+    /// <param name="done">Called when the user has it no more, or must not, before anything is closed.</param>
+    /// <exception cref="VfioException">It cannot be opened or reset, or is no device of the kernel's.</exception>
+    internal void ServeDirect(Lease lease, int process, Action<LeaseRun> given, Action done)
+    {
+        DeviceAddress address = DeviceAddress.Parse(lease.Device.Address);
+        if (address.Scheme is not (AddressScheme.Pci or AddressScheme.Mediated) || address.IsGuarded)
+        {
+            throw new VfioException("open", lease.Device.Name, Errno.NotSupported,
+                $"rule '{lease.Rule.Name}' is direct, and {lease.Device.Address} is {(address.IsGuarded ? "guarded" : "no function of this machine")}");
+        }
+
+        // Reset by its opening, and its closing.
+        Probe(lease);
+        KernelDeviceOptions options = new() { Logger = _faults };
+        DeviceOpener opener = address.Scheme == AddressScheme.Pci ? new(address.Function, options) : new(address.Uuid, options);
+        bool isGiven = false;
+        using (ProcessHandle? user = ProcessHandle.TryOpen(process))
+        {
+            (UnixSocket server, UnixSocket client) = UnixSocket.CreatePair();
+            using (server)
+            using (client)
+            using (PassableDevice device = opener.OpenToPass())
+            using (DirectRun run = new(device.Interface == VfioInterface.Cdev ? "cdev" : "group", server.Descriptor)
+            {
+                ClientEnd = client.Descriptor,
+                RequestBack = device.RequestBack,
+            })
+            {
+                try
+                {
+                    if (server.Send([1], default, [device.Device, device.Space], wait: false, out Errno error) != 1)
+                        throw new VfioException("passing", lease.Device.Name, error);
+                    given(run);
+                    isGiven = true;
+                    client.Dispose();
+                    run.Wait();
+                }
+                finally
+                {
+                    done();
+                    TakeFrom(lease, device, isGiven && run.EndReason is not null && !Poll.IsHungUp(server.Descriptor) ? user : null);
+                }
+            }
+        }
+
+        WaitUntilFree(lease);
+    }
+
+    private void TakeFrom(Lease lease, PassableDevice device, ProcessHandle? user)
+    {
+        try
+        {
+            device.Quiesce();
+        }
+        catch (VfioException)
+        {
+            // It was never used, or does not answer: the kernel resets it when it is closed.
+        }
+
+        if (user is not null && !user.TryKill())
+            BrokerLog.UserStays(logger, lease.Id, lease.Device.Name);
+    }
+
+    /// <summary>Waits until nobody has the device open: the user, a child of the user's, or who was passed the descriptors.</summary>
+    private void WaitUntilFree(Lease lease)
+    {
+        for (TimeSpan pause = ShortestPause; ; pause = pause < LongestPause ? 2 * pause : LongestPause)
+        {
+            try
+            {
+                Probe(lease);
+                return;
+            }
+            catch (VfioException refusal) when (refusal.Errno is Errno.Busy or Errno.InvalidArgument)
+            {
+                if (pause == LongestPause)
+                    BrokerLog.StillOpen(logger, lease.Id, lease.Device.Name);
+                Thread.Sleep(pause);
+            }
+            catch (VfioException)
+            {
+                // It cannot be opened for another reason, which who asks for it next is told.
+                return;
+            }
+        }
+    }
+
+    private static DeviceSource Find(Lease lease, bool isSuccessor = false)
+    {
+        DeviceSource source = DeviceSource.Find(lease.Device.Address, new VfioDeviceOptions { Timeout = OpenTimeout }, isSuccessor);
         try
         {
             foreach (ConfigRule rule in lease.Rule.Terms.ConfigRules)
@@ -138,15 +298,4 @@ internal sealed class LeaseWorker(TimeSpan handshakeTimeout, ILogger logger)
         else
             buffers.Dispose();
     }
-}
-
-/// <summary>A session, and what it runs on.</summary>
-/// <param name="Session">The session.</param>
-/// <param name="ServerEnd">The broker's end of its connection.</param>
-/// <param name="ClientEnd">The user's end; closed here once it was given. Null when its user has it already.</param>
-/// <param name="RequestBack">Asks the user for the device; null where the device cannot.</param>
-internal sealed record SessionRun(ServerSession Session, FileDescriptor ServerEnd, FileDescriptor? ClientEnd, Action? RequestBack)
-{
-    /// <summary>Whether it has ended, or its user has closed the connection, which its thread may not have noticed yet.</summary>
-    internal bool IsOver => Session.EndReason is not null || Poll.IsHungUp(ServerEnd);
 }

@@ -110,6 +110,9 @@ internal sealed record LeaseTerms
     /// <summary>How many devices a user may have by this rule at a time; null for no limit.</summary>
     internal int? Holds { get; init; }
 
+    /// <summary>Whether its user gets the kernel's own descriptors of a function of this machine, in place of a connection.</summary>
+    internal bool IsDirect { get; init; }
+
     /// <summary>What its user may read and write in config space beyond what the tables allow.</summary>
     internal IReadOnlyList<ConfigRule> ConfigRules { get; init; } = [];
 }

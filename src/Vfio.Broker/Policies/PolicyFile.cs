@@ -9,7 +9,7 @@ namespace Vfio.Broker.Policies;
 internal static class PolicyFile
 {
     private const int MaxBytes = 4 << 20, Attempts = 5;
-    private const uint WritableByOthers = 0x12;
+    private const uint WritableByOthers = 0x12, Sticky = 0x200;
     private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(20);
 
     /// <summary>Reads a policy, whole or not at all.</summary>
@@ -46,13 +46,21 @@ internal static class PolicyFile
     {
         try
         {
-            using SafeFileHandle file = File.OpenHandle(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete);
-            FileStatus status = FileStatus.Of((int)file.DangerousGetHandle());
+            using FileDescriptor opened = SafePath.OpenFile(path, out FileStatus folder);
+            using SafeFileHandle file = new(opened.Number, ownsHandle: false);
+            FileStatus status = FileStatus.Of(opened.Number);
             if (status.Kind != FileKind.Regular)
                 throw new VfioException("reading the policy", path, Errno.InvalidArgument, "it is no file");
             if (status.Length > MaxBytes)
                 throw new VfioException("reading the policy", path, Errno.MessageTooLong, $"it has {status.Length} bytes: at most {MaxBytes}");
-            bool isTrusted = (status.UserId == 0 || status.UserId == UserAccount.CurrentId) && (status.Mode & WritableByOthers) == 0;
+            if (checkOwner && !IsTrusted(folder) && (folder.Mode & Sticky) == 0)
+            {
+                throw new VfioException(
+                    "reading the policy", path, Errno.AccessDenied,
+                    $"others can put another file in its place: its folder has to belong to root or to the broker's user, and have mode 0755 (owner {UserAccount.NameOf(folder.UserId)}, mode 0{Convert.ToString(folder.Mode, 8)})");
+            }
+
+            bool isTrusted = IsTrusted(status);
             if (checkOwner && !isTrusted)
             {
                 throw new VfioException(
@@ -65,7 +73,7 @@ internal static class PolicyFile
             int count = 0;
             while (count < bytes.Length && RandomAccess.Read(file, bytes.AsSpan(count), count) is > 0 and int some)
                 count += some;
-            FileStatus after = FileStatus.Of((int)file.DangerousGetHandle());
+            FileStatus after = FileStatus.Of(opened.Number);
             return count == bytes.Length && after.Length == status.Length && File.GetLastWriteTimeUtc(file) == written ? bytes : null;
         }
         catch (Exception refusal) when (refusal is (IOException or UnauthorizedAccessException or ArgumentException) and not VfioException)
@@ -73,4 +81,7 @@ internal static class PolicyFile
             throw new VfioException("reading the policy", path, FileErrors.ErrnoOf(refusal), "check the path, and who may read it");
         }
     }
+
+    private static bool IsTrusted(FileStatus status) =>
+        (status.UserId == 0 || status.UserId == UserAccount.CurrentId) && (status.Mode & WritableByOthers) == 0;
 }

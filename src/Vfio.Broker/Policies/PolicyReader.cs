@@ -16,10 +16,13 @@ internal sealed class PolicyReader
         MatchMembers = ["driver", "ids", "class", "group"],
         RuleMembers =
         [
-            "name", "users", "groups", "devices", "refuse", "memory", "mappings", "leaseTime", "idleTime", "returnTime", "holds", "configRules",
+            "name", "users", "groups", "devices", "refuse", "memory", "mappings", "leaseTime", "idleTime", "returnTime", "holds", "configRules", "direct",
         ],
         UsersMembers = ["users", "groups"],
         ConfigRuleMembers = ["offset", "read", "write"];
+
+    // What only somebody between the user and the kernel can see to.
+    private static readonly string[] NotDirect = ["memory", "mappings", "idleTime", "configRules"];
 
     // More are a mistake, or slow every decision.
     private const int MaxItems = 4096, MaxNameLength = 64, MaxMappings = 65535, ConfigBytes = 4096;
@@ -165,7 +168,10 @@ internal sealed class PolicyReader
         bool isRefusal = Flag(members, "refuse");
         foreach (string term in RuleMembers[5..].Where(term => isRefusal && members.ContainsKey(term)))
             Refuse(members[term].At, $"rule '{name}' refuses: it has no {term}");
-        return new PolicyRule(name, ReadUsers(members), devices, isRefusal, ReadTerms(members));
+        LeaseTerms terms = ReadTerms(members);
+        foreach (string term in NotDirect.Where(term => terms.IsDirect && members.ContainsKey(term)))
+            Refuse(members[term].At, $"rule '{name}' is direct: its user has the kernel's descriptors, and nobody can see to {term}");
+        return new PolicyRule(name, ReadUsers(members), devices, isRefusal, terms);
     }
 
     private LeaseTerms ReadTerms(Dictionary<string, PolicyNode> members) => new()
@@ -176,6 +182,7 @@ internal sealed class PolicyReader
         IdleTime = Time(members, "idleTime", mayBeZero: false),
         ReturnTime = Time(members, "returnTime", mayBeZero: true) ?? TimeSpan.Zero,
         Holds = (int?)Number(members, "holds", 1, MaxItems),
+        IsDirect = Flag(members, "direct"),
         ConfigRules = [.. Items(members.GetValueOrDefault("configRules"), "configRules").Select(ReadConfigRule)],
     };
 

@@ -9,7 +9,7 @@ internal sealed class DeviceWorkloads : IDisposable
 {
     private const int PageBytes = 4096, BulkBytes = 1 << 20, Posted = 64, Together = 16;
     private const uint BenchIds = 0x5542_5646, EduIds = 0x11e8_1234;
-    private const ulong InterruptRegister = 0x10, InterruptLine = 0x3c, Command = 4;
+    private const ulong InterruptRegister = 0x10, InterruptLine = 0x3c, Command = 4, MappedRegister = 4;
     private const byte BusMaster = 4;
     private static readonly TimeSpan InterruptTimeout = TimeSpan.FromSeconds(5);
     private readonly IVfioDevice _device;
@@ -24,6 +24,10 @@ internal sealed class DeviceWorkloads : IDisposable
     private readonly ulong _offset;
     private readonly int _width;
     private readonly bool _isBench;
+    private readonly bool _isKnown;
+    private readonly byte[] _config = new byte[4];
+    private readonly byte[] _line = new byte[1];
+    private SharedMemory? _mapping;
 
     /// <summary>Finds out which device it is.</summary>
     /// <param name="device">The device; the caller keeps it.</param>
@@ -34,8 +38,10 @@ internal sealed class DeviceWorkloads : IDisposable
         device.ReadRegion(RegionIndex.Config, 0, _word);
         uint ids = Blittable.Read<uint>(_word);
         _isBench = ids == BenchIds;
+        _isKnown = ids is BenchIds or EduIds;
         if (_isBench)
             EnableBusMaster();
+        device.ReadRegion(RegionIndex.Config, InterruptLine, _line);
 
         // The benchmark device has a register for this, edu one that inverts what is written. Every other PCI function has the
         // interrupt line, a byte that the device does not use: it is written with its own value.
@@ -60,6 +66,9 @@ internal sealed class DeviceWorkloads : IDisposable
         yield return Do(new Workload("write", Write));
         yield return Do(new Workload("pipelined read", ReadTogether) { Operations = Together });
         yield return Do(new Workload("multi write", WriteTogether) { Operations = Together });
+        yield return Do(new Workload("config read", ReadConfig));
+        yield return Do(new Workload("config write", WriteConfig));
+        yield return Mapped();
         yield return _isBench ? Do(new Workload("read of 1 MiB", ReadBulk) { Bytes = BulkBytes }) : Leave("read of 1 MiB");
         yield return _isBench ? Do(new Workload("write of 1 MiB", WriteBulk) { Bytes = BulkBytes }) : Leave("write of 1 MiB");
         yield return Do(new Workload("DMA map", Map) { After = Unmap });
@@ -74,6 +83,7 @@ internal sealed class DeviceWorkloads : IDisposable
     public void Dispose()
     {
         _event.Dispose();
+        _mapping?.Dispose();
         _memory.Release();
     }
 
@@ -81,6 +91,20 @@ internal sealed class DeviceWorkloads : IDisposable
 
     private static (Workload?, BenchRow?) Leave(string name) =>
         (null, new BenchRow(name) { Skipped = "only the benchmark device (model:bench) has memory for it" });
+
+    /// <summary>A register by a load from the BAR's mapping, many at a time: one is too short to time.</summary>
+    private (Workload?, BenchRow?) Mapped()
+    {
+        const string Name = "mapped read";
+        if (!_isKnown)
+            return (null, new BenchRow(Name) { Skipped = "only of model:bench and edu is it known what may be read" });
+        RegionInfo bar = _device.GetRegion(RegionIndex.Bar(_isBench ? 2 : 0));
+        bool startsWithPage = bar.IsMappable && (bar.MmapAreas.Count == 0 || bar.MmapAreas[0].Offset == 0);
+        if (!startsWithPage)
+            return (null, new BenchRow(Name) { Skipped = "its BAR cannot be mapped here" });
+        _mapping = SharedMemory.MapWatched(bar.File!, bar.FileOffset, PageBytes, writable: true);
+        return Do(new Workload(Name, ReadMapped) { Operations = Together });
+    }
 
     private (Workload?, BenchRow?) Interrupt()
     {
@@ -125,6 +149,19 @@ internal sealed class DeviceWorkloads : IDisposable
 
         if (!_event.Wait(InterruptTimeout))
             throw new TimeoutException($"no interrupt came within {InterruptTimeout.TotalSeconds} s");
+    }
+
+    // Vendor and device; and the interrupt line, which gets the value that it has.
+    private void ReadConfig() => _device.ReadRegion(RegionIndex.Config, 0, _config);
+
+    private void WriteConfig() => _device.WriteRegion(RegionIndex.Config, InterruptLine, _line);
+
+    private void ReadMapped()
+    {
+        for (int i = 0; i < Together; i++)
+            _ = _mapping!.Read32(MappedRegister);
+        if (_mapping!.IsLost)
+            throw new VfioException("mapped read", _device.Name, Errno.InputOutput, "its memory is off, or it is gone");
     }
 
     private void Read() => _device.ReadRegion(_region, _offset, _word.AsSpan(0, _width));

@@ -40,6 +40,7 @@ internal static class LeasePrinter
         json.WriteString("rule", lease.Rule);
         json.WriteString("state", lease.State);
         json.WriteBoolean("held", lease.IsHeld);
+        json.WriteBoolean("direct", lease.IsDirect);
         json.WriteString("since", TimeOf(lease.Since));
         json.WriteString("until", lease.Until is { } until ? TimeOf(until) : null);
         json.WriteEndObject();

@@ -85,5 +85,6 @@ internal static class PolicyPrinter
         yield return ("returnTime", $"{LeasePrinter.Rough(terms.ReturnTime)}");
         yield return ("holds", terms.Holds is int holds ? $"at most {holds} at a time" : "no limit");
         yield return ("configRules", $"{terms.ConfigRules.Count}");
+        yield return ("direct", terms.IsDirect ? "yes: the kernel's own descriptors" : "no");
     }
 }

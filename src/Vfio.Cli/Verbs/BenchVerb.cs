@@ -11,7 +11,7 @@ namespace Vfio.Cli.Verbs;
 /// <summary>Measures a device's latencies and rates.</summary>
 internal sealed class BenchVerb() : Verb("bench", "Measure a device: registers, memory, DMA maps, interrupts, connecting.")
 {
-    private static readonly string[] Rows = ["read", "write", "pipelined", "multi", "posted", "dma", "interrupt", "connect"];
+    private static readonly string[] Rows = ["read", "write", "pipelined", "multi", "posted", "config", "mapped", "dma", "interrupt", "connect"];
 
     /// <inheritdoc/>
     internal override IReadOnlyList<Example> Examples =>

@@ -38,6 +38,12 @@ public abstract class BarContent
     /// <returns>False when the content cannot take memory over.</returns>
     public virtual bool TryTakeMemory(SharedMemory memory) => false;
 
+    /// <summary>Gives <see cref="Memory"/> a new file: the next user must not share one with the last.</summary>
+    /// <exception cref="VfioException">No descriptors or no memory left.</exception>
+    internal virtual void Renew()
+    {
+    }
+
     internal static void CheckLength(ulong length)
     {
         if (length < 4 || !BitOperations.IsPow2(length))

@@ -99,6 +99,12 @@ internal sealed class EmulatedBars(FunctionDescription description, EmulatedConf
     internal bool TryTakeMemory(RegionIndex region, SharedMemory memory) =>
         region.Value <= RomNumber && _contents[region.Value] is { } content && content.TryTakeMemory(memory);
 
+    internal void RenewMemory()
+    {
+        foreach (BarContent? content in _contents)
+            content?.Renew();
+    }
+
     internal void Read(RegionIndex region, ulong offset, Span<byte> destination)
     {
         BarContent content = Find(region);

@@ -1,4 +1,5 @@
 using System.Buffers;
+using Vfio.Guard.Bars;
 using Vfio.Guard.Config;
 using Vfio.Guard.Emulation;
 using Vfio.Native;
@@ -16,7 +17,7 @@ namespace Vfio.Guard;
 /// would end it. Such a device protects what its threads share with its handlers, and holds no lock of its own when it calls
 /// <see cref="Slot"/>, <see cref="Interrupt"/> or <see cref="EndInterrupt"/>. Any thread may call these, handlers included.</para>
 /// </remarks>
-public abstract class EmulatedFunction : IPciFunction, IMigratableFunction
+public abstract class EmulatedFunction : IPciFunction, IMigratableFunction, IRenewableMemory
 {
     private readonly ConfigBuilder _layout;
     private readonly EmulatedConfig _config;
@@ -159,6 +160,9 @@ public abstract class EmulatedFunction : IPciFunction, IMigratableFunction
 
     /// <inheritdoc/>
     bool IMigratableFunction.TryTakeMemory(RegionIndex region, SharedMemory memory) => _bars.TryTakeMemory(region, memory);
+
+    /// <inheritdoc/>
+    void IRenewableMemory.RenewMemory() => _bars.RenewMemory();
 
     /// <inheritdoc/>
     public void Dispose()

@@ -4,10 +4,16 @@ namespace Vfio.Guard;
 
 /// <summary>A BAR that is plain memory, which a driver may map: a frame buffer, a buffer on the card.</summary>
 /// <remarks>A reset leaves its contents, as on a card. A device that clears it does so in <see
-/// cref="EmulatedFunction.OnReset"/>.</remarks>
+/// cref="EmulatedFunction.OnReset"/>. Each user of the function has a file of its own behind it, because a user can keep a mapping for
+/// as long as it likes: the next one finds zeros, or what <see cref="KeepsContents"/> says.</remarks>
 public sealed class MemoryBar : BarContent, IDisposable
 {
+    private const int CopiedBytes = 64 << 10;
+    private readonly string _name;
     private SharedMemory _memory;
+
+    // An access of the device's own that began before the change ends in it.
+    private SharedMemory? _last;
 
     /// <summary>Makes zeroed memory.</summary>
     /// <param name="name">A name for <c>/proc/PID/maps</c>.</param>
@@ -16,12 +22,16 @@ public sealed class MemoryBar : BarContent, IDisposable
     public MemoryBar(string name, ulong length)
     {
         CheckLength(length);
+        _name = name;
         _memory = SharedMemory.Create(name, length);
         Length = length;
     }
 
     /// <inheritdoc/>
     public override ulong Length { get; }
+
+    /// <summary>Whether the next user finds a copy of what the last one left: for contents that are the device's own. Default: no.</summary>
+    public bool KeepsContents { get; init; }
 
     /// <inheritdoc/>
     public override SharedMemory Memory => _memory;
@@ -44,5 +54,31 @@ public sealed class MemoryBar : BarContent, IDisposable
     }
 
     /// <inheritdoc/>
-    public void Dispose() => _memory.Dispose();
+    public void Dispose()
+    {
+        _last?.Dispose();
+        _memory.Dispose();
+    }
+
+    /// <inheritdoc/>
+    internal override void Renew()
+    {
+        SharedMemory fresh = SharedMemory.Create(_name, Length);
+        if (KeepsContents)
+            Copy(_memory, fresh);
+        _last?.Dispose();
+        _last = _memory;
+        _memory = fresh;
+    }
+
+    private static void Copy(SharedMemory from, SharedMemory to)
+    {
+        byte[] piece = new byte[Math.Min(CopiedBytes, from.Length)];
+        for (ulong at = 0; at < from.Length; at += (ulong)piece.Length)
+        {
+            // Zeros are there already, and take no memory as long as nobody writes them.
+            if (from.TryRead(at, piece) && piece.AsSpan().ContainsAnyExcept((byte)0))
+                to.TryWrite(at, piece);
+        }
+    }
 }

@@ -1,3 +1,4 @@
+using Vfio.Guard.Bars;
 using Vfio.Guard.Config;
 using Vfio.Guard.Function;
 using Vfio.Guard.Shared;
@@ -98,6 +99,8 @@ public sealed class GuardedFunction : IDisposable
             throw new VfioException("open", Name, Errno.Busy, "another user has it");
         if (_hasDeparted)
             throw new VfioException("open", Name, Errno.NoDevice, "it went on to another process");
+        if (_function.TryGet(out IRenewableMemory? memory))
+            memory.RenewMemory();
         Errno error = ResetHardware(isAssigned: true);
         if (error == Errno.NoSuchOperation && Policy.AllowWithoutReset && !NeedsReset)
             error = _owner.Restore(isAssigned: true);

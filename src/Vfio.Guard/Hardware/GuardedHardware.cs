@@ -1,4 +1,5 @@
 using System.Diagnostics.CodeAnalysis;
+using Vfio.Abstractions;
 using Vfio.Guard.Bars;
 using Vfio.Guard.Config;
 using Vfio.Guard.Shared;
@@ -13,9 +14,11 @@ namespace Vfio.Guard.Hardware;
 /// it already: BAR pages are mapped from the same file, and eventfds are bound by the same call, as without a guard. The pages of the
 /// MSI-X table are not mapped; accesses to it reach what is below, which keeps it.</para>
 /// <para>Only the user's accesses reach registers of the vendor, and what lies between capabilities.</para>
+/// <para>It has no migration: the state of the device below is bytes without a table, which would set what the rules do not let its user
+/// set.</para>
 /// <para>Any thread may call. Config space is accessed by one thread at a time.</para>
 /// </remarks>
-internal sealed class GuardedHardware : IVfioDevice
+internal sealed class GuardedHardware : IVfioDevice, IDirtyTracker
 {
     private readonly IVfioDevice _device;
     private readonly GuardPolicy _policy;
@@ -25,6 +28,7 @@ internal sealed class GuardedHardware : IVfioDevice
     private readonly GuardedConfig _config;
     private readonly RefusalCounter _refusals = new();
     private readonly RegionInfo _tableRegion;
+    private readonly ConfigResets _resets;
     private readonly Dictionary<ulong, ulong> _mappings = [];
     private readonly Lock _configLock = new();
     private readonly Lock _mappingLock = new();
@@ -58,6 +62,7 @@ internal sealed class GuardedHardware : IVfioDevice
 
             _below = new DeviceConfig(device);
             _layout = new HardwareLayout(device, _below);
+            _resets = new ConfigResets(_layout.Capabilities, _below);
             _config = new GuardedConfig(_below, _layout.Rules, _layout.Known, [], _refusals);
             _config.Reset(byUser: false);
             if (_layout.MsixTable is { } table)
@@ -83,6 +88,12 @@ internal sealed class GuardedHardware : IVfioDevice
     public DeviceInfo Info => _device.Info;
 
     public IReadOnlyList<IovaRange> IovaRanges => _device.IovaRanges;
+
+    bool IDirtyTracker.TracksDirtyPages => Tracker.TracksDirtyPages;
+
+    private IDirtyTracker Tracker => _device.TryGet(out IDirtyTracker? tracker)
+        ? tracker
+        : throw new VfioException("dirty tracking", Name, Errno.NoSuchOperation, "it keeps no record of what it writes");
 
     /// <summary>What was refused to the user.</summary>
     internal GuardRefusals Refusals => _refusals.Value;
@@ -111,18 +122,25 @@ internal sealed class GuardedHardware : IVfioDevice
     public bool TryGet<TFeature>([NotNullWhen(true)] out TFeature? feature)
         where TFeature : class
     {
-        if (typeof(TFeature).IsInterface && typeof(TFeature) != typeof(IVfioDevice))
+        bool isBelow = typeof(TFeature).IsInterface && typeof(TFeature) != typeof(IVfioDevice);
+        if (typeof(TFeature) == typeof(IMigratableDevice) || typeof(TFeature) == typeof(IHandoverDevice))
+        {
+            feature = null;
+            return false;
+        }
+
+        if (isBelow && typeof(TFeature) != typeof(IDirtyTracker))
             return _device.TryGet(out feature);
-        feature = this as TFeature;
+        feature = isBelow && !_device.TryGet(out IDirtyTracker? _) ? null : this as TFeature;
         return feature is not null;
     }
 
     /// <remarks>The file is the device below: a server must not pass it on, past the guard.</remarks>
-    public RegionInfo GetRegion(RegionIndex region) =>
-        (_layout.MsixTable is { } table && region.Value == (uint)table.TableBar ? _tableRegion : _device.GetRegion(region)) with
-        {
-            IsFilePrivate = true,
-        };
+    public RegionInfo GetRegion(RegionIndex region)
+    {
+        RegionInfo info = _layout.MsixTable is { } table && region.Value == (uint)table.TableBar ? _tableRegion : _device.GetRegion(region);
+        return (region.IsBar && _layout.IsTableLost ? Unmapped(info) : info) with { IsFilePrivate = true };
+    }
 
     public InterruptInfo GetInterrupt(InterruptIndex index) => _device.GetInterrupt(index);
 
@@ -151,7 +169,12 @@ internal sealed class GuardedHardware : IVfioDevice
         lock (_configLock)
         {
             ObjectDisposedException.ThrowIf(_isDisposed, this);
+
+            // What a reset does to permitted registers it does too when the user makes it through config space.
+            bool wasAsleep = _below.OwnerValues.Count > 0 && _resets.Wakes((int)offset, source.Length);
             _config.Write((int)offset, source);
+            if (_below.OwnerValues.Count > 0 && (_resets.IsAsked((int)offset, source) || (wasAsleep && _resets.HasWoken)))
+                _below.Restore();
         }
     }
 
@@ -212,10 +235,7 @@ internal sealed class GuardedHardware : IVfioDevice
         lock (_mappingLock)
         {
             ulong unmapped = _device.UnmapDma(start, length);
-            if (_mappings.TryGetValue(start.Value, out ulong mapped) && mapped == unmapped)
-                _mappings.Remove(start.Value);
-            else
-                Forget(start.Value, length);
+            Forget(start.Value, length, unmapped);
             return unmapped;
         }
     }
@@ -226,6 +246,23 @@ internal sealed class GuardedHardware : IVfioDevice
         {
             _device.UnmapAllDma();
             _mappings.Clear();
+        }
+    }
+
+    ulong IDirtyTracker.StartDirtyTracking(ulong pageBytes, ReadOnlySpan<IovaRange> ranges) => Tracker.StartDirtyTracking(pageBytes, ranges);
+
+    void IDirtyTracker.StopDirtyTracking() => Tracker.StopDirtyTracking();
+
+    void IDirtyTracker.ReportDirtyPages(Iova start, ulong length, ulong pageBytes, Span<byte> bitmap) =>
+        Tracker.ReportDirtyPages(start, length, pageBytes, bitmap);
+
+    ulong IDirtyTracker.UnmapDma(Iova start, ulong length, ulong pageBytes, Span<byte> bitmap)
+    {
+        lock (_mappingLock)
+        {
+            ulong unmapped = Tracker.UnmapDma(start, length, pageBytes, bitmap);
+            Forget(start.Value, length, unmapped);
+            return unmapped;
         }
     }
 
@@ -272,10 +309,10 @@ internal sealed class GuardedHardware : IVfioDevice
             return region;
         IReadOnlyList<MmapArea> areas = region.MmapAreas.Count > 0 ? region.MmapAreas : [new MmapArea(0, region.Length)];
         areas = MmapAreas.Without(areas, table.TableOffset, (ulong)table.Vectors * 16, (ulong)Environment.SystemPageSize);
-        return areas.Count == 0
-            ? region with { Flags = region.Flags & ~RegionFlags.Map, File = null, MmapAreas = [] }
-            : region with { MmapAreas = areas };
+        return areas.Count == 0 ? Unmapped(region) : region with { MmapAreas = areas };
     }
+
+    private static RegionInfo Unmapped(RegionInfo region) => region with { Flags = region.Flags & ~RegionFlags.Map, File = null, MmapAreas = [] };
 
     private void CheckConfig(string verb, ulong offset, int count)
     {
@@ -287,8 +324,14 @@ internal sealed class GuardedHardware : IVfioDevice
         }
     }
 
-    private void Forget(ulong start, ulong length)
+    private void Forget(ulong start, ulong length, ulong unmapped)
     {
+        if (_mappings.TryGetValue(start, out ulong mapped) && mapped == unmapped)
+        {
+            _mappings.Remove(start);
+            return;
+        }
+
         foreach (ulong at in _mappings.Keys)
         {
             if (at >= start && at - start < length)

@@ -33,16 +33,24 @@ internal sealed class HardwareLayout
                 Rules.Set(BitRule.Fixed, offset, Rules.Mask(BitRule.VirtualFixed, offset, 4));
         }
 
+        Capabilities = capabilities;
         MsixTable = FindMsixTable(device, space, capabilities, _tables);
+        IsTableLost = MsixTable is null && capabilities.Find(MsixLocation.CapabilityId, isExtended: false) is not null;
     }
+
+    /// <summary>Its capabilities.</summary>
+    internal CapabilityList Capabilities { get; }
 
     /// <summary>The rule of each bit. A bit of which something below keeps a copy is passed to it.</summary>
     internal ConfigRules Rules { get; }
 
     internal KnownRegisters Known { get; }
 
-    /// <summary>Where the MSI-X table is; null when there is none.</summary>
+    /// <summary>Where the MSI-X table is; null when there is none, or its place is not in a BAR.</summary>
     internal MsixLocation? MsixTable { get; }
+
+    /// <summary>Whether there is an MSI-X table, and nobody knows where: it may be in any page.</summary>
+    internal bool IsTableLost { get; }
 
     /// <summary>Lets the user access a dword.</summary>
     /// <exception cref="ArgumentException">See <see cref="ConfigRules.Permit"/>; the rules are as before.</exception>
@@ -59,6 +67,6 @@ internal sealed class HardwareLayout
             return null;
         MsixLocation place = MsixLocation.Read(space, found.Offset);
         ulong[] barBytes = [.. Enumerable.Range(0, 6).Select(bar => device.GetRegion(RegionIndex.Bar(bar)).Length)];
-        return place.Fits(barBytes) ? place : null;
+        return place.TableFits(barBytes) ? place : null;
     }
 }

@@ -2,6 +2,8 @@ using System.Text.Json;
 using System.Text.Json.Serialization;
 using Vfio.Kernel.Topology;
 using Vfio.Pci;
+using Vfio.Pci.Capabilities;
+using Vfio.Pci.Capabilities.Standard;
 using Vfio.Pci.Rules;
 using Vfio.Pci.Validation;
 
@@ -35,10 +37,12 @@ internal sealed class PermitStore(KernelPaths paths, IBindingSystem system)
     }
 
     /// <summary>Permits a dword. The rules are checked against the function first.</summary>
-    /// <exception cref="VfioException">EINVAL: no such dword, or it has bits that the guard keeps; EPERM: it gives access to all of the device,
+    /// <exception cref="VfioException">EINVAL: no such dword, or it has bits that the guard or the owner keeps; EPERM: it gives access to all of the device,
     /// or this is not root; ENODEV: not saved, and the function is not assigned; ENOSPC: too many.</exception>
     internal void Add(KernelFunction function, StoredPermit permit)
     {
+        // Under the lock: what is checked is what is stored.
+        using IDisposable only = Lock(function);
         Check(function, permit);
         if (!permit.IsSaved && function.VfioDriver is null)
         {
@@ -47,7 +51,6 @@ internal sealed class PermitStore(KernelPaths paths, IBindingSystem system)
         }
 
         string folder = FolderOf(permit.IsSaved);
-        using IDisposable only = Lock(function);
         List<StoredPermit> permits = Load(folder, function, permit.IsSaved);
         permits.RemoveAll(other => other.Offset == permit.Offset);
         permits.Add(permit);
@@ -82,15 +85,34 @@ internal sealed class PermitStore(KernelPaths paths, IBindingSystem system)
         ConfigSpace space = function.LookAtConfig();
         if (space.HeaderType != 0)
             throw Refusal(function, Errno.InvalidArgument, "it is a bridge, which is not assigned");
+        ConfigRules rules = new(space);
         try
         {
-            new ConfigRules(space).Permit(permit.Offset, permit.ReadBits, permit.WriteBits);
+            // The bits of the tables are looked at before the permit changes their rules.
+            RuledBit[] bits = permit.Offset >= 0 && permit.Offset + 4 <= rules.Length && permit.Offset % 4 == 0
+                ? [.. Enumerable.Range(0, 32).Select(bit => rules.At(permit.Offset + (bit / 8), bit % 8))]
+                : [];
+            rules.Permit(permit.Offset, permit.ReadBits, permit.WriteBits);
+            for (int bit = 0; bit < bits.Length; bit++)
+            {
+                if ((permit.WriteBits >> bit & 1) != 0 && IsOwners(bits[bit]))
+                {
+                    throw Refusal(function, Errno.InvalidArgument,
+                        $"bit {bit} at 0x{permit.Offset:x} is its owner's ({bits[bit].Structure}); only registers that no table describes can be permitted");
+                }
+            }
         }
         catch (ArgumentException impossible)
         {
             throw VfioException.FromArgument("permit", function.ToString(), impossible);
         }
     }
+
+    /// <summary>Whether the tables know a bit and keep it from the user: it reaches past the function. What VPD's bits write is on the board,
+    /// which is root's to decide.</summary>
+    private static bool IsOwners(RuledBit bit) =>
+        bit.Rule == BitRule.Hidden
+        || (bit.Field is not null && bit.Rule != BitRule.PassedThrough && bit.Structure?.EndsWith(VitalProductDataTable.Table.Name, StringComparison.Ordinal) != true);
 
     private IDisposable Lock(KernelFunction function) => system.IsPrivileged
         ? system.Lock(paths.Records)

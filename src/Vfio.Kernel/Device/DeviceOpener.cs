@@ -53,6 +53,34 @@ internal sealed class DeviceOpener
         return opened;
     }
 
+    /// <summary>Opens it for another process, which adopts it.</summary>
+    /// <exception cref="VfioException">As for <see cref="Open"/>; EOPNOTSUPP: without an IOMMU it would reach all memory.</exception>
+    internal PassableDevice OpenToPass()
+    {
+        if (_function is { IsUntranslated: true })
+            throw new VfioException("open", Name, Errno.NotSupported, "there is no IOMMU: who has it reaches all memory");
+        string? node = _sysfs.VfioDevice;
+        bool isOwnFile = _options.Interface == VfioInterface.Cdev || (_options.Interface == VfioInterface.Any && PreferDevice(node));
+        if (!isOwnFile)
+            return OpenGroup((file, group, space) => new PassableDevice(file, group, space));
+        if (node is null)
+            throw NoNode();
+        DeviceFile file = new(KernelFile.Open(PathOf(node), HintFor(PathOf(node))), Name);
+        FileDescriptor? iommu = null;
+        try
+        {
+            iommu = KernelFile.Open("/dev/iommu", ErrorHint.Iommufd);
+            new IommuFile(iommu).CountMemoryOfUser();
+            return new PassableDevice(file, iommu);
+        }
+        catch
+        {
+            iommu?.Dispose();
+            file.Dispose();
+            throw;
+        }
+    }
+
     private bool PreferDevice(string? node) => _options.Space switch
     {
         IommufdSpace => true,
@@ -63,11 +91,7 @@ internal sealed class DeviceOpener
     private KernelDevice OpenDevice(string? node)
     {
         if (node is null)
-        {
-            string why = !IsAssigned ? NotAssigned : "the kernel has no device files (6.6 and CONFIG_VFIO_DEVICE_CDEV); use its group";
-            throw new VfioException("open", Name, Errno.NoDevice, why);
-        }
-
+            throw NoNode();
         DeviceFile file = new(KernelFile.Open(PathOf(node), HintFor(PathOf(node))), Name);
         IommufdSpace? space = null;
         try
@@ -100,7 +124,12 @@ internal sealed class DeviceOpener
         }
     }
 
-    private KernelDevice OpenGroup()
+    private KernelDevice OpenGroup() => OpenGroup((file, group, space) => new KernelDevice(file, group, space, ownsSpace: _options.Space is null));
+
+    private VfioException NoNode() => new("open", Name, Errno.NoDevice,
+        !IsAssigned ? NotAssigned : "the kernel has no device files (6.6 and CONFIG_VFIO_DEVICE_CDEV); use its group");
+
+    private TDevice OpenGroup<TDevice>(Func<DeviceFile, GroupFile, TypeOneSpace, TDevice> make)
     {
         if (_sysfs.IommuGroup is not { } number)
             throw new VfioException("open", Name, Errno.NoDevice, "it is in no IOMMU group; turn the IOMMU on (intel_iommu=on or amd_iommu=on)");
@@ -121,7 +150,7 @@ internal sealed class DeviceOpener
             space.Take(group, isTranslated);
             file = group.GetDevice(Path.GetFileName(_sysfs.FullPath), Name);
             space.Admit(file);
-            return new KernelDevice(file, group, space, ownsSpace: _options.Space is null);
+            return make(file, group, space);
         }
         catch
         {

@@ -50,7 +50,15 @@ internal sealed class RegionTable(DeviceFile file, int count)
         // A capability without mmap areas: nothing can be mapped. Without the capability, the whole region can.
         return areas.Count == 0
             ? new RegionInfo(index, info.size, flags & ~RegionFlags.Map) { FileOffset = info.offset }
-            : new RegionInfo(index, info.size, flags) { FileOffset = info.offset, File = file.Descriptor, MmapAreas = areas };
+            : new RegionInfo(index, info.size, flags)
+            {
+                FileOffset = info.offset,
+                File = file.Descriptor,
+                MmapAreas = areas,
+
+                // It is the device: config space, interrupts and the address space come with it.
+                IsFilePrivate = true,
+            };
     }
 
     /// <summary>The mmap areas: those of the kernel; without them all of the region, except the pages of the MSI-X table, unless the kernel says

@@ -29,6 +29,29 @@ internal sealed class TypeOneSpace : DmaSpace
         throw new VfioException("VFIO_GET_API_VERSION", Name, Errno.NotSupported, $"it has version {version}, not 0");
     }
 
+    /// <summary>Takes a container over whose group another process has added already.</summary>
+    /// <param name="container">Its descriptor; owned by this object, also when this throws.</param>
+    /// <exception cref="VfioException">It is no container, or is without an IOMMU.</exception>
+    internal static TypeOneSpace Adopt(FileDescriptor container)
+    {
+        TypeOneSpace space;
+        try
+        {
+            space = new TypeOneSpace(container);
+        }
+        catch
+        {
+            container.Dispose();
+            throw;
+        }
+
+        space._isChosen = space._hasIommu = true;
+        return space;
+    }
+
+    /// <summary>The container, to be passed.</summary>
+    internal FileDescriptor Descriptor => _container.Descriptor;
+
     /// <summary>Whether there is an IOMMU; without one, devices reach all memory, and nothing can be mapped.</summary>
     public bool IsTranslated => _hasIommu;
 
@@ -102,6 +125,9 @@ internal sealed class TypeOneSpace : DmaSpace
 
     private protected override void UnpinAll() =>
         _container.UnmapDma(new vfio_iommu_type1_dma_unmap { flags = FlagUnmapAll });
+
+    /// <summary>Unmaps all that any process mapped through this container.</summary>
+    internal void Forget() => UnpinAll();
 
     private protected override void SetDirtyTracking(bool isOn) => _container.SetDirtyPages(isOn);
 

@@ -25,7 +25,10 @@ public sealed class FileDescriptor : SafeHandle
     }
 
     /// <summary>Takes ownership of a descriptor that a peer sent. Its kind is not known, and closing it may wait for the peer.</summary>
-    internal static FileDescriptor Received(int number) => new(number) { IsUnknown = true };
+    internal static FileDescriptor Received(int number, ForeignSender sender) => new(number) { IsUnknown = true, Sender = sender };
+
+    /// <summary>Who sent it; null for nobody.</summary>
+    private ForeignSender? Sender { get; init; }
 
     /// <summary>Whether it is not known to close at once.</summary>
     internal bool IsUnknown { get; set; }
@@ -66,7 +69,7 @@ public sealed class FileDescriptor : SafeHandle
         bool mayStall = IsUnknown && ForeignFiles.CloseMayStall(this);
         SetHandle(-1);
         if (mayStall)
-            ForeignFiles.CloseLater(number);
+            ForeignFiles.CloseLater(number, Sender);
         else
             _ = LibC.close(number);
         return true;

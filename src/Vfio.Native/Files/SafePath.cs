@@ -49,6 +49,23 @@ internal static unsafe class SafePath
         }
     }
 
+    /// <summary>Opens a file to be read whose name nobody else can give to another file: the last step is no link, its folder is looked at by
+    /// the descriptor by which it is opened, and no FIFO is waited for.</summary>
+    /// <param name="path">The file.</param>
+    /// <param name="folder">Its folder.</param>
+    /// <exception cref="VfioException">The kernel refused; ELOOP: it is a symbolic link.</exception>
+    internal static FileDescriptor OpenFile(string path, out FileStatus folder)
+    {
+        string whole = Path.GetFullPath(path);
+        using FileDescriptor directory = OpenDirectory(Path.GetDirectoryName(whole) ?? "/");
+        folder = FileStatus.Of(directory.Number);
+        int number = LibC.openat(
+            directory.Number, Path.GetFileName(whole), LibC.O_RDONLY | LibC.O_NOFOLLOW | LibC.O_NONBLOCK | LibC.O_CLOEXEC);
+        return number >= 0
+            ? new FileDescriptor(number)
+            : throw VfioException.FromLastError("opening", whole, "check the path, and who may read it; a symbolic link is not followed");
+    }
+
     /// <summary>Where a symbolic link leads.</summary>
     /// <param name="directory">Where it is; or the link itself, opened with O_PATH.</param>
     /// <param name="name">Its name there; empty for the link itself.</param>

@@ -13,6 +13,16 @@ internal sealed unsafe class IommuFile(FileDescriptor descriptor) : KernelFile(d
         Call(KernelRequest.IOMMU_DESTROY, &destroy);
     }
 
+    /// <summary>IOMMU_OPTION_RLIMIT_MODE: pinned memory counts against the limit of the user who maps it, although root opened the file, whose
+    /// memory has no limit. Before anything else is made in it.</summary>
+    internal void CountMemoryOfUser()
+    {
+        // SAFETY: the kernel reads size bytes. Where this process may not set it, it is so already.
+        iommu_option option = new() { size = (uint)sizeof(iommu_option) };
+        if (TryCall(KernelRequest.IOMMU_OPTION, &option) < 0 && (Errno)Marshal.GetLastPInvokeError() != Errno.OperationNotPermitted)
+            throw VfioException.FromLastError("IOMMU_OPTION", Name);
+    }
+
     /// <summary>IOMMU_IOAS_ALLOC: makes an I/O address space.</summary>
     internal uint AllocateIoas()
     {

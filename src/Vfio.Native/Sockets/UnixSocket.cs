@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
+using Vfio.Native.Files;
 using Vfio.Native.Interop;
 using Vfio.Native.Waiting;
 
@@ -21,6 +22,7 @@ internal sealed unsafe class UnixSocket : IDisposable
     private static readonly TimeSpan CancellationPeriod = TimeSpan.FromMilliseconds(20);
 
     private readonly FileDescriptor _descriptor;
+    private ForeignSender? _sender;
 
     /// <summary>Takes ownership of a connected socket.</summary>
     public UnixSocket(FileDescriptor descriptor)
@@ -117,6 +119,13 @@ internal sealed unsafe class UnixSocket : IDisposable
         }
     }
 
+    /// <summary>Who sends descriptors: the peer's user. To be said of a pair, whose ends this process has made.</summary>
+    internal ForeignSender Sender
+    {
+        get => _sender ??= ForeignSender.Of(PeerUserId);
+        set => _sender = value;
+    }
+
     /// <summary>Makes two sockets that are connected to each other.</summary>
     /// <exception cref="VfioException">No descriptors left.</exception>
     public static (UnixSocket First, UnixSocket Second) CreatePair()
@@ -133,7 +142,8 @@ internal sealed unsafe class UnixSocket : IDisposable
     /// <param name="wait">Whether to wait when nothing is there.</param>
     /// <param name="error">Why the result is negative: <see cref="Errno.TryAgain"/> when nothing was there. With a result of 0 or more,
     /// <see cref="Errno.TooManyOpenFiles"/> when descriptors were dropped because this process has no free ones.</param>
-    /// <returns>How many bytes; 0 when the peer closed; -1 with <paramref name="error"/>.</returns>
+    /// <returns>How many bytes; 0 when the peer closed; -1 with <paramref name="error"/>: <see cref="Errno.NoBuffers"/> when too many files of
+    /// its user's do not close.</returns>
     [SkipLocalsInit] // The kernel writes what is read of the control buffer.
     public int Receive(Span<byte> buffer, DescriptorQueue? descriptors, bool wait, out Errno error)
     {
@@ -156,7 +166,15 @@ internal sealed unsafe class UnixSocket : IDisposable
             while (count < 0 && Marshal.GetLastSystemError() == (int)Errno.Interrupted);
             error = count < 0 ? (Errno)Marshal.GetLastSystemError() : Errno.None;
             if (count >= 0 && descriptors is not null && message.ControlLength >= ControlHeaderBytes)
+            {
                 TakeDescriptors(control, message.ControlLength, descriptors);
+                if (Sender.IsOverLimit)
+                {
+                    error = Errno.NoBuffers;
+                    return -1;
+                }
+            }
+
             if (count >= 0 && (message.Flags & LibC.MSG_CTRUNC) != 0)
                 error = Errno.TooManyOpenFiles;
             return (int)count;
@@ -279,7 +297,7 @@ internal sealed unsafe class UnixSocket : IDisposable
             throw VfioException.FromLastError("setsockopt", "a socket");
     }
 
-    private static void TakeDescriptors(byte* control, nuint controlLength, DescriptorQueue descriptors)
+    private void TakeDescriptors(byte* control, nuint controlLength, DescriptorQueue descriptors)
     {
         // The kernel writes whole headers, each padded to 8 bytes; only SCM_RIGHTS is ever asked for on this socket.
         nuint at = 0;
@@ -293,7 +311,7 @@ internal sealed unsafe class UnixSocket : IDisposable
             {
                 int* numbers = (int*)(control + at + ControlHeaderBytes);
                 for (nuint i = 0; i < (length - ControlHeaderBytes) / sizeof(int); i++)
-                    descriptors.Add(FileDescriptor.Received(numbers[i]));
+                    descriptors.Add(FileDescriptor.Received(numbers[i], Sender));
             }
 
             at += (length + 7) & ~(nuint)7;

@@ -1,4 +1,5 @@
 using System.Runtime.InteropServices;
+using Vfio.Native.Files;
 
 namespace Vfio.Native.Tracing;
 
@@ -7,6 +8,7 @@ internal sealed class ProcessHandle : IDisposable
 {
     private const int Sigkill = 9;
     private readonly FileDescriptor _descriptor;
+    private readonly ForeignSender _sender = new();
 
     private ProcessHandle(FileDescriptor descriptor) => _descriptor = descriptor;
 
@@ -23,7 +25,7 @@ internal sealed class ProcessHandle : IDisposable
     internal FileDescriptor? CopyDescriptor(int number)
     {
         nint copy = TraceCalls.syscall((nint)SystemCall.PidfdGetfd, _descriptor.Number, number, 0, 0, 0, 0);
-        return copy >= 0 ? FileDescriptor.Received((int)copy) : null;
+        return copy >= 0 ? FileDescriptor.Received((int)copy, _sender) : null;
     }
 
     /// <summary>Sends it a signal.</summary>

@@ -44,6 +44,9 @@ internal readonly struct Deadline
         ? Timeout.InfiniteTimeSpan
         : TimeSpan.FromMilliseconds(Math.Clamp(_tick - Environment.TickCount64, 0, MaxWaitMilliseconds));
 
+    /// <summary>How long it is until then, for people and records: zero when it is over, null for never.</summary>
+    public TimeSpan? Remaining => IsNever ? null : TimeSpan.FromMilliseconds((double)Math.Max(0, _tick - Environment.TickCount64));
+
     /// <summary>The earlier of two.</summary>
     public static Deadline Earlier(Deadline one, Deadline other) => one._tick <= other._tick ? one : other;
 

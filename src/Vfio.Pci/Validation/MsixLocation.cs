@@ -43,8 +43,16 @@ internal readonly record struct MsixLocation(int Vectors, int TableBar, uint Tab
     public bool Fits(IReadOnlyList<ulong> barBytes)
     {
         ArgumentNullException.ThrowIfNull(barBytes);
-        return Fits(barBytes, TableBar, TableOffset, TableBytes)
+        return TableFits(barBytes)
             && Fits(barBytes, PendingBar, PendingOffset, (ulong)(Vectors + 63) / 64 * 8);
+    }
+
+    /// <summary>Whether the table is inside its BAR, wherever the pending bits are.</summary>
+    /// <param name="barBytes">Sizes of BAR0 to BAR5, in bytes.</param>
+    public bool TableFits(IReadOnlyList<ulong> barBytes)
+    {
+        ArgumentNullException.ThrowIfNull(barBytes);
+        return Fits(barBytes, TableBar, TableOffset, TableBytes);
     }
 
     private static bool Fits(IReadOnlyList<ulong> barBytes, int bar, ulong offset, ulong length) =>

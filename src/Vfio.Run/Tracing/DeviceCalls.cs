@@ -55,9 +55,14 @@ internal sealed class DeviceCalls(NotificationListener listener, OpenFiles files
         Errno error = !areMappingsTrapped ? Errno.NoDevice
             : (a[3] & MapTypes & Shared) == 0 ? Errno.InvalidArgument
             : file.Map(a[5], a[1], (a[2] & Writable) != 0).Error;
-        if (error != Errno.None)
-            listener.Answer(call.Id, -(long)error);
-        return error != Errno.None;
+        if (error == Errno.None)
+        {
+            files.CountMapping();
+            return false;
+        }
+
+        listener.Answer(call.Id, -(long)error);
+        return true;
     }
 
     private static long AccessByVectors(ThreadCaller caller, ServedFile file, in Notification call)

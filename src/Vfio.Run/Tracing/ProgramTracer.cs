@@ -12,7 +12,7 @@ namespace Vfio.Run.Tracing;
 internal sealed class ProgramTracer(OpenFiles files, RunRecord record)
 {
     private const int BusSignal = 7;
-    private const ulong PageMask = ~0xfffUL;
+    private readonly MappedBars _bars = new(files);
     private readonly BarEmulator _emulator = new();
     private readonly Dictionary<int, int> _processes = [];
     private readonly List<int> _signals = [];
@@ -68,11 +68,14 @@ internal sealed class ProgramTracer(OpenFiles files, RunRecord record)
     {
         _processes.Remove(thread);
         _emulator.Forget(thread);
+        _bars.Forget(thread);
     }
 
     private void HandleFault(int thread)
     {
-        if (!ThreadTracer.TryGetFault(thread, out FaultInfo fault) || fault.Code <= 0 || FindBar(thread, fault.Address, out MappedArea area) is not { } bar)
+        // A signal that another process sends has no code above 0.
+        if (!ThreadTracer.TryGetFault(thread, out FaultInfo fault) || fault.Code <= 0
+            || _bars.Find(FindProcess(thread), thread, fault.Address, out MappedArea area) is not { } bar)
         {
             ThreadTracer.Continue(thread, BusSignal);
             return;
@@ -100,15 +103,6 @@ internal sealed class ProgramTracer(OpenFiles files, RunRecord record)
     {
         for (int i = 1; i < _signals.Count; i++)
             ThreadTracer.Send(FindProcess(thread), thread, _signals[i]);
-    }
-
-    private BarAccess? FindBar(int thread, ulong address, out MappedArea area)
-    {
-        if (!AddressMap.TryFind(thread, address, out area) || area.Inode == 0 || files.Find(area.Inode) is not { } file)
-            return null;
-        ulong page = address & PageMask;
-        ServedMapping mapping = file.Map(area.Offset + (page - area.Start), ~PageMask + 1, area.IsWritable);
-        return mapping.Device is { } device ? new BarAccess(device, mapping.Region, mapping.Offset + (address - page)) : null;
     }
 
     private int FindProcess(int thread)

@@ -37,23 +37,10 @@ internal sealed class ThreadCaller(int thread, ulong notification, NotificationL
     }
 
     /// <inheritdoc/>
-    public DmaMemory? GetMemory(ulong address, ulong length, bool isWritten) =>
-        IsOfInterface(address) || (length > 0 && IsOfInterface(address + (length - 1)))
-            ? null
-            : spaces.GetMemory(ProcessId, address, length, isWritten);
+    public DmaMemory? GetMemory(ulong address, ulong length, bool isWritten) => spaces.GetMemory(ProcessId, address, length, isWritten);
 
     /// <inheritdoc/>
-    public DmaMemory? GetBar(ulong address, ulong length)
-    {
-        if (!AddressMap.TryFind(thread, address, out MappedArea area) || length > area.End - address || files.Find(area.Inode) is not { } file)
-            return null;
-        ServedMapping mapping = file.Map(area.Offset + (address - area.Start), length, area.IsWritable);
-        return mapping.Device is { } device ? new BarMemory(new BarAccess(device, mapping.Region, mapping.Offset), length) : null;
-    }
-
-    /// <summary>Whether a mapping of a file of the interface is there: no memory of the program's, though it looks like some.</summary>
-    private bool IsOfInterface(ulong address) =>
-        AddressMap.TryFind(thread, address, out MappedArea area) && area.Inode != 0 && files.Find(area.Inode) is not null;
+    public DmaMemory? GetBar(ulong address, ulong length) => BarMemory.Find(ProcessId, address, length, files);
 
     /// <summary>The process that a thread is of.</summary>
     internal static int FindProcess(int thread)

@@ -15,7 +15,7 @@ namespace Vfio.User.Handover;
 /// messages, or refuses with a reason; see <see cref="HandoverKind"/> for the messages.</para>
 /// <para>The handover socket itself is handed over too, so a later successor always finds the current server.</para>
 /// </remarks>
-internal sealed class HandoverPoint : IDisposable, IThreadRequest
+internal sealed class HandoverPoint : IDisposable, ISessionHandover
 {
     private static readonly TimeSpan AskTimeout = TimeSpan.FromSeconds(5);
     private static readonly TimeSpan GiveTimeout = TimeSpan.FromSeconds(10);
@@ -45,7 +45,7 @@ internal sealed class HandoverPoint : IDisposable, IThreadRequest
     }
 
     /// <summary>Readable when a successor asks.</summary>
-    internal EventFd Asked { get; } = EventFd.Create();
+    public EventFd Asked { get; } = EventFd.Create();
 
     /// <summary>Whether a successor asks; any thread may read it.</summary>
     public bool IsAsked => _successor is not null;
@@ -84,7 +84,7 @@ internal sealed class HandoverPoint : IDisposable, IThreadRequest
     }
 
     /// <summary>Starts the contents of a handover with the sockets.</summary>
-    internal HandoverWriter Begin()
+    public HandoverWriter Begin()
     {
         HandoverWriter to = new();
         Write(to, _served);
@@ -94,7 +94,7 @@ internal sealed class HandoverPoint : IDisposable, IThreadRequest
 
     /// <summary>Sends the contents to the successor, and waits for its answer.</summary>
     /// <returns>False when it did not take over: this server continues, and the next successor may ask.</returns>
-    internal bool TryGive(HandoverWriter contents)
+    public bool TryGive(HandoverWriter contents)
     {
         if (_successor is not { } successor)
             return false;
@@ -122,7 +122,7 @@ internal sealed class HandoverPoint : IDisposable, IThreadRequest
     }
 
     /// <summary>Refuses the successor that asks, if any, with a reason; the next may ask.</summary>
-    internal void Refuse(string why)
+    public void Refuse(string why)
     {
         if (_successor is not { } successor)
             return;

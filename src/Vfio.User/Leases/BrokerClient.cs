@@ -42,17 +42,6 @@ internal sealed class BrokerClient : IDisposable
     /// <param name="timeout">How long the broker may take over each request.</param>
     internal static BrokerClient Over(UnixSocket socket, string path, TimeSpan timeout) => new(new LineSocket(socket, MaxReplyBytes), path, timeout);
 
-    /// <summary>Asks the broker at a path for a device.</summary>
-    /// <param name="name">Its name, its pool or its address.</param>
-    /// <param name="options">The client of the device.</param>
-    /// <param name="path">The broker's socket; null for the usual place.</param>
-    /// <inheritdoc cref="Open(string, VfioUserClientOptions)"/>
-    internal static VfioUserClient Open(string name, VfioUserClientOptions options, string? path)
-    {
-        using BrokerClient broker = Connect(path, options.Timeout);
-        return broker.Open(name, options);
-    }
-
     /// <summary>Asks for a device, in a lease that ends when it is closed.</summary>
     /// <param name="name">Its name, its pool or its address.</param>
     /// <param name="options">The client of the device.</param>
@@ -60,11 +49,25 @@ internal sealed class BrokerClient : IDisposable
     /// <exception cref="VfioException">EACCES: the policy does not give it; EBUSY: somebody has it; or why else not.</exception>
     internal VfioUserClient Open(string name, VfioUserClientOptions options)
     {
-        LeaseRecord lease = Ask(new BrokerRequest { Do = BrokerVerbs.Open, Name = name }, name, out UnixSocket? device).Lease ?? new();
-        return device is null
-            ? throw Broken("it gave a lease without a connection")
-            : new VfioUserClient(device, $"lease:{(lease.Device.Length > 0 ? lease.Device : name)}", options);
+        BrokerReply reply = Open(name, out UnixSocket device);
+        if (reply.Direct is null)
+            return new VfioUserClient(device, NameOf(reply, name), options);
+        device.Dispose();
+        throw new VfioException("open", name, Errno.NotSupported, "its lease is direct, and not a connection of vfio-user; open it by its address");
     }
+
+    /// <summary>Asks for a device, in a lease that ends when the connection is closed.</summary>
+    /// <param name="name">Its name, its pool or its address.</param>
+    /// <param name="connection">The lease's connection; the caller owns it.</param>
+    internal BrokerReply Open(string name, out UnixSocket connection)
+    {
+        BrokerReply reply = Ask(new BrokerRequest { Do = BrokerVerbs.Open, Name = name }, name, out UnixSocket? given);
+        connection = given ?? throw Broken("it gave a lease without a connection");
+        return reply;
+    }
+
+    /// <summary>What a device is called in messages.</summary>
+    internal static string NameOf(BrokerReply reply, string asked) => $"lease:{(reply.Lease is { Device.Length: > 0 } lease ? lease.Device : asked)}";
 
     /// <summary>Asks, and waits for the reply.</summary>
     /// <param name="request">The request.</param>

@@ -56,6 +56,10 @@ internal sealed record BrokerReply
     /// <summary>The lease that was given.</summary>
     public LeaseRecord? Lease { get; init; }
 
+    /// <summary>Of a direct lease: <c>group</c> or <c>cdev</c>. Over the connection that comes with this reply, one byte follows with the
+    /// descriptors of the device and of its address space (a container, or an iommufd).</summary>
+    public string? Direct { get; init; }
+
     /// <summary>Leases, by number.</summary>
     public IReadOnlyList<LeaseRecord>? Leases { get; init; }
 
@@ -117,6 +121,9 @@ internal sealed record LeaseRecord
 
     /// <summary>Whether it is held without the device being open: see <see cref="BrokerVerbs.Hold"/>.</summary>
     public bool IsHeld { get; init; }
+
+    /// <summary>Whether its user has the kernel's own descriptors.</summary>
+    public bool IsDirect { get; init; }
 
     /// <summary><c>opening</c>, <c>open</c>, <c>held</c> or <c>ending</c>.</summary>
     public string State { get; init; } = "";

@@ -62,7 +62,7 @@ internal sealed partial class ServerChannel
         Twin?.Dispose();
     }
 
-    private bool WaitReadable(Deadline deadline, HandoverPoint? handover)
+    private bool WaitReadable(Deadline deadline, ISessionHandover? handover)
     {
         if (handover is null)
             return Poll.WaitReadable(_socket.Descriptor, deadline.Left);

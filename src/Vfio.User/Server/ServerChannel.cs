@@ -30,7 +30,7 @@ internal sealed partial class ServerChannel
     private readonly MessageSender _sender;
     private readonly Spinner _spinner;
     private readonly DmaRequest?[] _requests = new DmaRequest?[DmaRequest.Places];
-    private readonly HandoverPoint? _handover;
+    private readonly ISessionHandover? _handover;
     private int _owner = Environment.CurrentManagedThreadId;
     private Deadline _messageEnd = Deadline.Never;
     private int _limit;
@@ -43,7 +43,7 @@ internal sealed partial class ServerChannel
     /// <param name="buffers">Used, and not disposed, until the session ends.</param>
     /// <param name="options">Time limits.</param>
     /// <param name="handover">The socket for successors; null for none.</param>
-    internal ServerChannel(UnixSocket socket, SessionBuffers buffers, VfioUserServerOptions options, HandoverPoint? handover)
+    internal ServerChannel(UnixSocket socket, SessionBuffers buffers, VfioUserServerOptions options, ISessionHandover? handover)
     {
         _handover = handover;
         _socket = socket;
@@ -317,7 +317,7 @@ internal sealed partial class ServerChannel
     /// <remarks>After a sleep in the kernel the processor's return predictions are lost, so every call between
     /// a session and its system call costs: what is between them is inlined. It does not throw.</remarks>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private void Receive(Deadline deadline, HandoverPoint? handover)
+    private void Receive(Deadline deadline, ISessionHandover? handover)
     {
         _receiving = true;
         _lock.Leave();
@@ -339,7 +339,7 @@ internal sealed partial class ServerChannel
         _lock.WakeAll();
     }
 
-    private int ReceiveUntil(Deadline deadline, HandoverPoint? handover, out Errno error)
+    private int ReceiveUntil(Deadline deadline, ISessionHandover? handover, out Errno error)
     {
         error = Errno.TryAgain;
         return WaitReadable(deadline, handover) ? _in.ReceiveBytes(_socket, wait: false, out error) : -1;

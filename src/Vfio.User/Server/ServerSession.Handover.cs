@@ -56,7 +56,7 @@ internal sealed partial class ServerSession
     /// <summary>Hands the session over to the successor that asks, or refuses with a reason. Between two messages; all replies were
     /// sent.</summary>
     /// <returns>Whether it was handed over.</returns>
-    private bool TryHandOver(HandoverPoint point)
+    private bool TryHandOver(ISessionHandover point)
     {
         IHandoverDevice? device = Handover(_device);
         if (_device is not null && device is null)

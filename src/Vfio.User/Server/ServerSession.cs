@@ -20,7 +20,7 @@ internal sealed partial class ServerSession
     private readonly Func<IVfioDevice> _open;
     private readonly VfioUserServerOptions _options;
     private readonly ILogger _logger;
-    private readonly HandoverPoint? _handover;
+    private readonly ISessionHandover? _handover;
     private readonly ServerChannel _channel;
     private readonly Counter<long> _counter = ServerTelemetry.Messages;
     private readonly SessionBuffers _buffers;
@@ -43,7 +43,7 @@ internal sealed partial class ServerSession
     /// <param name="options">Limits.</param>
     /// <param name="handover">The socket for successors; the caller keeps it. Null for none.</param>
     internal ServerSession(
-        Func<IVfioDevice> open, UnixSocket socket, SessionBuffers buffers, VfioUserServerOptions options, HandoverPoint? handover)
+        Func<IVfioDevice> open, UnixSocket socket, SessionBuffers buffers, VfioUserServerOptions options, ISessionHandover? handover)
     {
         _open = open;
         _options = options;

@@ -1,3 +1,4 @@
+using System.Net;
 using System.Text.Json;
 using Vfio.Broker;
 using Vfio.Native;
@@ -11,23 +12,28 @@ internal sealed class BrokerRig : IDisposable
 {
     internal static readonly TimeSpan TestTimeout = HangGuard.Timeout;
     private readonly string _folder = MakeFolder();
+    private readonly DeviceBrokerOptions _options;
 
     /// <summary>Starts it.</summary>
     /// <param name="rules">The policy's rules, as JSON.</param>
     /// <param name="devices">The policy's devices, as JSON.</param>
     /// <param name="requestTimeout">How long a connection may be silent.</param>
     /// <param name="audit">The file of the audit; null for one of its own.</param>
-    internal BrokerRig(string rules, string devices = Edu, TimeSpan? requestTimeout = null, string? audit = null)
+    /// <param name="hasSuccessor">Whether another may take over: <see cref="Replace"/>.</param>
+    internal BrokerRig(string rules, string devices = Edu, TimeSpan? requestTimeout = null, string? audit = null, bool hasSuccessor = false)
     {
         Write(rules, devices);
         AuditPath = audit ?? Path.Combine(_folder, "audit");
-        Broker = new DeviceBroker(new DeviceBrokerOptions
+        _options = new DeviceBrokerOptions
         {
             PolicyPath = PolicyPath,
             SocketPath = SocketPath,
             AuditPath = AuditPath,
             RequestTimeout = requestTimeout ?? TestTimeout,
-        });
+            HandoverPath = hasSuccessor ? NextPath : null,
+            MetricsPlace = new IPEndPoint(IPAddress.Loopback, 0),
+        };
+        Broker = new DeviceBroker(_options);
     }
 
     /// <summary>Two edu devices of one pool.</summary>
@@ -36,9 +42,12 @@ internal sealed class BrokerRig : IDisposable
     /// <summary>Everything for everybody.</summary>
     internal const string All = """{ "name": "all", "users": ["*"], "devices": ["*"] }""";
 
-    internal DeviceBroker Broker { get; }
+    internal DeviceBroker Broker { get; private set; }
 
     internal string SocketPath => Path.Combine(_folder, "s");
+
+    /// <summary>Where another broker may take over.</summary>
+    internal string NextPath => Path.Combine(_folder, "next");
 
     internal string PolicyPath => Path.Combine(_folder, "policy.json");
 
@@ -59,6 +68,15 @@ internal sealed class BrokerRig : IDisposable
         string next = PolicyPath + ".next";
         File.WriteAllText(next, $$"""{ "devices": { {{devices}} }, "rules": [ {{rules}} ] }""");
         File.Move(next, PolicyPath, overwrite: true);
+    }
+
+    /// <summary>Starts another broker, which takes over from this one.</summary>
+    internal void Replace()
+    {
+        DeviceBroker next = new(_options with { TakeOverPath = NextPath });
+        Assert.True(Broker.Departed.Wait(TestTimeout));
+        Broker.Dispose();
+        Broker = next;
     }
 
     /// <summary>The address of a device for <see cref="VfioDevice"/>.</summary>

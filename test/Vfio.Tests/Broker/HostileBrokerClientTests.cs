@@ -138,7 +138,8 @@ public sealed class HostileBrokerClientTests
             Send(socket, i % 2 == 0 ? "{\"do\":\"open\",\"name\":\"edu0\"}\n"u8 : "{\"do\":\"hold\",\"name\":\"edu0\"}\n"u8);
         }
 
-        // Some are still being read when others have ended: in the end all have.
+        // Some are still being read when others have ended: in the end all have. This is the same user, who can open what a lease still holds
+        // that ends in this moment.
         Assert.True(SpinWait.SpinUntil(
             () =>
             {
@@ -147,7 +148,7 @@ public sealed class HostileBrokerClientTests
                     AssertServes(rig);
                     return true;
                 }
-                catch (VfioException refusal) when (refusal.Errno == Errno.Busy)
+                catch (VfioException refusal) when (refusal.Errno is Errno.Busy or Errno.ConnectionReset)
                 {
                     return false;
                 }

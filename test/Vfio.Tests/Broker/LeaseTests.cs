@@ -181,6 +181,41 @@ public sealed class LeaseTests
     }
 
     [Fact]
+    public void A_held_device_is_in_use_while_programs_come_and_go()
+    {
+        using BrokerRig rig = new("""{ "name": "idle", "users": ["*"], "devices": ["*"], "idleTime": "500ms" }""");
+        using BrokerClient holder = rig.Connect();
+        BrokerRig.Hold(holder, "edu0");
+        using CancellationTokenSource stop = new();
+        Thread user = new(() =>
+        {
+            while (!stop.IsCancellationRequested)
+                rig.Open("edu0").Dispose();
+        });
+        user.Start();
+        try
+        {
+            Assert.Null(holder.WaitForEvent(TimeSpan.FromSeconds(2)));
+        }
+        finally
+        {
+            stop.Cancel();
+            user.Join();
+        }
+
+        Assert.Equal(BrokerEvents.Ended, holder.WaitForEvent(TestTimeout)!.Event);
+    }
+
+    [Fact]
+    public void A_lease_of_months_says_when_it_ends()
+    {
+        using BrokerRig rig = new("""{ "name": "long", "users": ["*"], "devices": ["*"], "leaseTime": "60d" }""");
+        using BrokerClient holder = rig.Connect();
+        TimeSpan left = BrokerRig.Hold(holder, "edu0").Until!.Value - DateTimeOffset.UtcNow;
+        Assert.InRange(left, TimeSpan.FromDays(59.9), TimeSpan.FromDays(60.1));
+    }
+
+    [Fact]
     public async Task A_device_that_is_wanted_back_ends_after_the_time_that_the_rule_gives()
     {
         using BrokerRig rig = new("""{ "name": "r", "users": ["*"], "devices": ["*"], "returnTime": "300ms" }""");
@@ -390,6 +425,19 @@ public sealed class LeaseTests
     }
 
     [Fact]
+    public void The_kernels_descriptors_of_what_is_not_the_kernels_or_is_guarded_are_not_given()
+    {
+        using BrokerRig rig = new(
+            """{ "name": "d", "users": ["*"], "devices": ["*"], "direct": true }""",
+            """ "edu0": { "address": "model:edu" }, "far": { "address": "ffff:ff:1f.7?guard=1" } """);
+        Assert.Equal(Errno.NotSupported, Assert.Throws<VfioException>(() => rig.Open("edu0")).Errno);
+        VfioException guarded = Assert.Throws<VfioException>(() => rig.Open("far"));
+        Assert.Equal(Errno.NotSupported, guarded.Errno);
+        Assert.Contains("guarded", guarded.Message, StringComparison.Ordinal);
+        rig.WaitUntilFree();
+    }
+
+    [Fact]
     public void Files_of_a_device_that_is_there_after_the_lease_are_not_its_users()
     {
         using GuardedFunction bench = ModelCatalog.CreateGuarded("bench", new Dictionary<string, string>());
@@ -423,6 +471,49 @@ public sealed class LeaseTests
         rig.Open("edu0").Dispose();
         rig.WaitUntilFree();
         Assert.DoesNotContain((byte)0, File.ReadAllBytes(rig.AuditPath));
+    }
+
+    [Fact]
+    public void Lines_of_the_audit_are_in_the_file_that_has_its_name_when_the_policy_is_read_again()
+    {
+        using BrokerRig rig = new(BrokerRig.All);
+        File.Move(rig.AuditPath, rig.AuditPath + ".1");
+        Assert.True(rig.Broker.TryReload());
+        rig.Open("edu0").Dispose();
+        rig.WaitUntilFree();
+        Assert.Equal(["policy", "open", "end"], rig.Audit().Select(line => line.GetProperty("event").GetString()));
+        Assert.Equal("start", JsonDocument.Parse(Assert.Single(File.ReadAllLines(rig.AuditPath + ".1"))).RootElement.GetProperty("event").GetString());
+
+        // Where it cannot be opened, lines go on to the file before.
+        string now = rig.AuditPath + ".2";
+        File.Move(rig.AuditPath, now);
+        Directory.CreateDirectory(rig.AuditPath);
+        Assert.True(rig.Broker.TryReload());
+        rig.Open("edu0").Dispose();
+        rig.WaitUntilFree();
+        Assert.Equal(6, File.ReadAllLines(now).Length);
+    }
+
+    [Fact]
+    public void Leases_without_end_do_not_fill_the_audit_and_are_counted()
+    {
+        const int Leases = 800;
+        string path = Path.Combine(BrokerRig.MakeFolder(), "audit");
+        using (BrokerRig rig = new(BrokerRig.All, audit: path))
+        {
+            for (int i = 0; i < Leases; i++)
+                rig.Open("edu0").Dispose();
+            rig.WaitUntilFree();
+        }
+
+        JsonElement[] lines = [.. File.ReadAllLines(path).Select(line => JsonDocument.Parse(line).RootElement)];
+        Directory.Delete(Path.GetDirectoryName(path)!, recursive: true);
+        int written = lines.Count(line => line.GetProperty("event").GetString() is "open" or "end");
+        int counted = lines.Where(line => line.GetProperty("event").GetString() == "repeats").Sum(line => line.GetProperty("count").GetInt32());
+
+        // A thousand at once, and one a second.
+        Assert.InRange(written, 1000, 1300);
+        Assert.Equal(2 * Leases, written + counted);
     }
 
     [Fact]

@@ -60,6 +60,34 @@ public sealed class PolicyFileTests : IDisposable
     }
 
     [Fact]
+    public void A_policy_in_whose_place_others_can_put_another_is_refused()
+    {
+        File.WriteAllText(PolicyPath, One);
+        const UnixFileMode Mode = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute;
+        foreach (UnixFileMode others in new[] { UnixFileMode.GroupWrite, UnixFileMode.OtherWrite })
+        {
+            File.SetUnixFileMode(_folder, Mode | others);
+            Assert.Equal(Errno.AccessDenied, Assert.Throws<VfioException>(() => PolicyFile.Load(PolicyPath)).Errno);
+            Assert.Single(PolicyFile.Load(PolicyPath, checkOwner: false).Devices);
+        }
+
+        // As in /tmp: only its owner can replace it there.
+        File.SetUnixFileMode(_folder, Mode | UnixFileMode.OtherWrite | UnixFileMode.StickyBit);
+        Assert.Single(PolicyFile.Load(PolicyPath).Devices);
+        string link = Path.Combine(_folder, "link");
+        File.CreateSymbolicLink(link, PolicyPath);
+        Assert.Equal(Errno.TooManyLinks, Assert.Throws<VfioException>(() => PolicyFile.Load(link)).Errno);
+    }
+
+    [Fact]
+    public void A_fifo_in_its_place_is_not_waited_for()
+    {
+        using (System.Diagnostics.Process maker = System.Diagnostics.Process.Start("mkfifo", [PolicyPath]))
+            maker.WaitForExit();
+        Assert.Equal(Errno.InvalidArgument, Assert.Throws<VfioException>(() => PolicyFile.Load(PolicyPath)).Errno);
+    }
+
+    [Fact]
     public void What_is_no_file_or_too_large_is_refused()
     {
         Assert.Equal(Errno.NoEntry, Assert.Throws<VfioException>(() => PolicyFile.Load(PolicyPath)).Errno);

@@ -89,6 +89,7 @@ public sealed class PolicyReaderTests
     [InlineData("{ \"devices\": {}, \"rules\": [ { \"users\": [\"*\"], \"devices\": [\"*\"] } ] }", 1, 29)]
     [InlineData("{ \"devices\": {}, \"rules\": [ { \"name\": \"r\", \"users\": [\"*\"], \"devices\": [\"*\"], \"memory\": \"1X\" } ] }", 1, 88)]
     [InlineData("{ \"devices\": {}, \"rules\": [ { \"name\": \"r\", \"users\": [\"*\"], \"devices\": [\"*\"], \"memory\": -1 } ] }", 1, 88)]
+    [InlineData("{ \"devices\": {}, \"rules\": [ { \"name\": \"r\", \"users\": [\"*\"], \"devices\": [\"*\"], \"direct\": true, \"memory\": \"1K\" } ] }", 1, 104)]
     [InlineData("{ \"devices\": {}, \"rules\": [ { \"name\": \"r\", \"users\": [\"*\"], \"devices\": [\"*\"], \"holds\": 0 } ] }", 1, 87)]
     [InlineData("{ \"devices\": {}, \"rules\": [ { \"name\": \"r\", \"users\": [\"*\"], \"devices\": [\"*\"], \"leaseTime\": \"8\" } ] }", 1, 91)]
     [InlineData("{ \"devices\": {}, \"rules\": [ { \"name\": \"r\", \"users\": [\"*\"], \"devices\": [\"*\"], \"leaseTime\": \"0s\" } ] }", 1, 91)]

@@ -1,5 +1,6 @@
 using Vfio.Guard;
 using Vfio.Guard.Config;
+using Vfio.Native;
 using Xunit;
 
 namespace Vfio.Tests.Guard;
@@ -8,6 +9,38 @@ namespace Vfio.Tests.Guard;
 public sealed class EmulatedFunctionTests
 {
     private readonly RecordingSlot _slot = new();
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void Each_user_has_memory_of_their_own_that_the_last_ones_mapping_does_not_reach(bool keepsContents)
+    {
+        using GuardedFunction guard = new(new PlainFunction(
+            new FunctionDescription("x", 1, 2) { HasFlr = true }, (0, new MemoryBar("x", 0x2000) { KeepsContents = keepsContents }, BarType.Memory32)));
+        using SharedMemory kept = Map(guard);
+        kept.Write32(0x1010, 0x5ec2e7);
+        using IVfioDevice next = guard.Open();
+        using SharedMemory its = Map(next);
+        Assert.Equal(keepsContents ? 0x5ec2e7u : 0, its.Read32(0x1010));
+        kept.Write32(0x1010, 0xbad);
+        Assert.NotEqual(0xbadu, its.Read32(0x1010));
+        its.Write32(0x20, 7);
+        byte[] bytes = new byte[4];
+        next.ReadRegion(RegionIndex.Bar(0), 0x20, bytes);
+        Assert.Equal([7, 0, 0, 0], bytes);
+    }
+
+    private static SharedMemory Map(GuardedFunction guard)
+    {
+        using IVfioDevice device = guard.Open();
+        return Map(device);
+    }
+
+    private static SharedMemory Map(IVfioDevice device)
+    {
+        RegionInfo bar = device.GetRegion(RegionIndex.Bar(0));
+        return SharedMemory.Map(bar.File!, bar.FileOffset, bar.Length, writable: true);
+    }
 
     [Fact]
     public void The_device_of_the_readme_sums_and_interrupts()

@@ -1,3 +1,5 @@
+using Vfio.Abstractions;
+using Vfio.Devices;
 using Vfio.Guard;
 using Vfio.Guard.Hardware;
 using Vfio.Native;
@@ -152,6 +154,34 @@ public sealed class GuardedHardwareTests
         Assert.True(device.IsDisposed);
     }
 
+    /// <summary>PCI Express Base 6.0, 7.5.3.4: bit 28 of Device Capabilities, bit 15 of Device Control. AF: bit 1 of the capability's byte 3,
+    /// bit 0 of byte 4. PM 1.2, 3.2.4: bits 1:0 of PMCSR, and bit 3 says that the return from D3hot resets nothing.</summary>
+    [Theory]
+    [InlineData(0x00020010u, 0x10000000u, 0x58, 0x8000u, true)]
+    [InlineData(0x00020010u, 0x00000000u, 0x58, 0x8000u, false)]
+    [InlineData(0x00020010u, 0x10000000u, 0x58, 0x2000u, false)]
+    [InlineData(0x03060013u, 0x00000000u, 0x54, 0x0001u, true)]
+    [InlineData(0x01060013u, 0x00000000u, 0x54, 0x0001u, false)]
+    [InlineData(0x7e030001u, 0x00000003u, 0x54, 0x0000u, true)]
+    [InlineData(0x7e030001u, 0x0000000bu, 0x54, 0x0008u, false)]
+    [InlineData(0x7e030001u, 0x00000000u, 0x54, 0x0003u, false)]
+    public void A_reset_by_config_space_brings_back_what_a_permitted_register_held(uint head, uint next, int offset, uint value, bool resets)
+    {
+        byte[] config = HardwareShape.Ohci();
+        if (head == 0x7e030001u)
+            config[0x34] = 0x50;
+        else
+            config[0x45] = 0x50;
+        HardwareShape.Put(config, 0x50, head & 0xffff00ff);
+        HardwareShape.Put(config, 0x54, next);
+        RecordingDevice device = new(config, new byte[config.Length], HardwareShape.BarBytes) { KeepsConfigOverReset = true };
+        using GuardedHardware guard = new(device, permits: [new ConfigPermit(0x40, 0xffffffff, 0x000000ff)]);
+        guard.WriteRegion(RegionIndex.Config, 0x40, [0x5a, 0, 0, 0]);
+        Assert.Equal(0x5a, config[0x40]);
+        guard.WriteRegion(RegionIndex.Config, (ulong)offset, BitConverter.GetBytes((ushort)value));
+        Assert.Equal(resets ? 0 : 0x5a, config[0x40]);
+    }
+
     /// <summary>Flag F of VPD starts a transfer when it is written (PCI 3.0, appendix I).</summary>
     [Fact]
     public void A_status_bit_that_was_permitted_is_not_written_back()
@@ -245,6 +275,26 @@ public sealed class GuardedHardwareTests
         Assert.True(guard.GetRegion(RegionIndex.Bar(5)).IsMappable);
     }
 
+    /// <summary>PCI 3.0, 6.8.2: bits 2:0 of both dwords are the BAR, 6 is reserved.</summary>
+    [Theory]
+    [InlineData(0x00002000u, 0x00020000u, true)]        // pending bits: behind BAR0
+    [InlineData(0x00002000u, 0x00000006u, true)]        // pending bits: in no BAR
+    [InlineData(0x0000fff0u, 0x00003000u, false)]       // table: over the end of BAR0
+    [InlineData(0x00000006u, 0x00003000u, false)]       // table: in no BAR
+    public void Nothing_is_mapped_of_a_device_whose_MSIX_table_may_be_anywhere(uint table, uint pending, bool isKnown)
+    {
+        using SharedMemory memory = SharedMemory.Create("hardware", 4096);
+        byte[] config = HardwareShape.Ohci();
+        config[0x45] = 0x50;
+        HardwareShape.Put(config, 0x50, 0x00070011);
+        HardwareShape.Put(config, 0x54, table);
+        HardwareShape.Put(config, 0x58, pending);
+        using GuardedHardware guard = new(new RecordingDevice(config, new byte[256], HardwareShape.BarBytes) { File = memory.File });
+        RegionInfo bar = guard.GetRegion(RegionIndex.Bar(0));
+        Assert.Equal((isKnown, isKnown, isKnown), (bar.IsMappable, bar.File is not null, guard.GetRegion(RegionIndex.Bar(5)).IsMappable));
+        Assert.DoesNotContain(bar.MmapAreas, area => area.Offset < 0x3000 && area.Offset + area.Length > 0x2000);
+    }
+
     [Fact]
     public void Interrupts_are_bound_to_the_users_own_eventfd()
     {
@@ -271,6 +321,37 @@ public sealed class GuardedHardwareTests
         guard.UnmapAllDma();
         Map(guard, 0x1000);
         Map(guard, 0x2000);
+    }
+
+    [Fact]
+    public void A_mapping_that_is_undone_with_its_written_pages_no_longer_counts()
+    {
+        using GuardedFunction owner = ModelCatalog.CreateGuarded("edu", new Dictionary<string, string>());
+        using IVfioDevice guard = new GuardedHardware(owner.Open(), new GuardPolicy { MaxDmaMappings = 1 });
+        Assert.True(guard.TryGet(out IDirtyTracker? tracker));
+        Assert.True(tracker.TracksDirtyPages);
+        tracker.StartDirtyTracking(4096, []);
+        byte[] bitmap = new byte[DirtyBitmap.LengthOf(4096, 4096)];
+        for (int i = 0; i < 3; i++)
+        {
+            Map(guard, 0x1000);
+            tracker.ReportDirtyPages(new Iova(0x1000), 4096, 4096, bitmap);
+            Assert.Equal(4096ul, tracker.UnmapDma(new Iova(0x1000), 4096, 4096, bitmap));
+        }
+
+        tracker.StopDirtyTracking();
+    }
+
+    /// <summary>A state is bytes that no table describes: with it a user could set what the rules refuse.</summary>
+    [Fact]
+    public void The_state_of_the_device_below_can_be_neither_read_nor_written_past_the_rules()
+    {
+        using GuardedFunction owner = ModelCatalog.CreateGuarded("edu", new Dictionary<string, string>());
+        IVfioDevice below = owner.Open();
+        Assert.True(below.TryGet(out IMigratableDevice? _));
+        using IVfioDevice guard = new GuardedHardware(below);
+        Assert.False(guard.TryGet(out IMigratableDevice? _));
+        Assert.False(guard.TryGet(out IHandoverDevice? _));
     }
 
     [Fact]
@@ -306,7 +387,7 @@ public sealed class GuardedHardwareTests
         Assert.Equal([0xb0, 0, 0x10], values);
     }
 
-    private static void Map(GuardedHardware guard, ulong at) =>
+    private static void Map(IVfioDevice guard, ulong at) =>
         guard.MapDma(new DmaMapping(new Iova(at), 4096, DmaAccess.ReadWrite, new FakeMemory(4096), 0));
 
     private static byte[] Make(string shape, out ulong[] lengths)

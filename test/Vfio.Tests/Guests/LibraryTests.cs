@@ -53,7 +53,7 @@ public sealed class LibraryTests
 
         // One process for these: an emulated processor compiles the test framework for longer than it runs them.
         AssertPasses(
-            machine.Agent, Nobody, 8 + 15 + 21 + 9,
+            machine.Agent, Nobody, 8 + 15 + 21 + 10,
             typeof(DirtyPageTests), typeof(MediatedSerialTests), typeof(AssignedFunctionTests), typeof(GuardedAssignedTests));
         AssertPasses(machine.Agent, $"{Nobody} /usr/bin/prlimit --memlock=65536", 2, typeof(MemoryLimitTests));
         AssertOwnersRegistersStay(hardware);

@@ -209,7 +209,15 @@ internal sealed class FakeMachine : IBindingSystem, IDisposable
         new LinuxBindingSystem().WriteRecord(folder, name, content);
     }
 
-    public IDisposable Lock(string folder) => new LinuxBindingSystem().Lock(folder);
+    /// <summary>What happens while the lock of the records is waited for.</summary>
+    public Action? Locked { get; set; }
+
+    public IDisposable Lock(string folder)
+    {
+        IDisposable held = new LinuxBindingSystem().Lock(folder);
+        Locked?.Invoke();
+        return held;
+    }
 
     private static string FolderOf(string address) => $"sys/bus/pci/devices/{address}";
 

@@ -2,6 +2,7 @@ using Vfio.Kernel;
 using Vfio.Kernel.Binding;
 using Vfio.Native;
 using Vfio.Pci;
+using Vfio.Tests.Guard;
 
 namespace Vfio.Tests.Kernel;
 
@@ -66,6 +67,56 @@ public sealed class PermitStoreTests : IDisposable
         VfioException refusal = Assert.Throws<VfioException>(() => Store.Add(Found, new StoredPermit(offset, readBits, writeBits)));
         Assert.Equal(errno, (int)refusal.Errno);
         Assert.Contains(reason, refusal.Message);
+        Assert.Empty(Permits());
+    }
+
+    /// <summary>PCI Express Base 6.0, 7.5.3.16: bit 11 of Device Control 2 asks for an emergency power reduction of all functions of the
+    /// component. 7.9.18: VPD writes to the board.</summary>
+    [Theory]
+    [InlineData(0x78, 0x00000800u, "Express")]
+    [InlineData(0x50, 0x00000100u, "Express")]
+    [InlineData(0x04, 0x80000000u, "Header")]
+    [InlineData(0x3c, 0x00000100u, "Header")]
+    [InlineData(0x104, 0x00000004u, "PASID")]
+    [InlineData(0x40, 0x80000000u, null)]
+    [InlineData(0x44, 0xffffffffu, null)]
+    [InlineData(0x90, 0xffffffffu, null)]
+    public void Bits_that_a_table_keeps_from_the_user_are_not_permitted(int offset, uint writeBits, string? structure)
+    {
+        byte[] config = new byte[4096];
+        HardwareShape.Put(config, 0x00, 0x11e81234);
+        HardwareShape.Put(config, 0x04, 0x00100006);
+        HardwareShape.Put(config, 0x34, 0x40);
+        HardwareShape.Put(config, 0x40, 0x00005003);        // VPD, next 0x50
+        HardwareShape.Put(config, 0x50, 0x00020010);        // PCI Express, version 2
+        HardwareShape.Put(config, 0x100, 0x0001001b);       // PASID
+        File.WriteAllBytes(_machine.PathOf($"sys/bus/pci/devices/{Function}/config"), config);
+        if (structure is null)
+        {
+            Store.Add(Found, new StoredPermit(offset, 0xffffffff, writeBits));
+            Assert.Single(Permits());
+            return;
+        }
+
+        VfioException refusal = Assert.Throws<VfioException>(() => Store.Add(Found, new StoredPermit(offset, 0xffffffff, writeBits)));
+        Assert.Equal(22, (int)refusal.Errno);
+        Assert.Contains(structure, refusal.Message);
+        Assert.Empty(Permits());
+    }
+
+    [Fact]
+    public void What_is_checked_is_what_is_there_when_the_permit_is_stored()
+    {
+        // Until the lock is had, another device comes to the address: a BCM5721 with its window.
+        _machine.Locked = () =>
+        {
+            byte[] config = new byte[256];
+            (config[0], config[1], config[2], config[3]) = (0xe4, 0x14, 0x59, 0x16);
+            File.WriteAllBytes(_machine.PathOf($"sys/bus/pci/devices/{Function}/config"), config);
+            _machine.Write($"sys/bus/pci/devices/{Function}/vendor", "0x14e4\n");
+            _machine.Write($"sys/bus/pci/devices/{Function}/device", "0x1659\n");
+        };
+        Assert.Equal(1, (int)Assert.Throws<VfioException>(() => Store.Add(Found, new StoredPermit(0x78, 0xffffffff, 1))).Errno);
         Assert.Empty(Permits());
     }
 

@@ -5,7 +5,7 @@ namespace Vfio.Tests.Processes;
 /// <summary>The verb <c>bench</c>: rows that make sense, of whatever device.</summary>
 public sealed class BenchTests
 {
-    private static readonly string[] Everywhere = ["read", "write", "pipelined read", "multi write", "DMA map", "DMA unmap", "interrupt", "connect"];
+    private static readonly string[] Everywhere = ["read", "write", "pipelined read", "multi write", "config read", "config write", "DMA map", "DMA unmap", "interrupt", "connect"];
 
     [Fact]
     public void A_row_has_a_time_of_its_own_when_none_is_said()
@@ -20,7 +20,7 @@ public sealed class BenchTests
     public void A_model_is_measured_in_all_but_posted_writes()
     {
         Dictionary<string, JsonElement> rows = Rows("model:bench");
-        Assert.All([.. Everywhere, "read of 1 MiB", "write of 1 MiB"], name => AssertSane(rows[name]));
+        Assert.All([.. Everywhere, "mapped read", "read of 1 MiB", "write of 1 MiB"], name => AssertSane(rows[name]));
         Assert.Contains("server", rows["posted write"].GetProperty("skipped").GetString());
         Assert.True(rows["read of 1 MiB"].GetProperty("bytesPerSecond").GetDouble() > 1e6);
     }
@@ -30,7 +30,7 @@ public sealed class BenchTests
     {
         using ServerProcess server = ServerProcess.Of("model:bench", []);
         Dictionary<string, JsonElement> rows = Rows("unix:" + server.SocketPath);
-        Assert.All([.. Everywhere, "posted write", "read of 1 MiB", "write of 1 MiB"], name => AssertSane(rows[name]));
+        Assert.All([.. Everywhere, "mapped read", "posted write", "read of 1 MiB", "write of 1 MiB"], name => AssertSane(rows[name]));
     }
 
     [Fact]
@@ -46,6 +46,7 @@ public sealed class BenchTests
     {
         Dictionary<string, JsonElement> rows = Rows("model:edu");
         Assert.All(Everywhere, name => AssertSane(rows[name]));
+        Assert.Contains("cannot be mapped", rows["mapped read"].GetProperty("skipped").GetString());
         Assert.Contains("model:bench", rows["read of 1 MiB"].GetProperty("skipped").GetString());
         string table = VfioCommand.Run("bench", "model:edu", "--seconds", "0.01").Output;
         Assert.StartsWith("OPERATION", table);

@@ -34,6 +34,8 @@ public sealed partial class DebianPackageTests(DebianPackageTests.Package packag
         {
             "usr/bin/vfio", "usr/share/man/man1/vfio.1.gz", "usr/share/man/man1/vfio-serve.1.gz",
             "usr/lib/systemd/system/vfio-serve@.service", "usr/lib/systemd/system/vfio-serve@.socket",
+            "usr/lib/systemd/system/vfio-broker.service", "usr/lib/systemd/system/vfio-broker.socket",
+            "usr/lib/sysusers.d/vfio-broker.conf", "usr/lib/tmpfiles.d/vfio-broker.conf", "usr/share/doc/vfio/examples/policy.json",
             "usr/lib/udev/rules.d/90-vfio-systemd.rules",
             "usr/share/bash-completion/completions/vfio", "usr/share/zsh/vendor-completions/_vfio",
             "usr/share/fish/vendor_completions.d/vfio.fish", "usr/share/doc/vfio/copyright", "usr/share/doc/vfio/changelog.gz",
@@ -80,12 +82,16 @@ public sealed partial class DebianPackageTests(DebianPackageTests.Package packag
         Need("systemd-analyze");
         Unpack();
         string units = PathOf("usr/lib/systemd/system");
-        string service = Path.Combine(units, "vfio-serve@.service");
-        string text = File.ReadAllText(service);
-        Assert.Contains("ExecStart=/usr/bin/vfio ", text);
-        File.WriteAllText(service, text.Replace("/usr/bin/vfio", PathOf("usr/bin/vfio"), StringComparison.Ordinal));
+        foreach (string name in new[] { "vfio-serve@.service", "vfio-broker.service" })
+        {
+            string service = Path.Combine(units, name);
+            string text = File.ReadAllText(service);
+            Assert.Contains("ExecStart=/usr/bin/vfio ", text);
+            File.WriteAllText(service, text.Replace("/usr/bin/vfio", PathOf("usr/bin/vfio"), StringComparison.Ordinal));
+        }
+
         string complaints = Do("env", $"SYSTEMD_UNIT_PATH={units}:", "systemd-analyze", "verify", "--man=no",
-            "vfio-serve@edu.socket", "vfio-serve@edu.service");
+            "vfio-serve@edu.socket", "vfio-serve@edu.service", "vfio-broker.socket", "vfio-broker.service");
         Assert.Equal("", complaints);
     }
 

@@ -93,6 +93,24 @@ public sealed class HostileDescriptorTests
     }
 
     [Fact]
+    public void Files_that_do_not_close_use_up_no_servers_descriptors()
+    {
+        using ServerProcess server = new();
+        using StallingFile file = new(flush: null);
+        using RawClient client = new(server.SocketPath);
+        client.Negotiate();
+        int asked = 0;
+        while (asked < 1000 && client.Ask(GetInfo, [.. Bytes(16u), .. new byte[12]], file.Descriptor) is not null)
+            asked++;
+        Assert.InRange(asked, 1, 200);
+
+        // Who sends no files is served.
+        using RawClient next = new(server.SocketPath);
+        next.Negotiate();
+        Assert.Equal(0, next.Ask(GetInfo, [.. Bytes(16u), .. new byte[12]]));
+    }
+
+    [Fact]
     public void A_file_whose_accesses_wait_is_taken_where_the_owner_allows_it()
     {
         using ServerProcess server = ServerProcess.Of("model:edu", "--allow-stalling-files");

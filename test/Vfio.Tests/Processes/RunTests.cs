@@ -47,7 +47,7 @@ public sealed class RunTests
     [Fact]
     public void A_program_that_kills_its_supervisor_ends_and_leaves_nothing()
     {
-        using Process run = Start([], "sh", "-c", "echo $$; kill -9 $PPID; sleep 1000");
+        using Process run = Start([], "sh", "-c", "echo $$; kill -9 $PPID; exec 2>/dev/null; sleep 1000");
         int program = int.Parse(run.StandardOutput.ReadLine()!, CultureInfo.InvariantCulture);
         run.WaitForExit();
         Await(() => !IsAlive(program) && FoldersOf(run.Id).Length == 0);

@@ -2,6 +2,7 @@ using Vfio.Drivers.Edu;
 using Vfio.Guard.Hardware;
 using Vfio.Kernel;
 using Vfio.Native;
+using Vfio.User;
 
 namespace Vfio.Tests.Guests.Inside;
 
@@ -91,6 +92,30 @@ public sealed class GuardedAssignedTests
         disk.Config.Write16(0x04, (ushort)(disk.Config.Read16(0x04) | 6));
         Assert.Equal(0u, registers.Read32(0x14));
         Assert.Equal(0, disk.Config.Read16(control) & 0x8000);
+    }
+
+    /// <summary>Whoever has the descriptor has config space, interrupts and the address space, without a guard.</summary>
+    [Fact(Explicit = true)]
+    public void A_server_passes_the_kernels_descriptor_to_no_client()
+    {
+        string path = Path.Combine(Directory.CreateTempSubdirectory("vfio-served-").FullName, "s");
+        using CancellationTokenSource stop = new();
+        using VfioUserServer server = new(
+            () => AssignedFunctionTests.Open(AssignedFunctionTests.First, VfioInterface.Group), new VfioUserServerOptions { Path = path });
+        Thread serving = new(() => server.Run(stop.Token));
+        serving.Start();
+        using (VfioUserClient client = VfioUserClient.Connect(path))
+        {
+            for (uint i = 0; i < RegionIndex.PciCount; i++)
+                Assert.Null(client.GetRegion(new RegionIndex(i)).File);
+            byte[] identification = new byte[4];
+            client.ReadRegion(RegionIndex.Bar(0), 0, identification);
+            Assert.Equal(0x0100_00edu, BitConverter.ToUInt32(identification));
+        }
+
+        stop.Cancel();
+        serving.Join();
+        Directory.Delete(Path.GetDirectoryName(path)!, recursive: true);
     }
 
     /// <summary>What arrives at the function is looked at outside.</summary>
