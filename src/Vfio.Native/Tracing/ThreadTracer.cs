@@ -161,9 +161,9 @@ internal static unsafe class ThreadTracer
     /// <summary>Writes code, on a page that need not be writable.</summary>
     internal static bool TryWriteCode(int thread, ulong address, ReadOnlySpan<byte> code)
     {
+        Span<byte> word = stackalloc byte[sizeof(ulong)];
         for (int i = 0; i < code.Length; i += sizeof(ulong))
         {
-            Span<byte> word = stackalloc byte[sizeof(ulong)];
             word.Clear();
             code[i..Math.Min(code.Length, i + sizeof(ulong))].CopyTo(word);
             if (TraceCalls.ptrace(PokeData, thread, (nint)(address + (ulong)i), (void*)BitConverter.ToInt64(word)) != 0)

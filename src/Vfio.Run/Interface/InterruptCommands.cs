@@ -100,7 +100,7 @@ internal sealed class InterruptCommands
         (Intx, ActionMask) => Mask(set, data),
         (Intx, ActionUnmask) => Unmask(caller, set, data),
         (Intx, ActionTrigger) => TriggerPin(caller, set, data),
-        (< Error, ActionTrigger) => TriggerMessages(caller, set, data),
+        (_, ActionTrigger) when set.index < Error => TriggerMessages(caller, set, data),
         (Error or Request, ActionTrigger) => TriggerSingle(caller, set, data),
         _ => Errno.NoSuchOperation,
     };
