@@ -4,6 +4,7 @@ using System.Runtime.InteropServices;
 using Vfio.Cli.Numbers;
 using Vfio.Pci;
 using Vfio.Run;
+using Vfio.Testing;
 
 namespace Vfio.Cli.Verbs;
 
@@ -19,6 +20,7 @@ internal sealed class RunVerb() : Verb("run", "Run any VFIO program, unmodified,
         new("vfio run --device model:nvme?size=64M -- qemu-img info nvme://0000:01:00.0/1", "QEMU's own NVMe driver on an emulated disk"),
         new("vfio run --device 0000:05:00.0=model:edu --device model:nvme -- ./driver", "two devices, one at an address of your choice"),
         new("vfio run --device unix:/run/x.sock -- vfio ls", "a device behind a socket; what the program sees"),
+        new("vfio run --device model:nvme --inject unplug@1000 -- ./driver", "what the driver does when its device goes away"),
         new("vfio run --device model:nvme --no-mmap -- gdb ./driver", "without mapped BARs, a program can be debugged"),
     ];
 
@@ -34,17 +36,27 @@ internal sealed class RunVerb() : Verb("run", "Run any VFIO program, unmodified,
             AllowMultipleArgumentsPerToken = false,
         };
         Option<bool> noMapping = new("--no-mmap") { Description = "Let no BAR be mapped; the program is not traced (ptrace) then, and can trace others." };
+        Option<Fault[]> faults = new("--inject")
+        {
+            HelpName = "fault",
+            Description = "Let every device fail: unplug@1000 (from its 1000th access on), lose-interrupt@3+1 (the third), late-interrupt=20ms, read=bar0:0x1c=0x3, "
+                + "lose-write=bar0:0x1000-0x1fff, refuse-dma=ENOMEM@2, fail-reset.",
+            CustomParser = ParseFaults,
+            AllowMultipleArgumentsPerToken = false,
+        };
         NumberOption<Duration> timeout = SharedOptions.Timeout();
         Argument<string[]> program = new("program") { Arity = ArgumentArity.OneOrMore, Description = "A program and its arguments, after --." };
         command.Add(devices);
+        command.Add(faults);
         command.Add(noMapping);
         command.Add(timeout);
         command.Add(program);
         command.SetAction((parsed, _) => RunAsync(
-            parsed.GetValue(devices) ?? [], parsed.OpenOptions(timeout), parsed.GetValue(program)!, new VfioRunOptions { AllowMapping = !parsed.GetValue(noMapping) }));
+            parsed.GetValue(devices) ?? [], parsed.GetValue(faults) ?? [], parsed.OpenOptions(timeout), parsed.GetValue(program)!, new VfioRunOptions { AllowMapping = !parsed.GetValue(noMapping) }));
     }
 
-    private static async Task<int> RunAsync(GivenDevice[] given, VfioDeviceOptions open, string[] words, VfioRunOptions options)
+    private static async Task<int> RunAsync(
+        GivenDevice[] given, Fault[] faults, VfioDeviceOptions open, string[] words, VfioRunOptions options)
     {
         List<DeviceSource> sources = [];
         try
@@ -54,7 +66,8 @@ internal sealed class RunVerb() : Verb("run", "Run any VFIO program, unmodified,
             {
                 DeviceSource source = DeviceSource.Find(device.Address, open);
                 sources.Add(source);
-                devices.Add(new RunDevice(source.Open) { Address = device.Place });
+                Func<IVfioDevice> opens = faults.Length == 0 ? source.Open : new FaultyOpening(source.Open, faults).Open;
+                devices.Add(new RunDevice(opens) { Address = device.Place });
             }
 
             using VfioRun run = VfioRun.Start(new RunProgram(words[0], words[1..]), devices, options);
@@ -89,7 +102,41 @@ internal sealed class RunVerb() : Verb("run", "Run any VFIO program, unmodified,
         return [.. devices];
     }
 
+    private static Fault[] ParseFaults(ArgumentResult result)
+    {
+        List<Fault> faults = [];
+        foreach (string word in result.Tokens.Select(token => token.Value))
+        {
+            try
+            {
+                faults.Add(Fault.Parse(word));
+            }
+            catch (FormatException refusal)
+            {
+                result.AddError($"'{word}' is no fault: {refusal.Message}.");
+            }
+        }
+
+        return [.. faults];
+    }
+
     private sealed record GivenDevice(PciAddress? Place, string Address);
+
+    /// <summary>Opens a device that fails; each time its faults count from 1 again.</summary>
+    private sealed class FaultyOpening(Func<IVfioDevice> open, Fault[] faults)
+    {
+        private FaultyDevice? _last;
+
+        internal IVfioDevice Open()
+        {
+            if (_last is { IsUnplugged: true })
+                throw new VfioException("open", _last.Name, Errno.NoDevice, "it was unplugged, as --inject has it");
+            _last = new FaultyDevice(open());
+            foreach (Fault fault in faults)
+                _last.Add(fault);
+            return _last;
+        }
+    }
 
     /// <summary>Signals for this process that are meant for the program.</summary>
     private sealed class PassedSignals : IDisposable
