@@ -39,6 +39,7 @@ internal static partial class CommandLine
         new PeekVerb(),
         new PokeVerb(),
         new ServeVerb(),
+        new RunVerb(),
         new NvmeVerb(),
         new NetVerb(),
         new CheckVerb(),

@@ -23,6 +23,12 @@ public enum Errno
     /// <summary>ENXIO: no such device or address.</summary>
     NoDeviceOrAddress = 6,
 
+    /// <summary>E2BIG: more than is taken at once, or a part of a struct set that is not known.</summary>
+    TooBig = 7,
+
+    /// <summary>ENOEXEC: no program that this machine executes.</summary>
+    NotExecutable = 8,
+
     /// <summary>EBADF: not an open descriptor, or not open for this.</summary>
     BadDescriptor = 9,
 
@@ -74,6 +80,9 @@ public enum Errno
     /// <summary>EPIPE: the reader is gone.</summary>
     BrokenPipe = 32,
 
+    /// <summary>ERANGE: a result that does not fit.</summary>
+    OutOfRange = 34,
+
     /// <summary>ENAMETOOLONG: a path or a name that is too long.</summary>
     NameTooLong = 36,
 
@@ -83,8 +92,17 @@ public enum Errno
     /// <summary>ELOOP: symbolic links that are not followed.</summary>
     TooManyLinks = 40,
 
+    /// <summary>ENOMSG: nothing of that kind, for now.</summary>
+    NoMessage = 42,
+
     /// <summary>EPROTO: the peer broke the protocol.</summary>
     Protocol = 71,
+
+    /// <summary>EOVERFLOW: a range that wraps.</summary>
+    Overflow = 75,
+
+    /// <summary>EBADFD: an open descriptor of another kind.</summary>
+    BadDescriptorKind = 77,
 
     /// <summary>EMSGSIZE: a message larger than was agreed.</summary>
     MessageTooLong = 90,

@@ -102,12 +102,21 @@ internal sealed unsafe class ContainerFile(FileDescriptor descriptor) : KernelFi
 /// <summary>Extensions of a container: what kinds of I/O address space it can be, and what they can do.</summary>
 internal enum ContainerExtension
 {
+    /// <summary>VFIO_TYPE1_IOMMU: page tables; a request that has a mapping's start unmaps all of it.</summary>
+    Type1 = 1,
+
     /// <summary>VFIO_TYPE1v2_IOMMU: page tables; mappings are unmapped whole.</summary>
     Type1V2 = 3,
+
+    /// <summary>VFIO_DMA_CC_IOMMU: accesses of devices are coherent with caches.</summary>
+    CoherentDma = 4,
 
     /// <summary>VFIO_NOIOMMU_IOMMU: no translation and no protection.</summary>
     NoIommu = 8,
 
     /// <summary>VFIO_UNMAP_ALL: one request unmaps everything.</summary>
     UnmapAll = 9,
+
+    /// <summary>VFIO_UPDATE_VADDR: the memory of a mapping can move to another place, or another process.</summary>
+    UpdateVaddr = 10,
 }

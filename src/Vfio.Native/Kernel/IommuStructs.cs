@@ -29,29 +29,6 @@ internal struct iommu_ioas_alloc
     public uint out_ioas_id;
 }
 
-/// <summary>IOMMU_OPTION.</summary>
-[StructLayout(LayoutKind.Sequential)]
-internal struct iommu_option
-{
-    /// <summary>Size of this struct.</summary>
-    public uint size;
-
-    /// <summary>Which one; 0 is IOMMU_OPTION_RLIMIT_MODE.</summary>
-    public uint option_id;
-
-    /// <summary>0 to set it.</summary>
-    public ushort op;
-
-    /// <summary>0.</summary>
-    public ushort __reserved;
-
-    /// <summary>0.</summary>
-    public uint object_id;
-
-    /// <summary>The value.</summary>
-    public ulong val64;
-}
-
 /// <summary>A range of I/O addresses.</summary>
 [StructLayout(LayoutKind.Sequential)]
 internal struct iommu_iova_range
@@ -86,6 +63,26 @@ internal struct iommu_ioas_iova_ranges
     public ulong out_iova_alignment;
 }
 
+/// <summary>IOMMU_IOAS_ALLOW_IOVAS.</summary>
+[StructLayout(LayoutKind.Sequential)]
+internal struct iommu_ioas_allow_iovas
+{
+    /// <summary>Size of this struct.</summary>
+    public uint size;
+
+    /// <summary>The I/O address space.</summary>
+    public uint ioas_id;
+
+    /// <summary>How many ranges.</summary>
+    public uint num_iovas;
+
+    /// <summary>0.</summary>
+    public uint __reserved;
+
+    /// <summary>Where they are.</summary>
+    public ulong allowed_iovas;
+}
+
 /// <summary>IOMMU_IOAS_MAP.</summary>
 [StructLayout(LayoutKind.Sequential)]
 internal struct iommu_ioas_map
@@ -110,6 +107,98 @@ internal struct iommu_ioas_map
 
     /// <summary>Where the device finds it.</summary>
     public ulong iova;
+}
+
+/// <summary>IOMMU_IOAS_MAP_FILE.</summary>
+[StructLayout(LayoutKind.Sequential)]
+internal struct iommu_ioas_map_file
+{
+    /// <summary>Size of this struct.</summary>
+    public uint size;
+
+    /// <summary>As of <see cref="iommu_ioas_map"/>.</summary>
+    public uint flags;
+
+    /// <summary>The I/O address space.</summary>
+    public uint ioas_id;
+
+    /// <summary>The file, of memory.</summary>
+    public int fd;
+
+    /// <summary>Where in the file, in bytes.</summary>
+    public ulong start;
+
+    /// <summary>Bytes.</summary>
+    public ulong length;
+
+    /// <summary>Where the device finds it.</summary>
+    public ulong iova;
+}
+
+/// <summary>IOMMU_IOAS_COPY.</summary>
+[StructLayout(LayoutKind.Sequential)]
+internal struct iommu_ioas_copy
+{
+    /// <summary>Size of this struct.</summary>
+    public uint size;
+
+    /// <summary>As of <see cref="iommu_ioas_map"/>.</summary>
+    public uint flags;
+
+    /// <summary>The I/O address space that gets the mapping.</summary>
+    public uint dst_ioas_id;
+
+    /// <summary>The one that has it.</summary>
+    public uint src_ioas_id;
+
+    /// <summary>Bytes.</summary>
+    public ulong length;
+
+    /// <summary>Where a device finds it in the former.</summary>
+    public ulong dst_iova;
+
+    /// <summary>And in the latter.</summary>
+    public ulong src_iova;
+}
+
+/// <summary>IOMMU_OPTION.</summary>
+[StructLayout(LayoutKind.Sequential)]
+internal struct iommu_option
+{
+    /// <summary>Size of this struct.</summary>
+    public uint size;
+
+    /// <summary>0 how memory is accounted, 1 huge pages.</summary>
+    public uint option_id;
+
+    /// <summary>0 set, 1 get.</summary>
+    public ushort op;
+
+    /// <summary>0.</summary>
+    public ushort __reserved;
+
+    /// <summary>The I/O address space, or 0.</summary>
+    public uint object_id;
+
+    /// <summary>The value.</summary>
+    public ulong val64;
+}
+
+/// <summary>IOMMU_VFIO_IOAS.</summary>
+[StructLayout(LayoutKind.Sequential)]
+internal struct iommu_vfio_ioas
+{
+    /// <summary>Size of this struct.</summary>
+    public uint size;
+
+    /// <summary>The I/O address space.</summary>
+    public uint ioas_id;
+
+    /// <summary>0 get, 1 set, 2 clear.</summary>
+    public ushort op;
+
+    /// <summary>0.</summary>
+    public ushort __reserved;
 }
 
 /// <summary>IOMMU_IOAS_UNMAP.</summary>
@@ -156,6 +245,9 @@ internal struct iommu_hw_info
 
     private byte _reserved0;
     private ushort _reserved1;
+
+    /// <summary>Whether a field is set that has no meaning yet.</summary>
+    internal readonly bool HasReserved => _reserved0 != 0 || _reserved1 != 0;
 
     /// <summary>IOMMU_HW_CAP_*: 1 for dirty tracking; returned by the kernel.</summary>
     public ulong out_capabilities;

@@ -97,12 +97,13 @@ internal sealed unsafe class UnixListener : IDisposable
         }
     }
 
-    /// <summary>Accepts a waiting client; never waits, even when another process that has the socket accepts it first.</summary>
+    /// <summary>Accepts a client that waits, as a poll has just said. When another process that has the socket accepted it first, this takes
+    /// a moment (<see cref="StuckSignals"/>) and returns.</summary>
     /// <returns>Null when there is none any more.</returns>
     /// <exception cref="VfioException">The socket does not listen (EINVAL), or the process has no descriptors left (EMFILE).</exception>
     public UnixSocket? TryAccept()
     {
-        if (!Poll.IsReady(Descriptor, forWriting: false))
+        if (StuckSignals.AsksFirst && !Poll.IsReady(Descriptor, forWriting: false))
             return null;
         StuckSignals.Caller caller = StuckSignals.Begin();
         int number = LibC.accept4(Descriptor.Number, null, null, LibC.SOCK_CLOEXEC);

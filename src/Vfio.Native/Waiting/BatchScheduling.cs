@@ -15,10 +15,11 @@ internal sealed class BatchScheduling
 {
     private readonly WakeupPolicy _wakes = new();
     private bool _isOff;
+    private bool _isOrdinary;
 
     /// <summary>Makes one for the calling thread.</summary>
     /// <param name="isWanted">Whether it may do anything.</param>
-    public BatchScheduling(bool isWanted) => _isOff = !isWanted || !ThreadScheduling.IsOrdinary;
+    public BatchScheduling(bool isWanted) => _isOff = !isWanted;
 
     /// <summary>The thread was woken by its client.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -32,10 +33,15 @@ internal sealed class BatchScheduling
     /// <summary>Leaves the thread as it was.</summary>
     public void End()
     {
-        if (!_isOff && _wakes.ShouldDefer)
+        if (!_isOff && _isOrdinary && _wakes.ShouldDefer)
             ThreadScheduling.TrySetBatch(false);
         _isOff = true;
     }
 
-    private void Switch() => _isOff = !ThreadScheduling.TrySetBatch(_wakes.ShouldDefer);
+    private void Switch()
+    {
+        // Asked here and not at the beginning: most sessions are over before there is a reason to switch.
+        _isOrdinary = _isOrdinary || ThreadScheduling.IsOrdinary;
+        _isOff = !_isOrdinary || !ThreadScheduling.TrySetBatch(_wakes.ShouldDefer);
+    }
 }

@@ -8,16 +8,23 @@ namespace Vfio.User.Server;
 
 /// <summary>Ends a session that keeps other clients waiting while it does not use the device: see
 /// <see cref="VfioUserServerOptions.ContendedIdleTimeout"/>.</summary>
-/// <remarks>A thread of its own checks the backlog, so that a session pays nothing for it. It sleeps until a client waits.</remarks>
+/// <remarks>A thread of its own checks the backlog. A session pays nothing for it: the thread is woken by a session only after a time
+/// without any, and does not look at the backlog before the same sessions were there for a while (<see cref="_rest"/>). So a client
+/// waits for the limit and up to a second more.</remarks>
 internal sealed class ContendedIdleWatch : IDisposable
 {
     private readonly UnixListener _listener;
     private readonly TimeSpan _limit;
+    private readonly TimeSpan _rest;
     private readonly int _places;
     private readonly ILogger _logger;
     private readonly EventFd _changed = EventFd.Create();
     private readonly Lock _lock = new();
     private readonly List<ServerSession> _sessions = [];
+
+    // Counts sessions that began or ended: equal numbers, equal sessions.
+    private ulong _changes;
+    private bool _isParked;
     private Thread? _thread;
     private volatile bool _isStopping;
 
@@ -28,31 +35,33 @@ internal sealed class ContendedIdleWatch : IDisposable
     {
         _listener = listener;
         _limit = options.ContendedIdleTimeout;
+        _rest = TimeSpan.FromTicks(Math.Min(_limit.Ticks / 8, TimeSpan.TicksPerSecond));
         _places = options.MaxClients;
         _logger = options.Logger;
     }
 
-    private bool IsFull
-    {
-        get
-        {
-            lock (_lock)
-                return _sessions.Count >= _places;
-        }
-    }
-
     internal void Enter(ServerSession session)
     {
+        bool wakes;
         lock (_lock)
+        {
             _sessions.Add(session);
-        _changed.Signal();
+            _changes++;
+            wakes = _isParked && IsFull;
+            _isParked &= !wakes;
+        }
+
+        if (wakes)
+            _changed.Signal();
     }
 
     internal void Leave(ServerSession session)
     {
         lock (_lock)
+        {
             _sessions.Remove(session);
-        _changed.Signal();
+            _changes++;
+        }
     }
 
     /// <summary>Starts to check.</summary>
@@ -79,32 +88,50 @@ internal sealed class ContendedIdleWatch : IDisposable
         _changed.Dispose();
     }
 
+    // Under the lock.
+    private bool IsFull => _sessions.Count >= _places;
+
     private void Run()
     {
+        ulong seen = 0;
         Span<bool> ready = [false, false];
         while (!_isStopping)
         {
-            if (!IsFull)
-            {
+            if (!IsUnchanged(ref seen))
+                Poll.WaitReadable(_changed.Descriptor, _rest);
+            else if (TryPark(seen))
                 Poll.WaitReadable(_changed.Descriptor, Timeout.InfiniteTimeSpan);
-                _changed.Drain();
-            }
-            else if (Poll.WaitAny([_listener.Descriptor, _changed.Descriptor], ready, Timeout.InfiniteTimeSpan) > 0)
-            {
-                if (ready[0] && !ready[1])
-                    WaitAndEnd();
-                _changed.Drain();
-            }
+            else if (Poll.WaitAny([_listener.Descriptor, _changed.Descriptor], ready, Timeout.InfiniteTimeSpan) > 0 && ready[0] && IsUnchanged(ref seen))
+                WaitAndEnd(seen);
+            _changed.Drain();
         }
     }
 
-    /// <summary>Called when a client waits: gives the current sessions their time, then ends one.</summary>
-    private void WaitAndEnd()
+    private bool IsUnchanged(ref ulong seen)
     {
-        Deadline deadline = new(_limit);
+        lock (_lock)
+        {
+            bool isUnchanged = _changes == seen;
+            seen = _changes;
+            return isUnchanged;
+        }
+    }
+
+    /// <summary>Sleeps until all places are taken, if one is free.</summary>
+    private bool TryPark(ulong seen)
+    {
+        lock (_lock)
+            return _isParked = !IsFull && _changes == seen;
+    }
+
+    /// <summary>Called when a client waits: gives the current sessions their time, then ends one.</summary>
+    private void WaitAndEnd(ulong seen)
+    {
+        Deadline deadline = new(_limit - _rest);
         while (!deadline.HasPassed)
         {
-            if (Poll.WaitReadable(_changed.Descriptor, deadline.Left))
+            TimeSpan left = deadline.Left;
+            if (Poll.WaitReadable(_changed.Descriptor, left < _rest ? left : _rest) || !IsUnchanged(ref seen))
                 return;
         }
 
@@ -112,7 +139,7 @@ internal sealed class ContendedIdleWatch : IDisposable
             return;
         lock (_lock)
         {
-            if (_sessions.Find(session => !session.IsInUse) is not { } idle)
+            if (_changes != seen || _sessions.Find(session => !session.IsInUse) is not { } idle)
                 return;
             ServerLog.MakesWay(_logger, idle.DeviceName, _limit.TotalSeconds);
             idle.Stop("others wait, and it had no memory mapped and no interrupt bound");

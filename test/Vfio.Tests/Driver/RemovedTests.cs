@@ -1,6 +1,6 @@
 using Vfio.Devices.Edu;
 using Vfio.Guard;
-using Vfio.Tests.Drivers;
+using Vfio.Testing;
 using Vfio.User;
 
 namespace Vfio.Tests.Driver;
@@ -76,7 +76,7 @@ public sealed class RemovedTests
         FaultyDevice faulty = new(guard.Open());
         using PciDevice device = new(faulty);
         Task<RemovalReason> removed = device.Removed;
-        faulty.Vanish();
+        faulty.Add(Fault.ReadsOnes(RegionIndex.Config, 0x0e));
         guard.RequestBack();
         Assert.Equal(RemovalReason.Removed, await removed.WaitAsync(TestTimeout));
     }

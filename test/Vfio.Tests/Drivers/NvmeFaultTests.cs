@@ -3,6 +3,7 @@ using Vfio.Devices.Edu;
 using Vfio.Devices.Nvme;
 using Vfio.Drivers.Nvme;
 using Vfio.Guard;
+using Vfio.Testing;
 using Xunit;
 
 namespace Vfio.Tests.Drivers;
@@ -37,19 +38,19 @@ public sealed class NvmeFaultTests : IDisposable
     [Fact]
     public void A_controller_that_is_gone_when_it_is_opened_is_ENODEV()
     {
-        _device.Answers[CapabilitiesLow] = 0xffff_ffff;
-        _device.Answers[CapabilitiesLow + 4] = 0xffff_ffff;
+        _device.Add(Fault.ReadsAs(RegionIndex.Bar0, CapabilitiesLow, 0xffff_ffff));
+        _device.Add(Fault.ReadsAs(RegionIndex.Bar0, CapabilitiesLow + 4, 0xffff_ffff));
         Assert.Equal(Errno.NoDevice, Assert.Throws<VfioException>(() => new NvmeController(_device)).Errno);
     }
 
     [Fact]
     public void A_controller_without_the_NVM_command_set_or_pages_of_4_KiB_is_ENOTSUP()
     {
-        _device.Answers[CapabilitiesLow + 4] = 0x0000_0000;
+        _device.Add(Fault.ReadsAs(RegionIndex.Bar0, CapabilitiesLow + 4, 0x0000_0000));
         Assert.Equal(Errno.NotSupported, Assert.Throws<VfioException>(() => new NvmeController(_device)).Errno);
         using GuardedFunction other = new(NvmeFunction.InMemory(512));
         FaultyDevice device = new(other.Open());
-        device.Answers[CapabilitiesLow + 4] = 0x0001_0020;
+        device.Add(Fault.ReadsAs(RegionIndex.Bar0, CapabilitiesLow + 4, 0x0001_0020));
         VfioException refusal = Assert.Throws<VfioException>(() => new NvmeController(device));
         Assert.Equal(Errno.NotSupported, refusal.Errno);
         Assert.Contains("8192", refusal.Message);
@@ -58,8 +59,8 @@ public sealed class NvmeFaultTests : IDisposable
     [Fact]
     public void A_controller_that_never_gets_ready_is_ETIMEDOUT_after_its_own_time()
     {
-        _device.Answers[CapabilitiesLow] = 0x0101_03ff; // TO 1: 500 ms
-        _device.LoseWritesBelow = Configuration + 1;
+        _device.Add(Fault.ReadsAs(RegionIndex.Bar0, CapabilitiesLow, 0x0101_03ff)); // TO 1: 500 ms
+        _device.Add(Fault.LosesWrites(RegionIndex.Bar0, 0, Configuration));
         VfioException refusal = Assert.Throws<VfioException>(() => new NvmeController(_device));
         Assert.Equal(Errno.TimedOut, refusal.Errno);
         Assert.Contains("0.5 s", refusal.Message);
@@ -68,7 +69,7 @@ public sealed class NvmeFaultTests : IDisposable
     [Fact]
     public void A_controller_that_fails_while_it_starts_is_EIO()
     {
-        _device.Answers[Status] = 0x2;
+        _device.Add(Fault.ReadsAs(RegionIndex.Bar0, Status, 0x2));
         Assert.Equal(Errno.InputOutput, Assert.Throws<VfioException>(() => new NvmeController(_device)).Errno);
     }
 
@@ -80,7 +81,7 @@ public sealed class NvmeFaultTests : IDisposable
         using NvmeController controller = new(_device);
         using NvmeBlockDevice disk = OpenDisk(controller, interrupts);
         disk.Read(0, new byte[512]);
-        _device.Vanish();
+        _device.Unplug();
 
         VfioException refusal = Assert.Throws<VfioException>(() => disk.Read(0, new byte[8192]));
         Assert.Equal(Errno.NoDevice, refusal.Errno);
@@ -94,7 +95,7 @@ public sealed class NvmeFaultTests : IDisposable
     {
         using NvmeController controller = new(_device);
         using NvmeBlockDevice disk = OpenDisk(controller, interrupts: true);
-        _device.Vanish();
+        _device.Unplug();
 
         VfioException[] refusals = await Task.WhenAll(Enumerable.Range(0, 8).Select(i =>
             Assert.ThrowsAsync<VfioException>(() => disk.ReadAsync(i * 512, new byte[8192]).AsTask())));
@@ -109,8 +110,8 @@ public sealed class NvmeFaultTests : IDisposable
         RecordingLogger log = new(LogLevel.Warning);
         using NvmeController controller = new(_device, new NvmeOptions { Logger = log });
         using NvmeBlockDevice disk = OpenDisk(controller, interrupts);
-        _device.LoseWritesFrom = Doorbells;
-        _device.Answers[Status] = 0x3;
+        _device.Add(Fault.LosesWrites(RegionIndex.Bar0, Doorbells, ulong.MaxValue));
+        _device.Add(Fault.ReadsAs(RegionIndex.Bar0, Status, 0x3));
 
         VfioException refusal = Assert.Throws<VfioException>(() => disk.Read(0, new byte[512]));
         Assert.Equal(Errno.InputOutput, refusal.Errno);
@@ -128,7 +129,7 @@ public sealed class NvmeFaultTests : IDisposable
     {
         using NvmeController controller = new(_device, Hasty);
         using NvmeBlockDevice disk = OpenDisk(controller, interrupts);
-        _device.LoseWritesFrom = FirstIoDoorbell;
+        _device.Add(Fault.LosesWrites(RegionIndex.Bar0, FirstIoDoorbell, ulong.MaxValue));
         Assert.Equal(Errno.TimedOut, Assert.Throws<VfioException>(() => disk.Read(0, new byte[512])).Errno);
     }
 
@@ -139,7 +140,7 @@ public sealed class NvmeFaultTests : IDisposable
     {
         using NvmeController controller = new(_device, Hasty);
         using NvmeQueuePair queue = controller.CreateQueuePair(depth: 4, interrupts);
-        _device.LoseWritesFrom = FirstIoDoorbell;
+        _device.Add(Fault.LosesWrites(RegionIndex.Bar0, FirstIoDoorbell, ulong.MaxValue));
         Assert.True(queue.TryFlush(controller.FindNamespace(1), 0));
         queue.RingDoorbell();
         Assert.Equal(Errno.TimedOut, Assert.Throws<VfioException>(() => queue.Wait(new NvmeCompleted[1])).Errno);
@@ -152,7 +153,7 @@ public sealed class NvmeFaultTests : IDisposable
         using NvmeController controller = new(_device, new NvmeOptions { CommandTimeout = timeout });
         using NvmeQueuePair queue = controller.CreateQueuePair(depth: 4, interrupts);
         NvmeNamespace disk = controller.FindNamespace(1);
-        _device.LoseWritesFrom = FirstIoDoorbell;
+        _device.Add(Fault.LosesWrites(RegionIndex.Bar0, FirstIoDoorbell, ulong.MaxValue));
         SemaphoreSlim isChecked = CountChecks();
         Assert.True(queue.TryFlush(disk, 7));
         queue.RingDoorbell();
@@ -162,7 +163,7 @@ public sealed class NvmeFaultTests : IDisposable
         await SeeChecks(isChecked, waiting);
 
         // The doorbell that was lost: one command is in submission queue 1.
-        _device.LoseWritesFrom = ulong.MaxValue;
+        _device.Clear();
         _device.WriteRegion(RegionIndex.Bar(0), FirstIoDoorbell, [1, 0, 0, 0]);
         Assert.Equal(1, await waiting.WaitAsync(HangGuard.Timeout));
         Assert.Equal(7ul, completed[0].Tag);
@@ -174,12 +175,12 @@ public sealed class NvmeFaultTests : IDisposable
     {
         using NvmeController controller = new(_device, new NvmeOptions { CommandTimeout = timeout });
         using NvmeBlockDevice disk = OpenDisk(controller, interrupts);
-        _device.LoseWritesFrom = FirstIoDoorbell;
+        _device.Add(Fault.LosesWrites(RegionIndex.Bar0, FirstIoDoorbell, ulong.MaxValue));
         SemaphoreSlim isChecked = CountChecks();
         Task reading = Task.Factory.StartNew(() => disk.Read(0, new byte[512]), TaskCreationOptions.LongRunning);
         await SeeChecks(isChecked, reading);
 
-        _device.Vanish();
+        _device.Unplug();
         VfioException refusal = await Assert.ThrowsAsync<VfioException>(() => reading.WaitAsync(HangGuard.Timeout));
         Assert.Equal(Errno.NoDevice, refusal.Errno);
     }
@@ -188,9 +189,10 @@ public sealed class NvmeFaultTests : IDisposable
     public void A_completion_of_what_is_not_in_flight_is_EPROTO()
     {
         using NvmeController controller = new(_device);
-        int mapped = _device.Mappings.Count;
+        List<DmaMapping> mappings = [];
+        _device.Mapped += mappings.Add;
         using NvmeQueuePair queue = controller.CreateQueuePair(depth: 4);
-        DmaMapping completions = _device.Mappings[mapped + 1];
+        DmaMapping completions = mappings[1];
 
         // Command 3 was never submitted; the phase of the first round is 1.
         completions.Memory.Write(12, [3, 0, 1, 0]);
@@ -203,7 +205,7 @@ public sealed class NvmeFaultTests : IDisposable
     {
         using NvmeController controller = new(_device);
         NvmeBlockDevice disk = OpenDisk(controller, interrupts: true);
-        _device.LoseWritesFrom = FirstIoDoorbell;
+        _device.Add(Fault.LosesWrites(RegionIndex.Bar0, FirstIoDoorbell, ulong.MaxValue));
         Task reading = disk.ReadAsync(0, new byte[512], TestContext.Current.CancellationToken).AsTask();
         disk.Dispose();
         Assert.Throws<ObjectDisposedException>(() => reading.GetAwaiter().GetResult());
@@ -220,9 +222,9 @@ public sealed class NvmeFaultTests : IDisposable
     private SemaphoreSlim CountChecks()
     {
         SemaphoreSlim isChecked = new(0);
-        _device.OnRead = offset =>
+        _device.Accessed += access =>
         {
-            if (offset == Status)
+            if (access == new DeviceAccess(false, RegionIndex.Bar0, Status, 4))
                 isChecked.Release();
         };
         return isChecked;

@@ -1,7 +1,7 @@
 using Vfio.Devices.Edu;
 using Vfio.Guard;
 using Vfio.Kernel;
-using Vfio.Tests.Drivers;
+using Vfio.Testing;
 
 namespace Vfio.Tests.Kernel;
 
@@ -41,7 +41,7 @@ public sealed class DeviceWatchTests : IDisposable
         FaultyDevice faulty = new(_guard.Open());
         using PciDevice device = new(faulty);
         _watch.Start(device);
-        faulty.Vanish();
+        faulty.Add(Fault.ReadsOnes(RegionIndex.Config, 0x0e));
         _guard.RequestBack();
         AwaitStop();
         Assert.Equal($"{device.Name} removed", _watch.Reason!.ToString());

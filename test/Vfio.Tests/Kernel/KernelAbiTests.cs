@@ -40,9 +40,10 @@ public sealed class KernelAbiTests
 
     private static readonly Type[] IommufdStructs =
     [
-        typeof(iommu_destroy), typeof(iommu_option), typeof(iommu_ioas_alloc), typeof(iommu_iova_range), typeof(iommu_ioas_iova_ranges), typeof(iommu_ioas_map),
+        typeof(iommu_destroy), typeof(iommu_ioas_alloc), typeof(iommu_iova_range), typeof(iommu_ioas_iova_ranges), typeof(iommu_ioas_map),
         typeof(iommu_ioas_unmap), typeof(iommu_hw_info), typeof(iommu_hwpt_alloc), typeof(iommu_hwpt_set_dirty_tracking),
-        typeof(iommu_hwpt_get_dirty_bitmap),
+        typeof(iommu_hwpt_get_dirty_bitmap), typeof(iommu_ioas_allow_iovas), typeof(iommu_ioas_map_file), typeof(iommu_ioas_copy),
+        typeof(iommu_option), typeof(iommu_vfio_ioas),
     ];
 
     [Fact]

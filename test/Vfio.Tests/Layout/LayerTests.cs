@@ -11,7 +11,7 @@ public sealed partial class LayerTests
     // In the order of docs/architecture.md. A new project or folder gets its place here and in that page's tables.
     private static readonly Layer[] Layers =
     [
-        new("Vfio.Native", [], ["Errors", "Interop", "Files", "Memory", "Waiting", "Sockets", "Kernel"]),
+        new("Vfio.Native", [], ["Errors", "Interop", "Files", "Memory", "Waiting", "Sockets", "Kernel", "Tracing"]),
         new("Vfio.Pci", [], ["Config", "Names", "Capabilities", "Rules", "Validation", "Decoding", "Dumps"]),
         new("Vfio", ["Vfio.Native", "Vfio.Pci"], ["Abstractions", "Providers", "Driver"]),
         new("Vfio.Kernel", ["Vfio"], ["Topology", "Device", "Events", "Binding"]),
@@ -20,10 +20,12 @@ public sealed partial class LayerTests
         new("Vfio.Devices", ["Vfio.User", "Vfio.Guard"], ["Bench", "Edu", "Nvme"]),
         new("Vfio.Drivers", ["Vfio"], ["Ethernet", "Edu", "Igb", "Nvme"]),
         new("Vfio.Net", ["Vfio.Drivers"], []),
+        new("Vfio.Testing", ["Vfio"], ["Faults"]),
         new("Vfio.Open", ["Vfio.Kernel", "Vfio.User", "Vfio.Devices"], []),
         new("Vfio.Broker", ["Vfio.Open"], ["Policies", "Audit", "Metrics", "Leases", "Control"]),
+        new("Vfio.Run", ["Vfio.Open"], ["Interface", "Tree", "Tracing"]),
         new("Vfio.Conformance", ["Vfio.User"], ["Wire", "Running", "Checks"]),
-        new("Vfio.Cli", ["Vfio.Open", "Vfio.Broker", "Vfio.Conformance", "Vfio.Net"], ["Output", "Bench", "Numbers", "Show", "List", "Leases", "Demo", "Nvme", "Net", "Verbs"]),
+        new("Vfio.Cli", ["Vfio.Open", "Vfio.Broker", "Vfio.Run", "Vfio.Conformance", "Vfio.Net", "Vfio.Testing"], ["Output", "Bench", "Numbers", "Show", "List", "Leases", "Demo", "Nvme", "Net", "Verbs"]),
     ];
 
     // Devices, drivers and verbs are named after what they are, public or not: a namespace for each folder.

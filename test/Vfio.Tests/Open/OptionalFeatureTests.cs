@@ -3,7 +3,7 @@ using Vfio.Abstractions;
 using Vfio.Devices.Edu;
 using Vfio.Drivers.Edu;
 using Vfio.Guard;
-using Vfio.Tests.Drivers;
+using Vfio.Testing;
 
 namespace Vfio.Tests.Open;
 

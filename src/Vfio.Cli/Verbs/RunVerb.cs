@@ -1,0 +1,169 @@
+using System.CommandLine;
+using System.CommandLine.Parsing;
+using System.Runtime.InteropServices;
+using Vfio.Cli.Numbers;
+using Vfio.Pci;
+using Vfio.Run;
+using Vfio.Testing;
+
+namespace Vfio.Cli.Verbs;
+
+/// <summary>Runs a program that finds devices of one's choice.</summary>
+internal sealed class RunVerb() : Verb("run", "Run any VFIO program, unmodified, on devices of your choice: it needs no hardware, root or IOMMU.")
+{
+    // As shells report them.
+    private const int NotRunnable = 126, NotFound = 127;
+
+    /// <inheritdoc/>
+    internal override IReadOnlyList<Example> Examples =>
+    [
+        new("vfio run --device model:nvme?size=64M -- qemu-img info nvme://0000:01:00.0/1", "QEMU's own NVMe driver on an emulated disk"),
+        new("vfio run --device 0000:05:00.0=model:edu --device model:nvme -- ./driver", "two devices, one at an address of your choice"),
+        new("vfio run --device unix:/run/x.sock -- vfio ls", "a device behind a socket; what the program sees"),
+        new("vfio run --device model:nvme --inject unplug@1000 -- ./driver", "what the driver does when its device goes away"),
+        new("vfio run --device model:nvme --no-mmap -- gdb ./driver", "without mapped BARs, a program can be debugged"),
+    ];
+
+    /// <inheritdoc/>
+    protected override void Define(Command command)
+    {
+        Option<GivenDevice[]> devices = new("--device", "-d")
+        {
+            HelpName = "address",
+            Description = "A device, as model:nvme?size=64M or unix:PATH; 0000:05:00.0=model:nvme for an address of your choice. The first has 0000:01:00.0.",
+            CustomParser = ParseDevices,
+            Arity = ArgumentArity.OneOrMore,
+            AllowMultipleArgumentsPerToken = false,
+        };
+        Option<bool> noMapping = new("--no-mmap") { Description = "Let no BAR be mapped; the program is not traced (ptrace) then, and can trace others." };
+        Option<Fault[]> faults = new("--inject")
+        {
+            HelpName = "fault",
+            Description = "Let every device fail: unplug@1000 (from its 1000th access on), lose-interrupt@3+1 (the third), late-interrupt=20ms, read=bar0:0x1c=0x3, "
+                + "lose-write=bar0:0x1000-0x1fff, refuse-dma=ENOMEM@2, fail-reset.",
+            CustomParser = ParseFaults,
+            AllowMultipleArgumentsPerToken = false,
+        };
+        NumberOption<Duration> timeout = SharedOptions.Timeout();
+        Argument<string[]> program = new("program") { Arity = ArgumentArity.OneOrMore, Description = "A program and its arguments, after --." };
+        command.Add(devices);
+        command.Add(faults);
+        command.Add(noMapping);
+        command.Add(timeout);
+        command.Add(program);
+        command.SetAction((parsed, _) => RunAsync(
+            parsed.GetValue(devices) ?? [], parsed.GetValue(faults) ?? [], parsed.OpenOptions(timeout), parsed.GetValue(program)!, new VfioRunOptions { AllowMapping = !parsed.GetValue(noMapping) }));
+    }
+
+    private static async Task<int> RunAsync(
+        GivenDevice[] given, Fault[] faults, VfioDeviceOptions open, string[] words, VfioRunOptions options)
+    {
+        List<DeviceSource> sources = [];
+        try
+        {
+            List<RunDevice> devices = [];
+            foreach (GivenDevice device in given)
+            {
+                DeviceSource source = DeviceSource.Find(device.Address, open);
+                sources.Add(source);
+                Func<IVfioDevice> opens = faults.Length == 0 ? source.Open : new FaultyOpening(source.Open, faults).Open;
+                devices.Add(new RunDevice(opens) { Address = device.Place });
+            }
+
+            using VfioRun run = VfioRun.Start(new RunProgram(words[0], words[1..]), devices, options);
+            using PassedSignals signals = new(run);
+            int code = await run.Exit;
+            await run.Completion;
+            return code;
+        }
+        catch (VfioException refusal) when (refusal.Operation == "starting")
+        {
+            CommandLine.Report(refusal, Output.StandardStreams.Errors);
+            return refusal.Errno == Errno.NoEntry ? NotFound : NotRunnable;
+        }
+        finally
+        {
+            sources.ForEach(source => source.Dispose());
+        }
+    }
+
+    private static GivenDevice[] ParseDevices(ArgumentResult result)
+    {
+        List<GivenDevice> devices = [];
+        foreach (string word in result.Tokens.Select(token => token.Value))
+        {
+            string[] parts = word.Split('=', 2);
+            PciAddress? place = parts.Length == 2 && PciAddress.TryParse(parts[0], out PciAddress address) ? address : null;
+            devices.Add(new GivenDevice(place, place is null ? word : parts[1]));
+        }
+
+        if (devices.GroupBy(device => device.Place).FirstOrDefault(same => same.Key is not null && same.Count() > 1) is { } twice)
+            result.AddError($"two devices have the address {twice.Key}.");
+        return [.. devices];
+    }
+
+    private static Fault[] ParseFaults(ArgumentResult result)
+    {
+        List<Fault> faults = [];
+        foreach (string word in result.Tokens.Select(token => token.Value))
+        {
+            try
+            {
+                faults.Add(Fault.Parse(word));
+            }
+            catch (FormatException refusal)
+            {
+                result.AddError($"'{word}' is no fault: {refusal.Message}.");
+            }
+        }
+
+        return [.. faults];
+    }
+
+    private sealed record GivenDevice(PciAddress? Place, string Address);
+
+    /// <summary>Opens a device that fails; each time its faults count from 1 again.</summary>
+    private sealed class FaultyOpening(Func<IVfioDevice> open, Fault[] faults)
+    {
+        private FaultyDevice? _last;
+
+        internal IVfioDevice Open()
+        {
+            if (_last is { IsUnplugged: true })
+                throw new VfioException("open", _last.Name, Errno.NoDevice, "it was unplugged, as --inject has it");
+            _last = new FaultyDevice(open());
+            foreach (Fault fault in faults)
+                _last.Add(fault);
+            return _last;
+        }
+    }
+
+    /// <summary>Signals for this process that are meant for the program.</summary>
+    private sealed class PassedSignals : IDisposable
+    {
+        // The terminal sends the first two to the program as well.
+        private static readonly PosixSignal[] OfTerminal = [PosixSignal.SIGINT, PosixSignal.SIGQUIT];
+        private static readonly (PosixSignal Signal, int Number)[] Signals =
+        [
+            (PosixSignal.SIGINT, 2), (PosixSignal.SIGQUIT, 3), (PosixSignal.SIGHUP, 1), (PosixSignal.SIGTERM, 15), ((PosixSignal)10, 10), ((PosixSignal)12, 12),
+        ];
+
+        private readonly List<PosixSignalRegistration> _registrations = [];
+
+        internal PassedSignals(VfioRun run)
+        {
+            bool hasTerminal = !Console.IsInputRedirected;
+            foreach ((PosixSignal signal, int number) in Signals)
+            {
+                _registrations.Add(PosixSignalRegistration.Create(signal, context =>
+                {
+                    context.Cancel = true;
+                    if (!hasTerminal || !OfTerminal.Contains(signal))
+                        run.Signal(number);
+                }));
+            }
+        }
+
+        public void Dispose() => _registrations.ForEach(registration => registration.Dispose());
+    }
+}

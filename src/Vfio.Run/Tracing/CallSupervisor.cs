@@ -1,0 +1,87 @@
+using Vfio.Native;
+using Vfio.Native.Tracing;
+using Vfio.Native.Waiting;
+using Vfio.Run.Interface;
+using Vfio.Run.Tree;
+
+namespace Vfio.Run.Tracing;
+
+/// <summary>Answers the system calls of a program, and of all that it starts, until the last of them has ended.</summary>
+internal sealed class CallSupervisor
+{
+    private readonly NotificationListener _listener;
+    private readonly OpenFiles _files;
+    private readonly PathCalls _paths;
+    private readonly DeviceCalls _devices;
+    private readonly BackgroundThread _answering;
+    private readonly BackgroundThread _closing;
+    private readonly EventFd _end = EventFd.Create();
+    private volatile bool _isOver;
+
+    /// <summary>Answers from now on.</summary>
+    /// <param name="listener">Where calls arrive.</param>
+    /// <param name="machine">What opens device files.</param>
+    /// <param name="tree">The other files.</param>
+    /// <param name="files">The open device files.</param>
+    /// <param name="areMappingsTrapped">Whether a tracer makes the accesses to mapped BARs.</param>
+    internal CallSupervisor(NotificationListener listener, ServedMachine machine, MachineTree tree, OpenFiles files, bool areMappingsTrapped)
+    {
+        _listener = listener;
+        _files = files;
+        _paths = new PathCalls(listener, machine, tree, files);
+        _devices = new DeviceCalls(listener, files, areMappingsTrapped);
+        _answering = new BackgroundThread("vfio calls", AnswerAll);
+        _closing = new BackgroundThread("vfio closes", CloseAll);
+    }
+
+    /// <summary>The first fault of this program, in an answer; null for none.</summary>
+    internal Exception? Fault { get; private set; }
+
+    /// <summary>Waits for the end of the last process.</summary>
+    internal void Join()
+    {
+        _answering.Join();
+        _isOver = true;
+        _end.Signal();
+        _closing.Join();
+        _end.Dispose();
+        _devices.Dispose();
+    }
+
+    private void AnswerAll()
+    {
+        while (_listener.TryReceive(out Notification call))
+        {
+            try
+            {
+                if (!TryAnswer(call))
+                    _listener.Continue(call.Id);
+            }
+            catch (VfioException refusal)
+            {
+                _listener.Answer(call.Id, -(long)refusal.Errno);
+            }
+            catch (Exception fault)
+            {
+                // The program would wait for ever.
+                Fault ??= fault;
+                _listener.Answer(call.Id, -(long)Errno.InputOutput);
+            }
+        }
+    }
+
+    private bool TryAnswer(in Notification call) => call.Number switch
+    {
+        SystemCall.Ioctl or SystemCall.Pread64 or SystemCall.Pwrite64 or SystemCall.Preadv or SystemCall.Pwritev or SystemCall.Mmap => _devices.TryAnswer(call),
+        _ => _paths.TryAnswer(call),
+    };
+
+    private void CloseAll()
+    {
+        while (!_isOver)
+        {
+            _files.WaitForClose(_end.Descriptor);
+            _files.CloseAbandoned();
+        }
+    }
+}

@@ -1,0 +1,102 @@
+using Vfio.Native;
+using Vfio.Native.Files;
+using Vfio.Native.Tracing;
+using Vfio.Run.Interface;
+
+namespace Vfio.Run.Tracing;
+
+/// <summary>The files of the kernel's interface that programs have open, by the inodes that stand for them.</summary>
+/// <remarks>Each open has an empty file of its own, so that dup(2), fork(2), passing and mapping are the kernel's business, and so is the
+/// last close. Any thread may use it.</remarks>
+internal sealed class OpenFiles : IDisposable
+{
+    private readonly Lock _lock = new();
+    private readonly Lock _collecting = new();
+    private readonly CloseWatch _watch;
+    private readonly Dictionary<ulong, ServedFile> _byInode = [];
+    private readonly Dictionary<int, ulong> _byWatch = [];
+    private readonly List<ServedFile> _untilEnd = [];
+    private DeviceNumber _fileSystem;
+
+    /// <summary>Makes its files in a folder of tmpfs.</summary>
+    internal OpenFiles(string folder) => _watch = new CloseWatch(folder);
+
+    /// <summary>Makes the file that a program gets for an open one. The caller closes the descriptor, once the program has it.</summary>
+    /// <param name="file">The file; this object's from now on.</param>
+    /// <exception cref="VfioException">A limit is reached; the file is closed.</exception>
+    internal FileDescriptor Add(ServedFile file)
+    {
+        // A file with content of its own tells nobody of its close.
+        if (file.Content is { } content)
+        {
+            lock (_lock)
+                _untilEnd.Add(file);
+            return content.Duplicate();
+        }
+
+        try
+        {
+            lock (_lock)
+            {
+                FileDescriptor descriptor = _watch.Create(out int watch);
+                FileStatus status = FileStatus.Of(descriptor.Number);
+                _fileSystem = status.FileSystem;
+                _byInode[status.Inode] = file;
+                _byWatch[watch] = status.Inode;
+                return descriptor;
+            }
+        }
+        catch
+        {
+            file.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>The file that a descriptor of a program is.</summary>
+    /// <returns>Null when it is another file, or none.</returns>
+    internal ServedFile? Find(int thread, int descriptor) =>
+        FileStatus.TryGet($"/proc/{thread}/fd/{descriptor}", follow: true) is { } status && status.FileSystem == _fileSystem ? Find(status.Inode) : null;
+
+    /// <summary>The file that a mapping of a program shows.</summary>
+    internal ServedFile? Find(ulong inode)
+    {
+        lock (_lock)
+            return _byInode.GetValueOrDefault(inode);
+    }
+
+    /// <summary>Closes the files that no program has any more. After this call, all that were left before it are closed.</summary>
+    internal void CloseAbandoned()
+    {
+        lock (_collecting)
+        {
+            List<int> closed = [];
+            _watch.TryTake(closed);
+            foreach (int watch in closed)
+            {
+                ServedFile? file = null;
+                lock (_lock)
+                {
+                    if (_byWatch.Remove(watch, out ulong inode))
+                        _byInode.Remove(inode, out file);
+                }
+
+                _watch.Forget(watch);
+                file?.Dispose();
+            }
+        }
+    }
+
+    /// <summary>Waits until a file may have to be closed.</summary>
+    /// <param name="end">Ends the wait when it is readable.</param>
+    internal void WaitForClose(FileDescriptor end) => _watch.Wait(end);
+
+    /// <summary>Closes all files that are left.</summary>
+    public void Dispose()
+    {
+        CloseAbandoned();
+        foreach (ServedFile file in (ServedFile[])[.. _byInode.Values, .. _untilEnd])
+            file.Dispose();
+        _watch.Dispose();
+    }
+}

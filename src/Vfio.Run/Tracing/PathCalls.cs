@@ -1,0 +1,167 @@
+using System.Buffers.Binary;
+using System.Text;
+using Vfio.Native;
+using Vfio.Native.Files;
+using Vfio.Native.Interop;
+using Vfio.Native.Tracing;
+using Vfio.Run.Interface;
+using Vfio.Run.Tree;
+
+namespace Vfio.Run.Tracing;
+
+/// <summary>Answers system calls with a path, where the path is one of the run's own; the kernel answers the others.</summary>
+/// <remarks>Used by the thread that answers system calls.</remarks>
+internal sealed class PathCalls(NotificationListener listener, ServedMachine machine, MachineTree tree, OpenFiles files)
+{
+    private const int MaxPathBytes = 4096;
+    private const int CurrentFolder = LibC.AT_FDCWD;
+    private const int WriteBits = 0x92, NoTruncation = ~(0x200 | LibC.O_CREAT | LibC.O_EXCL);
+    private const uint NodeMode = (uint)FileKind.CharacterDevice | 0x1b6;
+
+    // Offsets in struct stat of x86-64, and in struct statx.
+    private const int StatMode = 24, StatNumber = 40, StatxMode = 28, StatxMajor = 128, StatxMinor = 132;
+
+    private readonly byte[] _buffer = new byte[MaxPathBytes];
+
+    /// <summary>Answers a call.</summary>
+    /// <returns>False when it is the kernel's to answer.</returns>
+    internal bool TryAnswer(in Notification call)
+    {
+        PathCall asked = PathCall.Of(call);
+        if (Find(call.Thread, asked) is not { } path)
+            return false;
+        if (asked.Kind == PathCallKind.Open)
+            Open(call, asked, path);
+        else
+            listener.Answer(call.Id, Answer(call.Thread, asked, path));
+        return true;
+    }
+
+    /// <summary>The path in the tree that a call is about; null when it is another.</summary>
+    private string? Find(int thread, in PathCall asked)
+    {
+        int length = ProcessMemory.TryReadText(thread, asked.PathAddress, _buffer);
+        if (length <= 0)
+            return null;
+        ReadOnlySpan<byte> bytes = _buffer.AsSpan(0, length);
+        if (bytes[0] != '/')
+            return FindBelow(thread, asked.Folder, bytes);
+        return bytes.StartsWith("/sys"u8) || bytes.StartsWith("/dev"u8) || bytes.IndexOf("//"u8) >= 0 || bytes.IndexOf("/."u8) >= 0
+            ? FindIn(Encoding.UTF8.GetString(bytes))
+            : null;
+    }
+
+    private string? FindBelow(int thread, int folder, ReadOnlySpan<byte> relative)
+    {
+        string link = folder == CurrentFolder ? $"/proc/{thread}/cwd" : $"/proc/{thread}/fd/{folder}";
+        string? place = new FileInfo(link).LinkTarget;
+        if (place is null)
+            return null;
+        if (tree.NameOf(place) is { } known)
+            return Path.Combine(known, Encoding.UTF8.GetString(relative));
+        bool isNear = place == "/" || place.StartsWith("/sys", StringComparison.Ordinal) || place.StartsWith("/dev", StringComparison.Ordinal);
+        return isNear ? FindIn(Path.Combine(place, Encoding.UTF8.GetString(relative))) : null;
+    }
+
+    private string? FindIn(string path) => tree.Has(path, out string inTree) ? inTree : null;
+
+    private void Open(in Notification call, in PathCall asked, string path)
+    {
+        FileDescriptor? opened = null;
+        Errno error = tree.IsNode(Path.GetFullPath(path), out _) ? OpenNode(Path.GetFullPath(path), asked, out opened) : OpenFile(path, asked, out opened);
+        if (opened is null)
+        {
+            listener.Answer(call.Id, -(long)error);
+            return;
+        }
+
+        using (opened)
+        {
+            int number = listener.AddDescriptor(call.Id, opened, (asked.Flags & LibC.O_CLOEXEC) != 0, isAnswer: true);
+            if (number < 0)
+                listener.Answer(call.Id, number);
+        }
+    }
+
+    private Errno OpenNode(string path, in PathCall asked, out FileDescriptor? opened)
+    {
+        opened = null;
+        if ((asked.Flags & LibC.O_PATH) != 0)
+            return tree.Files.Open(path, asked.Flags, out opened);
+        if ((asked.Flags & LibC.O_DIRECTORY) != 0)
+            return Errno.NotDirectory;
+
+        // What the program closed before this call is closed.
+        files.CloseAbandoned();
+        Errno error = machine.Open(path, out ServedFile? file);
+        if (file is not null)
+            opened = files.Add(file);
+        return error;
+    }
+
+    private Errno OpenFile(string path, in PathCall asked, out FileDescriptor? opened)
+    {
+        // As sysfs does for root, who may write to any other file.
+        bool isWritten = (asked.Flags & LibC.O_ACCMODE) != LibC.O_RDONLY;
+        if (isWritten && FileStatus.TryGet(tree.FullPath + path, follow: true) is { Kind: FileKind.Regular } status && (status.Mode & WriteBits) == 0)
+        {
+            opened = null;
+            return Errno.AccessDenied;
+        }
+
+        return tree.Files.Open(path, asked.Flags & NoTruncation, out opened);
+    }
+
+    private long Answer(int thread, in PathCall asked, string path)
+    {
+        switch (asked.Kind)
+        {
+            case PathCallKind.ReadLink:
+                Span<byte> target = stackalloc byte[MaxPathBytes];
+                long length = tree.Files.ReadLink(path, target[..(int)Math.Min(MaxPathBytes, asked.BufferBytes)]);
+                return length < 0 || ProcessMemory.TryWrite(thread, asked.BufferAddress, target[..(int)length]) ? length : -(long)Errno.BadAddress;
+            case PathCallKind.Access:
+                return -(long)tree.Files.CheckAccess(path, asked.Follows, asked.Mode);
+            case PathCallKind.Attributes:
+                return -(long)Errno.NotSupported;
+            case PathCallKind.Status:
+                Span<byte> status = stackalloc byte[RootedFolder.StatusBytes];
+                return Give(thread, asked, status, Describe(path, asked, status));
+            default:
+                Span<byte> extended = stackalloc byte[RootedFolder.ExtendedStatusBytes];
+                return Give(thread, asked, extended, DescribeMore(path, asked, extended));
+        }
+    }
+
+    private static long Give(int thread, in PathCall asked, ReadOnlySpan<byte> bytes, Errno error)
+    {
+        if (error == Errno.None && !ProcessMemory.TryWrite(thread, asked.BufferAddress, bytes))
+            error = Errno.BadAddress;
+        return -(long)error;
+    }
+
+    private Errno Describe(string path, in PathCall asked, Span<byte> status)
+    {
+        Errno error = tree.Files.GetStatus(path, asked.Follows, status);
+        if (error == Errno.None && tree.IsNode(Path.GetFullPath(path), out DeviceNumber number))
+        {
+            BinaryPrimitives.WriteUInt32LittleEndian(status[StatMode..], NodeMode);
+            BinaryPrimitives.WriteUInt64LittleEndian(status[StatNumber..], (number.Major << 8) | (number.Minor & 0xff) | ((ulong)(number.Minor & ~0xffu) << 12));
+        }
+
+        return error;
+    }
+
+    private Errno DescribeMore(string path, in PathCall asked, Span<byte> status)
+    {
+        Errno error = tree.Files.GetExtendedStatus(path, asked.Follows, (uint)asked.Mode, status);
+        if (error == Errno.None && tree.IsNode(Path.GetFullPath(path), out DeviceNumber number))
+        {
+            BinaryPrimitives.WriteUInt16LittleEndian(status[StatxMode..], (ushort)NodeMode);
+            BinaryPrimitives.WriteUInt32LittleEndian(status[StatxMajor..], number.Major);
+            BinaryPrimitives.WriteUInt32LittleEndian(status[StatxMinor..], number.Minor);
+        }
+
+        return error;
+    }
+}

@@ -1,0 +1,119 @@
+using Vfio.Native.Tracing;
+using Vfio.Run.Interface;
+
+namespace Vfio.Run.Tracing;
+
+/// <summary>Traces a program and all that it starts, and makes their accesses to mapped BARs.</summary>
+/// <remarks>
+/// <para>A mapped BAR is a file without a byte, so each access is a SIGBUS, of which the tracer is told before the program. It does the
+/// instruction in its place. Whatever else happens to the program goes on as if nobody traced it.</para>
+/// <para>All of it is on one thread, which the kernel makes the tracer.</para>
+/// </remarks>
+internal sealed class ProgramTracer(OpenFiles files)
+{
+    private const int BusSignal = 7;
+    private const ulong PageMask = ~0xfffUL;
+    private readonly BarEmulator _emulator = new();
+    private readonly Dictionary<int, int> _processes = [];
+    private readonly List<int> _signals = [];
+
+    /// <summary>Runs until all have ended.</summary>
+    /// <param name="firstProcess">The first process, whose end is the program's.</param>
+    /// <param name="ended">Called at its end.</param>
+    internal void Run(int firstProcess, Action<ProgramEnd> ended)
+    {
+        while (ThreadTracer.Wait() is { } stop)
+        {
+            if (stop.Kind != StopKind.Ended)
+            {
+                Handle(stop);
+                continue;
+            }
+
+            Forget(stop.Thread);
+            if (stop.Thread == firstProcess)
+                ended(stop.End);
+        }
+    }
+
+    private void Handle(in ThreadStop stop)
+    {
+        switch (stop.Kind)
+        {
+            case StopKind.Signal when stop.Signal == BusSignal:
+                HandleFault(stop.Thread);
+                break;
+            case StopKind.Signal:
+                ThreadTracer.Continue(stop.Thread, stop.Signal);
+                break;
+            case StopKind.Group:
+                ThreadTracer.Listen(stop.Thread);
+                break;
+            case StopKind.Exit:
+                // It cannot be waited for by its parent as long as it is traced.
+                Forget(stop.Thread);
+                ThreadTracer.Detach(stop.Thread);
+                break;
+            case StopKind.Exec:
+                Forget(stop.Thread);
+                ThreadTracer.Continue(stop.Thread);
+                break;
+            default:
+                ThreadTracer.Continue(stop.Thread);
+                break;
+        }
+    }
+
+    private void Forget(int thread)
+    {
+        _processes.Remove(thread);
+        _emulator.Forget(thread);
+    }
+
+    private void HandleFault(int thread)
+    {
+        if (!ThreadTracer.TryGetFault(thread, out FaultInfo fault) || fault.Code <= 0 || FindBar(thread, fault.Address, out MappedArea area) is not { } bar)
+        {
+            ThreadTracer.Continue(thread, BusSignal);
+            return;
+        }
+
+        _signals.Clear();
+        switch (_emulator.Do(thread, FindProcess(thread), bar, fault.Address, area, _signals))
+        {
+            case StepResult.Done:
+                ThreadTracer.Continue(thread, _signals.Count > 0 ? _signals[0] : 0);
+                SendRest(thread);
+                break;
+            case StepResult.Fault:
+                ThreadTracer.Continue(thread, BusSignal);
+                break;
+            default:
+                Forget(thread);
+                break;
+        }
+    }
+
+    // One at a time: the others come again by themselves.
+    private void SendRest(int thread)
+    {
+        for (int i = 1; i < _signals.Count; i++)
+            ThreadTracer.Send(FindProcess(thread), thread, _signals[i]);
+    }
+
+    private BarAccess? FindBar(int thread, ulong address, out MappedArea area)
+    {
+        if (!AddressMap.TryFind(thread, address, out area) || area.Inode == 0 || files.Find(area.Inode) is not { } file)
+            return null;
+        ulong page = address & PageMask;
+        ServedMapping mapping = file.Map(area.Offset + (page - area.Start), ~PageMask + 1, area.IsWritable);
+        return mapping.Device is { } device ? new BarAccess(device, mapping.Region, mapping.Offset + (address - page)) : null;
+    }
+
+    private int FindProcess(int thread)
+    {
+        if (!_processes.TryGetValue(thread, out int process))
+            _processes.Add(thread, process = ThreadCaller.FindProcess(thread));
+        return process;
+    }
+}

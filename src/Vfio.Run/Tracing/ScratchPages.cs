@@ -1,0 +1,78 @@
+using System.Buffers.Binary;
+using Vfio.Native.Interop;
+using Vfio.Native.Tracing;
+
+namespace Vfio.Run.Tracing;
+
+/// <summary>Two pages in a program: one for an instruction, one for its memory operand.</summary>
+/// <param name="Data">Address of the page for data.</param>
+internal readonly record struct ScratchPages(ulong Data)
+{
+    private const int PageBytes = 4096, VdsoBytes = 2 * PageBytes;
+    private const ulong VdsoEntry = 33, EndOfVector = 0;
+    private const ulong Mmap = 9, Mprotect = 10, NoFile = ulong.MaxValue;
+
+    /// <summary>Address of the page for code.</summary>
+    internal ulong Code => Data + PageBytes;
+
+    /// <summary>Makes a stopped thread map them.</summary>
+    /// <param name="thread">The thread, before a signal.</param>
+    /// <param name="registers">Its registers, which it has again afterwards.</param>
+    /// <returns>Null when it cannot.</returns>
+    internal static ScratchPages? Map(int thread, in ThreadRegisters registers)
+    {
+        if (FindSystemCall(thread) is not { } instruction)
+            return null;
+        long data = Call(thread, registers, instruction, Mmap, 0, 2 * PageBytes, LibC.PROT_READ | LibC.PROT_WRITE, LibC.MAP_PRIVATE | LibC.MAP_ANONYMOUS, NoFile);
+        long code = data < 0 ? data : Call(thread, registers, instruction, Mprotect, (ulong)data + PageBytes, PageBytes, LibC.PROT_READ | LibC.PROT_EXEC, 0, 0);
+        return ThreadTracer.TrySetRegisters(thread, registers) && code >= 0 ? new ScratchPages((ulong)data) : null;
+    }
+
+    /// <summary>Makes a thread call the kernel.</summary>
+    private static long Call(
+        int thread, in ThreadRegisters registers, ulong instruction, ulong number, ulong first, ulong second, ulong third, ulong fourth, ulong fifth)
+    {
+        ThreadRegisters call = registers;
+        call[ThreadRegisters.Rip] = instruction;
+        call[ThreadRegisters.Rax] = number;
+        call[ThreadRegisters.OriginalRax] = ulong.MaxValue;
+        call[ThreadRegisters.Rdi] = first;
+        call[ThreadRegisters.Rsi] = second;
+        call[ThreadRegisters.Rdx] = third;
+        call[ThreadRegisters.R10] = fourth;
+        call[ThreadRegisters.R8] = fifth;
+        call[ThreadRegisters.R9] = 0;
+        if (!ThreadTracer.TrySetRegisters(thread, call) || ThreadStepper.Step(thread, []) != StepResult.Done || !ThreadTracer.TryGetRegisters(thread, out call))
+            return -1;
+        return (long)call[ThreadRegisters.Rax];
+    }
+
+    /// <summary>A SYSCALL instruction in the kernel's own code page, which every program has.</summary>
+    private static ulong? FindSystemCall(int thread)
+    {
+        if (FindVdso(thread) is not { } start)
+            return null;
+        byte[] code = new byte[VdsoBytes];
+        int at = ProcessMemory.TryRead(thread, start, code) || ProcessMemory.TryRead(thread, start, code.AsSpan(0, PageBytes)) ? code.AsSpan().IndexOf<byte>([0x0f, 0x05]) : -1;
+        return at >= 0 ? start + (ulong)at : null;
+    }
+
+    private static ulong? FindVdso(int thread)
+    {
+        try
+        {
+            ReadOnlySpan<byte> vector = File.ReadAllBytes($"/proc/{thread}/auxv");
+            for (; vector.Length >= 16 && BinaryPrimitives.ReadUInt64LittleEndian(vector) != EndOfVector; vector = vector[16..])
+            {
+                if (BinaryPrimitives.ReadUInt64LittleEndian(vector) == VdsoEntry)
+                    return BinaryPrimitives.ReadUInt64LittleEndian(vector[8..]);
+            }
+        }
+        catch (Exception refusal) when (refusal is IOException or UnauthorizedAccessException)
+        {
+            // It has ended.
+        }
+
+        return null;
+    }
+}

@@ -1,0 +1,138 @@
+using System.Globalization;
+using Vfio.Native.Tracing;
+using Vfio.Native.Waiting;
+using Vfio.Run.Interface;
+using Vfio.Run.Tree;
+
+namespace Vfio.Run.Tracing;
+
+/// <summary>A program under supervision, from its start to the end of the last process of it.</summary>
+internal sealed class SupervisedProgram : IDisposable
+{
+    private readonly TaskCompletionSource<SuspendedProgram> _started = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly TaskCompletionSource<int> _exit = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly TaskCompletionSource _completion = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly ServedMachine _machine;
+    private readonly MachineTree _tree;
+    private readonly OpenFiles _files;
+    private readonly bool _isTraced;
+    private readonly BackgroundThread _thread;
+
+    private SupervisedProgram(ProgramStart start, ServedMachine machine, MachineTree tree, OpenFiles files, bool isTraced)
+    {
+        (_machine, _tree, _files, _isTraced) = (machine, tree, files, isTraced);
+        _thread = new BackgroundThread("vfio tracer", () => Run(start));
+    }
+
+    /// <summary>Its first process.</summary>
+    internal int ProcessId { get; private set; }
+
+    /// <summary>The exit code of its first process, as a shell reports it.</summary>
+    internal Task<int> Exit => _exit.Task;
+
+    /// <summary>The end of the last process.</summary>
+    internal Task Completion => _completion.Task;
+
+    /// <summary>Starts it.</summary>
+    /// <exception cref="VfioException">It cannot be started, or the system does not allow to supervise it.</exception>
+    internal static SupervisedProgram Start(ProgramStart start, ServedMachine machine, MachineTree tree, OpenFiles files, bool isTraced)
+    {
+        SupervisedProgram program = new(start, machine, tree, files, isTraced);
+        SuspendedProgram suspended = program._started.Task.GetAwaiter().GetResult();
+        program.ProcessId = suspended.ProcessId;
+        Errno error = suspended.WaitForResult();
+        if (error == Errno.None)
+            return program;
+        program._completion.Task.GetAwaiter().GetResult();
+        program.Dispose();
+        throw new VfioException("starting", start.Path, error, HintOn(error));
+    }
+
+    /// <summary>Sends its first process a signal.</summary>
+    internal void Signal(int signal)
+    {
+        if (!Exit.IsCompleted)
+        {
+            using ProcessHandle? process = ProcessHandle.Open(ProcessId);
+            process?.Signal(signal);
+        }
+    }
+
+    /// <summary>Sends a signal to all its processes that can be found.</summary>
+    internal void KillAll(int signal)
+    {
+        foreach (int process in Descendants(ProcessId))
+        {
+            using ProcessHandle? handle = ProcessHandle.Open(process);
+            handle?.Signal(signal);
+        }
+
+        Signal(signal);
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        _thread.Join();
+        if (_started.Task.IsCompletedSuccessfully)
+            _started.Task.Result.Dispose();
+    }
+
+    private static IEnumerable<int> Descendants(int process)
+    {
+        string path = string.Create(CultureInfo.InvariantCulture, $"/proc/{process}/task/{process}/children");
+        string children;
+        try
+        {
+            children = File.ReadAllText(path);
+        }
+        catch (IOException)
+        {
+            yield break;
+        }
+
+        foreach (string child in children.Split(' ', StringSplitOptions.RemoveEmptyEntries))
+        {
+            int number = int.Parse(child, CultureInfo.InvariantCulture);
+            foreach (int below in Descendants(number))
+                yield return below;
+            yield return number;
+        }
+    }
+
+    private static string? HintOn(Errno error) => error switch
+    {
+        Errno.NotExecutable => "it is a program of no kind that this machine executes; a script starts with #! and its interpreter",
+        Errno.NoEntry => "its interpreter, named in its first line or by its linker, is not here",
+        _ => null,
+    };
+
+    private void Run(ProgramStart start)
+    {
+        SuspendedProgram suspended;
+        try
+        {
+            suspended = SuspendedProgram.Create(start, RegionOffsets.First, _isTraced);
+        }
+        catch (Exception refusal)
+        {
+            _started.SetException(refusal);
+            return;
+        }
+
+        CallSupervisor calls = new(suspended.Listener, _machine, _tree, _files, _isTraced);
+        suspended.Resume();
+        _started.SetResult(suspended);
+        if (_isTraced)
+            new ProgramTracer(_files).Run(suspended.ProcessId, end => _exit.TrySetResult(end.ShellCode));
+        else
+            _exit.TrySetResult(SuspendedProgram.Reap(suspended.ProcessId).ShellCode);
+        calls.Join();
+        _files.CloseAbandoned();
+        _exit.TrySetResult(0);
+        if (calls.Fault is { } fault)
+            _completion.SetException(fault);
+        else
+            _completion.SetResult();
+    }
+}

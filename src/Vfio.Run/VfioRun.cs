@@ -1,0 +1,84 @@
+using Vfio.Native;
+using Vfio.Native.Tracing;
+using Vfio.Pci;
+using Vfio.Run.Interface;
+using Vfio.Run.Tracing;
+using Vfio.Run.Tree;
+
+namespace Vfio.Run;
+
+/// <summary>A running program that finds devices below <c>/dev/vfio</c> and <c>/sys</c>, as if they were of this machine.</summary>
+/// <remarks>
+/// <para>The program is unmodified: its system calls on these files are answered in the kernel's place, and so are those of all processes
+/// that it starts. It needs neither root, nor an IOMMU, nor VFIO in the kernel. It is for tests: a program that means to can see that it
+/// is run so, and reach what it may reach without it.</para>
+/// <para>x86-64, Linux 5.14 or later. Any thread may use it.</para>
+/// </remarks>
+public sealed class VfioRun : IDisposable
+{
+    private const int Sigkill = 9;
+    private readonly MachineTree _tree;
+    private readonly OpenFiles _files;
+    private readonly SupervisedProgram _program;
+
+    private VfioRun(MachineTree tree, OpenFiles files, SupervisedProgram program) => (_tree, _files, _program) = (tree, files, program);
+
+    /// <summary>Its process id.</summary>
+    public int ProcessId => _program.ProcessId;
+
+    /// <summary>Ends with its exit code; 128 + the signal where one ended it, as shells report it. Processes that it started may be there
+    /// still.</summary>
+    public Task<int> Exit => _program.Exit;
+
+    /// <summary>Ends when the program has ended, all that it started too, and every device is closed.</summary>
+    public Task Completion => _program.Completion;
+
+    /// <summary>Starts a program.</summary>
+    /// <param name="program">The program.</param>
+    /// <param name="devices">The devices that it finds.</param>
+    /// <param name="options">How to run it; null for the defaults.</param>
+    /// <exception cref="VfioException">It, or a device, cannot be opened; ENOENT: there is no such program; or the system does not allow to
+    /// supervise programs. The message says what to do.</exception>
+    /// <exception cref="ArgumentException">Two devices have one address.</exception>
+    public static VfioRun Start(RunProgram program, IReadOnlyList<RunDevice> devices, VfioRunOptions? options = null)
+    {
+        ArgumentNullException.ThrowIfNull(program);
+        ArgumentNullException.ThrowIfNull(devices);
+        bool maps = (options ?? new VfioRunOptions()).AllowMapping;
+        ProgramStart start = ProgramFile.ToStart(program);
+        ServedDevice[] functions = FunctionPlacer.Place(devices);
+        BarAllocator allocator = new();
+        MachineTree tree = MachineTree.Create([.. functions.Select(function => FunctionFacts.Read(function, allocator))]);
+        OpenFiles? files = null;
+        try
+        {
+            files = new OpenFiles(tree.FullPath);
+            ServedMachine machine = new(functions, maps ? BarMapping.All : BarMapping.None);
+            return new VfioRun(tree, files, SupervisedProgram.Start(start, machine, tree, files, maps));
+        }
+        catch
+        {
+            files?.Dispose();
+            tree.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>Sends the program a signal.</summary>
+    /// <param name="signal">Its number.</param>
+    public void Signal(int signal) => _program.Signal(signal);
+
+    /// <summary>Kills what is left of the program, and closes the devices.</summary>
+    public void Dispose()
+    {
+        while (!_program.Completion.Wait(TimeSpan.Zero))
+        {
+            _program.KillAll(Sigkill);
+            _program.Completion.Wait(TimeSpan.FromMilliseconds(20));
+        }
+
+        _program.Dispose();
+        _files.Dispose();
+        _tree.Dispose();
+    }
+}

@@ -1,0 +1,128 @@
+using Vfio.Native;
+using Vfio.Native.Waiting;
+
+namespace Vfio.Testing.Faults;
+
+/// <summary>Stands between a device's interrupts and who waits for them: the device signals eventfds of this, and each signal is passed on,
+/// or not.</summary>
+/// <remarks>Any thread may call it; requests are made one at a time.</remarks>
+/// <param name="inner">The device.</param>
+/// <param name="delay">Called for each signal: how late it is to come; null for never.</param>
+/// <param name="clock">What the delay is measured by.</param>
+internal sealed class InterruptTap(IVfioDevice inner, Func<TimeSpan?> delay, TimeProvider clock) : IDisposable
+{
+    private readonly Lock _lock = new();
+    private readonly EventLoop _loop = new("vfio faults");
+    private readonly Dictionary<(InterruptIndex Index, int Vector), Line> _lines = [];
+
+    /// <summary>Does a request at the device, with eventfds of this in place of the caller's.</summary>
+    /// <exception cref="VfioException">The device's refusal, which leaves everything as it was; EINVAL: a descriptor is no eventfd.</exception>
+    internal void Set(in InterruptRequest request)
+    {
+        lock (_lock)
+        {
+            if (request.IsDisable)
+            {
+                inner.SetInterrupts(request);
+                InterruptIndex index = request.Index;
+                foreach ((InterruptIndex, int) key in _lines.Keys.Where(key => key.Index == index).ToArray())
+                    Replace(key, null);
+            }
+            else if (request is { Action: InterruptAction.Trigger, Data: InterruptData.Events })
+            {
+                Bind(request);
+            }
+            else
+            {
+                inner.SetInterrupts(request);
+            }
+        }
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        lock (_lock)
+        {
+            foreach ((InterruptIndex, int) key in _lines.Keys.ToArray())
+                Replace(key, null);
+        }
+
+        _loop.Dispose();
+    }
+
+    private void Bind(in InterruptRequest request)
+    {
+        Line?[] lines = new Line?[request.Count];
+        try
+        {
+            FileDescriptor?[] events = new FileDescriptor?[request.Count];
+            for (int i = 0; i < lines.Length; i++)
+            {
+                if (request.Events[i] is not { } wanted)
+                    continue;
+                lines[i] = new Line(wanted, inner.Name);
+                events[i] = lines[i]!.Device.Descriptor;
+            }
+
+            inner.SetInterrupts(InterruptRequest.Bind(request.Index, InterruptAction.Trigger, request.Start, events));
+            for (int i = 0; i < lines.Length; i++)
+            {
+                Replace((request.Index, request.Start + i), lines[i]);
+                lines[i] = null;
+            }
+        }
+        finally
+        {
+            foreach (Line? unused in lines)
+                unused?.Dispose();
+        }
+    }
+
+    private void Replace((InterruptIndex, int) key, Line? line)
+    {
+        if (_lines.Remove(key, out Line? old))
+            old.Dispose();
+        if (line is null)
+            return;
+        _lines.Add(key, line);
+        line.Registration = _loop.Add(line.Device, _ => PassOn(line));
+    }
+
+    private void PassOn(Line line)
+    {
+        line.Device.Drain();
+        if (delay() is not { } late)
+            return;
+        if (late == TimeSpan.Zero)
+            line.User.Signal();
+        else
+            _ = Task.Delay(late, clock).ContinueWith(_ => line.User.Signal(), TaskScheduler.Default);
+    }
+
+    /// <summary>One bound vector.</summary>
+    private sealed class Line : IDisposable
+    {
+        internal Line(FileDescriptor user, string device)
+        {
+            User = EventFd.TryHold(user)
+                ?? throw new VfioException("binding an interrupt", device, Errno.InvalidArgument, "the descriptor is no eventfd");
+            Device = EventFd.Create();
+        }
+
+        internal EventFd Device { get; }
+
+        internal EventFd User { get; }
+
+        internal EventRegistration? Registration { get; set; }
+
+        /// <inheritdoc/>
+        public void Dispose()
+        {
+            // Without a wait: the callback of another line may be waiting for nothing of this, but the lock is held here.
+            Registration?.Cancel();
+            Device.Dispose();
+            User.Dispose();
+        }
+    }
+}
