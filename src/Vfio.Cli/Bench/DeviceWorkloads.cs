@@ -51,6 +51,13 @@ internal sealed class DeviceWorkloads : IDisposable
             EduIds => (RegionIndex.Bar0, 0x04ul, 4),
             _ => (RegionIndex.Config, InterruptLine, 1),
         };
+        if (ids == EduIds)
+        {
+            // Neither this nor its complement is all ones, after which the device would be looked for.
+            Blittable.Write(_word, 0x5a5a_5a5au);
+            Write();
+        }
+
         Read();
         Array.Fill(_reads, new RegisterRead(_region, _offset, _width));
         Array.Fill(_writes, new RegisterWrite(_region, _offset, _width, _width == 1 ? _word[0] : 0ul));

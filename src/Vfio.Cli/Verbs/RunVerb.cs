@@ -6,6 +6,7 @@ using Vfio.Cli.Numbers;
 using Vfio.Cli.Output;
 using Vfio.Pci;
 using Vfio.Run;
+using Vfio.Testing;
 
 namespace Vfio.Cli.Verbs;
 
@@ -21,6 +22,7 @@ internal sealed class RunVerb() : Verb("run", "Run any VFIO program, unmodified,
         new("vfio run --device model:nvme?size=64M -- qemu-img info nvme://0000:01:00.0/1", "QEMU's own NVMe driver on an emulated disk"),
         new("vfio run --device 0000:05:00.0=model:edu --device model:nvme -- ./driver", "two devices, one at an address of your choice"),
         new("vfio run --device unix:/run/x.sock -- vfio ls", "a device behind a socket; what the program sees"),
+        new("vfio run --device model:nvme --inject unplug@1000 -- ./driver", "what the driver does when its device goes away"),
         new("vfio run --device model:nvme --no-mmap -- gdb ./driver", "without mapped BARs, a program can be debugged"),
     ];
 
@@ -36,22 +38,32 @@ internal sealed class RunVerb() : Verb("run", "Run any VFIO program, unmodified,
             AllowMultipleArgumentsPerToken = false,
         };
         Option<bool> noMapping = new("--no-mmap") { Description = "Let no BAR be mapped; the program is not traced (ptrace) then, and can trace others." };
+        Option<Fault[]> faults = new("--inject")
+        {
+            HelpName = "fault",
+            Description = "Let every device fail: unplug@1000 (from its 1000th access on), lose-interrupt@3+1 (the third), late-interrupt=20ms, read=bar0:0x1c=0x3, "
+                + "lose-write=bar0:0x1000-0x1fff, refuse-dma=ENOMEM@2, fail-reset.",
+            CustomParser = ParseFaults,
+            AllowMultipleArgumentsPerToken = false,
+        };
         Option<string?> log = new("--log") { HelpName = "file", Description = "Write a line to this file for each open, ioctl, register access, interrupt and DMA access." };
         Option<bool> json = new("--json") { Description = "Print what the program did, as JSON on standard error, when it has ended." };
         NumberOption<Duration> timeout = SharedOptions.Timeout();
         Argument<string[]> program = new("program") { Arity = ArgumentArity.OneOrMore, Description = "A program and its arguments, after --." };
         command.Add(devices);
+        command.Add(faults);
         command.Add(noMapping);
         command.Add(log);
         command.Add(json);
         command.Add(timeout);
         command.Add(program);
         command.SetAction((parsed, _) => RunAsync(
-            parsed.GetValue(devices) ?? [], parsed.OpenOptions(timeout), parsed.GetValue(program)!, !parsed.GetValue(noMapping), parsed.GetValue(log),
-            parsed.GetValue(json)));
+            parsed.GetValue(devices) ?? [], parsed.GetValue(faults) ?? [], parsed.OpenOptions(timeout), parsed.GetValue(program)!,
+            !parsed.GetValue(noMapping), parsed.GetValue(log), parsed.GetValue(json)));
     }
 
-    private static async Task<int> RunAsync(GivenDevice[] given, VfioDeviceOptions open, string[] words, bool maps, string? logPath, bool json)
+    private static async Task<int> RunAsync(
+        GivenDevice[] given, Fault[] faults, VfioDeviceOptions open, string[] words, bool maps, string? logPath, bool json)
     {
         List<DeviceSource> sources = [];
         await using StreamWriter? log = logPath is null ? null : new StreamWriter(UserFile.Create(logPath));
@@ -62,7 +74,8 @@ internal sealed class RunVerb() : Verb("run", "Run any VFIO program, unmodified,
             {
                 DeviceSource source = DeviceSource.Find(device.Address, open);
                 sources.Add(source);
-                devices.Add(new RunDevice(source.Open) { Address = device.Place });
+                Func<IVfioDevice> opens = faults.Length == 0 ? source.Open : new FaultyOpening(source.Open, faults).Open;
+                devices.Add(new RunDevice(opens) { Address = device.Place });
             }
 
             using VfioRun run = VfioRun.Start(new RunProgram(words[0], words[1..]), devices, new VfioRunOptions { AllowMapping = maps, Log = log });
@@ -114,7 +127,41 @@ internal sealed class RunVerb() : Verb("run", "Run any VFIO program, unmodified,
         return [.. devices];
     }
 
+    private static Fault[] ParseFaults(ArgumentResult result)
+    {
+        List<Fault> faults = [];
+        foreach (string word in result.Tokens.Select(token => token.Value))
+        {
+            try
+            {
+                faults.Add(Fault.Parse(word));
+            }
+            catch (FormatException refusal)
+            {
+                result.AddError($"'{word}' is no fault: {refusal.Message}.");
+            }
+        }
+
+        return [.. faults];
+    }
+
     private sealed record GivenDevice(PciAddress? Place, string Address);
+
+    /// <summary>Opens a device that fails; each time its faults count from 1 again.</summary>
+    private sealed class FaultyOpening(Func<IVfioDevice> open, Fault[] faults)
+    {
+        private FaultyDevice? _last;
+
+        internal IVfioDevice Open()
+        {
+            if (_last is { IsUnplugged: true })
+                throw new VfioException("open", _last.Name, Errno.NoDevice, "it was unplugged, as --inject has it");
+            _last = new FaultyDevice(open());
+            foreach (Fault fault in faults)
+                _last.Add(fault);
+            return _last;
+        }
+    }
 
     /// <summary>Signals for this process that are meant for the program.</summary>
     private sealed class PassedSignals : IDisposable

@@ -25,7 +25,15 @@ internal sealed class GuardedBars
         _ranges = new MsixRanges(layout.MsixTable);
     }
 
-    internal RegionInfo GetInfo(RegionIndex region) => _infos[region.Value];
+    /// <summary>Whether memory that a user may map was shown, or written past its content.</summary>
+    internal bool HasShownMemory { get; set; }
+
+    internal RegionInfo GetInfo(RegionIndex region)
+    {
+        RegionInfo info = _infos[region.Value];
+        HasShownMemory |= info.File is not null;
+        return info;
+    }
 
     /// <summary>Describes a region again, after its memory moved to another file.</summary>
     internal void Refresh(FunctionLayout layout, RegionIndex region) => _infos[region.Value] = Describe(layout, region);

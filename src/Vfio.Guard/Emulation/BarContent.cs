@@ -38,9 +38,13 @@ public abstract class BarContent
     /// <returns>False when the content cannot take memory over.</returns>
     public virtual bool TryTakeMemory(SharedMemory memory) => false;
 
-    /// <summary>Gives <see cref="Memory"/> a new file: the next user must not share one with the last.</summary>
+    /// <summary><see cref="Memory"/>, for the guard, which says itself what becomes of it.</summary>
+    internal virtual SharedMemory? Shown => Memory;
+
+    /// <summary>Gives <see cref="Memory"/> a new file: the next user must not share one with the last, nor find what that one left.</summary>
+    /// <param name="wasShown">Whether the last user may have mapped it.</param>
     /// <exception cref="VfioException">No descriptors or no memory left.</exception>
-    internal virtual void Renew()
+    internal virtual void Renew(bool wasShown)
     {
     }
 

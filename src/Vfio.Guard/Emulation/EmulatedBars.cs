@@ -94,15 +94,15 @@ internal sealed class EmulatedBars(FunctionDescription description, EmulatedConf
 
     internal ulong GetLength(RegionIndex region) => region.Value <= RomNumber ? _contents[region.Value]?.Length ?? 0 : 0;
 
-    internal SharedMemory? GetMemory(RegionIndex region) => region.Value <= RomNumber ? _contents[region.Value]?.Memory : null;
+    internal SharedMemory? GetMemory(RegionIndex region) => region.Value <= RomNumber ? _contents[region.Value]?.Shown : null;
 
     internal bool TryTakeMemory(RegionIndex region, SharedMemory memory) =>
         region.Value <= RomNumber && _contents[region.Value] is { } content && content.TryTakeMemory(memory);
 
-    internal void RenewMemory()
+    internal void RenewMemory(bool wasShown)
     {
         foreach (BarContent? content in _contents)
-            content?.Renew();
+            content?.Renew(wasShown);
     }
 
     internal void Read(RegionIndex region, ulong offset, Span<byte> destination)

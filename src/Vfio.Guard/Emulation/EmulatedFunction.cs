@@ -162,7 +162,7 @@ public abstract class EmulatedFunction : IPciFunction, IMigratableFunction, IRen
     bool IMigratableFunction.TryTakeMemory(RegionIndex region, SharedMemory memory) => _bars.TryTakeMemory(region, memory);
 
     /// <inheritdoc/>
-    void IRenewableMemory.RenewMemory() => _bars.RenewMemory();
+    void IRenewableMemory.RenewMemory(bool wasShown) => _bars.RenewMemory(wasShown);
 
     /// <inheritdoc/>
     public void Dispose()

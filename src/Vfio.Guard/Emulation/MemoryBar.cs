@@ -5,12 +5,14 @@ namespace Vfio.Guard;
 /// <summary>A BAR that is plain memory, which a driver may map: a frame buffer, a buffer on the card.</summary>
 /// <remarks>A reset leaves its contents, as on a card. A device that clears it does so in <see
 /// cref="EmulatedFunction.OnReset"/>. Each user of the function has a file of its own behind it, because a user can keep a mapping for
-/// as long as it likes: the next one finds zeros, or what <see cref="KeepsContents"/> says.</remarks>
+/// as long as it likes: the next one finds zeros, or what <see cref="KeepsContents"/> says. Memory that was neither written nor shown stays.
+/// </remarks>
 public sealed class MemoryBar : BarContent, IDisposable
 {
     private const int CopiedBytes = 64 << 10;
     private readonly string _name;
     private SharedMemory _memory;
+    private bool _isWritten;
 
     // An access of the device's own that began before the change ends in it.
     private SharedMemory? _last;
@@ -34,13 +36,28 @@ public sealed class MemoryBar : BarContent, IDisposable
     public bool KeepsContents { get; init; }
 
     /// <inheritdoc/>
-    public override SharedMemory Memory => _memory;
+    public override SharedMemory Memory
+    {
+        get
+        {
+            // Whoever asks for it may write it, at any later time.
+            _isWritten = true;
+            return _memory;
+        }
+    }
+
+    /// <inheritdoc/>
+    internal override SharedMemory Shown => _memory;
 
     /// <inheritdoc/>
     public override void Read(ulong offset, Span<byte> destination) => _memory.TryRead(offset, destination);
 
     /// <inheritdoc/>
-    public override void Write(ulong offset, ReadOnlySpan<byte> source) => _memory.TryWrite(offset, source);
+    public override void Write(ulong offset, ReadOnlySpan<byte> source)
+    {
+        _isWritten = true;
+        _memory.TryWrite(offset, source);
+    }
 
     /// <inheritdoc/>
     public override bool TryTakeMemory(SharedMemory memory)
@@ -50,6 +67,7 @@ public sealed class MemoryBar : BarContent, IDisposable
             return false;
         _memory.Dispose();
         _memory = memory;
+        _isWritten = true;
         return true;
     }
 
@@ -61,14 +79,17 @@ public sealed class MemoryBar : BarContent, IDisposable
     }
 
     /// <inheritdoc/>
-    internal override void Renew()
+    internal override void Renew(bool wasShown)
     {
+        if (!wasShown && !_isWritten)
+            return;
         SharedMemory fresh = SharedMemory.Create(_name, Length);
         if (KeepsContents)
             Copy(_memory, fresh);
         _last?.Dispose();
         _last = _memory;
         _memory = fresh;
+        _isWritten = KeepsContents;
     }
 
     private static void Copy(SharedMemory from, SharedMemory to)

@@ -72,6 +72,9 @@ internal sealed partial class GuardedDevice : IVfioDevice, IHandoverDevice, IDir
     public DeviceInfo Info => new(
         DeviceFlags.Pci | (_function.CanReset ? DeviceFlags.Reset : DeviceFlags.None), RegionIndex.PciCount, InterruptIndex.PciCount);
 
+    /// <summary>Whether its user may have mapped memory of it.</summary>
+    internal bool HasShownMemory => _bars.HasShownMemory;
+
     internal GuardRefusals Refusals => _refusals.Value;
 
     public RegionInfo GetRegion(RegionIndex region)

@@ -27,6 +27,7 @@ public sealed class GuardedFunction : IDisposable
     private volatile GuardedDevice? _device;
     private bool _isDisposed;
     private bool _hasDeparted;
+    private bool _hasShownMemory;
 
     /// <summary>Attaches a function.</summary>
     /// <param name="function">The function; owned by this object from now on, also when this throws.</param>
@@ -100,7 +101,8 @@ public sealed class GuardedFunction : IDisposable
         if (_hasDeparted)
             throw new VfioException("open", Name, Errno.NoDevice, "it went on to another process");
         if (_function.TryGet(out IRenewableMemory? memory))
-            memory.RenewMemory();
+            memory.RenewMemory(_hasShownMemory);
+        _hasShownMemory = false;
         Errno error = ResetHardware(isAssigned: true);
         if (error == Errno.NoSuchOperation && Policy.AllowWithoutReset && !NeedsReset)
             error = _owner.Restore(isAssigned: true);
@@ -219,6 +221,7 @@ public sealed class GuardedFunction : IDisposable
     {
         _slot.SetUser(null);
         _functionLock.SetAfterwards(null);
+        _hasShownMemory |= _device is { HasShownMemory: true };
         _device = null;
         NeedsReset = CanReset;
         steps.Do(_owner.StopBusMaster);

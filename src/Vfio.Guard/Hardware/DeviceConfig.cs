@@ -33,6 +33,14 @@ internal sealed class DeviceConfig(IVfioDevice device) : IConfigAccess
         Put(offset, width, value);
     }
 
+    /// <summary>Writes bytes of one register, all of whose bits are the user's.</summary>
+    internal void Write(int offset, ReadOnlySpan<byte> source)
+    {
+        if (_permitted.Count > 0)
+            Keep(offset & ~3);
+        device.WriteRegion(RegionIndex.Config, (ulong)offset, source);
+    }
+
     /// <summary>Keeps the value of a register from its first write on.</summary>
     /// <param name="offset">A multiple of 4.</param>
     /// <param name="writeBits">The bits that the user may write.</param>

@@ -16,7 +16,7 @@ namespace Vfio.Guard.Hardware;
 /// <para>Only the user's accesses reach registers of the vendor, and what lies between capabilities.</para>
 /// <para>It has no migration: the state of the device below is bytes without a table, which would set what the rules do not let its user
 /// set.</para>
-/// <para>Any thread may call. Config space is accessed by one thread at a time.</para>
+/// <para>Any thread may call. Config space is written by one thread at a time.</para>
 /// </remarks>
 internal sealed class GuardedHardware : IVfioDevice, IDirtyTracker
 {
@@ -153,6 +153,13 @@ internal sealed class GuardedHardware : IVfioDevice, IDirtyTracker
         }
 
         CheckConfig("read", offset, destination.Length);
+        if (_layout.ReadsThrough((int)offset, destination.Length))
+        {
+            // Most of them: nothing is kept here of what is read.
+            _device.ReadRegion(region, offset, destination);
+            return;
+        }
+
         lock (_configLock)
             _config.Read((int)offset, destination);
     }
@@ -172,7 +179,10 @@ internal sealed class GuardedHardware : IVfioDevice, IDirtyTracker
 
             // What a reset does to permitted registers it does too when the user makes it through config space.
             bool wasAsleep = _below.OwnerValues.Count > 0 && _resets.Wakes((int)offset, source.Length);
-            _config.Write((int)offset, source);
+            if (_layout.WritesThrough((int)offset, source.Length))
+                _below.Write((int)offset, source);
+            else
+                _config.Write((int)offset, source);
             if (_below.OwnerValues.Count > 0 && (_resets.IsAsked((int)offset, source) || (wasAsleep && _resets.HasWoken)))
                 _below.Restore();
         }

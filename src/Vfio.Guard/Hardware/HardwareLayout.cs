@@ -1,6 +1,7 @@
 using Vfio.Guard.Shared;
 using Vfio.Pci;
 using Vfio.Pci.Capabilities;
+using Vfio.Pci.Config;
 using Vfio.Pci.Rules;
 using Vfio.Pci.Validation;
 
@@ -11,6 +12,9 @@ namespace Vfio.Guard.Hardware;
 internal sealed class HardwareLayout
 {
     private readonly ConfigRules _tables;
+
+    // For each dword.
+    private readonly bool[] _readsThrough;
 
     internal HardwareLayout(IVfioDevice device, DeviceConfig config)
     {
@@ -34,6 +38,9 @@ internal sealed class HardwareLayout
         }
 
         Capabilities = capabilities;
+        _readsThrough = new bool[Rules.Length / 4];
+        for (int offset = 0; offset < Rules.Length; offset += 4)
+            NoteReads(offset);
         MsixTable = FindMsixTable(device, space, capabilities, _tables);
         IsTableLost = MsixTable is null && capabilities.Find(MsixLocation.CapabilityId, isExtended: false) is not null;
     }
@@ -59,7 +66,20 @@ internal sealed class HardwareLayout
         // The tables know which bits are the guard's own.
         _tables.Permit(permit.Offset, permit.ReadBits, permit.WriteBits);
         Rules.Permit(permit.Offset, permit.ReadBits, permit.WriteBits);
+        NoteReads(permit.Offset);
     }
+
+    /// <summary>Whether a read of 1, 2 or 4 bytes, naturally aligned, gives what is below in all its bits.</summary>
+    internal bool ReadsThrough(int offset, int width) => IsNatural(offset, width) && _readsThrough[offset / 4];
+
+    /// <summary>Whether a write of 1, 2 or 4 bytes, naturally aligned, may change all its bits.</summary>
+    internal bool WritesThrough(int offset, int width) =>
+        IsNatural(offset, width) && Rules.Mask(BitRule.PassedThrough, offset, width) == Bits.Mask((8 * width) - 1, 0);
+
+    private static bool IsNatural(int offset, int width) => width is 1 or 2 or 4 && (offset & (width - 1)) == 0;
+
+    private void NoteReads(int offset) => _readsThrough[offset / 4] =
+        (Rules.Mask(BitRule.Virtual, offset, 4) | Rules.Mask(BitRule.VirtualFixed, offset, 4) | Rules.Mask(BitRule.Hidden, offset, 4)) == 0;
 
     private static MsixLocation? FindMsixTable(IVfioDevice device, ConfigSpace space, CapabilityList capabilities, ConfigRules rules)
     {

@@ -30,6 +30,9 @@ internal sealed class GuardState(FunctionLayout layout, GuardedConfig config, Gu
     /// <summary>The memory that the state includes: what the user may map, without the pages of MSI-X.</summary>
     internal IEnumerable<(RegionIndex Region, MmapArea Area)> Memory => IsMemoryShared ? [] : UserMemory;
 
+    /// <summary>Says that memory is written past its content.</summary>
+    internal void ShowMemory() => bars.HasShownMemory = true;
+
     /// <summary>The memory that the user may map.</summary>
     internal IEnumerable<(RegionIndex Region, MmapArea Area)> UserMemory =>
         from number in Enumerable.Range(0, 6)

@@ -125,6 +125,7 @@ internal sealed class StateSink(GuardState guard)
         if (_memory.IsAtEnd || region != _memory.Region || start != _memory.Offset || (ulong)bytes.Length > _memory.Left)
             return false;
         _memory.Advance(bytes.Length);
+        guard.ShowMemory();
         return guard.Layout.Function.GetMemory(region)!.TryWrite(start, bytes);
     }
 }

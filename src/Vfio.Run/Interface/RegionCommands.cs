@@ -95,8 +95,10 @@ internal sealed class RegionCommands
     internal void Reset()
     {
         const int CommandRegister = 0x04;
-        byte[] header = ReadConfig().Bytes[..ConfigSpace.HeaderLength].ToArray();
+        byte[] header = ReadConfig().Bytes.ToArray();
         _device.Reset();
+        if (header.Length < ConfigSpace.HeaderLength)
+            return;
 
         // Last of all the Command register, which turns on what the others set up.
         for (int bar = FirstBarRegister; bar < FirstBarRegister + (4 * (int)RegionIndex.Rom.Value); bar += 4)
@@ -254,7 +256,9 @@ internal sealed class RegionCommands
 
     private ConfigSpace ReadConfig()
     {
-        byte[] bytes = new byte[(int)Math.Min(_regions[RegionIndex.Config.Value].Length, ConfigSpace.ConventionalLength)];
+        // A device that is no PCI function has fewer regions.
+        RegionInfo config = _regions.Length > RegionIndex.Config.Value ? _regions[RegionIndex.Config.Value] : RegionInfo.Absent(RegionIndex.Config);
+        byte[] bytes = new byte[(int)Math.Min(config.Length, ConfigSpace.ConventionalLength)];
         if (bytes.Length > 0)
             _device.ReadRegion(RegionIndex.Config, 0, bytes);
         return new ConfigSpace(bytes);

@@ -100,6 +100,21 @@ public sealed class RunTests
         Assert.Empty(FoldersOf(run.Id));
     }
 
+    [Fact]
+    public void A_fault_that_was_asked_for_is_what_the_program_sees()
+    {
+        // QEMU's docs/specs/edu.rst: identification 0x010000ed at 0, here of version 0x42.
+        string[] peek = ["dotnet", VfioCommand.Path, "peek", "0000:01:00.0", "bar0", "0x0"];
+        VfioCommand.Result read = VfioCommand.Run(["run", "--device", "model:edu", "--inject", "read=bar0:0x0=0x420000ed", "--", .. peek]);
+        Assert.Contains("420000ed", read.Output);
+        VfioCommand.Result gone = VfioCommand.Run(["run", "--device", "model:edu", "--inject", "unplug", "--", .. peek]);
+        Assert.DoesNotContain("0000ed", gone.Output);
+        Assert.NotEqual(0, gone.ExitCode);
+        VfioCommand.Result none = VfioCommand.Run("run", "--device", "model:edu", "--inject", "explode", "--", "true");
+        Assert.Equal(2, none.ExitCode);
+        Assert.Contains("'explode' is no fault", none.Errors);
+    }
+
     [Theory]
     [InlineData]
     [InlineData("-static")]
