@@ -17,11 +17,15 @@ namespace Vfio.Run;
 public sealed class VfioRun : IDisposable
 {
     private const int Sigkill = 9;
+    private static readonly TimeSpan KillInterval = TimeSpan.FromMilliseconds(20);
     private readonly MachineTree _tree;
     private readonly OpenFiles _files;
     private readonly SupervisedProgram _program;
 
-    private VfioRun(MachineTree tree, OpenFiles files, SupervisedProgram program) => (_tree, _files, _program) = (tree, files, program);
+    private readonly RunRecord _record;
+
+    private VfioRun(MachineTree tree, OpenFiles files, SupervisedProgram program, RunRecord record) =>
+        (_tree, _files, _program, _record) = (tree, files, program, record);
 
     /// <summary>Its process id.</summary>
     public int ProcessId => _program.ProcessId;
@@ -32,6 +36,9 @@ public sealed class VfioRun : IDisposable
 
     /// <summary>Ends when the program has ended, all that it started too, and every device is closed.</summary>
     public Task Completion => _program.Completion;
+
+    /// <summary>What it has done so far.</summary>
+    public RunCounts Counts => _record.Counts;
 
     /// <summary>Starts a program.</summary>
     /// <param name="program">The program.</param>
@@ -44,7 +51,8 @@ public sealed class VfioRun : IDisposable
     {
         ArgumentNullException.ThrowIfNull(program);
         ArgumentNullException.ThrowIfNull(devices);
-        bool maps = (options ?? new VfioRunOptions()).AllowMapping;
+        options ??= new VfioRunOptions();
+        bool maps = options.AllowMapping;
         ProgramStart start = ProgramFile.ToStart(program);
         ServedDevice[] functions = FunctionPlacer.Place(devices);
         BarAllocator allocator = new();
@@ -53,8 +61,9 @@ public sealed class VfioRun : IDisposable
         try
         {
             files = new OpenFiles(tree.FullPath);
-            ServedMachine machine = new(functions, maps ? BarMapping.All : BarMapping.None);
-            return new VfioRun(tree, files, SupervisedProgram.Start(start, machine, tree, files, maps));
+            RunRecord record = new(options.Log);
+            ServedMachine machine = new([.. functions.Select(function => Recorded(function, record))], maps ? BarMapping.All : BarMapping.None);
+            return new VfioRun(tree, files, SupervisedProgram.Start(start, machine, tree, files, record, maps), record);
         }
         catch
         {
@@ -71,14 +80,18 @@ public sealed class VfioRun : IDisposable
     /// <summary>Kills what is left of the program, and closes the devices.</summary>
     public void Dispose()
     {
-        while (!_program.Completion.Wait(TimeSpan.Zero))
+        // Once more for those that were started meanwhile.
+        while (!_program.Completion.IsCompleted)
         {
             _program.KillAll(Sigkill);
-            _program.Completion.Wait(TimeSpan.FromMilliseconds(20));
+            Task.WaitAny([_program.Completion], KillInterval);
         }
 
         _program.Dispose();
         _files.Dispose();
         _tree.Dispose();
     }
+
+    private static ServedDevice Recorded(ServedDevice function, RunRecord record) =>
+        function with { Open = () => new RecordedDevice(function.Open(), function.Address.ToString(), record) };
 }

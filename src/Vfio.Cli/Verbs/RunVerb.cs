@@ -1,7 +1,9 @@
 using System.CommandLine;
 using System.CommandLine.Parsing;
 using System.Runtime.InteropServices;
+using System.Text.Json;
 using Vfio.Cli.Numbers;
+using Vfio.Cli.Output;
 using Vfio.Pci;
 using Vfio.Run;
 using Vfio.Testing;
@@ -44,47 +46,74 @@ internal sealed class RunVerb() : Verb("run", "Run any VFIO program, unmodified,
             CustomParser = ParseFaults,
             AllowMultipleArgumentsPerToken = false,
         };
+        Option<string?> log = new("--log") { HelpName = "file", Description = "Write a line to this file for each open, ioctl, register access, interrupt and DMA access." };
+        Option<bool> json = new("--json") { Description = "Print what the program did, as JSON on standard error, when it has ended." };
         NumberOption<Duration> timeout = SharedOptions.Timeout();
         Argument<string[]> program = new("program") { Arity = ArgumentArity.OneOrMore, Description = "A program and its arguments, after --." };
         command.Add(devices);
         command.Add(faults);
         command.Add(noMapping);
+        command.Add(log);
+        command.Add(json);
         command.Add(timeout);
         command.Add(program);
-        command.SetAction((parsed, _) => RunAsync(
-            parsed.GetValue(devices) ?? [], parsed.GetValue(faults) ?? [], parsed.OpenOptions(timeout), parsed.GetValue(program)!, new VfioRunOptions { AllowMapping = !parsed.GetValue(noMapping) }));
+        command.SetAction((parsed, _) => RunAsync(new Request(
+            parsed.GetValue(devices) ?? [], parsed.GetValue(faults) ?? [], parsed.OpenOptions(timeout), parsed.GetValue(program)!)
+        {
+            AllowMapping = !parsed.GetValue(noMapping),
+            LogPath = parsed.GetValue(log),
+            IsJson = parsed.GetValue(json),
+        }));
     }
 
-    private static async Task<int> RunAsync(
-        GivenDevice[] given, Fault[] faults, VfioDeviceOptions open, string[] words, VfioRunOptions options)
+    private static async Task<int> RunAsync(Request request)
     {
         List<DeviceSource> sources = [];
+        await using StreamWriter? log = request.LogPath is null ? null : new StreamWriter(UserFile.Create(request.LogPath));
         try
         {
             List<RunDevice> devices = [];
-            foreach (GivenDevice device in given)
+            foreach (GivenDevice device in request.Devices)
             {
-                DeviceSource source = DeviceSource.Find(device.Address, open);
+                DeviceSource source = DeviceSource.Find(device.Address, request.Open);
                 sources.Add(source);
-                Func<IVfioDevice> opens = faults.Length == 0 ? source.Open : new FaultyOpening(source.Open, faults).Open;
+                Func<IVfioDevice> opens = request.Faults.Length == 0 ? source.Open : new FaultyOpening(source.Open, request.Faults).Open;
                 devices.Add(new RunDevice(opens) { Address = device.Place });
             }
 
-            using VfioRun run = VfioRun.Start(new RunProgram(words[0], words[1..]), devices, options);
+            RunProgram program = new(request.Words[0], request.Words[1..]);
+            using VfioRun run = VfioRun.Start(program, devices, new VfioRunOptions { AllowMapping = request.AllowMapping, Log = log });
             using PassedSignals signals = new(run);
             int code = await run.Exit;
             await run.Completion;
+            if (request.IsJson)
+                StandardStreams.Errors.WriteLine(Json.Line(writer => Write(writer, code, run.Counts)));
             return code;
         }
         catch (VfioException refusal) when (refusal.Operation == "starting")
         {
-            CommandLine.Report(refusal, Output.StandardStreams.Errors);
+            CommandLine.Report(refusal, StandardStreams.Errors);
             return refusal.Errno == Errno.NoEntry ? NotFound : NotRunnable;
         }
         finally
         {
             sources.ForEach(source => source.Dispose());
         }
+    }
+
+    private static void Write(Utf8JsonWriter writer, int code, RunCounts counts)
+    {
+        writer.WriteStartObject();
+        writer.WriteNumber("exitCode", code);
+        writer.WriteNumber("calls", counts.Calls);
+        writer.WriteNumber("ioctls", counts.Ioctls);
+        writer.WriteNumber("registerReads", counts.RegisterReads);
+        writer.WriteNumber("registerWrites", counts.RegisterWrites);
+        writer.WriteNumber("mappedAccesses", counts.MappedAccesses);
+        writer.WriteNumber("dmaAccesses", counts.DmaAccesses);
+        writer.WriteNumber("dmaBytes", counts.DmaBytes);
+        writer.WriteNumber("dmaFaults", counts.DmaFaults);
+        writer.WriteEndObject();
     }
 
     private static GivenDevice[] ParseDevices(ArgumentResult result)
@@ -118,6 +147,15 @@ internal sealed class RunVerb() : Verb("run", "Run any VFIO program, unmodified,
         }
 
         return [.. faults];
+    }
+
+    private sealed record Request(GivenDevice[] Devices, Fault[] Faults, VfioDeviceOptions Open, string[] Words)
+    {
+        internal bool AllowMapping { get; init; }
+
+        internal string? LogPath { get; init; }
+
+        internal bool IsJson { get; init; }
     }
 
     private sealed record GivenDevice(PciAddress? Place, string Address);

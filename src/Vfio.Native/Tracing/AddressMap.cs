@@ -46,12 +46,19 @@ internal static unsafe class AddressMap
     }
 
     /// <summary>Whether a process may read a whole range, or write it too.</summary>
-    internal static bool Allows(int thread, ulong address, ulong length, bool isWritten)
+    /// <param name="thread">A thread of it.</param>
+    /// <param name="address">First address.</param>
+    /// <param name="length">How many bytes.</param>
+    /// <param name="isWritten">Whether it is written too.</param>
+    /// <param name="isMemory">Whether the file of that inode is memory; asked for each mapping of a file.</param>
+    internal static bool Allows(int thread, ulong address, ulong length, bool isWritten, Func<ulong, bool> isMemory)
     {
         ulong end = address + length;
         while (address < end)
         {
             if (!TryFind(thread, address, out MappedArea area) || !area.IsReadable || (isWritten && !area.IsWritable))
+                return false;
+            if (area.Inode != 0 && !isMemory(area.Inode))
                 return false;
             address = area.End;
         }

@@ -33,12 +33,6 @@ internal sealed class AddressSpace
     /// <summary>The mappings, by address; under the lock.</summary>
     internal IReadOnlyList<SpaceMapping> Mappings => _sorted;
 
-    /// <summary>The devices; under the lock.</summary>
-    internal IReadOnlyList<OpenDevice> Devices => _devices;
-
-    /// <summary>Whether written pages are recorded. Under the lock.</summary>
-    internal bool IsTracking { get; private set; }
-
     /// <summary>The mappings that have an address in a range. Under the lock.</summary>
     /// <param name="start">First address.</param>
     /// <param name="last">Last address.</param>
@@ -144,8 +138,6 @@ internal sealed class AddressSpace
                 throw;
             }
 
-            if (IsTracking)
-                device.Dirty.Start(DirtyUser.Iommu);
             _devices.Add(device);
         }
     }
@@ -159,7 +151,6 @@ internal sealed class AddressSpace
                 return;
             try
             {
-                device.Dirty.Stop(DirtyUser.Iommu);
                 device.Device.UnmapAllDma();
             }
             catch (Exception refusal) when (Answer.IsRefusal(refusal))
@@ -194,24 +185,6 @@ internal sealed class AddressSpace
         // The default says that the device reports none.
         IReadOnlyList<IovaRange> own = device.IovaRanges;
         return ReferenceEquals(own, IovaRange.Default) ? ranges : Intersect(ranges, own);
-    }
-
-    /// <summary>Starts or stops to record what all its devices write.</summary>
-    internal void SetTracking(bool isOn)
-    {
-        lock (Lock)
-        {
-            if (IsTracking == isOn)
-                return;
-            IsTracking = isOn;
-            foreach (OpenDevice device in _devices)
-            {
-                if (isOn)
-                    device.Dirty.Start(DirtyUser.Iommu);
-                else
-                    device.Dirty.Stop(DirtyUser.Iommu);
-            }
-        }
     }
 
     /// <summary>Removes all mappings.</summary>

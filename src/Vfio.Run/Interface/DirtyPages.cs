@@ -9,8 +9,8 @@ internal enum DirtyUser
     /// <summary>VFIO_DEVICE_FEATURE_DMA_LOGGING_*.</summary>
     Logging,
 
-    /// <summary>The container or the page table.</summary>
-    Iommu,
+    /// <summary>The page table of the device: IOMMU_HWPT_SET_DIRTY_TRACKING.</summary>
+    PageTable,
 }
 
 /// <summary>The pages that an open device writes: one record of the device, for up to two that ask, each of which sees each page once.</summary>

@@ -54,9 +54,9 @@ internal sealed class PageTable(Ioas space, bool isAutomatic, bool hasDirtyTrack
         foreach (OpenDevice device in devices)
         {
             if (isOn)
-                device.Dirty.Start(DirtyUser.Iommu);
+                device.Dirty.Start(DirtyUser.PageTable);
             else
-                device.Dirty.Stop(DirtyUser.Iommu);
+                device.Dirty.Stop(DirtyUser.PageTable);
         }
     }
 
@@ -78,7 +78,7 @@ internal sealed class PageTable(Ioas space, bool isAutomatic, bool hasDirtyTrack
         return report.Fill(mapped, window =>
         {
             foreach (OpenDevice device in asked)
-                device.Dirty.Report(DirtyUser.Iommu, window, clears);
+                device.Dirty.Report(DirtyUser.PageTable, window, clears);
         });
     }
 

@@ -49,7 +49,7 @@ internal sealed class PageTableCommands(ServedIommu iommu)
         if (bound.Table is not PageTable table)
             return;
         bound.Table = null;
-        bound.Device.Dirty.Stop(DirtyUser.Iommu);
+        bound.Device.Dirty.Stop(DirtyUser.PageTable);
         bound.Device.Detach();
         Release(table);
     }
@@ -131,9 +131,9 @@ internal sealed class PageTableCommands(ServedIommu iommu)
         bound.Table = table;
         table.Users++;
         if (table.IsTracking)
-            bound.Device.Dirty.Start(DirtyUser.Iommu);
+            bound.Device.Dirty.Start(DirtyUser.PageTable);
         else
-            bound.Device.Dirty.Stop(DirtyUser.Iommu);
+            bound.Device.Dirty.Stop(DirtyUser.PageTable);
         if (former is not null)
             Release(former);
     }

@@ -19,6 +19,7 @@ internal sealed class TypeOneSpace(AddressSpace space, bool isV2)
     private const ulong MaxBitmapBytes = 256 << 20;
 
     private int _invalid;
+    private bool _isTracking;
 
     /// <summary>The address space.</summary>
     internal AddressSpace Space { get; } = space;
@@ -191,7 +192,7 @@ internal sealed class TypeOneSpace(AddressSpace space, bool isV2)
     {
         bool reports = (unmap.flags & UnmapGetBitmap) != 0;
         Errno error = FindUnmapped(unmap, out int first, out int count);
-        if (error == Errno.None && reports && (!Space.IsTracking || report.PageBytes != AddressSpace.PageBytes))
+        if (error == Errno.None && reports && (!_isTracking || report.PageBytes != AddressSpace.PageBytes))
             error = Errno.InvalidArgument;
         if (error != Errno.None)
             return error;
@@ -200,8 +201,6 @@ internal sealed class TypeOneSpace(AddressSpace space, bool isV2)
         for (int i = first; i < first + count; i++)
             _invalid -= Space.Mappings[i].IsInvalid ? 1 : 0;
         IovaInterval[] removed = [.. reports ? Mapped(first, count) : []];
-
-        // In this order nothing is written that is not reported: a device's record outlives its mapping.
         unmap.size = Space.Remove(first, count);
         return reports ? Report(report, removed) : Errno.None;
     }
@@ -218,7 +217,8 @@ internal sealed class TypeOneSpace(AddressSpace space, bool isV2)
         switch (dirty.flags)
         {
             case Start or Stop:
-                Space.SetTracking(dirty.flags == Start);
+                lock (Space.Lock)
+                    _isTracking = dirty.flags == Start;
                 return Errno.None;
             case GetBitmap:
                 return GetDirtyBitmap(caller, argument, dirty.argsz);
@@ -249,28 +249,23 @@ internal sealed class TypeOneSpace(AddressSpace space, bool isV2)
         {
             int count = Space.Find(report.Start, report.Last, out int first);
             bool cuts = count > 0 && (Space.Mappings[first].Start < report.Start || Space.Mappings[first + count - 1].Last > report.Last);
-            return cuts || !Space.IsTracking ? Errno.InvalidArgument : Report(report, [.. Mapped(first, count)]);
+            return cuts || !_isTracking ? Errno.InvalidArgument : Report(report, [.. Mapped(first, count)]);
         }
     }
 
     private IEnumerable<IovaInterval> Mapped(int first, int count) =>
         Space.Mappings.Skip(first).Take(count).Select(mapping => new IovaInterval(mapping.Start, mapping.Last));
 
-    /// <summary>Reports what devices wrote; all that is mapped, where one keeps no record, as of vfio-pci's without an IOMMU that does.</summary>
-    private Errno Report(DirtyReport report, IovaInterval[] mapped)
+    /// <summary>Reports all that is mapped: vfio-pci keeps no record, so every page counts that a device could have written, each time.
+    /// </summary>
+    private static Errno Report(DirtyReport report, IovaInterval[] mapped) => report.Fill(mapped, window =>
     {
-        bool isExact = Space.Devices.All(device => device.Dirty.IsAble);
-        return report.Fill(mapped, window =>
+        foreach (IovaInterval area in mapped)
         {
-            foreach (OpenDevice device in Space.Devices)
-                device.Dirty.Report(DirtyUser.Iommu, window, clears: true);
-            foreach (IovaInterval area in isExact ? [] : mapped)
-            {
-                if (area.Start <= window.Start + (window.Length - 1) && area.Last >= window.Start)
-                    window.Mark(area.Start, area.Last);
-            }
-        });
-    }
+            if (area.Start <= window.Start + (window.Length - 1) && area.Last >= window.Start)
+                window.Mark(area.Start, area.Last);
+        }
+    });
 
     private Errno FindUnmapped(in vfio_iommu_type1_dma_unmap unmap, out int first, out int count)
     {

@@ -1,11 +1,12 @@
 using Vfio.Native;
 using Vfio.Native.Tracing;
+using Vfio.Run.Interface;
 
 namespace Vfio.Run.Tracing;
 
 /// <summary>The address spaces of programs that gave devices memory, one descriptor each.</summary>
 /// <remarks>Used by the thread that answers system calls.</remarks>
-internal sealed class AddressSpaces : IDisposable
+internal sealed class AddressSpaces(OpenFiles files, RunRecord record) : IDisposable
 {
     private readonly Dictionary<int, SharedAddressSpace> _byProcess = [];
 
@@ -17,10 +18,10 @@ internal sealed class AddressSpaces : IDisposable
     /// <returns>Memory with one reference; null when a part of the range is not mapped, or not so.</returns>
     internal ProgramMemory? GetMemory(int processId, ulong address, ulong length, bool isWritten)
     {
-        if (!AddressMap.Allows(processId, address, length, isWritten) || Find(processId, address) is not { } space)
+        if (!AddressMap.Allows(processId, address, length, isWritten, inode => files.Find(inode) is null) || Find(processId, address) is not { } space)
             return null;
         space.AddReference();
-        return new ProgramMemory(space, address, length, isWritten);
+        return new ProgramMemory(space, address, length, isWritten, record);
     }
 
     /// <inheritdoc/>

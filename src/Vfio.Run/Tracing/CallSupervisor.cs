@@ -11,6 +11,7 @@ internal sealed class CallSupervisor
 {
     private readonly NotificationListener _listener;
     private readonly OpenFiles _files;
+    private readonly RunRecord _record;
     private readonly PathCalls _paths;
     private readonly DeviceCalls _devices;
     private readonly BackgroundThread _answering;
@@ -23,13 +24,15 @@ internal sealed class CallSupervisor
     /// <param name="machine">What opens device files.</param>
     /// <param name="tree">The other files.</param>
     /// <param name="files">The open device files.</param>
+    /// <param name="record">Where calls are recorded.</param>
     /// <param name="areMappingsTrapped">Whether a tracer makes the accesses to mapped BARs.</param>
-    internal CallSupervisor(NotificationListener listener, ServedMachine machine, MachineTree tree, OpenFiles files, bool areMappingsTrapped)
+    internal CallSupervisor(NotificationListener listener, ServedMachine machine, MachineTree tree, OpenFiles files, RunRecord record, bool areMappingsTrapped)
     {
         _listener = listener;
         _files = files;
-        _paths = new PathCalls(listener, machine, tree, files);
-        _devices = new DeviceCalls(listener, files, areMappingsTrapped);
+        _paths = new PathCalls(listener, machine, tree, files, record);
+        _devices = new DeviceCalls(listener, files, record, areMappingsTrapped);
+        _record = record;
         _answering = new BackgroundThread("vfio calls", AnswerAll);
         _closing = new BackgroundThread("vfio closes", CloseAll);
     }
@@ -52,6 +55,7 @@ internal sealed class CallSupervisor
     {
         while (_listener.TryReceive(out Notification call))
         {
+            _record.AddCall();
             try
             {
                 if (!TryAnswer(call))

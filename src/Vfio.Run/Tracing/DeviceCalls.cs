@@ -1,5 +1,6 @@
 using System.Buffers.Binary;
 using Vfio.Native;
+using Vfio.Native.Kernel;
 using Vfio.Native.Tracing;
 using Vfio.Run.Interface;
 
@@ -7,11 +8,11 @@ namespace Vfio.Run.Tracing;
 
 /// <summary>Answers system calls on files of the kernel's interface.</summary>
 /// <remarks>Used by the thread that answers system calls.</remarks>
-internal sealed class DeviceCalls(NotificationListener listener, OpenFiles files, bool areMappingsTrapped) : IDisposable
+internal sealed class DeviceCalls(NotificationListener listener, OpenFiles files, RunRecord record, bool areMappingsTrapped) : IDisposable
 {
     private const int Vectors = 1024, VectorBytes = 16;
     private const ulong Writable = 2, Shared = 1, MapTypes = 3, Anonymous = 0x20;
-    private readonly AddressSpaces _spaces = new();
+    private readonly AddressSpaces _spaces = new(files, record);
 
     /// <summary>Answers a call.</summary>
     /// <returns>False when it is the kernel's to answer.</returns>
@@ -40,7 +41,9 @@ internal sealed class DeviceCalls(NotificationListener listener, OpenFiles files
     {
         // What the program closed before this call is closed.
         files.CloseAbandoned();
-        return file.Ioctl(caller, request, argument);
+        long result = file.Ioctl(caller, request, argument);
+        record.AddIoctl(Enum.GetName((KernelRequest)request) ?? $"0x{request:x}", result);
+        return result;
     }
 
     /// <summary>A mapping that the file allows is the kernel's to make: of a file without a byte, so that each access is a fault.</summary>
@@ -52,9 +55,14 @@ internal sealed class DeviceCalls(NotificationListener listener, OpenFiles files
         Errno error = !areMappingsTrapped ? Errno.NoDevice
             : (a[3] & MapTypes & Shared) == 0 ? Errno.InvalidArgument
             : file.Map(a[5], a[1], (a[2] & Writable) != 0).Error;
-        if (error != Errno.None)
-            listener.Answer(call.Id, -(long)error);
-        return error != Errno.None;
+        if (error == Errno.None)
+        {
+            files.CountMapping();
+            return false;
+        }
+
+        listener.Answer(call.Id, -(long)error);
+        return true;
     }
 
     private static long AccessByVectors(ThreadCaller caller, ServedFile file, in Notification call)

@@ -17,9 +17,16 @@ internal sealed class OpenFiles : IDisposable
     private readonly Dictionary<int, ulong> _byWatch = [];
     private readonly List<ServedFile> _untilEnd = [];
     private DeviceNumber _fileSystem;
+    private volatile int _mappings;
 
     /// <summary>Makes its files in a folder of tmpfs.</summary>
     internal OpenFiles(string folder) => _watch = new CloseWatch(folder);
+
+    /// <summary>How often a program was let map one of them; what was found at an address before the last time may not be there.</summary>
+    internal int Mappings => _mappings;
+
+    /// <summary>Counts a mapping, before it is made.</summary>
+    internal void CountMapping() => Interlocked.Increment(ref _mappings);
 
     /// <summary>Makes the file that a program gets for an open one. The caller closes the descriptor, once the program has it.</summary>
     /// <param name="file">The file; this object's from now on.</param>

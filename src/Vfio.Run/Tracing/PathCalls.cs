@@ -11,7 +11,7 @@ namespace Vfio.Run.Tracing;
 
 /// <summary>Answers system calls with a path, where the path is one of the run's own; the kernel answers the others.</summary>
 /// <remarks>Used by the thread that answers system calls.</remarks>
-internal sealed class PathCalls(NotificationListener listener, ServedMachine machine, MachineTree tree, OpenFiles files)
+internal sealed class PathCalls(NotificationListener listener, ServedMachine machine, MachineTree tree, OpenFiles files, RunRecord record)
 {
     private const int MaxPathBytes = 4096;
     private const int CurrentFolder = LibC.AT_FDCWD;
@@ -96,6 +96,8 @@ internal sealed class PathCalls(NotificationListener listener, ServedMachine mac
         Errno error = machine.Open(path, out ServedFile? file);
         if (file is not null)
             opened = files.Add(file);
+        if (record.IsLogged)
+            record.Add($"open {path} = {-(int)error}");
         return error;
     }
 

@@ -9,10 +9,10 @@ namespace Vfio.Run.Tracing;
 /// instruction in its place. Whatever else happens to the program goes on as if nobody traced it.</para>
 /// <para>All of it is on one thread, which the kernel makes the tracer.</para>
 /// </remarks>
-internal sealed class ProgramTracer(OpenFiles files)
+internal sealed class ProgramTracer(OpenFiles files, RunRecord record)
 {
     private const int BusSignal = 7;
-    private const ulong PageMask = ~0xfffUL;
+    private readonly MappedBars _bars = new(files);
     private readonly BarEmulator _emulator = new();
     private readonly Dictionary<int, int> _processes = [];
     private readonly List<int> _signals = [];
@@ -68,16 +68,20 @@ internal sealed class ProgramTracer(OpenFiles files)
     {
         _processes.Remove(thread);
         _emulator.Forget(thread);
+        _bars.Forget(thread);
     }
 
     private void HandleFault(int thread)
     {
-        if (!ThreadTracer.TryGetFault(thread, out FaultInfo fault) || fault.Code <= 0 || FindBar(thread, fault.Address, out MappedArea area) is not { } bar)
+        // A signal that another process sends has no code above 0.
+        if (!ThreadTracer.TryGetFault(thread, out FaultInfo fault) || fault.Code <= 0
+            || _bars.Find(FindProcess(thread), thread, fault.Address, out MappedArea area) is not { } bar)
         {
             ThreadTracer.Continue(thread, BusSignal);
             return;
         }
 
+        record.AddMapped();
         _signals.Clear();
         switch (_emulator.Do(thread, FindProcess(thread), bar, fault.Address, area, _signals))
         {
@@ -99,15 +103,6 @@ internal sealed class ProgramTracer(OpenFiles files)
     {
         for (int i = 1; i < _signals.Count; i++)
             ThreadTracer.Send(FindProcess(thread), thread, _signals[i]);
-    }
-
-    private BarAccess? FindBar(int thread, ulong address, out MappedArea area)
-    {
-        if (!AddressMap.TryFind(thread, address, out area) || area.Inode == 0 || files.Find(area.Inode) is not { } file)
-            return null;
-        ulong page = address & PageMask;
-        ServedMapping mapping = file.Map(area.Offset + (page - area.Start), ~PageMask + 1, area.IsWritable);
-        return mapping.Device is { } device ? new BarAccess(device, mapping.Region, mapping.Offset + (address - page)) : null;
     }
 
     private int FindProcess(int thread)

@@ -1,3 +1,4 @@
+using Vfio.Native.Files;
 using System.Globalization;
 using Vfio.Native.Tracing;
 using Vfio.Native.Waiting;
@@ -15,12 +16,13 @@ internal sealed class SupervisedProgram : IDisposable
     private readonly ServedMachine _machine;
     private readonly MachineTree _tree;
     private readonly OpenFiles _files;
+    private readonly RunRecord _record;
     private readonly bool _isTraced;
     private readonly BackgroundThread _thread;
 
-    private SupervisedProgram(ProgramStart start, ServedMachine machine, MachineTree tree, OpenFiles files, bool isTraced)
+    private SupervisedProgram(ProgramStart start, ServedMachine machine, MachineTree tree, OpenFiles files, RunRecord record, bool isTraced)
     {
-        (_machine, _tree, _files, _isTraced) = (machine, tree, files, isTraced);
+        (_machine, _tree, _files, _record, _isTraced) = (machine, tree, files, record, isTraced);
         _thread = new BackgroundThread("vfio tracer", () => Run(start));
     }
 
@@ -35,9 +37,9 @@ internal sealed class SupervisedProgram : IDisposable
 
     /// <summary>Starts it.</summary>
     /// <exception cref="VfioException">It cannot be started, or the system does not allow to supervise it.</exception>
-    internal static SupervisedProgram Start(ProgramStart start, ServedMachine machine, MachineTree tree, OpenFiles files, bool isTraced)
+    internal static SupervisedProgram Start(ProgramStart start, ServedMachine machine, MachineTree tree, OpenFiles files, RunRecord record, bool isTraced)
     {
-        SupervisedProgram program = new(start, machine, tree, files, isTraced);
+        SupervisedProgram program = new(start, machine, tree, files, record, isTraced);
         SuspendedProgram suspended = program._started.Task.GetAwaiter().GetResult();
         program.ProcessId = suspended.ProcessId;
         Errno error = suspended.WaitForResult();
@@ -53,7 +55,7 @@ internal sealed class SupervisedProgram : IDisposable
     {
         if (!Exit.IsCompleted)
         {
-            using ProcessHandle? process = ProcessHandle.Open(ProcessId);
+            using ProcessHandle? process = ProcessHandle.TryOpen(ProcessId);
             process?.Signal(signal);
         }
     }
@@ -63,7 +65,7 @@ internal sealed class SupervisedProgram : IDisposable
     {
         foreach (int process in Descendants(ProcessId))
         {
-            using ProcessHandle? handle = ProcessHandle.Open(process);
+            using ProcessHandle? handle = ProcessHandle.TryOpen(process);
             handle?.Signal(signal);
         }
 
@@ -78,26 +80,23 @@ internal sealed class SupervisedProgram : IDisposable
             _started.Task.Result.Dispose();
     }
 
-    private static IEnumerable<int> Descendants(int process)
+    private static List<int> Descendants(int process)
     {
-        string path = string.Create(CultureInfo.InvariantCulture, $"/proc/{process}/task/{process}/children");
-        string children;
+        List<int> found = [];
         try
         {
-            children = File.ReadAllText(path);
+            foreach (string thread in Directory.EnumerateDirectories(string.Create(CultureInfo.InvariantCulture, $"/proc/{process}/task")))
+            {
+                foreach (string child in File.ReadAllText(thread + "/children").Split(' ', StringSplitOptions.RemoveEmptyEntries))
+                    found.Add(int.Parse(child, CultureInfo.InvariantCulture));
+            }
         }
-        catch (IOException)
+        catch (Exception ended) when (ended is IOException or UnauthorizedAccessException)
         {
-            yield break;
+            // It has no children any more.
         }
 
-        foreach (string child in children.Split(' ', StringSplitOptions.RemoveEmptyEntries))
-        {
-            int number = int.Parse(child, CultureInfo.InvariantCulture);
-            foreach (int below in Descendants(number))
-                yield return below;
-            yield return number;
-        }
+        return [.. found.SelectMany(Descendants), .. found];
     }
 
     private static string? HintOn(Errno error) => error switch
@@ -120,11 +119,11 @@ internal sealed class SupervisedProgram : IDisposable
             return;
         }
 
-        CallSupervisor calls = new(suspended.Listener, _machine, _tree, _files, _isTraced);
+        CallSupervisor calls = new(suspended.Listener, _machine, _tree, _files, _record, _isTraced);
         suspended.Resume();
         _started.SetResult(suspended);
         if (_isTraced)
-            new ProgramTracer(_files).Run(suspended.ProcessId, end => _exit.TrySetResult(end.ShellCode));
+            new ProgramTracer(_files, _record).Run(suspended.ProcessId, end => _exit.TrySetResult(end.ShellCode));
         else
             _exit.TrySetResult(SuspendedProgram.Reap(suspended.ProcessId).ShellCode);
         calls.Join();

@@ -9,7 +9,7 @@ public sealed class CommandTests
 {
     public static TheoryData<string> Verbs =>
         ["demo", "ls", "show", "dump", "peek", "poke", "serve", "check", "bench", "nvme", "bind", "unbind", "vfs", "events",
-        "broker", "policy", "lease", "leases", "revoke", "cdi", "completion"];
+        "broker", "policy", "lease", "leases", "revoke", "cdi", "completion", "run"];
 
     [Theory]
     [MemberData(nameof(Verbs))]
@@ -65,6 +65,7 @@ public sealed class CommandTests
     [InlineData("poke", "model:edu", "config", "0x3c", "0x100", "-w", "1")]
     [InlineData("serve", "model:edu", "--socket", "/nowhere/at/all")]
     [InlineData("nvme", "model:edu", "identify")]
+    [InlineData("run", "--device", "unix:/nowhere/at/all", "true")]
     [InlineData("leases", "--broker", "/nowhere/at/all")]
     [InlineData("lease", "edu0", "--broker", "/nowhere/at/all")]
     [InlineData("policy", "check", "/nowhere/at/all")]
@@ -94,6 +95,8 @@ public sealed class CommandTests
     [InlineData("events", "--filter", "nonsense")]
     [InlineData("unbind", "0000:ff:1f.7", "--wait", "0")]
     [InlineData("nvme", "model:nvme")]
+    [InlineData("run", "--device", "model:edu")]
+    [InlineData("run", "--device", "0000:01:00.0=model:edu", "--device", "0000:01:00.0=model:nvme", "--", "true")]
     [InlineData("nvme", "model:nvme", "write", "/dev/null")]
     [InlineData("nvme", "model:nvme", "bench", "--depth", "0")]
     [InlineData("serve", "model:edu", "--socket", "x", "--poll", "--spin", "5")]

@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Globalization;
+using System.Text.Json;
 
 namespace Vfio.Tests.Processes;
 
@@ -46,7 +47,7 @@ public sealed class RunTests
     [Fact]
     public void A_program_that_kills_its_supervisor_ends_and_leaves_nothing()
     {
-        using Process run = Start([], "sh", "-c", "echo $$; kill -9 $PPID; sleep 1000");
+        using Process run = Start([], "sh", "-c", "echo $$; kill -9 $PPID; exec 2>/dev/null; sleep 1000");
         int program = int.Parse(run.StandardOutput.ReadLine()!, CultureInfo.InvariantCulture);
         run.WaitForExit();
         Await(() => !IsAlive(program) && FoldersOf(run.Id).Length == 0);
@@ -131,6 +132,30 @@ public sealed class RunTests
         VfioCommand.Result result = VfioCommand.Run("run", "--device", "model:edu", "--no-mmap", "--", TestPrograms.Find("vfio-registers"), "unmapped");
         Assert.Equal("", result.Output + result.Errors);
         Assert.Equal(0, result.ExitCode);
+    }
+
+    [Fact]
+    public void A_log_has_what_the_program_did_and_json_has_the_sums()
+    {
+        string log = Path.GetTempFileName();
+        try
+        {
+            VfioCommand.Result result = VfioCommand.Run(
+                "run", "--device", "model:edu", "--json", "--log", log, "--", TestPrograms.Find("vfio-registers"));
+            string lines = File.ReadAllText(log);
+            Assert.Contains(" open /dev/vfio/vfio = 0\n", lines);
+            Assert.Contains(" ioctl VFIO_GROUP_SET_CONTAINER = 0\n", lines);
+            Assert.Contains(" read 0000:01:00.0 BAR0 0x0 0x010000ed\n", lines);
+            Assert.Contains(" write 0000:01:00.0 BAR0 0x4 0x12345678\n", lines);
+            Assert.Contains(" open /dev/vfio/1 = -16\n", lines);
+            using JsonDocument sums = JsonDocument.Parse(result.Errors);
+            Assert.Equal(0, sums.RootElement.GetProperty("exitCode").GetInt32());
+            Assert.InRange(sums.RootElement.GetProperty("mappedAccesses").GetInt64(), 1500, 1800);
+        }
+        finally
+        {
+            File.Delete(log);
+        }
     }
 
     [Fact]

@@ -67,16 +67,22 @@ public sealed class DeviceFeatureTests : IDisposable
     }
 
     [Fact]
-    public void The_containers_record_and_the_devices_see_each_page_once_each()
+    public void The_page_tables_record_and_the_devices_see_each_page_once_each()
     {
-        Assert.Equal(0, _rig.Map(_container, Caller.Allocate(0x8000), 0x100000, 0x8000));
-        Assert.Equal(0, _rig.Ask(_device, DeviceFeature, 32, Set | 6, 0x1000ul, 1, 0, Caller.Put(0x100000ul, 0x8000ul)));
-        Assert.Equal(0, _rig.Ask(_container, IommuDirtyPages, 8, 1));
-        Assert.Equal(Errno.None, _rig.WriteByDma(_device, 0x101000, 1));
-        ulong first = Caller.Allocate(8), second = Caller.Allocate(8);
-        Assert.Equal(0, _rig.Ask(_container, IommuDirtyPages, 64, 4, 0x100000ul, 0x8000ul, 0x1000ul, 8ul, first));
-        Assert.Equal(0, _rig.Ask(_device, DeviceFeature, 40, Get | 8, 0x100000ul, 0x8000ul, 0x1000ul, second));
-        Assert.Equal((2ul, 2ul), (Caller.Get64(first), Caller.Get64(second)));
+        using InterfaceRig rig = new();
+        (int iommu, int device, uint space, uint number) = rig.OpenByCdev(attaches: false);
+        ulong alloc = rig.Caller.Put(24, 2, number, space, 0, 0);
+        Assert.Equal(0, rig.Ioctl(iommu, HwptAlloc, alloc));
+        uint table = rig.Caller.Get32(alloc + 16);
+        Assert.Equal(0, rig.Ask(device, AttachPt, 12, 0, table));
+        Assert.Equal(0, rig.Ask(iommu, IoasMap, 40, 7, space, 0, rig.Caller.Allocate(0x8000), 0x8000ul, 0x100000ul));
+        Assert.Equal(0, rig.Ask(device, DeviceFeature, 32, Set | 6, 0x1000ul, 1, 0, rig.Caller.Put(0x100000ul, 0x8000ul)));
+        Assert.Equal(0, rig.Ask(iommu, SetDirtyTracking, 16, 1, table, 0));
+        Assert.Equal(Errno.None, rig.WriteByDma(device, 0x101000, 1));
+        ulong first = rig.Caller.Allocate(8), second = rig.Caller.Allocate(8);
+        Assert.Equal(0, rig.Ask(iommu, GetDirtyBitmap, 48, table, 0, 0, 0x100000ul, 0x8000ul, 0x1000ul, first));
+        Assert.Equal(0, rig.Ask(device, DeviceFeature, 40, Get | 8, 0x100000ul, 0x8000ul, 0x1000ul, second));
+        Assert.Equal((2ul, 2ul), (rig.Caller.Get64(first), rig.Caller.Get64(second)));
     }
 
     [Theory]

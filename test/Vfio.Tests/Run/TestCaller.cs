@@ -5,13 +5,16 @@ namespace Vfio.Tests.Run;
 
 /// <summary>A program, as the kernel's interface sees it: some memory, and descriptors that are files of the interface or of the
 /// machine.</summary>
-internal sealed class TestCaller : ICaller, IDisposable
+/// <param name="start">Where its memory is.</param>
+/// <param name="length">How much it has, in bytes.</param>
+internal sealed class TestCaller(ulong start = TestCaller.Base, int length = TestCaller.Bytes) : ICaller, IDisposable
 {
     internal const ulong Base = 0x7000_0000_0000;
     internal const int Bytes = 4 << 20;
-    private readonly byte[] _memory = new byte[Bytes];
+    private readonly byte[] _memory = new byte[length];
+    private readonly ulong _start = start;
     private readonly Dictionary<int, object> _descriptors = [];
-    private ulong _next = Base;
+    private ulong _next = start;
     private int _nextDescriptor = 3;
 
     public int ProcessId => 1;
@@ -26,7 +29,7 @@ internal sealed class TestCaller : ICaller, IDisposable
     {
         if (!Has(address, (ulong)destination.Length))
             return false;
-        _memory.AsSpan((int)(address - Base), destination.Length).CopyTo(destination);
+        _memory.AsSpan((int)(address - _start), destination.Length).CopyTo(destination);
         return true;
     }
 
@@ -34,7 +37,7 @@ internal sealed class TestCaller : ICaller, IDisposable
     {
         if (!Has(address, (ulong)source.Length))
             return false;
-        source.CopyTo(_memory.AsSpan((int)(address - Base)));
+        source.CopyTo(_memory.AsSpan((int)(address - _start)));
         return true;
     }
 
@@ -53,9 +56,9 @@ internal sealed class TestCaller : ICaller, IDisposable
         return FreeDescriptors-- > 0 ? Add(file) : -TooManyOpenFiles;
     }
 
-    public DmaMemory? GetMemory(ulong address, ulong length, bool isWritten)
+    public DmaMemory? GetMemory(ulong address, ulong count, bool isWritten)
     {
-        if (!Has(address, length))
+        if (!Has(address, count))
             return null;
         LiveMemories++;
         return new Memory(this, address);
@@ -68,11 +71,14 @@ internal sealed class TestCaller : ICaller, IDisposable
         return _nextDescriptor++;
     }
 
+    /// <summary>Its descriptors.</summary>
+    internal IReadOnlyList<int> Descriptors => [.. _descriptors.Keys];
+
     /// <summary>Closes a descriptor, the last one of its file.</summary>
     internal void Close(int descriptor)
     {
         _descriptors.Remove(descriptor, out object? file);
-        (file as IDisposable)!.Dispose();
+        (file as IDisposable)?.Dispose();
     }
 
     /// <summary>A place for bytes, with nothing else in the same 4 KiB.</summary>
@@ -80,7 +86,7 @@ internal sealed class TestCaller : ICaller, IDisposable
     {
         ulong address = _next;
         _next += ((ulong)bytes + 0xfff) & ~0xffful;
-        Assert.True(_next <= Base + (ulong)_memory.Length);
+        Assert.True(_next <= _start + (ulong)_memory.Length);
         return address;
     }
 
@@ -125,8 +131,8 @@ internal sealed class TestCaller : ICaller, IDisposable
             (file as IDisposable)!.Dispose();
     }
 
-    private bool Has(ulong address, ulong length) =>
-        address >= Base && length <= (ulong)_memory.Length && address - Base <= (ulong)_memory.Length - length;
+    private bool Has(ulong address, ulong count) =>
+        address >= _start && count <= (ulong)_memory.Length && address - _start <= (ulong)_memory.Length - count;
 
     private sealed class Memory(TestCaller owner, ulong address) : DmaMemory
     {

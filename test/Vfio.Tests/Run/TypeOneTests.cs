@@ -175,25 +175,30 @@ public sealed class TypeOneTests : IDisposable
     }
 
     [Fact]
-    public void Written_pages_are_reported_once()
+    public void Every_page_that_is_mapped_counts_as_written()
     {
-        (int container, _, int device) = _rig.OpenByGroup();
-        Assert.Equal(0, _rig.Map(container, _rig.Caller.Allocate(0x8000), 0x100000, 0x8000));
+        (int container, _, _) = _rig.OpenByGroup();
+        Assert.Equal(0, _rig.Map(container, _rig.Caller.Allocate(0x2000), 0x101000, 0x2000));
+        Assert.Equal(0, _rig.Map(container, _rig.Caller.Allocate(0x1000), 0x107000));
         ulong bitmap = _rig.Caller.Allocate(8);
         object[] get = [64, 4, 0x100000ul, 0x8000ul, 0x1000ul, 8ul, bitmap];
         Assert.Equal(Einval, _rig.Ask(container, IommuDirtyPages, get)); // not started
         Assert.Equal(0, _rig.Ask(container, IommuDirtyPages, 8, 1));
-        Assert.Equal(Errno.None, _rig.WriteByDma(device, 0x102ff0, new byte[0x20]));
-        Assert.Equal(0, _rig.Ask(container, IommuDirtyPages, get));
-        Assert.Equal(0b1100ul, _rig.Caller.Get64(bitmap));
+        Assert.Equal(0, _rig.Ask(container, IommuDirtyPages, 8, 1));
+        for (int i = 0; i < 2; i++)
+        {
+            Assert.True(_rig.Caller.TryWrite(bitmap, new byte[8]));
+            Assert.Equal(0, _rig.Ask(container, IommuDirtyPages, get));
+            Assert.Equal(0b1000_0110ul, _rig.Caller.Get64(bitmap));
+        }
+
         Assert.True(_rig.Caller.TryWrite(bitmap, new byte[8]));
-        Assert.Equal(0, _rig.Ask(container, IommuDirtyPages, get));
-        Assert.Equal(0ul, _rig.Caller.Get64(bitmap));
-        Assert.Equal(Errno.None, _rig.WriteByDma(device, 0x107000, 1));
-        Assert.Equal(0, _rig.Ask(container, UnmapDma, 48, 1, 0x100000ul, 0x8000ul, 0x1000ul, 8ul, bitmap));
-        Assert.Equal(0x80ul, _rig.Caller.Get64(bitmap));
+        Assert.Equal(0, _rig.Ask(container, UnmapDma, 48, 1, 0x101000ul, 0x2000ul, 0x1000ul, 8ul, bitmap));
+        Assert.Equal(0b11ul, _rig.Caller.Get64(bitmap));
+        Assert.Equal(Einval, _rig.Ask(container, UnmapDma, 48, 1, 0x107000ul, 0x1000ul, 0x2000ul, 8ul, bitmap)); // not the smallest page
         Assert.Equal(0, _rig.Ask(container, IommuDirtyPages, 8, 2));
         Assert.Equal(Einval, _rig.Ask(container, IommuDirtyPages, get));
+        Assert.Equal(Einval, _rig.Ask(container, UnmapDma, 48, 1, 0x107000ul, 0x1000ul, 0x1000ul, 8ul, bitmap));
     }
 
     [Theory]

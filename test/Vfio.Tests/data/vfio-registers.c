@@ -73,6 +73,29 @@ static void flags(void)
     CHECK(is);
 }
 
+// The flags that an instruction leaves, with a register of the device and with memory as its operand.
+#define FLAGS(code, operand, other)                                                                       \
+    ({                                                                                                    \
+        uint64_t flags_;                                                                                  \
+        asm volatile(code "; pushfq; pop %0" : "=r"(flags_) : "r"(operand), "r"(other) : "cc", "memory"); \
+        flags_;                                                                                           \
+    })
+
+static void flags_are_the_processors(void)
+{
+    enum { COMPARED = 0x8d5, TESTED = 0x8c5 };
+    static const uint32_t values[] = { 0, 1, 0x0f, 0x10, 0xff, 0x7fffffff, 0x80000000, 0x80000001, 0xfffffffe, 0xffffffff };
+    enum { COUNT = sizeof values / sizeof *values };
+    volatile uint32_t *inverted = registers + 1;
+    for (int i = 0; i < COUNT * COUNT; i++) {
+        uint32_t memory = values[i / COUNT], other = values[i % COUNT];
+        *inverted = ~memory;
+        CHECK(((FLAGS("cmpl %2, (%1)", inverted, other) ^ FLAGS("cmpl %2, (%1)", &memory, other)) & COMPARED) == 0);
+        CHECK(((FLAGS("cmpl (%1), %2", inverted, other) ^ FLAGS("cmpl (%1), %2", &memory, other)) & COMPARED) == 0);
+        CHECK(((FLAGS("testl %2, (%1)", inverted, other) ^ FLAGS("testl %2, (%1)", &memory, other)) & TESTED) == 0);
+    }
+}
+
 static void stepped(void)
 {
     volatile uint32_t *id = registers, *inverted = registers + 1;
@@ -217,6 +240,7 @@ int main(int count, char **words)
     CHECK(mmap(NULL, bar.size, PROT_READ, MAP_PRIVATE, device, bar.offset) == MAP_FAILED);
     loads_and_stores();
     flags();
+    flags_are_the_processors();
     stepped();
     strings();
     threads_and_signals();
