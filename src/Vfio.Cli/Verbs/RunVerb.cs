@@ -57,32 +57,36 @@ internal sealed class RunVerb() : Verb("run", "Run any VFIO program, unmodified,
         command.Add(json);
         command.Add(timeout);
         command.Add(program);
-        command.SetAction((parsed, _) => RunAsync(
-            parsed.GetValue(devices) ?? [], parsed.GetValue(faults) ?? [], parsed.OpenOptions(timeout), parsed.GetValue(program)!,
-            !parsed.GetValue(noMapping), parsed.GetValue(log), parsed.GetValue(json)));
+        command.SetAction((parsed, _) => RunAsync(new Request(
+            parsed.GetValue(devices) ?? [], parsed.GetValue(faults) ?? [], parsed.OpenOptions(timeout), parsed.GetValue(program)!)
+        {
+            AllowMapping = !parsed.GetValue(noMapping),
+            LogPath = parsed.GetValue(log),
+            IsJson = parsed.GetValue(json),
+        }));
     }
 
-    private static async Task<int> RunAsync(
-        GivenDevice[] given, Fault[] faults, VfioDeviceOptions open, string[] words, bool maps, string? logPath, bool json)
+    private static async Task<int> RunAsync(Request request)
     {
         List<DeviceSource> sources = [];
-        await using StreamWriter? log = logPath is null ? null : new StreamWriter(UserFile.Create(logPath));
+        await using StreamWriter? log = request.LogPath is null ? null : new StreamWriter(UserFile.Create(request.LogPath));
         try
         {
             List<RunDevice> devices = [];
-            foreach (GivenDevice device in given)
+            foreach (GivenDevice device in request.Devices)
             {
-                DeviceSource source = DeviceSource.Find(device.Address, open);
+                DeviceSource source = DeviceSource.Find(device.Address, request.Open);
                 sources.Add(source);
-                Func<IVfioDevice> opens = faults.Length == 0 ? source.Open : new FaultyOpening(source.Open, faults).Open;
+                Func<IVfioDevice> opens = request.Faults.Length == 0 ? source.Open : new FaultyOpening(source.Open, request.Faults).Open;
                 devices.Add(new RunDevice(opens) { Address = device.Place });
             }
 
-            using VfioRun run = VfioRun.Start(new RunProgram(words[0], words[1..]), devices, new VfioRunOptions { AllowMapping = maps, Log = log });
+            RunProgram program = new(request.Words[0], request.Words[1..]);
+            using VfioRun run = VfioRun.Start(program, devices, new VfioRunOptions { AllowMapping = request.AllowMapping, Log = log });
             using PassedSignals signals = new(run);
             int code = await run.Exit;
             await run.Completion;
-            if (json)
+            if (request.IsJson)
                 StandardStreams.Errors.WriteLine(Json.Line(writer => Write(writer, code, run.Counts)));
             return code;
         }
@@ -143,6 +147,15 @@ internal sealed class RunVerb() : Verb("run", "Run any VFIO program, unmodified,
         }
 
         return [.. faults];
+    }
+
+    private sealed record Request(GivenDevice[] Devices, Fault[] Faults, VfioDeviceOptions Open, string[] Words)
+    {
+        internal bool AllowMapping { get; init; }
+
+        internal string? LogPath { get; init; }
+
+        internal bool IsJson { get; init; }
     }
 
     private sealed record GivenDevice(PciAddress? Place, string Address);

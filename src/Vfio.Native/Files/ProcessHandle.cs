@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using Vfio.Native.Interop;
 
 namespace Vfio.Native.Files;
@@ -7,21 +8,34 @@ internal sealed class ProcessHandle : IDisposable
 {
     private const int Kill = 9;
     private readonly FileDescriptor _descriptor;
+    private readonly ForeignSender _sender = new();
 
     private ProcessHandle(FileDescriptor descriptor) => _descriptor = descriptor;
 
     /// <summary>Opens a process.</summary>
     /// <param name="process">Its number.</param>
-    /// <returns>Null when there is none, or no descriptor is left.</returns>
+    /// <returns>Null when there is none, or no descriptor is left: errno says why.</returns>
     internal static ProcessHandle? TryOpen(int process)
     {
         int number = process > 0 ? ProcessCalls.Open(process) : -1;
         return number >= 0 ? new ProcessHandle(new FileDescriptor(number)) : null;
     }
 
+    /// <summary>A copy of one of its descriptors, close-on-exec.</summary>
+    /// <returns>Null when it has no such descriptor, or this process may not: errno says why.</returns>
+    internal FileDescriptor? TryCopyDescriptor(int number)
+    {
+        int copy = ProcessCalls.GetDescriptor(_descriptor.Number, number);
+        return copy >= 0 ? FileDescriptor.Received(copy, _sender) : null;
+    }
+
+    /// <summary>Sends it a signal.</summary>
+    internal Errno Signal(int signal) =>
+        ProcessCalls.Signal(_descriptor.Number, signal) == 0 ? Errno.None : (Errno)Marshal.GetLastPInvokeError();
+
     /// <summary>Ends it by SIGKILL.</summary>
     /// <returns>Whether it has got the signal; false also when it has ended.</returns>
-    internal bool TryKill() => ProcessCalls.Signal(_descriptor.Number, Kill) == 0;
+    internal bool TryKill() => Signal(Kill) == Errno.None;
 
     /// <inheritdoc/>
     public void Dispose() => _descriptor.Dispose();

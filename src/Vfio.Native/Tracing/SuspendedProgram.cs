@@ -1,5 +1,6 @@
 using System.Buffers.Binary;
 using System.Runtime.InteropServices;
+using Vfio.Native.Files;
 using Vfio.Native.Interop;
 using Vfio.Native.Memory;
 
@@ -10,6 +11,7 @@ namespace Vfio.Native.Tracing;
 internal sealed unsafe class SuspendedProgram : IDisposable
 {
     private const int OpenRetries = 100;
+    private const int Sigkill = 9;
     private const int ActionsBytes = 1024, AttributesBytes = 1024, SignalSetWords = 16;
     private const int TextFileBusy = 26;
     private const int BrokenPipeSignal = 13;
@@ -46,9 +48,9 @@ internal sealed unsafe class SuspendedProgram : IDisposable
                 int listener = ReadNumber(ours) ?? throw new VfioException("starting", start.Path, Errno.InputOutput, "its process ended at once");
                 if (listener < 0)
                     throw new VfioException("seccomp", start.Path, (Errno)(-listener), HintOnFilter((Errno)(-listener)));
-                using ProcessHandle process = ProcessHandle.Open(processId)
+                using ProcessHandle process = ProcessHandle.TryOpen(processId)
                     ?? throw new VfioException("starting", start.Path, Errno.InputOutput, "its process ended at once");
-                FileDescriptor copy = process.CopyDescriptor(listener)
+                FileDescriptor copy = process.TryCopyDescriptor(listener)
                     ?? throw VfioException.FromLastError("tracing", start.Path, HintOnTrace);
                 if (isTraced && TraceCalls.ptrace(PtraceSeize, processId, 0, (void*)(nint)TraceOptions.All) != 0)
                 {
@@ -62,7 +64,7 @@ internal sealed unsafe class SuspendedProgram : IDisposable
             catch
             {
                 ours.Dispose();
-                ProcessHandle.Kill(processId);
+                _ = TraceCalls.kill(processId, Sigkill);
                 _ = Reap(processId);
                 throw;
             }

@@ -31,9 +31,6 @@ internal enum SystemCall
     Pwritev = 296,
     Seccomp = 317,
     Statx = 332,
-    PidfdSendSignal = 424,
-    PidfdOpen = 434,
     Openat2 = 437,
-    PidfdGetfd = 438,
     Faccessat2 = 439,
 }

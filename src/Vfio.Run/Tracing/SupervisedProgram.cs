@@ -1,3 +1,4 @@
+using Vfio.Native.Files;
 using System.Globalization;
 using Vfio.Native.Tracing;
 using Vfio.Native.Waiting;
@@ -54,7 +55,7 @@ internal sealed class SupervisedProgram : IDisposable
     {
         if (!Exit.IsCompleted)
         {
-            using ProcessHandle? process = ProcessHandle.Open(ProcessId);
+            using ProcessHandle? process = ProcessHandle.TryOpen(ProcessId);
             process?.Signal(signal);
         }
     }
@@ -64,7 +65,7 @@ internal sealed class SupervisedProgram : IDisposable
     {
         foreach (int process in Descendants(ProcessId))
         {
-            using ProcessHandle? handle = ProcessHandle.Open(process);
+            using ProcessHandle? handle = ProcessHandle.TryOpen(process);
             handle?.Signal(signal);
         }
 

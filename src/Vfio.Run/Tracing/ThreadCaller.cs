@@ -1,5 +1,6 @@
 using System.Globalization;
 using Vfio.Native;
+using Vfio.Native.Files;
 using Vfio.Native.Tracing;
 using Vfio.Run.Interface;
 
@@ -22,8 +23,8 @@ internal sealed class ThreadCaller(int thread, ulong notification, NotificationL
     /// <inheritdoc/>
     public FileDescriptor? CopyDescriptor(int descriptor)
     {
-        using ProcessHandle? process = ProcessHandle.Open(ProcessId);
-        return process?.CopyDescriptor(descriptor);
+        using ProcessHandle? process = ProcessHandle.TryOpen(ProcessId);
+        return process?.TryCopyDescriptor(descriptor);
     }
 
     /// <inheritdoc/>
