@@ -86,7 +86,7 @@ internal sealed class TestCaller(ulong start = TestCaller.Base, int length = Tes
     {
         ulong address = _next;
         _next += ((ulong)bytes + 0xfff) & ~0xffful;
-        Assert.True(_next <= _start + (ulong)_memory.Length);
+        Demand(_next <= _start + (ulong)_memory.Length);
         return address;
     }
 
@@ -108,7 +108,7 @@ internal sealed class TestCaller(ulong start = TestCaller.Base, int length = Tes
         }
 
         ulong address = Allocate(Math.Max((int)bytes.Length, 64));
-        Assert.True(TryWrite(address, bytes.ToArray()));
+        Demand(TryWrite(address, bytes.ToArray()));
         return address;
     }
 
@@ -121,8 +121,15 @@ internal sealed class TestCaller(ulong start = TestCaller.Base, int length = Tes
     internal byte[] Get(ulong address, int count)
     {
         byte[] bytes = new byte[count];
-        Assert.True(TryRead(address, bytes));
+        Demand(TryRead(address, bytes));
         return bytes;
+    }
+
+    // Fuzzers, which are no tests, use it too.
+    private static void Demand(bool isInside)
+    {
+        if (!isInside)
+            throw new InvalidOperationException("the test is wrong: that is outside of its program's memory");
     }
 
     public void Dispose()

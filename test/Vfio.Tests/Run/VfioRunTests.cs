@@ -48,13 +48,13 @@ public sealed class VfioRunTests
     }
 
     [Fact]
-    public void Disposing_it_ends_all_that_the_program_started()
+    public async Task Disposing_it_ends_all_that_the_program_started()
     {
         VfioRun run = VfioRun.Start(new RunProgram("sh", "-c", "sleep 1000 & sleep 1000 & wait"), [Edu]);
         string[] folders = Directory.GetDirectories("/dev/shm", $"vfio-run-{Environment.ProcessId}-*");
         run.Dispose();
         Assert.True(run.Completion.IsCompleted);
-        Assert.Equal(128 + 9, run.Exit.Result);
+        Assert.Equal(128 + 9, await run.Exit);
         Assert.False(Directory.Exists($"/proc/{run.ProcessId}"));
         Assert.NotEmpty(folders);
     }
