@@ -46,7 +46,7 @@ internal static class PolicyFile
     {
         try
         {
-            using FileDescriptor opened = SafePath.OpenFile(path, out FileStatus folder);
+            using FileDescriptor opened = Open(path, out FileStatus folder);
             using SafeFileHandle file = new(opened.Number, ownsHandle: false);
             FileStatus status = FileStatus.Of(opened.Number);
             if (status.Kind != FileKind.Regular)
@@ -79,6 +79,19 @@ internal static class PolicyFile
         catch (Exception refusal) when (refusal is (IOException or UnauthorizedAccessException or ArgumentException) and not VfioException)
         {
             throw new VfioException("reading the policy", path, FileErrors.ErrnoOf(refusal), "check the path, and who may read it");
+        }
+    }
+
+    private static FileDescriptor Open(string path, out FileStatus folder)
+    {
+        try
+        {
+            return SafePath.OpenFile(path, out folder);
+        }
+        catch (VfioException refusal)
+        {
+            string hint = refusal.Errno == Errno.NoEntry ? "check the path" : "check the path, and who may read it; no part of it may be a link of a user's";
+            throw new VfioException("reading the policy", path, refusal.Errno, hint);
         }
     }
 

@@ -11,11 +11,15 @@ public sealed class MemoryBar : BarContent, IDisposable
 {
     private const int CopiedBytes = 64 << 10;
     private readonly string _name;
+
+    // Held while bytes are copied: a thread of the device's own may be doing it when the memory is changed for the next user.
+    private readonly Lock _lock = new();
     private SharedMemory _memory;
     private bool _isWritten;
 
-    // An access of the device's own that began before the change ends in it.
+    // What was given out as it is may be in use for one more user.
     private SharedMemory? _last;
+    private bool _isGiven;
 
     /// <summary>Makes zeroed memory.</summary>
     /// <param name="name">A name for <c>/proc/PID/maps</c>.</param>
@@ -41,6 +45,7 @@ public sealed class MemoryBar : BarContent, IDisposable
         get
         {
             // Whoever asks for it may write it, at any later time.
+            _isGiven = true;
             _isWritten = true;
             return _memory;
         }
@@ -50,13 +55,20 @@ public sealed class MemoryBar : BarContent, IDisposable
     internal override SharedMemory Shown => _memory;
 
     /// <inheritdoc/>
-    public override void Read(ulong offset, Span<byte> destination) => _memory.TryRead(offset, destination);
+    public override void Read(ulong offset, Span<byte> destination)
+    {
+        lock (_lock)
+            _memory.TryRead(offset, destination);
+    }
 
     /// <inheritdoc/>
     public override void Write(ulong offset, ReadOnlySpan<byte> source)
     {
-        _isWritten = true;
-        _memory.TryWrite(offset, source);
+        lock (_lock)
+        {
+            _isWritten = true;
+            _memory.TryWrite(offset, source);
+        }
     }
 
     /// <inheritdoc/>
@@ -65,9 +77,13 @@ public sealed class MemoryBar : BarContent, IDisposable
         ArgumentNullException.ThrowIfNull(memory);
         if (!memory.IsMapped || !memory.IsWritable || memory.Length != Length)
             return false;
-        _memory.Dispose();
-        _memory = memory;
-        _isWritten = true;
+        lock (_lock)
+        {
+            _memory.Dispose();
+            _memory = memory;
+            _isWritten = true;
+        }
+
         return true;
     }
 
@@ -84,12 +100,18 @@ public sealed class MemoryBar : BarContent, IDisposable
         if (!wasShown && !_isWritten)
             return;
         SharedMemory fresh = SharedMemory.Create(_name, Length);
-        if (KeepsContents)
-            Copy(_memory, fresh);
-        _last?.Dispose();
-        _last = _memory;
-        _memory = fresh;
-        _isWritten = KeepsContents;
+        lock (_lock)
+        {
+            if (KeepsContents)
+                Copy(_memory, fresh);
+            _last?.Dispose();
+            _last = _isGiven ? _memory : null;
+            if (!_isGiven)
+                _memory.Dispose();
+            _memory = fresh;
+            _isWritten = KeepsContents;
+            _isGiven = false;
+        }
     }
 
     private static void Copy(SharedMemory from, SharedMemory to)

@@ -19,6 +19,7 @@ public sealed class NumberTests
         ["shell"] = "bash",
         ["file"] = "/dev/null",
         ["target"] = "192.0.2.1",
+        ["program"] = "true",
         ["socket"] = "/nowhere",
         ["--address"] = "192.0.2.7/24",
     };
