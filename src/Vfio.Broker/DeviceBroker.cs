@@ -168,8 +168,16 @@ internal sealed class DeviceBroker : IDisposable
         {
             if (owner is not null)
                 _control.Adopt(owner, lease);
-            if (listener is not null)
+            if (listener is null)
+                continue;
+            try
+            {
                 _leases.Listen(lease, UnixListener.FromDescriptor(listener), _control.Loop);
+            }
+            catch (VfioException)
+            {
+                // It has ended since it was taken over: requests are answered already.
+            }
         }
 
         previous.Dispose();

@@ -1,3 +1,4 @@
+using System.Buffers.Binary;
 using Vfio.Kernel;
 using Vfio.Kernel.Device;
 using Vfio.Native;
@@ -43,18 +44,19 @@ internal static class LeasedDevice
         };
         using DescriptorQueue descriptors = new();
         Deadline deadline = new(timeout);
-        Span<byte> mark = stackalloc byte[1];
+        Span<byte> numberBytes = stackalloc byte[sizeof(uint)];
         int count;
         Errno error;
-        while ((count = connection.Receive(mark, descriptors, wait: false, out error)) < 0 && error == Errno.TryAgain)
+        while ((count = connection.Receive(numberBytes, descriptors, wait: false, out error)) < 0 && error == Errno.TryAgain)
         {
             if (!Poll.WaitReadable(connection.Descriptor, deadline.Left) && deadline.HasPassed)
                 throw new VfioException("open", name, Errno.TimedOut, "the broker does not pass the device in time");
         }
 
-        if (count != 1 || descriptors.Count != 2)
+        if (count != numberBytes.Length || descriptors.Count != 2)
             throw new VfioException("open", name, count < 0 ? error : Errno.Protocol, "the broker did not pass the device's descriptors");
-        KernelDevice device = PassableDevice.Adopt(vfioInterface, descriptors.Take()!, descriptors.Take()!, name, out DmaSpace space);
+        uint number = BinaryPrimitives.ReadUInt32LittleEndian(numberBytes);
+        KernelDevice device = PassableDevice.Adopt(vfioInterface, descriptors.Take()!, descriptors.Take()!, number, name, out DmaSpace space);
         return new DirectLease(device, space, connection);
     }
 }

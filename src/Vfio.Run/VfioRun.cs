@@ -40,6 +40,9 @@ public sealed class VfioRun : IDisposable
     /// <summary>What it has done so far.</summary>
     public RunCounts Counts => _record.Counts;
 
+    /// <summary>Why the log ends early; null while it does not.</summary>
+    internal Exception? LogFailure => _record.LogFailure;
+
     /// <summary>Starts a program.</summary>
     /// <param name="program">The program.</param>
     /// <param name="devices">The devices that it finds.</param>
@@ -83,7 +86,7 @@ public sealed class VfioRun : IDisposable
         // Once more for those that were started meanwhile.
         while (!_program.Completion.IsCompleted)
         {
-            _program.KillAll(Sigkill);
+            _program.SignalAll(Sigkill);
             Task.WaitAny([_program.Completion], KillInterval);
         }
 

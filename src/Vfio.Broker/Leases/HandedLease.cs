@@ -39,6 +39,8 @@ internal sealed record HandedLease
 
     public TimeSpan ReturnTime { get; init; }
 
+    public bool IsDirect { get; init; }
+
     public IReadOnlyList<HandedConfigRule> ConfigRules { get; init; } = [];
 
     public DateTimeOffset Since { get; init; }
@@ -65,6 +67,7 @@ internal sealed record HandedLease
             Mappings = lease.Rule.Terms.Mappings,
             IdleTime = lease.Rule.Terms.IdleTime,
             ReturnTime = lease.Rule.Terms.ReturnTime,
+            IsDirect = lease.Rule.Terms.IsDirect,
             ConfigRules = [.. lease.Rule.Terms.ConfigRules.Select(rule => new HandedConfigRule(rule.Offset, rule.Read, rule.Write))],
             Since = lease.Since,
             Left = lease.End.Remaining,
@@ -96,6 +99,7 @@ internal sealed record HandedLease
             Mappings = Mappings,
             IdleTime = IdleTime,
             ReturnTime = ReturnTime,
+            IsDirect = IsDirect,
             ConfigRules = [.. ConfigRules.Select(rule => new ConfigRule(rule.Offset, rule.Read, rule.Write))],
         };
         Caller holder = new(UserId, GroupId, Groups, ProcessId, Program);

@@ -1,3 +1,4 @@
+using System.Buffers.Binary;
 using System.Collections.Concurrent;
 using Microsoft.Extensions.Logging;
 using Vfio.Abstractions;
@@ -25,6 +26,9 @@ internal sealed class LeaseWorker(TimeSpan handshakeTimeout, bool handsOver, ILo
     private const int DataTransferBytes = 128 << 10, KeptBuffers = 8;
     private static readonly TimeSpan OpenTimeout = TimeSpan.FromSeconds(30);
     private static readonly TimeSpan ShortestPause = TimeSpan.FromMilliseconds(20), LongestPause = TimeSpan.FromMilliseconds(20 << 9);
+
+    /// <summary>How long a user whose direct lease is over may keep the device open.</summary>
+    private static readonly TimeSpan CloseGrace = TimeSpan.FromSeconds(5);
     private readonly ConcurrentStack<SessionBuffers> _buffers = new();
 
     // What users do is in the audit, where it is bounded; a session's warnings about them would be lines without end.
@@ -167,36 +171,49 @@ internal sealed class LeaseWorker(TimeSpan handshakeTimeout, bool handsOver, ILo
         KernelDeviceOptions options = new() { Logger = _faults };
         DeviceOpener opener = address.Scheme == AddressScheme.Pci ? new(address.Function, options) : new(address.Uuid, options);
         bool isGiven = false;
-        using (ProcessHandle? user = ProcessHandle.TryOpen(process))
+        using ProcessHandle user = OpenUser(lease, process);
+        (UnixSocket server, UnixSocket client) = UnixSocket.CreatePair();
+        using (server)
+        using (client)
+        using (PassableDevice device = opener.OpenToPass())
+        using (DirectRun run = new(device.Interface == VfioInterface.Cdev ? "cdev" : "group", server.Descriptor)
         {
-            (UnixSocket server, UnixSocket client) = UnixSocket.CreatePair();
-            using (server)
-            using (client)
-            using (PassableDevice device = opener.OpenToPass())
-            using (DirectRun run = new(device.Interface == VfioInterface.Cdev ? "cdev" : "group", server.Descriptor)
+            ClientEnd = client.Descriptor,
+            RequestBack = device.RequestBack,
+        })
+        {
+            try
             {
-                ClientEnd = client.Descriptor,
-                RequestBack = device.RequestBack,
-            })
+                byte[] number = new byte[sizeof(uint)];
+                BinaryPrimitives.WriteUInt32LittleEndian(number, device.Number);
+                if (server.Send(number, default, [device.Device, device.Space], wait: false, out Errno error) != number.Length)
+                    throw new VfioException("passing", lease.Device.Name, error);
+                given(run);
+                isGiven = true;
+                client.Dispose();
+                run.Wait();
+            }
+            finally
             {
-                try
-                {
-                    if (server.Send([1], default, [device.Device, device.Space], wait: false, out Errno error) != 1)
-                        throw new VfioException("passing", lease.Device.Name, error);
-                    given(run);
-                    isGiven = true;
-                    client.Dispose();
-                    run.Wait();
-                }
-                finally
-                {
-                    done();
-                    TakeFrom(lease, device, isGiven && run.EndReason is not null && !Poll.IsHungUp(server.Descriptor) ? user : null);
-                }
+                done();
+                TakeFrom(lease, device, isGiven && run.EndReason is not null && !Poll.IsHungUp(server.Descriptor) ? user : null);
             }
         }
 
-        WaitUntilFree(lease);
+        WaitUntilFree(lease, user);
+    }
+
+    /// <summary>Holds the process that asked, which is killed if it does not give the device back.</summary>
+    /// <exception cref="VfioException">EPERM: it has ended, or is another user's, or of another process namespace.</exception>
+    private static ProcessHandle OpenUser(Lease lease, int process)
+    {
+        // The number may be another process's by now: then that is one of the same user's, or nothing is given.
+        ProcessHandle? user = ProcessHandle.TryOpen(process);
+        if (user is not null && FileStatus.TryGet($"/proc/{process}", follow: false) is { } status && status.UserId == lease.Holder.UserId)
+            return user;
+        user?.Dispose();
+        throw new VfioException("open", lease.Device.Name, Errno.OperationNotPermitted,
+            "a direct lease is for a process that can be ended, and the one that asked has ended or cannot be seen from here");
     }
 
     private void TakeFrom(Lease lease, PassableDevice device, ProcessHandle? user)
@@ -214,9 +231,12 @@ internal sealed class LeaseWorker(TimeSpan handshakeTimeout, bool handsOver, ILo
             BrokerLog.UserStays(logger, lease.Id, lease.Device.Name);
     }
 
-    /// <summary>Waits until nobody has the device open: the user, a child of the user's, or who was passed the descriptors.</summary>
-    private void WaitUntilFree(Lease lease)
+    /// <summary>Waits until nobody has the device open: the user, a child of the user's, or who was passed the descriptors. A user who keeps
+    /// it is killed.</summary>
+    private void WaitUntilFree(Lease lease, ProcessHandle user)
     {
+        Deadline grace = new(CloseGrace);
+        bool isKilled = false;
         for (TimeSpan pause = ShortestPause; ; pause = pause < LongestPause ? 2 * pause : LongestPause)
         {
             try
@@ -224,8 +244,16 @@ internal sealed class LeaseWorker(TimeSpan handshakeTimeout, bool handsOver, ILo
                 Probe(lease);
                 return;
             }
-            catch (VfioException refusal) when (refusal.Errno is Errno.Busy or Errno.InvalidArgument)
+            catch (VfioException refusal) when (refusal.Errno is Errno.Busy or Errno.InvalidArgument or Errno.TooManyOpenFiles
+                or Errno.FileTableFull or Errno.NoMemory or Errno.TryAgain)
             {
+                if (!isKilled && grace.HasPassed)
+                {
+                    isKilled = true;
+                    if (!user.TryKill())
+                        BrokerLog.UserStays(logger, lease.Id, lease.Device.Name);
+                }
+
                 if (pause == LongestPause)
                     BrokerLog.StillOpen(logger, lease.Id, lease.Device.Name);
                 Thread.Sleep(pause);

@@ -53,7 +53,7 @@ internal static class PolicyFile
                 throw new VfioException("reading the policy", path, Errno.InvalidArgument, "it is no file");
             if (status.Length > MaxBytes)
                 throw new VfioException("reading the policy", path, Errno.MessageTooLong, $"it has {status.Length} bytes: at most {MaxBytes}");
-            if (checkOwner && !IsTrusted(folder) && (folder.Mode & Sticky) == 0)
+            if (checkOwner && !IsTrusted(folder) && !(IsOwnerTrusted(folder) && (folder.Mode & Sticky) != 0))
             {
                 throw new VfioException(
                     "reading the policy", path, Errno.AccessDenied,
@@ -95,6 +95,7 @@ internal static class PolicyFile
         }
     }
 
-    private static bool IsTrusted(FileStatus status) =>
-        (status.UserId == 0 || status.UserId == UserAccount.CurrentId) && (status.Mode & WritableByOthers) == 0;
+    private static bool IsTrusted(FileStatus status) => IsOwnerTrusted(status) && (status.Mode & WritableByOthers) == 0;
+
+    private static bool IsOwnerTrusted(FileStatus status) => status.UserId == 0 || status.UserId == UserAccount.CurrentId;
 }

@@ -4,6 +4,7 @@ using System.Runtime.InteropServices;
 using System.Text.Json;
 using Vfio.Cli.Numbers;
 using Vfio.Cli.Output;
+using Vfio.Native.Errors;
 using Vfio.Pci;
 using Vfio.Run;
 using Vfio.Testing;
@@ -69,7 +70,8 @@ internal sealed class RunVerb() : Verb("run", "Run any VFIO program, unmodified,
     private static async Task<int> RunAsync(Request request)
     {
         List<DeviceSource> sources = [];
-        await using StreamWriter? log = request.LogPath is null ? null : new StreamWriter(UserFile.Create(request.LogPath));
+        Exception? logFailure = null;
+        StreamWriter? log = request.LogPath is null ? null : new StreamWriter(UserFile.Create(request.LogPath));
         try
         {
             List<RunDevice> devices = [];
@@ -86,6 +88,7 @@ internal sealed class RunVerb() : Verb("run", "Run any VFIO program, unmodified,
             using PassedSignals signals = new(run);
             int code = await run.Exit;
             await run.Completion;
+            logFailure = run.LogFailure;
             if (request.IsJson)
                 StandardStreams.Errors.WriteLine(Json.Line(writer => Write(writer, code, run.Counts)));
             return code;
@@ -98,7 +101,24 @@ internal sealed class RunVerb() : Verb("run", "Run any VFIO program, unmodified,
         finally
         {
             sources.ForEach(source => source.Dispose());
+            CloseLog(log, request.LogPath, logFailure);
         }
+    }
+
+    private static void CloseLog(StreamWriter? log, string? path, Exception? failure)
+    {
+        try
+        {
+            log?.Dispose();
+        }
+        catch (IOException refusal)
+        {
+            failure ??= refusal;
+        }
+
+        // The exit code is the program's all the same.
+        if (failure is not null)
+            CommandLine.Report(new VfioException("writing the log", path!, FileErrors.ErrnoOf(failure), "the log is not whole"), StandardStreams.Errors);
     }
 
     private static void Write(Utf8JsonWriter writer, int code, RunCounts counts)

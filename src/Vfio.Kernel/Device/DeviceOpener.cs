@@ -70,7 +70,12 @@ internal sealed class DeviceOpener
         try
         {
             iommu = KernelFile.Open("/dev/iommu", ErrorHint.Iommufd);
-            new IommuFile(iommu).CountMemoryOfUser();
+            IommuFile space = new(iommu);
+            space.CountMemoryOfUser();
+
+            // Bound before it is passed: the kernel lets a device that nobody has bound be opened and bound by somebody else, and then again
+            // by who has a copy of this file, whose lease may have ended long ago.
+            file.BindIommufd(space);
             return new PassableDevice(file, iommu);
         }
         catch

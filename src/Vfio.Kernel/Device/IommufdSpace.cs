@@ -60,7 +60,8 @@ internal sealed class IommufdSpace : DmaSpace
 
     private protected override void Attach(DeviceFile device)
     {
-        device.BindIommufd(_iommu);
+        if (!device.IsBound)
+            device.BindIommufd(_iommu);
         _tables.Attach(device, pasid: null, IsTracking);
     }
 

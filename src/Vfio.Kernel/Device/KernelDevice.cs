@@ -72,11 +72,20 @@ public sealed partial class KernelDevice : IVfioDevice, IMigratableDevice, IDirt
     /// <param name="space">The address space, made of a descriptor that was passed too: the container of the device's group, or
     /// <c>/dev/iommu</c>. Owned by the caller.</param>
     /// <param name="name">A name, for messages.</param>
-    public static KernelDevice Adopt(FileDescriptor device, DmaSpace space, string name)
+    public static KernelDevice Adopt(FileDescriptor device, DmaSpace space, string name) => AdoptBound(device, space, name, boundNumber: null);
+
+    /// <summary>As <see cref="Adopt"/>, of a device that may be bound already.</summary>
+    /// <param name="device">As there.</param>
+    /// <param name="space">As there.</param>
+    /// <param name="name">As there.</param>
+    /// <param name="boundNumber">The device's number in the iommufd, where it is bound to that already.</param>
+    internal static KernelDevice AdoptBound(FileDescriptor device, DmaSpace space, string name, uint? boundNumber)
     {
         ArgumentNullException.ThrowIfNull(device);
         ArgumentNullException.ThrowIfNull(space);
         DeviceFile file = new(device, name);
+        if (boundNumber is { } number)
+            file.TakeBound(number);
         try
         {
             space.Admit(file);

@@ -25,7 +25,7 @@ internal sealed class PassableDevice : IDisposable
         _space = container.Descriptor;
     }
 
-    /// <summary>Takes the device's own file, not bound yet, and <c>/dev/iommu</c>.</summary>
+    /// <summary>Takes the device's own file, and the iommufd that it is bound to.</summary>
     internal PassableDevice(DeviceFile device, FileDescriptor iommu)
     {
         _device = device;
@@ -38,6 +38,9 @@ internal sealed class PassableDevice : IDisposable
     /// <summary>The device's descriptor.</summary>
     internal FileDescriptor Device => _device.Descriptor;
 
+    /// <summary>Its number in the iommufd; 0 in a container.</summary>
+    internal uint Number => _device.IommufdNumber;
+
     /// <summary>The descriptor of its address space: a container, or an iommufd.</summary>
     internal FileDescriptor Space => _space;
 
@@ -45,10 +48,11 @@ internal sealed class PassableDevice : IDisposable
     /// <param name="vfioInterface">By which interface it was opened.</param>
     /// <param name="device">The device; owned from here on, also when this throws.</param>
     /// <param name="space">Its address space; the same.</param>
+    /// <param name="number">Its number in the iommufd.</param>
     /// <param name="name">A name, for messages.</param>
     /// <param name="made">The address space, to be disposed after the device.</param>
     /// <exception cref="VfioException">They are not what they should be, or the kernel refused.</exception>
-    internal static KernelDevice Adopt(VfioInterface vfioInterface, FileDescriptor device, FileDescriptor space, string name, out DmaSpace made)
+    internal static KernelDevice Adopt(VfioInterface vfioInterface, FileDescriptor device, FileDescriptor space, uint number, string name, out DmaSpace made)
     {
         try
         {
@@ -63,7 +67,7 @@ internal sealed class PassableDevice : IDisposable
 
         try
         {
-            return KernelDevice.Adopt(device, made, name);
+            return KernelDevice.AdoptBound(device, made, name, vfioInterface == VfioInterface.Cdev ? number : null);
         }
         catch
         {

@@ -13,6 +13,13 @@ internal sealed unsafe partial class DeviceFile(FileDescriptor descriptor, strin
     /// <summary>The device's number in iommufd, once it is bound.</summary>
     internal uint IommufdNumber { get; private set; }
 
+    /// <summary>Whether it is bound to an iommufd.</summary>
+    internal bool IsBound { get; private set; }
+
+    /// <summary>Says that who passed it here has bound it.</summary>
+    /// <param name="number">Its number in the iommufd.</param>
+    internal void TakeBound(uint number) => (IommufdNumber, IsBound) = (number, true);
+
     /// <summary>VFIO_DEVICE_GET_INFO.</summary>
     internal vfio_device_info GetInfo()
     {
@@ -96,7 +103,7 @@ internal sealed unsafe partial class DeviceFile(FileDescriptor descriptor, strin
         // SAFETY: the kernel writes at most argsz bytes, and bind outlives the call.
         vfio_device_bind_iommufd bind = new() { argsz = (uint)sizeof(vfio_device_bind_iommufd), iommufd = iommu.Descriptor.Number };
         Call(KernelRequest.VFIO_DEVICE_BIND_IOMMUFD, &bind);
-        IommufdNumber = bind.out_devid;
+        TakeBound(bind.out_devid);
     }
 
     /// <summary>VFIO_DEVICE_ATTACH_IOMMUFD_PT: lets the device see an I/O address space.</summary>

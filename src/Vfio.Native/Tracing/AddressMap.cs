@@ -53,6 +53,8 @@ internal static unsafe class AddressMap
     /// <param name="isMemory">Whether the file of that inode is memory; asked for each mapping of a file.</param>
     internal static bool Allows(int thread, ulong address, ulong length, bool isWritten, Func<ulong, bool> isMemory)
     {
+        if (length > ulong.MaxValue - address)
+            return false;
         ulong end = address + length;
         while (address < end)
         {

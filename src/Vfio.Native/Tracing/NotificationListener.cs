@@ -27,6 +27,14 @@ internal sealed unsafe class NotificationListener : IDisposable
     {
         while (true)
         {
+            // Before 6.11 the receiving call sleeps on when the last process has ended; poll(2) tells of it.
+            LibC.PollEntry entry = new() { Descriptor = _descriptor.Number, Events = LibC.POLLIN };
+            if (LibC.poll(&entry, 1, -1) > 0 && (entry.Returned & (LibC.POLLIN | LibC.POLLHUP)) == LibC.POLLHUP)
+            {
+                notification = default;
+                return false;
+            }
+
             Notification received = default;
             if (LibC.ioctl(_descriptor.Number, Receive, &received) == 0)
             {

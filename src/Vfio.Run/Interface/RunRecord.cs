@@ -82,10 +82,25 @@ internal sealed class RunRecord(TextWriter? log)
         return Convert.ToHexStringLower(copy[..bytes.Length]);
     }
 
+    /// <summary>Why the log ends early; null while it does not.</summary>
+    internal Exception? LogFailure { get; private set; }
+
     private void Write(string line)
     {
         double seconds = Stopwatch.GetElapsedTime(_start).TotalSeconds;
         lock (_lock)
-            log!.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{seconds:f6} {line}"));
+        {
+            if (LogFailure is not null)
+                return;
+            try
+            {
+                log!.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{seconds:f6} {line}"));
+            }
+            catch (Exception refusal) when (refusal is IOException or ObjectDisposedException)
+            {
+                // A full disk ends the log, and not the program.
+                LogFailure = refusal;
+            }
+        }
     }
 }

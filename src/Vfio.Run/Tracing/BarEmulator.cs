@@ -13,6 +13,9 @@ internal sealed class BarEmulator
     private readonly Dictionary<UInt128, DecodedInstruction> _known = [];
     private readonly Dictionary<int, ScratchPages> _pages = [];
 
+    /// <summary>The first exception of a device that is none of a device's; null for none.</summary>
+    internal Exception? Failure { get; private set; }
+
     /// <summary>Does the instruction.</summary>
     /// <param name="thread">The thread, about to get a signal for the access.</param>
     /// <param name="processId">Its process.</param>
@@ -40,9 +43,7 @@ internal sealed class BarEmulator
                     result = StringInstructions.TryDo(thread, instruction, ref registers, bar, fault, area) ? StepResult.Done : StepResult.Fault;
                     break;
                 case InstructionKind.Step:
-                    if (FindPages(thread, processId, registers) is not { } pages)
-                        return StepResult.Fault;
-                    result = SteppedInstructions.Do(thread, instruction, ref registers, bar, fault, pages, signals);
+                    result = Step(thread, processId, instruction, ref registers, bar, fault, signals);
                     break;
                 default:
                     SimpleInstructions.Do(instruction, ref registers, bar);
@@ -52,9 +53,11 @@ internal sealed class BarEmulator
 
             return ThreadTracer.TrySetRegisters(thread, registers) ? result : StepResult.Gone;
         }
-        catch (Exception refusal) when (refusal is VfioException or ObjectDisposedException)
+        catch (Exception refusal)
         {
-            // As on a machine: memory is off, or the device is gone.
+            // As on a machine: memory is off, or the device is gone. Another exception is told at the end, and the program goes on.
+            if (refusal is not (VfioException or ObjectDisposedException))
+                Failure ??= refusal;
             return ThreadTracer.TrySetRegisters(thread, before) ? StepResult.Fault : StepResult.Gone;
         }
     }
@@ -84,11 +87,28 @@ internal sealed class BarEmulator
         return decoded;
     }
 
-    private ScratchPages? FindPages(int thread, int processId, in ThreadRegisters registers)
+    private StepResult Step(
+        int thread, int processId, DecodedInstruction instruction, ref ThreadRegisters registers, in BarAccess bar, ulong fault, List<int> signals)
+    {
+        const int Attempts = 2;
+        for (int attempt = 1; attempt <= Attempts && FindPages(thread, processId, registers, signals) is { } pages; attempt++)
+        {
+            StepResult result = SteppedInstructions.Do(thread, instruction, ref registers, bar, fault, pages, signals);
+            if (result != StepResult.NoPages)
+                return result;
+
+            // The program has unmapped them: what it does not know may be in its way.
+            _pages.Remove(processId);
+        }
+
+        return StepResult.Fault;
+    }
+
+    private ScratchPages? FindPages(int thread, int processId, in ThreadRegisters registers, List<int> signals)
     {
         if (_pages.TryGetValue(processId, out ScratchPages known))
             return known;
-        if (ScratchPages.Map(thread, registers) is not { } mapped)
+        if (ScratchPages.Map(thread, registers, signals) is not { } mapped)
             return null;
         _pages.Add(processId, mapped);
         return mapped;

@@ -17,6 +17,7 @@ internal sealed class CallSupervisor
     private readonly BackgroundThread _answering;
     private readonly BackgroundThread _closing;
     private readonly EventFd _end = EventFd.Create();
+    private readonly CallerThreads _callers = new();
     private volatile bool _isOver;
 
     /// <summary>Answers from now on.</summary>
@@ -40,6 +41,9 @@ internal sealed class CallSupervisor
     /// <summary>The first fault of this program, in an answer; null for none.</summary>
     internal Exception? Fault { get; private set; }
 
+    /// <summary>The processes that made calls and are there.</summary>
+    internal HashSet<int> FindProcesses() => _callers.FindProcesses();
+
     /// <summary>Waits for the end of the last process.</summary>
     internal void Join()
     {
@@ -56,6 +60,7 @@ internal sealed class CallSupervisor
         while (_listener.TryReceive(out Notification call))
         {
             _record.AddCall();
+            _callers.Add(call.Thread);
             try
             {
                 if (!TryAnswer(call))

@@ -17,6 +17,9 @@ internal sealed class ProgramTracer(OpenFiles files, RunRecord record)
     private readonly Dictionary<int, int> _processes = [];
     private readonly List<int> _signals = [];
 
+    /// <summary>The first fault of this program, in an access; null for none.</summary>
+    internal Exception? Fault => _emulator.Failure;
+
     /// <summary>Runs until all have ended.</summary>
     /// <param name="firstProcess">The first process, whose end is the program's.</param>
     /// <param name="ended">Called at its end.</param>

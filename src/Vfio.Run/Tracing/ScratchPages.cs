@@ -18,19 +18,20 @@ internal readonly record struct ScratchPages(ulong Data)
     /// <summary>Makes a stopped thread map them.</summary>
     /// <param name="thread">The thread, before a signal.</param>
     /// <param name="registers">Its registers, which it has again afterwards.</param>
+    /// <param name="signals">Receives the signals that came meanwhile.</param>
     /// <returns>Null when it cannot.</returns>
-    internal static ScratchPages? Map(int thread, in ThreadRegisters registers)
+    internal static ScratchPages? Map(int thread, in ThreadRegisters registers, List<int> signals)
     {
         if (FindSystemCall(thread) is not { } instruction)
             return null;
-        long data = Call(thread, registers, instruction, Mmap, 0, 2 * PageBytes, LibC.PROT_READ | LibC.PROT_WRITE, LibC.MAP_PRIVATE | LibC.MAP_ANONYMOUS, NoFile);
-        long code = data < 0 ? data : Call(thread, registers, instruction, Mprotect, (ulong)data + PageBytes, PageBytes, LibC.PROT_READ | LibC.PROT_EXEC, 0, 0);
+        long data = Call(thread, registers, signals, instruction, Mmap, 0, 2 * PageBytes, LibC.PROT_READ | LibC.PROT_WRITE, LibC.MAP_PRIVATE | LibC.MAP_ANONYMOUS, NoFile);
+        long code = data < 0 ? data : Call(thread, registers, signals, instruction, Mprotect, (ulong)data + PageBytes, PageBytes, LibC.PROT_READ | LibC.PROT_EXEC, 0, 0);
         return ThreadTracer.TrySetRegisters(thread, registers) && code >= 0 ? new ScratchPages((ulong)data) : null;
     }
 
     /// <summary>Makes a thread call the kernel.</summary>
     private static long Call(
-        int thread, in ThreadRegisters registers, ulong instruction, ulong number, ulong first, ulong second, ulong third, ulong fourth, ulong fifth)
+        int thread, in ThreadRegisters registers, List<int> signals, ulong instruction, ulong number, ulong first, ulong second, ulong third, ulong fourth, ulong fifth)
     {
         ThreadRegisters call = registers;
         call[ThreadRegisters.Rip] = instruction;
@@ -42,7 +43,7 @@ internal readonly record struct ScratchPages(ulong Data)
         call[ThreadRegisters.R10] = fourth;
         call[ThreadRegisters.R8] = fifth;
         call[ThreadRegisters.R9] = 0;
-        if (!ThreadTracer.TrySetRegisters(thread, call) || ThreadStepper.Step(thread, []) != StepResult.Done || !ThreadTracer.TryGetRegisters(thread, out call))
+        if (!ThreadTracer.TrySetRegisters(thread, call) || ThreadStepper.Step(thread, signals) != StepResult.Done || !ThreadTracer.TryGetRegisters(thread, out call))
             return -1;
         return (long)call[ThreadRegisters.Rax];
     }

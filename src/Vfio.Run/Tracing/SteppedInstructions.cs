@@ -24,14 +24,17 @@ internal static class SteppedInstructions
         int thread, DecodedInstruction instruction, ref ThreadRegisters registers, in BarAccess bar, ulong fault, ScratchPages pages, List<int> signals)
     {
         ulong data = pages.Data + DataOffset + (fault & AlignmentMask);
-        byte[] code = Encode(instruction.Instruction, pages.Code, data);
+        if (Encode(instruction.Instruction, pages.Code, data) is not { } code)
+            return StepResult.Fault;
         Span<byte> operand = stackalloc byte[instruction.Bytes];
         operand.Clear();
         if (instruction.Reads)
             bar.Read(operand);
+        if (!ProcessMemory.TryWrite(thread, data, operand) || !ThreadTracer.TryWriteCode(thread, pages.Code, code))
+            return StepResult.NoPages;
         ThreadRegisters before = registers;
         registers[ThreadRegisters.Rip] = pages.Code;
-        if (!ProcessMemory.TryWrite(thread, data, operand) || !ThreadTracer.TryWriteCode(thread, pages.Code, code) || !ThreadTracer.TrySetRegisters(thread, registers))
+        if (!ThreadTracer.TrySetRegisters(thread, registers))
             return StepResult.Gone;
         StepResult result = ThreadStepper.Step(thread, signals);
         if (result != StepResult.Done || !ThreadTracer.TryGetRegisters(thread, out registers))
@@ -46,7 +49,8 @@ internal static class SteppedInstructions
         return StepResult.Done;
     }
 
-    private static byte[] Encode(Instruction instruction, ulong at, ulong data)
+    // Null for one that has no such form, as XLATB, whose address is fixed registers.
+    private static byte[]? Encode(Instruction instruction, ulong at, ulong data)
     {
         instruction.MemoryBase = Register.RIP;
         instruction.MemoryIndex = Register.None;
@@ -55,8 +59,7 @@ internal static class SteppedInstructions
         instruction.MemoryDisplSize = sizeof(ulong);
         instruction.MemoryDisplacement64 = data;
         ByteWriter writer = new();
-        Encoder.Create(64, writer).Encode(instruction, at);
-        return [.. writer.Bytes];
+        return Encoder.Create(64, writer).TryEncode(instruction, at, out _, out _) ? [.. writer.Bytes] : null;
     }
 
     private sealed class ByteWriter : CodeWriter

@@ -1,5 +1,5 @@
-using Vfio.Native.Files;
 using System.Globalization;
+using Vfio.Native.Files;
 using Vfio.Native.Tracing;
 using Vfio.Native.Waiting;
 using Vfio.Run.Interface;
@@ -19,6 +19,7 @@ internal sealed class SupervisedProgram : IDisposable
     private readonly RunRecord _record;
     private readonly bool _isTraced;
     private readonly BackgroundThread _thread;
+    private volatile CallSupervisor? _calls;
 
     private SupervisedProgram(ProgramStart start, ServedMachine machine, MachineTree tree, OpenFiles files, RunRecord record, bool isTraced)
     {
@@ -50,26 +51,24 @@ internal sealed class SupervisedProgram : IDisposable
         throw new VfioException("starting", start.Path, error, HintOn(error));
     }
 
-    /// <summary>Sends its first process a signal.</summary>
+    /// <summary>Sends its first process a signal; once that has ended, all that are left.</summary>
     internal void Signal(int signal)
     {
-        if (!Exit.IsCompleted)
-        {
-            using ProcessHandle? process = ProcessHandle.TryOpen(ProcessId);
-            process?.Signal(signal);
-        }
+        if (Exit.IsCompleted)
+            SignalAll(signal);
+        else
+            Send(ProcessId, signal);
     }
 
     /// <summary>Sends a signal to all its processes that can be found.</summary>
-    internal void KillAll(int signal)
+    internal void SignalAll(int signal)
     {
-        foreach (int process in Descendants(ProcessId))
-        {
-            using ProcessHandle? handle = ProcessHandle.TryOpen(process);
-            handle?.Signal(signal);
-        }
-
-        Signal(signal);
+        // By their calls, and those that have made none yet by their parents.
+        HashSet<int> processes = _calls?.FindProcesses() ?? [];
+        if (!Exit.IsCompleted)
+            processes.UnionWith([ProcessId, .. Descendants(ProcessId)]);
+        foreach (int process in processes)
+            Send(process, signal);
     }
 
     /// <inheritdoc/>
@@ -78,6 +77,12 @@ internal sealed class SupervisedProgram : IDisposable
         _thread.Join();
         if (_started.Task.IsCompletedSuccessfully)
             _started.Task.Result.Dispose();
+    }
+
+    private static void Send(int process, int signal)
+    {
+        using ProcessHandle? handle = ProcessHandle.TryOpen(process);
+        handle?.Signal(signal);
     }
 
     private static List<int> Descendants(int process)
@@ -119,17 +124,18 @@ internal sealed class SupervisedProgram : IDisposable
             return;
         }
 
-        CallSupervisor calls = new(suspended.Listener, _machine, _tree, _files, _record, _isTraced);
+        CallSupervisor calls = _calls = new(suspended.Listener, _machine, _tree, _files, _record, _isTraced);
         suspended.Resume();
         _started.SetResult(suspended);
+        ProgramTracer tracer = new(_files, _record);
         if (_isTraced)
-            new ProgramTracer(_files, _record).Run(suspended.ProcessId, end => _exit.TrySetResult(end.ShellCode));
+            tracer.Run(suspended.ProcessId, end => _exit.TrySetResult(end.ShellCode));
         else
             _exit.TrySetResult(SuspendedProgram.Reap(suspended.ProcessId).ShellCode);
         calls.Join();
         _files.CloseAbandoned();
         _exit.TrySetResult(0);
-        if (calls.Fault is { } fault)
+        if ((calls.Fault ?? tracer.Fault) is { } fault)
             _completion.SetException(fault);
         else
             _completion.SetResult();

@@ -13,6 +13,9 @@ internal enum StepResult
 
     /// <summary>The thread was killed.</summary>
     Gone,
+
+    /// <summary>The memory for it is not there any more; nothing was done.</summary>
+    NoPages,
 }
 
 /// <summary>Executes one instruction of a stopped thread.</summary>

@@ -82,22 +82,41 @@ internal sealed class InterruptTap(IVfioDevice inner, Func<TimeSpan?> delay, Tim
     private void Replace((InterruptIndex, int) key, Line? line)
     {
         if (_lines.Remove(key, out Line? old))
+        {
+            // Who waits for the old eventfd gets what the device had signalled by now.
+            old.Registration?.Dispose();
+            if (old.Device.Drain() != 0)
+                PassOn(old);
             old.Dispose();
+        }
+
         if (line is null)
             return;
         _lines.Add(key, line);
-        line.Registration = _loop.Add(line.Device, _ => PassOn(line));
+        line.Registration = _loop.Add(line.Device, _ =>
+        {
+            line.Device.Drain();
+            PassOn(line);
+        });
     }
 
     private void PassOn(Line line)
     {
-        line.Device.Drain();
         if (delay() is not { } late)
             return;
         if (late == TimeSpan.Zero)
             line.User.Signal();
-        else
-            _ = Task.Delay(late, clock).ContinueWith(_ => line.User.Signal(), TaskScheduler.Default);
+        else if (EventFd.TryHold(line.User.Descriptor) is { } user)
+            _ = SignalAsync(user, late);
+    }
+
+    private async Task SignalAsync(EventFd user, TimeSpan late)
+    {
+        using (user)
+        {
+            await Task.Delay(late, clock).ConfigureAwait(false);
+            user.Signal();
+        }
     }
 
     /// <summary>One bound vector.</summary>
@@ -119,8 +138,6 @@ internal sealed class InterruptTap(IVfioDevice inner, Func<TimeSpan?> delay, Tim
         /// <inheritdoc/>
         public void Dispose()
         {
-            // Without a wait: the callback of another line may be waiting for nothing of this, but the lock is held here.
-            Registration?.Cancel();
             Device.Dispose();
             User.Dispose();
         }

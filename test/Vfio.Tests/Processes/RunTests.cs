@@ -61,6 +61,35 @@ public sealed class RunTests
         Assert.Contains("vfio", result.Output);
     }
 
+    [Theory]
+    [InlineData]
+    [InlineData("--no-mmap")]
+    public void A_signal_ends_what_outlives_the_program(params string[] options)
+    {
+        using Process run = Start(options, "sh", "-c", "sleep 1000 & echo $$ $!");
+        int[] processes = [.. run.StandardOutput.ReadLine()!.Split(' ').Select(word => int.Parse(word, CultureInfo.InvariantCulture))];
+        int left = processes[1];
+        Await(() => !IsAlive(processes[0]));
+        Assert.True(IsAlive(left));
+        Await(() =>
+        {
+            Signal(run.Id, Term);
+            return run.WaitForExit(TimeSpan.FromMilliseconds(100));
+        });
+        Assert.Equal(0, run.ExitCode);
+        Await(() => !IsAlive(left));
+    }
+
+    [Fact]
+    public void A_log_on_a_full_disk_ends_with_a_line_and_not_the_program()
+    {
+        VfioCommand.Result result = VfioCommand.Run(
+            "run", "--device", "model:edu", "--log", "/dev/full", "--", "dotnet", VfioCommand.Path, "peek", "0000:01:00.0", "bar0", "0x0");
+        Assert.Equal(0, result.ExitCode);
+        Assert.Contains("0000ed", result.Output);
+        Assert.Contains("/dev/full", Assert.Single(result.Errors.TrimEnd().Split('\n')));
+    }
+
     [Fact]
     public void A_parent_sees_that_its_child_is_stopped_and_continues_it()
     {

@@ -87,6 +87,20 @@ public sealed class FaultyDeviceTests : IDisposable
     }
 
     [Fact]
+    public void An_interrupt_that_came_before_its_vector_is_bound_again_is_not_lost()
+    {
+        using EventFd first = Bind();
+        for (int i = 0; i < 200; i++)
+        {
+            Write(Raise, 1);
+            using EventFd next = Bind();
+            Assert.True(first.Wait(HangGuard.Timeout), $"round {i}");
+            Write(Acknowledge, 1);
+            _device.SetInterrupts(InterruptRequest.Bind(InterruptIndex.Msi, InterruptAction.Trigger, 0, [first.Descriptor]));
+        }
+    }
+
+    [Fact]
     public void A_late_interrupt_comes_when_its_time_has_passed()
     {
         _device.Add(Fault.DelaysInterrupts(TimeSpan.FromMilliseconds(20)));

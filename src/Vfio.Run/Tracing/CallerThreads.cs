@@ -1,0 +1,54 @@
+using System.Collections.Concurrent;
+
+namespace Vfio.Run.Tracing;
+
+/// <summary>The threads that made calls, by which the processes of a run are found again, whoever their parents are by then.</summary>
+/// <remarks>One thread adds; any thread may ask. A later thread of the same number is not taken for one of these.</remarks>
+internal sealed class CallerThreads
+{
+    private const int MostKnown = 4096;
+
+    // proc_pid_stat(5): field 22, of those after the name in parentheses, which is field 2.
+    private const int StartTimeField = 22 - 3;
+
+    private readonly ConcurrentDictionary<int, string> _started = [];
+
+    /// <summary>A thread made a call.</summary>
+    internal void Add(int thread)
+    {
+        if (_started.ContainsKey(thread) || StartOf(thread) is not { } start)
+            return;
+        if (_started.Count >= MostKnown)
+            RemoveEnded();
+        _started[thread] = start;
+    }
+
+    /// <summary>The processes of those threads that are there.</summary>
+    internal HashSet<int> FindProcesses()
+    {
+        RemoveEnded();
+        return [.. _started.Keys.Select(ThreadCaller.FindProcess)];
+    }
+
+    private void RemoveEnded()
+    {
+        foreach ((int thread, string start) in _started)
+        {
+            if (StartOf(thread) != start)
+                _started.TryRemove(thread, out _);
+        }
+    }
+
+    private static string? StartOf(int thread)
+    {
+        try
+        {
+            string stat = File.ReadAllText($"/proc/{thread}/stat");
+            return stat[(stat.LastIndexOf(')') + 2)..].Split(' ')[StartTimeField];
+        }
+        catch (Exception ended) when (ended is IOException or UnauthorizedAccessException)
+        {
+            return null;
+        }
+    }
+}
