@@ -1,3 +1,5 @@
+using Vfio.Native.Files;
+
 namespace Vfio.Cli;
 
 /// <summary>The files that the runtime makes for debuggers and dotnet-counters: a socket and two FIFOs in TMPDIR. A process that is killed
@@ -9,18 +11,15 @@ internal static class RuntimeFiles
     /// <summary>Removes this process' own.</summary>
     internal static void Remove()
     {
-        if (Environment.GetEnvironmentVariable("DOTNET_EnableDiagnostics") is not null)
+        if (Environment.GetEnvironmentVariable("DOTNET_EnableDiagnostics") is not null || ProcessStat.TryRead("self") is not { } stat)
             return;
         try
         {
-            // The 22nd field of proc_pid_stat(5) is when it was started; the 2nd may have blanks in it, and ends with the last bracket.
-            string status = File.ReadAllText("/proc/self/stat");
-            string started = status[(status.LastIndexOf(')') + 2)..].Split(' ')[19];
-            string key = $"{Environment.ProcessId}-{started}";
+            string key = $"{Environment.ProcessId}-{stat.StartTime}";
             foreach (string name in new[] { $"dotnet-diagnostic-{key}-socket", $"clr-debug-pipe-{key}-in", $"clr-debug-pipe-{key}-out" })
                 File.Delete(Path.Combine(Path.GetTempPath(), name));
         }
-        catch (Exception refusal) when (refusal is IOException or UnauthorizedAccessException or IndexOutOfRangeException)
+        catch (Exception refusal) when (refusal is IOException or UnauthorizedAccessException)
         {
             // They stay, as for any other .NET program.
         }

@@ -34,7 +34,7 @@ internal static class LeasedDevice
         }
     }
 
-    private static DirectLease Adopt(string direct, UnixSocket connection, string name, TimeSpan timeout)
+    private static OwnedDevice Adopt(string direct, UnixSocket connection, string name, TimeSpan timeout)
     {
         VfioInterface vfioInterface = direct switch
         {
@@ -57,6 +57,8 @@ internal static class LeasedDevice
             throw new VfioException("open", name, count < 0 ? error : Errno.Protocol, "the broker did not pass the device's descriptors");
         uint number = BinaryPrimitives.ReadUInt32LittleEndian(numberBytes);
         KernelDevice device = PassableDevice.Adopt(vfioInterface, descriptors.Take()!, descriptors.Take()!, number, name, out DmaSpace space);
-        return new DirectLease(device, space, connection);
+
+        // The connection last: the broker takes the device back when it is closed, and it must be free by then.
+        return new OwnedDevice(device, space, connection);
     }
 }

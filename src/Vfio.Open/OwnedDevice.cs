@@ -2,8 +2,10 @@ using System.Diagnostics.CodeAnalysis;
 
 namespace Vfio;
 
-/// <summary>A device whose source ends with it.</summary>
-internal sealed class OwnedDevice(DeviceSource source, IVfioDevice device) : IVfioDevice
+/// <summary>A device, and what ends with it.</summary>
+/// <param name="device">The device; owned.</param>
+/// <param name="afterwards">Disposed after it, in this order.</param>
+internal sealed class OwnedDevice(IVfioDevice device, params IDisposable[] afterwards) : IVfioDevice
 {
     /// <inheritdoc/>
     public string Name => device.Name;
@@ -65,6 +67,7 @@ internal sealed class OwnedDevice(DeviceSource source, IVfioDevice device) : IVf
     public void Dispose()
     {
         device.Dispose();
-        source.Dispose();
+        foreach (IDisposable owned in afterwards)
+            owned.Dispose();
     }
 }

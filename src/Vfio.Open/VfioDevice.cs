@@ -52,5 +52,5 @@ public static class VfioDevice
 
     // Only a model needs its source until its end.
     private static IVfioDevice Keep(DeviceSource source, IVfioDevice device) =>
-        source.Guard is null ? device : new OwnedDevice(source, device);
+        source.Guard is null ? device : new OwnedDevice(device, source);
 }

@@ -1,5 +1,7 @@
 using System.Diagnostics;
+using System.Globalization;
 using Vfio.Native;
+using Vfio.Native.Files;
 using Vfio.Native.Sockets;
 using Vfio.Native.Waiting;
 
@@ -157,18 +159,8 @@ internal sealed class ServerUnderTest : IDisposable
     }
 
     /// <summary>Whether a process runs. A zombie counts as exited: it has closed its files.</summary>
-    private static bool IsAlive(int process)
-    {
-        try
-        {
-            string state = File.ReadAllText($"/proc/{process}/stat");
-            return state[(state.LastIndexOf(')') + 1)..].TrimStart() is not (['Z', ..] or ['X', ..] or []);
-        }
-        catch (Exception gone) when (gone is IOException or UnauthorizedAccessException)
-        {
-            return false;
-        }
-    }
+    private static bool IsAlive(int process) =>
+        ProcessStat.TryRead(process.ToString(CultureInfo.InvariantCulture)) is { State: not ('Z' or 'X') };
 
     private void NoteEnd(Process ended)
     {

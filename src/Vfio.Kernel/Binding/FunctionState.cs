@@ -1,5 +1,6 @@
 using Vfio.Kernel.Topology;
 using Vfio.Native;
+using Vfio.Native.Errors;
 using Vfio.Native.Files;
 
 namespace Vfio.Kernel.Binding;
@@ -38,29 +39,16 @@ internal sealed record FunctionState(
     /// <exception cref="VfioException">The first refusal.</exception>
     internal void Restore(KernelPaths paths, IBindingSystem system, KernelFunction function)
     {
-        VfioException? first = null;
-        Try(() => RestoreDriver(system, function));
-        Try(() => SetOverride(system, function, Override));
-        Try(() => RestoreOwners(paths, system, function));
-        Try(() => WriteWhereOther(system, paths.Overrides, OverrideNameOf(function), Persisted));
+        FirstRefusal steps = new();
+        steps.Try(() => RestoreDriver(system, function));
+        steps.Try(() => SetOverride(system, function, Override));
+        steps.Try(() => RestoreOwners(paths, system, function));
+        steps.Try(() => WriteWhereOther(system, paths.Overrides, OverrideNameOf(function), Persisted));
 
         // Last, because the record is needed to try again.
-        if (first is null)
-            Try(() => WriteWhereOther(system, paths.Records, BindRecord.NameOf(function.Address), Record));
-        if (first is not null)
-            throw first;
-
-        void Try(Action step)
-        {
-            try
-            {
-                step();
-            }
-            catch (VfioException refusal)
-            {
-                first ??= refusal;
-            }
-        }
+        if (steps.IsNone)
+            steps.Try(() => WriteWhereOther(system, paths.Records, BindRecord.NameOf(function.Address), Record));
+        steps.ThrowIfAny();
     }
 
     /// <summary>Sets the driver override; null removes it.</summary>

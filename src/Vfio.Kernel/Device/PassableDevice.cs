@@ -1,4 +1,5 @@
 using Vfio.Native;
+using Vfio.Native.Errors;
 using Vfio.Native.Kernel;
 using Vfio.Pci;
 
@@ -87,8 +88,8 @@ internal sealed class PassableDevice : IDisposable
     {
         const uint BusMaster = 4;
         const ulong Command = 4;
-        VfioException? first = null;
-        Try(() =>
+        FirstRefusal steps = new();
+        steps.Try(() =>
         {
             ulong place = new RegionTable(_device, RegionIndex.PciCount).Locate(RegionIndex.Config, Command, 2);
             Span<byte> bytes = stackalloc byte[2];
@@ -98,22 +99,9 @@ internal sealed class PassableDevice : IDisposable
             if (_device.Write(place, bytes) != bytes.Length)
                 throw VfioException.FromLastError("write of Command", _device.Name);
         });
-        Try(() => _container?.Forget());
-        Try(_device.Reset);
-        if (first is not null)
-            throw first;
-
-        void Try(Action step)
-        {
-            try
-            {
-                step();
-            }
-            catch (VfioException refusal)
-            {
-                first ??= refusal;
-            }
-        }
+        steps.Try(() => _container?.Forget());
+        steps.Try(_device.Reset);
+        steps.ThrowIfAny();
     }
 
     /// <inheritdoc/>

@@ -21,83 +21,23 @@ internal abstract class ServedFile : IDisposable
     /// <param name="request">The number of the request, all 32 bits.</param>
     /// <param name="argument">The third argument: a pointer into the caller's memory, or a number.</param>
     /// <returns>What the call returns: 0 or above, or a negative errno.</returns>
-    public long Ioctl(ICaller caller, uint request, ulong argument)
-    {
-        if (!TryAddReference())
-            return Answer.Of(Errno.BadDescriptor);
-        try
-        {
-            return OnIoctl(caller, request, argument);
-        }
-        catch (Exception refusal) when (Answer.IsRefusal(refusal))
-        {
-            return Answer.Of(refusal);
-        }
-        finally
-        {
-            Release();
-        }
-    }
+    public long Ioctl(ICaller caller, uint request, ulong argument) =>
+        Do((caller, request, argument), static (file, call) => file.OnIoctl(call.caller, call.request, call.argument), Answer.Of);
 
     /// <summary>Answers pread(2); EINVAL where the kernel's file has none.</summary>
     /// <returns>The number of bytes, or a negative errno.</returns>
-    public long Read(ICaller caller, ulong offset, ulong address, ulong count)
-    {
-        if (!TryAddReference())
-            return Answer.Of(Errno.BadDescriptor);
-        try
-        {
-            return OnRead(caller, offset, address, count);
-        }
-        catch (Exception refusal) when (Answer.IsRefusal(refusal))
-        {
-            return Answer.Of(refusal);
-        }
-        finally
-        {
-            Release();
-        }
-    }
+    public long Read(ICaller caller, ulong offset, ulong address, ulong count) =>
+        Do((caller, offset, address, count), static (file, call) => file.OnRead(call.caller, call.offset, call.address, call.count), Answer.Of);
 
     /// <summary>Answers pwrite(2); EINVAL where the kernel's file has none.</summary>
     /// <returns>The number of bytes, or a negative errno.</returns>
-    public long Write(ICaller caller, ulong offset, ulong address, ulong count)
-    {
-        if (!TryAddReference())
-            return Answer.Of(Errno.BadDescriptor);
-        try
-        {
-            return OnWrite(caller, offset, address, count);
-        }
-        catch (Exception refusal) when (Answer.IsRefusal(refusal))
-        {
-            return Answer.Of(refusal);
-        }
-        finally
-        {
-            Release();
-        }
-    }
+    public long Write(ICaller caller, ulong offset, ulong address, ulong count) =>
+        Do((caller, offset, address, count), static (file, call) => file.OnWrite(call.caller, call.offset, call.address, call.count), Answer.Of);
 
     /// <summary>What a shared mmap(2) of a range of it gives; ENODEV where the kernel's file cannot be mapped. A private one is EINVAL, which
     /// the tracer answers.</summary>
-    public ServedMapping Map(ulong offset, ulong length, bool isWritable)
-    {
-        if (!TryAddReference())
-            return ServedMapping.Refused(Errno.BadDescriptor);
-        try
-        {
-            return OnMap(offset, length, isWritable);
-        }
-        catch (Exception refusal) when (Answer.IsRefusal(refusal))
-        {
-            return ServedMapping.Refused((Errno)(-Answer.Of(refusal)));
-        }
-        finally
-        {
-            Release();
-        }
-    }
+    public ServedMapping Map(ulong offset, ulong length, bool isWritable) =>
+        Do((offset, length, isWritable), static (file, call) => file.OnMap(call.offset, call.length, call.isWritable), ServedMapping.Refused);
 
     /// <inheritdoc/>
     public void Dispose()
@@ -127,6 +67,25 @@ internal abstract class ServedFile : IDisposable
     {
         if (Interlocked.Decrement(ref _references) == 0)
             OnClose();
+    }
+
+    /// <summary>Makes a call while the file is open: EBADF when it is closed, and a refusal becomes its errno.</summary>
+    private TResult Do<TCall, TResult>(TCall call, Func<ServedFile, TCall, TResult> makes, Func<Errno, TResult> refuses)
+    {
+        if (!TryAddReference())
+            return refuses(Errno.BadDescriptor);
+        try
+        {
+            return makes(this, call);
+        }
+        catch (Exception refusal) when (Answer.IsRefusal(refusal))
+        {
+            return refuses((Errno)(-Answer.Of(refusal)));
+        }
+        finally
+        {
+            Release();
+        }
     }
 
     /// <summary>As <see cref="Ioctl"/>; a <see cref="VfioException"/> becomes its errno.</summary>

@@ -1,4 +1,6 @@
 using System.Collections.Concurrent;
+using System.Globalization;
+using Vfio.Native.Files;
 
 namespace Vfio.Run.Tracing;
 
@@ -7,9 +9,6 @@ namespace Vfio.Run.Tracing;
 internal sealed class CallerThreads
 {
     private const int MostKnown = 4096;
-
-    // proc_pid_stat(5): field 22, of those after the name in parentheses, which is field 2.
-    private const int StartTimeField = 22 - 3;
 
     private readonly ConcurrentDictionary<int, string> _started = [];
 
@@ -39,16 +38,5 @@ internal sealed class CallerThreads
         }
     }
 
-    private static string? StartOf(int thread)
-    {
-        try
-        {
-            string stat = File.ReadAllText($"/proc/{thread}/stat");
-            return stat[(stat.LastIndexOf(')') + 2)..].Split(' ')[StartTimeField];
-        }
-        catch (Exception ended) when (ended is IOException or UnauthorizedAccessException)
-        {
-            return null;
-        }
-    }
+    private static string? StartOf(int thread) => ProcessStat.TryRead(thread.ToString(CultureInfo.InvariantCulture))?.StartTime;
 }
