@@ -1,3 +1,4 @@
+using Vfio.Abstractions;
 using Vfio.Native;
 using Vfio.Native.Tracing;
 using Vfio.Pci;
@@ -40,6 +41,10 @@ public sealed class VfioRun : IDisposable
     /// <summary>What it has done so far.</summary>
     public RunCounts Counts => _record.Counts;
 
+    /// <summary>What it has done wrong so far; what it leaves behind is found when it closes a device or has ended. No more than 100 of a
+    /// kind.</summary>
+    public IReadOnlyList<RunFinding> Findings => _record.Found.Findings;
+
     /// <summary>Why the log ends early; null while it does not.</summary>
     internal Exception? LogFailure => _record.LogFailure;
 
@@ -65,7 +70,7 @@ public sealed class VfioRun : IDisposable
         {
             files = new OpenFiles(tree.FullPath);
             RunRecord record = new(options.Log);
-            ServedMachine machine = new([.. functions.Select(function => Recorded(function, record))], maps ? BarMapping.All : BarMapping.None);
+            ServedMachine machine = new([.. functions.Select(function => Recorded(function, record))], maps ? BarMapping.All : BarMapping.None, record);
             return new VfioRun(tree, files, SupervisedProgram.Start(start, machine, tree, files, record, maps), record);
         }
         catch
@@ -95,6 +100,15 @@ public sealed class VfioRun : IDisposable
         _tree.Dispose();
     }
 
-    private static ServedDevice Recorded(ServedDevice function, RunRecord record) =>
-        function with { Open = () => new RecordedDevice(function.Open(), function.Address.ToString(), record) };
+    private static ServedDevice Recorded(ServedDevice function, RunRecord record) => function with
+    {
+        Open = () =>
+        {
+            string name = function.Address.ToString();
+            IVfioDevice device = function.Open();
+            if (device.TryGet(out IDmaFaultSource? source))
+                source.DmaFaulted += fault => record.AddFault(name, fault);
+            return new RecordedDevice(device, name, record);
+        },
+    };
 }

@@ -35,6 +35,21 @@ internal sealed class InterruptCommands
             _counts[i] = device.GetInterrupt(new InterruptIndex((uint)i)).Count;
     }
 
+    /// <summary>The kinds that are enabled, or have an eventfd.</summary>
+    internal IReadOnlyList<string> InUse
+    {
+        get
+        {
+            lock (_lock)
+            {
+                return
+                [
+                    .. Enumerable.Range(0, _counts.Length).Where(index => index == _inUse || _isBound[index]).Select(index => new InterruptIndex((uint)index).ToString()),
+                ];
+            }
+        }
+    }
+
     /// <summary>VFIO_DEVICE_GET_IRQ_INFO.</summary>
     internal long Describe(ICaller caller, ulong argument)
     {

@@ -108,6 +108,18 @@ internal sealed class RegionCommands
         _device.WriteRegion(RegionIndex.Config, CommandRegister, header.AsSpan(CommandRegister, 2));
     }
 
+    /// <summary>Whether the Command register lets it access memory; not so of a device that is gone, which reads as ones.</summary>
+    internal bool IsBusMaster()
+    {
+        const int CommandRegister = 0x04, BusMaster = 4;
+        if (_regions.Length <= RegionIndex.Config.Value || _regions[RegionIndex.Config.Value].Length < ConfigSpace.HeaderLength)
+            return false;
+        Span<byte> command = stackalloc byte[sizeof(ushort)];
+        _device.ReadRegion(RegionIndex.Config, CommandRegister, command);
+        ushort value = BitConverter.ToUInt16(command);
+        return value != ushort.MaxValue && (value & BusMaster) != 0;
+    }
+
     /// <summary>pread(2).</summary>
     internal long Read(ICaller caller, ulong offset, ulong address, ulong count)
     {

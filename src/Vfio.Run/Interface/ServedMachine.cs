@@ -17,11 +17,13 @@ internal sealed class ServedMachine
     /// <summary>Makes the machine; nothing is opened.</summary>
     /// <param name="devices">Its devices.</param>
     /// <param name="mapping">Which BARs a program may map.</param>
+    /// <param name="record">Where it is recorded what programs leave behind; null for nowhere.</param>
     /// <exception cref="ArgumentException">Two have one address or one number.</exception>
-    public ServedMachine(IReadOnlyList<ServedDevice> devices, BarMapping mapping = BarMapping.All)
+    public ServedMachine(IReadOnlyList<ServedDevice> devices, BarMapping mapping = BarMapping.All, RunRecord? record = null)
     {
         ArgumentNullException.ThrowIfNull(devices);
         Mapping = mapping;
+        Record = record ?? new RunRecord(log: null);
         Devices = devices;
         foreach (ServedDevice device in devices)
         {
@@ -39,6 +41,9 @@ internal sealed class ServedMachine
 
     /// <summary>Which BARs a program may map.</summary>
     internal BarMapping Mapping { get; }
+
+    /// <summary>Where it is recorded what programs leave behind.</summary>
+    internal RunRecord Record { get; }
 
     /// <summary>Held to open and close devices, and to put groups into containers and take them out. Never taken by who has the lock of an
     /// address space.</summary>
@@ -59,9 +64,9 @@ internal sealed class ServedMachine
         ArgumentNullException.ThrowIfNull(path);
         file = null;
         if (path == ContainerPath)
-            file = new ServedContainer();
+            file = new ServedContainer(Record);
         else if (path == IommuPath)
-            file = new ServedIommu();
+            file = new ServedIommu(Record);
         else if (TryNumber(path, CdevFolder, out int index) && _functions.TryGetValue(index, out MachineFunction? function))
             file = ServedDeviceFile.OfCdev(function);
         else if (TryNumber(path, GroupFolder, out int number) && _groups.TryGetValue(number, out MachineGroup? group))

@@ -29,13 +29,13 @@ internal sealed class MappedBars(OpenFiles files)
         }
 
         // A file that is closed is mapped nowhere.
-        if (_known.TryGetValue((process, page), out KnownPage? known) && files.Find(known.Area.Inode) == known.File)
+        if (_known.TryGetValue((process, page), out KnownPage? known) && files.Find(known.Area.File) == known.File)
         {
             area = known.Area;
             return known.Bar.Move((long)(address - page));
         }
 
-        if (!AddressMap.TryFind(thread, address, out area) || area.Inode == 0 || files.Find(area.Inode) is not { } file)
+        if (!AddressMap.TryFind(thread, address, out area) || files.Find(area.File) is not { } file)
             return null;
         ServedMapping mapping = file.Map(area.Offset + (page - area.Start), ~PageMask + 1, area.IsWritable);
         if (mapping.Device is not { } device)
