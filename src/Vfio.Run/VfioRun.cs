@@ -52,7 +52,7 @@ public sealed class VfioRun : IDisposable
     /// <param name="program">The program.</param>
     /// <param name="devices">The devices that it finds.</param>
     /// <param name="options">How to run it; null for the defaults.</param>
-    /// <exception cref="VfioException">It, or a device, cannot be opened; ENOENT: there is no such program; or the system does not allow to
+    /// <exception cref="VfioException">It, or a device, cannot be opened; EEXIST: a function of the machine that is shown has its address; ENOENT: there is no such program; or the system does not allow to
     /// supervise programs. The message says what to do.</exception>
     /// <exception cref="ArgumentException">Two devices have one address.</exception>
     public static VfioRun Start(RunProgram program, IReadOnlyList<RunDevice> devices, VfioRunOptions? options = null)
@@ -62,9 +62,10 @@ public sealed class VfioRun : IDisposable
         options ??= new VfioRunOptions();
         bool maps = options.AllowMapping;
         ProgramStart start = ProgramFile.ToStart(program);
-        ServedDevice[] functions = FunctionPlacer.Place(devices);
+        OrdinaryFunctions ordinary = options.ShowMachine ? OrdinaryFunctions.Find() : OrdinaryFunctions.None;
+        ServedDevice[] functions = FunctionPlacer.Place(devices, ordinary);
         BarAllocator allocator = new();
-        MachineTree tree = MachineTree.Create([.. functions.Select(function => FunctionFacts.Read(function, allocator))]);
+        MachineTree tree = MachineTree.Create([.. functions.Select(function => FunctionFacts.Read(function, allocator))], ordinary);
         OpenFiles? files = null;
         try
         {

@@ -59,6 +59,7 @@ internal sealed class RunVerb() : Verb("run", "Run any VFIO program, unmodified,
             CustomParser = ParseKinds,
             AllowMultipleArgumentsPerToken = false,
         };
+        Option<bool> ordinary = new("--ordinary-sys") { Description = "Show the machine's own functions in /sys too; they are real." };
         Option<string?> log = new("--log") { HelpName = "file", Description = "Write a line to this file for each open, ioctl, register access, interrupt and DMA access." };
         Option<bool> json = new("--json") { Description = "Print what the program did, as JSON on standard error, when it has ended." };
         NumberOption<Duration> timeout = SharedOptions.Timeout();
@@ -67,6 +68,7 @@ internal sealed class RunVerb() : Verb("run", "Run any VFIO program, unmodified,
         command.Add(faults);
         command.Add(failOn);
         command.Add(noMapping);
+        command.Add(ordinary);
         command.Add(log);
         command.Add(json);
         command.Add(timeout);
@@ -75,6 +77,7 @@ internal sealed class RunVerb() : Verb("run", "Run any VFIO program, unmodified,
             parsed.GetValue(devices) ?? [], parsed.GetValue(faults) ?? [], parsed.OpenOptions(timeout), parsed.GetValue(program)!)
         {
             AllowMapping = !parsed.GetValue(noMapping),
+            ShowMachine = parsed.GetValue(ordinary),
             FailOn = parsed.GetValue(failOn) ?? [],
             LogPath = parsed.GetValue(log),
             IsJson = parsed.GetValue(json),
@@ -98,7 +101,7 @@ internal sealed class RunVerb() : Verb("run", "Run any VFIO program, unmodified,
             }
 
             RunProgram program = new(request.Words[0], request.Words[1..]);
-            using VfioRun run = VfioRun.Start(program, devices, new VfioRunOptions { AllowMapping = request.AllowMapping, Log = log });
+            using VfioRun run = VfioRun.Start(program, devices, new VfioRunOptions { AllowMapping = request.AllowMapping, ShowMachine = request.ShowMachine, Log = log });
             using PassedSignals signals = new(run);
             int code = await run.Exit;
             await run.Completion;
@@ -220,6 +223,8 @@ internal sealed class RunVerb() : Verb("run", "Run any VFIO program, unmodified,
     private sealed record Request(GivenDevice[] Devices, Fault[] Faults, VfioDeviceOptions Open, string[] Words)
     {
         internal bool AllowMapping { get; init; }
+
+        internal bool ShowMachine { get; init; }
 
         internal RunFindingKind[] FailOn { get; init; } = [];
 

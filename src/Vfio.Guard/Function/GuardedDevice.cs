@@ -13,7 +13,7 @@ using Vfio.Native.Memory;
 namespace Vfio.Guard.Function;
 
 /// <summary>One lease of a guarded function: what its user holds.</summary>
-internal sealed partial class GuardedDevice : IVfioDevice, IHandoverDevice, IDirtyTracker, IRemovalNotifier, IDmaFaultSource, IResetTarget
+internal sealed partial class GuardedDevice : IVfioDevice, IHandoverDevice, IDirtyTracker, IRemovalNotifier, IDmaFaultSource, IPolledRegisters, IResetTarget
 {
     private const int Closed = 1, WasReset = 2, TakenAway = 4;
     private readonly GuardedFunction _function;
@@ -78,6 +78,9 @@ internal sealed partial class GuardedDevice : IVfioDevice, IHandoverDevice, IDir
     internal bool HasShownMemory => _bars.HasShownMemory;
 
     internal GuardRefusals Refusals => _refusals.Value;
+
+    public bool IsPolled(RegionIndex region, ulong page) =>
+        _function.Layout.Function.TryGet(out IPolledRegisters? registers) && registers.IsPolled(region, page);
 
     public RegionInfo GetRegion(RegionIndex region)
     {

@@ -5,8 +5,8 @@ namespace Vfio.Native.Tracing;
 /// <summary>The filter that tells a program's supervisor of the system calls that may be for a device, and lets all others run.</summary>
 /// <remarks>
 /// <para>The program of seccomp(2): classic BPF over <c>struct seccomp_data</c>, whose arguments are two words each. It tells of ioctls of
-/// the type that VFIO and iommufd have, of accesses at offsets that only devices have, and of calls with a path, which BPF cannot
-/// read.</para>
+/// the type that VFIO and iommufd have, of accesses at offsets that only devices have, of calls with a path, which BPF cannot
+/// read, and of those that ask what a descriptor is.</para>
 /// <para>The kernel finds out beforehand which calls are let through whatever their arguments are: these cost nothing.</para>
 /// </remarks>
 internal static class SystemCallFilter

@@ -55,6 +55,12 @@ internal static unsafe partial class TraceCalls
     internal static partial int posix_spawnattr_destroy(byte* attributes);
 
     [LibraryImport("libc", SetLastError = true)]
+    internal static partial int pipe2(int* pair, int flags);
+
+    [LibraryImport("libc", SetLastError = true)]
+    internal static partial nint vmsplice(int pipe, LibC.IoVector* vectors, nuint count, uint flags);
+
+    [LibraryImport("libc", SetLastError = true)]
     internal static partial int inotify_init1(int flags);
 
     [LibraryImport("libc", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]

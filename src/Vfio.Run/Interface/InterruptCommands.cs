@@ -50,6 +50,24 @@ internal sealed class InterruptCommands
         }
     }
 
+    /// <summary>Asks the user to release the device (REQ), where the user has an eventfd for that.</summary>
+    internal void RequestRelease()
+    {
+        lock (_lock)
+        {
+            if (!_isBound[Request])
+                return;
+            try
+            {
+                _device.SetInterrupts(InterruptRequest.ForAll(InterruptIndex.Request, InterruptAction.Trigger, 0, 1));
+            }
+            catch (Exception refusal) when (Answer.IsRefusal(refusal))
+            {
+                // It is gone, and its user will find out.
+            }
+        }
+    }
+
     /// <summary>VFIO_DEVICE_GET_IRQ_INFO.</summary>
     internal long Describe(ICaller caller, ulong argument)
     {

@@ -120,6 +120,36 @@ internal sealed class RegionCommands
         return value != ushort.MaxValue && (value & BusMaster) != 0;
     }
 
+    /// <summary>Reads config space from its start.</summary>
+    /// <returns>False when it has less, or does not answer.</returns>
+    internal bool TryReadConfig(Span<byte> bytes)
+    {
+        if (_regions.Length <= RegionIndex.Config.Value || _regions[RegionIndex.Config.Value].Length < (ulong)bytes.Length)
+            return false;
+        try
+        {
+            ReadPieces(_regions[RegionIndex.Config.Value], 0, bytes);
+            return true;
+        }
+        catch (Exception refusal) when (Answer.IsRefusal(refusal))
+        {
+            return false;
+        }
+    }
+
+    /// <summary>Writes part of config space.</summary>
+    internal void TryWriteConfig(int offset, ReadOnlySpan<byte> bytes)
+    {
+        try
+        {
+            WritePieces(_regions[RegionIndex.Config.Value], (ulong)offset, bytes);
+        }
+        catch (Exception refusal) when (Answer.IsRefusal(refusal))
+        {
+            // It is gone.
+        }
+    }
+
     /// <summary>pread(2).</summary>
     internal long Read(ICaller caller, ulong offset, ulong address, ulong count)
     {

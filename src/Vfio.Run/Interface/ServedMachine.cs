@@ -67,12 +67,49 @@ internal sealed class ServedMachine
             file = new ServedContainer(Record);
         else if (path == IommuPath)
             file = new ServedIommu(Record);
-        else if (TryNumber(path, CdevFolder, out int index) && _functions.TryGetValue(index, out MachineFunction? function))
+        else if (TryNumber(path, CdevFolder, out int index) && _functions.TryGetValue(index, out MachineFunction? function) && function.IsBound)
             file = ServedDeviceFile.OfCdev(function);
         else if (TryNumber(path, GroupFolder, out int number) && _groups.TryGetValue(number, out MachineGroup? group))
             return group.Open(out file);
         return file is null ? Errno.NoEntry : Errno.None;
     }
+
+    /// <summary>Binds a function to vfio-pci, or unbinds it: it cannot be opened then. Who has it open is asked to release it (REQ), and keeps
+    /// it until it does.</summary>
+    internal void SetBound(PciAddress address, bool isBound)
+    {
+        lock (Lock)
+        {
+            MachineFunction function = Find(address);
+            function.IsBound = isBound;
+            if (!isBound)
+                function.Device?.Interrupts.RequestRelease();
+        }
+    }
+
+    /// <summary>Resets a function that is open; another one is reset when it is opened.</summary>
+    internal Errno Reset(PciAddress address)
+    {
+        lock (Lock)
+            return Find(address).Device?.Reset() ?? Errno.None;
+    }
+
+    /// <summary>Reads config space of a function that is open.</summary>
+    /// <returns>False when it is not open, or does not answer.</returns>
+    internal bool TryReadConfig(PciAddress address, Span<byte> bytes)
+    {
+        lock (Lock)
+            return Find(address).Device?.Regions.TryReadConfig(bytes) ?? false;
+    }
+
+    /// <summary>Writes config space of a function that is open, past its user.</summary>
+    internal void WriteConfig(PciAddress address, int offset, ReadOnlySpan<byte> bytes)
+    {
+        lock (Lock)
+            Find(address).Device?.Regions.TryWriteConfig(offset, bytes);
+    }
+
+    private MachineFunction Find(PciAddress address) => _functions.Values.First(function => function.Address == address);
 
     // As the kernel writes the number: "07" is another name.
     private static bool TryNumber(string path, string prefix, out int number)

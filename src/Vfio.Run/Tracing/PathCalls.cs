@@ -12,11 +12,13 @@ namespace Vfio.Run.Tracing;
 /// <summary>Answers system calls with a path, where the path is one of the run's own, and those that ask what a file of the interface is; the
 /// kernel answers the others.</summary>
 /// <remarks>Used by the thread that answers system calls.</remarks>
-internal sealed class PathCalls(NotificationListener listener, ServedMachine machine, MachineTree tree, OpenFiles files, RunRecord record)
+internal sealed class PathCalls(
+    NotificationListener listener, ServedMachine machine, MachineTree tree, OpenFiles files, DriverAttributes attributes, WrittenFiles written, RunRecord record)
 {
     private const int MaxPathBytes = 4096;
     private const int CurrentFolder = LibC.AT_FDCWD;
     private const int WriteBits = 0x92, NoTruncation = ~(0x200 | LibC.O_CREAT | LibC.O_EXCL);
+    private const int OpenAppend = 0x400;
     private const uint NodeMode = (uint)FileKind.CharacterDevice | 0x1b6;
 
     // Offsets in struct stat of x86-64, and in struct statx.
@@ -56,7 +58,10 @@ internal sealed class PathCalls(NotificationListener listener, ServedMachine mac
         string? path = open is null ? NodeOf(call.Thread, asked.Folder) : open.Path;
         if (open is null && path is null)
             return false;
-        listener.Answer(call.Id, path is not null ? Answer(call.Thread, asked, path) : DescribeAnonymous(call.Thread, asked, status));
+
+        // A node may be gone by now: its function was unbound.
+        bool isNode = path is not null && tree.IsNode(path, out _);
+        listener.Answer(call.Id, isNode ? Answer(call.Thread, asked, path!) : DescribeAnonymous(call.Thread, asked, status));
         return true;
     }
 
@@ -130,6 +135,9 @@ internal sealed class PathCalls(NotificationListener listener, ServedMachine mac
 
     private Errno OpenFile(string path, in PathCall asked, out FileDescriptor? opened)
     {
+        if (tree.IsOrdinary(path))
+            return tree.FilesFor(path).Open(path, asked.Flags & NoTruncation & ~LibC.O_PATH, out opened);
+
         // A descriptor that only names a file cannot be given: the program gets one that reads it.
         if ((asked.Flags & LibC.O_PATH) != 0)
             return tree.Files.Open(path, asked.Flags & (LibC.O_DIRECTORY | LibC.O_NOFOLLOW), out opened);
@@ -142,6 +150,10 @@ internal sealed class PathCalls(NotificationListener listener, ServedMachine mac
             return Errno.AccessDenied;
         }
 
+        if (isWritten && tree.Resolve(path) is { } attribute && attributes.Has(attribute))
+            return written.Open(attribute, asked.Flags & (LibC.O_ACCMODE | OpenAppend), out opened);
+        if (path.EndsWith("/config", StringComparison.Ordinal) && tree.Resolve(path) is { } shown && attributes.FindConfig(shown) is { } facts)
+            attributes.RefreshConfig(facts);
         return tree.Files.Open(path, asked.Flags & NoTruncation, out opened);
     }
 
@@ -151,10 +163,10 @@ internal sealed class PathCalls(NotificationListener listener, ServedMachine mac
         {
             case PathCallKind.ReadLink:
                 Span<byte> target = stackalloc byte[MaxPathBytes];
-                long length = tree.Files.ReadLink(path, target[..(int)Math.Min(MaxPathBytes, asked.BufferBytes)]);
+                long length = tree.FilesFor(path).ReadLink(path, target[..(int)Math.Min(MaxPathBytes, asked.BufferBytes)]);
                 return length < 0 || ProcessMemory.TryWrite(thread, asked.BufferAddress, target[..(int)length]) ? length : -(long)Errno.BadAddress;
             case PathCallKind.Access:
-                return -(long)tree.Files.CheckAccess(path, asked.Follows, asked.Mode);
+                return -(long)tree.FilesFor(path).CheckAccess(path, asked.Follows, asked.Mode);
             case PathCallKind.Attributes:
                 return -(long)Errno.NotSupported;
             case PathCallKind.Status:
@@ -175,7 +187,7 @@ internal sealed class PathCalls(NotificationListener listener, ServedMachine mac
 
     private Errno Describe(string path, in PathCall asked, Span<byte> status)
     {
-        Errno error = tree.Files.GetStatus(path, asked.Follows, status);
+        Errno error = tree.FilesFor(path).GetStatus(path, asked.Follows, status);
         if (error == Errno.None && tree.IsNode(Path.GetFullPath(path), out DeviceNumber number))
         {
             BinaryPrimitives.WriteUInt32LittleEndian(status[StatMode..], NodeMode);
@@ -187,7 +199,7 @@ internal sealed class PathCalls(NotificationListener listener, ServedMachine mac
 
     private Errno DescribeMore(string path, in PathCall asked, Span<byte> status)
     {
-        Errno error = tree.Files.GetExtendedStatus(path, asked.Follows, (uint)asked.Mode, status);
+        Errno error = tree.FilesFor(path).GetExtendedStatus(path, asked.Follows, (uint)asked.Mode, status);
         if (error == Errno.None && tree.IsNode(Path.GetFullPath(path), out DeviceNumber number))
         {
             BinaryPrimitives.WriteUInt16LittleEndian(status[StatxMode..], (ushort)NodeMode);

@@ -259,6 +259,28 @@ public sealed class RunTests
         Assert.Equal(0, result.ExitCode);
     }
 
+    [Theory]
+    [InlineData("cat \"$d/$f/vendor\"")]
+    [InlineData("cd $d; cat $f/vendor")]
+    [InlineData("readlink $d/$f >/dev/null && find $d/ -maxdepth 1 -lname \"*$f\" -printf '%f\\n'")]
+    public void The_machines_own_functions_are_beside_ours_where_that_is_asked_for(string look)
+    {
+        const string Folder = "/sys/bus/pci/devices";
+        Assert.SkipUnless(Directory.Exists(Folder) && Directory.EnumerateFileSystemEntries(Folder).Any(), "this machine has no PCI functions");
+        string ours = Path.Combine(Folder, "0000:42:00.0");
+        Assert.SkipWhen(Directory.Exists(ours), "this machine has a function there");
+        string[] script = ["sh", "-c", $"d={Folder}; for f in $(ls $d); do ({look}); done"];
+        using Process outside = Process.Start(new ProcessStartInfo(script[0], script[1..]) { RedirectStandardOutput = true })!;
+        string alone = outside.StandardOutput.ReadToEnd();
+        outside.WaitForExit();
+        string[] words = ["run", "--device", "0000:42:00.0=model:edu", "--no-mmap"];
+        VfioCommand.Result beside = VfioCommand.Run([.. words, "--ordinary-sys", "--", .. script]);
+        VfioCommand.Result only = VfioCommand.Run([.. words, "--", .. script]);
+        Assert.Equal("", beside.Errors);
+        Assert.Single(only.Output.TrimEnd().Split('\n'));
+        Assert.Equal((alone + only.Output).Split('\n').Order(), beside.Output.Split('\n').Order());
+    }
+
     [Fact]
     public void Lspci_shows_what_the_device_has()
     {

@@ -1,5 +1,5 @@
-// Drives the edu device and leaves behind, or does wrong, what its arguments say: mappings, master, eventfd, fault, unmapped. With iommufd as the
-// first one it uses the device's own file. For VfioRun's tests.
+// Drives the edu device and leaves behind, or does wrong, what its arguments say: mappings, master, eventfd, fault, unmapped. With iommufd it uses
+// the device's own file; what follows "shell" is run while the device is open. For VfioRun's tests.
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <linux/vfio.h>
@@ -115,6 +115,10 @@ int main(int count, char **words)
     set_event(eventfd(0, 0));
     set_command(6);
     move_from(IOVA);
+    if (has(count, words, "shell")) {
+        need(system(words[count - 1]) == 0, "shell");
+        move_from(IOVA);
+    }
     if (has(count, words, "fault"))
         move_from(0x8000000);
     if (has(count, words, "unmapped")) {
