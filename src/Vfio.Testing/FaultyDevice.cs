@@ -1,5 +1,6 @@
 using System.Buffers.Binary;
 using System.Diagnostics.CodeAnalysis;
+using Vfio.Abstractions;
 using Vfio.Testing.Faults;
 
 namespace Vfio.Testing;
@@ -97,6 +98,13 @@ public sealed class FaultyDevice : IVfioDevice, IRemovalNotifier
     public bool TryGet<TFeature>([NotNullWhen(true)] out TFeature? feature)
         where TFeature : class
     {
+        // Each access counts, so none is to be made of what was in memory meanwhile.
+        if (typeof(TFeature) == typeof(IPolledRegisters))
+        {
+            feature = null;
+            return false;
+        }
+
         if (typeof(TFeature) != typeof(IRemovalNotifier))
             return _inner.TryGet(out feature);
         feature = (TFeature)(object)this;

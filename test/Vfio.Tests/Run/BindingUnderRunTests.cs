@@ -1,7 +1,6 @@
 using Vfio.Devices.Edu;
 using Vfio.Devices.Nvme;
 using Vfio.Guard;
-using Vfio.Pci;
 using Vfio.Run;
 
 namespace Vfio.Tests.Run;
