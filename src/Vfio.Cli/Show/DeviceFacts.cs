@@ -25,6 +25,15 @@ internal sealed record DeviceFacts(
         .. Report is null ? [] : Judgement(Report),
     ];
 
+    /// <summary>A number of bytes in the largest unit in which it is whole.</summary>
+    internal static string Size(ulong bytes) => bytes switch
+    {
+        >= 1UL << 30 when bytes % (1UL << 30) == 0 => $"{bytes >> 30} GiB",
+        >= 1UL << 20 when bytes % (1UL << 20) == 0 => $"{bytes >> 20} MiB",
+        >= 1UL << 10 when bytes % (1UL << 10) == 0 => $"{bytes >> 10} KiB",
+        _ => $"{bytes} bytes",
+    };
+
     private static IEnumerable<string> Judgement(WellBehavedReport report) =>
     [
         $"\tWell-behaved: {(report.IsWellBehaved ? "yes" : "no")}",
@@ -49,12 +58,4 @@ internal sealed record DeviceFacts(
 
     private static string Behaviour(InterruptFlags flags) =>
         (flags.HasFlag(InterruptFlags.Maskable) ? ", maskable" : "") + (flags.HasFlag(InterruptFlags.AutoMasked) ? ", masked when it fires" : "");
-
-    private static string Size(ulong bytes) => bytes switch
-    {
-        >= 1UL << 30 when bytes % (1UL << 30) == 0 => $"{bytes >> 30} GiB",
-        >= 1UL << 20 when bytes % (1UL << 20) == 0 => $"{bytes >> 20} MiB",
-        >= 1UL << 10 when bytes % (1UL << 10) == 0 => $"{bytes >> 10} KiB",
-        _ => $"{bytes} bytes",
-    };
 }
