@@ -1,6 +1,7 @@
 using Vfio.Devices.Bench;
 using Vfio.Devices.Edu;
 using Vfio.Devices.Nvme;
+using Vfio.Devices.Platform;
 using Vfio.Guard;
 
 namespace Vfio.Devices;
@@ -15,6 +16,7 @@ public static class ModelCatalog
         ["bench"] = _ => new BenchFunction(),
         ["edu"] = _ => new EduFunction(),
         ["nvme"] = NvmeModel.Create,
+        [PlatformModel.Name] = options => PlatformModel.Create(options, model => Find(model)(options)),
     };
 
     /// <summary>The names, in alphabetical order.</summary>

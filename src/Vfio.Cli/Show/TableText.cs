@@ -23,10 +23,11 @@ internal static class TableText
         string name = record.TextOf("NAME") ?? "";
         return record.Type switch
         {
-            "DEVI" => $"{name}: {Words(record.Number(0, 4), "reset", "PCI")}, {Count(record.Number(4, 4), "region")}, {Count(record.Number(8, 4), "interrupt index", "interrupt indexes")}",
+            "DEVI" => $"{name}: {Words(record.Number(0, 4), "reset", "PCI", "platform")}, {Count(record.Number(4, 4), "region")}, {Count(record.Number(8, 4), "interrupt index", "interrupt indexes")}",
             "REGN" => $"{record.Number(0, 4)} {name}: {DeviceFacts.Size(record.Number(8, 8))}, {Words(record.Number(4, 4), "read", "write", "map")}",
             "INTR" => $"{record.Number(0, 4)} {name}: {Count(record.Number(8, 4), "vector")}, {Words(record.Number(4, 4), "eventfd", "maskable", "masked when it fires", "no resize")}",
             "DBEL" => $"0x{record.Number(0, 8):x}, {Width(record.Number(8, 4))}{(record.Number(12, 4) == 0 ? "" : $", of 0x{record.Number(16, 8):x}")}",
+            "DTPA" or "DTCO" => record.Text,
             "MMAP" or "IOVA" => string.Join(' ', Pairs(record)),
             "PCIC" => $"{record.Number(0, 4)} bytes of config space",
             "CAPA" => $"{record.Number(0, 4):x3} {name}, {Count(record.Number(4, 4), "byte")}",

@@ -102,6 +102,13 @@ internal sealed class ShowVerb() : Verb("show", "Decode a function: config space
     {
         foreach (FunctionView view in views)
         {
+            if (!view.IsPci)
+            {
+                foreach (string line in view.Device!.Lines.Prepend($"{view.Name}: platform device"))
+                    output.WriteLine(line);
+                continue;
+            }
+
             FunctionDocument document = ConfigDecoder.Decode(view.Space, view.Facts);
             if (map)
             {

@@ -61,21 +61,30 @@ public sealed class DeviceTable
         ArgumentNullException.ThrowIfNull(device);
         TableWriter table = new();
         DeviceInfo info = device.Info;
+        device.TryGet(out IPlatformDevice? node);
         table.Record(
             RecordTypes.Device,
             [((uint)info.Flags, 4), ((uint)info.RegionCount, 4), ((uint)info.InterruptCount, 4)],
-            () => table.Text(RecordTypes.Name, device.Name));
+            () =>
+            {
+                table.Text(RecordTypes.Name, device.Name);
+                if (node is not null)
+                    table.Text(RecordTypes.DeviceTreePath, node.DeviceTreePath);
+                foreach (string compatible in node?.Compatible ?? [])
+                    table.Text(RecordTypes.Compatible, compatible);
+            });
         for (uint i = 0; i < info.RegionCount; i++)
-            WriteRegion(table, device, new RegionIndex(i));
+            WriteRegion(table, device, new RegionIndex(i), NameOf(info, new RegionIndex(i), node?.RegionNames, i));
         for (uint i = 0; i < info.InterruptCount; i++)
         {
             InterruptInfo kind = device.GetInterrupt(new InterruptIndex(i));
             if (kind.Count > 0)
             {
+                string? name = NameOf(info, kind.Index, node?.InterruptNames, i);
                 table.Record(
                     RecordTypes.Interrupt,
                     [(i, 4), ((uint)kind.Flags, 4), ((uint)kind.Count, 4)],
-                    info.Flags.HasFlag(DeviceFlags.Pci) ? () => table.Text(RecordTypes.Name, kind.Index.ToString()) : null);
+                    name is null ? null : () => table.Text(RecordTypes.Name, name));
             }
         }
 
@@ -109,7 +118,11 @@ public sealed class DeviceTable
     /// <summary>Whether bytes start as a table does.</summary>
     internal static bool IsTable(ReadOnlySpan<byte> bytes) => bytes.StartsWith(TableFormat.Mark);
 
-    private static void WriteRegion(TableWriter table, IVfioDevice device, RegionIndex index)
+    /// <summary>The name of a region or an interrupt: PCI's for its number, or the device tree's.</summary>
+    private static string? NameOf(in DeviceInfo info, object index, IReadOnlyList<string>? names, uint number) =>
+        info.Flags.HasFlag(DeviceFlags.Pci) ? index.ToString() : number < names?.Count ? names[(int)number] : null;
+
+    private static void WriteRegion(TableWriter table, IVfioDevice device, RegionIndex index, string? name)
     {
         RegionInfo region = device.GetRegion(index);
         if (region.Length == 0)
@@ -119,8 +132,8 @@ public sealed class DeviceTable
             [(index.Value, 4), ((uint)region.Flags, 4), (region.Length, 8)],
             () =>
             {
-                if (device.Info.Flags.HasFlag(DeviceFlags.Pci))
-                    table.Text(RecordTypes.Name, index.ToString());
+                if (name is not null)
+                    table.Text(RecordTypes.Name, name);
                 if (region.MmapAreas.Count > 0)
                     table.Record(RecordTypes.MmapAreas, region.MmapAreas.SelectMany(area => Pair(area.Offset, area.Length)));
                 foreach (Doorbell bell in device.GetDoorbells(index))

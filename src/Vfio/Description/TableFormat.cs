@@ -32,7 +32,7 @@ internal static class TableFormat
     internal static int Align(int bytes) => (bytes + Alignment - 1) & -Alignment;
 
     internal static VfioException Broken(int place, string why) =>
-        new($"reading a device table at 0x{place:x}", "its bytes", Errno.InvalidArgument, why);
+        new("reading a table", $"0x{place:x}", Errno.InvalidArgument, why);
 }
 
 /// <summary>Types of records.</summary>
@@ -49,4 +49,6 @@ internal static class RecordTypes
     internal const string Register = "REGI";
     internal const string Field = "FELD";
     internal const string Name = "NAME";
+    internal const string DeviceTreePath = "DTPA";
+    internal const string Compatible = "DTCO";
 }
