@@ -49,6 +49,14 @@ internal sealed class FakeStorage(bool isReadOnly = false) : NvmeStorage
         return WriteError;
     }
 
+    internal override Errno Zero(long offset, long length, bool isDiscarded)
+    {
+        Pass("zero");
+        _bytes.AsSpan((int)offset, (int)length).Clear();
+        Log.Enqueue(isDiscarded ? "discard" : "zero");
+        return WriteError;
+    }
+
     internal override Errno Flush()
     {
         Pass("flush");
