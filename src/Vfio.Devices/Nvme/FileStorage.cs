@@ -75,6 +75,9 @@ internal sealed class FileStorage : NvmeStorage
     internal override Errno Read(long offset, Span<byte> destination) => _file.Read(offset, destination);
 
     /// <inheritdoc/>
+    internal override Errno TryRead(long offset, Span<byte> destination) => _file.TryRead(offset, destination);
+
+    /// <inheritdoc/>
     internal override Errno Write(long offset, ReadOnlySpan<byte> source) => _file.Write(offset, source);
 
     /// <inheritdoc/>

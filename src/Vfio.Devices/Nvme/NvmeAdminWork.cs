@@ -106,18 +106,19 @@ internal sealed class NvmeAdminWork(NvmeEngine controller, Iova start, int entri
         Leave();
         queue.Abandon();
         _drive.Disk.LeaveBehind(queue);
+        List<ushort> aborted = Controller.AbandonTransfers(queue);
+        if (queue.UnderWay is { } last)
+            aborted.Add(last);
         Controller.SetSubmission(id, null);
         if (!Enter())
             return NvmeOutcome.Kept;
         NvmeCompletionQueue completions = queue.Completions;
         Controller.UpdateHead(Bus, completions);
-        if (queue.UnderWay is { } aborted
-            && TryPost(Bus, Controller, completions, id, queue.Head, aborted, NvmeOutcome.AbortedByDeletion)
-            && completions.Vector is { } vector)
-        {
+        bool isPosted = false;
+        foreach (ushort one in aborted)
+            isPosted |= TryPost(Bus, Controller, completions, id, queue.Head, one, NvmeOutcome.AbortedByDeletion);
+        if (isPosted && completions.Vector is { } vector)
             Interrupt(vector);
-        }
-
         completions.Users--;
         return NvmeOutcome.Success;
     }

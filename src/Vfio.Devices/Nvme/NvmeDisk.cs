@@ -16,10 +16,10 @@ internal sealed class NvmeDisk(NvmeStorage storage) : IDisposable
     private static readonly TimeSpan LookEvery = TimeSpan.FromMilliseconds(5);
 
     private readonly object _lock = new();
-    private readonly HashSet<NvmeQueueWork> _leftBehind = [];
+    private readonly HashSet<NvmeDiskWork> _leftBehind = [];
     private volatile bool _isWaitedFor;
     private volatile bool _hasFailed;
-    private volatile NvmeQueueWork? _fused;
+    private volatile NvmeDiskWork? _fused;
     private long _fusedStart;
     private long _fusedEnd;
     private long _begun;
@@ -45,7 +45,7 @@ internal sealed class NvmeDisk(NvmeStorage storage) : IDisposable
     /// <summary>As <see cref="NvmeStorage.IsShared"/>.</summary>
     internal bool IsShared => storage.IsShared;
 
-    internal NvmeOutcome Read(NvmeQueueWork queue, long offset, Span<byte> destination)
+    internal NvmeOutcome Read(NvmeDiskWork queue, long offset, Span<byte> destination)
     {
         if (!Begin(queue))
             return NvmeOutcome.Kept;
@@ -54,11 +54,22 @@ internal sealed class NvmeDisk(NvmeStorage storage) : IDisposable
         return error == Errno.None ? NvmeOutcome.Success : NvmeOutcome.UnrecoveredRead;
     }
 
+    /// <summary>Reads what takes no time.</summary>
+    /// <returns>Null when the read would have to wait for the medium, or for the end of an earlier controller.</returns>
+    internal NvmeOutcome? TryRead(NvmeDiskWork queue, long offset, Span<byte> destination)
+    {
+        if (_isWaitedFor || !Begin(queue))
+            return null;
+        Errno error = storage.TryRead(offset, destination);
+        End(queue);
+        return error == Errno.None ? NvmeOutcome.Success : error == Errno.TryAgain ? null : NvmeOutcome.UnrecoveredRead;
+    }
+
     /// <summary>Reads for nobody: a self-test.</summary>
     internal Errno Test(long offset, Span<byte> destination) => storage.Read(offset, destination);
 
     /// <summary>Makes bytes zeros, for a queue.</summary>
-    internal NvmeOutcome Zero(NvmeQueueWork queue, long offset, long length, bool isDiscarded)
+    internal NvmeOutcome Zero(NvmeDiskWork queue, long offset, long length, bool isDiscarded)
     {
         if (storage.IsReadOnly)
             return NvmeOutcome.WriteProtected;
@@ -82,7 +93,7 @@ internal sealed class NvmeDisk(NvmeStorage storage) : IDisposable
     /// <param name="offset">The first byte.</param>
     /// <param name="length">How many.</param>
     /// <returns>False when the queue is abandoned.</returns>
-    internal bool BeginFused(NvmeQueueWork queue, ReadOnlySpan<NvmeQueueWork?> others, long offset, long length)
+    internal bool BeginFused(NvmeDiskWork queue, ReadOnlySpan<NvmeQueueWork?> others, long offset, long length)
     {
         lock (_lock)
         {
@@ -124,7 +135,7 @@ internal sealed class NvmeDisk(NvmeStorage storage) : IDisposable
         }
     }
 
-    internal NvmeOutcome Write(NvmeQueueWork queue, long offset, ReadOnlySpan<byte> source)
+    internal NvmeOutcome Write(NvmeDiskWork queue, long offset, ReadOnlySpan<byte> source)
     {
         if (storage.IsReadOnly)
             return NvmeOutcome.WriteProtected;
@@ -161,7 +172,7 @@ internal sealed class NvmeDisk(NvmeStorage storage) : IDisposable
     }
 
     /// <summary>Called when a queue was abandoned: the next access waits for its read or write under way.</summary>
-    internal void LeaveBehind(NvmeQueueWork queue)
+    internal void LeaveBehind(NvmeDiskWork queue)
     {
         lock (_lock)
         {
@@ -194,7 +205,7 @@ internal sealed class NvmeDisk(NvmeStorage storage) : IDisposable
         }
     }
 
-    private bool BeginWrite(NvmeQueueWork queue, long offset, long length)
+    private bool BeginWrite(NvmeDiskWork queue, long offset, long length)
     {
         while (true)
         {
@@ -215,7 +226,7 @@ internal sealed class NvmeDisk(NvmeStorage storage) : IDisposable
         }
     }
 
-    private void EndWrite(NvmeQueueWork queue)
+    private void EndWrite(NvmeDiskWork queue)
     {
         queue.MarkWritten();
         End(queue);
@@ -228,7 +239,7 @@ internal sealed class NvmeDisk(NvmeStorage storage) : IDisposable
     }
 
     /// <returns>False when the queue is abandoned.</returns>
-    private bool Begin(NvmeQueueWork queue)
+    private bool Begin(NvmeDiskWork queue)
     {
         if (!storage.MayWait)
             return true;
@@ -250,7 +261,7 @@ internal sealed class NvmeDisk(NvmeStorage storage) : IDisposable
         }
     }
 
-    private void End(NvmeQueueWork queue)
+    private void End(NvmeDiskWork queue)
     {
         if (!storage.MayWait)
             return;

@@ -14,11 +14,16 @@ internal sealed class NvmeEngine
 
     private const int PageBytes = 4096;
 
+    /// <summary>Most reads that wait for the medium beside the queues' own threads.</summary>
+    private const int MaxTransfers = 16;
+
     /// <summary>CNTLID: the only controller of its subsystem.</summary>
     internal const ushort ControllerId = 0;
 
     private readonly NvmeQueueWork?[] _submissions = new NvmeQueueWork?[IoQueues + 1];
     private readonly NvmeCompletionQueue?[] _completions = new NvmeCompletionQueue?[IoQueues + 1];
+    private readonly NvmeTransferWork?[] _transfers = new NvmeTransferWork?[MaxTransfers];
+    private readonly Lock _transferLock = new();
     private volatile bool _hasWriteCache = true;
     private volatile bool _isShutDown;
     private volatile bool _hasFailed;
@@ -171,6 +176,45 @@ internal sealed class NvmeEngine
         UpdateHead(bus, completions);
     }
 
+    /// <summary>Has a read done by another thread.</summary>
+    /// <returns>False when all are busy.</returns>
+    internal bool TryTransfer(NvmeQueueWork queue, in NvmeCommand command, long offset, int count)
+    {
+        lock (_transferLock)
+        {
+            foreach (ref NvmeTransferWork? transfer in _transfers.AsSpan())
+            {
+                transfer ??= new NvmeTransferWork(this);
+                if (transfer.TryBegin(queue, command, offset, count))
+                    return true;
+            }
+
+            return false;
+        }
+    }
+
+    /// <summary>Abandons what other threads do for a queue that is deleted.</summary>
+    /// <returns>The commands that were under way.</returns>
+    internal List<ushort> AbandonTransfers(NvmeQueueWork queue)
+    {
+        List<ushort> commands = [];
+        lock (_transferLock)
+        {
+            foreach (ref NvmeTransferWork? transfer in _transfers.AsSpan())
+            {
+                if (transfer?.Queue != queue)
+                    continue;
+                transfer.Abandon();
+                if (transfer.Queue == queue)
+                    commands.Add(transfer.Command.Id);
+                Drive.Disk.LeaveBehind(transfer);
+                transfer = null;
+            }
+        }
+
+        return commands;
+    }
+
     /// <summary>Reports an event to the driver.</summary>
     /// <param name="type">A type of <see cref="NvmeEvents"/>.</param>
     /// <param name="information">Which event.</param>
@@ -207,6 +251,12 @@ internal sealed class NvmeEngine
         {
             if (queue is not null)
                 Drive.Disk.LeaveBehind(queue);
+        }
+
+        foreach (NvmeTransferWork? transfer in _transfers)
+        {
+            if (transfer is not null)
+                Drive.Disk.LeaveBehind(transfer);
         }
     }
 
@@ -245,6 +295,15 @@ internal sealed class NvmeEngine
         {
             state.Write(_submissions[id] is not null);
             _submissions[id]?.Save(state);
+        }
+
+        // What waits for the medium is fetched again there.
+        NvmeTransferWork[] busy = [.. _transfers.Where(transfer => transfer?.Queue is not null).Select(transfer => transfer!)];
+        state.Write(busy.Length);
+        foreach (NvmeTransferWork transfer in busy)
+        {
+            state.Write(transfer.Queue!.Id);
+            state.Write(transfer.Command);
         }
 
         Events.Save(state);
@@ -288,6 +347,15 @@ internal sealed class NvmeEngine
                 return false;
             if (isThere != 0 && !NvmeQueueWork.TryRestore(ref state, this, id, _completions, ref _submissions[id]))
                 return false;
+        }
+
+        if (!state.TryRead(out int transfers) || transfers is < 0 or > MaxTransfers)
+            return false;
+        for (int i = 0; i < transfers; i++)
+        {
+            if (!state.TryRead(out int id) || !state.TryRead(out NvmeCommand command) || FindSubmission(id) is not { } queue)
+                return false;
+            queue.Add(command);
         }
 
         bool isRestored = Events.TryRestore(ref state) && Changed.TryRestore(ref state) && Features.TryRestore(ref state)

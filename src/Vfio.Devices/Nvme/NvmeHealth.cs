@@ -41,8 +41,11 @@ internal sealed class NvmeHealth
     {
         _clock = clock;
         _start = clock.GetTimestamp();
-        _tallies = [.. Enumerable.Range(0, queues).Select(_ => new NvmeTally())];
+        _tallies = [.. Enumerable.Range(0, queues + 1).Select(_ => new NvmeTally())];
     }
+
+    /// <summary>What was not done by a queue's own thread; added to by several threads, atomically.</summary>
+    internal NvmeTally OfTransfers => _tallies[^1];
 
     /// <summary>Power On Hours.</summary>
     internal long Hours => (long)(TimeSpan.FromTicks(_elapsedBefore) + _clock.GetElapsedTime(_start)).TotalHours;

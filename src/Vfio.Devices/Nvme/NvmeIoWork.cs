@@ -15,6 +15,7 @@ internal sealed class NvmeIoWork(NvmeEngine controller, int id, Iova start, int 
     private readonly NvmeDrive _drive = controller.Drive;
     private readonly NvmeDisk _disk = controller.Drive.Disk;
     private NvmeCommand? _first;
+    private readonly Queue<NvmeCommand> _again = [];
     private byte[] _stored = [];
 
     /// <summary>The opcodes, for the log of commands supported and their effects.</summary>
@@ -23,6 +24,18 @@ internal sealed class NvmeIoWork(NvmeEngine controller, int id, Iova start, int 
 
     /// <inheritdoc/>
     protected override int Unfinished => _first is null ? 0 : 1;
+
+    /// <inheritdoc/>
+    internal override void Add(in NvmeCommand command) => _again.Enqueue(command);
+
+    /// <inheritdoc/>
+    protected override bool TryDoOther()
+    {
+        if (!_again.TryDequeue(out NvmeCommand command))
+            return false;
+        NvmeOutcome outcome = Do(command);
+        return !IsAbandoned && (outcome == NvmeOutcome.Kept || Post(command.Id, Record(command, outcome)));
+    }
 
     /// <inheritdoc/>
     protected override NvmeOutcome Do(in NvmeCommand command)
@@ -93,7 +106,7 @@ internal sealed class NvmeIoWork(NvmeEngine controller, int id, Iova start, int 
         Span<byte> data = Data.Take(count);
         if (_disk.MayWait)
             LeaveFor(isLong: false);
-        outcome = _disk.Read(this, offset, data);
+        outcome = ReadOrHandOver(command, offset, data);
         if (_disk.MayWait && !Enter())
             return NvmeOutcome.Kept;
         if (outcome != NvmeOutcome.Success)
@@ -101,6 +114,20 @@ internal sealed class NvmeIoWork(NvmeEngine controller, int id, Iova start, int 
         Tally.Reads++;
         Tally.BytesRead += count;
         return Data.Send(Bus, command, count);
+    }
+
+    /// <summary>Reads, or has another thread do so where the medium is slow and there are more commands to do.</summary>
+    private NvmeOutcome ReadOrHandOver(in NvmeCommand command, long offset, Span<byte> data)
+    {
+        if (_disk.MayWait)
+        {
+            if (_disk.TryRead(this, offset, data) is { } outcome)
+                return outcome;
+            if (HasNext && Controller.TryTransfer(this, command, offset, data.Length))
+                return NvmeOutcome.Kept;
+        }
+
+        return _disk.Read(this, offset, data);
     }
 
     private NvmeOutcome DoWrite(in NvmeCommand command, NvmeSpace space, long offset, int count)

@@ -7,7 +7,7 @@ namespace Vfio.Devices.Nvme;
 
 /// <summary>A submission queue in the driver's memory, and the thread that does its commands in their order.</summary>
 /// <remarks>Queues are independent of each other. Nothing is allocated for a command.</remarks>
-internal abstract class NvmeQueueWork : DeviceWork
+internal abstract class NvmeQueueWork : NvmeDiskWork
 {
     /// <summary>Commands between two interrupts.</summary>
     private const int Burst = 16;
@@ -23,9 +23,6 @@ internal abstract class NvmeQueueWork : DeviceWork
     private readonly Iova _start;
     private readonly byte[] _entry = new byte[CommandBytes];
     private int _head;
-    private int _isAtDisk;
-    private long _writeStart;
-    private long _writeEnd;
     private int _underWay = None;
     private long _pendingSince;
     private long _asleepSince;
@@ -53,9 +50,6 @@ internal abstract class NvmeQueueWork : DeviceWork
 
     internal NvmeCompletionQueue Completions { get; }
 
-    /// <summary>Whether it is in the middle of a read or a write of the disk.</summary>
-    internal bool IsAtDisk => Volatile.Read(ref _isAtDisk) != 0;
-
     /// <summary>The command that it has fetched and not completed; null when there is none. Read when it is abandoned.</summary>
     internal ushort? UnderWay => Volatile.Read(ref _underWay) is >= 0 and int id ? (ushort)id : null;
 
@@ -69,27 +63,6 @@ internal abstract class NvmeQueueWork : DeviceWork
     protected NvmeData Data { get; } = new();
 
     protected NvmeEngine Controller => _controller;
-
-    /// <summary>Announces a write of the disk: a full barrier follows.</summary>
-    internal void MarkWriting(long start, long end)
-    {
-        Volatile.Write(ref _writeStart, start);
-        Interlocked.Exchange(ref _writeEnd, end);
-    }
-
-    internal void MarkWritten() => Volatile.Write(ref _writeEnd, 0);
-
-    /// <summary>Whether it is in the middle of a write that has bytes of a range.</summary>
-    internal bool IsWriting(long start, long end)
-    {
-        // The end first: it is written last, and is 0 between writes.
-        long writeEnd = Volatile.Read(ref _writeEnd);
-        return writeEnd > start && Volatile.Read(ref _writeStart) < end;
-    }
-
-    internal void MarkAtDisk() => Interlocked.Exchange(ref _isAtDisk, 1);
-
-    internal void MarkAway() => Interlocked.Exchange(ref _isAtDisk, 0);
 
     /// <inheritdoc/>
     protected override void Run()
@@ -162,6 +135,11 @@ internal abstract class NvmeQueueWork : DeviceWork
         _window = slept > LongestWindow ? 0 : Math.Clamp(2 * _window, ShortestWindow, LongestWindow);
     }
 
+    /// <summary>Puts a command, fetched before, to what is done next; before the work runs.</summary>
+    internal virtual void Add(in NvmeCommand command)
+    {
+    }
+
     /// <summary>Does a command. Inside a section, which it ends around what may take long; <see cref="NvmeOutcome.Kept"/> when it was
     /// abandoned meanwhile.</summary>
     protected abstract NvmeOutcome Do(in NvmeCommand command);
@@ -226,7 +204,7 @@ internal abstract class NvmeQueueWork : DeviceWork
     }
 
     /// <summary>Adds a command that failed to the error log.</summary>
-    protected NvmeOutcome Record(in NvmeCommand command, NvmeOutcome outcome)
+    internal NvmeOutcome Record(in NvmeCommand command, NvmeOutcome outcome)
     {
         if (!outcome.IsRecorded)
             return outcome;

@@ -32,6 +32,10 @@ internal abstract class NvmeStorage : IDisposable
     /// <returns>The error.</returns>
     internal abstract Errno Read(long offset, Span<byte> destination);
 
+    /// <summary>Reads bytes, all of them, where that takes no time.</summary>
+    /// <returns>EAGAIN where it would wait for the medium; else the error.</returns>
+    internal virtual Errno TryRead(long offset, Span<byte> destination) => Read(offset, destination);
+
     /// <summary>Writes bytes, all of them.</summary>
     /// <returns>The error; some bytes may be written.</returns>
     internal abstract Errno Write(long offset, ReadOnlySpan<byte> source);

@@ -14,6 +14,7 @@ internal sealed unsafe class DiskFile : IDisposable
     private readonly FileDescriptor _file;
     private readonly bool _isDevice;
     private long _shortest;
+    private volatile bool _cannotTell;
 
     private DiskFile(FileDescriptor file, string path, bool isDevice, bool isReadOnly)
     {
@@ -118,6 +119,39 @@ internal sealed unsafe class DiskFile : IDisposable
             if (held)
                 _file.DangerousRelease();
         }
+    }
+
+    /// <summary>As <see cref="Read"/>, of bytes that the kernel has in memory.</summary>
+    /// <returns>EAGAIN where it would have to wait for the medium; where the file system cannot tell, it waits.</returns>
+    public Errno TryRead(long offset, Span<byte> destination)
+    {
+        if (_cannotTell)
+            return Read(offset, destination);
+        if (!IsThere(offset, destination.Length))
+            return Errno.InputOutput;
+        bool held = false;
+        try
+        {
+            if (!TryHold(ref held))
+                return Errno.BadDescriptor;
+            fixed (byte* start = destination)
+            {
+                LibC.IoVector vector = new() { Base = start, Length = (nuint)destination.Length };
+                nint count = LibC.preadv2(_file.Number, &vector, 1, offset, LibC.RWF_NOWAIT);
+                if (count == destination.Length)
+                    return Errno.None;
+                if (count < 0 && (Errno)Marshal.GetLastPInvokeError() is not (Errno.TryAgain or Errno.Interrupted))
+                    _cannotTell = true;
+            }
+        }
+        finally
+        {
+            if (held)
+                _file.DangerousRelease();
+        }
+
+        // What the kernel had only in part is read again, with all else, by whoever can wait.
+        return _cannotTell ? Read(offset, destination) : Errno.TryAgain;
     }
 
     /// <summary>Writes bytes, all of them; they are durable after <see cref="Flush"/>.</summary>

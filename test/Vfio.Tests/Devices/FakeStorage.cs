@@ -41,6 +41,11 @@ internal sealed class FakeStorage(bool isReadOnly = false) : NvmeStorage
         return ReadError;
     }
 
+    /// <summary>Whether nothing is at hand: each read waits for the medium.</summary>
+    internal bool IsCold { get; set; }
+
+    internal override Errno TryRead(long offset, Span<byte> destination) => IsCold ? Errno.TryAgain : Read(offset, destination);
+
     internal override Errno Write(long offset, ReadOnlySpan<byte> source)
     {
         Pass("write");
