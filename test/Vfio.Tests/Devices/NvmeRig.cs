@@ -1,5 +1,7 @@
+using System.Buffers;
 using System.Buffers.Binary;
 using System.Diagnostics;
+using Vfio.Devices.Nvme;
 using Vfio.Native;
 
 namespace Vfio.Tests.Devices;
@@ -164,7 +166,7 @@ internal abstract class NvmeRig
 /// <summary>A rig over a function in a slot of its own.</summary>
 internal sealed class SlotRig : NvmeRig, IDisposable
 {
-    private readonly IPciFunction _function;
+    private IPciFunction _function;
 
     internal SlotRig(IPciFunction function)
     {
@@ -174,6 +176,26 @@ internal sealed class SlotRig : NvmeRig, IDisposable
     }
 
     internal WaitingSlot Slot { get; } = new() { Memory = new byte[MemoryBytes] };
+
+    /// <summary>Stops a function, and gives its state.</summary>
+    internal static byte[] Save(IMigratableFunction function)
+    {
+        ArrayBufferWriter<byte> state = new();
+        function.Stop();
+        function.Save(state);
+        return state.WrittenSpan.ToArray();
+    }
+
+    /// <summary>Has another function go on in the same slot.</summary>
+    internal void MoveTo(NvmeFunction next)
+    {
+        next.Connect(Slot);
+        IMigratableFunction target = next;
+        target.Stop();
+        Assert.True(target.TryRestore(Save((IMigratableFunction)_function)));
+        _function = next;
+        target.Start();
+    }
 
     /// <summary>Resets the function, and has it decode again.</summary>
     internal void Reset()
