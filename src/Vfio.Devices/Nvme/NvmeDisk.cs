@@ -68,7 +68,7 @@ internal sealed class NvmeDisk(NvmeStorage storage) : IDisposable
     /// <summary>Reads for nobody: a self-test.</summary>
     internal Errno Test(long offset, Span<byte> destination) => storage.Read(offset, destination);
 
-    /// <summary>Makes bytes zeros, for a queue.</summary>
+    /// <summary>Makes bytes zeros.</summary>
     internal NvmeOutcome Zero(NvmeDiskWork queue, long offset, long length, bool isDiscarded)
     {
         if (storage.IsReadOnly)
@@ -79,12 +79,6 @@ internal sealed class NvmeDisk(NvmeStorage storage) : IDisposable
         EndWrite(queue);
         return error == Errno.None ? NvmeOutcome.Success : NvmeOutcome.WriteFault;
     }
-
-    /// <summary>Makes bytes zeros, for work that no queue of I/O commands does.</summary>
-    internal NvmeOutcome Zero(DeviceWork work, long offset, long length, bool isDiscarded) =>
-        work.IsAbandoned ? NvmeOutcome.Kept
-        : storage.Zero(offset, length, isDiscarded) == Errno.None ? NvmeOutcome.Success
-        : NvmeOutcome.WriteFault;
 
     /// <summary>Begins a compare and write that nothing comes between: writes of the same bytes wait for its end, and it for those under
     /// way. One at a time.</summary>

@@ -253,6 +253,7 @@ internal sealed class NvmeEngine
                 Drive.Disk.LeaveBehind(queue);
         }
 
+        Drive.Disk.LeaveBehind(Long);
         foreach (NvmeTransferWork? transfer in _transfers)
         {
             if (transfer is not null)

@@ -4,7 +4,7 @@ namespace Vfio.Devices.Nvme;
 
 /// <summary>What takes long and is no I/O command: flushes before a shutdown is complete and when the write cache is disabled, Format NVM, self-tests,
 /// sanitize. On a thread of its own, so that admin commands continue meanwhile.</summary>
-internal sealed class NvmeLongWork(NvmeEngine controller) : DeviceWork(controller.Function)
+internal sealed class NvmeLongWork(NvmeEngine controller) : NvmeDiskWork(controller.Function)
 {
     private const int TestedBytes = 1 << 20;
     private readonly Queue<Func<bool>> _steps = [];

@@ -226,6 +226,25 @@ public sealed class NvmeBlockTests : IDisposable
     }
 
     [Fact]
+    public void A_format_that_a_reset_leaves_behind_is_over_before_the_next_driver_writes()
+    {
+        _storage.Hang("zero");
+        _nvme.BeginAdmin(FormatNvm, space: 1);
+        NvmeRig.WaitUntil(() => _storage.Log.Contains("zero hangs"));
+        _nvme.Reset();
+        _nvme.Enable();
+        _nvme.CreatePair(1);
+        _nvme.Poke(Data, [.. Enumerable.Repeat((byte)0x3c, 512)]);
+        _nvme.Begin(1, NvmeRig.Write);
+        Assert.Equal(0, _nvme.Admin(0x06, Data + 0x1000, 1).Status);
+        Assert.False(_nvme.IsCompleted(1));
+        _storage.Release("zero");
+        Assert.Equal(0, _nvme.Take(1).Status);
+        Assert.Equal(0, _nvme.Io(1, NvmeRig.Read));
+        Assert.Equal(0x3c, _nvme.Peek(Data, 1)[0]);
+    }
+
+    [Fact]
     public void A_sanitize_erases_all_even_when_a_reset_comes_in_between()
     {
         Assert.Equal(0x002, _nvme.Admin(Sanitize, dword10: 4).Status); // cryptographic erase
