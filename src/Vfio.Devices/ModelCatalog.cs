@@ -1,5 +1,6 @@
 using Vfio.Devices.Bench;
 using Vfio.Devices.Edu;
+using Vfio.Devices.Igb;
 using Vfio.Devices.Nvme;
 using Vfio.Devices.Platform;
 using Vfio.Guard;
@@ -15,6 +16,7 @@ public static class ModelCatalog
     {
         ["bench"] = _ => new BenchFunction(),
         ["edu"] = _ => new EduFunction(),
+        ["igb"] = IgbModel.Create,
         ["nvme"] = NvmeModel.Create,
         [PlatformModel.Name] = options => PlatformModel.Create(options, model => Find(model)(options)),
     };

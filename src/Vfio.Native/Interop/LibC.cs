@@ -93,6 +93,9 @@ internal static unsafe partial class LibC
     internal static partial int timerfd_settime(int descriptor, int flags, TimerSetting* setting, TimerSetting* previous);
 
     [LibraryImport("libc", SetLastError = true)]
+    internal static partial int nanosleep(TimerTime* wanted, TimerTime* left);
+
+    [LibraryImport("libc", SetLastError = true)]
     internal static partial void* mmap(void* address, nuint length, int protection, int flags, int descriptor, long offset);
 
     [LibraryImport("libc", SetLastError = true)]

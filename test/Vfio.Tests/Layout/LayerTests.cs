@@ -17,7 +17,7 @@ public sealed partial class LayerTests
         new("Vfio.Kernel", ["Vfio"], ["Topology", "Device", "Events", "Binding"]),
         new("Vfio.User", ["Vfio"], ["Wire", "Transport", "Handover", "Client", "Server", "Leases"]),
         new("Vfio.Guard", ["Vfio"], ["Shared", "Interrupts", "Bars", "Config", "Dma", "Migration", "Function", "Hardware", "Emulation", "Platform"]),
-        new("Vfio.Devices", ["Vfio.User", "Vfio.Guard"], ["Bench", "Edu", "Nvme", "Platform"]),
+        new("Vfio.Devices", ["Vfio.User", "Vfio.Guard"], ["Network", "Bench", "Edu", "Igb", "Nvme", "Platform"]),
         new("Vfio.Drivers", ["Vfio"], ["Ethernet", "Edu", "Igb", "Nvme"]),
         new("Vfio.Net", ["Vfio.Drivers"], []),
         new("Vfio.Testing", ["Vfio"], ["Faults"]),

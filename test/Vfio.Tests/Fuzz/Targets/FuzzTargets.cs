@@ -11,6 +11,7 @@ internal static class FuzzTargets
         ["client"] = ClientTarget.Run,
         ["dump"] = DumpTarget.Run,
         ["handover"] = HandoverTarget.Run,
+        ["igb"] = IgbTarget.Run,
         ["interface"] = InterfaceTarget.Run,
         ["json"] = JsonTarget.Run,
         ["migration"] = MigrationTarget.Run,
