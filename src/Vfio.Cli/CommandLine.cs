@@ -40,6 +40,7 @@ internal static partial class CommandLine
         new PokeVerb(),
         new ServeVerb(),
         new RunVerb(),
+        new TraceVerb(),
         new NvmeVerb(),
         new NetVerb(),
         new CheckVerb(),

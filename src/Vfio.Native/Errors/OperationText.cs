@@ -43,6 +43,8 @@ internal static class OperationText
         ["opening as a disk"] = "opening {0} as a disk",
         ["random reads"] = "reading {0} at random",
         ["reading functions"] = "reading functions from {0}",
+        ["reading the register table"] = "reading the register table {0}",
+        ["reading the trace"] = "reading the trace {0}",
         ["reading the undo record"] = "reading the undo record {0}",
         ["reconnecting"] = "reconnecting to {0}",
         ["reset"] = "resetting {0}",
@@ -65,6 +67,7 @@ internal static class OperationText
         ["virtual functions"] = "changing the virtual functions of {0}",
         ["watching files"] = "watching files of {0}",
         ["write"] = "writing to {0}",
+        ["writing the trace"] = "writing the trace {0}",
 
         ["DEVICE_GET_INFO"] = "asking {0} what device it has",
         ["DEVICE_GET_REGION_INFO"] = "asking {0} about a region",

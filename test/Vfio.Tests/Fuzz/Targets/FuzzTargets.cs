@@ -17,5 +17,6 @@ internal static class FuzzTargets
         ["names"] = NamesTarget.Run,
         ["policy"] = PolicyTarget.Run,
         ["session"] = SessionTarget.Run,
+        ["trace"] = TraceTarget.Run,
     };
 }
