@@ -41,6 +41,8 @@ internal static partial class CommandLine
         new ServeVerb(),
         new RunVerb(),
         new TraceVerb(),
+        new RecordVerb(),
+        new TopVerb(),
         new NvmeVerb(),
         new NetVerb(),
         new CheckVerb(),

@@ -28,9 +28,8 @@ public sealed class DeviceTrace : IDisposable
     /// <param name="options">What to keep; null for the defaults.</param>
     /// <exception cref="ArgumentOutOfRangeException">A number of the options is out of its range.</exception>
     public DeviceTrace(Stream stream, TraceOptions? options = null)
-        : this(start => new TraceFileWriter(stream, start), options ?? new TraceOptions())
+        : this(ToStream(stream), options ?? new TraceOptions())
     {
-        ArgumentNullException.ThrowIfNull(stream);
     }
 
     /// <summary>Begins a trace.</summary>
@@ -99,6 +98,12 @@ public sealed class DeviceTrace : IDisposable
 
     /// <summary>The number of a new opening of a device; numbers begin again after 65535.</summary>
     internal ushort NextSession() => (ushort)(((Interlocked.Increment(ref _sessions) - 1) % ushort.MaxValue) + 1);
+
+    private static Func<ulong, ITraceSink> ToStream(Stream stream)
+    {
+        ArgumentNullException.ThrowIfNull(stream);
+        return start => new TraceFileWriter(stream, start);
+    }
 
     /// <summary>Records an event without data.</summary>
     internal void Add(ref TraceRecord record)

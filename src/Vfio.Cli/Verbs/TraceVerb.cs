@@ -3,6 +3,7 @@ using Vfio.Cli.Numbers;
 using Vfio.Cli.Output;
 using Vfio.Cli.Trace;
 using Vfio.Tracing;
+using Vfio.Tracing.Export;
 using Vfio.Tracing.Names;
 using Vfio.Tracing.Text;
 
@@ -21,6 +22,7 @@ internal sealed class TraceVerb() : Verb("trace", "See what a driver does with a
         new("vfio trace model:nvme --socket /run/n.sock --only bar0:0x0-0x3f,irq", "some registers, and interrupts"),
         new("vfio trace model:nvme --socket /run/n.sock --last 1000 --to n.vfiotrace", "what happened before the end"),
         new("vfio trace --from a.vfiotrace --json", "a file as lines of JSON"),
+        new("vfio trace --from a.vfiotrace --as perfetto --to a.pftrace", "for ui.perfetto.dev: slices, counters, flows"),
     ];
 
     /// <inheritdoc/>
@@ -34,6 +36,8 @@ internal sealed class TraceVerb() : Verb("trace", "See what a driver does with a
         Option<string?> socket = new("--socket", "--socket-path") { HelpName = "path", Description = "Where the traced device is served." };
         Option<string?> to = new("--to") { HelpName = "file", Description = "Write the trace to this file, as 'vfio trace --from' reads it." };
         Option<string?> from = new("--from") { HelpName = "file", Description = "Print this trace." };
+        Option<string?> form = new("--as") { HelpName = "perfetto", Description = "With --from and --to: write the trace for ui.perfetto.dev and its trace processor." };
+        form.AcceptOnlyFromAmong("perfetto");
         Option<bool> schema = new("--schema") { Description = "Print the JSON schema of tables for --names." };
         Option<string?> table = TraceArguments.Table();
         Option<bool> json = new("--json") { Description = "Print a line of JSON for each event." };
@@ -43,6 +47,7 @@ internal sealed class TraceVerb() : Verb("trace", "See what a driver does with a
         command.Add(socket);
         command.Add(to);
         command.Add(from);
+        command.Add(form);
         arguments.AddTo(command);
         command.Add(table);
         command.Add(schema);
@@ -63,7 +68,15 @@ internal sealed class TraceVerb() : Verb("trace", "See what a driver does with a
             TracePrinter printer = new(output, parsed.GetValue(json));
             byte[] names = TraceArguments.ReadTable(parsed.GetValue(table));
             if (parsed.GetValue(from) is { } file)
-                return Print(file, arguments.Of(parsed, "", 0), new NamedEvents(printer.Print, printer.Flush, names));
+            {
+                TraceOptions choice = arguments.Of(parsed, "", 0);
+                if ((parsed.GetValue(form) is null) != (parsed.GetValue(to) is null))
+                    throw new MisuseException("To write another format give both --as and --to.");
+                return parsed.GetValue(to) is { } exported
+                    ? Export(file, exported, choice, names)
+                    : Print(file, choice, new NamedEvents(printer.Print, printer.Flush, names));
+            }
+
             string device = parsed.GetValue(address)!;
             string place = parsed.GetValue(socket) ?? throw new MisuseException("Give --socket PATH: where the traced device is served.");
             TraceOptions options = arguments.Of(parsed, device, 0);
@@ -74,6 +87,15 @@ internal sealed class TraceVerb() : Verb("trace", "See what a driver does with a
                 : new DeviceTrace(_ => new NamedEvents(printer.Print, printer.Flush, names), options);
             return await new TracedServing(source, trace, path ?? StandardOutput).RunAsync(place, path is null ? StandardStreams.Errors : output);
         });
+    }
+
+    private static int Export(string path, string to, TraceOptions options, byte[] names)
+    {
+        using FileStream stream = UserFile.Create(to, 1 << 16);
+        PerfettoWriter writer = new(stream);
+        int code = Print(path, options, new NamedEvents((one, register) => writer.Write(one, register), () => { }, names));
+        writer.Finish();
+        return code;
     }
 
     private static int Print(string path, TraceOptions options, NamedEvents events)

@@ -47,6 +47,7 @@ internal static class OperationText
         ["reading the trace"] = "reading the trace {0}",
         ["reading the undo record"] = "reading the undo record {0}",
         ["reconnecting"] = "reconnecting to {0}",
+        ["replaying"] = "replaying {0}",
         ["reset"] = "resetting {0}",
         ["setsockopt"] = "setting up {0}",
         ["seccomp"] = "putting a filter of system calls before {0}",

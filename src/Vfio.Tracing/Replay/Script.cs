@@ -150,5 +150,5 @@ internal sealed class Script
         return -1;
     }
 
-    private string Show(int index) => TraceText.What(_events[index], _names).Replace("     ", " ", StringComparison.Ordinal);
+    private string Show(int index) => string.Join(' ', TraceText.What(_events[index], _names).Split(' ', StringSplitOptions.RemoveEmptyEntries));
 }

@@ -21,7 +21,7 @@ public sealed partial class LayerTests
         new("Vfio.Drivers", ["Vfio"], ["Ethernet", "Edu", "Igb", "Nvme"]),
         new("Vfio.Net", ["Vfio.Drivers"], []),
         new("Vfio.Testing", ["Vfio"], ["Faults"]),
-        new("Vfio.Tracing", ["Vfio.Devices"], ["Format", "Recording", "Names", "Text", "Replay"]),
+        new("Vfio.Tracing", ["Vfio.Devices"], ["Format", "Recording", "Names", "Text", "Replay", "Export"]),
         new("Vfio.Open", ["Vfio.Kernel", "Vfio.User", "Vfio.Devices", "Vfio.Tracing"], []),
         new("Vfio.Broker", ["Vfio.Open"], ["Policies", "Audit", "Metrics", "Leases", "Control"]),
         new("Vfio.Run", ["Vfio.Open"], ["Interface", "Tree", "Tracing"]),
