@@ -3,6 +3,7 @@ using Vfio.Devices.Platform;
 using Vfio.Guard;
 using Vfio.Guard.Platform;
 using Vfio.Kernel;
+using Vfio.Tracing.Replay;
 using Vfio.User;
 
 namespace Vfio;
@@ -11,6 +12,7 @@ namespace Vfio;
 /// <remarks>A model ends with its source; a device behind a socket or of the kernel does not.</remarks>
 internal sealed class DeviceSource : IDisposable, IAsyncDisposable
 {
+    private const string ReplayWord = "replay";
     private readonly Func<IVfioDevice> _open;
     private readonly VfioUserClientOptions? _client;
 
@@ -43,6 +45,8 @@ internal sealed class DeviceSource : IDisposable, IAsyncDisposable
             case AddressScheme.Unix:
                 VfioUserClientOptions client = ClientOptionsOf(parsed, options);
                 return new DeviceSource(parsed, () => VfioUserClient.Connect(parsed.Place, client), client);
+            case AddressScheme.Model when parsed.Place == ReplayWord:
+                return new DeviceSource(parsed, ReplaySource.Find(parsed.Text, parsed.Options, difference => OpenLog.Differs(options.Logger, parsed.Text, difference)).Open);
             case AddressScheme.Model:
                 GuardedFunction guard = ModelCatalog.CreateGuarded(parsed.Place, parsed.Options, isSuccessor);
                 return new DeviceSource(parsed, OpenerOf(parsed, guard)) { Guard = guard };

@@ -21,11 +21,12 @@ public sealed partial class LayerTests
         new("Vfio.Drivers", ["Vfio"], ["Ethernet", "Edu", "Igb", "Nvme"]),
         new("Vfio.Net", ["Vfio.Drivers"], []),
         new("Vfio.Testing", ["Vfio"], ["Faults"]),
-        new("Vfio.Open", ["Vfio.Kernel", "Vfio.User", "Vfio.Devices"], []),
+        new("Vfio.Tracing", ["Vfio.Devices"], ["Format", "Recording", "Names", "Text", "Replay", "Export"]),
+        new("Vfio.Open", ["Vfio.Kernel", "Vfio.User", "Vfio.Devices", "Vfio.Tracing"], []),
         new("Vfio.Broker", ["Vfio.Open"], ["Policies", "Audit", "Metrics", "Leases", "Control"]),
         new("Vfio.Run", ["Vfio.Open"], ["Interface", "Tree", "Tracing"]),
         new("Vfio.Conformance", ["Vfio.User"], ["Wire", "Running", "Checks"]),
-        new("Vfio.Cli", ["Vfio.Open", "Vfio.Broker", "Vfio.Run", "Vfio.Conformance", "Vfio.Net", "Vfio.Testing"], ["Output", "Bench", "Numbers", "Show", "List", "Leases", "Demo", "Nvme", "Net", "Verbs"]),
+        new("Vfio.Cli", ["Vfio.Open", "Vfio.Broker", "Vfio.Run", "Vfio.Conformance", "Vfio.Net", "Vfio.Testing", "Vfio.Tracing"], ["Output", "Bench", "Numbers", "Show", "List", "Leases", "Demo", "Nvme", "Net", "Trace", "Verbs"]),
     ];
 
     // Devices, drivers and verbs are named after what they are, public or not: a namespace for each folder.

@@ -19,5 +19,6 @@ internal static class FuzzTargets
         ["policy"] = PolicyTarget.Run,
         ["session"] = SessionTarget.Run,
         ["table"] = TableTarget.Run,
+        ["trace"] = TraceTarget.Run,
     };
 }
