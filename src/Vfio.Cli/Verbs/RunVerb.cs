@@ -1,9 +1,10 @@
 using System.CommandLine;
 using System.CommandLine.Parsing;
-using System.Runtime.InteropServices;
 using System.Text.Json;
+using Microsoft.Extensions.Logging;
 using Vfio.Cli.Numbers;
 using Vfio.Cli.Output;
+using Vfio.Cli.Trace;
 using Vfio.Native.Errors;
 using Vfio.Pci;
 using Vfio.Run;
@@ -88,13 +89,15 @@ internal sealed class RunVerb() : Verb("run", "Run any VFIO program, unmodified,
     {
         List<DeviceSource> sources = [];
         Exception? logFailure = null;
+        ILoggerFactory logging = ServeVerb.CreateLogging(verbose: false);
+        ILogger logger = logging.CreateLogger("vfio");
         StreamWriter? log = request.LogPath is null ? null : new StreamWriter(UserFile.Create(request.LogPath));
         try
         {
             List<RunDevice> devices = [];
             foreach (GivenDevice device in request.Devices)
             {
-                DeviceSource source = DeviceSource.Find(device.Address, request.Open);
+                DeviceSource source = DeviceSource.Find(device.Address, request.Open with { Logger = logger });
                 sources.Add(source);
                 Func<IVfioDevice> opens = request.Faults.Length == 0 ? source.Open : new FaultyOpening(source.Open, request.Faults).Open;
                 devices.Add(new RunDevice(opens) { Address = device.Place });
@@ -125,6 +128,7 @@ internal sealed class RunVerb() : Verb("run", "Run any VFIO program, unmodified,
         finally
         {
             sources.ForEach(source => source.Dispose());
+            logging.Dispose();
             CloseLog(log, request.LogPath, logFailure);
         }
     }
@@ -249,34 +253,5 @@ internal sealed class RunVerb() : Verb("run", "Run any VFIO program, unmodified,
                 _last.Add(fault);
             return _last;
         }
-    }
-
-    /// <summary>Signals for this process that are meant for the program.</summary>
-    private sealed class PassedSignals : IDisposable
-    {
-        // The terminal sends the first two to the program as well.
-        private static readonly PosixSignal[] OfTerminal = [PosixSignal.SIGINT, PosixSignal.SIGQUIT];
-        private static readonly (PosixSignal Signal, int Number)[] Signals =
-        [
-            (PosixSignal.SIGINT, 2), (PosixSignal.SIGQUIT, 3), (PosixSignal.SIGHUP, 1), (PosixSignal.SIGTERM, 15), ((PosixSignal)10, 10), ((PosixSignal)12, 12),
-        ];
-
-        private readonly List<PosixSignalRegistration> _registrations = [];
-
-        internal PassedSignals(VfioRun run)
-        {
-            bool hasTerminal = !Console.IsInputRedirected;
-            foreach ((PosixSignal signal, int number) in Signals)
-            {
-                _registrations.Add(PosixSignalRegistration.Create(signal, context =>
-                {
-                    context.Cancel = true;
-                    if (!hasTerminal || !OfTerminal.Contains(signal))
-                        run.Signal(number);
-                }));
-            }
-        }
-
-        public void Dispose() => _registrations.ForEach(registration => registration.Dispose());
     }
 }

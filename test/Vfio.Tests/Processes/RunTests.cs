@@ -245,7 +245,7 @@ public sealed class RunTests
             "cd /; for f in /sys/bus/pci/devices/*; do echo ${f##*/} $(cat $f/vendor $f/device) $(readlink $f/driver); done; find /dev/vfio | sort; test -c /dev/iommu");
         Assert.Equal(
             """
-            0000:01:00.0 0x1b36 0x0010 ../../../bus/pci/drivers/vfio-pci
+            0000:01:00.0 0x5646 0x4e56 ../../../bus/pci/drivers/vfio-pci
             0000:05:00.0 0x1234 0x11e8 ../../../bus/pci/drivers/vfio-pci
             /dev/vfio
             /dev/vfio/1
