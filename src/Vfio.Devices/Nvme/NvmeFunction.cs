@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using Vfio.Abstractions;
 using Vfio.Guard;
 using Vfio.Native;
 using Vfio.Native.Waiting;
@@ -8,7 +9,7 @@ namespace Vfio.Devices.Nvme;
 /// <summary>An NVMe controller with its namespaces: registers, doorbells and MSI-X in front of <see cref="NvmeEngine"/>.</summary>
 /// <remarks>Each submission queue has a thread of its own: its commands are done in their order, and no queue waits for another's. A reset
 /// of the controller abandons what is under way. It has no interrupt pin.</remarks>
-public sealed class NvmeFunction : EmulatedFunction
+public sealed class NvmeFunction : EmulatedFunction, IPolledRegisters
 {
     private const uint EnableBit = 0x1, ShutdownMask = 0xc000;
     private const uint Ready = 0x1, Fatal = 0x2, ShutdownOccurring = 0x4, ShutdownComplete = 0x8, SubsystemResetOccurred = 0x10;
@@ -56,6 +57,9 @@ public sealed class NvmeFunction : EmulatedFunction
         _registers.OnWrite(NvmeRegister.SubsystemReset, ResetSubsystem);
         AddBar(0, new Bar0(this), BarType.Memory64);
     }
+
+    /// <summary>Doorbells are only written, and the last value is the queue's; a queue has no entry with all bits set.</summary>
+    bool IPolledRegisters.IsPolled(RegionIndex region, ulong page) => region == RegionIndex.Bar(0) && page == NvmeRegisters.Doorbells;
 
     /// <summary>Makes a disk in memory, all zeros.</summary>
     /// <param name="length">Its size in bytes: above 0, a multiple of 512.</param>

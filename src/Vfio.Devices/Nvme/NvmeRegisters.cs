@@ -14,6 +14,8 @@ internal static class NvmeRegisters
     /// <summary>Offset of the doorbells; 4 bytes each (CAP.DSTRD is 0), tail and head alternately.</summary>
     public const int Doorbells = 0x1000;
 
+    private const int NamedQueues = 64;
+
     /// <summary>Where the MSI-X table starts, on a page of its own.</summary>
     public const int MsixTable = 0x2000;
 
@@ -43,4 +45,11 @@ internal static class NvmeRegisters
         { 0x30, 8, NvmeRegister.AdminCompletionQueue,   0,           0xffff_ffff_ffff_f000 },
         { 0x68, 4, NvmeRegister.ReadyTimeouts,          4 },
     };
+    /// <summary>The names of all registers and of the first doorbells, as a controller has them whose doorbells are 4 bytes apart.</summary>
+    public static IEnumerable<RegisterName> Names => Map.Rows.Select(row => new RegisterName(row.Offset, row.Bytes, row.Register.ToString()))
+        .Concat(Enumerable.Range(0, NamedQueues).SelectMany(queue => new[]
+        {
+            new RegisterName((ulong)(Doorbells + (8 * queue)), 4, $"SubmissionQueue{queue}Tail"),
+            new RegisterName((ulong)(Doorbells + (8 * queue) + 4), 4, $"CompletionQueue{queue}Head"),
+        }));
 }
