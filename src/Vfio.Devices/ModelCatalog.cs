@@ -2,6 +2,7 @@ using Vfio.Devices.Bench;
 using Vfio.Devices.Edu;
 using Vfio.Devices.Igb;
 using Vfio.Devices.Nvme;
+using Vfio.Devices.Platform;
 using Vfio.Guard;
 
 namespace Vfio.Devices;
@@ -17,6 +18,7 @@ public static class ModelCatalog
         ["edu"] = _ => new EduFunction(),
         ["igb"] = IgbModel.Create,
         ["nvme"] = NvmeModel.Create,
+        [PlatformModel.Name] = options => PlatformModel.Create(options, model => Find(model)(options)),
     };
 
     /// <summary>The names, in alphabetical order.</summary>
@@ -53,6 +55,18 @@ public static class ModelCatalog
             return function;
         function.Dispose();
         throw new VfioException("open", $"model:{name}", Errno.InvalidArgument, $"it has no option '{unknown}'");
+    }
+
+    /// <summary>The registers in BAR0 of a device that this library knows, model or hardware.</summary>
+    /// <param name="vendor">Its vendor id.</param>
+    /// <param name="device">Its device id.</param>
+    /// <param name="classCode">Its class code with programming interface: 24 bits.</param>
+    internal static IEnumerable<RegisterName> RegistersOf(ushort vendor, ushort device, uint classCode)
+    {
+        const uint NvmeClass = 0x010802;
+        if (classCode == NvmeClass)
+            return NvmeRegisters.Names;
+        return (vendor, device) == (0x1234, 0x11e8) ? EduRegisters.Names : [];
     }
 
     private static Func<ModelOptions, IPciFunction> Find(string name) =>

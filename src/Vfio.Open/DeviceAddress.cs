@@ -13,7 +13,8 @@ namespace Vfio;
 /// <c>&amp;</c> stands between two options.</para>
 /// <para><c>lease:NAME</c>: a device that the broker of this machine assigns to this user, by its name, its pool or its address.
 /// <c>lease:NAME?broker=/run/vfio/broker.sock</c> names the broker's socket; <c>timeout</c> is as for <c>unix:</c>.</para>
-/// <para><c>model:edu</c>, <c>model:NAME?option=value&amp;option=value</c>: a guarded model in this process.</para>
+/// <para><c>model:edu</c>, <c>model:NAME?option=value&amp;option=value</c>: a guarded model in this process. <c>model:replay?from=FILE&amp;mode=strict</c> is
+/// a recorded device; the modes are those of <see cref="Vfio.Tracing.ReplayMode"/>.</para>
 /// </remarks>
 internal sealed record DeviceAddress
 {

@@ -1,5 +1,6 @@
 using System.Buffers.Binary;
 using System.Diagnostics.CodeAnalysis;
+using Vfio.Providers;
 using Vfio.Testing.Faults;
 
 namespace Vfio.Testing;
@@ -25,7 +26,7 @@ public sealed class FaultyDevice : IVfioDevice, IRemovalNotifier
     {
         ArgumentNullException.ThrowIfNull(inner);
         _inner = inner;
-        _interrupts = new InterruptTap(inner, DelayOfInterrupt, clock ?? TimeProvider.System);
+        _interrupts = new InterruptTap(inner, "vfio faults", (_, _) => DelayOfInterrupt(), clock ?? TimeProvider.System);
         if (inner.TryGet(out IRemovalNotifier? notifier))
             _ = notifier.Removed.ContinueWith(Removes, TaskScheduler.Default);
     }

@@ -41,6 +41,13 @@ internal sealed class Terminal
         return new Terminal(console);
     }
 
+    /// <summary>Empties the screen of a terminal; nothing elsewhere.</summary>
+    internal static void Clear(TextWriter output)
+    {
+        if (output is PlainWriter { IsTerminal: true } writer)
+            writer.Raw.Write("\e[H\e[2J");
+    }
+
     /// <summary>Writes one line of pieces.</summary>
     internal void WriteLine(params ReadOnlySpan<StyledText> pieces)
     {

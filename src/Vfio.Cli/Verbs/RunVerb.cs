@@ -1,9 +1,10 @@
 using System.CommandLine;
 using System.CommandLine.Parsing;
-using System.Runtime.InteropServices;
 using System.Text.Json;
+using Microsoft.Extensions.Logging;
 using Vfio.Cli.Numbers;
 using Vfio.Cli.Output;
+using Vfio.Cli.Trace;
 using Vfio.Native.Errors;
 using Vfio.Pci;
 using Vfio.Run;
@@ -17,6 +18,9 @@ internal sealed class RunVerb() : Verb("run", "Run any VFIO program, unmodified,
     // As shells report them.
     private const int NotRunnable = 126, NotFound = 127;
 
+    // As a test's harness has it for what is wrong with more than the result of the test.
+    private const int FoundCode = 99;
+
     /// <inheritdoc/>
     internal override IReadOnlyList<Example> Examples =>
     [
@@ -24,6 +28,7 @@ internal sealed class RunVerb() : Verb("run", "Run any VFIO program, unmodified,
         new("vfio run --device 0000:05:00.0=model:edu --device model:nvme -- ./driver", "two devices, one at an address of your choice"),
         new("vfio run --device unix:/run/x.sock -- vfio ls", "a device behind a socket; what the program sees"),
         new("vfio run --device model:nvme --inject unplug@1000 -- ./driver", "what the driver does when its device goes away"),
+        new("vfio run --device model:nvme --fail-on leak,dma-fault -- ./driver", "exit code 99 when it leaves mappings, or its device misses memory"),
         new("vfio run --device model:nvme --no-mmap -- gdb ./driver", "without mapped BARs, a program can be debugged"),
     ];
 
@@ -47,13 +52,24 @@ internal sealed class RunVerb() : Verb("run", "Run any VFIO program, unmodified,
             CustomParser = ParseFaults,
             AllowMultipleArgumentsPerToken = false,
         };
+        Option<RunFindingKind[]> failOn = new("--fail-on")
+        {
+            HelpName = "kinds",
+            Description = "Fail (exit code 99) on what the program does wrong, with a line for each: dma-fault (a device misses mapped memory), unmapped (it reaches memory that "
+                + "the program has unmapped), leak (mappings, eventfds or bus mastering left on).",
+            CustomParser = ParseKinds,
+            AllowMultipleArgumentsPerToken = false,
+        };
+        Option<bool> ordinary = new("--ordinary-sys") { Description = "Show the machine's own functions in /sys too; they are real." };
         Option<string?> log = new("--log") { HelpName = "file", Description = "Write a line to this file for each open, ioctl, register access, interrupt and DMA access." };
         Option<bool> json = new("--json") { Description = "Print what the program did, as JSON on standard error, when it has ended." };
         NumberOption<Duration> timeout = SharedOptions.Timeout();
         Argument<string[]> program = new("program") { Arity = ArgumentArity.OneOrMore, Description = "A program and its arguments, after --." };
         command.Add(devices);
         command.Add(faults);
+        command.Add(failOn);
         command.Add(noMapping);
+        command.Add(ordinary);
         command.Add(log);
         command.Add(json);
         command.Add(timeout);
@@ -62,6 +78,8 @@ internal sealed class RunVerb() : Verb("run", "Run any VFIO program, unmodified,
             parsed.GetValue(devices) ?? [], parsed.GetValue(faults) ?? [], parsed.OpenOptions(timeout), parsed.GetValue(program)!)
         {
             AllowMapping = !parsed.GetValue(noMapping),
+            ShowMachine = parsed.GetValue(ordinary),
+            FailOn = parsed.GetValue(failOn) ?? [],
             LogPath = parsed.GetValue(log),
             IsJson = parsed.GetValue(json),
         }));
@@ -71,27 +89,36 @@ internal sealed class RunVerb() : Verb("run", "Run any VFIO program, unmodified,
     {
         List<DeviceSource> sources = [];
         Exception? logFailure = null;
+        ILoggerFactory logging = ServeVerb.CreateLogging(verbose: false);
+        ILogger logger = logging.CreateLogger("vfio");
         StreamWriter? log = request.LogPath is null ? null : new StreamWriter(UserFile.Create(request.LogPath));
         try
         {
             List<RunDevice> devices = [];
             foreach (GivenDevice device in request.Devices)
             {
-                DeviceSource source = DeviceSource.Find(device.Address, request.Open);
+                DeviceSource source = DeviceSource.Find(device.Address, request.Open with { Logger = logger });
                 sources.Add(source);
                 Func<IVfioDevice> opens = request.Faults.Length == 0 ? source.Open : new FaultyOpening(source.Open, request.Faults).Open;
                 devices.Add(new RunDevice(opens) { Address = device.Place });
             }
 
             RunProgram program = new(request.Words[0], request.Words[1..]);
-            using VfioRun run = VfioRun.Start(program, devices, new VfioRunOptions { AllowMapping = request.AllowMapping, Log = log });
+            using VfioRun run = VfioRun.Start(program, devices, new VfioRunOptions { AllowMapping = request.AllowMapping, ShowMachine = request.ShowMachine, Log = log });
             using PassedSignals signals = new(run);
             int code = await run.Exit;
             await run.Completion;
             logFailure = run.LogFailure;
+            IReadOnlyList<RunFinding> findings = run.Findings;
+            List<RunFinding> failures = [.. findings.Where(finding => request.FailOn.Contains(finding.Kind))];
+            foreach (RunFinding finding in failures)
+                StandardStreams.Errors.WriteLine($"vfio: {finding}");
+
+            // The program's own failure says more.
+            int result = code == 0 && failures.Count > 0 ? FoundCode : code;
             if (request.IsJson)
-                StandardStreams.Errors.WriteLine(Json.Line(writer => Write(writer, code, run.Counts)));
-            return code;
+                StandardStreams.Errors.WriteLine(Json.Line(writer => Write(writer, code, run.Counts, findings)));
+            return result;
         }
         catch (VfioException refusal) when (refusal.Operation == "starting")
         {
@@ -101,6 +128,7 @@ internal sealed class RunVerb() : Verb("run", "Run any VFIO program, unmodified,
         finally
         {
             sources.ForEach(source => source.Dispose());
+            logging.Dispose();
             CloseLog(log, request.LogPath, logFailure);
         }
     }
@@ -121,7 +149,7 @@ internal sealed class RunVerb() : Verb("run", "Run any VFIO program, unmodified,
             CommandLine.Report(new VfioException("writing the log", path!, FileErrors.ErrnoOf(failure), "the log is not whole"), StandardStreams.Errors);
     }
 
-    private static void Write(Utf8JsonWriter writer, int code, RunCounts counts)
+    private static void Write(Utf8JsonWriter writer, int code, RunCounts counts, IReadOnlyList<RunFinding> findings)
     {
         writer.WriteStartObject();
         writer.WriteNumber("exitCode", code);
@@ -133,6 +161,17 @@ internal sealed class RunVerb() : Verb("run", "Run any VFIO program, unmodified,
         writer.WriteNumber("dmaAccesses", counts.DmaAccesses);
         writer.WriteNumber("dmaBytes", counts.DmaBytes);
         writer.WriteNumber("dmaFaults", counts.DmaFaults);
+        writer.WriteStartArray("findings");
+        foreach (RunFinding finding in findings)
+        {
+            writer.WriteStartObject();
+            writer.WriteString("kind", RunFinding.NameOf(finding.Kind));
+            writer.WriteString("device", finding.Device);
+            writer.WriteString("message", finding.Message);
+            writer.WriteEndObject();
+        }
+
+        writer.WriteEndArray();
         writer.WriteEndObject();
     }
 
@@ -149,6 +188,22 @@ internal sealed class RunVerb() : Verb("run", "Run any VFIO program, unmodified,
         if (devices.GroupBy(device => device.Place).FirstOrDefault(same => same.Key is not null && same.Count() > 1) is { } twice)
             result.AddError($"two devices have the address {twice.Key}.");
         return [.. devices];
+    }
+
+    private static RunFindingKind[] ParseKinds(ArgumentResult result)
+    {
+        RunFindingKind[] all = Enum.GetValues<RunFindingKind>();
+        List<RunFindingKind> kinds = [];
+        foreach (string word in result.Tokens.SelectMany(token => token.Value.Split(',')))
+        {
+            int index = Array.FindIndex(all, kind => RunFinding.NameOf(kind) == word);
+            if (index >= 0)
+                kinds.Add(all[index]);
+            else
+                result.AddError($"'{word}' is nothing to fail on: use {string.Join(", ", all.Select(RunFinding.NameOf))}.");
+        }
+
+        return [.. kinds];
     }
 
     private static Fault[] ParseFaults(ArgumentResult result)
@@ -173,6 +228,10 @@ internal sealed class RunVerb() : Verb("run", "Run any VFIO program, unmodified,
     {
         internal bool AllowMapping { get; init; }
 
+        internal bool ShowMachine { get; init; }
+
+        internal RunFindingKind[] FailOn { get; init; } = [];
+
         internal string? LogPath { get; init; }
 
         internal bool IsJson { get; init; }
@@ -194,34 +253,5 @@ internal sealed class RunVerb() : Verb("run", "Run any VFIO program, unmodified,
                 _last.Add(fault);
             return _last;
         }
-    }
-
-    /// <summary>Signals for this process that are meant for the program.</summary>
-    private sealed class PassedSignals : IDisposable
-    {
-        // The terminal sends the first two to the program as well.
-        private static readonly PosixSignal[] OfTerminal = [PosixSignal.SIGINT, PosixSignal.SIGQUIT];
-        private static readonly (PosixSignal Signal, int Number)[] Signals =
-        [
-            (PosixSignal.SIGINT, 2), (PosixSignal.SIGQUIT, 3), (PosixSignal.SIGHUP, 1), (PosixSignal.SIGTERM, 15), ((PosixSignal)10, 10), ((PosixSignal)12, 12),
-        ];
-
-        private readonly List<PosixSignalRegistration> _registrations = [];
-
-        internal PassedSignals(VfioRun run)
-        {
-            bool hasTerminal = !Console.IsInputRedirected;
-            foreach ((PosixSignal signal, int number) in Signals)
-            {
-                _registrations.Add(PosixSignalRegistration.Create(signal, context =>
-                {
-                    context.Cancel = true;
-                    if (!hasTerminal || !OfTerminal.Contains(signal))
-                        run.Signal(number);
-                }));
-            }
-        }
-
-        public void Dispose() => _registrations.ForEach(registration => registration.Dispose());
     }
 }

@@ -13,19 +13,20 @@ public sealed partial class LayerTests
     [
         new("Vfio.Native", [], ["Errors", "Interop", "Files", "Memory", "Waiting", "Sockets", "Kernel", "Tracing"]),
         new("Vfio.Pci", [], ["Config", "Names", "Capabilities", "Rules", "Validation", "Decoding", "Dumps"]),
-        new("Vfio", ["Vfio.Native", "Vfio.Pci"], ["Abstractions", "Providers", "Driver"]),
+        new("Vfio", ["Vfio.Native", "Vfio.Pci"], ["Abstractions", "Providers", "Description", "Driver"]),
         new("Vfio.Kernel", ["Vfio"], ["Topology", "Device", "Events", "Binding"]),
         new("Vfio.User", ["Vfio"], ["Wire", "Transport", "Handover", "Client", "Server", "Leases"]),
-        new("Vfio.Guard", ["Vfio"], ["Shared", "Interrupts", "Bars", "Config", "Dma", "Migration", "Function", "Hardware", "Emulation"]),
-        new("Vfio.Devices", ["Vfio.User", "Vfio.Guard"], ["Bench", "Edu", "Nvme"]),
+        new("Vfio.Guard", ["Vfio"], ["Shared", "Interrupts", "Bars", "Config", "Dma", "Migration", "Function", "Hardware", "Emulation", "Platform"]),
+        new("Vfio.Devices", ["Vfio.User", "Vfio.Guard"], ["Network", "Bench", "Edu", "Igb", "Nvme", "Platform"]),
         new("Vfio.Drivers", ["Vfio"], ["Ethernet", "Edu", "Igb", "Nvme"]),
         new("Vfio.Net", ["Vfio.Drivers"], []),
         new("Vfio.Testing", ["Vfio"], ["Faults"]),
-        new("Vfio.Open", ["Vfio.Kernel", "Vfio.User", "Vfio.Devices"], []),
+        new("Vfio.Tracing", ["Vfio.Devices"], ["Format", "Recording", "Names", "Text", "Replay", "Export"]),
+        new("Vfio.Open", ["Vfio.Kernel", "Vfio.User", "Vfio.Devices", "Vfio.Tracing"], []),
         new("Vfio.Broker", ["Vfio.Open"], ["Policies", "Audit", "Metrics", "Leases", "Control"]),
         new("Vfio.Run", ["Vfio.Open"], ["Interface", "Tree", "Tracing"]),
         new("Vfio.Conformance", ["Vfio.User"], ["Wire", "Running", "Checks"]),
-        new("Vfio.Cli", ["Vfio.Open", "Vfio.Broker", "Vfio.Run", "Vfio.Conformance", "Vfio.Net", "Vfio.Testing"], ["Output", "Bench", "Numbers", "Show", "List", "Leases", "Demo", "Nvme", "Net", "Verbs"]),
+        new("Vfio.Cli", ["Vfio.Open", "Vfio.Broker", "Vfio.Run", "Vfio.Conformance", "Vfio.Net", "Vfio.Testing", "Vfio.Tracing"], ["Output", "Bench", "Numbers", "Show", "List", "Leases", "Demo", "Nvme", "Net", "Trace", "Verbs"]),
     ];
 
     // Devices, drivers and verbs are named after what they are, public or not: a namespace for each folder.

@@ -20,6 +20,7 @@ public sealed class WrapperTests
     public void The_wrappers_that_there_are_are_found()
     {
         Assert.Contains("Vfio.OwnedDevice", Wrappers(typeof(IVfioDevice)).Select(type => type.FullName));
+        Assert.Contains("Vfio.Tracing.TracedDevice", Wrappers(typeof(IVfioDevice)).Select(type => type.FullName));
         Assert.Contains("Vfio.Testing.FaultyDevice", Wrappers(typeof(IVfioDevice)).Select(type => type.FullName));
         Assert.Contains("Vfio.Tests.Guard.FaultyFunction", Wrappers(typeof(IPciFunction)).Select(type => type.FullName));
     }

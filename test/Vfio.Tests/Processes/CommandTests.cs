@@ -9,7 +9,7 @@ public sealed class CommandTests
 {
     public static TheoryData<string> Verbs =>
         ["demo", "ls", "show", "dump", "peek", "poke", "serve", "check", "bench", "nvme", "bind", "unbind", "vfs", "events",
-        "broker", "policy", "lease", "leases", "revoke", "cdi", "completion", "run"];
+        "broker", "policy", "lease", "leases", "revoke", "cdi", "completion", "run", "trace", "record", "top"];
 
     [Theory]
     [MemberData(nameof(Verbs))]
@@ -64,6 +64,11 @@ public sealed class CommandTests
     [InlineData("peek", "model:edu", "bar0", "0x100000")]
     [InlineData("poke", "model:edu", "config", "0x3c", "0x100", "-w", "1")]
     [InlineData("serve", "model:edu", "--socket", "/nowhere/at/all")]
+    [InlineData("trace", "model:edu", "--socket", "/nowhere/at/all")]
+    [InlineData("trace", "model:edu", "--socket", "/tmp/x", "--to", "/nowhere/at/all")]
+    [InlineData("trace", "--from", "/etc/passwd")]
+    [InlineData("record", "model:edu", "--to", "/nowhere/at/all", "--", "true")]
+    [InlineData("show", "model:replay?from=/etc/passwd")]
     [InlineData("nvme", "model:edu", "identify")]
     [InlineData("run", "--device", "unix:/nowhere/at/all", "true")]
     [InlineData("leases", "--broker", "/nowhere/at/all")]
@@ -153,6 +158,24 @@ public sealed class CommandTests
             string fromDump = VfioCommand.Run("show", "--from", file).Output;
             Assert.Contains("[40]", fromDump);
             Assert.Contains("MSI", fromDump);
+        }
+        finally
+        {
+            File.Delete(file);
+        }
+    }
+
+    [Fact]
+    public void A_table_can_be_written_and_shown_again()
+    {
+        string file = Path.GetTempFileName();
+        try
+        {
+            Assert.Equal("", VfioCommand.Run("show", "model:edu", "--table", file).Output);
+            string[] lines = VfioCommand.Run("show", "--from", file).Output.Split('\n');
+            Assert.Contains("  REGN 0 BAR0: 1 MiB, read, write", lines);
+            Assert.Contains("        FELD  2:2  p BusMaster", lines);
+            Assert.DoesNotContain(lines, line => line.Length > 80);
         }
         finally
         {

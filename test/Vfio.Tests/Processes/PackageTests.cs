@@ -15,7 +15,7 @@ public sealed class PackageTests(PackageWorkspace workspace) : IClassFixture<Pac
     private static readonly string[] Libraries =
     [
         "Vfio", "Vfio.Conformance", "Vfio.Core", "Vfio.Devices", "Vfio.Drivers", "Vfio.Guard", "Vfio.Kernel", "Vfio.Native", "Vfio.Net",
-        "Vfio.Pci", "Vfio.Testing", "Vfio.User",
+        "Vfio.Pci", "Vfio.Testing", "Vfio.Tracing", "Vfio.User",
     ];
 
     public static TheoryData<string> Packages => [.. Libraries, "Vfio.Tool", "Vfio.Templates"];

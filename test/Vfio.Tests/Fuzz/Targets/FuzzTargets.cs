@@ -18,5 +18,7 @@ internal static class FuzzTargets
         ["names"] = NamesTarget.Run,
         ["policy"] = PolicyTarget.Run,
         ["session"] = SessionTarget.Run,
+        ["table"] = TableTarget.Run,
+        ["trace"] = TraceTarget.Run,
     };
 }

@@ -4,7 +4,7 @@ using System.Text.Json;
 using System.Xml;
 using System.Xml.Linq;
 
-namespace Vfio.Cli.Verbs;
+namespace Vfio.Cli.Output;
 
 /// <summary>The connect instructions that a server prints when it listens: options for QEMU, Cloud Hypervisor and this command.</summary>
 internal static class ConnectInstructions

@@ -1,18 +1,20 @@
 using Vfio.Native;
 using Vfio.Native.Waiting;
 
-namespace Vfio.Testing.Faults;
+namespace Vfio.Providers;
 
 /// <summary>Stands between a device's interrupts and who waits for them: the device signals eventfds of this, and each signal is passed on,
 /// or not.</summary>
 /// <remarks>Any thread may call it; requests are made one at a time.</remarks>
 /// <param name="inner">The device.</param>
-/// <param name="delay">Called for each signal: how late it is to come; null for never.</param>
+/// <param name="threadName">The name of the thread that passes signals on.</param>
+/// <param name="delay">Called for each signal, before it is passed on: how late it is to come; null for never.</param>
 /// <param name="clock">What the delay is measured by.</param>
-internal sealed class InterruptTap(IVfioDevice inner, Func<TimeSpan?> delay, TimeProvider clock) : IDisposable
+internal sealed class InterruptTap(
+    IVfioDevice inner, string threadName, Func<InterruptIndex, int, TimeSpan?> delay, TimeProvider clock) : IDisposable
 {
     private readonly Lock _lock = new();
-    private readonly EventLoop _loop = new("vfio faults");
+    private readonly EventLoop _loop = new(threadName);
     private readonly Dictionary<(InterruptIndex Index, int Vector), Line> _lines = [];
 
     /// <summary>Does a request at the device, with eventfds of this in place of the caller's.</summary>
@@ -61,7 +63,7 @@ internal sealed class InterruptTap(IVfioDevice inner, Func<TimeSpan?> delay, Tim
             {
                 if (request.Events[i] is not { } wanted)
                     continue;
-                lines[i] = new Line(wanted, inner.Name);
+                lines[i] = new Line(request.Index, request.Start + i, wanted, inner.Name);
                 events[i] = lines[i]!.Device.Descriptor;
             }
 
@@ -102,7 +104,7 @@ internal sealed class InterruptTap(IVfioDevice inner, Func<TimeSpan?> delay, Tim
 
     private void PassOn(Line line)
     {
-        if (delay() is not { } late)
+        if (delay(line.Index, line.Vector) is not { } late)
             return;
         if (late == TimeSpan.Zero)
             line.User.Signal();
@@ -122,12 +124,17 @@ internal sealed class InterruptTap(IVfioDevice inner, Func<TimeSpan?> delay, Tim
     /// <summary>One bound vector.</summary>
     private sealed class Line : IDisposable
     {
-        internal Line(FileDescriptor user, string device)
+        internal Line(InterruptIndex index, int vector, FileDescriptor user, string device)
         {
+            (Index, Vector) = (index, vector);
             User = EventFd.TryHold(user)
                 ?? throw new VfioException("binding an interrupt", device, Errno.InvalidArgument, "the descriptor is no eventfd");
             Device = EventFd.Create();
         }
+
+        internal InterruptIndex Index { get; }
+
+        internal int Vector { get; }
 
         internal EventFd Device { get; }
 

@@ -1,0 +1,88 @@
+using System.Diagnostics;
+using System.Text.Json;
+
+namespace Vfio.Tests.Processes;
+
+/// <summary><c>vfio trace</c> and <c>vfio record</c> as a user runs them.</summary>
+public sealed class TraceCommandTests : IDisposable
+{
+    private static readonly string[] QemuIo =
+    [
+        "qemu-io", "-f", "raw", "-c", "write -P 0xa5 4k 64k", "-c", "read -P 0xa5 4k 64k", "-c", "read -P 0 0 4k", "nvme://0000:01:00.0/1",
+    ];
+
+    private readonly string _folder = Directory.CreateTempSubdirectory("vfio-trace-").FullName;
+
+    private string Recording => Path.Combine(_folder, "recording");
+
+    public void Dispose() => Directory.Delete(_folder, recursive: true);
+
+    [Fact]
+    public void A_device_at_a_socket_is_traced_line_by_line_with_names()
+    {
+        string socket = Path.Combine(_folder, "s");
+        using Process trace = VfioCommand.Start("trace", "model:edu", "--socket", socket, "--to", Recording);
+        Assert.StartsWith("ready ", trace.StandardOutput.ReadLine());
+        Assert.Equal("0x010000ed\n", VfioCommand.Run("peek", $"unix:{socket}", "bar0", "0").Output);
+        Process.Start("kill", ["-TERM", $"{trace.Id}"]).WaitForExit();
+        trace.StandardOutput.ReadToEnd();
+        trace.WaitForExit();
+        Assert.Equal(0, trace.ExitCode);
+
+        VfioCommand.Result lines = VfioCommand.Run("trace", "--from", Recording);
+        Assert.Contains("read      bar0 0x0000 Identification = 0x010000ed", lines.Output);
+        Assert.Contains("write     config 0x0004 Control", lines.Output);
+        VfioCommand.Result json = VfioCommand.Run("trace", "--from", Recording, "--json", "--only", "bar0");
+        JsonElement[] events = [.. json.Output.Split('\n', StringSplitOptions.RemoveEmptyEntries).Select(line => JsonDocument.Parse(line).RootElement)];
+        JsonElement read = Assert.Single(events, one => one.GetProperty("kind").GetString() == "read");
+        Assert.Equal(("bar0", "Identification", 0x010000edu),
+            (read.GetProperty("region").GetString(), read.GetProperty("register").GetString(), read.GetProperty("value").GetUInt32()));
+    }
+
+    [Fact]
+    public void A_full_disk_ends_the_trace_with_a_line_and_the_device_goes_on()
+    {
+        string socket = Path.Combine(_folder, "s");
+        ProcessStartInfo start = new("dotnet", [VfioCommand.Path, "trace", "model:edu", "--socket", socket, "--to", "/dev/full"])
+        {
+            RedirectStandardOutput = true,
+            RedirectStandardError = true,
+        };
+        using Process trace = Process.Start(start)!;
+        Assert.StartsWith("ready ", trace.StandardOutput.ReadLine());
+        for (int i = 0; i < 2; i++)
+            Assert.Equal("0x010000ed\n", VfioCommand.Run("peek", $"unix:{socket}", "bar0", "0").Output);
+        Process.Start("kill", ["-TERM", $"{trace.Id}"]).WaitForExit();
+        string errors = trace.StandardError.ReadToEnd();
+        trace.WaitForExit();
+        Assert.Equal(1, trace.ExitCode);
+        string line = Assert.Single(errors.Split('\n', StringSplitOptions.RemoveEmptyEntries));
+        Assert.Contains("writing the trace /dev/full: No space left on device", line);
+    }
+
+    [Fact]
+    public void Qemus_own_nvme_driver_is_recorded_and_replayed_without_the_disk()
+    {
+        Assert.SkipUnless(File.Exists("/usr/bin/qemu-io"), "qemu-io is not installed (Debian: qemu-utils)");
+        VfioCommand.Result recorded = VfioCommand.Run(["record", "model:nvme?size=64M", "--to", Recording, "--", .. QemuIo]);
+        Assert.Equal(0, recorded.ExitCode);
+        Assert.Contains("replay it with", recorded.Errors);
+        Assert.DoesNotContain("failed", recorded.Output);
+        VfioCommand.Result replayed = VfioCommand.Run(["run", "--device", $"model:replay?from={Recording}&mode=loose", "--", .. QemuIo]);
+        Assert.Equal("", replayed.Errors);
+        Assert.Equal(0, replayed.ExitCode);
+        Assert.DoesNotContain("failed", replayed.Output);
+        Assert.Equal(2, replayed.Output.Split("read ").Length - 1);
+    }
+
+    [Fact]
+    public void A_program_that_does_something_else_is_told_by_a_line()
+    {
+        Assert.SkipUnless(File.Exists("/usr/bin/qemu-io"), "qemu-io is not installed (Debian: qemu-utils)");
+        string[] other = ["dotnet", VfioCommand.Path, "nvme", "0000:01:00.0", "identify"];
+        Assert.Equal(0, VfioCommand.Run(["record", "model:nvme?size=64M", "--to", Recording, "--", .. QemuIo]).ExitCode);
+        VfioCommand.Result replayed = VfioCommand.Run(["run", "--device", $"model:replay?from={Recording}", "--", .. other]);
+        Assert.NotEqual(0, replayed.ExitCode);
+        Assert.Contains("where the recording has, at event", replayed.Errors);
+    }
+}
