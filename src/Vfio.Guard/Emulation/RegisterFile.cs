@@ -53,6 +53,9 @@ public sealed class RegisterFile<TRegister> : BarContent
         set => Volatile.Write(ref _values[SlotOf(register, index)], value);
     }
 
+    /// <summary>The place of a register's value.</summary>
+    internal RegisterCell CellOf(TRegister register, int index = 0) => new(_values, SlotOf(register, index));
+
     /// <summary>Sets bits of a register, in one atomic step.</summary>
     /// <returns>Its value before.</returns>
     public ulong Set(TRegister register, ulong bits) => Interlocked.Or(ref _values[SlotOf(register, 0)], bits);

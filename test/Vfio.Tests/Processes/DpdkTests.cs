@@ -18,7 +18,7 @@ public sealed partial class DpdkTests
         ProcessStartInfo start = new(
             "dotnet",
             [VfioCommand.Path, "run", "--device", "model:igb?net=loop&mac=02:00:00:00:00:01", "--",
-            Program, "-l", "0,1", "--no-huge", "-m", "128", "--no-telemetry", "-a", "0000:01:00.0", "--", "-i", "--total-num-mbufs=4096"])
+            "stdbuf", "-oL", Program, "-l", "0,1", "--no-huge", "-m", "128", "--no-telemetry", "-a", "0000:01:00.0", "--", "-i", "--total-num-mbufs=4096"])
         {
             RedirectStandardInput = true,
             RedirectStandardOutput = true,
