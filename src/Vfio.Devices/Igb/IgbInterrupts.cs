@@ -4,8 +4,8 @@ namespace Vfio.Devices.Igb;
 
 /// <summary>The interrupt logic: causes, masks, vectors, and the time between two interrupts.</summary>
 /// <remarks>
-/// <para>82576 Datasheet, sections 7.3 and 8.8. With GPIE.Multiple_MSIX each queue raises the vector of its entry in IVAR, and other causes raise
-/// that of IVAR_MISC; without it all causes are one message, or the pin, and ICR says which.</para>
+/// <para>82576 Datasheet, sections 7.3 and 8.8. With GPIE.Multiple_MSIX each queue raises the vector of its entry in IVAR, and other
+/// causes raise that of IVAR_MISC; without it all causes are one message, or the pin, and ICR says which.</para>
 /// <para>Any thread. A method that may lead to interrupts returns the vectors to send, one bit each: the caller sends them without a
 /// lock, by <see cref="DeviceWork"/> or by the function, so that a reset drops what abandoned work would send.</para>
 /// </remarks>

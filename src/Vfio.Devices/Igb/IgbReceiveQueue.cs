@@ -6,8 +6,9 @@ namespace Vfio.Devices.Igb;
 
 /// <summary>A receive queue: a ring of legacy and advanced descriptors in the driver's memory.</summary>
 /// <remarks>
-/// <para>82576 Datasheet, section 7.1.3 to 7.1.5. A frame is put into as many buffers as it needs, its headers into one of their own where SRRCTL
-/// says so. Each descriptor is read once. A ring that memory refuses stops; a buffer that it refuses loses its part of the frame.</para>
+/// <para>82576 Datasheet, section 7.1.3 to 7.1.5. A frame is put into as many buffers as it needs, its headers into one of their own
+/// where SRRCTL says so. Each descriptor is read once. A ring that memory refuses stops; a buffer that it refuses loses its part of the
+/// frame.</para>
 /// <para>By the thread of the receive work.</para>
 /// </remarks>
 internal sealed class IgbReceiveQueue(RegisterFile<IgbRegister> registers, int number)

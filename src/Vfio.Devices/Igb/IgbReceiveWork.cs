@@ -4,7 +4,8 @@ using Vfio.Guard.Emulation;
 namespace Vfio.Devices.Igb;
 
 /// <summary>The thread that receives: takes frames from the packet buffer, filters them, and puts them into queues.</summary>
-/// <remarks>A queue without a free descriptor holds up the frames behind, as in hardware, unless it drops. Nothing is allocated a frame.</remarks>
+/// <remarks>A queue without a free descriptor holds up the frames behind, as in hardware, unless it drops. Nothing is allocated a
+/// frame.</remarks>
 internal sealed class IgbReceiveWork : DeviceWork
 {
     private const int FramesAtOnce = 32, ShortestFrame = 60, CheckBytes = 4, HeaderBytes = 14, VlanBytes = 4;

@@ -6,8 +6,9 @@ namespace Vfio.Devices.Igb;
 
 /// <summary>A transmit queue: a ring of legacy and advanced descriptors in the driver's memory.</summary>
 /// <remarks>
-/// <para>82576 Datasheet, section 7.2. Ring and buffers are the driver's, which may write there what it likes: each descriptor is read once, and no
-/// length of its is trusted. A frame longer than <see cref="LongestPayload"/> is dropped as a whole. A ring that memory refuses stops.</para>
+/// <para>82576 Datasheet, section 7.2. Ring and buffers are the driver's, which may write there what it likes: each descriptor is read
+/// once, and no length of its is trusted. A frame longer than <see cref="LongestPayload"/> is dropped as a whole. A ring that memory
+/// refuses stops.</para>
 /// <para>By the thread of the transmit work.</para>
 /// </remarks>
 internal sealed class IgbTransmitQueue(RegisterFile<IgbRegister> registers, int number)
@@ -17,8 +18,8 @@ internal sealed class IgbTransmitQueue(RegisterFile<IgbRegister> registers, int 
 
     private const int DescriptorBytes = 16, StatusOffset = 12, Fetched = 16, MostSteps = 256;
     private const uint QueueEnable = 1u << 25, Enable = 1u << 1;
-    private const uint EndOfPacket = 1u << 24, InsertChecksum = 1u << 26, ReportStatus = 1u << 27, Extended = 1u << 29, InsertVlan = 1u << 30,
-        Segment = 1u << 31;
+    private const uint EndOfPacket = 1u << 24, InsertChecksum = 1u << 26, ReportStatus = 1u << 27;
+    private const uint Extended = 1u << 29, InsertVlan = 1u << 30, Segment = 1u << 31;
 
     private const uint Done = 1;
     private const int ContextType = 2, DataType = 3;

@@ -3,8 +3,8 @@ using Vfio.Guard;
 namespace Vfio.Devices.Igb;
 
 /// <summary>The thread that sends: takes turns over the transmit queues.</summary>
-/// <remarks>All that has an effect is done in sections, so that nothing of it comes after a reset: a frame is gathered and its descriptors are
-/// written back, each frame or segment leaves, interrupts are raised. Nothing is allocated a frame.</remarks>
+/// <remarks>All that has an effect is done in sections, so that nothing of it comes after a reset: a frame is gathered and its
+/// descriptors are written back, each frame or segment leaves, interrupts are raised. Nothing is allocated a frame.</remarks>
 internal sealed class IgbTransmitWork : DeviceWork
 {
     private const int FramesAtOnce = 32;

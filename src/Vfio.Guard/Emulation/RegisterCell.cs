@@ -1,6 +1,7 @@
 namespace Vfio.Guard.Emulation;
 
-/// <summary>The value of one register of a <see cref="RegisterFile{TRegister}"/>, for code that needs it for each packet: no look-up by name.</summary>
+/// <summary>The value of one register of a <see cref="RegisterFile{TRegister}"/>, for code that needs it for each packet: no look-up by
+/// name.</summary>
 internal readonly struct RegisterCell
 {
     private readonly ulong[] _values;

@@ -92,7 +92,8 @@ public sealed class RegisterFile<TRegister> : BarContent
 
     /// <summary>Sets the handler of reads of a series.</summary>
     /// <param name="register">Which series.</param>
-    /// <param name="handler">Takes the number in the series and the kept value, and returns what the driver reads; may have effects.</param>
+    /// <param name="handler">Takes the number in the series and the kept value, and returns what the driver reads; may have
+    /// effects.</param>
     public void OnRead(TRegister register, Func<int, ulong, ulong> handler)
     {
         (int slot, int count) = _map.Registers[register];

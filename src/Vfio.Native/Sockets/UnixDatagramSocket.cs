@@ -20,7 +20,8 @@ internal sealed unsafe class UnixDatagramSocket : IDisposable
 
     /// <summary>Makes the socket and its file, which is removed at the end.</summary>
     /// <param name="path">The file; nothing may be there.</param>
-    /// <exception cref="VfioException">EADDRINUSE: something is there; ENOENT: there is no such folder; EINVAL: no socket's path.</exception>
+    /// <exception cref="VfioException">EADDRINUSE: something is there; ENOENT: there is no such folder; EINVAL: no socket's
+    /// path.</exception>
     public static UnixDatagramSocket Bind(string path)
     {
         UnixAddress address = new(path);

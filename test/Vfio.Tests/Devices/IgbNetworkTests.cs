@@ -170,7 +170,8 @@ public sealed class IgbNetworkTests : IDisposable
         }
 
         Assert.SkipUnless(File.Exists("/usr/bin/tcpdump"), "tcpdump is not here");
-        using Process tcpdump = Process.Start(new ProcessStartInfo("tcpdump", ["-e", "-n", "-r", file]) { RedirectStandardOutput = true, RedirectStandardError = true })!;
+        ProcessStartInfo start = new("tcpdump", ["-e", "-n", "-r", file]) { RedirectStandardOutput = true, RedirectStandardError = true };
+        using Process tcpdump = Process.Start(start)!;
         string[] lines = [.. tcpdump.StandardOutput.ReadToEnd().TrimEnd().Split('\n').Where(line => line[0] != '\t')];
         tcpdump.WaitForExit();
         Assert.Equal(6, lines.Length);

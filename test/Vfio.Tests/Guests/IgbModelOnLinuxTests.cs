@@ -7,8 +7,8 @@ using IgbFunction = Vfio.Devices.Igb.IgbFunction;
 
 namespace Vfio.Tests.Guests;
 
-/// <summary>Linux's igb in QEMU drives models of the 82576 that this process serves: two in one guest at one hub, and this project's own driver
-/// on a third at the same hub.</summary>
+/// <summary>Linux's igb in QEMU drives models of the 82576 that this process serves: two in one guest at one hub, and this project's own
+/// driver on a third at the same hub.</summary>
 public sealed class IgbModelOnLinuxTests : IDisposable
 {
     private const string FirstMac = "02:00:00:00:00:01", SecondMac = "02:00:00:00:00:02", OwnMac = "02:00:00:00:00:03";
@@ -59,7 +59,8 @@ public sealed class IgbModelOnLinuxTests : IDisposable
             _machine = new GuestMachine(
                 "",
                 ["-machine", "q35",
-                "-netdev", $"stream,id=n0,server=off,addr.type=unix,addr.path={stream}", "-device", $"virtio-net-pci,netdev=n0,mac={FirstMac}",
+                "-netdev", $"stream,id=n0,server=off,addr.type=unix,addr.path={stream}",
+                "-device", $"virtio-net-pci,netdev=n0,mac={FirstMac}",
                 "-netdev", $"dgram,id=n1,local.type=unix,local.path={peer},remote.type=unix,remote.path={own}",
                 "-device", $"virtio-net-pci,netdev=n1,mac={SecondMac}"]);
             AssertPings(first, FirstMac, "192.0.2");
