@@ -3,6 +3,7 @@ using System.Globalization;
 using System.Runtime.InteropServices;
 using System.Text;
 using System.Text.RegularExpressions;
+using Vfio.Native.Waiting;
 
 namespace Vfio.Tests.Processes;
 
@@ -10,6 +11,9 @@ namespace Vfio.Tests.Processes;
 public sealed partial class DpdkTests
 {
     private const string Program = "/usr/bin/dpdk-testpmd";
+
+    // For all of it, which takes seconds: a program that waits at its prompt never ends by itself.
+    private static readonly TimeSpan Limit = TimeSpan.FromMinutes(3);
 
     [Fact]
     public void Testpmd_forwards_packets_through_the_loop_and_its_counters_are_the_devices()
@@ -26,6 +30,7 @@ public sealed partial class DpdkTests
             RedirectStandardOutput = true,
             RedirectStandardError = true,
         };
+        Deadline end = new(Limit);
         using Process pmd = Process.Start(start)!;
         StringBuilder output = new();
         pmd.OutputDataReceived += (_, line) => Add(output, line.Data);
@@ -34,7 +39,7 @@ public sealed partial class DpdkTests
         pmd.BeginErrorReadLine();
         try
         {
-            Ask(pmd, output, "show port info 0", "Link status: up");
+            Ask(pmd, output, end, "show port info 0", "Link status: up");
             Assert.Matches("MAC address: 02:00:00:00:00:01", Text(output));
             Assert.Matches("Link speed: 1 Gbps", Text(output));
             pmd.StandardInput.WriteLine("start tx_first");
@@ -44,21 +49,23 @@ public sealed partial class DpdkTests
                 SpinWait.SpinUntil(
                     () =>
                     {
-                        Ask(pmd, output, "show port stats 0", "Tx-bps");
+                        Ask(pmd, output, end, "show port stats 0", "Tx-bps");
                         return Counts(Text(output)).LastOrDefault().Received > 5000;
                     },
-                    HangGuard.Timeout),
+                    end.Left),
                 Text(output));
-            Ask(pmd, output, "stop", "Accumulated forward statistics");
-            Ask(pmd, output, "show port stats 0", "Tx-bps");
+            Ask(pmd, output, end, "stop", "Accumulated forward statistics");
+            Ask(pmd, output, end, "show port stats 0", "Tx-bps");
             pmd.StandardInput.WriteLine("quit");
-            Assert.True(pmd.WaitForExit(HangGuard.Timeout), "testpmd does not end");
+            Assert.True(pmd.WaitForExit(end.Left), Text(output));
         }
         finally
         {
+            // The whole of it: testpmd, at its prompt, would keep its output open, which the wait for the end waits for too.
+            pmd.StandardInput.Close();
             if (!pmd.HasExited)
-                pmd.Kill();
-            pmd.WaitForExit();
+                pmd.Kill(entireProcessTree: true);
+            pmd.WaitForExit(HangGuard.Timeout);
         }
 
         string text = Text(output);
@@ -89,13 +96,13 @@ public sealed partial class DpdkTests
     }
 
     // Asks, and waits until its answer ends with what is expected.
-    private static void Ask(Process pmd, StringBuilder output, string command, string expected)
+    private static void Ask(Process pmd, StringBuilder output, Deadline end, string command, string expected)
     {
         int before = Text(output).Length;
         pmd.StandardInput.WriteLine(command);
         Assert.True(
             SpinWait.SpinUntil(
-                () => Text(output)[before..].Contains(expected, StringComparison.Ordinal) || pmd.HasExited, HangGuard.Timeout),
+                () => Text(output)[before..].Contains(expected, StringComparison.Ordinal) || pmd.HasExited, end.Left),
             Text(output));
     }
 }
