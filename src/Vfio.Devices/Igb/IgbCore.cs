@@ -12,9 +12,10 @@ internal sealed class IgbCore : INetPort
     internal const int LongestFrame = INetPort.LongestFrame;
 
     private const int ShortestFrame = 60, HeaderBytes = 14, VlanBytes = 4;
-    private const uint MasterDisable = 1u << 2, SetLinkUp = 1u << 6, ReceiveEnable = 1u << 1, MacLoopback = 3u << 6;
+    private const uint MasterDisable = 1u << 2, SetLinkUp = 1u << 6, ReceiveEnable = 1u << 1;
+    private const uint LoopbackMode = 3u << 6, MacLoopback = 1u << 6;
 
-    // How long the sender of a loop or a hub waits for the receive work, which may not run now on a busy machine; a reset waits too.
+    // How long the sender of a loop waits for the receive work, which may not run now on a busy machine; a reset waits too.
     private static readonly TimeSpan FullTimeout = TimeSpan.FromMilliseconds(20);
 
     // The transmit work's: a frame with its tag and padding.
@@ -66,9 +67,11 @@ internal sealed class IgbCore : INetPort
         (_control.Value & SetLinkUp) != 0 && !Phy.IsPoweredDown && (IsCableUp || IsLoopedBack);
 
     /// <inheritdoc/>
-    public bool IsReceiving => (_receiveControl.Value & ReceiveEnable) != 0 && IsLinkUp;
+    public bool IsReceiving => IsEnabled && !IsLoopedBack;
 
-    private bool IsLoopedBack => Phy.IsLoopedBack || (_receiveControl.Value & MacLoopback) == MacLoopback;
+    private bool IsLoopedBack => Phy.IsLoopedBack || (_receiveControl.Value & LoopbackMode) == MacLoopback;
+
+    private bool IsEnabled => (_receiveControl.Value & ReceiveEnable) != 0 && IsLinkUp;
 
     /// <summary>Makes new work in place of what a reset abandoned.</summary>
     internal void Restart()
@@ -145,15 +148,18 @@ internal sealed class IgbCore : INetPort
 
         Statistics.CountSent(frame);
         if (IsLoopedBack)
-            Receive(frame);
+            Receive(frame, isOwn: true);
         else
             Network.Send(frame);
     }
 
     /// <inheritdoc/>
-    public bool TryReceive(ReadOnlySpan<byte> frame)
+    public bool TryReceive(ReadOnlySpan<byte> frame) => TryReceive(frame, isOwn: false);
+
+    // A port that is looped back hears nothing of its cable.
+    private bool TryReceive(ReadOnlySpan<byte> frame, bool isOwn)
     {
-        if (frame.Length < HeaderBytes || !IsReceiving)
+        if (frame.Length < HeaderBytes || !(isOwn ? IsEnabled : IsReceiving))
             return true;
         if (frame.Length > LongestFrame)
         {
@@ -171,9 +177,18 @@ internal sealed class IgbCore : INetPort
     public void WaitForRoom(int bytes, TimeSpan timeout) => Inbox.WaitForRoom(bytes, timeout);
 
     /// <inheritdoc/>
-    public void Receive(ReadOnlySpan<byte> frame)
+    public void Receive(ReadOnlySpan<byte> frame) => Receive(frame, isOwn: false);
+
+    /// <inheritdoc/>
+    public void ReceiveOrDrop(ReadOnlySpan<byte> frame)
     {
-        if (TryReceive(frame))
+        if (!TryReceive(frame))
+            Statistics.Count(IgbStatistic.MissedPackets);
+    }
+
+    private void Receive(ReadOnlySpan<byte> frame, bool isOwn)
+    {
+        if (TryReceive(frame, isOwn))
         {
             _isFull = false;
             return;
@@ -181,7 +196,7 @@ internal sealed class IgbCore : INetPort
 
         if (!_isFull)
             Inbox.WaitForRoom(frame.Length, FullTimeout);
-        _isFull = !TryReceive(frame);
+        _isFull = !TryReceive(frame, isOwn);
         if (_isFull)
             Statistics.Count(IgbStatistic.MissedPackets);
     }

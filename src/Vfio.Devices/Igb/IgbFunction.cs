@@ -19,6 +19,7 @@ public sealed class IgbFunction : EmulatedFunction
     private readonly byte[] _address;
     private readonly TimeProvider _clock;
     private long _clockStart;
+    private uint _timeHigh;
     private ulong _lastControl;
 
     internal IgbFunction(NetBackend network, ReadOnlySpan<byte> address, TimeProvider? clock = null)
@@ -70,9 +71,15 @@ public sealed class IgbFunction : EmulatedFunction
     /// <inheritdoc/>
     protected override void Dispose(bool disposing)
     {
-        if (disposing)
-            _core.Network.Dispose();
-        base.Dispose(disposing);
+        try
+        {
+            if (disposing)
+                _core.Network.Dispose();
+        }
+        finally
+        {
+            base.Dispose(disposing);
+        }
     }
 
     private void ResetRegisters()
@@ -92,6 +99,8 @@ public sealed class IgbFunction : EmulatedFunction
         registers[IgbRegister.ReceiveDescriptors] |= QueueEnable;
         registers[IgbRegister.TransmitDescriptors] |= QueueEnable;
         _lastControl = 0;
+        _clockStart = _clock.GetTimestamp();
+        _timeHigh = 0;
         _core.Restart();
     }
 
@@ -108,9 +117,20 @@ public sealed class IgbFunction : EmulatedFunction
         registers.OnRead(IgbRegister.SoftwareSemaphore, _ => registers.Set(IgbRegister.SoftwareSemaphore, SemaphoreTaken));
         ConnectInterrupts(registers, _core.Interrupts);
         ConnectQueues(registers);
-        registers.OnRead(IgbRegister.SystemTimeLow, _ => (uint)SystemTime());
-        registers.OnRead(IgbRegister.SystemTimeHigh, _ => SystemTime() >> 32);
-        registers.OnWrite(IgbRegister.SystemTimeHigh, _ => _clockStart = _clock.GetTimestamp());
+
+        // A read of the low word keeps the high one for the read that follows; a write of the high one sets the clock.
+        registers.OnRead(IgbRegister.SystemTimeLow, _ =>
+        {
+            ulong time = SystemTime();
+            _timeHigh = (uint)(time >> 32);
+            return (uint)time;
+        });
+        registers.OnRead(IgbRegister.SystemTimeHigh, _ => _timeHigh);
+        registers.OnWrite(IgbRegister.SystemTimeHigh, value =>
+        {
+            _clockStart = _clock.GetTimestamp();
+            _timeHigh = (uint)value;
+        });
     }
 
     private void ConnectInterrupts(RegisterFile<IgbRegister> registers, IgbInterrupts interrupts)
@@ -121,7 +141,7 @@ public sealed class IgbFunction : EmulatedFunction
             interrupts.ClearCauses((uint)value);
             SettlePin();
         });
-        registers.OnWrite(IgbRegister.InterruptCauseSet, value => Send(interrupts.Raise((uint)value)));
+        registers.OnWrite(IgbRegister.InterruptCauseSet, value => Send(interrupts.Raise((uint)value & IgbInterrupts.MaskableCauses)));
         registers.OnRead(IgbRegister.InterruptMaskSet, _ => interrupts.ReadMask());
         registers.OnWrite(IgbRegister.InterruptMaskSet, value => Send(interrupts.Unmask((uint)value)));
         registers.OnWrite(IgbRegister.InterruptMaskClear, value =>
@@ -144,7 +164,7 @@ public sealed class IgbFunction : EmulatedFunction
             interrupts.MaskVectors((uint)value);
             SettlePin();
         });
-        registers.OnWrite(IgbRegister.InterruptEnable, _ => SettlePinNow());
+        registers.OnWrite(IgbRegister.InterruptEnable, _ => SettlePin());
     }
 
     private void ConnectQueues(RegisterFile<IgbRegister> registers)
@@ -210,8 +230,9 @@ public sealed class IgbFunction : EmulatedFunction
 
     private void AccessPhy(ulong value)
     {
+        bool wasUp = _core.IsLinkUp;
         _core.Registers[IgbRegister.MdiControl] = _core.Phy.Do((uint)value, _core.IsCableUp, out bool isRestarted);
-        if (isRestarted)
+        if (isRestarted || _core.IsLinkUp != wasUp)
             _core.LinkChanged();
         if (IgbPhy.WantsInterrupt((uint)value))
             Send(_core.Interrupts.Raise(IgbInterrupts.MdiDone));
@@ -242,14 +263,9 @@ public sealed class IgbFunction : EmulatedFunction
         return value;
     }
 
-    private void SettlePin()
-    {
-        if (!_core.Interrupts.IsPerCause)
-            SettlePinNow();
-    }
-
+    // With GPIE.Multiple_MSIX and no messages enabled, each vector raises the pin, and what a driver reads or masks lowers it.
     // A worker that raises meanwhile may come before or after: whoever is last leaves the pin as the registers say.
-    private void SettlePinNow()
+    private void SettlePin()
     {
         if (_core.Interrupts.IsPinUp)
             return;

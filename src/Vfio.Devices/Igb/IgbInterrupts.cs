@@ -14,7 +14,10 @@ internal sealed class IgbInterrupts(RegisterFile<IgbRegister> registers, IgbStat
     /// <summary>Causes in ICR.</summary>
     internal const uint TransmitDone = 1u << 0, LinkChange = 1u << 2, BelowThreshold = 1u << 4, ReceiveDone = 1u << 7, MdiDone = 1u << 9;
 
-    private const uint Asserted = 1u << 31, Other = 1u << 31, MaskableCauses = 0x77d4_fbfd;
+    /// <summary>The bits of ICR, ICS and IMS that there are.</summary>
+    internal const uint MaskableCauses = 0x77d4_fbfd;
+
+    private const uint Asserted = 1u << 31, Other = 1u << 31;
     private const uint VectorCauses = 0x01ff_ffff, QueueCauses = 0xc000_ffff;
     private const uint ClearsWhenRead = 1u << 0, PerCause = 1u << 4, MasksByMessage = 1u << 30;
     private const uint Valid = 0x80, VectorMask = 0x1f;

@@ -104,7 +104,7 @@ internal sealed class IgbReceiveQueue(RegisterFile<IgbRegister> registers, int n
     }
 
     /// <summary>Puts a frame into the ring, which has descriptors for it.</summary>
-    internal void Put(IPciSlot bus, ReadOnlySpan<byte> frame, in IgbReceived received)
+    internal void Put(IgbMemory memory, ReadOnlySpan<byte> frame, in IgbReceived received)
     {
         int split = received.HeaderBytes;
         ReadOnlySpan<byte> left = frame[split..];
@@ -114,16 +114,16 @@ internal sealed class IgbReceiveQueue(RegisterFile<IgbRegister> registers, int n
         {
             int head = (int)_head.Value;
             int count = Count;
-            if (head >= count || !TryFetch(bus, head, count, out ulong buffer, out ulong header))
+            if (head >= count || !TryFetch(memory, head, count, out ulong buffer, out ulong header))
                 return;
             int part = Math.Min(left.Length, size);
             if (isFirst && split > 0)
-                _ = bus.WriteMemory(new Iova(header & ~1UL), frame[..split]);
+                _ = memory.Write(new Iova(header & ~1UL), frame[..split]);
             if (part > 0)
-                _ = bus.WriteMemory(new Iova(buffer), left[..part]);
+                _ = memory.Write(new Iova(buffer), left[..part]);
             left = left[part..];
             uint status = Done | (left.IsEmpty ? EndOfPacket : 0);
-            WriteBack(bus, head, buffer, part, status, received, isFirst ? split : 0);
+            WriteBack(memory, head, buffer, part, status, received, isFirst ? split : 0);
             _head.Set((ulong)(head + 1 == count ? 0 : head + 1));
             isFirst = false;
             if (left.IsEmpty)
@@ -131,7 +131,7 @@ internal sealed class IgbReceiveQueue(RegisterFile<IgbRegister> registers, int n
         }
     }
 
-    private bool TryFetch(IPciSlot bus, int head, int count, out ulong buffer, out ulong header)
+    private bool TryFetch(IgbMemory memory, int head, int count, out ulong buffer, out ulong header)
     {
         int at = head - _fetchedAt;
         if (at < 0 || at >= _fetchedCount)
@@ -139,7 +139,7 @@ internal sealed class IgbReceiveQueue(RegisterFile<IgbRegister> registers, int n
             int tail = (int)_tail.Value;
             _fetchedAt = head;
             _fetchedCount = Math.Clamp((tail > head ? tail : count) - head, 1, Fetched);
-            if (bus.ReadMemory(Base() + ((ulong)head * DescriptorBytes), _fetched.AsSpan(0, _fetchedCount * DescriptorBytes)) != Errno.None)
+            if (memory.Read(At(head), _fetched.AsSpan(0, _fetchedCount * DescriptorBytes)) != Errno.None)
             {
                 _fetchedCount = 0;
                 _isStopped = true;
@@ -158,10 +158,12 @@ internal sealed class IgbReceiveQueue(RegisterFile<IgbRegister> registers, int n
         return true;
     }
 
-    private Iova Base() => new(_baseHigh.Value << 32 | _baseLow.Value);
+    // A base at the end of the address space wraps: memory refuses what does not fit there.
+    private Iova At(int index, int offset = 0) =>
+        new(unchecked((_baseHigh.Value << 32 | _baseLow.Value) + ((ulong)index * DescriptorBytes) + (ulong)offset));
 
     // The half with the status is written last, and at once.
-    private void WriteBack(IPciSlot bus, int head, ulong buffer, int length, uint status, in IgbReceived received, int split)
+    private void WriteBack(IgbMemory memory, int head, ulong buffer, int length, uint status, in IgbReceived received, int split)
     {
         Span<byte> descriptor = stackalloc byte[DescriptorBytes];
         bool isLast = (status & EndOfPacket) != 0;
@@ -182,8 +184,7 @@ internal sealed class IgbReceiveQueue(RegisterFile<IgbRegister> registers, int n
         }
 
         BinaryPrimitives.WriteUInt16LittleEndian(descriptor[14..], received.Vlan);
-        Iova at = Base() + ((ulong)head * DescriptorBytes);
-        _ = bus.WriteMemory(at, descriptor[..8]);
-        _ = bus.WriteMemory(at + 8, descriptor[8..]);
+        _ = memory.Write(At(head), descriptor[..8]);
+        _ = memory.Write(At(head, 8), descriptor[8..]);
     }
 }

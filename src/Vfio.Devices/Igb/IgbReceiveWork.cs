@@ -11,6 +11,7 @@ internal sealed class IgbReceiveWork : DeviceWork
     private const int FramesAtOnce = 32, ShortestFrame = 60, CheckBytes = 4, HeaderBytes = 14, VlanBytes = 4;
     private const uint Enable = 1u << 1, StripCheck = 1u << 26, StripVlan = 1u << 30, VlanPresent = 1u << 3;
     private readonly IgbCore _core;
+    private readonly IgbMemory _memory;
     private readonly RegisterFile<IgbRegister> _registers;
     private readonly RegisterCell _control;
     private readonly RegisterCell _receiveControl;
@@ -28,6 +29,7 @@ internal sealed class IgbReceiveWork : DeviceWork
         : base(core.Function)
     {
         _core = core;
+        _memory = new IgbMemory(Bus, this);
         _registers = core.Registers;
         _control = _registers.CellOf(IgbRegister.Control);
         _receiveControl = _registers.CellOf(IgbRegister.ReceiveControl);
@@ -86,7 +88,7 @@ internal sealed class IgbReceiveWork : DeviceWork
         if (isEnabled && queue.Free >= need)
         {
             ReadOnlySpan<byte> frame = _frame.AsSpan(0, _length);
-            queue.Put(Bus, frame, _received);
+            queue.Put(_memory, frame, _received);
             _isLow |= queue.IsLow;
             Finish(queue.Number);
             return true;

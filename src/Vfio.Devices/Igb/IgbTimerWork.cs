@@ -6,6 +6,9 @@ namespace Vfio.Devices.Igb;
 /// <summary>The thread that sends interrupts which had to wait for EITR, and tells of changes of the link.</summary>
 internal sealed class IgbTimerWork(IgbCore core) : DeviceWork(core.Function)
 {
+    // Vectors whose time comes earlier may be added during a sleep, which nothing ends.
+    private static readonly TimeSpan LongestSleep = TimeSpan.FromMicroseconds(100);
+
     /// <inheritdoc/>
     protected internal override string Name => "igb timer";
 
@@ -23,7 +26,7 @@ internal sealed class IgbTimerWork(IgbCore core) : DeviceWork(core.Function)
             Leave();
             if (wait is not { } left)
                 return;
-            ShortSleep.For(left);
+            ShortSleep.For(left < LongestSleep ? left : LongestSleep);
         }
     }
 }

@@ -34,6 +34,7 @@ internal sealed class IgbTransmitQueue(RegisterFile<IgbRegister> registers, int 
     private readonly RegisterCell _port = registers.CellOf(IgbRegister.TransmitControl);
     private readonly byte[] _fetched = new byte[Fetched * DescriptorBytes];
     private readonly IgbOffload[] _contexts = new IgbOffload[2];
+    private byte[]? _gathered;
     private int _fetchedAt, _fetchedCount;
     private int _length;
     private bool _isFirst = true, _isTooLong, _isStopped;
@@ -45,13 +46,15 @@ internal sealed class IgbTransmitQueue(RegisterFile<IgbRegister> registers, int 
     /// <summary>Its number.</summary>
     internal int Number => number;
 
+    /// <summary>The frame of the last step that ended one. Each queue has its own: a frame that is not whole yet waits here.</summary>
+    internal Span<byte> Gathered => _gathered;
+
     /// <summary>Has the next step begin anew; any thread.</summary>
     internal void Restart() => _isRestarted = true;
 
     /// <summary>Takes descriptors up to the end of a frame, or until none is left.</summary>
-    /// <param name="bus">Where memory is.</param>
-    /// <param name="gathered">Where the frame is put together; kept from step to step while it is not whole.</param>
-    internal Step Advance(IPciSlot bus, Span<byte> gathered)
+    /// <param name="memory">The driver's.</param>
+    internal Step Advance(IgbMemory memory)
     {
         if (_isRestarted)
             Forget();
@@ -67,16 +70,16 @@ internal sealed class IgbTransmitQueue(RegisterFile<IgbRegister> registers, int 
             int tail = (int)_tail.Value;
             if (head == tail || head >= count || tail >= count)
                 return step;
-            if (!TryFetch(bus, head, tail, count, out ulong address, out ulong command))
+            if (!TryFetch(memory, head, tail, count, out ulong address, out ulong command))
                 return step;
             step.IsAny = true;
-            bool isEnd = Take(bus, address, command, gathered, ref step);
+            bool isEnd = Take(memory, address, command, ref step);
             int next = head + 1 == count ? 0 : head + 1;
             _head.Set((ulong)next);
             if (((uint)command & ReportStatus) != 0)
             {
                 step.IsReported = true;
-                Report(bus, head, next, command);
+                Report(memory, head, next, command);
             }
 
             if (isEnd)
@@ -86,15 +89,14 @@ internal sealed class IgbTransmitQueue(RegisterFile<IgbRegister> registers, int 
         return step;
     }
 
-    private bool TryFetch(IPciSlot bus, int head, int tail, int count, out ulong address, out ulong command)
+    private bool TryFetch(IgbMemory memory, int head, int tail, int count, out ulong address, out ulong command)
     {
         int at = head - _fetchedAt;
         if (at < 0 || at >= _fetchedCount)
         {
             _fetchedAt = head;
             _fetchedCount = Math.Min((tail > head ? tail : count) - head, Fetched);
-            Iova from = Base() + ((ulong)head * DescriptorBytes);
-            if (bus.ReadMemory(from, _fetched.AsSpan(0, _fetchedCount * DescriptorBytes)) != Errno.None)
+            if (memory.Read(At(head), _fetched.AsSpan(0, _fetchedCount * DescriptorBytes)) != Errno.None)
             {
                 _fetchedCount = 0;
                 _isStopped = true;
@@ -113,11 +115,12 @@ internal sealed class IgbTransmitQueue(RegisterFile<IgbRegister> registers, int 
         return true;
     }
 
-    private Iova Base() =>
-        new(_baseHigh.Value << 32 | _baseLow.Value);
+    // A base at the end of the address space wraps: memory refuses what does not fit there.
+    private Iova At(int index, int offset = 0) =>
+        new(unchecked((_baseHigh.Value << 32 | _baseLow.Value) + ((ulong)index * DescriptorBytes) + (ulong)offset));
 
     // Whether the frame is whole; the step has it then.
-    private bool Take(IPciSlot bus, ulong address, ulong command, Span<byte> gathered, ref Step step)
+    private bool Take(IgbMemory memory, ulong address, ulong command, ref Step step)
     {
         uint low = (uint)command;
         uint high = (uint)(command >> 32);
@@ -134,9 +137,10 @@ internal sealed class IgbTransmitQueue(RegisterFile<IgbRegister> registers, int 
         int bytes = (int)(low & 0xffff);
         if (_isFirst)
             Begin(low, high, isExtended);
-        if (bytes > gathered.Length - _length)
+        if (bytes > LongestPayload - _length)
             _isTooLong = true;
-        if (!_isTooLong && bytes > 0 && bus.ReadMemory(new Iova(address), gathered.Slice(_length, bytes)) != Errno.None)
+        _gathered ??= new byte[LongestPayload];
+        if (!_isTooLong && bytes > 0 && memory.Read(new Iova(address), _gathered.AsSpan(_length, bytes)) != Errno.None)
             _isTooLong = true;
         if (!_isTooLong)
             _length += bytes;
@@ -171,7 +175,7 @@ internal sealed class IgbTransmitQueue(RegisterFile<IgbRegister> registers, int 
             _vlan = context.Vlan;
     }
 
-    private void Report(IPciSlot bus, int head, int next, ulong command)
+    private void Report(IgbMemory memory, int head, int next, ulong command)
     {
         // TDWBAL bit 0: the head is written instead of a descriptor's status.
         ulong where = _headAtHigh.Value << 32 | _headAtLow.Value;
@@ -179,12 +183,12 @@ internal sealed class IgbTransmitQueue(RegisterFile<IgbRegister> registers, int 
         if ((where & 1) != 0)
         {
             BinaryPrimitives.WriteUInt32LittleEndian(value, (uint)next);
-            _ = bus.WriteMemory(new Iova(where & ~3UL), value);
+            _ = memory.Write(new Iova(where & ~3UL), value);
             return;
         }
 
         BinaryPrimitives.WriteUInt32LittleEndian(value, ((uint)command & Extended) != 0 ? Done : (uint)(command >> 32) | Done);
-        _ = bus.WriteMemory(Base() + ((ulong)head * DescriptorBytes) + StatusOffset, value);
+        _ = memory.Write(At(head, StatusOffset), value);
     }
 
     private void Forget()

@@ -9,14 +9,15 @@ internal sealed class IgbTransmitWork : DeviceWork
 {
     private const int FramesAtOnce = 32;
     private readonly IgbCore _core;
+    private readonly IgbMemory _memory;
     private readonly IgbTransmitQueue[] _queues = new IgbTransmitQueue[IgbRegisters.Queues];
-    private readonly byte[] _gathered = new byte[IgbTransmitQueue.LongestPayload];
     private readonly IgbSegmenter _segmenter;
 
     internal IgbTransmitWork(IgbCore core)
         : base(core.Function)
     {
         _core = core;
+        _memory = new IgbMemory(Bus, this);
         _segmenter = new IgbSegmenter();
         for (int i = 0; i < _queues.Length; i++)
             _queues[i] = new IgbTransmitQueue(core.Registers, i);
@@ -50,12 +51,12 @@ internal sealed class IgbTransmitWork : DeviceWork
     {
         if (!Enter())
             return false;
-        IgbTransmitQueue.Step step = queue.Advance(Bus, _gathered);
+        IgbTransmitQueue.Step step = queue.Advance(_memory);
         Leave();
         if (step.IsReported)
             reported |= 1u << queue.Number;
         if (step.Length > 0)
-            Finish(step, _gathered.AsSpan(0, step.Length));
+            Finish(step, queue.Gathered[..step.Length]);
         return step.IsAny;
     }
 
@@ -68,8 +69,9 @@ internal sealed class IgbTransmitWork : DeviceWork
             return;
         }
 
-        _core.Statistics.Count(IgbStatistic.Segmentations);
         bool goesOn = _segmenter.Begin(frame, step.Offload);
+        if (goesOn)
+            _core.Statistics.Count(IgbStatistic.Segmentations);
         while (goesOn && !ShouldReturn && _segmenter.TryNext(frame, out Span<byte> segment))
             goesOn = Send(segment, step.Vlan);
     }

@@ -16,12 +16,15 @@ internal sealed class DatagramBackend : NetBackend
     private BackgroundThread? _thread;
 
     /// <summary>Makes the socket.</summary>
-    /// <param name="local">Its file, which must not be there yet; removed at the end.</param>
+    /// <param name="local">Its file, removed at the end. One that a process left behind is replaced.</param>
     /// <param name="remote">The peer's file, which may come later.</param>
-    /// <exception cref="VfioException">The file cannot be made.</exception>
+    /// <exception cref="VfioException">The file cannot be made, or the peer's is no socket's path.</exception>
     internal DatagramBackend(string local, string remote)
     {
-        _socket = UnixDatagramSocket.Bind(local);
+        const UnixFileMode UserAndGroup =
+            UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.GroupRead | UnixFileMode.GroupWrite;
+        _ = new UnixAddress(remote);
+        _socket = UnixDatagramSocket.Bind(local, UserAndGroup);
         _remote = remote;
     }
 

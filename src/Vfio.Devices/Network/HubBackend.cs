@@ -1,6 +1,7 @@
 namespace Vfio.Devices.Network;
 
 /// <summary>A hub in this process, known by its name: what one port sends, all others at it receive.</summary>
+/// <remarks>It waits for nobody: a port that takes nothing must not cost the others time.</remarks>
 internal sealed class HubBackend : NetBackend
 {
     private static readonly Lock Hubs = new();
@@ -25,7 +26,7 @@ internal sealed class HubBackend : NetBackend
         foreach (HubBackend member in members ?? [])
         {
             if (member != this)
-                member.Port?.Receive(frame);
+                member.Port?.ReceiveOrDrop(frame);
         }
     }
 

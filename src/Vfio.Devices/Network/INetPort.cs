@@ -22,6 +22,9 @@ internal interface INetPort
     /// nothing costs its senders that once, and not again until it has taken something.</summary>
     void Receive(ReadOnlySpan<byte> frame);
 
+    /// <summary>Receives a frame, or drops and counts it when there is no room for it now.</summary>
+    void ReceiveOrDrop(ReadOnlySpan<byte> frame);
+
     /// <summary>Has <see cref="NetBackend.IsUp"/> looked at.</summary>
     void LinkChanged();
 }

@@ -11,15 +11,16 @@ internal static class NetAddress
     /// <exception cref="VfioException">EINVAL: it is none of these; else why it cannot be had.</exception>
     internal static NetBackend Open(string model, string text, string? record = null)
     {
-        PcapngRecorder? recorder = record is null ? null : Try(record, () => new PcapngRecorder(record));
+        NetBackend backend = Open(model, text);
+        if (record is null)
+            return backend;
         try
         {
-            NetBackend backend = Open(model, text);
-            return recorder is null ? backend : new RecordingBackend(backend, recorder);
+            return new RecordingBackend(backend, new PcapngRecorder(record));
         }
         catch
         {
-            recorder?.Dispose();
+            backend.Dispose();
             throw;
         }
     }
@@ -36,26 +37,12 @@ internal static class NetAddress
             ("stream", not "") => new StreamBackend(place, listens: false),
             ("listen", not "") => new StreamBackend(place, listens: true),
             ("tap", not "") => new TapBackend(place),
-            ("replay", not "") => Try(place, () => new ReplayBackend(place)),
+            ("replay", not "") => new ReplayBackend(place),
             ("dgram", _) when place.Split(',') is [not "", not ""] paths => new DatagramBackend(paths[0], paths[1]),
             _ => throw new VfioException(
                 "open", $"model:{model}", Errno.InvalidArgument,
                 $"'{text}' is no network: write net=none, loop, hub:NAME, stream:PATH, listen:PATH, dgram:OWN,PEER, tap:NAME "
                 + "or replay:PATH"),
         };
-    }
-
-    private static T Try<T>(string path, Func<T> open)
-    {
-        try
-        {
-            return open();
-        }
-        catch (Exception refusal) when (refusal is IOException or UnauthorizedAccessException)
-        {
-            Errno error = refusal is UnauthorizedAccessException ? Errno.AccessDenied
-                : refusal is FileNotFoundException or DirectoryNotFoundException ? Errno.NoEntry : Errno.InputOutput;
-            throw new VfioException("open", path, error);
-        }
     }
 }

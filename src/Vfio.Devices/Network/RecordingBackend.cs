@@ -47,6 +47,12 @@ internal sealed class RecordingBackend(NetBackend inner, PcapngRecorder recorder
             port.Receive(frame);
         }
 
+        public void ReceiveOrDrop(ReadOnlySpan<byte> frame)
+        {
+            recorder.Record(frame, isInbound: true);
+            port.ReceiveOrDrop(frame);
+        }
+
         public void LinkChanged() => port.LinkChanged();
     }
 }

@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using Vfio.Native.Files;
 using Vfio.Native.Waiting;
 
 namespace Vfio.Devices.Network;
@@ -11,6 +12,7 @@ internal sealed class ReplayBackend : NetBackend
 {
     private const uint SimplePacket = 3;
     private const int HeadBytes = 8, LongestBlock = 1 << 20;
+    private static readonly TimeSpan EndTimeout = TimeSpan.FromSeconds(1);
     private static readonly TimeSpan LookEvery = TimeSpan.FromMilliseconds(20);
     private readonly FileStream _file;
     private readonly ManualResetEventSlim _stop = new();
@@ -18,9 +20,8 @@ internal sealed class ReplayBackend : NetBackend
     private BackgroundThread? _thread;
 
     /// <summary>Opens the file.</summary>
-    /// <exception cref="IOException">It is not there.</exception>
-    /// <exception cref="UnauthorizedAccessException">This user may not.</exception>
-    internal ReplayBackend(string path) => _file = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite);
+    /// <exception cref="VfioException">It is not there, this user may not, or it is no regular file.</exception>
+    internal ReplayBackend(string path) => _file = new FileStream(SafePath.OpenRegular(path), FileAccess.Read);
 
     /// <inheritdoc/>
     internal override void Send(ReadOnlySpan<byte> frame)
@@ -36,7 +37,10 @@ internal sealed class ReplayBackend : NetBackend
         if (!disposing)
             return;
         _stop.Set();
-        _thread?.Join();
+
+        // A read of a file system that does not answer keeps its thread, which ends after it.
+        if (_thread?.Join(EndTimeout) == false)
+            return;
         _file.Dispose();
         _stop.Dispose();
     }

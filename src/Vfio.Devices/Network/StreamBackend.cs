@@ -35,11 +35,12 @@ internal sealed class StreamBackend : NetBackend
     /// <summary>Makes it; the socket is connected to, or listened at, from <see cref="NetBackend.Attach"/> on.</summary>
     /// <param name="path">The socket's file.</param>
     /// <param name="listens">Whether the peer connects.</param>
-    /// <exception cref="VfioException">It cannot listen there.</exception>
+    /// <exception cref="VfioException">It cannot listen there, or it is no socket's path.</exception>
     internal StreamBackend(string path, bool listens)
     {
         const UnixFileMode UserAndGroup =
             UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.GroupRead | UnixFileMode.GroupWrite;
+        _ = new UnixAddress(path);
         _path = path;
         _listener = listens ? UnixListener.Bind(path, UserAndGroup) : null;
     }
@@ -129,6 +130,10 @@ internal sealed class StreamBackend : NetBackend
             SetPeer(peer);
             Receive(peer, buffer);
             SetPeer(null);
+
+            // A server that accepts and closes at once sets no pace.
+            if (_listener is null)
+                _stop.Token.WaitHandle.WaitOne(LookEvery);
         }
     }
 
@@ -180,7 +185,7 @@ internal sealed class StreamBackend : NetBackend
             if (count <= 0)
                 return;
             used += count;
-            int taken = TakeFrames(buffer.AsSpan(0, used));
+            int taken = TakeFrames(peer, buffer.AsSpan(0, used));
             if (taken < 0)
                 return;
             buffer.AsSpan(taken, used - taken).CopyTo(buffer);
@@ -188,8 +193,8 @@ internal sealed class StreamBackend : NetBackend
         }
     }
 
-    // How many bytes the whole frames at the start take; -1 when the peer breaks the rules.
-    private int TakeFrames(ReadOnlySpan<byte> bytes)
+    // How many bytes the whole frames at the start take; -1 when the peer breaks the rules, or left and there is no room.
+    private int TakeFrames(UnixSocket peer, ReadOnlySpan<byte> bytes)
     {
         int at = 0;
         while (bytes.Length - at >= LengthBytes)
@@ -199,16 +204,25 @@ internal sealed class StreamBackend : NetBackend
                 return -1;
             if (length > bytes.Length - at - LengthBytes)
                 break;
-            Deliver(bytes.Slice(at + LengthBytes, (int)length));
+            if (!TryDeliver(peer, bytes.Slice(at + LengthBytes, (int)length)))
+                return -1;
             at += LengthBytes + (int)length;
         }
 
         return at;
     }
 
-    private void Deliver(ReadOnlySpan<byte> frame)
+    // A driver that takes nothing must not keep the next peer out: what one that left has sent is given to the port while that takes some.
+    private bool TryDeliver(UnixSocket peer, ReadOnlySpan<byte> frame)
     {
         while (!_stop.IsCancellationRequested && Port is { } port && !port.TryReceive(frame))
+        {
+            bool hadLeft = Poll.IsHungUp(peer.Descriptor);
             port.WaitForRoom(frame.Length, LookEvery);
+            if (hadLeft)
+                return port.TryReceive(frame);
+        }
+
+        return true;
     }
 }

@@ -1,4 +1,5 @@
 using System.Text;
+using Microsoft.Win32.SafeHandles;
 using Vfio.Native.Interop;
 
 namespace Vfio.Native.Files;
@@ -66,6 +67,39 @@ internal static unsafe class SafePath
             : throw VfioException.FromLastError("opening", whole, "check the path, and who may read it; a symbolic link is not followed");
     }
 
+    /// <summary>Opens a regular file as <see cref="OpenFile"/> does; anything else is refused.</summary>
+    /// <exception cref="VfioException">The kernel refused; EINVAL: it is no regular file, or no path; ELOOP: it is a symbolic
+    /// link.</exception>
+    internal static SafeFileHandle OpenRegular(string path)
+    {
+        using FileDescriptor file = OpenFile(WholeOf(path), out _);
+        ThrowUnlessRegular(file, path);
+        return Handle(file);
+    }
+
+    /// <summary>Makes a regular file, or empties the one that is there, with the care of <see cref="OpenFile"/>. Root empties no file that
+    /// has a second name: anybody may have given it that.</summary>
+    /// <exception cref="VfioException">The kernel refused; EINVAL: it is no regular file, or no path; ELOOP: it is a symbolic
+    /// link.</exception>
+    internal static SafeFileHandle CreateRegular(string path)
+    {
+        string whole = WholeOf(path);
+        using FileDescriptor directory = OpenDirectory(Path.GetDirectoryName(whole) ?? "/");
+        int flags = LibC.O_WRONLY | LibC.O_CREAT | LibC.O_NOFOLLOW | LibC.O_NONBLOCK | LibC.O_CLOEXEC;
+        int number = FileCalls.openat(directory.Number, Path.GetFileName(whole), flags, 0x1b6);
+        if (number < 0)
+            throw VfioException.FromLastError("creating", whole, "give the path of a regular file; a symbolic link is not followed");
+        using FileDescriptor file = new(number);
+        FileStatus status = ThrowUnlessRegular(file, path);
+        if (UserAccount.IsRoot && status.Links > 1)
+        {
+            throw new VfioException(
+                "creating", whole, Errno.AccessDenied, "it has a second name (a hard link), and root does not empty such a file");
+        }
+
+        return LibC.ftruncate(number, 0) == 0 ? Handle(file) : throw VfioException.FromLastError("creating", whole);
+    }
+
     /// <summary>Where a symbolic link leads.</summary>
     /// <param name="directory">Where it is; or the link itself, opened with O_PATH.</param>
     /// <param name="name">Its name there; empty for the link itself.</param>
@@ -74,6 +108,33 @@ internal static unsafe class SafePath
         byte* target = stackalloc byte[MaxTargetBytes];
         nint count = LibC.readlinkat(directory.Number, name, target, MaxTargetBytes);
         return count > 0 ? Encoding.UTF8.GetString(target, (int)count) : "?";
+    }
+
+    private static string WholeOf(string path)
+    {
+        try
+        {
+            return Path.GetFullPath(path);
+        }
+        catch (ArgumentException)
+        {
+            throw new VfioException("opening", path, Errno.InvalidArgument, "write the path of a file");
+        }
+    }
+
+    private static FileStatus ThrowUnlessRegular(FileDescriptor file, string path)
+    {
+        FileStatus status = FileStatus.Of(file.Number);
+        return status.Kind == FileKind.Regular
+            ? status
+            : throw new VfioException("opening", path, Errno.InvalidArgument, "it is no regular file; a FIFO or a device may wait for ever");
+    }
+
+    private static SafeFileHandle Handle(FileDescriptor file)
+    {
+        SafeFileHandle handle = new(file.Number, ownsHandle: true);
+        file.SetHandleAsInvalid();
+        return handle;
     }
 
     private static string Follow(FileDescriptor link, string whole, ref int links)

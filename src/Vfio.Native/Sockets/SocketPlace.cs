@@ -4,7 +4,7 @@ using Vfio.Native.Interop;
 
 namespace Vfio.Native.Sockets;
 
-/// <summary>Where a listening socket's file lies: a directory, by descriptor, and a name in it.</summary>
+/// <summary>Where a socket's file lies: a directory, by descriptor, and a name in it.</summary>
 /// <remarks>
 /// <para>The directory may belong to a user whom root does not trust, and two servers may want the place at once. So a file is made,
 /// given its mode and its owner in a folder that nobody else may enter, and then linked to where it is wanted, which never replaces
@@ -14,6 +14,7 @@ namespace Vfio.Native.Sockets;
 internal sealed unsafe class SocketPlace : IDisposable
 {
     private const string Inside = "s";
+    private const int NoBacklog = -1;
     private static readonly TimeSpan LongestLock = TimeSpan.FromSeconds(2);
     private static readonly TimeSpan LongestAnswer = TimeSpan.FromSeconds(1);
     private readonly FileDescriptor _directory;
@@ -67,6 +68,9 @@ internal sealed unsafe class SocketPlace : IDisposable
         Put(socket, backlog, mode, owner);
     }
 
+    /// <summary>Puts a socket there that does not listen: a datagram socket. Otherwise as <see cref="Listen"/>.</summary>
+    internal void Bind(FileDescriptor socket, UnixFileMode mode) => Listen(socket, NoBacklog, mode, owner: null);
+
     /// <summary>Removes the caller's file, while its socket is still open; another's stays.</summary>
     internal void Remove()
     {
@@ -114,7 +118,7 @@ internal sealed unsafe class SocketPlace : IDisposable
         {
             if (LibC.bind(socket.Number, &address, UnixAddress.Length) != 0
                 || LibC.fchmodat(folder.Number, Inside, (uint)mode, 0) != 0
-                || LibC.listen(socket.Number, backlog) != 0)
+                || (backlog != NoBacklog && LibC.listen(socket.Number, backlog) != 0))
                 throw VfioException.FromLastError("listen", Path);
             if (owner is { } user && LibC.fchownat(folder.Number, Inside, user.UserId, user.GroupId, LibC.AT_SYMLINK_NOFOLLOW) != 0)
                 throw VfioException.FromLastError($"giving to {user.Name}", Path, "only root may give files away");

@@ -7,33 +7,40 @@ namespace Vfio.Native.Sockets;
 /// <remarks>One thread may send while another receives and connects.</remarks>
 internal sealed unsafe class UnixDatagramSocket : IDisposable
 {
-    private readonly string _path;
+    private readonly SocketPlace _place;
 
-    private UnixDatagramSocket(FileDescriptor descriptor, string path)
+    private UnixDatagramSocket(FileDescriptor descriptor, SocketPlace place)
     {
         Descriptor = descriptor;
-        _path = path;
+        _place = place;
     }
 
     /// <summary>The socket's descriptor, to wait on; owned by this object.</summary>
     public FileDescriptor Descriptor { get; }
 
-    /// <summary>Makes the socket and its file, which is removed at the end.</summary>
-    /// <param name="path">The file; nothing may be there.</param>
-    /// <exception cref="VfioException">EADDRINUSE: something is there; ENOENT: there is no such folder; EINVAL: no socket's
-    /// path.</exception>
-    public static UnixDatagramSocket Bind(string path)
+    /// <summary>Makes the socket and its file, which is removed at the end. A file without a socket is replaced; anything else there is
+    /// left alone.</summary>
+    /// <param name="path">The file.</param>
+    /// <param name="mode">Who may send: permission bits of the file, whatever the umask.</param>
+    /// <exception cref="VfioException">EADDRINUSE: something is there; ENOENT: there is no such folder; EINVAL: no socket's path; EBUSY:
+    /// another process keeps the folder locked.</exception>
+    public static UnixDatagramSocket Bind(string path, UnixFileMode mode)
     {
-        UnixAddress address = new(path);
-        int number = LibC.socket(LibC.AF_UNIX, LibC.SOCK_DGRAM | LibC.SOCK_CLOEXEC | LibC.O_NONBLOCK, 0);
-        if (number < 0)
-            throw VfioException.FromLastError("socket", "this process");
-        FileDescriptor descriptor = new(number);
-        if (LibC.bind(number, &address, UnixAddress.Length) == 0)
-            return new UnixDatagramSocket(descriptor, path);
-        VfioException refusal = VfioException.FromLastError("bind", path, "give a path where nothing is yet");
-        descriptor.Dispose();
-        throw refusal;
+        SocketPlace place = SocketPlace.Find(path);
+        FileDescriptor? descriptor = null;
+        try
+        {
+            int number = LibC.socket(LibC.AF_UNIX, LibC.SOCK_DGRAM | LibC.SOCK_CLOEXEC | LibC.O_NONBLOCK, 0);
+            descriptor = number >= 0 ? new FileDescriptor(number) : throw VfioException.FromLastError("socket", "this process");
+            place.Bind(descriptor, mode);
+            return new UnixDatagramSocket(descriptor, place);
+        }
+        catch (VfioException)
+        {
+            descriptor?.Dispose();
+            place.Dispose();
+            throw;
+        }
     }
 
     /// <summary>Finds the peer: from then on datagrams go to it, and come from it alone.</summary>
@@ -73,7 +80,9 @@ internal sealed unsafe class UnixDatagramSocket : IDisposable
     /// <inheritdoc/>
     public void Dispose()
     {
+        // In this order: while the socket is open no other file can have the number of its own.
+        _place.Remove();
+        _place.Dispose();
         Descriptor.Dispose();
-        _ = LibC.unlinkat(LibC.AT_FDCWD, _path, 0);
     }
 }

@@ -15,6 +15,10 @@ internal sealed class BackgroundThread
         _thread.Start();
     }
 
+    /// <summary>Waits for its end, which a system call may delay: at most for a time.</summary>
+    /// <returns>False when it has not ended.</returns>
+    public bool Join(TimeSpan timeout) => _thread == Thread.CurrentThread || _thread.Join(timeout);
+
     /// <summary>Returns when it has ended; at once when the thread calls this itself, because its last call may be to code that disposes
     /// it.</summary>
     public void Join()

@@ -10,6 +10,8 @@ namespace Vfio.Tests.Devices;
 /// <summary>The model of the 82576 against the numbers of its datasheet, without a driver.</summary>
 public sealed class IgbFunctionTests : IDisposable
 {
+    private const string Hundred = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+    private const string TooLong = $"/{Hundred}/{Hundred}";
     private const string Own = "028257600001", Other = "028257600002", All = "ffffffffffff", Group = "01005e000001";
     private readonly ManualClock _clock = new();
     private readonly IgbRig _igb;
@@ -123,6 +125,7 @@ public sealed class IgbFunctionTests : IDisposable
         WaitForCause(4);
         WritePhy(0, 0x1940);
         Assert.Equal(0u, _igb[0x0008] & 2);
+        WaitForCause(4);
     }
 
     [Fact]
@@ -534,6 +537,8 @@ public sealed class IgbFunctionTests : IDisposable
     [InlineData("net", "nowhere")]
     [InlineData("net", "loop:back")]
     [InlineData("net", "hub:")]
+    [InlineData("net", $"stream:{TooLong}")]
+    [InlineData("net", $"dgram:/nowhere/own,{TooLong}")]
     [InlineData("mac", "02:00:00:00:00")]
     [InlineData("mac", "01:00:00:00:00:01")]
     [InlineData("mac", "00:00:00:00:00:00")]
@@ -544,6 +549,127 @@ public sealed class IgbFunctionTests : IDisposable
         VfioException refusal = Assert.Throws<VfioException>(() => ModelCatalog.Create("igb", options));
         Assert.Equal(Errno.InvalidArgument, refusal.Errno);
         Assert.DoesNotContain('\n', refusal.Message);
+    }
+
+    [Fact]
+    public void A_ring_at_the_end_of_the_address_space_does_not_stop_the_other_queues()
+    {
+        _igb.Start();
+        _igb.Start(queue: 1);
+        _igb[0xe000] = 0xffff_ff80;
+        _igb[0xe004] = 0xffff_ffff;
+        _igb[0xe010] = 8;
+        _igb[0xe018] = 10;
+        byte[] frame = IgbRig.Frame(64);
+        for (int i = 0; i < 3; i++)
+        {
+            _igb.Send(frame, queue: 1);
+            Assert.Equal(frame, _igb.TakeFrame());
+        }
+    }
+
+    [Fact]
+    public void Frames_of_two_queues_that_are_put_together_at_once_are_not_mixed()
+    {
+        _igb.Start();
+        _igb.Start(queue: 1);
+        byte[] first = IgbRig.Frame(400, fill: 0x11), second = IgbRig.Frame(300, fill: 0x22);
+        _igb.Poke(IgbRig.Sent + 0x1000, first);
+        _igb.Put(IgbRig.Sent + 0x1000, 0x0200_0000 | 200);
+        _igb.Ring();
+        _igb.Slot.WaitUntil(() => _igb[0xe010] == 1);
+        _igb.Send(second, queue: 1);
+        Assert.Equal(second, _igb.TakeFrame());
+        _igb.Put(IgbRig.Sent + 0x1000 + 200, 0x0b00_0000 | 200);
+        _igb.Ring();
+        Assert.Equal(first, _igb.TakeFrame());
+    }
+
+    [Fact]
+    public void What_a_reset_left_behind_does_not_touch_the_registers_after_it()
+    {
+        using ManualResetEventSlim isReading = new(), mayGoOn = new();
+        _igb.Start();
+        _igb.Slot.OnRead = () =>
+        {
+            isReading.Set();
+            mayGoOn.Wait(HangGuard.Timeout);
+        };
+        _igb.Poke(IgbRig.Sent, IgbRig.Frame(64));
+        _igb.Put(IgbRig.Sent, 0x0b00_0000 | 64);
+        _igb.Ring();
+        Assert.True(isReading.Wait(HangGuard.Timeout));
+        _igb.Slot.AccessesAtOwner = 1;
+        _igb[0x0000] |= 1 << 26;
+        _igb.Slot.AccessesAtOwner = 0;
+        mayGoOn.Set();
+        _igb.Slot.WaitUntil(() => _igb.Function.Executor.ThreadCount == 0);
+        Assert.Equal(0u, _igb[0xe010]);
+    }
+
+    [Theory]
+    [InlineData(0x40, true)]    // LBM 01b: at the MAC
+    [InlineData(0xc0, false)]   // 11b: by a SerDes, which copper has none of
+    public void A_port_that_is_looped_back_at_its_MAC_hears_itself_and_not_its_cable(uint mode, bool isLooped)
+    {
+        string hub = Guid.NewGuid().ToString();
+        using IgbRig first = new(IgbFunction.Create($"hub:{hub}", "02:82:57:60:00:01"));
+        using IgbRig second = new(IgbFunction.Create($"hub:{hub}", "02:00:00:00:00:02"));
+        first.Start(control: IgbRig.Accept | mode);
+        second.Start();
+        byte[] other = IgbRig.Frame(64, fill: 0x11), own = IgbRig.Frame(64, fill: 0x22);
+        second.Send(other);
+        first.Send(own);
+        Assert.Equal(isLooped ? own : other, first.TakeFrame());
+    }
+
+    [Fact]
+    public void Only_causes_that_there_are_can_be_set()
+    {
+        _igb[0x1504] = 0xffff_ffff;
+        Assert.Equal(0x77d4_fbfdu, _igb[0x1500]);
+    }
+
+    [Fact]
+    public void The_pin_goes_down_too_when_each_cause_has_its_vector()
+    {
+        _igb[0x1514] = 0x10;
+        _igb[0x1524] = 1;
+        _igb[0x1520] = 1;
+        _igb.Slot.WaitUntil(() => _igb.Slot.Pin);
+        Assert.Equal(1u, _igb[0x1580]);
+        Assert.False(_igb.Slot.Pin);
+    }
+
+    [Fact]
+    public void The_clock_is_read_without_tearing_and_starts_anew_with_a_reset()
+    {
+        _igb[0xb600] = 0xffff_ff00;
+        _igb[0xb604] = 7;
+        _igb[0xb608] = 1 << 24 | 0x10;
+        _clock.Advance(TimeSpan.FromTicks(4));                          // 400 ns: 25 periods of 16 ns, each worth 16
+        Assert.Equal(0x0000_0090u, _igb[0xb600]);
+        Assert.Equal(8u, _igb[0xb604]);
+        _igb[0xb600] = 0xffff_ff00;
+        _igb[0xb604] = 7;
+        Assert.Equal(0xffff_ff00u, _igb[0xb600]);
+        _clock.Advance(TimeSpan.FromTicks(4));
+        Assert.Equal(7u, _igb[0xb604]);
+        _igb[0x0000] |= 1 << 26;
+        _igb[0xb608] = 1 << 24 | 0x10;
+        Assert.Equal(0u, _igb[0xb600]);
+        Assert.Equal(0u, _igb[0xb604]);
+    }
+
+    [Fact]
+    public void A_hub_waits_for_no_port()
+    {
+        string name = Guid.NewGuid().ToString();
+        using HubBackend sender = new(name), full = new(name);
+        FullPort port = new();
+        full.Attach(port);
+        sender.Send(IgbRig.Frame(64));
+        Assert.Equal(1, port.Dropped);
     }
 
     [Fact]
@@ -621,4 +747,24 @@ public sealed class IgbFunctionTests : IDisposable
     }
 
     private void WritePhy(int register, ushort value) => _igb[0x0020] = 1u << 26 | 1u << 21 | (uint)register << 16 | value;
+
+    // A port without room, for which nobody at a hub may wait.
+    private sealed class FullPort : INetPort
+    {
+        internal int Dropped { get; private set; }
+
+        public bool IsReceiving => true;
+
+        public bool TryReceive(ReadOnlySpan<byte> frame) => false;
+
+        public void WaitForRoom(int bytes, TimeSpan timeout) => throw new InvalidOperationException();
+
+        public void Receive(ReadOnlySpan<byte> frame) => throw new InvalidOperationException();
+
+        public void ReceiveOrDrop(ReadOnlySpan<byte> frame) => Dropped++;
+
+        public void LinkChanged()
+        {
+        }
+    }
 }

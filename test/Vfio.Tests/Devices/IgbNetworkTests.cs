@@ -3,6 +3,7 @@ using System.Diagnostics;
 using System.Net.Sockets;
 using Vfio.Devices;
 using Vfio.Devices.Igb;
+using Vfio.Devices.Network;
 
 namespace Vfio.Tests.Devices;
 
@@ -126,6 +127,63 @@ public sealed class IgbNetworkTests : IDisposable
     }
 
     [Fact]
+    public void A_peer_that_leaves_is_seen_while_the_driver_takes_nothing()
+    {
+        using IgbRig igb = new(IgbFunction.Create($"listen:{Place}", Own));
+        StartWithLink(igb, Connect, out Socket peer);
+        igb[0xc018] = 0;
+        igb[0xc010] = 0;
+        using (peer)
+        {
+            // The port's 256 KiB and the socket's buffer are full when no more can be sent for a while.
+            peer.SendTimeout = 200;
+            byte[] frame = [0, 0, 0x05, 0xea, .. IgbRig.Frame(1514)];
+            Assert.Throws<SocketException>(() =>
+            {
+                for (int i = 0; i < 100_000; i++)
+                    peer.Send(frame);
+            });
+        }
+
+        AwaitLink(igb, isUp: false);
+        using Socket next = Connect();
+        AwaitLink(igb, isUp: true);
+    }
+
+    [Fact]
+    public void A_datagram_socket_that_a_process_left_behind_is_replaced_and_a_living_one_is_not()
+    {
+        string own = Path.Combine(_folder, "own"), network = $"dgram:{own},{Path.Combine(_folder, "other")}";
+        using (Socket stale = new(AddressFamily.Unix, SocketType.Dgram, ProtocolType.Unspecified))
+        {
+            // .NET removes the file of the name that it bound.
+            stale.Bind(new UnixDomainSocketEndPoint(own + ".new"));
+            File.Move(own + ".new", own);
+        }
+
+        Assert.True(File.Exists(own));
+        using (IgbFunction first = IgbFunction.Create(network, Own))
+        {
+            Assert.Equal((UnixFileMode)0x1b0, File.GetUnixFileMode(own));
+            Assert.Equal(Errno.AddressInUse, Assert.Throws<VfioException>(() => IgbFunction.Create(network, Own)).Errno);
+        }
+
+        Assert.False(File.Exists(own));
+        File.WriteAllText(own, "data");
+        Assert.Equal(Errno.AddressInUse, Assert.Throws<VfioException>(() => IgbFunction.Create(network, Own)).Errno);
+        File.Delete(own);
+
+        // What lies there at the end is another's by now.
+        using (IgbFunction second = IgbFunction.Create(network, Own))
+        {
+            File.Delete(own);
+            File.WriteAllText(own, "data");
+        }
+
+        Assert.Equal("data", File.ReadAllText(own));
+    }
+
+    [Fact]
     public void A_datagram_is_a_frame_both_ways()
     {
         string own = Path.Combine(_folder, "own"), other = Path.Combine(_folder, "other");
@@ -177,6 +235,69 @@ public sealed class IgbNetworkTests : IDisposable
         Assert.Equal(6, lines.Length);
         Assert.Contains("02:00:00:00:00:aa > 02:82:57:60:00:01", lines[0]);
         Assert.Contains("length 1514", lines[5]);
+    }
+
+    [Fact]
+    public void A_capture_that_cannot_be_written_now_holds_up_neither_a_reset_nor_the_end()
+    {
+        using StalledStream file = new();
+        using IgbRig igb = new(new RecordingBackend(new LoopBackend(), new PcapngRecorder(file)));
+        igb.Start();
+        byte[] frame = IgbRig.Frame(64);
+        igb.Send(frame);
+        Assert.Equal(frame, igb.TakeFrame());
+        Task<Errno> reset = Task.Run(() => igb.Function.Reset(ResetMethod.Flr), TestContext.Current.CancellationToken);
+        Assert.True(reset.Wait(HangGuard.Timeout, TestContext.Current.CancellationToken));
+        Task end = Task.Run(igb.Dispose, TestContext.Current.CancellationToken);
+        Assert.True(end.Wait(HangGuard.Timeout, TestContext.Current.CancellationToken));
+        file.GoOn();
+    }
+
+    [Fact]
+    public void What_a_capture_has_no_room_for_is_counted_in_it()
+    {
+        const int Frames = 1000;
+        using StalledStream file = new();
+        PcapngRecorder recorder = new(file);
+        for (int i = 0; i < Frames; i++)
+            recorder.Record(IgbRig.Frame(9000), isInbound: false);
+        file.GoOn();
+        Assert.True(SpinWait.SpinUntil(() => file.Length > 2_000_000, HangGuard.Timeout));
+        recorder.Record(IgbRig.Frame(60), isInbound: true);
+        recorder.Dispose();
+        (int blocks, ulong dropped) = Count(file.ToArray());
+        Assert.InRange(blocks, 1, Frames);
+        Assert.Equal(Frames + 1ul, (ulong)blocks + dropped);
+    }
+
+    [Theory]
+    [InlineData("record")]
+    [InlineData("net")]
+    public void A_capture_is_a_regular_file_and_no_link(string option)
+    {
+        string target = Path.Combine(_folder, "target"), link = Path.Combine(_folder, "link"), fifo = Path.Combine(_folder, "fifo");
+        File.WriteAllText(target, "kept");
+        File.CreateSymbolicLink(link, target);
+        using (Process mkfifo = Process.Start("mkfifo", [fifo]))
+            mkfifo.WaitForExit();
+        foreach (string path in new[] { link, fifo, "/dev/null", "" })
+        {
+            Dictionary<string, string> options = new() { [option] = option == "net" ? $"replay:{path}" : path };
+            VfioException refusal = Assert.Throws<VfioException>(() => ModelCatalog.Create("igb", options));
+            Assert.DoesNotContain('\n', refusal.Message);
+        }
+
+        Assert.Equal("kept", File.ReadAllText(target));
+    }
+
+    [Fact]
+    public void A_capture_is_not_emptied_when_the_network_cannot_be_had()
+    {
+        string file = Path.Combine(_folder, "capture.pcapng");
+        File.WriteAllText(file, "kept");
+        Dictionary<string, string> options = new() { ["net"] = "nowhere", ["record"] = file };
+        Assert.Throws<VfioException>(() => ModelCatalog.Create("igb", options));
+        Assert.Equal("kept", File.ReadAllText(file));
     }
 
     [Theory]
@@ -234,5 +355,42 @@ public sealed class IgbNetworkTests : IDisposable
         Socket socket = new(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
         socket.Connect(new UnixDomainSocketEndPoint(Place));
         return socket;
+    }
+
+    // Packets in a capture, and those that it says are missing: option 4 (epb_dropcount) behind option 2 (epb_flags).
+    private static (int Packets, ulong Dropped) Count(ReadOnlySpan<byte> capture)
+    {
+        int packets = 0;
+        ulong dropped = 0;
+        while (!capture.IsEmpty)
+        {
+            int length = BinaryPrimitives.ReadInt32LittleEndian(capture[4..]);
+            Assert.Equal(length, BinaryPrimitives.ReadInt32LittleEndian(capture[(length - 4)..]));
+            if (BinaryPrimitives.ReadUInt32LittleEndian(capture) == 6)
+            {
+                packets++;
+                int options = 28 + ((BinaryPrimitives.ReadInt32LittleEndian(capture[20..]) + 3) & ~3);
+                if (BinaryPrimitives.ReadUInt16LittleEndian(capture[(options + 8)..]) == 4)
+                    dropped += BinaryPrimitives.ReadUInt64LittleEndian(capture[(options + 12)..]);
+            }
+
+            capture = capture[length..];
+        }
+
+        return (packets, dropped);
+    }
+
+    // A disk that does not answer until it is told to.
+    private sealed class StalledStream : MemoryStream
+    {
+        private readonly ManualResetEventSlim _mayGoOn = new();
+
+        internal void GoOn() => _mayGoOn.Set();
+
+        public override void Write(ReadOnlySpan<byte> buffer)
+        {
+            _mayGoOn.Wait(HangGuard.Timeout);
+            base.Write(buffer);
+        }
     }
 }
