@@ -99,6 +99,13 @@ public sealed class DeviceTrace : IDisposable
     /// <summary>The number of a new opening of a device; numbers begin again after 65535.</summary>
     internal ushort NextSession() => (ushort)(((Interlocked.Increment(ref _sessions) - 1) % ushort.MaxValue) + 1);
 
+    private static ulong Hash(byte[] key, ReadOnlySpan<byte> data)
+    {
+        Span<byte> hash = stackalloc byte[HMACSHA256.HashSizeInBytes];
+        HMACSHA256.HashData(key, data, hash);
+        return Blittable.Read<ulong>(hash);
+    }
+
     private static Func<ulong, ITraceSink> ToStream(Stream stream)
     {
         ArgumentNullException.ThrowIfNull(stream);
@@ -120,9 +127,7 @@ public sealed class DeviceTrace : IDisposable
         ReadOnlySpan<byte> kept = default;
         if (isMemory && _hashKey is not null)
         {
-            Span<byte> hash = stackalloc byte[HMACSHA256.HashSizeInBytes];
-            HMACSHA256.HashData(_hashKey, data, hash);
-            record.Value = Blittable.Read<ulong>(hash);
+            record.Value = Hash(_hashKey, data);
             record.Flags |= TraceRecordFlags.Redacted;
         }
         else if (data.Length <= sizeof(ulong))

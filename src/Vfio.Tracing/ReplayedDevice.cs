@@ -220,6 +220,8 @@ public sealed class ReplayedDevice : IVfioDevice
         ObjectDisposedException.ThrowIf(_isDisposed, this);
         List<int> skipped = [];
         index = _script.Find(action, skipped);
+        if (index == Script.Free)
+            return default;
         if (index < 0)
             throw Differ(_script.Difference(action));
         foreach (int effect in skipped)
@@ -241,6 +243,8 @@ public sealed class ReplayedDevice : IVfioDevice
     /// <summary>Does what the device did after an event of the driver, and refuses what it refused.</summary>
     private void Play(int index, Errno refuses = Errno.None)
     {
+        if (index == Script.Free)
+            return;
         TraceEvent cause = _script[index];
         bool plays = _script.BeginEffects(index);
         foreach (TraceEvent effect in _script.EffectsOf(index))
