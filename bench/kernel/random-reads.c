@@ -1,9 +1,11 @@
 /*
  * Random reads of 4 KiB from a block device through the kernel's own driver and io_uring, to lay beside
- * `vfio nvme ADDRESS bench`: the same places, the same number in flight, the same line of results.
+ * `vfio nvme ADDRESS bench`: the same places, the same number in flight, the same line of results. Writes, other sizes and
+ * sequential places too.
  *
  *   cc -O2 -static -o random-reads random-reads.c
  *   ./random-reads /dev/nvme0n1 32 5
+ *   ./random-reads /dev/nvme0n1 8 5 write 131072 sequential
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -21,7 +23,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define READ_BYTES 4096u
+#define MAX_BYTES (1u << 20)
 #define MAX_DEPTH 1024u
 
 struct ring {
@@ -96,31 +98,33 @@ static int compare(const void *left, const void *right)
 
 int main(int argc, char **argv)
 {
-    if (argc != 4) {
-        fprintf(stderr, "usage: random-reads DEVICE DEPTH SECONDS\n");
+    if (argc < 4 || argc > 7) {
+        fprintf(stderr, "usage: random-reads DEVICE DEPTH SECONDS [read|write [BYTES [random|sequential]]]\n");
         return 2;
     }
 
     unsigned depth = (unsigned)atoi(argv[2]);
     double seconds = atof(argv[3]);
-    int disk = open(argv[1], O_RDONLY | O_DIRECT);
+    int is_write = argc > 4 && strcmp(argv[4], "write") == 0, is_sequential = argc > 6 && strcmp(argv[6], "sequential") == 0;
+    unsigned bytes = argc > 5 ? (unsigned)atoi(argv[5]) : 4096;
+    int disk = open(argv[1], (is_write ? O_RDWR : O_RDONLY) | O_DIRECT);
     uint64_t length = 0;
     if (disk < 0 || ioctl(disk, BLKGETSIZE64, &length) != 0)
         die(argv[1]);
-    if (depth < 1 || depth > MAX_DEPTH || seconds <= 0 || length < READ_BYTES) {
-        fprintf(stderr, "random-reads: a depth of 1 to %u, a time above 0, a device of %u bytes or more\n", MAX_DEPTH, READ_BYTES);
+    if (depth < 1 || depth > MAX_DEPTH || seconds <= 0 || bytes < 512 || bytes > MAX_BYTES || length < bytes) {
+        fprintf(stderr, "random-reads: a depth of 1 to %u, a time above 0, 512 to %u bytes, a device that has them\n", MAX_DEPTH, MAX_BYTES);
         return 2;
     }
 
     struct ring ring;
     set_up(&ring, depth);
-    char *buffer = mmap(NULL, (size_t)depth * READ_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+    char *buffer = mmap(NULL, (size_t)depth * bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
     size_t room = 1u << 22, count = 0;
     uint32_t *times = malloc(room * sizeof(*times));
     if (buffer == MAP_FAILED || times == NULL)
         die("memory");
 
-    uint64_t started[MAX_DEPTH], state = 1, places = length / READ_BYTES;
+    uint64_t started[MAX_DEPTH], state = 1, places = length / bytes, next = 0;
     uint64_t warm = now() + (uint64_t)(seconds / 5 * 1e9), begin = 0, cpu = 0, end = UINT64_MAX;
     unsigned flying = 0, to_submit = 0, free_slots[MAX_DEPTH], free_count = depth;
     for (unsigned i = 0; i < depth; i++)
@@ -138,8 +142,9 @@ int main(int argc, char **argv)
         while (free_count > 0 && time < end) {
             unsigned slot = free_slots[--free_count], index = tail & *ring.sq_mask;
             ring.sqes[index] = (struct io_uring_sqe){
-                .opcode = IORING_OP_READ, .fd = disk, .addr = (uint64_t)(uintptr_t)(buffer + (size_t)slot * READ_BYTES),
-                .len = READ_BYTES, .off = next_random(&state) % places * READ_BYTES, .user_data = slot,
+                .opcode = is_write ? IORING_OP_WRITE : IORING_OP_READ, .fd = disk,
+                .addr = (uint64_t)(uintptr_t)(buffer + (size_t)slot * bytes), .len = bytes,
+                .off = (is_sequential ? next++ : next_random(&state)) % places * bytes, .user_data = slot,
             };
             ring.sq_array[index] = index;
             started[slot] = time;
@@ -160,9 +165,9 @@ int main(int argc, char **argv)
         time = now();
         for (; head != ready; head++) {
             struct io_uring_cqe *done = &ring.cqes[head & *ring.cq_mask];
-            if (done->res != (int)READ_BYTES) {
+            if (done->res != (int)bytes) {
                 errno = done->res < 0 ? -done->res : EIO;
-                die("read");
+                die(is_write ? "write" : "read");
             }
 
             if (count < room)
@@ -180,9 +185,11 @@ int main(int argc, char **argv)
     if (kept == 0)
         return 1;
     qsort(times, kept, sizeof(*times), compare);
-    printf("%zu random reads of %u bytes in %.1f s, %u in flight, by io_uring\n", count, READ_BYTES, elapsed, depth);
-    printf("%.1f reads/s, %.1f MB/s, %.1f us of CPU time a read\n",
-        (double)count / elapsed, (double)count * READ_BYTES / elapsed / 1e6, used / (double)count);
+    const char *what = is_write ? "write" : "read";
+    printf("%zu %s %ss of %u bytes in %.1f s, %u in flight, by io_uring\n", count, is_sequential ? "sequential" : "random", what, bytes,
+        elapsed, depth);
+    printf("%.1f %ss/s, %.1f MB/s, %.1f us of CPU time a %s\n",
+        (double)count / elapsed, what, (double)count * bytes / elapsed / 1e6, used / (double)count, what);
     printf("latency in us: p50 %.1f, p90 %.1f, p99 %.1f, p99.9 %.1f, max %.1f\n", times[kept / 2] / 1e3,
         times[kept * 9 / 10] / 1e3, times[kept * 99 / 100] / 1e3, times[kept * 999 / 1000] / 1e3, times[kept - 1] / 1e3);
     return 0;

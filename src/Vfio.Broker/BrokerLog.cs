@@ -32,6 +32,9 @@ internal static partial class BrokerLog
     [LoggerMessage(10, LogLevel.Warning, "Nothing more is handed over: {Reason}")]
     internal static partial void NotHandedOver(ILogger logger, string reason);
 
+    [LoggerMessage(11, LogLevel.Warning, "There are no metrics: {Reason}")]
+    internal static partial void NoMetrics(ILogger logger, string reason);
+
     [LoggerMessage(5, LogLevel.Error, "{Leases} leases do not end in time: calls of their devices have not returned. The process ends without them")]
     internal static partial void DoesNotEnd(ILogger logger, int leases);
 }

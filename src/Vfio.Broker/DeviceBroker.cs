@@ -20,6 +20,9 @@ namespace Vfio.Broker;
 internal sealed class DeviceBroker : IDisposable
 {
     private static readonly TimeSpan StopTimeout = TimeSpan.FromSeconds(5);
+
+    /// <summary>How long a broker that was taken over from may keep its address for metrics.</summary>
+    private static readonly TimeSpan MetricsPatience = TimeSpan.FromMinutes(1);
     private readonly DeviceBrokerOptions _options;
     private readonly AuditLog _audit;
     private readonly LeaseTable _leases;
@@ -48,7 +51,8 @@ internal sealed class DeviceBroker : IDisposable
         try
         {
             // First: it counts what happens from here on.
-            _metrics = options.MetricsPlace is { } place ? new MetricsEndpoint(place) : null;
+            TimeSpan patience = options.TakeOverPath is null ? TimeSpan.Zero : MetricsPatience;
+            _metrics = options.MetricsPlace is { } place ? new MetricsEndpoint(place, patience, options.Logger) : null;
             if (options.TakeOverPath is { } from)
             {
                 previous = PreviousBroker.Ask(from);

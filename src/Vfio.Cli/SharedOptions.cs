@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.CommandLine.Parsing;
+using System.Globalization;
 using Vfio.Cli.Numbers;
 using Vfio.Pci;
 using Vfio.User.Leases;
@@ -85,8 +86,10 @@ internal static class SharedOptions
                 return RegionIndex.Rom;
             case ['b', 'a', 'r', >= '0' and <= '5' and char number]:
                 return RegionIndex.Bar(number - '0');
+            case ['r', 'e', 'g', 'i', 'o', 'n', .. string number] when uint.TryParse(number, NumberStyles.None, CultureInfo.InvariantCulture, out uint index):
+                return new RegionIndex(index);
             default:
-                result.AddError($"'{word}' is no region: bar0 to bar5, rom or config.");
+                result.AddError($"'{word}' is no region: bar0 to bar5, rom or config; of a device that is not on PCI region0, region1 and so on.");
                 return default;
         }
     }

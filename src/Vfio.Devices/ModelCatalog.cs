@@ -1,6 +1,8 @@
 using Vfio.Devices.Bench;
 using Vfio.Devices.Edu;
+using Vfio.Devices.Igb;
 using Vfio.Devices.Nvme;
+using Vfio.Devices.Platform;
 using Vfio.Guard;
 
 namespace Vfio.Devices;
@@ -14,7 +16,9 @@ public static class ModelCatalog
     {
         ["bench"] = _ => new BenchFunction(),
         ["edu"] = _ => new EduFunction(),
+        ["igb"] = IgbModel.Create,
         ["nvme"] = NvmeModel.Create,
+        [PlatformModel.Name] = options => PlatformModel.Create(options, model => Find(model)(options)),
     };
 
     /// <summary>The names, in alphabetical order.</summary>

@@ -1,5 +1,7 @@
 using Vfio.Devices;
+using Vfio.Devices.Platform;
 using Vfio.Guard;
+using Vfio.Guard.Platform;
 using Vfio.Kernel;
 using Vfio.Tracing.Replay;
 using Vfio.User;
@@ -47,7 +49,7 @@ internal sealed class DeviceSource : IDisposable, IAsyncDisposable
                 return new DeviceSource(parsed, ReplaySource.Find(parsed.Text, parsed.Options, difference => OpenLog.Differs(options.Logger, parsed.Text, difference)).Open);
             case AddressScheme.Model:
                 GuardedFunction guard = ModelCatalog.CreateGuarded(parsed.Place, parsed.Options, isSuccessor);
-                return new DeviceSource(parsed, guard.Open) { Guard = guard };
+                return new DeviceSource(parsed, OpenerOf(parsed, guard)) { Guard = guard };
             case AddressScheme.Lease:
                 VfioUserClientOptions leased = ClientOptionsOf(parsed, options ?? new VfioDeviceOptions()) with { ReconnectTimeout = TimeSpan.Zero };
                 return new DeviceSource(parsed, () => LeasedDevice.Open(parsed, leased));
@@ -97,6 +99,14 @@ internal sealed class DeviceSource : IDisposable, IAsyncDisposable
         ReconnectTimeout = address.Options.ContainsKey(DeviceAddress.ReconnectWord) ? address.Reconnect : options.Reconnect,
         Logger = options.Logger,
     };
+
+    private static Func<IVfioDevice> OpenerOf(DeviceAddress address, GuardedFunction guard)
+    {
+        if (address.Place != PlatformModel.Name)
+            return guard.Open;
+        PlatformDescription description = PlatformModel.Describe(address.Options);
+        return () => new PlatformAdapter(guard.Open(), description);
+    }
 
     private static async Task ReleaseAsync(Task<IVfioDevice> opening)
     {

@@ -1,3 +1,4 @@
+using Vfio.Abstractions;
 using Vfio.Native;
 using Vfio.Native.Tracing;
 using Vfio.Pci;
@@ -40,6 +41,10 @@ public sealed class VfioRun : IDisposable
     /// <summary>What it has done so far.</summary>
     public RunCounts Counts => _record.Counts;
 
+    /// <summary>What it has done wrong so far; what it leaves behind is found when it closes a device or has ended. No more than 100 of a
+    /// kind.</summary>
+    public IReadOnlyList<RunFinding> Findings => _record.Found.Findings;
+
     /// <summary>Why the log ends early; null while it does not.</summary>
     internal Exception? LogFailure => _record.LogFailure;
 
@@ -47,7 +52,7 @@ public sealed class VfioRun : IDisposable
     /// <param name="program">The program.</param>
     /// <param name="devices">The devices that it finds.</param>
     /// <param name="options">How to run it; null for the defaults.</param>
-    /// <exception cref="VfioException">It, or a device, cannot be opened; ENOENT: there is no such program; or the system does not allow to
+    /// <exception cref="VfioException">It, or a device, cannot be opened; EEXIST: a function of the machine that is shown has its address; ENOENT: there is no such program; or the system does not allow to
     /// supervise programs. The message says what to do.</exception>
     /// <exception cref="ArgumentException">Two devices have one address.</exception>
     public static VfioRun Start(RunProgram program, IReadOnlyList<RunDevice> devices, VfioRunOptions? options = null)
@@ -57,15 +62,16 @@ public sealed class VfioRun : IDisposable
         options ??= new VfioRunOptions();
         bool maps = options.AllowMapping;
         ProgramStart start = ProgramFile.ToStart(program);
-        ServedDevice[] functions = FunctionPlacer.Place(devices);
+        OrdinaryFunctions ordinary = options.ShowMachine ? OrdinaryFunctions.Find() : OrdinaryFunctions.None;
+        ServedDevice[] functions = FunctionPlacer.Place(devices, ordinary);
         BarAllocator allocator = new();
-        MachineTree tree = MachineTree.Create([.. functions.Select(function => FunctionFacts.Read(function, allocator))]);
+        MachineTree tree = MachineTree.Create([.. functions.Select(function => FunctionFacts.Read(function, allocator))], ordinary);
         OpenFiles? files = null;
         try
         {
             files = new OpenFiles(tree.FullPath);
             RunRecord record = new(options.Log);
-            ServedMachine machine = new([.. functions.Select(function => Recorded(function, record))], maps ? BarMapping.All : BarMapping.None);
+            ServedMachine machine = new([.. functions.Select(function => Recorded(function, record))], maps ? BarMapping.All : BarMapping.None, record);
             return new VfioRun(tree, files, SupervisedProgram.Start(start, machine, tree, files, record, maps), record);
         }
         catch
@@ -95,6 +101,15 @@ public sealed class VfioRun : IDisposable
         _tree.Dispose();
     }
 
-    private static ServedDevice Recorded(ServedDevice function, RunRecord record) =>
-        function with { Open = () => new RecordedDevice(function.Open(), function.Address.ToString(), record) };
+    private static ServedDevice Recorded(ServedDevice function, RunRecord record) => function with
+    {
+        Open = () =>
+        {
+            string name = function.Address.ToString();
+            IVfioDevice device = function.Open();
+            if (device.TryGet(out IDmaFaultSource? source))
+                source.DmaFaulted += fault => record.AddFault(name, fault);
+            return new RecordedDevice(device, name, record);
+        },
+    };
 }

@@ -6,6 +6,9 @@ namespace Vfio.Broker.Audit;
 /// <param name="burst">So many at once; after these, one a second.</param>
 internal sealed class AuditBudget(int burst)
 {
+    /// <summary>Stands for all users beyond those that are counted one by one; no user's number.</summary>
+    internal const uint OtherUsers = uint.MaxValue;
+
     private const int MillisecondsEach = 1000, MaxUsers = 4096;
     private readonly Lock _lock = new();
     private readonly Dictionary<uint, (int Left, long Since, int Missed)> _users = [];
@@ -22,17 +25,21 @@ internal sealed class AuditBudget(int burst)
             long now = Environment.TickCount64;
             if (!_users.TryGetValue(user, out (int Left, long Since, int Missed) budget))
             {
-                if (_users.Count >= MaxUsers)
-                    _users.Clear();
-                budget = (burst, now, 0);
+                if (_users.Count >= MaxUsers && !TryMakeRoom(now))
+                    user = OtherUsers;
+                if (!_users.TryGetValue(user, out budget))
+                    budget = (burst, now, 0);
             }
 
             long earned = (now - budget.Since) / MillisecondsEach;
             int left = (int)Math.Min(burst, budget.Left + earned);
             bool isWritten = left > 0;
             isLast = left == 1;
-            missed = budget.Missed;
-            _users[user] = (isWritten ? left - 1 : 0, budget.Since + (earned * MillisecondsEach), isWritten ? 0 : missed + 1);
+
+            // What others missed is not told of this user.
+            missed = user == OtherUsers ? 0 : budget.Missed;
+            int stillMissed = budget.Missed - (isWritten ? missed : 0) + (isWritten ? 0 : 1);
+            _users[user] = (isWritten ? left - 1 : 0, budget.Since + (earned * MillisecondsEach), stillMissed);
             return isWritten;
         }
     }
@@ -47,5 +54,18 @@ internal sealed class AuditBudget(int burst)
                 _users[user] = _users[user] with { Missed = 0 };
             return all;
         }
+    }
+
+    /// <summary>Forgets users who have all of their budget again, and nothing to be told of.</summary>
+    /// <remarks>Never another: a user with many sub-user ids would have them forget what was spent.</remarks>
+    private bool TryMakeRoom(long now)
+    {
+        foreach ((uint user, (int left, long since, int missed)) in _users)
+        {
+            if (missed == 0 && left + ((now - since) / MillisecondsEach) >= burst)
+                _users.Remove(user);
+        }
+
+        return _users.Count < MaxUsers;
     }
 }

@@ -1,5 +1,4 @@
 using Vfio.Native;
-using Vfio.Native.Waiting;
 using Vfio.User.Handover;
 using Vfio.User.Wire;
 
@@ -13,8 +12,8 @@ internal sealed class LeaseHandover(Lease lease) : ISessionHandover, IDisposable
     private static readonly TimeSpan GiveTimeout = TimeSpan.FromSeconds(10);
     private readonly Lock _lock = new();
     private HandoverExchange? _successor;
-    private TaskCompletionSource<bool>? _answer;
-    private bool _isOver;
+    private TaskCompletionSource<HandoverAnswer>? _answer;
+    private bool _isOver, _isGiving;
 
     /// <inheritdoc/>
     public EventFd Asked { get; } = EventFd.Create();
@@ -22,17 +21,20 @@ internal sealed class LeaseHandover(Lease lease) : ISessionHandover, IDisposable
     /// <inheritdoc/>
     public bool IsAsked => Volatile.Read(ref _successor) is not null;
 
+    /// <summary>Why the device or its client refused last; null when neither did.</summary>
+    internal string? Refusal { get; private set; }
+
     /// <summary>Asks the session's thread to hand over.</summary>
     /// <param name="successor">The next broker; this thread does not use it until the answer.</param>
-    /// <returns>Complete when it is answered: whether the lease is the successor's now.</returns>
-    internal Task<bool> Ask(HandoverExchange successor)
+    /// <returns>Complete when it is answered.</returns>
+    internal Task<HandoverAnswer> Ask(HandoverExchange successor)
     {
         lock (_lock)
         {
-            _answer = new TaskCompletionSource<bool>(TaskCreationOptions.RunContinuationsAsynchronously);
+            _answer = new TaskCompletionSource<HandoverAnswer>(TaskCreationOptions.RunContinuationsAsynchronously);
             if (_isOver)
             {
-                _answer.SetResult(false);
+                _answer.SetResult(HandoverAnswer.Over);
             }
             else
             {
@@ -44,12 +46,27 @@ internal sealed class LeaseHandover(Lease lease) : ISessionHandover, IDisposable
         }
     }
 
+    /// <summary>Asks no more, unless the session's thread speaks with the successor already, which it does for a limited time.</summary>
+    /// <returns>Whether the session was not, and will not be, handed over.</returns>
+    internal bool TryWithdraw()
+    {
+        lock (_lock)
+        {
+            if (_isGiving || _answer is null or { Task.IsCompleted: true })
+                return false;
+            Asked.Drain();
+            Volatile.Write(ref _successor, null);
+            _answer.TrySetResult(HandoverAnswer.Refused);
+            return true;
+        }
+    }
+
     /// <summary>The session is over, and can be asked no more.</summary>
     internal void End()
     {
         lock (_lock)
             _isOver = true;
-        Answer(false);
+        Answer(HandoverAnswer.Over);
     }
 
     /// <inheritdoc/>
@@ -58,18 +75,29 @@ internal sealed class LeaseHandover(Lease lease) : ISessionHandover, IDisposable
     /// <inheritdoc/>
     public bool TryGive(HandoverWriter contents)
     {
-        if (Volatile.Read(ref _successor) is not { } successor)
+        HandoverExchange? successor;
+        lock (_lock)
+        {
+            successor = _successor;
+            _isGiving = successor is not null;
+        }
+
+        if (successor is null)
             return false;
         bool isTaken = TryGive(successor, contents);
 
         // Before the session's thread goes on: what it does with a lease that has ended, it must not do.
         lease.HasDeparted = isTaken;
-        Answer(isTaken);
+        Answer(isTaken ? HandoverAnswer.Taken : HandoverAnswer.NotTaken);
         return isTaken;
     }
 
     /// <inheritdoc/>
-    public void Refuse(string why) => Answer(false);
+    public void Refuse(string why)
+    {
+        Refusal = why;
+        Answer(HandoverAnswer.Refused);
+    }
 
     /// <inheritdoc/>
     public void Dispose() => Asked.Dispose();
@@ -87,31 +115,32 @@ internal sealed class LeaseHandover(Lease lease) : ISessionHandover, IDisposable
 
     /// <summary>Sends contents, and waits for the answer.</summary>
     /// <returns>False when the successor did not take them.</returns>
-    internal static bool TryGive(HandoverExchange successor, HandoverWriter contents)
-    {
-        try
-        {
-            Deadline deadline = new(GiveTimeout);
-            if (!successor.TrySend(HandoverKind.Give, contents.Written, contents.Descriptors, deadline))
-                return false;
-            successor.Receive(HandoverKind.Taken, deadline).Dispose();
-            return true;
-        }
-        catch (VfioException)
-        {
-            // After this it cannot say anything any more.
-            successor.Shutdown();
-            return false;
-        }
-    }
+    internal static bool TryGive(HandoverExchange successor, HandoverWriter contents) => successor.TryGive(contents, GiveTimeout, out _);
 
-    private void Answer(bool isTaken)
+    private void Answer(HandoverAnswer answer)
     {
         lock (_lock)
         {
             Asked.Drain();
+            _isGiving = false;
             Volatile.Write(ref _successor, null);
-            _answer?.TrySetResult(isTaken);
+            _answer?.TrySetResult(answer);
         }
     }
+}
+
+/// <summary>What became of a lease that was to be handed over.</summary>
+internal enum HandoverAnswer
+{
+    /// <summary>The successor has it.</summary>
+    Taken,
+
+    /// <summary>The successor did not take it; it goes on here.</summary>
+    NotTaken,
+
+    /// <summary>Its device or its client does not allow it now.</summary>
+    Refused,
+
+    /// <summary>Its session had ended.</summary>
+    Over,
 }

@@ -213,43 +213,72 @@ internal sealed partial class LeaseTable
 
     private void HandOver(Lease lease, HandoverExchange successor)
     {
+        string? refusal = null;
         for (Deadline deadline = new(SettleTimeout); !deadline.HasPassed; Thread.Sleep(SettlePause))
         {
-            Task<bool>? answer;
+            LeaseHandover? session;
             lock (_lock)
             {
                 // It has ended meanwhile.
                 if (!_leases.ContainsKey(lease.Id))
                     return;
-                answer = lease.Run?.Handover?.Ask(successor);
-                if (answer is null && (lease.State != LeaseState.Held || lease.HasThread))
+                session = lease.Run?.Handover;
+                if (session is null && (lease.State != LeaseState.Held || lease.HasThread))
                     continue;
+
+                // What ends it from here on waits for what becomes of it.
+                if (session is null)
+                    lease.Enter();
             }
 
-            if (answer is null)
+            if (session is null)
             {
-                HandoverWriter contents = LeaseHandover.Begin(lease);
-                contents.Write(false);
-                lease.HasDeparted = LeaseHandover.TryGive(successor, contents);
-                if (!lease.HasDeparted)
-                    break;
-                Finish(lease);
+                HandOverIdle(lease, successor);
                 return;
             }
 
-            if (answer.GetAwaiter().GetResult())
-            {
-                lease.Ended.Task.Wait(SettleTimeout);
-                return;
-            }
-
-            // Its user closed the device in this moment, or the successor did not take it.
-            if (lease.Run is { IsOver: false })
+            Task<HandoverAnswer> answer = session.Ask(successor);
+            if (!answer.Wait(deadline.Left) && session.TryWithdraw())
                 break;
+            switch (answer.Result)
+            {
+                case HandoverAnswer.Taken:
+                    lease.Ended.Task.Wait(SettleTimeout);
+                    return;
+                case HandoverAnswer.NotTaken:
+                    throw NotTaken(lease);
+                default:
+                    // Its user closed the device in this moment, or it may be possible in the next.
+                    refusal = session.Refusal;
+                    break;
+            }
         }
 
-        throw new VfioException("handover", $"lease {lease.Id} of {lease.Device.Name}", Errno.ConnectionReset, "the successor did not take it");
+        // No user keeps the other leases from the next broker: only this one's is lost.
+        End(lease, $"another broker took over, and this device could not be handed to it: {refusal ?? "its client kept the session busy"}");
+        lease.Ended.Task.Wait(SettleTimeout);
     }
+
+    /// <summary>Hands over a lease whose device nobody has open; as a thread of the lease.</summary>
+    private void HandOverIdle(Lease lease, HandoverExchange successor)
+    {
+        try
+        {
+            HandoverWriter contents = LeaseHandover.Begin(lease);
+            contents.Write(false);
+            lease.HasDeparted = LeaseHandover.TryGive(successor, contents);
+        }
+        finally
+        {
+            Leave(lease);
+        }
+
+        if (!lease.HasDeparted)
+            throw NotTaken(lease);
+    }
+
+    private static VfioException NotTaken(Lease lease) =>
+        new("handover", $"lease {lease.Id} of {lease.Device.Name}", Errno.ConnectionReset, "the successor did not take it");
 
     /// <summary>Clients of holders' sockets that came meanwhile are served.</summary>
     private void ListenAgain()

@@ -323,7 +323,9 @@ internal sealed partial class LeaseTable
     private static async Task AnswerWhenEnded(IRequester requester, Lease lease)
     {
         await lease.Ended.Task.ConfigureAwait(false);
-        requester.TryAnswer(new BrokerReply());
+        requester.TryAnswer(lease.HasDeparted
+            ? new BrokerReply { Errno = (int)Errno.TryAgain, Reason = "another broker has the lease now; ask it" }
+            : new BrokerReply());
     }
 
     /// <summary>Whether a lease was not used since the last check; under the lock.</summary>

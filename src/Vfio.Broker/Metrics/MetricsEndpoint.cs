@@ -1,6 +1,8 @@
 using System.Net;
 using System.Net.Sockets;
 using System.Text;
+using Microsoft.Extensions.Logging;
+using Vfio.Native.Waiting;
 using Vfio.User;
 
 namespace Vfio.Broker.Metrics;
@@ -14,7 +16,7 @@ internal sealed class MetricsEndpoint : IDisposable
     internal const int MaxRequestBytes = 4096;
 
     private const int MaxConnections = 8;
-    private static readonly TimeSpan Timeout = TimeSpan.FromSeconds(2);
+    private static readonly TimeSpan Timeout = TimeSpan.FromSeconds(2), Pause = TimeSpan.FromMilliseconds(100);
     private readonly TcpListener _listener;
     private readonly MeterValues _values = new(BrokerTelemetry.Name, ServerTelemetry.Name);
     private readonly CancellationTokenSource _stop = new();
@@ -23,26 +25,32 @@ internal sealed class MetricsEndpoint : IDisposable
 
     /// <summary>Listens.</summary>
     /// <param name="place">Where; port 0 for any free one.</param>
+    /// <param name="patience">How long another program may still listen there: the broker that this one takes over from has its own until it
+    /// ends.</param>
+    /// <param name="logger">Told when that was too long.</param>
     /// <exception cref="VfioException">EADDRINUSE: another program listens there; or why else not.</exception>
-    internal MetricsEndpoint(IPEndPoint place)
+    internal MetricsEndpoint(IPEndPoint place, TimeSpan patience, ILogger logger)
     {
         _listener = new TcpListener(place);
+        Place = place;
         try
         {
-            _listener.Start();
+            Listen();
+            _serving = ServeAsync();
+        }
+        catch (SocketException refusal) when (refusal.SocketErrorCode == SocketError.AddressAlreadyInUse && patience > TimeSpan.Zero)
+        {
+            _serving = ServeLaterAsync(new Deadline(patience), logger);
         }
         catch (SocketException refusal)
         {
             _values.Dispose();
-            throw new VfioException("listening for metrics", place.ToString(), ErrnoOf(refusal), "choose another address or port");
+            throw RefusalOf(refusal);
         }
-
-        Place = (IPEndPoint)_listener.LocalEndpoint;
-        _serving = ServeAsync();
     }
 
-    /// <summary>Where it listens.</summary>
-    internal IPEndPoint Place { get; }
+    /// <summary>Where it listens, or is to listen.</summary>
+    internal IPEndPoint Place { get; private set; }
 
     /// <inheritdoc/>
     public void Dispose()
@@ -51,6 +59,41 @@ internal sealed class MetricsEndpoint : IDisposable
         _listener.Dispose();
         _serving.Wait();
         _values.Dispose();
+    }
+
+    private void Listen()
+    {
+        _listener.Start();
+        Place = (IPEndPoint)_listener.LocalEndpoint;
+    }
+
+    private VfioException RefusalOf(SocketException refusal) =>
+        new("listening for metrics", Place.ToString(), ErrnoOf(refusal), "choose another address or port");
+
+    private async Task ServeLaterAsync(Deadline deadline, ILogger logger)
+    {
+        while (true)
+        {
+            try
+            {
+                await Task.Delay(Pause, _stop.Token).ConfigureAwait(false);
+                Listen();
+                break;
+            }
+            catch (Exception stopped) when (stopped is OperationCanceledException or ObjectDisposedException)
+            {
+                return;
+            }
+            catch (SocketException refusal)
+            {
+                if (!deadline.HasPassed)
+                    continue;
+                BrokerLog.NoMetrics(logger, RefusalOf(refusal).Message);
+                return;
+            }
+        }
+
+        await ServeAsync().ConfigureAwait(false);
     }
 
     private static Errno ErrnoOf(SocketException refusal) => refusal.SocketErrorCode switch
@@ -78,7 +121,7 @@ internal sealed class MetricsEndpoint : IDisposable
             {
                 // The peer is gone, or no descriptor is left for it: not at once again.
                 _free.Release();
-                await Task.Delay(TimeSpan.FromMilliseconds(100), CancellationToken.None).ConfigureAwait(false);
+                await Task.Delay(Pause, CancellationToken.None).ConfigureAwait(false);
             }
         }
     }

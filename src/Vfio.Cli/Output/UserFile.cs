@@ -1,10 +1,11 @@
-using System.Text;
-
 namespace Vfio.Cli.Output;
 
 /// <summary>Files that the user of the command names.</summary>
 internal static class UserFile
 {
+    /// <summary>Bytes of the longest file that is read as a whole.</summary>
+    internal const int MaxBytes = 64 << 20;
+
     /// <summary>Opens a file for reading.</summary>
     /// <exception cref="VfioException">It cannot be.</exception>
     internal static FileStream OpenRead(string path) => Open("open", path, () => File.OpenRead(path));
@@ -16,9 +17,29 @@ internal static class UserFile
     internal static FileStream Create(string path, int bufferSize = 4096) =>
         Open("create", path, () => new FileStream(path, FileMode.Create, FileAccess.Write, FileShare.Read, bufferSize));
 
-    /// <summary>Opens a file for reading as text.</summary>
-    /// <exception cref="VfioException">It cannot be.</exception>
-    internal static StreamReader OpenText(string path) => new(OpenRead(path), Encoding.UTF8);
+    /// <summary>Reads all of a file, or of standard input (-).</summary>
+    /// <exception cref="VfioException">EFBIG: it has more than <see cref="MaxBytes"/>; or why it cannot be read.</exception>
+    internal static byte[] ReadAll(string path)
+    {
+        using Stream stream = path == "-" ? Console.OpenStandardInput() : OpenRead(path);
+        using MemoryStream bytes = new();
+        byte[] piece = new byte[64 << 10];
+        try
+        {
+            for (int count; (count = stream.Read(piece)) > 0;)
+            {
+                bytes.Write(piece, 0, count);
+                if (bytes.Length > MaxBytes)
+                    throw new VfioException("read", path, Errno.FileTooLarge, $"at most {MaxBytes >> 20} MiB are read");
+            }
+        }
+        catch (Exception refusal) when (refusal is IOException and not VfioException or UnauthorizedAccessException)
+        {
+            throw Failure.Translate("read", path, refusal);
+        }
+
+        return bytes.ToArray();
+    }
 
     private static FileStream Open(string operation, string path, Func<FileStream> open)
     {

@@ -8,12 +8,9 @@ namespace Vfio.Cli.Show;
 /// <summary>Draws registers bit by bit: the rule of each bit for the user of an assigned function.</summary>
 internal static class BitMap
 {
-    internal const string Legend =
-        ". fixed   p passed through   v virtual, yours to write   V virtual, the guard's   1 write 1 to clear   - hidden";
-
     internal static IEnumerable<string> Lines(FunctionDocument document)
     {
-        yield return $"\t{Legend}";
+        yield return $"\t{BitRuleSymbol.Legend}";
         yield return "\tHeader";
         foreach (string line in document.Header.Select(Draw))
             yield return line;
@@ -30,7 +27,7 @@ internal static class BitMap
         StringBuilder bits = new();
         for (int bit = (8 * register.Register.Bytes) - 1; bit >= 0; bit--)
         {
-            bits.Append(Symbol(RuleOf(register.Register, bit)));
+            bits.Append(BitRuleSymbol.Of(RuleOf(register.Register, bit)));
             if (bit % 8 == 0 && bit > 0)
                 bits.Append(' ');
         }
@@ -43,14 +40,4 @@ internal static class BitMap
         register.Fields.FirstOrDefault(field => bit <= field.High && bit >= field.Low)?.Rule ?? BitRule.Fixed;
 
     private static bool IsChangeable(BitRule rule) => rule is BitRule.PassedThrough or BitRule.Virtual or BitRule.WriteOneToClear;
-
-    private static char Symbol(BitRule rule) => rule switch
-    {
-        BitRule.PassedThrough => 'p',
-        BitRule.Virtual => 'v',
-        BitRule.VirtualFixed => 'V',
-        BitRule.WriteOneToClear => '1',
-        BitRule.Hidden => '-',
-        _ => '.',
-    };
 }

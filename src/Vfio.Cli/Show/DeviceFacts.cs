@@ -10,20 +10,50 @@ namespace Vfio.Cli.Show;
 internal sealed record DeviceFacts(
     DeviceInfo Info, IReadOnlyList<RegionInfo> Regions, IReadOnlyList<InterruptInfo> Interrupts, WellBehavedReport? Report)
 {
+    /// <summary>What the device tree says of it; null for a PCI function, and where that is not known.</summary>
+    internal NodeFacts? Node { get; private init; }
+
     internal static DeviceFacts Of(IVfioDevice device, WellBehavedReport? report) => new(
         device.Info,
         [.. Enumerable.Range(0, device.Info.RegionCount).Select(i => device.GetRegion(new RegionIndex((uint)i))).Where(region => region.Length > 0)],
         [.. Enumerable.Range(0, device.Info.InterruptCount).Select(i => device.GetInterrupt(new InterruptIndex((uint)i))).Where(kind => kind.Count > 0)],
-        report);
+        report)
+    {
+        Node = device.TryGet(out IPlatformDevice? node)
+            ? new NodeFacts(node.DeviceTreePath, node.Compatible, node.RegionNames, node.InterruptNames)
+            : null,
+    };
+
+    /// <summary>A region's name: of PCI or of the device tree.</summary>
+    internal string NameOf(RegionIndex region) => NameOf(region.Value, region, "region", Node?.RegionNames);
+
+    /// <summary>An interrupt's name: of PCI or of the device tree.</summary>
+    internal string NameOf(InterruptIndex index) => NameOf(index.Value, index, "interrupt", Node?.InterruptNames);
 
     /// <summary>The same in lines, one tab before each.</summary>
     internal IEnumerable<string> Lines =>
     [
-        .. Regions.Select(region => $"\tVFIO {region.Index}: {Size(region.Length)}, {Access(region)}"),
-        .. Interrupts.Select(kind => $"\tVFIO {kind.Index}: {kind.Count} {(kind.Count == 1 ? "vector" : "vectors")}{Behaviour(kind.Flags)}"),
+        .. Node is null ? [] : NodeLines(Node),
+        .. Regions.Select(region => $"\tVFIO {NameOf(region.Index)}: {Size(region.Length)}, {Access(region)}"),
+        .. Interrupts.Select(kind => $"\tVFIO {NameOf(kind.Index)}: {kind.Count} {(kind.Count == 1 ? "vector" : "vectors")}{Behaviour(kind.Flags)}"),
         $"\tVFIO reset: {(Info.CanReset ? "possible" : "impossible")}",
         .. Report is null ? [] : Judgement(Report),
     ];
+
+    /// <summary>A number of bytes in the largest unit in which it is whole.</summary>
+    internal static string Size(ulong bytes) => bytes switch
+    {
+        >= 1UL << 30 when bytes % (1UL << 30) == 0 => $"{bytes >> 30} GiB",
+        >= 1UL << 20 when bytes % (1UL << 20) == 0 => $"{bytes >> 20} MiB",
+        >= 1UL << 10 when bytes % (1UL << 10) == 0 => $"{bytes >> 10} KiB",
+        _ => $"{bytes} bytes",
+    };
+
+    private static string[] NodeLines(NodeFacts node) => [$"\tDevice tree: {node.Path}", $"\tCompatible: {string.Join(' ', node.Compatible)}"];
+
+    private string NameOf(uint number, object index, string kind, IReadOnlyList<string>? names) =>
+        Info.Flags.HasFlag(DeviceFlags.Pci) ? index.ToString()!
+            : number < names?.Count ? $"{kind} {number} ({names[(int)number]})" : $"{kind} {number}";
 
     private static IEnumerable<string> Judgement(WellBehavedReport report) =>
     [
@@ -49,12 +79,12 @@ internal sealed record DeviceFacts(
 
     private static string Behaviour(InterruptFlags flags) =>
         (flags.HasFlag(InterruptFlags.Maskable) ? ", maskable" : "") + (flags.HasFlag(InterruptFlags.AutoMasked) ? ", masked when it fires" : "");
-
-    private static string Size(ulong bytes) => bytes switch
-    {
-        >= 1UL << 30 when bytes % (1UL << 30) == 0 => $"{bytes >> 30} GiB",
-        >= 1UL << 20 when bytes % (1UL << 20) == 0 => $"{bytes >> 20} MiB",
-        >= 1UL << 10 when bytes % (1UL << 10) == 0 => $"{bytes >> 10} KiB",
-        _ => $"{bytes} bytes",
-    };
 }
+
+/// <summary>What a device tree says of a device.</summary>
+/// <param name="Path">Its node.</param>
+/// <param name="Compatible">What it is compatible with.</param>
+/// <param name="RegionNames">Names of regions.</param>
+/// <param name="InterruptNames">Names of interrupts.</param>
+internal sealed record NodeFacts(
+    string Path, IReadOnlyList<string> Compatible, IReadOnlyList<string> RegionNames, IReadOnlyList<string> InterruptNames);

@@ -14,6 +14,13 @@ internal static class DocumentJson
         {
             writer.WriteStartObject();
             writer.WriteString("address", view.Name);
+            if (!view.IsPci)
+            {
+                WriteDevice(writer, view.Device!);
+                writer.WriteEndObject();
+                continue;
+            }
+
             writer.WriteString("title", document.Title);
             writer.WriteString("vendor", $"{view.Space.VendorId:x4}");
             writer.WriteString("device", $"{view.Space.DeviceId:x4}");
@@ -84,11 +91,20 @@ internal static class DocumentJson
         writer.WriteBoolean("canReset", device.Info.CanReset);
         if (device.Report is { } report)
             WriteReport(writer, report);
+        if (device.Node is { } node)
+        {
+            writer.WriteString("deviceTreePath", node.Path);
+            writer.WriteStartArray("compatible");
+            foreach (string compatible in node.Compatible)
+                writer.WriteStringValue(compatible);
+            writer.WriteEndArray();
+        }
+
         writer.WriteStartArray("regions");
         foreach (RegionInfo region in device.Regions)
         {
             writer.WriteStartObject();
-            writer.WriteString("name", region.Index.ToString());
+            writer.WriteString("name", device.NameOf(region.Index));
             writer.WriteNumber("length", region.Length);
             writer.WriteNumber("flags", (int)region.Flags);
             writer.WriteEndObject();
@@ -99,7 +115,7 @@ internal static class DocumentJson
         foreach (InterruptInfo kind in device.Interrupts)
         {
             writer.WriteStartObject();
-            writer.WriteString("name", kind.Index.ToString());
+            writer.WriteString("name", device.NameOf(kind.Index));
             writer.WriteNumber("count", kind.Count);
             writer.WriteNumber("flags", (int)kind.Flags);
             writer.WriteEndObject();

@@ -15,6 +15,9 @@ internal sealed record FunctionView(string Name, ConfigSpace Space, FunctionFact
     /// <summary>Names for ids; an id without a name in the files of this machine stays a number.</summary>
     internal static PciIds Names { get; } = InstalledNames.Read();
 
+    /// <summary>Whether it is a PCI function: otherwise it has no config space, and <see cref="Device"/> is all there is.</summary>
+    internal bool IsPci { get; private init; } = true;
+
     /// <summary>Regions and interrupts, when the device is open to be assigned.</summary>
     internal DeviceFacts? Device { get; private init; }
 
@@ -43,7 +46,8 @@ internal sealed record FunctionView(string Name, ConfigSpace Space, FunctionFact
         using DeviceSource source = DeviceSource.Find(address, options);
         using IVfioDevice device = source.Open();
         if (!device.Info.Flags.HasFlag(DeviceFlags.Pci))
-            throw new VfioException("reading of config space", parsed.Text, Errno.NoDevice, "it is no PCI function");
+            return new FunctionView(parsed.Text, new ConfigSpace([]), FunctionFacts.None) { Device = DeviceFacts.Of(device, report: null), IsPci = false };
+
         byte[] bytes = new byte[device.GetRegion(RegionIndex.Config).Length];
         device.ReadRegion(RegionIndex.Config, 0, bytes);
         return new FunctionView(parsed.Text, new ConfigSpace(bytes), new FunctionFacts { Names = Names })

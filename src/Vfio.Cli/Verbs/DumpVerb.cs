@@ -35,6 +35,7 @@ internal sealed class DumpVerb() : Verb("dump", "Write config space as hex that 
     }
 
     // A dump needs a bus address. Models and devices behind a socket have none on this machine.
-    private static DumpedFunction Dump(FunctionView view) =>
-        new(view.Facts.Address ?? default, ConfigDecoder.Decode(view.Space, view.Facts with { Address = null }).Title, view.Space);
+    private static DumpedFunction Dump(FunctionView view) => !view.IsPci
+        ? throw new VfioException("reading of config space", view.Name, Errno.NoDevice, "it is no PCI function")
+        : new(view.Facts.Address ?? default, ConfigDecoder.Decode(view.Space, view.Facts with { Address = null }).Title, view.Space);
 }

@@ -27,7 +27,7 @@ internal sealed class RegisterAccess : IDisposable
         if (parsed is { Scheme: AddressScheme.Pci, IsGuarded: false } && region == RegionIndex.Config)
             return new RegisterAccess(parsed.Text, region, null, new PciTopology().Find(parsed.Function).ReadConfig());
         IVfioDevice device = VfioDevice.Open(address, options);
-        if (region.IsBar || region == RegionIndex.Rom)
+        if (device.Info.Flags.HasFlag(DeviceFlags.Pci) && (region.IsBar || region == RegionIndex.Rom))
             TurnDecodingOn(device);
         return new RegisterAccess(parsed.Text, region, device, null);
     }

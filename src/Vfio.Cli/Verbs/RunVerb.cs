@@ -18,6 +18,9 @@ internal sealed class RunVerb() : Verb("run", "Run any VFIO program, unmodified,
     // As shells report them.
     private const int NotRunnable = 126, NotFound = 127;
 
+    // As a test's harness has it for what is wrong with more than the result of the test.
+    private const int FoundCode = 99;
+
     /// <inheritdoc/>
     internal override IReadOnlyList<Example> Examples =>
     [
@@ -25,6 +28,7 @@ internal sealed class RunVerb() : Verb("run", "Run any VFIO program, unmodified,
         new("vfio run --device 0000:05:00.0=model:edu --device model:nvme -- ./driver", "two devices, one at an address of your choice"),
         new("vfio run --device unix:/run/x.sock -- vfio ls", "a device behind a socket; what the program sees"),
         new("vfio run --device model:nvme --inject unplug@1000 -- ./driver", "what the driver does when its device goes away"),
+        new("vfio run --device model:nvme --fail-on leak,dma-fault -- ./driver", "exit code 99 when it leaves mappings, or its device misses memory"),
         new("vfio run --device model:nvme --no-mmap -- gdb ./driver", "without mapped BARs, a program can be debugged"),
     ];
 
@@ -48,13 +52,24 @@ internal sealed class RunVerb() : Verb("run", "Run any VFIO program, unmodified,
             CustomParser = ParseFaults,
             AllowMultipleArgumentsPerToken = false,
         };
+        Option<RunFindingKind[]> failOn = new("--fail-on")
+        {
+            HelpName = "kinds",
+            Description = "Fail (exit code 99) on what the program does wrong, with a line for each: dma-fault (a device misses mapped memory), unmapped (it reaches memory that "
+                + "the program has unmapped), leak (mappings, eventfds or bus mastering left on).",
+            CustomParser = ParseKinds,
+            AllowMultipleArgumentsPerToken = false,
+        };
+        Option<bool> ordinary = new("--ordinary-sys") { Description = "Show the machine's own functions in /sys too; they are real." };
         Option<string?> log = new("--log") { HelpName = "file", Description = "Write a line to this file for each open, ioctl, register access, interrupt and DMA access." };
         Option<bool> json = new("--json") { Description = "Print what the program did, as JSON on standard error, when it has ended." };
         NumberOption<Duration> timeout = SharedOptions.Timeout();
         Argument<string[]> program = new("program") { Arity = ArgumentArity.OneOrMore, Description = "A program and its arguments, after --." };
         command.Add(devices);
         command.Add(faults);
+        command.Add(failOn);
         command.Add(noMapping);
+        command.Add(ordinary);
         command.Add(log);
         command.Add(json);
         command.Add(timeout);
@@ -63,6 +78,8 @@ internal sealed class RunVerb() : Verb("run", "Run any VFIO program, unmodified,
             parsed.GetValue(devices) ?? [], parsed.GetValue(faults) ?? [], parsed.OpenOptions(timeout), parsed.GetValue(program)!)
         {
             AllowMapping = !parsed.GetValue(noMapping),
+            ShowMachine = parsed.GetValue(ordinary),
+            FailOn = parsed.GetValue(failOn) ?? [],
             LogPath = parsed.GetValue(log),
             IsJson = parsed.GetValue(json),
         }));
@@ -87,14 +104,21 @@ internal sealed class RunVerb() : Verb("run", "Run any VFIO program, unmodified,
             }
 
             RunProgram program = new(request.Words[0], request.Words[1..]);
-            using VfioRun run = VfioRun.Start(program, devices, new VfioRunOptions { AllowMapping = request.AllowMapping, Log = log });
+            using VfioRun run = VfioRun.Start(program, devices, new VfioRunOptions { AllowMapping = request.AllowMapping, ShowMachine = request.ShowMachine, Log = log });
             using PassedSignals signals = new(run);
             int code = await run.Exit;
             await run.Completion;
             logFailure = run.LogFailure;
+            IReadOnlyList<RunFinding> findings = run.Findings;
+            List<RunFinding> failures = [.. findings.Where(finding => request.FailOn.Contains(finding.Kind))];
+            foreach (RunFinding finding in failures)
+                StandardStreams.Errors.WriteLine($"vfio: {finding}");
+
+            // The program's own failure says more.
+            int result = code == 0 && failures.Count > 0 ? FoundCode : code;
             if (request.IsJson)
-                StandardStreams.Errors.WriteLine(Json.Line(writer => Write(writer, code, run.Counts)));
-            return code;
+                StandardStreams.Errors.WriteLine(Json.Line(writer => Write(writer, code, run.Counts, findings)));
+            return result;
         }
         catch (VfioException refusal) when (refusal.Operation == "starting")
         {
@@ -125,7 +149,7 @@ internal sealed class RunVerb() : Verb("run", "Run any VFIO program, unmodified,
             CommandLine.Report(new VfioException("writing the log", path!, FileErrors.ErrnoOf(failure), "the log is not whole"), StandardStreams.Errors);
     }
 
-    private static void Write(Utf8JsonWriter writer, int code, RunCounts counts)
+    private static void Write(Utf8JsonWriter writer, int code, RunCounts counts, IReadOnlyList<RunFinding> findings)
     {
         writer.WriteStartObject();
         writer.WriteNumber("exitCode", code);
@@ -137,6 +161,17 @@ internal sealed class RunVerb() : Verb("run", "Run any VFIO program, unmodified,
         writer.WriteNumber("dmaAccesses", counts.DmaAccesses);
         writer.WriteNumber("dmaBytes", counts.DmaBytes);
         writer.WriteNumber("dmaFaults", counts.DmaFaults);
+        writer.WriteStartArray("findings");
+        foreach (RunFinding finding in findings)
+        {
+            writer.WriteStartObject();
+            writer.WriteString("kind", RunFinding.NameOf(finding.Kind));
+            writer.WriteString("device", finding.Device);
+            writer.WriteString("message", finding.Message);
+            writer.WriteEndObject();
+        }
+
+        writer.WriteEndArray();
         writer.WriteEndObject();
     }
 
@@ -153,6 +188,22 @@ internal sealed class RunVerb() : Verb("run", "Run any VFIO program, unmodified,
         if (devices.GroupBy(device => device.Place).FirstOrDefault(same => same.Key is not null && same.Count() > 1) is { } twice)
             result.AddError($"two devices have the address {twice.Key}.");
         return [.. devices];
+    }
+
+    private static RunFindingKind[] ParseKinds(ArgumentResult result)
+    {
+        RunFindingKind[] all = Enum.GetValues<RunFindingKind>();
+        List<RunFindingKind> kinds = [];
+        foreach (string word in result.Tokens.SelectMany(token => token.Value.Split(',')))
+        {
+            int index = Array.FindIndex(all, kind => RunFinding.NameOf(kind) == word);
+            if (index >= 0)
+                kinds.Add(all[index]);
+            else
+                result.AddError($"'{word}' is nothing to fail on: use {string.Join(", ", all.Select(RunFinding.NameOf))}.");
+        }
+
+        return [.. kinds];
     }
 
     private static Fault[] ParseFaults(ArgumentResult result)
@@ -176,6 +227,10 @@ internal sealed class RunVerb() : Verb("run", "Run any VFIO program, unmodified,
     private sealed record Request(GivenDevice[] Devices, Fault[] Faults, VfioDeviceOptions Open, string[] Words)
     {
         internal bool AllowMapping { get; init; }
+
+        internal bool ShowMachine { get; init; }
+
+        internal RunFindingKind[] FailOn { get; init; } = [];
 
         internal string? LogPath { get; init; }
 

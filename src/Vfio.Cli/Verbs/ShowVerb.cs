@@ -19,27 +19,46 @@ internal sealed class ShowVerb() : Verb("show", "Decode a function: config space
         new("vfio show 0000:00:03.0", "one of them"),
         new("vfio show model:edu --map", "and which of its bits a user may change"),
         new("lspci -xxxx | vfio show --from -", "from a dump; a file's name works too"),
+        new("vfio show model:edu --table edu.table", "all that the device has, as a self-describing table"),
+        new("vfio show --from edu.table", "what such a table says"),
     ];
 
     /// <inheritdoc/>
     protected override void Define(Command command)
     {
         Argument<string?> address = new("address") { Description = "The device; without one, all functions of this machine.", Arity = ArgumentArity.ZeroOrOne };
-        Option<string?> from = new("--from") { HelpName = "file", Description = "Read an lspci -xxxx dump from this file, or from standard input (-)." };
+        Option<string?> from = new("--from") { HelpName = "file", Description = "Read an lspci -xxxx dump, or a table, from this file, or from standard input (-)." };
+        Option<string?> table = new("--table") { HelpName = "file", Description = "Write the device as a self-describing table to this file, or to standard output (-)." };
         Option<bool> map = new("--map") { Description = "Draw which bits a user of the function may change." };
         Option<bool> json = SharedOptions.Json();
         NumberOption<Duration> timeout = SharedOptions.Timeout();
         command.Add(address);
         command.Add(timeout);
         command.Add(from);
+        command.Add(table);
         command.Add(map);
         command.Add(json);
         command.SetAction(parsed =>
         {
             if (parsed.GetValue(address) is not null && parsed.GetValue(from) is not null)
                 throw new MisuseException("Give either an address or --from FILE.");
-            FunctionView[] views = [.. Find(parsed.GetValue(address), parsed.GetValue(from), parsed.OpenOptions(timeout))];
             TextWriter output = parsed.InvocationConfiguration.Output;
+            if (parsed.GetValue(table) is { } to)
+            {
+                WriteTable(parsed.GetValue(address) ?? throw new MisuseException("Give the address of the device whose table is to be written."), to,
+                    parsed.OpenOptions(timeout));
+                return;
+            }
+
+            byte[]? dump = parsed.GetValue(from) is { } file ? UserFile.ReadAll(file) : null;
+            if (dump is not null && DeviceTable.IsTable(dump))
+            {
+                foreach (string line in TableText.Lines(DeviceTable.Parse(dump)))
+                    output.WriteLine(line);
+                return;
+            }
+
+            FunctionView[] views = [.. Find(parsed.GetValue(address), parsed.GetValue(from), dump, parsed.OpenOptions(timeout))];
             if (parsed.GetValue(json))
                 Json.Print(output, writer => DocumentJson.Write(writer, views.Select(view => (view, ConfigDecoder.Decode(view.Space, view.Facts)))));
             else
@@ -47,16 +66,25 @@ internal sealed class ShowVerb() : Verb("show", "Decode a function: config space
         });
     }
 
-    private static IEnumerable<FunctionView> Find(string? address, string? from, VfioDeviceOptions options)
+    private static void WriteTable(string address, string to, VfioDeviceOptions options)
+    {
+        using DeviceSource source = DeviceSource.Find(address, options);
+        using IVfioDevice device = source.Open();
+        byte[] bytes = DeviceTable.Write(device);
+        using Stream file = to == "-" ? Console.OpenStandardOutput() : UserFile.Create(to);
+        file.Write(bytes);
+    }
+
+    private static IEnumerable<FunctionView> Find(string? address, string? from, byte[]? dump, VfioDeviceOptions options)
     {
         if (from is not null)
-            return ReadDump(from);
+            return ReadDump(from, dump!);
         return address is not null ? [FunctionView.Open(address, options)] : new PciTopology().Functions.Select(FunctionView.Of);
     }
 
-    private static IEnumerable<FunctionView> ReadDump(string from)
+    private static FunctionView[] ReadDump(string from, byte[] dump)
     {
-        using TextReader text = from == "-" ? Console.In : UserFile.OpenText(from);
+        using StreamReader text = new(new MemoryStream(dump));
         try
         {
             FunctionView[] views = [.. LspciDump.Parse(text).Select(FunctionView.Of)];
@@ -74,6 +102,13 @@ internal sealed class ShowVerb() : Verb("show", "Decode a function: config space
     {
         foreach (FunctionView view in views)
         {
+            if (!view.IsPci)
+            {
+                foreach (string line in view.Device!.Lines.Prepend($"{view.Name}: platform device"))
+                    output.WriteLine(line);
+                continue;
+            }
+
             FunctionDocument document = ConfigDecoder.Decode(view.Space, view.Facts);
             if (map)
             {

@@ -17,7 +17,11 @@ internal sealed class BenchCore
     private readonly byte[] _bytes = new byte[BenchRegisters.BarLength];
 
     /// <summary>Makes a device as after power-on.</summary>
-    public BenchCore() => Reset();
+    public BenchCore()
+    {
+        BenchRegisters.Map.ThrowIfWrong();
+        Reset();
+    }
 
     /// <summary>The transfer that the registers ask for.</summary>
     public BenchTransfer Transfer => new(

@@ -32,6 +32,7 @@ internal sealed class EduCore
     /// <param name="dmaMask">The address bits that the DMA engine has; others are dropped.</param>
     public EduCore(ulong dmaMask = DefaultDmaMask)
     {
+        EduRegisters.Map.ThrowIfWrong();
         _dmaMask = dmaMask;
         Reset();
     }

@@ -47,6 +47,25 @@ internal sealed class MemoryStorage(long length) : NvmeStorage
         return Errno.None;
     }
 
+    /// <inheritdoc/>
+    internal override Errno Zero(long offset, long length, bool isDiscarded)
+    {
+        while (length > 0)
+        {
+            int inside = (int)(offset % PieceBytes);
+            int count = (int)Math.Min(length, PieceBytes - inside);
+            ref byte[]? piece = ref _pieces[offset / PieceBytes];
+            if (isDiscarded && count == PieceBytes)
+                Volatile.Write(ref piece, null);
+            else
+                Volatile.Read(ref piece)?.AsSpan(inside, count).Clear();
+            offset += count;
+            length -= count;
+        }
+
+        return Errno.None;
+    }
+
     private static byte[]? FindOrAdd(ref byte[]? place)
     {
         if (Volatile.Read(ref place) is { } piece)

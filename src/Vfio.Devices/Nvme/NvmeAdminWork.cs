@@ -1,34 +1,52 @@
+using System.Buffers.Binary;
+
 namespace Vfio.Devices.Nvme;
 
 /// <summary>The queue of admin commands.</summary>
-/// <remarks>NVM Express Base Specification 1.4, section 5. No command here waits for the disk.</remarks>
+/// <remarks>NVM Express Base Specification 2.0, section 5. No command here waits for the disk.</remarks>
 internal sealed class NvmeAdminWork(NvmeEngine controller, Iova start, int entries, NvmeCompletionQueue completions)
     : NvmeQueueWork(controller, 0, start, entries, completions)
 {
-    /// <summary>How many Asynchronous Event Requests it keeps; nothing happens here that it would answer them with.</summary>
-    internal const int EventRequests = 4;
-
     private const int MaxEntries = 1024;
-    private const int WriteCache = 0x06, NumberOfQueues = 0x07;
-    private readonly uint[] _features = new uint[256];
-    private readonly NvmeDisk _disk = controller.Disk;
-    private int _eventRequests;
+    private const int PageBytes = 4096;
+    private const uint AllNamespaces = uint.MaxValue;
+    private readonly NvmeDrive _drive = controller.Drive;
+    private readonly byte[] _page = new byte[NvmeLogs.PageBytes];
+
+    /// <summary>The opcodes, for the log of commands supported and their effects.</summary>
+    internal static ReadOnlySpan<byte> Opcodes =>
+        [0x00, 0x01, 0x02, 0x04, 0x05, 0x06, 0x08, 0x09, 0x0a, 0x0c, 0x14, 0x15, 0x18, 0x7c, 0x80, 0x84];
 
     /// <inheritdoc/>
-    protected override NvmeOutcome Do(in NvmeCommand command) => command.Opcode switch
+    protected override NvmeOutcome Do(in NvmeCommand command)
     {
-        0x00 => DeleteSubmissionQueue(command),
-        0x01 => CreateSubmissionQueue(command),
-        0x02 => GetLogPage(command),
-        0x04 => DeleteCompletionQueue(command),
-        0x05 => CreateCompletionQueue(command),
-        0x06 => Identify(command),
-        0x08 => new NvmeOutcome(0, Result: 1), // Abort: what is fetched is done, however long it takes, so it is not aborted
-        0x09 => SetFeature(command),
-        0x0a => GetFeature(command),
-        0x0c => KeepEventRequest(),
-        _ => NvmeOutcome.InvalidOpcode,
-    };
+        // PRPs alone, and nothing fused (section 4.1.2: no SGLs for admin commands over PCIe).
+        if (command.Flags != 0)
+            return NvmeOutcome.InvalidField;
+        return command.Opcode switch
+        {
+            0x00 => DeleteSubmissionQueue(command),
+            0x01 => CreateSubmissionQueue(command),
+            0x02 => GetLogPage(command),
+            0x04 => DeleteCompletionQueue(command),
+            0x05 => CreateCompletionQueue(command),
+            0x06 => Identify(command),
+            0x08 => Abort(command),
+            0x09 => SetFeature(command),
+            0x0a => GetFeature(command),
+            0x0c => Controller.Events.TryKeep(command.Id) ? NvmeOutcome.Kept : NvmeOutcome.TooManyEventRequests,
+            0x14 => BeginSelfTest(command),
+            0x15 => AttachNamespace(command),
+            0x18 => KeepAlive(),
+            0x7c => ConfigureShadow(command),
+            0x80 => Format(command),
+            0x84 => Sanitize(command),
+            _ => NvmeOutcome.InvalidOpcode,
+        };
+    }
+
+    /// <inheritdoc/>
+    protected override bool TryDoOther() => Controller.Events.TryTake(out ushort command, out NvmeOutcome outcome) && Post(command, outcome);
 
     private NvmeOutcome CreateCompletionQueue(in NvmeCommand command)
     {
@@ -43,9 +61,9 @@ internal sealed class NvmeAdminWork(NvmeEngine controller, Iova start, int entri
             return NvmeOutcome.InvalidQueueSize;
         if (vector > NvmeEngine.IoQueues)
             return NvmeOutcome.InvalidVector;
-        if (!isContiguous || command.Prp1 % 4096 != 0)
+        if (!isContiguous || command.Prp1 % PageBytes != 0)
             return isContiguous ? NvmeOutcome.InvalidPrpOffset : NvmeOutcome.InvalidField;
-        Volatile.Write(ref Controller.Doorbells[(2 * id) + 1], 0);
+        Start((2 * id) + 1);
         Controller.SetCompletion(id, new NvmeCompletionQueue(id, new Iova(command.Prp1), entries, interrupts ? vector : null));
         return NvmeOutcome.Success;
     }
@@ -62,16 +80,22 @@ internal sealed class NvmeAdminWork(NvmeEngine controller, Iova start, int entri
             return NvmeOutcome.InvalidQueueId;
         if (entries is < 2 or > MaxEntries)
             return NvmeOutcome.InvalidQueueSize;
-        if (!isContiguous || command.Prp1 % 4096 != 0)
+        if (!isContiguous || command.Prp1 % PageBytes != 0)
             return isContiguous ? NvmeOutcome.InvalidPrpOffset : NvmeOutcome.InvalidField;
-        Volatile.Write(ref Controller.Doorbells[2 * id], 0);
+        Start(2 * id);
         queue.Users++;
         Controller.SetSubmission(id, new NvmeIoWork(Controller, id, new Iova(command.Prp1), entries, queue));
         return NvmeOutcome.Success;
     }
 
+    private void Start(int doorbell)
+    {
+        Volatile.Write(ref Controller.Doorbells[doorbell], 0);
+        _ = Controller.Shadow?.TryStart(Bus, doorbell, 0);
+    }
+
     /// <summary>Deletes a queue, and aborts what it is in the middle of: nothing of that is completed after this command (section
-    /// 5.6).</summary>
+    /// 5.7).</summary>
     private NvmeOutcome DeleteSubmissionQueue(in NvmeCommand command)
     {
         int id = (int)(command.Dword10 & 0xffff);
@@ -81,18 +105,20 @@ internal sealed class NvmeAdminWork(NvmeEngine controller, Iova start, int entri
         // Outside of this queue's own stretch: a reset that waits for that would wait for the other's too.
         Leave();
         queue.Abandon();
-        _disk.LeaveBehind(queue);
+        _drive.Disk.LeaveBehind(queue);
+        List<ushort> aborted = Controller.AbandonTransfers(queue);
+        if (queue.UnderWay is { } last)
+            aborted.Add(last);
         Controller.SetSubmission(id, null);
         if (!Enter())
             return NvmeOutcome.Kept;
         NvmeCompletionQueue completions = queue.Completions;
-        if (queue.UnderWay is { } aborted
-            && TryPost(Bus, Controller.Doorbells, completions, id, queue.Head, aborted, NvmeOutcome.AbortedByDeletion)
-            && completions.Vector is { } vector)
-        {
+        Controller.UpdateHead(Bus, completions);
+        bool isPosted = false;
+        foreach (ushort one in aborted)
+            isPosted |= TryPost(Bus, Controller, completions, id, queue.Head, one, NvmeOutcome.AbortedByDeletion);
+        if (isPosted && completions.Vector is { } vector)
             Interrupt(vector);
-        }
-
         completions.Users--;
         return NvmeOutcome.Success;
     }
@@ -110,101 +136,197 @@ internal sealed class NvmeAdminWork(NvmeEngine controller, Iova start, int entri
 
     private NvmeOutcome Identify(in NvmeCommand command)
     {
-        const int Length = 4096;
-        Span<byte> data = Data.Bytes[..Length];
-        bool isOurs = command.NamespaceId == NvmeEngine.NamespaceId;
-        switch (command.Dword10 & 0xff)
-        {
-            case 0x00 when isOurs:
-                NvmeIdentity.WriteNamespace(data, _disk);
-                break;
-            case 0x01:
-                NvmeIdentity.WriteController(data, HasCacheToControl);
-                break;
-            case 0x02 when command.NamespaceId < 0xffff_fffe:
-                NvmeIdentity.WriteActive(data, command.NamespaceId);
-                break;
-            case 0x03 when isOurs:
-                NvmeIdentity.WriteDescriptors(data);
-                break;
-            case 0x00 or 0x02 or 0x03:
-                return NvmeOutcome.InvalidNamespace;
-            default:
-                return NvmeOutcome.InvalidField;
-        }
-
-        return Data.Send(Bus, command, Length);
+        Span<byte> data = Data.Take(PageBytes);
+        data.Clear();
+        NvmeOutcome outcome = NvmeIdentity.Write(data, command, Controller);
+        return outcome == NvmeOutcome.Success ? Data.Send(Bus, command, PageBytes) : outcome;
     }
 
     private NvmeOutcome GetLogPage(in NvmeCommand command)
     {
+        const uint RetainEvents = 1 << 15;
         ulong dwords = (command.Dword10 >> 16 | (ulong)(command.Dword11 & 0xffff) << 16) + 1;
         ulong offset = command.Dword12 | (ulong)command.Dword13 << 32;
-        const int Length = 4096;
-        if (dwords * 4 > NvmeData.LargestBytes || offset > Length)
+        int page = (int)(command.Dword10 & 0xff);
+        if (dwords * 4 > NvmeData.LargestBytes || offset > NvmeLogs.PageBytes || offset % 4 != 0)
             return NvmeOutcome.InvalidField;
-        if (!NvmeIdentity.TryWriteLog(Data.Bytes[..Length], (int)(command.Dword10 & 0xff)))
+        if (!NvmeLogs.Has(page))
             return NvmeOutcome.InvalidLogPage;
+        if (command.NamespaceId is not (0 or AllNamespaces) && page != NvmeLogs.SelfTest)
+            return NvmeOutcome.InvalidField;
+
+        bool isRetained = (command.Dword10 & RetainEvents) != 0;
+        Array.Clear(_page);
+        NvmeLogs.Write(_page, page, Controller, isRetained);
+
+        // What is beyond the page's end is zeros.
         int count = (int)dwords * 4;
-        int held = Math.Min(count, Length - (int)offset);
-        Data.Bytes.Slice((int)offset, held).CopyTo(Data.Bytes);
-        Data.Bytes[held..count].Clear(); // beyond the page's end
-        return Data.Send(Bus, command, count);
+        Span<byte> data = Data.Take(count);
+        data.Clear();
+        ReadOnlySpan<byte> rest = _page.AsSpan((int)offset);
+        rest[..Math.Min(count, rest.Length)].CopyTo(data);
+        NvmeOutcome outcome = Data.Send(Bus, command, count);
+        if (outcome == NvmeOutcome.Success && !isRetained)
+            Controller.Events.Unmask(page);
+        return outcome;
+    }
+
+    /// <summary>Ends an Asynchronous Event Request. Other commands are not aborted: what is fetched is done.</summary>
+    private NvmeOutcome Abort(in NvmeCommand command)
+    {
+        const uint NotAborted = 1;
+        int queue = (int)(command.Dword10 & 0xffff);
+        ushort id = (ushort)(command.Dword10 >> 16);
+        if (queue != 0 || !Controller.Events.TryWithdraw(id))
+            return new NvmeOutcome(0, NotAborted);
+        return Post(id, NvmeOutcome.AbortRequested) ? NvmeOutcome.Success : NvmeOutcome.Kept;
     }
 
     private NvmeOutcome SetFeature(in NvmeCommand command)
     {
         int feature = (int)(command.Dword10 & 0xff);
         bool isToBeSaved = command.Dword10 >> 31 != 0;
-        if (feature == NumberOfQueues)
-        {
-            // Both counts are less one, and 65535 is reserved.
-            uint submissions = command.Dword11 & 0xffff;
-            uint completions = command.Dword11 >> 16;
-            return submissions == 0xffff || completions == 0xffff ? NvmeOutcome.InvalidField : QueueCounts;
-        }
-
-        if (!IsFeature(feature))
+        if (!Controller.Features.Has(feature))
             return NvmeOutcome.InvalidField;
         if (isToBeSaved)
             return NvmeOutcome.NotSaveable;
-        if (feature == WriteCache)
-            return SetWriteCache((command.Dword11 & 1) != 0, command.Id);
-        _features[feature] = command.Dword11;
-        return NvmeOutcome.Success;
-    }
-
-    private NvmeOutcome SetWriteCache(bool isOn, ushort command)
-    {
-        bool isTurnedOff = Controller.HasWriteCache && !isOn;
-        Controller.HasWriteCache = isOn;
-        if (!isTurnedOff || !_disk.MayWait)
-            return NvmeOutcome.Success;
-
-        // What is in the cache is durable before the command is over; the flusher completes it.
-        Controller.Flusher.TurnCacheOff(command);
-        return NvmeOutcome.Kept;
+        int bytes = NvmeFeatures.DataBytes(feature);
+        NvmeOutcome outcome = bytes == 0 ? NvmeOutcome.Success : Data.Receive(Bus, command, bytes);
+        return outcome == NvmeOutcome.Success ? Controller.Features.Set(command, Data.Take(bytes)) : outcome;
     }
 
     private NvmeOutcome GetFeature(in NvmeCommand command)
     {
+        const uint CapabilitiesOnly = 3;
         int feature = (int)(command.Dword10 & 0xff);
-        if (feature == NumberOfQueues)
-            return QueueCounts;
-        if (!IsFeature(feature))
+        if (!Controller.Features.Has(feature))
             return NvmeOutcome.InvalidField;
-        return new NvmeOutcome(0, feature == WriteCache ? (Controller.HasWriteCache ? 1u : 0) : _features[feature]);
+        int bytes = (command.Dword10 >> 8 & 7) == CapabilitiesOnly ? 0 : NvmeFeatures.DataBytes(feature);
+        NvmeOutcome outcome = Controller.Features.Get(command, Data.Take(bytes));
+        if (outcome.Status != 0 || bytes == 0)
+            return outcome;
+        NvmeOutcome sent = Data.Send(Bus, command, bytes);
+        return sent == NvmeOutcome.Success ? outcome : sent;
     }
 
-    private static NvmeOutcome QueueCounts => new(0, (NvmeEngine.IoQueues - 1) << 16 | (NvmeEngine.IoQueues - 1));
+    private NvmeOutcome KeepAlive()
+    {
+        Controller.KeepAlive.Renew();
+        return NvmeOutcome.Success;
+    }
 
-    /// <summary>Whether writes are cached, so that the driver has to flush: not by a disk that is not written.</summary>
-    private bool HasCacheToControl => !_disk.IsReadOnly;
+    private NvmeOutcome ConfigureShadow(in NvmeCommand command)
+    {
+        if (command.Prp1 == 0 || command.Prp2 == 0 || command.Prp1 % PageBytes != 0 || command.Prp2 % PageBytes != 0)
+            return NvmeOutcome.InvalidField;
+        return Controller.TryShadow(Bus, new NvmeShadow(new Iova(command.Prp1), new Iova(command.Prp2)))
+            ? NvmeOutcome.Success
+            : NvmeOutcome.DataTransferError;
+    }
 
-    // Arbitration, power, temperature threshold, error recovery, write cache, interrupts, atomicity, events.
-    private bool IsFeature(int feature) =>
-        feature is 0x01 or 0x02 or 0x04 or 0x05 or 0x08 or 0x09 or 0x0a or 0x0b || (feature == WriteCache && HasCacheToControl);
+    /// <summary>Attaches a namespace to this controller, or detaches it.</summary>
+    private NvmeOutcome AttachNamespace(in NvmeCommand command)
+    {
+        const int Attach = 0, Detach = 1, Notice = 0, ChangedNamespaces = 4;
+        int action = (int)(command.Dword10 & 0xf);
+        if (_drive.Find(command.NamespaceId) is not { } space)
+            return NvmeOutcome.InvalidNamespace;
+        if (action is not (Attach or Detach))
+            return NvmeOutcome.InvalidField;
+        NvmeOutcome outcome = Data.Receive(Bus, command, PageBytes);
+        if (outcome != NvmeOutcome.Success)
+            return outcome;
+        ReadOnlySpan<byte> list = Data.Take(PageBytes);
+        bool isOurs = BinaryPrimitives.ReadUInt16LittleEndian(list) == 1
+            && BinaryPrimitives.ReadUInt16LittleEndian(list[2..]) == NvmeEngine.ControllerId;
+        if (!isOurs)
+            return NvmeOutcome.InvalidControllerList;
+        if (space.IsAttached == (action == Attach))
+            return action == Attach ? NvmeOutcome.AlreadyAttached : NvmeOutcome.NotAttached;
+        space.IsAttached = action == Attach;
+        Controller.Changed.Add(space.Id);
+        if (Controller.Features.IsWanted(NvmeFeatures.OptionalEvents))
+            Controller.Raise(NvmeEvents.Notice, Notice, ChangedNamespaces);
+        return NvmeOutcome.Success;
+    }
 
-    private NvmeOutcome KeepEventRequest() =>
-        _eventRequests++ < EventRequests ? NvmeOutcome.Kept : NvmeOutcome.TooManyEventRequests;
+    private NvmeOutcome Format(in NvmeCommand command)
+    {
+        const int NoErase = 0, EraseUserData = 1;
+        int format = (int)(command.Dword10 & 0xf);
+        int erase = (int)(command.Dword10 >> 9 & 7);
+        bool isPlain = (command.Dword10 >> 4 & 0x1f) == 0; // no metadata, no protection information
+        if (_drive.Sanitize.IsRunning)
+            return NvmeOutcome.SanitizeInProgress;
+        if (!TryFind(command.NamespaceId, out NvmeSpace[] spaces))
+            return NvmeOutcome.InvalidNamespace;
+        if (spaces.Length == 0 || erase is not (NoErase or EraseUserData))
+            return NvmeOutcome.InvalidField;
+        if (!isPlain || format >= spaces[0].Formats.Length)
+            return NvmeOutcome.InvalidFormat;
+        if (_drive.Disk.IsReadOnly)
+            return NvmeOutcome.WriteProtected;
+        if (Controller.Formatting != 0)
+            return NvmeOutcome.FormatInProgress;
+        Controller.Formatting = command.NamespaceId;
+        Controller.Long.Format(command.Id, spaces, format);
+        return NvmeOutcome.Kept;
+    }
+
+    private NvmeOutcome BeginSelfTest(in NvmeCommand command)
+    {
+        const int Short = 1, Extended = 2, AbortTest = 0xf;
+        int code = (int)(command.Dword10 & 0xf);
+        if (code == AbortTest)
+        {
+            _drive.SelfTests.End(NvmeSelfTests.AbortedByCommand, _drive.Health.Hours);
+            return NvmeOutcome.Success;
+        }
+
+        if (code is not (Short or Extended))
+            return NvmeOutcome.InvalidField;
+        NvmeSpace[] spaces = [];
+        if (command.NamespaceId != 0 && !TryFind(command.NamespaceId, out spaces))
+            return NvmeOutcome.InvalidNamespace;
+        if (!_drive.SelfTests.TryBegin(code, command.NamespaceId))
+            return NvmeOutcome.SelfTestInProgress;
+        Controller.Long.Test(spaces, isAll: code == Extended);
+        return NvmeOutcome.Success;
+    }
+
+    private NvmeOutcome Sanitize(in NvmeCommand command)
+    {
+        const int ExitFailure = 1, BlockErase = 2;
+        NvmeSanitize sanitize = _drive.Sanitize;
+        int action = (int)(command.Dword10 & 7);
+        if (sanitize.IsRunning)
+            return NvmeOutcome.SanitizeInProgress;
+        switch (action)
+        {
+            case ExitFailure when sanitize.HasFailed && !sanitize.MayGiveUp:
+                return NvmeOutcome.SanitizeFailed;
+            case ExitFailure:
+                if (sanitize.HasFailed)
+                    sanitize.GiveUp();
+                return NvmeOutcome.Success;
+            case BlockErase when _drive.Disk.IsReadOnly:
+                return NvmeOutcome.WriteProtected;
+            case BlockErase:
+                sanitize.Begin(command.Dword10);
+                Controller.Long.Sanitize();
+                return NvmeOutcome.Success;
+            default:
+                return NvmeOutcome.InvalidField;
+        }
+    }
+
+    /// <summary>Finds a namespace that is attached, or all that are.</summary>
+    /// <returns>False when there is none of that number.</returns>
+    private bool TryFind(uint id, out NvmeSpace[] spaces)
+    {
+        spaces = id == AllNamespaces ? [.. _drive.Spaces.ToArray().Where(space => space.IsAttached)]
+            : _drive.Find(id) is { } one ? (one.IsAttached ? [one] : [])
+            : [];
+        return id == AllNamespaces || _drive.Find(id) is not null;
+    }
 }

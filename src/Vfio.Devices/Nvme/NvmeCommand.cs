@@ -3,14 +3,14 @@ using System.Runtime.InteropServices;
 namespace Vfio.Devices.Nvme;
 
 /// <summary>A command in the driver's memory: 64 bytes.</summary>
-/// <remarks>NVM Express Base Specification 1.4, section 4.2, figure 105.</remarks>
+/// <remarks>NVM Express Base Specification 2.0, section 3.3.3.1.</remarks>
 [StructLayout(LayoutKind.Sequential, Pack = 1)]
 internal struct NvmeCommand
 {
     /// <summary>OPC.</summary>
     public byte Opcode;
 
-    /// <summary>FUSE in bits 1:0, PSDT in bits 7:6; a command is refused unless it is 0.</summary>
+    /// <summary>FUSE in bits 1:0, PSDT in bits 7:6.</summary>
     public byte Flags;
 
     /// <summary>CID.</summary>
@@ -25,10 +25,10 @@ internal struct NvmeCommand
     /// <summary>MPTR.</summary>
     public ulong Metadata;
 
-    /// <summary>PRP1.</summary>
+    /// <summary>PRP1; with an SGL its address.</summary>
     public ulong Prp1;
 
-    /// <summary>PRP2.</summary>
+    /// <summary>PRP2; with an SGL its length in bits 31:0, and its type in bits 63:60.</summary>
     public ulong Prp2;
 
     /// <summary>CDW10.</summary>
@@ -48,4 +48,16 @@ internal struct NvmeCommand
 
     /// <summary>CDW15.</summary>
     public uint Dword15;
+
+    /// <summary>FUSE: 1 for the first of two fused commands, 2 for the second.</summary>
+    public readonly int Fuse => Flags & 3;
+
+    /// <summary>PSDT: 0 for PRPs, 1 for an SGL.</summary>
+    public readonly int Pointer => Flags >> 6;
+
+    /// <summary>SLBA of an I/O command: its first block.</summary>
+    public readonly ulong Block => Dword10 | (ulong)Dword11 << 32;
+
+    /// <summary>NLB of an I/O command, plus one: how many blocks.</summary>
+    public readonly ulong Blocks => (Dword12 & 0xffff) + 1;
 }

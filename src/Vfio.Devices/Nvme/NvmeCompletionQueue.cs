@@ -1,3 +1,5 @@
+using Vfio.Guard;
+
 namespace Vfio.Devices.Nvme;
 
 /// <summary>A completion queue in the driver's memory; several submission queues may complete to it at once.</summary>
@@ -56,5 +58,38 @@ internal sealed class NvmeCompletionQueue(int id, Iova start, int entries, int? 
         // The head was written before this, and a queue reads it after it has recorded that it waits.
         Interlocked.MemoryBarrier();
         return Volatile.Read(ref _isHeldBack) != 0 && Interlocked.Exchange(ref _isHeldBack, 0) != 0;
+    }
+
+    /// <summary>Saves it.</summary>
+    internal void Save(StateWriter state)
+    {
+        state.Write(start.Value);
+        state.Write(entries);
+        state.Write(vector ?? -1);
+        state.Write(_posted);
+    }
+
+    /// <summary>Restores what <see cref="Save"/> wrote.</summary>
+    /// <param name="state">The state, which may be forged.</param>
+    /// <param name="id">The queue's number.</param>
+    /// <param name="present">The admin queue, which the registers describe; null for another.</param>
+    /// <param name="queue">The queue.</param>
+    internal static bool TryRestore(ref StateReader state, int id, NvmeCompletionQueue? present, out NvmeCompletionQueue? queue)
+    {
+        const int MaxEntries = 1024, PageBytes = 4096;
+        queue = present;
+        if (!state.TryRead(out ulong start) || !state.TryRead(out int entries) || !state.TryRead(out int vector)
+            || !state.TryRead(out int posted))
+        {
+            return false;
+        }
+
+        bool isPossible = present is not null
+            || (start % PageBytes == 0 && entries is >= 2 and <= MaxEntries && vector is >= -1 and <= NvmeEngine.IoQueues);
+        if (!isPossible)
+            return false;
+        queue ??= new NvmeCompletionQueue(id, new Iova(start), entries, vector < 0 ? null : vector);
+        queue._posted = posted;
+        return posted >= 0 && posted < 2 * queue.Entries;
     }
 }

@@ -16,9 +16,12 @@ internal sealed class NvmeDisk(NvmeStorage storage) : IDisposable
     private static readonly TimeSpan LookEvery = TimeSpan.FromMilliseconds(5);
 
     private readonly object _lock = new();
-    private readonly HashSet<NvmeQueueWork> _leftBehind = [];
+    private readonly HashSet<NvmeDiskWork> _leftBehind = [];
     private volatile bool _isWaitedFor;
     private volatile bool _hasFailed;
+    private volatile NvmeDiskWork? _fused;
+    private long _fusedStart;
+    private long _fusedEnd;
     private long _begun;
     private long _ended;
 
@@ -33,7 +36,16 @@ internal sealed class NvmeDisk(NvmeStorage storage) : IDisposable
     /// <summary>Locks the image for this process, if that was deferred.</summary>
     internal bool TryLock() => storage.TryLock();
 
-    internal NvmeOutcome Read(NvmeQueueWork queue, long offset, Span<byte> destination)
+    /// <summary>Whether a flush has failed, so that all fail.</summary>
+    internal bool HasFailed => _hasFailed;
+
+    /// <summary>As <see cref="NvmeStorage.TryLockShared"/>.</summary>
+    internal bool TryLockShared() => storage.TryLockShared();
+
+    /// <summary>As <see cref="NvmeStorage.IsShared"/>.</summary>
+    internal bool IsShared => storage.IsShared;
+
+    internal NvmeOutcome Read(NvmeDiskWork queue, long offset, Span<byte> destination)
     {
         if (!Begin(queue))
             return NvmeOutcome.Kept;
@@ -42,14 +54,89 @@ internal sealed class NvmeDisk(NvmeStorage storage) : IDisposable
         return error == Errno.None ? NvmeOutcome.Success : NvmeOutcome.UnrecoveredRead;
     }
 
-    internal NvmeOutcome Write(NvmeQueueWork queue, long offset, ReadOnlySpan<byte> source)
+    /// <summary>Reads what takes no time.</summary>
+    /// <returns>Null when the read would have to wait for the medium, or for the end of an earlier controller.</returns>
+    internal NvmeOutcome? TryRead(NvmeDiskWork queue, long offset, Span<byte> destination)
+    {
+        if (_isWaitedFor || !Begin(queue))
+            return null;
+        Errno error = storage.TryRead(offset, destination);
+        End(queue);
+        return error == Errno.None ? NvmeOutcome.Success : error == Errno.TryAgain ? null : NvmeOutcome.UnrecoveredRead;
+    }
+
+    /// <summary>Reads for nobody: a self-test.</summary>
+    internal Errno Test(long offset, Span<byte> destination) => storage.Read(offset, destination);
+
+    /// <summary>Makes bytes zeros.</summary>
+    internal NvmeOutcome Zero(NvmeDiskWork queue, long offset, long length, bool isDiscarded)
     {
         if (storage.IsReadOnly)
             return NvmeOutcome.WriteProtected;
-        if (!Begin(queue))
+        if (!BeginWrite(queue, offset, length))
+            return NvmeOutcome.Kept;
+        Errno error = storage.Zero(offset, length, isDiscarded);
+        EndWrite(queue);
+        return error == Errno.None ? NvmeOutcome.Success : NvmeOutcome.WriteFault;
+    }
+
+    /// <summary>Begins a compare and write that nothing comes between: writes of the same bytes wait for its end, and it for those under
+    /// way. One at a time.</summary>
+    /// <param name="queue">Whose commands these are.</param>
+    /// <param name="others">All queues.</param>
+    /// <param name="offset">The first byte.</param>
+    /// <param name="length">How many.</param>
+    /// <returns>False when the queue is abandoned.</returns>
+    internal bool BeginFused(NvmeDiskWork queue, ReadOnlySpan<NvmeQueueWork?> others, long offset, long length)
+    {
+        lock (_lock)
+        {
+            while (_fused is not null && !queue.IsAbandoned)
+                Monitor.Wait(_lock, LookEvery);
+            if (queue.IsAbandoned)
+                return false;
+            (_fusedStart, _fusedEnd) = (offset, offset + length);
+            _fused = queue;
+        }
+
+        // Either a write that begins sees this, or this sees the write.
+        Interlocked.MemoryBarrier();
+        SpinWait spin = default;
+        foreach (NvmeQueueWork? other in others)
+        {
+            while (other is not null && other != queue && other.IsWriting(offset, offset + length))
+            {
+                if (queue.IsAbandoned)
+                {
+                    EndFused();
+                    return false;
+                }
+
+                spin.SpinOnce();
+            }
+        }
+
+        return true;
+    }
+
+    /// <summary>Ends what <see cref="BeginFused"/> began.</summary>
+    internal void EndFused()
+    {
+        lock (_lock)
+        {
+            _fused = null;
+            Monitor.PulseAll(_lock);
+        }
+    }
+
+    internal NvmeOutcome Write(NvmeDiskWork queue, long offset, ReadOnlySpan<byte> source)
+    {
+        if (storage.IsReadOnly)
+            return NvmeOutcome.WriteProtected;
+        if (!BeginWrite(queue, offset, source.Length))
             return NvmeOutcome.Kept;
         Errno error = storage.Write(offset, source);
-        End(queue);
+        EndWrite(queue);
         return error == Errno.None ? NvmeOutcome.Success : NvmeOutcome.WriteFault;
     }
 
@@ -75,11 +162,11 @@ internal sealed class NvmeDisk(NvmeStorage storage) : IDisposable
             }
         }
 
-        return _hasFailed ? NvmeOutcome.WriteFault : NvmeOutcome.Success;
+        return _hasFailed ? NvmeOutcome.WriteFault.ForGood : NvmeOutcome.Success;
     }
 
     /// <summary>Called when a queue was abandoned: the next access waits for its read or write under way.</summary>
-    internal void LeaveBehind(NvmeQueueWork queue)
+    internal void LeaveBehind(NvmeDiskWork queue)
     {
         lock (_lock)
         {
@@ -112,8 +199,41 @@ internal sealed class NvmeDisk(NvmeStorage storage) : IDisposable
         }
     }
 
+    private bool BeginWrite(NvmeDiskWork queue, long offset, long length)
+    {
+        while (true)
+        {
+            if (!Begin(queue))
+                return false;
+            queue.MarkWriting(offset, offset + length);
+            if (_fused is not { } fused || fused == queue || !IsInFused(offset, length))
+                return true;
+            EndWrite(queue);
+            lock (_lock)
+            {
+                while (_fused is not null && !queue.IsAbandoned)
+                    Monitor.Wait(_lock, LookEvery);
+            }
+
+            if (queue.IsAbandoned)
+                return false;
+        }
+    }
+
+    private void EndWrite(NvmeDiskWork queue)
+    {
+        queue.MarkWritten();
+        End(queue);
+    }
+
+    private bool IsInFused(long offset, long length)
+    {
+        lock (_lock)
+            return offset < _fusedEnd && _fusedStart < offset + length;
+    }
+
     /// <returns>False when the queue is abandoned.</returns>
-    private bool Begin(NvmeQueueWork queue)
+    private bool Begin(NvmeDiskWork queue)
     {
         if (!storage.MayWait)
             return true;
@@ -135,7 +255,7 @@ internal sealed class NvmeDisk(NvmeStorage storage) : IDisposable
         }
     }
 
-    private void End(NvmeQueueWork queue)
+    private void End(NvmeDiskWork queue)
     {
         if (!storage.MayWait)
             return;

@@ -1,50 +1,136 @@
+using System.Buffers.Binary;
+
 namespace Vfio.Devices.Nvme;
 
-/// <summary>A queue of reads, writes and flushes.</summary>
+/// <summary>A queue of I/O commands.</summary>
+/// <remarks>NVM Command Set Specification 1.0, section 3.2.</remarks>
 internal sealed class NvmeIoWork(NvmeEngine controller, int id, Iova start, int entries, NvmeCompletionQueue completions)
     : NvmeQueueWork(controller, id, start, entries, completions)
 {
-    private const byte Flush = 0x00, Write = 0x01, Read = 0x02;
+    private const byte Flush = 0x00, Write = 0x01, Read = 0x02, WriteUncorrectable = 0x04, Compare = 0x05, WriteZeroes = 0x08,
+        DatasetManagement = 0x09, Verify = 0x0c;
+
+    private const int FusedFirst = 1, FusedSecond = 2;
     private const uint ForceUnitAccess = 1u << 30;
-    private readonly NvmeDisk _disk = controller.Disk;
+    private readonly NvmeDrive _drive = controller.Drive;
+    private readonly NvmeDisk _disk = controller.Drive.Disk;
+    private NvmeCommand? _first;
+    private readonly Queue<NvmeCommand> _again = [];
+    private byte[] _stored = [];
+
+    /// <summary>The opcodes, for the log of commands supported and their effects.</summary>
+    internal static ReadOnlySpan<byte> Opcodes =>
+        [Flush, Write, Read, WriteUncorrectable, Compare, WriteZeroes, DatasetManagement, Verify];
+
+    /// <inheritdoc/>
+    protected override int Unfinished => _first is null ? 0 : 1;
+
+    /// <inheritdoc/>
+    internal override void Add(in NvmeCommand command) => _again.Enqueue(command);
+
+    /// <inheritdoc/>
+    protected override bool TryDoOther()
+    {
+        if (!_again.TryDequeue(out NvmeCommand command))
+            return false;
+        NvmeOutcome outcome = Do(command);
+        return !IsAbandoned && (outcome == NvmeOutcome.Kept || Post(command.Id, Record(command, outcome)));
+    }
 
     /// <inheritdoc/>
     protected override NvmeOutcome Do(in NvmeCommand command)
     {
-        if (command.Opcode is not (Flush or Write or Read))
-            return NvmeOutcome.InvalidOpcode;
-        if (command.NamespaceId != NvmeEngine.NamespaceId && !(command.Opcode == Flush && command.NamespaceId == uint.MaxValue))
-            return NvmeOutcome.InvalidNamespace;
-        if (command.Opcode == Flush)
-            return MakeDurable();
-        ulong block = command.Dword10 | (ulong)command.Dword11 << 32;
-        ulong wanted = (command.Dword12 & 0xffff) + 1;
-        ulong blocks = (ulong)(_disk.Length >> _disk.BlockShift);
-        if (wanted << _disk.BlockShift > NvmeData.LargestBytes)
-            return NvmeOutcome.InvalidField;
-        if (block > blocks || wanted > blocks - block)
-            return NvmeOutcome.OutOfRange;
-        long offset = (long)block << _disk.BlockShift;
-        int count = (int)wanted << _disk.BlockShift;
-        return command.Opcode == Read ? DoRead(command, offset, count) : DoWrite(command, offset, count);
+        if (command.Fuse != 0 || _first is not null)
+            return DoFused(command);
+        return DoOne(command);
     }
 
-    private NvmeOutcome DoRead(in NvmeCommand command, long offset, int count)
+    private NvmeOutcome DoOne(in NvmeCommand command)
     {
-        // Data that is read with this bit is on the medium before it is returned (NVM Express 1.4, section 6.9, Read).
+        if (!Opcodes.Contains(command.Opcode))
+            return NvmeOutcome.InvalidOpcode;
+        if (_drive.Sanitize.IsRunning)
+            return NvmeOutcome.SanitizeInProgress;
+        if (_drive.Sanitize.HasFailed)
+            return NvmeOutcome.SanitizeFailed;
+        if (command.Opcode == Flush && command.NamespaceId == uint.MaxValue)
+            return MakeDurable();
+        if (_drive.Find(command.NamespaceId) is not { } space)
+            return NvmeOutcome.InvalidNamespace;
+        if (!space.IsAttached)
+            return NvmeOutcome.InvalidField;
+        uint formatting = Controller.Formatting;
+        if (formatting != 0 && (formatting == space.Id || formatting == uint.MaxValue))
+            return NvmeOutcome.FormatInProgress;
+        return command.Opcode switch
+        {
+            Flush => MakeDurable(),
+            DatasetManagement => Deallocate(command, space),
+            _ => DoRange(command, space),
+        };
+    }
+
+    /// <summary>A command for a range of blocks.</summary>
+    private NvmeOutcome DoRange(in NvmeCommand command, NvmeSpace space)
+    {
+        int shift = space.BlockShift;
+        bool isTransfer = command.Opcode is Read or Write or Compare;
+        if (isTransfer && command.Blocks << shift > NvmeData.LargestBytes)
+            return NvmeOutcome.InvalidField;
+        ulong blocks = space.Blocks;
+        if (command.Block > blocks || command.Blocks > blocks - command.Block)
+            return NvmeOutcome.OutOfRange;
+        long offset = space.Start + ((long)command.Block << shift);
+        long length = (long)command.Blocks << shift;
+        return command.Opcode switch
+        {
+            Read => DoRead(command, space, offset, (int)length),
+            Write => DoWrite(command, space, offset, (int)length),
+            Compare => DoCompare(command, space, offset, (int)length),
+            Verify => DoVerify(space, offset, length),
+            WriteZeroes => DoZeroes(command, space, offset, length),
+            _ => DoUncorrectable(space, offset, length),
+        };
+    }
+
+    private NvmeOutcome DoRead(in NvmeCommand command, NvmeSpace space, long offset, int count)
+    {
+        if (space.BadBlocks.Overlap(offset, count))
+            return Count(NvmeOutcome.UnrecoveredRead.ForGood);
+
+        // Data that is read with this bit is on the medium before it is returned (section 3.2.4).
         bool isDurable = (command.Dword12 & ForceUnitAccess) != 0;
         NvmeOutcome outcome = isDurable ? MakeDurable() : NvmeOutcome.Success;
         if (outcome != NvmeOutcome.Success)
-            return outcome == NvmeOutcome.WriteFault ? NvmeOutcome.UnrecoveredRead : outcome;
+            return outcome == NvmeOutcome.Kept ? outcome : NvmeOutcome.UnrecoveredRead.ForGood;
+        Span<byte> data = Data.Take(count);
         if (_disk.MayWait)
             LeaveFor(isLong: false);
-        outcome = _disk.Read(this, offset, Data.Bytes[..count]);
+        outcome = ReadOrHandOver(command, offset, data);
         if (_disk.MayWait && !Enter())
             return NvmeOutcome.Kept;
-        return outcome == NvmeOutcome.Success ? Data.Send(Bus, command, count) : outcome;
+        if (outcome != NvmeOutcome.Success)
+            return Count(outcome);
+        Tally.Reads++;
+        Tally.BytesRead += count;
+        return Data.Send(Bus, command, count);
     }
 
-    private NvmeOutcome DoWrite(in NvmeCommand command, long offset, int count)
+    /// <summary>Reads, or has another thread do so where the medium is slow and there are more commands to do.</summary>
+    private NvmeOutcome ReadOrHandOver(in NvmeCommand command, long offset, Span<byte> data)
+    {
+        if (_disk.MayWait)
+        {
+            if (_disk.TryRead(this, offset, data) is { } outcome)
+                return outcome;
+            if (HasNext && Controller.TryTransfer(this, command, offset, data.Length))
+                return NvmeOutcome.Kept;
+        }
+
+        return _disk.Read(this, offset, data);
+    }
+
+    private NvmeOutcome DoWrite(in NvmeCommand command, NvmeSpace space, long offset, int count)
     {
         if (_disk.IsReadOnly)
             return NvmeOutcome.WriteProtected;
@@ -54,14 +140,185 @@ internal sealed class NvmeIoWork(NvmeEngine controller, int id, Iova start, int 
         bool isForced = (command.Dword12 & ForceUnitAccess) != 0;
         if (_disk.MayWait)
             LeaveFor(isLong: isForced || !Controller.HasWriteCache);
-        outcome = _disk.Write(this, offset, Data.Bytes[..count]);
+        outcome = _disk.Write(this, offset, Data.Take(count));
+        if (outcome == NvmeOutcome.Success)
+            space.BadBlocks.Remove(offset, count);
+        outcome = FinishWrite(outcome, isForced);
+        if (outcome != NvmeOutcome.Success)
+            return Count(outcome);
+        Tally.Writes++;
+        Tally.BytesWritten += count;
+        return outcome;
+    }
 
+    /// <summary>Makes a write durable where it has to be, and enters again.</summary>
+    private NvmeOutcome FinishWrite(NvmeOutcome outcome, bool isForced)
+    {
         // Read after the write: a write that finds the cache on came before it is disabled, and the flush of that includes it.
         bool isDurable = isForced || !Controller.HasWriteCache;
         if (outcome == NvmeOutcome.Success && isDurable)
             outcome = _disk.Flush(this);
         return _disk.MayWait && !Enter() ? NvmeOutcome.Kept : outcome;
     }
+
+    private NvmeOutcome DoCompare(in NvmeCommand command, NvmeSpace space, long offset, int count)
+    {
+        if (space.BadBlocks.Overlap(offset, count))
+            return Count(NvmeOutcome.UnrecoveredRead.ForGood);
+        NvmeOutcome outcome = Data.Receive(Bus, command, count);
+        if (outcome != NvmeOutcome.Success)
+            return outcome;
+        if (_stored.Length < count)
+            _stored = new byte[count];
+        Span<byte> stored = _stored.AsSpan(0, count);
+        if (_disk.MayWait)
+            LeaveFor(isLong: false);
+        outcome = _disk.Read(this, offset, stored);
+        if (_disk.MayWait && !Enter())
+            return NvmeOutcome.Kept;
+        if (outcome != NvmeOutcome.Success)
+            return Count(outcome);
+        Tally.Reads++;
+        Tally.BytesRead += count;
+        return stored.SequenceEqual(Data.Take(count)) ? NvmeOutcome.Success : NvmeOutcome.CompareFailure;
+    }
+
+    /// <summary>Reads blocks for nobody, by pieces: whether they can be read.</summary>
+    private NvmeOutcome DoVerify(NvmeSpace space, long offset, long length)
+    {
+        if (space.BadBlocks.Overlap(offset, length))
+            return Count(NvmeOutcome.UnrecoveredRead.ForGood);
+        if (!_disk.MayWait)
+            return NvmeOutcome.Success;
+        LeaveFor(isLong: true);
+        NvmeOutcome outcome = NvmeOutcome.Success;
+        while (length > 0 && outcome == NvmeOutcome.Success && !IsAbandoned)
+        {
+            int count = (int)Math.Min(length, NvmeData.LargestBytes);
+            outcome = _disk.Read(this, offset, Data.Take(count));
+            offset += count;
+            length -= count;
+        }
+
+        return Enter() ? Count(outcome) : NvmeOutcome.Kept;
+    }
+
+    private NvmeOutcome DoZeroes(in NvmeCommand command, NvmeSpace space, long offset, long length)
+    {
+        const uint Deallocate = 1u << 25;
+        if (_disk.IsReadOnly)
+            return NvmeOutcome.WriteProtected;
+        if (_disk.MayWait)
+            LeaveFor(isLong: true);
+        NvmeOutcome outcome = _disk.Zero(this, offset, length, (command.Dword12 & Deallocate) != 0);
+        if (outcome == NvmeOutcome.Success)
+            space.BadBlocks.Remove(offset, length);
+        return Count(FinishWrite(outcome, (command.Dword12 & ForceUnitAccess) != 0));
+    }
+
+    private NvmeOutcome DoUncorrectable(NvmeSpace space, long offset, long length) =>
+        _disk.IsReadOnly ? NvmeOutcome.WriteProtected
+        : space.BadBlocks.TryAdd(offset, length) ? NvmeOutcome.Success
+        : NvmeOutcome.InternalError;
+
+    /// <summary>Dataset Management: gives the place of ranges back, which are zeros from then on. Other hints are of no use.</summary>
+    private NvmeOutcome Deallocate(in NvmeCommand command, NvmeSpace space)
+    {
+        const int RangeBytes = 16;
+        const uint AttributeDeallocate = 4;
+        int ranges = (int)(command.Dword10 & 0xff) + 1;
+        int shift = space.BlockShift;
+        NvmeOutcome outcome = Data.Receive(Bus, command, ranges * RangeBytes);
+        if (outcome != NvmeOutcome.Success)
+            return outcome;
+        ReadOnlySpan<byte> list = Data.Take(ranges * RangeBytes);
+
+        // All are checked before one is done.
+        for (int i = 0; i < ranges; i++)
+        {
+            (ulong block, ulong count) = ReadRange(list[(i * RangeBytes)..]);
+            if (block > space.Blocks || count > space.Blocks - block)
+                return NvmeOutcome.OutOfRange;
+        }
+
+        if ((command.Dword11 & AttributeDeallocate) == 0)
+            return NvmeOutcome.Success;
+        if (_disk.IsReadOnly)
+            return NvmeOutcome.WriteProtected;
+        if (_disk.MayWait)
+            LeaveFor(isLong: true);
+        for (int i = 0; i < ranges && outcome == NvmeOutcome.Success && !IsAbandoned; i++)
+        {
+            (ulong block, ulong count) = ReadRange(list[(i * RangeBytes)..]);
+            long offset = space.Start + ((long)block << shift);
+            long length = (long)count << shift;
+            if (length == 0)
+                continue;
+            outcome = _disk.Zero(this, offset, length, isDiscarded: true);
+            if (outcome == NvmeOutcome.Success)
+                space.BadBlocks.Remove(offset, length);
+        }
+
+        return Count(FinishWrite(outcome, isForced: false));
+
+        static (ulong Block, ulong Count) ReadRange(ReadOnlySpan<byte> range) =>
+            (BinaryPrimitives.ReadUInt64LittleEndian(range[8..]), BinaryPrimitives.ReadUInt32LittleEndian(range[4..]));
+    }
+
+    /// <summary>Two commands as one: a compare, and a write that is done when it finds what it expects.</summary>
+    private NvmeOutcome DoFused(in NvmeCommand command)
+    {
+        if (_first is not { } first)
+        {
+            if (command.Fuse != FusedFirst)
+                return command.Fuse == FusedSecond ? NvmeOutcome.FusedMissing : NvmeOutcome.InvalidField;
+            if (command.Opcode != Compare)
+                return NvmeOutcome.InvalidField;
+
+            // Both come with one doorbell (section 3.4.2 of the Base Specification).
+            if (!HasNext)
+                return NvmeOutcome.FusedMissing;
+            _first = command;
+            return NvmeOutcome.Kept;
+        }
+
+        _first = null;
+        if (command.Fuse != FusedSecond)
+        {
+            Post(first, NvmeOutcome.FusedMissing);
+            return Do(command);
+        }
+
+        bool isPair = command.Opcode == Write && command.NamespaceId == first.NamespaceId
+            && command.Block == first.Block && command.Blocks == first.Blocks;
+        if (!isPair)
+        {
+            Post(first, NvmeOutcome.InvalidField);
+            return NvmeOutcome.FusedFailed;
+        }
+
+        (long offset, long length) = _drive.Find(first.NamespaceId) is { } space && command.Block < space.Blocks
+            ? (space.Start + ((long)command.Block << space.BlockShift), (long)command.Blocks << space.BlockShift)
+            : (0, 0);
+        Leave();
+        if (!Controller.TryBeginFused(this, offset, length))
+            return NvmeOutcome.Kept;
+        NvmeOutcome compared = NvmeOutcome.Kept;
+        NvmeOutcome written = NvmeOutcome.Kept;
+        if (Enter())
+        {
+            compared = DoOne(first);
+            written = compared == NvmeOutcome.Success ? DoOne(command) : NvmeOutcome.FusedFailed;
+        }
+
+        _disk.EndFused();
+        if (compared == NvmeOutcome.Kept || IsAbandoned)
+            return NvmeOutcome.Kept;
+        Post(first, compared);
+        return written;
+    }
+
+    private void Post(in NvmeCommand command, NvmeOutcome outcome) => Post(command.Id, Record(command, outcome));
 
     private NvmeOutcome MakeDurable()
     {
@@ -70,5 +327,13 @@ internal sealed class NvmeIoWork(NvmeEngine controller, int id, Iova start, int 
         LeaveFor(isLong: true);
         NvmeOutcome outcome = _disk.Flush(this);
         return Enter() ? outcome : NvmeOutcome.Kept;
+    }
+
+    /// <summary>Counts a failure of the medium.</summary>
+    private NvmeOutcome Count(NvmeOutcome outcome)
+    {
+        if (outcome.Status > 0)
+            Tally.MediaErrors++;
+        return outcome;
     }
 }

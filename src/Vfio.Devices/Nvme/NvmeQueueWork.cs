@@ -7,7 +7,7 @@ namespace Vfio.Devices.Nvme;
 
 /// <summary>A submission queue in the driver's memory, and the thread that does its commands in their order.</summary>
 /// <remarks>Queues are independent of each other. Nothing is allocated for a command.</remarks>
-internal abstract class NvmeQueueWork : DeviceWork
+internal abstract class NvmeQueueWork : NvmeDiskWork
 {
     /// <summary>Commands between two interrupts.</summary>
     private const int Burst = 16;
@@ -15,13 +15,18 @@ internal abstract class NvmeQueueWork : DeviceWork
     private const int CommandBytes = 64;
     private const int None = -1;
     private static readonly TimeSpan LongestPending = TimeSpan.FromMicroseconds(20);
+
+    /// <summary>How long a queue watches its tail before it sleeps, in ticks of <see cref="Stopwatch"/>: 10 us to 100 us.</summary>
+    private static readonly long ShortestWindow = Stopwatch.Frequency / 100_000, LongestWindow = Stopwatch.Frequency / 10_000;
+
     private readonly NvmeEngine _controller;
     private readonly Iova _start;
     private readonly byte[] _entry = new byte[CommandBytes];
     private int _head;
-    private int _isAtDisk;
     private int _underWay = None;
     private long _pendingSince;
+    private long _asleepSince;
+    private long _window;
 
     /// <summary>Makes an empty queue.</summary>
     /// <param name="controller">The controller that it belongs to.</param>
@@ -45,38 +50,94 @@ internal abstract class NvmeQueueWork : DeviceWork
 
     internal NvmeCompletionQueue Completions { get; }
 
-    /// <summary>Whether it is in the middle of a read or a write of the disk.</summary>
-    internal bool IsAtDisk => Volatile.Read(ref _isAtDisk) != 0;
-
     /// <summary>The command that it has fetched and not completed; null when there is none. Read when it is abandoned.</summary>
     internal ushort? UnderWay => Volatile.Read(ref _underWay) is >= 0 and int id ? (ushort)id : null;
 
     /// <inheritdoc/>
     protected internal override string Name => $"nvme queue {Id}";
 
+    /// <summary>Counts what this queue does.</summary>
+    protected NvmeTally Tally => _controller.Drive.Health[Id];
+
     /// <summary>The controller's side of transfers; for the queue's thread.</summary>
     protected NvmeData Data { get; } = new();
 
     protected NvmeEngine Controller => _controller;
 
-    internal void MarkAtDisk() => Interlocked.Exchange(ref _isAtDisk, 1);
-
-    internal void MarkAway() => Interlocked.Exchange(ref _isAtDisk, 0);
-
     /// <inheritdoc/>
     protected override void Run()
     {
-        bool any = true;
-        while (any && !ShouldReturn && !_controller.IsShutDown)
+        long start = Stopwatch.GetTimestamp();
+        NoteSleep(start);
+        do
         {
-            any = false;
-            if (!Enter())
-                return;
-            for (int i = 0; i < Burst && TryDoNext(); i++)
-                any = true;
-            RaiseInterrupt();
-            Leave();
+            bool any = true;
+            while (any && !ShouldReturn && !_controller.IsStopped)
+            {
+                any = false;
+                if (!Enter())
+                    return;
+                for (int i = 0; i < Burst && (TryDoNext() || TryDoOther()); i++)
+                    any = true;
+                RaiseInterrupt();
+                Leave();
+            }
         }
+        while (LookForTail());
+        long end = Stopwatch.GetTimestamp();
+        Tally.BusyTicks += end - start;
+        _asleepSince = end;
+    }
+
+    /// <summary>How many fetched commands are not begun.</summary>
+    protected virtual int Unfinished => 0;
+
+    /// <summary>Does something that is not a command of the queue; inside a section.</summary>
+    /// <returns>False when there is nothing.</returns>
+    protected virtual bool TryDoOther() => false;
+
+    /// <summary>With shadow doorbells a tail moves without a wake: watches it for as long as that has paid, then asks to be woken.</summary>
+    /// <returns>Whether it has moved.</returns>
+    private bool LookForTail()
+    {
+        if (Id == 0 || _controller.Shadow is not { } shadow || ShouldReturn || _controller.IsStopped)
+            return false;
+        long until = Stopwatch.GetTimestamp() + _window;
+        SpinWait spin = default;
+        while (_window > 0 && Stopwatch.GetTimestamp() < until && !ShouldReturn)
+        {
+            if (HasTailMoved(shadow))
+                return true;
+            spin.SpinOnce(sleep1Threshold: -1);
+        }
+
+        // Either the driver sees this number before it decides on a doorbell, or this sees the tail that it has written before.
+        if (!shadow.TryAsk(Bus, 2 * Id, _head))
+            return false;
+        Interlocked.MemoryBarrier();
+        return HasTailMoved(shadow);
+    }
+
+    private bool HasTailMoved(NvmeShadow shadow)
+    {
+        if (!shadow.TryRead(Bus, 2 * Id, out int tail) || tail == _head || tail >= Entries)
+            return false;
+        Volatile.Write(ref _controller.Doorbells[2 * Id], tail);
+        return true;
+    }
+
+    /// <summary>A sleep that was short was not worth it: the next look is longer. After a long one there is none.</summary>
+    private void NoteSleep(long now)
+    {
+        if (_asleepSince == 0)
+            return;
+        long slept = now - _asleepSince;
+        _window = slept > LongestWindow ? 0 : Math.Clamp(2 * _window, ShortestWindow, LongestWindow);
+    }
+
+    /// <summary>Puts a command, fetched before, to what is done next; before the work runs.</summary>
+    internal virtual void Add(in NvmeCommand command)
+    {
     }
 
     /// <summary>Does a command. Inside a section, which it ends around what may take long; <see cref="NvmeOutcome.Kept"/> when it was
@@ -86,9 +147,9 @@ internal abstract class NvmeQueueWork : DeviceWork
     /// <summary>Posts a completion, from this thread or for work of the same controller; inside a section of its own.</summary>
     /// <returns>False when the queue is full.</returns>
     internal static bool TryPost(
-        IPciSlot bus, int[] doorbells, NvmeCompletionQueue completions, int queue, int head, ushort command, NvmeOutcome outcome)
+        IPciSlot bus, NvmeEngine controller, NvmeCompletionQueue completions, int queue, int head, ushort command, NvmeOutcome outcome)
     {
-        if (!completions.TryTake(Volatile.Read(ref doorbells[(2 * completions.Id) + 1]), out Iova address, out int phase))
+        if (!completions.TryTake(Volatile.Read(ref controller.Doorbells[(2 * completions.Id) + 1]), out Iova address, out int phase))
             return false;
         Span<uint> dwords =
         [
@@ -99,12 +160,19 @@ internal abstract class NvmeQueueWork : DeviceWork
         ];
         ReadOnlySpan<byte> bytes = Blittable.AsBytes<uint>(dwords);
 
-        // The phase tag last, so that a driver that sees it sees the rest. A completion that cannot be written is lost.
+        // The phase tag last, so that a driver that sees it sees the rest. EPERM is a reset that comes in between.
         const int LastDword = 12;
-        _ = bus.WriteMemory(address, bytes[..LastDword]);
-        _ = bus.WriteMemory(address + LastDword, bytes[LastDword..]);
+        Errno error = bus.WriteMemory(address, bytes[..LastDword]);
+        if (error == Errno.None)
+            error = bus.WriteMemory(address + LastDword, bytes[LastDword..]);
+        if (error is not (Errno.None or Errno.OperationNotPermitted))
+            controller.Fail();
         return true;
     }
+
+    /// <summary>Whether another command is in the queue.</summary>
+    protected bool HasNext =>
+        Volatile.Read(ref _controller.Doorbells[2 * Id]) != _head || (_controller.Shadow is { } shadow && HasTailMoved(shadow));
 
     /// <summary>The entry to fetch next; completions report it as SQHD.</summary>
     internal int Head => Volatile.Read(ref _head);
@@ -113,35 +181,67 @@ internal abstract class NvmeQueueWork : DeviceWork
     {
         int[] doorbells = _controller.Doorbells;
         int tail = Volatile.Read(ref doorbells[2 * Id]);
-        if (tail == _head || tail >= Entries || !HasRoom(doorbells))
+        if (tail == _head && Id > 0 && _controller.Shadow is { } shadow && HasTailMoved(shadow))
+            tail = Volatile.Read(ref doorbells[2 * Id]);
+        if (tail == _head || !HasRoom(doorbells))
             return false;
-        bool isFetched = Bus.ReadMemory(_start + ((ulong)_head * CommandBytes), _entry) == Errno.None;
-        Volatile.Write(ref _head, (_head + 1) % Entries);
-        NvmeCommand command = isFetched ? Blittable.Read<NvmeCommand>(_entry) : default;
-        Volatile.Write(ref _underWay, command.Id);
-        NvmeOutcome outcome = !isFetched ? NvmeOutcome.DataTransferError
-            : command.Flags != 0 ? NvmeOutcome.InvalidField
-            : Do(command);
-        if (IsAbandoned)
-            return false;
-        if (outcome != NvmeOutcome.Kept)
+        if (Bus.ReadMemory(_start + ((ulong)_head * CommandBytes), _entry) != Errno.None)
         {
-            // There was a free entry before; another queue may have taken it.
-            while (!TryPost(Bus, doorbells, Completions, Id, _head, command.Id, outcome))
-            {
-                RaiseInterrupt();
-                Leave();
-                Thread.Sleep(1);
-                if (!Enter())
-                    return false;
-            }
-
-            if (_pendingSince == 0)
-                _pendingSince = Stopwatch.GetTimestamp();
+            Fail();
+            return false;
         }
 
+        Volatile.Write(ref _head, (_head + 1) % Entries);
+        NvmeCommand command = Blittable.Read<NvmeCommand>(_entry);
+        Volatile.Write(ref _underWay, command.Id);
+        NvmeOutcome outcome = Do(command);
+        if (IsAbandoned)
+            return false;
+        if (outcome != NvmeOutcome.Kept && !Post(command.Id, Record(command, outcome)))
+            return false;
         Volatile.Write(ref _underWay, None);
         return true;
+    }
+
+    /// <summary>Adds a command that failed to the error log.</summary>
+    internal NvmeOutcome Record(in NvmeCommand command, NvmeOutcome outcome)
+    {
+        if (!outcome.IsRecorded)
+            return outcome;
+        _controller.Drive.Errors.Add(Id, command, outcome);
+        return outcome with { Status = outcome.Status | NvmeOutcome.More };
+    }
+
+    /// <summary>Posts a completion of this queue; inside a section, which it leaves while the completion queue is full.</summary>
+    /// <returns>False when the work is abandoned.</returns>
+    protected bool Post(ushort command, NvmeOutcome outcome)
+    {
+        // There was a free entry before; another queue may have taken it.
+        while (!TryPost(command, outcome))
+        {
+            RaiseInterrupt();
+            Leave();
+            Thread.Sleep(1);
+            if (!Enter())
+                return false;
+        }
+
+        if (_pendingSince == 0)
+            _pendingSince = Stopwatch.GetTimestamp();
+        return true;
+    }
+
+    private bool TryPost(ushort command, NvmeOutcome outcome)
+    {
+        _controller.UpdateHead(Bus, Completions);
+        return TryPost(Bus, _controller, Completions, Id, _head, command, outcome);
+    }
+
+    /// <summary>The controller cannot reach the driver's queues: a fatal status (CSTS.CFS), unless this is over anyway.</summary>
+    private void Fail()
+    {
+        if (!IsAbandoned)
+            _controller.Fail();
     }
 
     /// <summary>Ends the section before what may take long. Raises the interrupt for posted completions first. Before a read or a
@@ -169,6 +269,44 @@ internal abstract class NvmeQueueWork : DeviceWork
         if (!Completions.IsFull(Volatile.Read(ref head)))
             return true;
         Completions.HoldBack();
+        _controller.AskForHead(Bus, Completions);
         return !Completions.IsFull(Volatile.Read(ref head));
+    }
+
+    /// <summary>Saves it, between two commands.</summary>
+    internal void Save(StateWriter state)
+    {
+        state.Write(_start.Value);
+        state.Write(Entries);
+        state.Write(Completions.Id);
+        state.Write((_head + Entries - Unfinished) % Entries);
+    }
+
+    /// <summary>Restores what <see cref="Save"/> wrote.</summary>
+    /// <param name="state">The state, which may be forged.</param>
+    /// <param name="controller">The controller.</param>
+    /// <param name="id">The queue's number.</param>
+    /// <param name="completions">All completion queues.</param>
+    /// <param name="queue">The admin queue, which the registers describe, or the queue that this makes.</param>
+    internal static bool TryRestore(
+        ref StateReader state, NvmeEngine controller, int id, ReadOnlySpan<NvmeCompletionQueue?> completions, ref NvmeQueueWork? queue)
+    {
+        const int MaxEntries = 1024, PageBytes = 4096;
+        if (!state.TryRead(out ulong start) || !state.TryRead(out int entries) || !state.TryRead(out int completionId)
+            || !state.TryRead(out int head) || (uint)completionId >= (uint)completions.Length)
+        {
+            return false;
+        }
+
+        if (queue is null)
+        {
+            if (completionId == 0 || completions[completionId] is not { } posts || start % PageBytes != 0 || entries is < 2 or > MaxEntries)
+                return false;
+            posts.Users++;
+            queue = new NvmeIoWork(controller, id, new Iova(start), entries, posts);
+        }
+
+        queue._head = head;
+        return head >= 0 && head < queue.Entries && controller.Doorbells[2 * id] < queue.Entries;
     }
 }

@@ -1,33 +1,39 @@
 namespace Vfio.Devices.Nvme;
 
 /// <summary>The registers of an NVMe controller below its doorbells, in the order of <see cref="NvmeRegisters.Map"/>.</summary>
-/// <remarks>Sections are of NVM Express Base Specification 1.4.</remarks>
+/// <remarks>NVM Express Base Specification 2.0, section 3.1.3.</remarks>
 internal enum NvmeRegister
 {
-    /// <summary>CAP: controller capabilities; section 3.1.1.</summary>
+    /// <summary>CAP: controller capabilities.</summary>
     Capabilities,
 
-    /// <summary>VS: version; section 3.1.2.</summary>
+    /// <summary>VS: version.</summary>
     Version,
 
-    /// <summary>INTMS: interrupt mask set; for pins and MSI, which this controller has not; section 3.1.3.</summary>
+    /// <summary>INTMS: interrupt mask set; for pins and MSI, which this controller has not.</summary>
     InterruptMaskSet,
 
-    /// <summary>INTMC: interrupt mask clear; section 3.1.4.</summary>
+    /// <summary>INTMC: interrupt mask clear.</summary>
     InterruptMaskClear,
 
-    /// <summary>CC: controller configuration; section 3.1.5.</summary>
+    /// <summary>CC: controller configuration.</summary>
     Configuration,
 
-    /// <summary>CSTS: controller status; section 3.1.6.</summary>
+    /// <summary>CSTS: controller status.</summary>
     Status,
 
-    /// <summary>AQA: sizes of the admin queues; section 3.1.8.</summary>
+    /// <summary>NSSR: NVM subsystem reset.</summary>
+    SubsystemReset,
+
+    /// <summary>AQA: sizes of the admin queues.</summary>
     AdminQueueAttributes,
 
-    /// <summary>ASQ: where the admin submission queue is; section 3.1.9.</summary>
+    /// <summary>ASQ: where the admin submission queue is.</summary>
     AdminSubmissionQueue,
 
-    /// <summary>ACQ: where the admin completion queue is; section 3.1.10.</summary>
+    /// <summary>ACQ: where the admin completion queue is.</summary>
     AdminCompletionQueue,
+
+    /// <summary>CRTO: how long it takes to be ready.</summary>
+    ReadyTimeouts,
 }

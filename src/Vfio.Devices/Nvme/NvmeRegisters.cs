@@ -5,7 +5,7 @@ using Vfio.Guard.Interrupts;
 namespace Vfio.Devices.Nvme;
 
 /// <summary>BAR0 of the controller: registers, then doorbells, then the MSI-X table.</summary>
-/// <remarks>NVM Express Base Specification 1.4, section 3.1.</remarks>
+/// <remarks>NVM Express Base Specification 2.0, section 3.1.</remarks>
 internal static class NvmeRegisters
 {
     /// <summary>Size of BAR0 in bytes.</summary>
@@ -22,23 +22,28 @@ internal static class NvmeRegisters
     /// <summary>Where the MSI-X pending bits start.</summary>
     public const int MsixPending = 0x3000;
 
-    /// <summary>CAP: queues of 1024 entries (MQES 1023), contiguous (CQR), ready within 2 s (TO 4), the NVM command set (CSS bit 0),
-    /// pages of 4 KiB only.</summary>
-    private const ulong CapabilitiesValue = 0x0000_0020_0401_03ff;
+    /// <summary>What is written to NSSR to reset the subsystem: "NVMe".</summary>
+    public const uint SubsystemResetKey = 0x4e56_4d65;
+
+    /// <summary>CAP: queues of 1024 entries (MQES 1023), contiguous (CQR), ready within 2 s (TO 4), subsystem reset (NSSRS), the NVM command
+    /// set and the selection of all (CSS bits 0 and 6), pages of 4 KiB only, ready with its media (CRMS bit 0).</summary>
+    private const ulong CapabilitiesValue = 0x0800_0830_0401_03ff;
 
     /// <summary>The table. What no row covers reads as 0.</summary>
     public static readonly RegisterMap<NvmeRegister> Map = new(Doorbells)
     {
-        // offset, bytes, register,                     reset,       writable
+        // offset, bytes, register,                     reset,       writable, write-1-to-clear
         { 0x00, 8, NvmeRegister.Capabilities,           CapabilitiesValue },
-        { 0x08, 4, NvmeRegister.Version,                0x0001_0400 },
+        { 0x08, 4, NvmeRegister.Version,                0x0002_0000 },
         { 0x0c, 4, NvmeRegister.InterruptMaskSet,       0 },
         { 0x10, 4, NvmeRegister.InterruptMaskClear,     0 },
         { 0x14, 4, NvmeRegister.Configuration,          0,           0x00ff_fff1 },
-        { 0x1c, 4, NvmeRegister.Status,                 0 },
+        { 0x1c, 4, NvmeRegister.Status,                 0,           0,           0x10 },
+        { 0x20, 4, NvmeRegister.SubsystemReset,         0 },
         { 0x24, 4, NvmeRegister.AdminQueueAttributes,   0,           0x0fff_0fff },
         { 0x28, 8, NvmeRegister.AdminSubmissionQueue,   0,           0xffff_ffff_ffff_f000 },
         { 0x30, 8, NvmeRegister.AdminCompletionQueue,   0,           0xffff_ffff_ffff_f000 },
+        { 0x68, 4, NvmeRegister.ReadyTimeouts,          4 },
     };
     /// <summary>The names of all registers and of the first doorbells, as a controller has them whose doorbells are 4 bytes apart.</summary>
     public static IEnumerable<RegisterName> Names => Map.Rows.Select(row => new RegisterName(row.Offset, row.Bytes, row.Register.ToString()))

@@ -20,13 +20,32 @@ internal abstract class NvmeStorage : IDisposable
     /// <returns>False when another process has it.</returns>
     internal virtual bool TryLock() => true;
 
+    /// <summary>Whether another process of this machine has the same blocks when it opens the same storage.</summary>
+    internal virtual bool IsShared => false;
+
+    /// <summary>Locks it against writers of other processes, and no more: while a drive that does not run moves to another process, both
+    /// have this lock, and nobody else comes in between.</summary>
+    /// <returns>False when another process has it alone.</returns>
+    internal virtual bool TryLockShared() => true;
+
     /// <summary>Reads bytes, all of them.</summary>
     /// <returns>The error.</returns>
     internal abstract Errno Read(long offset, Span<byte> destination);
 
+    /// <summary>Reads bytes, all of them, where that takes no time.</summary>
+    /// <returns>EAGAIN where it would wait for the medium; else the error.</returns>
+    internal virtual Errno TryRead(long offset, Span<byte> destination) => Read(offset, destination);
+
     /// <summary>Writes bytes, all of them.</summary>
     /// <returns>The error; some bytes may be written.</returns>
     internal abstract Errno Write(long offset, ReadOnlySpan<byte> source);
+
+    /// <summary>Makes bytes zeros.</summary>
+    /// <param name="offset">The first.</param>
+    /// <param name="length">How many.</param>
+    /// <param name="isDiscarded">Whether their place may be given back: a later write to them may find no space then.</param>
+    /// <returns>The error; some bytes may be zeros.</returns>
+    internal abstract Errno Zero(long offset, long length, bool isDiscarded);
 
     /// <summary>Makes durable what calls that have returned have written.</summary>
     /// <returns>The error.</returns>

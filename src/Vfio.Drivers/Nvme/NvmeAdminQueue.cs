@@ -78,6 +78,19 @@ internal sealed class NvmeAdminQueue : IDisposable
         Do(command, $"read of {bytes} bytes of log page {page:x2}h at {offset}");
     }
 
+    /// <summary>Has the controller take doorbells from memory.</summary>
+    /// <returns>False when it refuses.</returns>
+    internal bool TryConfigure(NvmeShadowDoorbells shadow)
+    {
+        NvmeSubmission command = new()
+        {
+            Opcode = NvmeOpcode.DoorbellBufferConfig,
+            Prp1 = shadow.Doorbells.Value,
+            Prp2 = shadow.Events.Value,
+        };
+        return TryDo(command, "configuration of doorbells in memory", out _).IsSuccess;
+    }
+
     /// <summary>Asks for I/O queues; once after the controller was started.</summary>
     /// <returns>How many pairs of queues it gives, from 1.</returns>
     internal int RequestQueuePairs(int wanted)

@@ -35,6 +35,9 @@ internal sealed class NvmeControl : ILiveness
 
     internal NvmeCapabilities Capabilities { get; }
 
+    /// <summary>Doorbells in memory; null where the controller has none.</summary>
+    internal NvmeShadowDoorbells? Shadow { get; set; }
+
     internal NvmeVersion Version => new(Registers.Read32(NvmeRegisters.Version));
 
     /// <summary>Stops it: registers as after power-on, queues gone, no more DMA.</summary>

@@ -7,6 +7,7 @@ public sealed class NvmeController : IDisposable, IAsyncDisposable
 {
     private const uint ClassCode = 0x010802;
     private const int LargestNamespaceList = 1024;
+    private const int DoorbellBufferConfig = 0x100;
     private readonly Lock _lock = new();
     private readonly PciDevice _device;
     private readonly NvmeAdminQueue _admin;
@@ -42,6 +43,8 @@ public sealed class NvmeController : IDisposable, IAsyncDisposable
             NvmeIdentifyController identity = _admin.Identify<NvmeIdentifyController>(structure: 1, 0, "controller");
             Info = new NvmeControllerInfo(identity, Control.Version);
             MaxQueuePairs = _admin.RequestQueuePairs(Options.QueuePairs);
+            if ((identity.OptionalAdminCommands & DoorbellBufferConfig) != 0)
+                ConfigureShadow();
             _takenQueues = new bool[MaxQueuePairs + 1];
             _namespaces = new Lazy<IReadOnlyList<NvmeNamespace>>(ReadNamespaces);
             NvmeLog.Started(Options.Logger, Name, Info.ModelNumber, Info.FirmwareRevision, MaxQueuePairs);
@@ -212,6 +215,15 @@ public sealed class NvmeController : IDisposable, IAsyncDisposable
                 // The controller is gone or broken; a number that it may still have in use is not given again.
             }
         }
+    }
+
+    private void ConfigureShadow()
+    {
+        NvmeShadowDoorbells shadow = new(_device, Capabilities.DoorbellStrideBytes);
+        if (_admin.TryConfigure(shadow))
+            Control.Shadow = shadow;
+        else
+            shadow.Dispose();
     }
 
     // Vector 0 stays with the admin queue, which is polled, where there are others.

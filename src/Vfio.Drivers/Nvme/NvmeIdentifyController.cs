@@ -35,6 +35,10 @@ internal struct NvmeIdentifyController
     [FieldOffset(80)]
     public uint Version;
 
+    /// <summary>OACS: optional admin commands; bit 8 for Doorbell Buffer Config.</summary>
+    [FieldOffset(256)]
+    public ushort OptionalAdminCommands;
+
     /// <summary>LPA: log pages; bit 2 for more than 16 KiB and for offsets.</summary>
     [FieldOffset(261)]
     public byte LogPageAttributes;

@@ -7,6 +7,6 @@ internal static class NvmeOpcode
     internal const byte DeleteSubmissionQueue = 0x00, CreateSubmissionQueue = 0x01;
     internal const byte DeleteCompletionQueue = 0x04, CreateCompletionQueue = 0x05;
     internal const byte GetLogPage = 0x02;
-    internal const byte Identify = 0x06, SetFeatures = 0x09;
+    internal const byte Identify = 0x06, SetFeatures = 0x09, DoorbellBufferConfig = 0x7c;
     internal const byte Flush = 0x00, Write = 0x01, Read = 0x02;
 }

@@ -9,6 +9,8 @@ internal sealed class NvmeRing : IDisposable
 {
     private const int SubmissionBytes = 64, CompletionBytes = 16, StatusOffset = 12;
     private readonly NvmeControl _control;
+    private readonly NvmeShadowDoorbells? _shadow;
+    private readonly int _queue;
     private readonly long _tailDoorbell, _headDoorbell;
     private readonly DmaBuffer _submissions, _completions;
     private readonly ushort[] _freeIds;
@@ -27,6 +29,9 @@ internal sealed class NvmeRing : IDisposable
         _tailDoorbell = control.TailDoorbell(queue);
         _headDoorbell = _tailDoorbell + control.Capabilities.DoorbellStrideBytes;
         Entries = entries;
+        _queue = queue;
+        _shadow = queue > 0 && control.Shadow is { } shadow && shadow.Has(queue) ? shadow : null;
+        _shadow?.Start(queue);
         _freeCount = entries - 1;
         _inFlight = new bool[entries - 1];
         _freeIds = [.. Enumerable.Range(0, entries - 1).Reverse().Select(id => (ushort)id)];
@@ -73,12 +78,13 @@ internal sealed class NvmeRing : IDisposable
         _tail = _tail + 1 == Entries ? 0 : _tail + 1;
     }
 
-    /// <summary>Tells the controller of all commands since the last time, at the price of one register.</summary>
+    /// <summary>Tells the controller of all commands since the last time, at the price of one register at most.</summary>
     internal void RingDoorbell()
     {
         if (_tail == _rungTail)
             return;
-        _control.Registers.Write32(_tailDoorbell, (uint)_tail);
+        if (_shadow is null || _shadow.Write(2 * _queue, _rungTail, _tail))
+            _control.Registers.Write32(_tailDoorbell, (uint)_tail);
         _rungTail = _tail;
     }
 
@@ -112,12 +118,13 @@ internal sealed class NvmeRing : IDisposable
         return true;
     }
 
-    /// <summary>Tells the controller how many completions were taken, at the price of one register.</summary>
+    /// <summary>Tells the controller how many completions were taken, at the price of one register at most.</summary>
     internal void RingHead()
     {
         if (_head == _rungHead)
             return;
-        _control.Registers.Write32(_headDoorbell, (uint)_head);
+        if (_shadow is null || _shadow.Write((2 * _queue) + 1, _rungHead, _head))
+            _control.Registers.Write32(_headDoorbell, (uint)_head);
         _rungHead = _head;
     }
 

@@ -50,7 +50,11 @@ public abstract class BarContent
 
     internal static void CheckLength(ulong length)
     {
-        if (length < 4 || !BitOperations.IsPow2(length))
-            throw new ArgumentException($"a BAR of 0x{length:x} bytes: its size must be a power of two, at least 4", nameof(length));
+        if (FindFault(length) is { } fault)
+            throw new ArgumentException(fault, nameof(length));
     }
+
+    /// <summary>Why a BAR cannot have this size; null when it can.</summary>
+    internal static string? FindFault(ulong length) =>
+        length < 4 || !BitOperations.IsPow2(length) ? $"a BAR of 0x{length:x} bytes: its size must be a power of two, at least 4" : null;
 }

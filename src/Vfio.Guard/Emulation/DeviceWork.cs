@@ -110,6 +110,9 @@ public abstract class DeviceWork
             Leave();
     }
 
+    /// <summary>Whether it neither runs nor was woken since it ran.</summary>
+    internal bool IsAtRest => Volatile.Read(ref _state) != Requested && Volatile.Read(ref _running) == 0;
+
     internal bool IsInsideElsewhere => Volatile.Read(ref _inside) != 0 && Volatile.Read(ref _thread) != Environment.CurrentManagedThreadId;
 
     internal bool IsRunningElsewhere => Volatile.Read(ref _running) != 0 && Volatile.Read(ref _thread) != Environment.CurrentManagedThreadId;

@@ -14,6 +14,7 @@ internal sealed class EmulatedInterrupts
     private readonly int _msiVectors;
     private readonly int _msiMasks;
     private readonly bool _hasPin;
+    private readonly int _vectors;
     private IPciSlot? _slot;
     private volatile bool _asserted;
 
@@ -25,6 +26,7 @@ internal sealed class EmulatedInterrupts
         _msiVectors = description.MsiVectors;
         _msiMasks = description.MsiHasMasks ? _msi + 16 : 0;
         _hasPin = description.InterruptPin != 0;
+        _vectors = Math.Max(description.MsiVectors, description.Msix?.Vectors ?? 0);
         Table = description.Msix is { } msix ? new MsixTable(msix) : null;
     }
 
@@ -42,6 +44,9 @@ internal sealed class EmulatedInterrupts
 
     internal void Raise(int vector)
     {
+        // Whichever is enabled now, so that a device's mistake does not wait for the day that MSI-X is.
+        if (_vectors > 0)
+            ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual((uint)vector, (uint)_vectors, nameof(vector));
         if (MsixEnabled)
             RaiseMsix(vector);
         else if (MsiEnabled)
@@ -114,10 +119,8 @@ internal sealed class EmulatedInterrupts
 
     private void RaiseMsi(int vector)
     {
-        ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual((uint)vector, (uint)_msiVectors, nameof(vector));
-
         // When fewer messages are granted than it could use, a function sends those that it has (PCI Local Bus 3.0, section 6.8.3.4).
-        int granted = 1 << (int)_config.Read(_msi + 2, 2).Get(6, 4);
+        int granted = Math.Min(1 << (int)_config.Read(_msi + 2, 2).Get(6, 4), _msiVectors);
         int sent = vector & (granted - 1);
         if (_msiMasks != 0 && _config.Read(_msiMasks, 4).Get(sent))
             _config.Change(_msiMasks + 4, 4, set: 1u << sent, clear: 0);

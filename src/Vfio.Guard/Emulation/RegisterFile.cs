@@ -18,22 +18,21 @@ public sealed class RegisterFile<TRegister> : BarContent
     private readonly RegisterMap<TRegister> _map;
     private readonly RegisterRow<TRegister>[] _rows;
     private readonly ulong[] _values;
-    private readonly Func<ulong, ulong>?[] _readers;
-    private readonly Action<ulong>?[] _writers;
-    private readonly Dictionary<TRegister, int> _indexes = [];
+    private readonly Func<int, ulong, ulong>?[] _readers;
+    private readonly Action<int, ulong>?[] _writers;
 
     /// <summary>Makes registers with their reset values.</summary>
-    /// <param name="map">The table; rows added to it later have no effect.</param>
+    /// <param name="map">The table; nothing is added to it later.</param>
+    /// <exception cref="ArgumentException">The table has mistakes; the message names each row.</exception>
     public RegisterFile(RegisterMap<TRegister> map)
     {
         ArgumentNullException.ThrowIfNull(map);
+        map.ThrowIfWrong();
         _map = map;
         _rows = [.. map.Rows];
-        _values = new ulong[_rows.Length];
-        _readers = new Func<ulong, ulong>?[_rows.Length];
-        _writers = new Action<ulong>?[_rows.Length];
-        for (int i = 0; i < _rows.Length; i++)
-            _indexes.Add(_rows[i].Register, i);
+        _values = new ulong[map.Slots];
+        _readers = new Func<int, ulong, ulong>?[map.Slots];
+        _writers = new Action<int, ulong>?[map.Slots];
         Reset();
     }
 
@@ -43,28 +42,74 @@ public sealed class RegisterFile<TRegister> : BarContent
     /// <summary>The value of a register as the device keeps it: no mask applies and no handler runs.</summary>
     public ulong this[TRegister register]
     {
-        get => Volatile.Read(ref _values[_indexes[register]]);
-        set => Volatile.Write(ref _values[_indexes[register]], value);
+        get => this[register, 0];
+        set => this[register, 0] = value;
+    }
+
+    /// <summary>The value of one register of a series.</summary>
+    public ulong this[TRegister register, int index]
+    {
+        get => Volatile.Read(ref _values[SlotOf(register, index)]);
+        set => Volatile.Write(ref _values[SlotOf(register, index)], value);
     }
 
     /// <summary>Sets bits of a register, in one atomic step.</summary>
     /// <returns>Its value before.</returns>
-    public ulong Set(TRegister register, ulong bits) => Interlocked.Or(ref _values[_indexes[register]], bits);
+    public ulong Set(TRegister register, ulong bits) => Interlocked.Or(ref _values[SlotOf(register, 0)], bits);
 
     /// <summary>Clears bits of a register, in one atomic step.</summary>
     /// <returns>Its value before.</returns>
-    public ulong Clear(TRegister register, ulong bits) => Interlocked.And(ref _values[_indexes[register]], ~bits);
+    public ulong Clear(TRegister register, ulong bits) => Interlocked.And(ref _values[SlotOf(register, 0)], ~bits);
+
+    /// <summary>Adds to a register of a series in one atomic step, as a counter does.</summary>
+    /// <param name="register">The series.</param>
+    /// <param name="index">Which of it.</param>
+    /// <param name="amount">What to add.</param>
+    /// <param name="last">The largest value: it wraps when <paramref name="wraps"/>, else it stays there.</param>
+    /// <param name="wraps">Whether it starts over.</param>
+    /// <returns>Whether it wrapped, or is at its largest value.</returns>
+    internal bool Count(TRegister register, int index, ulong amount, ulong last, bool wraps)
+    {
+        ref ulong value = ref _values[SlotOf(register, index)];
+        ulong old;
+        ulong sum;
+        do
+        {
+            old = Volatile.Read(ref value);
+            sum = amount > last - old ? (wraps ? amount - (last - old) - 1 : last) : old + amount;
+        }
+        while (Interlocked.CompareExchange(ref value, sum, old) != old);
+        return amount > last - old;
+    }
 
     /// <summary>Sets the handler of a register's reads.</summary>
     /// <param name="register">Which register.</param>
     /// <param name="handler">Takes the kept value and returns what the driver reads; may have effects.</param>
-    public void OnRead(TRegister register, Func<ulong, ulong> handler) => _readers[_indexes[register]] = handler;
+    public void OnRead(TRegister register, Func<ulong, ulong> handler) => OnRead(register, (_, value) => handler(value));
+
+    /// <summary>Sets the handler of reads of a series.</summary>
+    /// <param name="register">Which series.</param>
+    /// <param name="handler">Takes the number in the series and the kept value, and returns what the driver reads; may have effects.</param>
+    public void OnRead(TRegister register, Func<int, ulong, ulong> handler)
+    {
+        (int slot, int count) = _map.Registers[register];
+        _readers.AsSpan(slot, count).Fill(handler);
+    }
 
     /// <summary>Sets the handler of a register's writes, called after the masks were applied.</summary>
     /// <param name="register">Which register.</param>
     /// <param name="handler">Takes what was written, with its bits that are not writable. Bytes that a narrower write left out
     /// are the kept value's writable bits.</param>
-    public void OnWrite(TRegister register, Action<ulong> handler) => _writers[_indexes[register]] = handler;
+    public void OnWrite(TRegister register, Action<ulong> handler) => OnWrite(register, (_, value) => handler(value));
+
+    /// <summary>Sets the handler of writes of a series.</summary>
+    /// <param name="register">Which series.</param>
+    /// <param name="handler">Takes the number in the series, and what was written as for a single register.</param>
+    public void OnWrite(TRegister register, Action<int, ulong> handler)
+    {
+        (int slot, int count) = _map.Registers[register];
+        _writers.AsSpan(slot, count).Fill(handler);
+    }
 
     /// <inheritdoc/>
     public override void Read(ulong offset, Span<byte> destination)
@@ -73,10 +118,12 @@ public sealed class RegisterFile<TRegister> : BarContent
         ulong end = offset + (ulong)destination.Length;
         for (int i = RegisterMap<TRegister>.FirstEndingAfter(_rows, offset); i < _rows.Length && _rows[i].Offset < end; i++)
         {
-            Overlap part = new(offset, end, _rows[i].Offset, _rows[i].End);
-            ulong value = Volatile.Read(ref _values[i]);
-            if (_readers[i] is { } reader)
-                value = reader(value);
+            ref readonly RegisterRow<TRegister> row = ref _rows[i];
+            Overlap part = new(offset, end, row.Offset, row.End);
+            ulong cleared = row.Masks.ReadToClear;
+            ulong value = cleared == 0 ? Volatile.Read(ref _values[row.Slot]) : Interlocked.And(ref _values[row.Slot], ~cleared);
+            if (_readers[row.Slot] is { } reader)
+                value = reader(row.Index, value);
             Blittable.AsBytes(ref value).Slice(part.InRegister, part.Count).CopyTo(destination[part.InAccess..]);
         }
     }
@@ -92,15 +139,15 @@ public sealed class RegisterFile<TRegister> : BarContent
             ulong covered = 0;
             source.Slice(part.InAccess, part.Count).CopyTo(Blittable.AsBytes(ref written)[part.InRegister..]);
             Blittable.AsBytes(ref covered).Slice(part.InRegister, part.Count).Fill(byte.MaxValue);
-            Write(i, written, covered);
+            Write(_rows[i], written, covered);
         }
     }
 
     /// <summary>Gives every register its reset value; no handler runs.</summary>
     public override void Reset()
     {
-        for (int i = 0; i < _rows.Length; i++)
-            Volatile.Write(ref _values[i], _rows[i].Reset);
+        foreach (ref readonly RegisterRow<TRegister> row in _rows.AsSpan())
+            Volatile.Write(ref _values[row.Slot], row.Masks.Reset);
     }
 
     /// <summary>Saves every register.</summary>
@@ -116,30 +163,43 @@ public sealed class RegisterFile<TRegister> : BarContent
     /// <returns>False when a value is wider than its register, or missing.</returns>
     public override bool TryRestore(ref StateReader state)
     {
-        for (int i = 0; i < _values.Length; i++)
+        foreach (ref ulong kept in _values.AsSpan())
         {
-            if (!state.TryRead(out ulong value) || (value & ~RegisterMap<TRegister>.WidthMask(_rows[i].Bytes)) != 0)
+            if (!state.TryRead(out ulong value))
                 return false;
-            Volatile.Write(ref _values[i], value);
+            Volatile.Write(ref kept, value);
+        }
+
+        foreach (ref readonly RegisterRow<TRegister> row in _rows.AsSpan())
+        {
+            if ((Volatile.Read(ref _values[row.Slot]) & ~RegisterMap<TRegister>.WidthMask(row.Bytes)) != 0)
+                return false;
         }
 
         return true;
     }
 
-    private void Write(int index, ulong written, ulong covered)
+    private int SlotOf(TRegister register, int index)
     {
-        RegisterRow<TRegister> row = _rows[index];
-        ulong writable = row.Writable & covered;
-        ulong cleared = row.WriteOneToClear & written;
+        (int slot, int count) = _map.Registers[register];
+        ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual((uint)index, (uint)count, nameof(index));
+        return slot + index;
+    }
+
+    private void Write(in RegisterRow<TRegister> row, ulong written, ulong covered)
+    {
+        ref ulong kept = ref _values[row.Slot];
+        ulong writable = row.Masks.Writable & covered;
+        ulong cleared = row.Masks.WriteOneToClear & written;
         ulong old;
         ulong value;
         do
         {
-            old = Volatile.Read(ref _values[index]);
+            old = Volatile.Read(ref kept);
             value = (old & ~writable & ~cleared) | (written & writable);
         }
-        while (Interlocked.CompareExchange(ref _values[index], value, old) != old);
-        _writers[index]?.Invoke(written | (old & row.Writable & ~covered));
+        while (Interlocked.CompareExchange(ref kept, value, old) != old);
+        _writers[row.Slot]?.Invoke(row.Index, written | (old & row.Masks.Writable & ~covered));
     }
 
     /// <summary>Which bytes an access and a register have in common.</summary>

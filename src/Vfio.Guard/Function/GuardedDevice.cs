@@ -13,7 +13,7 @@ using Vfio.Native.Memory;
 namespace Vfio.Guard.Function;
 
 /// <summary>One lease of a guarded function: what its user holds.</summary>
-internal sealed partial class GuardedDevice : IVfioDevice, IHandoverDevice, IDirtyTracker, IRemovalNotifier, IResetTarget
+internal sealed partial class GuardedDevice : IVfioDevice, IHandoverDevice, IDirtyTracker, IRemovalNotifier, IDmaFaultSource, IPolledRegisters, IResetTarget
 {
     private const int Closed = 1, WasReset = 2, TakenAway = 4;
     private readonly GuardedFunction _function;
@@ -67,6 +67,8 @@ internal sealed partial class GuardedDevice : IVfioDevice, IHandoverDevice, IDir
         _migration = new GuardedMigration(layout.Function, _state, _interrupts, Name, ResetAll);
     }
 
+    public event Action<DmaFault>? DmaFaulted;
+
     public string Name => _function.Name;
 
     public DeviceInfo Info => new(
@@ -76,6 +78,9 @@ internal sealed partial class GuardedDevice : IVfioDevice, IHandoverDevice, IDir
     internal bool HasShownMemory => _bars.HasShownMemory;
 
     internal GuardRefusals Refusals => _refusals.Value;
+
+    public bool IsPolled(RegionIndex region, ulong page) =>
+        _function.Layout.Function.TryGet(out IPolledRegisters? registers) && registers.IsPolled(region, page);
 
     public RegionInfo GetRegion(RegionIndex region)
     {
@@ -249,7 +254,7 @@ internal sealed partial class GuardedDevice : IVfioDevice, IHandoverDevice, IDir
     {
         Errno error = MayUseMemory ? _dma.Read(address, destination) : Errno.OperationNotPermitted;
         if (error != Errno.None)
-            _refusals.AddDmaAccess();
+            Refuse(new DmaFault(address, destination.Length, IsWrite: false, error));
         return error;
     }
 
@@ -257,7 +262,7 @@ internal sealed partial class GuardedDevice : IVfioDevice, IHandoverDevice, IDir
     {
         Errno error = MayUseMemory ? _dma.Write(address, source) : Errno.OperationNotPermitted;
         if (error != Errno.None)
-            _refusals.AddDmaAccess();
+            Refuse(new DmaFault(address, source.Length, IsWrite: true, error));
         return error;
     }
 
@@ -268,6 +273,12 @@ internal sealed partial class GuardedDevice : IVfioDevice, IHandoverDevice, IDir
     }
 
     internal int MappingCount => _dma.Count;
+
+    private void Refuse(in DmaFault fault)
+    {
+        _refusals.AddDmaAccess();
+        DmaFaulted?.Invoke(fault);
+    }
 
     internal bool HasListener(InterruptIndex kind, int vector) =>
         (kind == InterruptIndex.Intx ? _power is not { IsAsleep: true } : MayMaster) && _interrupts.IsBound(kind, vector);

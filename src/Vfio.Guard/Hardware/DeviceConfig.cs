@@ -18,6 +18,9 @@ internal sealed class DeviceConfig(IVfioDevice device) : IConfigAccess
     /// <summary>What permitted registers held before they were written; empty while none was.</summary>
     internal IReadOnlyCollection<OwnerValue> OwnerValues => _owners.Values;
 
+    /// <summary>Whether a permitted register was written.</summary>
+    internal bool HasOwnerValues => _owners.Count > 0;
+
     public uint Read(int offset, int width)
     {
         Span<byte> bytes = stackalloc byte[sizeof(uint)];

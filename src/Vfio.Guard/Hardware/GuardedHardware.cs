@@ -178,12 +178,12 @@ internal sealed class GuardedHardware : IVfioDevice, IDirtyTracker
             ObjectDisposedException.ThrowIf(_isDisposed, this);
 
             // What a reset does to permitted registers it does too when the user makes it through config space.
-            bool wasAsleep = _below.OwnerValues.Count > 0 && _resets.Wakes((int)offset, source.Length);
+            bool wasAsleep = _below.HasOwnerValues && _resets.Wakes((int)offset, source.Length);
             if (_layout.WritesThrough((int)offset, source.Length))
                 _below.Write((int)offset, source);
             else
                 _config.Write((int)offset, source);
-            if (_below.OwnerValues.Count > 0 && (_resets.IsAsked((int)offset, source) || (wasAsleep && _resets.HasWoken)))
+            if (_below.HasOwnerValues && (_resets.IsAsked((int)offset, source) || (wasAsleep && _resets.HasWoken)))
                 _below.Restore();
         }
     }

@@ -32,7 +32,7 @@ public sealed partial class KernelDevice : IVfioDevice, IMigratableDevice, IDirt
         Space = space;
         _ownSpace = ownsSpace ? space : null;
         vfio_device_info info = file.GetInfo();
-        Info = new DeviceInfo((DeviceFlags)info.flags & (DeviceFlags.Reset | DeviceFlags.Pci), (int)info.num_regions, (int)info.num_irqs);
+        Info = new DeviceInfo((DeviceFlags)info.flags & (DeviceFlags.Reset | DeviceFlags.Pci | DeviceFlags.Platform), (int)info.num_regions, (int)info.num_irqs);
         _regions = new RegionTable(file, Info.RegionCount);
         _migration = new KernelMigration(file);
         _tracking = new DirtyTracking(new DmaLogging(file), space, file.Name);

@@ -71,6 +71,9 @@ public enum Errno
     /// <summary>ENOTTY: the device has no such operation.</summary>
     NoSuchOperation = 25,
 
+    /// <summary>EFBIG: a file that is too large.</summary>
+    FileTooLarge = 27,
+
     /// <summary>ENOSPC: no space left.</summary>
     NoSpace = 28,
 

@@ -43,6 +43,7 @@ internal static class OperationText
         ["opening as a disk"] = "opening {0} as a disk",
         ["random reads"] = "reading {0} at random",
         ["reading functions"] = "reading functions from {0}",
+        ["reading a table"] = "reading a device table at {0}",
         ["reading the register table"] = "reading the register table {0}",
         ["reading the trace"] = "reading the trace {0}",
         ["reading the undo record"] = "reading the undo record {0}",

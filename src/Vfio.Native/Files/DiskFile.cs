@@ -14,6 +14,7 @@ internal sealed unsafe class DiskFile : IDisposable
     private readonly FileDescriptor _file;
     private readonly bool _isDevice;
     private long _shortest;
+    private volatile bool _cannotTell;
 
     private DiskFile(FileDescriptor file, string path, bool isDevice, bool isReadOnly)
     {
@@ -75,13 +76,16 @@ internal sealed unsafe class DiskFile : IDisposable
         }
     }
 
-    /// <summary>Takes it for this process until it is closed: alone, or with other readers when it is read-only.</summary>
+    /// <summary>Takes it for this process until it is closed: alone, or with others that only read. A lock that it has becomes the new one.</summary>
     /// <remarks>Advisory: it is seen by processes that lock files too, by flock(2), where it is shared with readers, or by fcntl(2), as
     /// QEMU does.</remarks>
     /// <param name="holder">The process that has the lock, when the kernel reports it; null when not.</param>
     /// <returns>False when another has it.</returns>
     /// <exception cref="VfioException">The file system has no locks.</exception>
-    public bool TryLock(out int? holder) => FileLocks.TryTake(_file, Path, IsReadOnly, out holder);
+    public bool TryLock(out int? holder) => TryLock(IsReadOnly, out holder);
+
+    /// <summary>As <see cref="TryLock(out int?)"/>, shared or not as the caller likes.</summary>
+    public bool TryLock(bool isShared, out int? holder) => FileLocks.TryTake(_file, Path, isShared, out holder);
 
     /// <summary>Reads bytes, all of them.</summary>
     /// <returns>EIO where the file has been cut off since it was opened; else why the kernel refused.</returns>
@@ -117,6 +121,39 @@ internal sealed unsafe class DiskFile : IDisposable
         }
     }
 
+    /// <summary>As <see cref="Read"/>, of bytes that the kernel has in memory.</summary>
+    /// <returns>EAGAIN where it would have to wait for the medium; where the file system cannot tell, it waits.</returns>
+    public Errno TryRead(long offset, Span<byte> destination)
+    {
+        if (_cannotTell)
+            return Read(offset, destination);
+        if (!IsThere(offset, destination.Length))
+            return Errno.InputOutput;
+        bool held = false;
+        try
+        {
+            if (!TryHold(ref held))
+                return Errno.BadDescriptor;
+            fixed (byte* start = destination)
+            {
+                LibC.IoVector vector = new() { Base = start, Length = (nuint)destination.Length };
+                nint count = LibC.preadv2(_file.Number, &vector, 1, offset, LibC.RWF_NOWAIT);
+                if (count == destination.Length)
+                    return Errno.None;
+                if (count < 0 && (Errno)Marshal.GetLastPInvokeError() is not (Errno.TryAgain or Errno.Interrupted))
+                    _cannotTell = true;
+            }
+        }
+        finally
+        {
+            if (held)
+                _file.DangerousRelease();
+        }
+
+        // What the kernel had only in part is read again, with all else, by whoever can wait.
+        return _cannotTell ? Read(offset, destination) : Errno.TryAgain;
+    }
+
     /// <summary>Writes bytes, all of them; they are durable after <see cref="Flush"/>.</summary>
     /// <returns>EIO where the file has been cut off since it was opened: a write never grows it. Else why the kernel refused; some of the
     /// bytes may then be written.</returns>
@@ -149,6 +186,38 @@ internal sealed unsafe class DiskFile : IDisposable
             return HoldsStill() ? Errno.None : Errno.InputOutput;
 
             bool HoldsStill() => _isDevice || (NoteLength() && IsThere(offset, length));
+        }
+        finally
+        {
+            if (held)
+                _file.DangerousRelease();
+        }
+    }
+
+    /// <summary>Makes bytes zeros, without writing them: fallocate(2).</summary>
+    /// <param name="offset">The first.</param>
+    /// <param name="length">How many.</param>
+    /// <param name="isDiscarded">Whether a file gives their place back, as a hole; else it keeps it for a later write.</param>
+    /// <returns>ENOTSUP where the file system cannot do it; EIO where the file has been cut off since it was opened; else why the kernel
+    /// refused.</returns>
+    public Errno Zero(long offset, long length, bool isDiscarded)
+    {
+        bool held = false;
+        try
+        {
+            if (!TryHold(ref held))
+                return Errno.BadDescriptor;
+            if (!IsThere(offset, length) || !(_isDevice || (NoteLength() && IsThere(offset, length))))
+                return Errno.InputOutput;
+            int mode = LibC.FALLOC_FL_KEEP_SIZE | (isDiscarded ? LibC.FALLOC_FL_PUNCH_HOLE : LibC.FALLOC_FL_ZERO_RANGE);
+            while (LibC.fallocate(_file.Number, mode, offset, length) != 0)
+            {
+                Errno error = (Errno)Marshal.GetLastPInvokeError();
+                if (error != Errno.Interrupted)
+                    return error;
+            }
+
+            return _isDevice || (NoteLength() && IsThere(offset, length)) ? Errno.None : Errno.InputOutput;
         }
         finally
         {

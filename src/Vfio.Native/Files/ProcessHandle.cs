@@ -21,6 +21,16 @@ internal sealed class ProcessHandle : IDisposable
         return number >= 0 ? new ProcessHandle(new FileDescriptor(number)) : null;
     }
 
+    /// <summary>Opens a process by a thread of it that is there: the first one may have ended, and has no descriptors then.</summary>
+    /// <param name="process">The process; taken where the kernel is older than Linux 6.9.</param>
+    /// <param name="thread">The thread.</param>
+    /// <returns>Null when there is none, or no descriptor is left: errno says why.</returns>
+    internal static ProcessHandle? TryOpen(int process, int thread)
+    {
+        int number = thread == process ? -1 : ProcessCalls.OpenThread(thread);
+        return number >= 0 ? new ProcessHandle(new FileDescriptor(number)) : TryOpen(process);
+    }
+
     /// <summary>A copy of one of its descriptors, close-on-exec.</summary>
     /// <returns>Null when it has no such descriptor, or this process may not: errno says why.</returns>
     internal FileDescriptor? TryCopyDescriptor(int number)

@@ -6,7 +6,7 @@ namespace Vfio.Native.Interop;
 internal static unsafe partial class LibC
 {
     internal const int F_DUPFD = 0, F_GETFD = 1, F_SETFD = 2, FD_CLOEXEC = 1;
-    internal const int F_DUPFD_CLOEXEC = 1030, F_GETFL = 3, F_SETFL = 4, F_ADD_SEALS = 1033, F_GET_SEALS = 1034;
+    internal const int F_DUPFD_CLOEXEC = 1030, F_GETFL = 3, F_SETFL = 4, F_ADD_SEALS = 1033, F_GET_SEALS = 1034, F_SETLEASE = 1024;
     internal const int O_ACCMODE = 3, O_RDONLY = 0, O_WRONLY = 1, O_RDWR = 2, O_NONBLOCK = 0x800, O_CLOEXEC = 0x80000;
     internal const int F_GETLK = 5, F_SETLK = 6, F_OFD_SETLK = 37;
     internal const short F_RDLCK = 0, F_WRLCK = 1, F_UNLCK = 2;
@@ -16,6 +16,7 @@ internal static unsafe partial class LibC
     internal const int AT_FDCWD = -100, AT_SYMLINK_NOFOLLOW = 0x100, AT_REMOVEDIR = 0x200, AT_EMPTY_PATH = 0x1000;
     internal const int AT_STATX_DONT_SYNC = 0x4000, AT_NO_AUTOMOUNT = 0x800;
     internal const uint STATX_BASIC_STATS = 0x7ff;
+    internal const int FALLOC_FL_KEEP_SIZE = 1, FALLOC_FL_PUNCH_HOLE = 2, FALLOC_FL_ZERO_RANGE = 0x10;
     internal const int LOCK_SH = 1, LOCK_EX = 2, LOCK_NB = 4, LOCK_UN = 8;
     internal const int F_SEAL_SEAL = 1, F_SEAL_SHRINK = 2, F_SEAL_GROW = 4;
     internal const uint MFD_CLOEXEC = 1, MFD_ALLOW_SEALING = 2, MFD_HUGETLB = 4, MFD_HUGE_2MB = 21u << 26;
@@ -76,6 +77,9 @@ internal static unsafe partial class LibC
     [LibraryImport("libc", SetLastError = true)]
     internal static partial int fsync(int descriptor);
 
+    [LibraryImport("libc", SetLastError = true)]
+    internal static partial int fallocate(int descriptor, int mode, long offset, long length);
+
     [LibraryImport("libc", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
     internal static partial int memfd_create(string name, uint flags);
 
@@ -87,6 +91,9 @@ internal static unsafe partial class LibC
 
     [LibraryImport("libc", SetLastError = true)]
     internal static partial int timerfd_settime(int descriptor, int flags, TimerSetting* setting, TimerSetting* previous);
+
+    [LibraryImport("libc", SetLastError = true)]
+    internal static partial int nanosleep(TimerTime* wanted, TimerTime* left);
 
     [LibraryImport("libc", SetLastError = true)]
     internal static partial void* mmap(void* address, nuint length, int protection, int flags, int descriptor, long offset);

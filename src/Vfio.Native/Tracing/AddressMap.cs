@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Runtime.InteropServices;
+using Vfio.Native.Files;
 using Vfio.Native.Interop;
 
 namespace Vfio.Native.Tracing;
@@ -10,8 +11,17 @@ namespace Vfio.Native.Tracing;
 /// <param name="IsReadable">Whether it may read there.</param>
 /// <param name="IsWritable">Whether it may write there.</param>
 /// <param name="Offset">Where in its file it begins, in bytes.</param>
-/// <param name="Inode">Number of its file; 0 for none.</param>
-internal readonly record struct MappedArea(ulong Start, ulong End, bool IsReadable, bool IsWritable, ulong Offset, ulong Inode);
+/// <param name="File">Its file; none has the inode 0.</param>
+internal readonly record struct MappedArea(ulong Start, ulong End, bool IsReadable, bool IsWritable, ulong Offset, FileKey File);
+
+/// <summary>A file of this machine.</summary>
+/// <param name="FileSystem">The number of the file system that it is on.</param>
+/// <param name="Inode">Its number there.</param>
+internal readonly record struct FileKey(DeviceNumber FileSystem, ulong Inode)
+{
+    /// <summary>That of a file's status.</summary>
+    internal static FileKey Of(FileStatus status) => new(status.FileSystem, status.Inode);
+}
 
 /// <summary>What is mapped where in another process.</summary>
 internal static unsafe class AddressMap
@@ -31,14 +41,15 @@ internal static unsafe class AddressMap
             return false;
         using FileDescriptor maps = new(number);
 
-        // struct procmap_query: size, flags, address; then start, end, flags, page size, offset, inode of what is found.
+        // struct procmap_query: size, flags, address; then start, end, flags, page size, offset, inode, major and minor of what is found.
         ulong* query = stackalloc ulong[QueryWords];
         new Span<ulong>(query, QueryWords).Clear();
         query[0] = QueryWords * sizeof(ulong);
         query[2] = address;
         if (LibC.ioctl(number, Query, query) == 0)
         {
-            area = new MappedArea(query[3], query[4], (query[5] & Readable) != 0, (query[5] & Writable) != 0, query[7], query[8]);
+            area = new MappedArea(query[3], query[4], (query[5] & Readable) != 0, (query[5] & Writable) != 0, query[7],
+                new FileKey(new DeviceNumber((uint)query[9], (uint)(query[9] >> 32)), query[8]));
             return true;
         }
 
@@ -50,8 +61,8 @@ internal static unsafe class AddressMap
     /// <param name="address">First address.</param>
     /// <param name="length">How many bytes.</param>
     /// <param name="isWritten">Whether it is written too.</param>
-    /// <param name="isMemory">Whether the file of that inode is memory; asked for each mapping of a file.</param>
-    internal static bool Allows(int thread, ulong address, ulong length, bool isWritten, Func<ulong, bool> isMemory)
+    /// <param name="isMemory">Whether a file is memory; asked for each mapping of a file.</param>
+    internal static bool Allows(int thread, ulong address, ulong length, bool isWritten, Func<FileKey, bool> isMemory)
     {
         if (length > ulong.MaxValue - address)
             return false;
@@ -60,7 +71,7 @@ internal static unsafe class AddressMap
         {
             if (!TryFind(thread, address, out MappedArea area) || !area.IsReadable || (isWritten && !area.IsWritable))
                 return false;
-            if (area.Inode != 0 && !isMemory(area.Inode))
+            if (area.File.Inode != 0 && !isMemory(area.File))
                 return false;
             address = area.End;
         }
@@ -83,7 +94,9 @@ internal static unsafe class AddressMap
                 if (address < start || address >= end)
                     continue;
                 ulong inode = ulong.Parse(fields[4], CultureInfo.InvariantCulture);
-                area = new MappedArea(start, end, fields[1][0] == 'r', fields[1][1] == 'w', Hex(fields[2]), inode);
+                string[] number = fields[3].Split(':');
+                FileKey file = new(new DeviceNumber((uint)Hex(number[0]), (uint)Hex(number[1])), inode);
+                area = new MappedArea(start, end, fields[1][0] == 'r', fields[1][1] == 'w', Hex(fields[2]), file);
                 return true;
             }
         }

@@ -1,17 +1,20 @@
 using System.Buffers.Binary;
+using System.Globalization;
 using Vfio.Native.Interop;
 using Vfio.Native.Waiting;
 
 namespace Vfio.Native.Tracing;
 
 /// <summary>Makes files without a name, and tells when nobody has one of them any more: no descriptor, and no mapping.</summary>
-/// <remarks>A file of tmpfs: inotify tells of its last close, which it does not for a file in memory. Any thread may use it.</remarks>
+/// <remarks>A file of tmpfs: inotify tells of the end of a file there, which it does not for a file in memory. Any thread may use it.</remarks>
 internal sealed unsafe class CloseWatch : IDisposable
 {
     private const int EventBytes = 16, BufferBytes = 4096;
     private static readonly int O_TMPFILE = 0x40_0000 | LibC.O_DIRECTORY;
     private readonly FileDescriptor _watcher;
     private readonly string _folder;
+    private readonly Lock _lock = new();
+    private readonly HashSet<int> _watched = [];
 
     /// <summary>Watches files in a folder.</summary>
     /// <param name="folder">A folder of tmpfs.</param>
@@ -34,16 +37,21 @@ internal sealed unsafe class CloseWatch : IDisposable
         if (number < 0)
             throw VfioException.FromLastError("making a file", _folder, "raise the limit on open files (ulimit -n)");
         FileDescriptor file = new(number);
-        watch = TraceCalls.inotify_add_watch(_watcher.Number, $"/proc/self/fd/{number}", TraceCalls.CloseWritten | TraceCalls.CloseUnwritten);
-        if (watch >= 0)
-            return file;
-        file.Dispose();
-        throw VfioException.FromLastError("watching files", _folder, "raise fs.inotify.max_user_watches");
+        watch = TraceCalls.inotify_add_watch(_watcher.Number, $"/proc/self/fd/{number}", TraceCalls.DeletedItself);
+        if (watch < 0)
+        {
+            file.Dispose();
+            throw VfioException.FromLastError("watching files", _folder, "raise fs.inotify.max_user_watches");
+        }
+
+        lock (_lock)
+            _watched.Add(watch);
+        return file;
     }
 
     /// <summary>Takes the numbers of files that nobody has any more.</summary>
-    /// <param name="closed">Receives them.</param>
-    internal void TryTake(List<int> closed)
+    /// <param name="ended">Receives them, each once.</param>
+    internal void TryTake(List<int> ended)
     {
         Span<byte> buffer = stackalloc byte[BufferBytes];
         while (true)
@@ -55,15 +63,16 @@ internal sealed unsafe class CloseWatch : IDisposable
                 return;
             for (Span<byte> left = buffer[..(int)count]; left.Length >= EventBytes;)
             {
-                if ((BinaryPrimitives.ReadUInt32LittleEndian(left[4..]) & (TraceCalls.CloseWritten | TraceCalls.CloseUnwritten)) != 0)
-                    closed.Add(BinaryPrimitives.ReadInt32LittleEndian(left));
+                // The kernel ends a watch with its file.
+                uint events = BinaryPrimitives.ReadUInt32LittleEndian(left[4..]);
+                if ((events & TraceCalls.WatchEnded) != 0)
+                    Take(BinaryPrimitives.ReadInt32LittleEndian(left), ended);
+                else if ((events & TraceCalls.EventsLost) != 0)
+                    TakeMissing(ended);
                 left = left[(EventBytes + (int)BinaryPrimitives.ReadUInt32LittleEndian(left[12..]))..];
             }
         }
     }
-
-    /// <summary>Forgets a file that was taken.</summary>
-    internal void Forget(int watch) => _ = TraceCalls.inotify_rm_watch(_watcher.Number, watch);
 
     /// <summary>Waits until there is something to take, or for the end.</summary>
     /// <param name="end">Ends the wait when it is readable.</param>
@@ -75,4 +84,31 @@ internal sealed unsafe class CloseWatch : IDisposable
 
     /// <inheritdoc/>
     public void Dispose() => _watcher.Dispose();
+
+    private void Take(int watch, List<int> ended)
+    {
+        lock (_lock)
+        {
+            if (_watched.Remove(watch))
+                ended.Add(watch);
+        }
+    }
+
+    /// <summary>Takes those that the kernel watches no more, where it could not tell of all.</summary>
+    private void TakeMissing(List<int> ended)
+    {
+        const string Row = "inotify wd:";
+        int[] known;
+        lock (_lock)
+            known = [.. _watched];
+        HashSet<int> living = [];
+        foreach (string line in File.ReadLines($"/proc/self/fdinfo/{_watcher.Number}"))
+        {
+            if (line.StartsWith(Row, StringComparison.Ordinal))
+                living.Add(int.Parse(line.AsSpan(Row.Length, line.IndexOf(' ', Row.Length) - Row.Length), NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture));
+        }
+
+        foreach (int watch in known.Where(watch => !living.Contains(watch)))
+            Take(watch, ended);
+    }
 }

@@ -10,6 +10,9 @@ internal sealed unsafe class NotificationListener : IDisposable
     private const nuint Receive = 0xc050_2100, Send = 0xc018_2101, AddDescriptorRequest = 0x4018_2103, SetFlags = 0x4008_2104;
     private const uint ContinueFlag = 1, AddAndSend = 2;
     private const nint WakeOnThisCore = 1;
+
+    // Before 6.11 the receiving call sleeps on when the last process has ended; poll(2) tells of it.
+    private static readonly bool EndIsReceived = Environment.OSVersion.Version >= new Version(6, 11);
     private readonly FileDescriptor _descriptor;
 
     internal NotificationListener(FileDescriptor descriptor)
@@ -27,9 +30,7 @@ internal sealed unsafe class NotificationListener : IDisposable
     {
         while (true)
         {
-            // Before 6.11 the receiving call sleeps on when the last process has ended; poll(2) tells of it.
-            LibC.PollEntry entry = new() { Descriptor = _descriptor.Number, Events = LibC.POLLIN };
-            if (LibC.poll(&entry, 1, -1) > 0 && (entry.Returned & (LibC.POLLIN | LibC.POLLHUP)) == LibC.POLLHUP)
+            if (!EndIsReceived && !WaitForCall())
             {
                 notification = default;
                 return false;
@@ -93,6 +94,12 @@ internal sealed unsafe class NotificationListener : IDisposable
 
     /// <inheritdoc/>
     public void Dispose() => _descriptor.Dispose();
+
+    private bool WaitForCall()
+    {
+        LibC.PollEntry entry = new() { Descriptor = _descriptor.Number, Events = LibC.POLLIN };
+        return LibC.poll(&entry, 1, -1) <= 0 || (entry.Returned & (LibC.POLLIN | LibC.POLLHUP)) != LibC.POLLHUP;
+    }
 
     private bool IsOver
     {

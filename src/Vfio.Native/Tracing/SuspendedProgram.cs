@@ -14,7 +14,7 @@ internal sealed unsafe class SuspendedProgram : IDisposable
     private const int Sigkill = 9;
     private const int ActionsBytes = 1024, AttributesBytes = 1024, SignalSetWords = 16;
     private const int TextFileBusy = 26;
-    private const int BrokenPipeSignal = 13;
+    private const int BrokenPipeSignal = 13, ChildSignal = 17, NoChildStops = 1;
     private const int PtraceSeize = 0x4206;
 
     private readonly FileDescriptor _socket;
@@ -37,6 +37,8 @@ internal sealed unsafe class SuspendedProgram : IDisposable
     {
         if (RuntimeInformation.ProcessArchitecture != Architecture.X64)
             throw new VfioException("running", start.Path, Errno.NotImplemented, "programs are supervised on x86-64 only");
+        if (isTraced)
+            IgnoreStops();
         (FileDescriptor ours, FileDescriptor theirs) = SocketPair();
         using (theirs)
         {
@@ -113,6 +115,17 @@ internal sealed unsafe class SuspendedProgram : IDisposable
         Errno.InvalidArgument or Errno.NotImplemented => "the kernel has no seccomp notification: use Linux 5.14 or later, built with CONFIG_SECCOMP_FILTER",
         _ => "the container's own filter refuses it: start it with --security-opt seccomp=unconfined",
     };
+
+    /// <summary>Has the kernel send no signal when a child stops: a traced one stops at each access to a mapped BAR, and .NET wakes a thread for each
+    /// signal. That a child has ended is told as before.</summary>
+    private static void IgnoreStops()
+    {
+        LibC.SignalAction action;
+        if (LibC.sigaction(ChildSignal, null, &action) != 0 || (action.Flags & NoChildStops) != 0)
+            return;
+        action.Flags |= NoChildStops;
+        _ = LibC.sigaction(ChildSignal, &action, null);
+    }
 
     private static (FileDescriptor Ours, FileDescriptor Theirs) SocketPair()
     {

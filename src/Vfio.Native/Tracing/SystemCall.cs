@@ -7,6 +7,7 @@ internal enum SystemCall
     Write = 1,
     Open = 2,
     Stat = 4,
+    Fstat = 5,
     Lstat = 6,
     Mmap = 9,
     RtSigaction = 13,

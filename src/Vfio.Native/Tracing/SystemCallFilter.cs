@@ -5,8 +5,8 @@ namespace Vfio.Native.Tracing;
 /// <summary>The filter that tells a program's supervisor of the system calls that may be for a device, and lets all others run.</summary>
 /// <remarks>
 /// <para>The program of seccomp(2): classic BPF over <c>struct seccomp_data</c>, whose arguments are two words each. It tells of ioctls of
-/// the type that VFIO and iommufd have, of accesses at offsets that only devices have, and of calls with a path, which BPF cannot
-/// read.</para>
+/// the type that VFIO and iommufd have, of accesses at offsets that only devices have, of calls with a path, which BPF cannot
+/// read, and of those that ask what a descriptor is.</para>
 /// <para>The kernel finds out beforehand which calls are let through whatever their arguments are: these cost nothing.</para>
 /// </remarks>
 internal static class SystemCallFilter
@@ -16,7 +16,6 @@ internal static class SystemCallFilter
     private const uint NumberOffset = 0, ArchitectureOffset = 4, ArgumentsOffset = 16;
     private const ushort LoadWord = 0x20, JumpEqual = 0x15, JumpAtLeast = 0x35, And = 0x54, Return = 0x06;
     private const uint TypeMask = 0xff00, VfioType = ';' << 8;
-    private const uint EmptyPath = 0x1000;
 
     /// <summary>The instructions, 8 bytes each (<c>struct sock_filter</c>).</summary>
     /// <param name="firstOffset">The first offset in a file that only devices have; a multiple of 4 GiB.</param>
@@ -37,11 +36,8 @@ internal static class SystemCallFilter
             code.AddRange(On(access, Instruction(LoadWord, High(3)), Instruction(JumpAtLeast, firstHigh, whenFalse: 1)));
         code.AddRange(On(SystemCall.Mmap, Instruction(LoadWord, High(5)), Instruction(JumpAtLeast, firstHigh, whenFalse: 1)));
 
-        // fstat(2) is one of these with an empty path; no path is no path of ours.
-        code.AddRange(On(SystemCall.Newfstatat, Instruction(LoadWord, Low(3)), Instruction(And, EmptyPath), Instruction(JumpEqual, 0, whenFalse: 1)));
-        code.AddRange(On(SystemCall.Statx, Instruction(LoadWord, Low(2)), Instruction(And, EmptyPath), Instruction(JumpEqual, 0, whenFalse: 1)));
-        foreach (SystemCall path in PathCalls)
-            code.AddRange(On(path));
+        foreach (SystemCall call in FileCalls)
+            code.AddRange(On(call));
         code.Add(Instruction(Return, Allow));
 
         byte[] bytes = new byte[code.Count * sizeof(ulong)];
@@ -50,10 +46,10 @@ internal static class SystemCallFilter
         return bytes;
     }
 
-    private static SystemCall[] PathCalls =>
+    private static SystemCall[] FileCalls =>
     [
-        SystemCall.Open, SystemCall.Openat, SystemCall.Openat2, SystemCall.Stat, SystemCall.Lstat, SystemCall.Access, SystemCall.Faccessat,
-        SystemCall.Faccessat2, SystemCall.Readlink, SystemCall.Readlinkat, SystemCall.Getxattr, SystemCall.Lgetxattr, SystemCall.Listxattr, SystemCall.Llistxattr,
+        SystemCall.Open, SystemCall.Openat, SystemCall.Openat2, SystemCall.Stat, SystemCall.Lstat, SystemCall.Fstat, SystemCall.Newfstatat,
+        SystemCall.Statx, SystemCall.Access, SystemCall.Faccessat, SystemCall.Faccessat2, SystemCall.Readlink, SystemCall.Readlinkat, SystemCall.Getxattr, SystemCall.Lgetxattr, SystemCall.Listxattr, SystemCall.Llistxattr,
     ];
 
     /// <summary>Tells of a call if a condition holds, whose last instruction jumps over one when it does not.</summary>

@@ -8,7 +8,7 @@ internal static unsafe partial class TraceCalls
 {
     internal const int WaitAnyKind = 0x40000000, WaitOwnThread = 0x20000000;
     internal const int PosixSpawnSetSignalDefaults = 4;
-    internal const int CloseWritten = 8, CloseUnwritten = 0x10, NonBlocking = 0x800, CloseOnExec = 0x80000;
+    internal const int DeletedItself = 0x400, EventsLost = 0x4000, WatchEnded = 0x8000, NonBlocking = 0x800, CloseOnExec = 0x80000;
 
     [LibraryImport("libc", SetLastError = true)]
     internal static partial nint ptrace(nint request, nint thread, nint address, void* data);
@@ -55,13 +55,16 @@ internal static unsafe partial class TraceCalls
     internal static partial int posix_spawnattr_destroy(byte* attributes);
 
     [LibraryImport("libc", SetLastError = true)]
+    internal static partial int pipe2(int* pair, int flags);
+
+    [LibraryImport("libc", SetLastError = true)]
+    internal static partial nint vmsplice(int pipe, LibC.IoVector* vectors, nuint count, uint flags);
+
+    [LibraryImport("libc", SetLastError = true)]
     internal static partial int inotify_init1(int flags);
 
     [LibraryImport("libc", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
     internal static partial int inotify_add_watch(int watcher, string path, uint events);
-
-    [LibraryImport("libc", SetLastError = true)]
-    internal static partial int inotify_rm_watch(int watcher, int watch);
 
     [LibraryImport("libc", SetLastError = true)]
     internal static partial int kill(int process, int signal);

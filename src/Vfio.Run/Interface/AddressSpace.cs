@@ -187,6 +187,18 @@ internal sealed class AddressSpace
         return ReferenceEquals(own, IovaRange.Default) ? ranges : Intersect(ranges, own);
     }
 
+    /// <summary>Records the mappings that nobody has removed, before the file that has them is closed.</summary>
+    internal void FindLeaks(RunRecord record, string file)
+    {
+        lock (Lock)
+        {
+            if (_sorted.Count == 0)
+                return;
+            ulong bytes = _sorted.Aggregate(0UL, (sum, mapping) => unchecked(sum + mapping.Length));
+            record.AddLeak(file, $"{_sorted.Count} {(_sorted.Count == 1 ? "mapping" : "mappings")} of 0x{bytes:x} bytes, the first at 0x{_sorted[0].Start:x}, left when it was closed");
+        }
+    }
+
     /// <summary>Removes all mappings.</summary>
     internal void Clear()
     {

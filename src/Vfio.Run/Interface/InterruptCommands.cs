@@ -35,6 +35,39 @@ internal sealed class InterruptCommands
             _counts[i] = device.GetInterrupt(new InterruptIndex((uint)i)).Count;
     }
 
+    /// <summary>The kinds that are enabled, or have an eventfd.</summary>
+    internal IReadOnlyList<string> InUse
+    {
+        get
+        {
+            lock (_lock)
+            {
+                return
+                [
+                    .. Enumerable.Range(0, _counts.Length).Where(index => index == _inUse || _isBound[index]).Select(index => new InterruptIndex((uint)index).ToString()),
+                ];
+            }
+        }
+    }
+
+    /// <summary>Asks the user to release the device (REQ), where the user has an eventfd for that.</summary>
+    internal void RequestRelease()
+    {
+        lock (_lock)
+        {
+            if (!_isBound[Request])
+                return;
+            try
+            {
+                _device.SetInterrupts(InterruptRequest.ForAll(InterruptIndex.Request, InterruptAction.Trigger, 0, 1));
+            }
+            catch (Exception refusal) when (Answer.IsRefusal(refusal))
+            {
+                // It is gone, and its user will find out.
+            }
+        }
+    }
+
     /// <summary>VFIO_DEVICE_GET_IRQ_INFO.</summary>
     internal long Describe(ICaller caller, ulong argument)
     {

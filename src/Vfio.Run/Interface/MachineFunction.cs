@@ -16,6 +16,9 @@ internal sealed class MachineFunction(ServedDevice served, MachineGroup group)
     /// <summary>Its group.</summary>
     internal MachineGroup Group { get; } = group;
 
+    /// <summary>Whether vfio-pci has it; otherwise it cannot be opened.</summary>
+    internal bool IsBound { get; set; } = true;
+
     /// <summary>The open device; null while no program has it open.</summary>
     internal OpenDevice? Device { get; private set; }
 

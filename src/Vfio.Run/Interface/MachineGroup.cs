@@ -25,11 +25,17 @@ internal sealed class MachineGroup(ServedMachine machine, int number)
     internal int CdevOpens { get; set; }
 
     /// <summary>Opens the group's file.</summary>
-    /// <returns>EBUSY: it is open, or a function of it is by its own file.</returns>
+    /// <returns>ENOENT: vfio-pci has no function of it; EBUSY: it is open, or a function of it is by its own file.</returns>
     internal Errno Open(out ServedFile? file)
     {
         lock (Machine.Lock)
         {
+            if (!Functions.Exists(function => function.IsBound))
+            {
+                file = null;
+                return Errno.NoEntry;
+            }
+
             bool isFree = !IsOpen && CdevOpens == 0;
             IsOpen |= isFree;
             file = isFree ? new ServedGroup(this) : null;

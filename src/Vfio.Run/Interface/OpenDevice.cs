@@ -81,6 +81,7 @@ internal sealed class OpenDevice
     /// <summary>Closes it: no interrupts, no memory, reset, and no number in an iommufd.</summary>
     internal void Close()
     {
+        FindLeaks();
         Dirty.Drop();
         Power.Dispose();
         Features.AfterReset();
@@ -91,5 +92,23 @@ internal sealed class OpenDevice
         Space = null;
         if (Bound is { } bound)
             bound.Iommu.Unbind(bound.Number);
+    }
+
+    private void FindLeaks()
+    {
+        RunRecord record = Function.Group.Machine.Record;
+        string name = Function.Address.ToString();
+        try
+        {
+            if (Regions.IsBusMaster())
+                record.AddLeak(name, "bus mastering was on when it was closed");
+        }
+        catch (Exception refusal) when (Answer.IsRefusal(refusal))
+        {
+            // It is gone.
+        }
+
+        foreach (string kind in Interrupts.InUse)
+            record.AddLeak(name, $"{kind} had an eventfd when it was closed");
     }
 }

@@ -16,6 +16,9 @@ internal sealed class RecordedDevice(IVfioDevice device, string name, RunRecord 
         remove => device.Restarted -= value;
     }
 
+    /// <summary>Whether it is closed.</summary>
+    internal bool IsDisposed { get; private set; }
+
     /// <inheritdoc/>
     public string Name => device.Name;
 
@@ -114,6 +117,7 @@ internal sealed class RecordedDevice(IVfioDevice device, string name, RunRecord 
     /// <inheritdoc/>
     public void Dispose()
     {
+        IsDisposed = true;
         record.Add($"close {name}");
         device.Dispose();
     }

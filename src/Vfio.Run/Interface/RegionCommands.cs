@@ -108,6 +108,48 @@ internal sealed class RegionCommands
         _device.WriteRegion(RegionIndex.Config, CommandRegister, header.AsSpan(CommandRegister, 2));
     }
 
+    /// <summary>Whether the Command register lets it access memory; not so of a device that is gone, which reads as ones.</summary>
+    internal bool IsBusMaster()
+    {
+        const int CommandRegister = 0x04, BusMaster = 4;
+        if (_regions.Length <= RegionIndex.Config.Value || _regions[RegionIndex.Config.Value].Length < ConfigSpace.HeaderLength)
+            return false;
+        Span<byte> command = stackalloc byte[sizeof(ushort)];
+        _device.ReadRegion(RegionIndex.Config, CommandRegister, command);
+        ushort value = BitConverter.ToUInt16(command);
+        return value != ushort.MaxValue && (value & BusMaster) != 0;
+    }
+
+    /// <summary>Reads config space from its start.</summary>
+    /// <returns>False when it has less, or does not answer.</returns>
+    internal bool TryReadConfig(Span<byte> bytes)
+    {
+        if (_regions.Length <= RegionIndex.Config.Value || _regions[RegionIndex.Config.Value].Length < (ulong)bytes.Length)
+            return false;
+        try
+        {
+            ReadPieces(_regions[RegionIndex.Config.Value], 0, bytes);
+            return true;
+        }
+        catch (Exception refusal) when (Answer.IsRefusal(refusal))
+        {
+            return false;
+        }
+    }
+
+    /// <summary>Writes part of config space.</summary>
+    internal void TryWriteConfig(int offset, ReadOnlySpan<byte> bytes)
+    {
+        try
+        {
+            WritePieces(_regions[RegionIndex.Config.Value], (ulong)offset, bytes);
+        }
+        catch (Exception refusal) when (Answer.IsRefusal(refusal))
+        {
+            // It is gone.
+        }
+    }
+
     /// <summary>pread(2).</summary>
     internal long Read(ICaller caller, ulong offset, ulong address, ulong count)
     {

@@ -1,5 +1,7 @@
 using System.Diagnostics;
 using System.Globalization;
+using Vfio.Abstractions;
+using Vfio.Native;
 
 namespace Vfio.Run.Interface;
 
@@ -14,6 +16,9 @@ internal sealed class RunRecord(TextWriter? log)
 
     /// <summary>Whether lines are written.</summary>
     internal bool IsLogged => log is not null;
+
+    /// <summary>What was found.</summary>
+    internal FindingList Found { get; } = new();
 
     /// <summary>The counts so far.</summary>
     internal RunCounts Counts => new()
@@ -65,6 +70,22 @@ internal sealed class RunRecord(TextWriter? log)
             Interlocked.Add(ref _dmaBytes, length);
         if (IsLogged)
             Write($"dma {(isWrite ? "to" : "from")} 0x{address:x} {length} bytes{(error == Errno.None ? "" : $" = -{(int)error}")}");
+    }
+
+    /// <summary>Records an access of a device that was refused before it reached memory.</summary>
+    internal void AddFault(string device, in DmaFault fault)
+    {
+        Found.AddFault(device, fault.IsWrite, fault.Address.Value, fault.Length, fault.Error != Errno.OperationNotPermitted);
+        if (IsLogged)
+            Write($"dma {device} {(fault.IsWrite ? "to" : "from")} {fault.Address} {fault.Length} bytes = -{(int)fault.Error}");
+    }
+
+    /// <summary>Records what was left behind.</summary>
+    internal void AddLeak(string device, string message)
+    {
+        Found.Add(RunFindingKind.Leak, device, message);
+        if (IsLogged)
+            Write($"leak {device} {message}");
     }
 
     /// <summary>Records anything else.</summary>

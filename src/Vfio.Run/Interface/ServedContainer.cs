@@ -5,7 +5,8 @@ namespace Vfio.Run.Interface;
 
 /// <summary><c>/dev/vfio/vfio</c>: a container, which is an I/O address space once a group is in it.</summary>
 /// <remarks>It lives as long as a group is in it, open or not: <c>drivers/vfio/container.c</c>.</remarks>
-internal sealed class ServedContainer : ServedFile
+/// <param name="record">Where it is recorded what is left behind.</param>
+internal sealed class ServedContainer(RunRecord record) : ServedFile
 {
     private const uint ApiVersion = 0;
     private readonly Lock _lock = new();
@@ -37,7 +38,10 @@ internal sealed class ServedContainer : ServedFile
                 (last, Iommu) = (Iommu, null);
         }
 
-        last?.Space.Clear();
+        if (last is null)
+            return;
+        last.Space.FindLeaks(record, "/dev/vfio/vfio");
+        last.Space.Clear();
     }
 
     /// <inheritdoc/>

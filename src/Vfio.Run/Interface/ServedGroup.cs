@@ -61,7 +61,7 @@ internal sealed class ServedGroup(MachineGroup group) : ServedFile
         if (status.argsz < LeastStatusBytes)
             return Answer.Of(Errno.InvalidArgument);
 
-        // Every function of the machine is bound to vfio-pci, so each group is viable.
+        // A function has vfio-pci or no driver, so each group is viable.
         GroupStatus flags = GroupStatus.Viable;
         lock (Group.Machine.Lock)
             flags |= HasIommu ? GroupStatus.ContainerSet : GroupStatus.None;
@@ -167,6 +167,8 @@ internal sealed class ServedGroup(MachineGroup group) : ServedFile
         device = null;
         if (_iommu is null && _container?.Iommu is null)
             return Errno.InvalidArgument;
+        if (!function.IsBound)
+            return Errno.NoDevice;
         bool isFirst = function.Device is null;
         OpenDevice opened = function.Open(_container?.Iommu?.Space);
         Errno error = Errno.None;

@@ -15,10 +15,13 @@ internal sealed class ServedIommu : ServedFile
     private readonly IoasCommands _spaces;
     private readonly PageTableCommands _tables;
     private readonly VfioCompatibility _compatibility;
+    private readonly RunRecord _record;
 
     /// <summary>Makes an empty one.</summary>
-    internal ServedIommu()
+    /// <param name="record">Where it is recorded what is left behind.</param>
+    internal ServedIommu(RunRecord record)
     {
+        _record = record;
         _spaces = new IoasCommands(this);
         _tables = new PageTableCommands(this);
         _compatibility = new VfioCompatibility(this);
@@ -168,7 +171,12 @@ internal sealed class ServedIommu : ServedFile
         {
             // A page table is a user of its address space; devices keep this file open, so there are none.
             foreach (IommuObject left in _objects.Values.OrderBy(found => found is Ioas))
+            {
+                if (left is Ioas space)
+                    space.Space.FindLeaks(_record, "/dev/iommu");
                 left.Destroy();
+            }
+
             _objects.Clear();
         }
     }

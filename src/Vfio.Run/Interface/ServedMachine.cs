@@ -17,11 +17,13 @@ internal sealed class ServedMachine
     /// <summary>Makes the machine; nothing is opened.</summary>
     /// <param name="devices">Its devices.</param>
     /// <param name="mapping">Which BARs a program may map.</param>
+    /// <param name="record">Where it is recorded what programs leave behind; null for nowhere.</param>
     /// <exception cref="ArgumentException">Two have one address or one number.</exception>
-    public ServedMachine(IReadOnlyList<ServedDevice> devices, BarMapping mapping = BarMapping.All)
+    public ServedMachine(IReadOnlyList<ServedDevice> devices, BarMapping mapping = BarMapping.All, RunRecord? record = null)
     {
         ArgumentNullException.ThrowIfNull(devices);
         Mapping = mapping;
+        Record = record ?? new RunRecord(log: null);
         Devices = devices;
         foreach (ServedDevice device in devices)
         {
@@ -39,6 +41,9 @@ internal sealed class ServedMachine
 
     /// <summary>Which BARs a program may map.</summary>
     internal BarMapping Mapping { get; }
+
+    /// <summary>Where it is recorded what programs leave behind.</summary>
+    internal RunRecord Record { get; }
 
     /// <summary>Held to open and close devices, and to put groups into containers and take them out. Never taken by who has the lock of an
     /// address space.</summary>
@@ -59,15 +64,52 @@ internal sealed class ServedMachine
         ArgumentNullException.ThrowIfNull(path);
         file = null;
         if (path == ContainerPath)
-            file = new ServedContainer();
+            file = new ServedContainer(Record);
         else if (path == IommuPath)
-            file = new ServedIommu();
-        else if (TryNumber(path, CdevFolder, out int index) && _functions.TryGetValue(index, out MachineFunction? function))
+            file = new ServedIommu(Record);
+        else if (TryNumber(path, CdevFolder, out int index) && _functions.TryGetValue(index, out MachineFunction? function) && function.IsBound)
             file = ServedDeviceFile.OfCdev(function);
         else if (TryNumber(path, GroupFolder, out int number) && _groups.TryGetValue(number, out MachineGroup? group))
             return group.Open(out file);
         return file is null ? Errno.NoEntry : Errno.None;
     }
+
+    /// <summary>Binds a function to vfio-pci, or unbinds it: it cannot be opened then. Who has it open is asked to release it (REQ), and keeps
+    /// it until it does.</summary>
+    internal void SetBound(PciAddress address, bool isBound)
+    {
+        lock (Lock)
+        {
+            MachineFunction function = Find(address);
+            function.IsBound = isBound;
+            if (!isBound)
+                function.Device?.Interrupts.RequestRelease();
+        }
+    }
+
+    /// <summary>Resets a function that is open; another one is reset when it is opened.</summary>
+    internal Errno Reset(PciAddress address)
+    {
+        lock (Lock)
+            return Find(address).Device?.Reset() ?? Errno.None;
+    }
+
+    /// <summary>Reads config space of a function that is open.</summary>
+    /// <returns>False when it is not open, or does not answer.</returns>
+    internal bool TryReadConfig(PciAddress address, Span<byte> bytes)
+    {
+        lock (Lock)
+            return Find(address).Device?.Regions.TryReadConfig(bytes) ?? false;
+    }
+
+    /// <summary>Writes config space of a function that is open, past its user.</summary>
+    internal void WriteConfig(PciAddress address, int offset, ReadOnlySpan<byte> bytes)
+    {
+        lock (Lock)
+            Find(address).Device?.Regions.TryWriteConfig(offset, bytes);
+    }
+
+    private MachineFunction Find(PciAddress address) => _functions.Values.First(function => function.Address == address);
 
     // As the kernel writes the number: "07" is another name.
     private static bool TryNumber(string path, string prefix, out int number)

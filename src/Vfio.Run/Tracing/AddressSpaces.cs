@@ -12,16 +12,17 @@ internal sealed class AddressSpaces(OpenFiles files, RunRecord record) : IDispos
 
     /// <summary>Memory of a process.</summary>
     /// <param name="processId">The process.</param>
+    /// <param name="thread">A thread of it that is there: the first one may have ended.</param>
     /// <param name="address">First address.</param>
     /// <param name="length">How many bytes.</param>
     /// <param name="isWritten">Whether a device may write it.</param>
     /// <returns>Memory with one reference; null when a part of the range is not mapped, or not so.</returns>
-    internal ProgramMemory? GetMemory(int processId, ulong address, ulong length, bool isWritten)
+    internal ProgramMemory? GetMemory(int processId, int thread, ulong address, ulong length, bool isWritten)
     {
-        if (!AddressMap.Allows(processId, address, length, isWritten, inode => files.Find(inode) is null) || Find(processId, address) is not { } space)
+        if (!AddressMap.Allows(thread, address, length, isWritten, file => files.Find(file) is null) || Find(processId, thread, address) is not { } space)
             return null;
         space.AddReference();
-        return new ProgramMemory(space, address, length, isWritten, record);
+        return new ProgramMemory(space, processId, address, length, isWritten, record);
     }
 
     /// <inheritdoc/>
@@ -32,7 +33,7 @@ internal sealed class AddressSpaces(OpenFiles files, RunRecord record) : IDispos
         _byProcess.Clear();
     }
 
-    private SharedAddressSpace? Find(int processId, ulong address)
+    private SharedAddressSpace? Find(int processId, int thread, ulong address)
     {
         // One that another program of the same number left, or this one before an exec, reads nothing any more.
         Span<byte> probe = stackalloc byte[1];
@@ -44,7 +45,7 @@ internal sealed class AddressSpaces(OpenFiles files, RunRecord record) : IDispos
             known.Release();
         }
 
-        if (AddressSpaceFile.Open(processId) is not { } file)
+        if (AddressSpaceFile.Open(thread) is not { } file)
             return null;
         SharedAddressSpace opened = new(file);
         _byProcess.Add(processId, opened);

@@ -62,6 +62,22 @@ internal sealed class BarEmulator
         }
     }
 
+    /// <summary>Puts the first page of a file in the place of a page of a stopped thread's process.</summary>
+    /// <param name="thread">The thread, about to go on.</param>
+    /// <param name="processId">Its process.</param>
+    /// <param name="address">An address in the page.</param>
+    /// <param name="path">The file.</param>
+    /// <param name="signals">Receives the signals that came meanwhile.</param>
+    /// <returns><see cref="StepResult.Fault"/>: the process cannot have it; <see cref="StepResult.NoPages"/>: not this time.</returns>
+    internal StepResult ReplacePage(int thread, int processId, ulong address, string path, List<int> signals)
+    {
+        if (!ThreadTracer.TryGetRegisters(thread, out ThreadRegisters registers))
+            return StepResult.Gone;
+        return FindPages(thread, processId, registers, signals) is { } pages
+            ? pages.Replace(thread, registers, signals, address & ~(PageBytes - 1), path)
+            : StepResult.Fault;
+    }
+
     /// <summary>Forgets the memory of a process that ended, or executed another program.</summary>
     internal void Forget(int processId) => _pages.Remove(processId);
 

@@ -11,17 +11,17 @@ namespace Vfio.Run.Tracing;
 internal sealed class BarMemory(BarAccess bar, ulong length) : DmaMemory
 {
     /// <summary>Finds it.</summary>
-    /// <param name="process">The process that has it mapped.</param>
+    /// <param name="thread">A thread of the process that has it mapped.</param>
     /// <param name="address">First address.</param>
     /// <param name="length">How many bytes; the range does not wrap.</param>
     /// <param name="files">The files of the interface.</param>
     /// <returns>Null when part of the range is not of one BAR.</returns>
-    internal static BarMemory? Find(int process, ulong address, ulong length, OpenFiles files)
+    internal static BarMemory? Find(int thread, ulong address, ulong length, OpenFiles files)
     {
         BarAccess? first = null;
         for (ulong done = 0; done < length;)
         {
-            if (!AddressMap.TryFind(process, address + done, out MappedArea area) || files.Find(area.Inode) is not { } file)
+            if (!AddressMap.TryFind(thread, address + done, out MappedArea area) || files.Find(area.File) is not { } file)
                 return null;
             ulong bytes = Math.Min(length - done, area.End - (address + done));
             ServedMapping mapping = file.Map(area.Offset + (address + done - area.Start), bytes, area.IsWritable);

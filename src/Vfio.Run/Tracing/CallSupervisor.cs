@@ -13,6 +13,7 @@ internal sealed class CallSupervisor
     private readonly OpenFiles _files;
     private readonly RunRecord _record;
     private readonly PathCalls _paths;
+    private readonly WrittenFiles _written;
     private readonly DeviceCalls _devices;
     private readonly BackgroundThread _answering;
     private readonly BackgroundThread _closing;
@@ -26,13 +27,15 @@ internal sealed class CallSupervisor
     /// <param name="tree">The other files.</param>
     /// <param name="files">The open device files.</param>
     /// <param name="record">Where calls are recorded.</param>
-    /// <param name="areMappingsTrapped">Whether a tracer makes the accesses to mapped BARs.</param>
-    internal CallSupervisor(NotificationListener listener, ServedMachine machine, MachineTree tree, OpenFiles files, RunRecord record, bool areMappingsTrapped)
+    /// <param name="polled">Doorbells; null where no tracer makes the accesses to mapped BARs.</param>
+    internal CallSupervisor(NotificationListener listener, ServedMachine machine, MachineTree tree, OpenFiles files, RunRecord record, PolledRegisters? polled)
     {
         _listener = listener;
         _files = files;
-        _paths = new PathCalls(listener, machine, tree, files, record);
-        _devices = new DeviceCalls(listener, files, record, areMappingsTrapped);
+        DriverAttributes attributes = new(machine, tree);
+        _written = new WrittenFiles(tree, attributes);
+        _paths = new PathCalls(listener, machine, tree, files, attributes, _written, record);
+        _devices = new DeviceCalls(listener, files, polled, record);
         _record = record;
         _answering = new BackgroundThread("vfio calls", AnswerAll);
         _closing = new BackgroundThread("vfio closes", CloseAll);
@@ -53,6 +56,7 @@ internal sealed class CallSupervisor
         _closing.Join();
         _end.Dispose();
         _devices.Dispose();
+        _written.Dispose();
     }
 
     private void AnswerAll()
@@ -63,6 +67,7 @@ internal sealed class CallSupervisor
             _callers.Add(call.Thread);
             try
             {
+                _written.DoWrites();
                 if (!TryAnswer(call))
                     _listener.Continue(call.Id);
             }

@@ -8,7 +8,7 @@ namespace Vfio.Run.Tracing;
 
 /// <summary>Answers system calls on files of the kernel's interface.</summary>
 /// <remarks>Used by the thread that answers system calls.</remarks>
-internal sealed class DeviceCalls(NotificationListener listener, OpenFiles files, RunRecord record, bool areMappingsTrapped) : IDisposable
+internal sealed class DeviceCalls(NotificationListener listener, OpenFiles files, PolledRegisters? polled, RunRecord record) : IDisposable
 {
     private const int Vectors = 1024, VectorBytes = 16;
     private const ulong Writable = 2, Shared = 1, MapTypes = 3, Anonymous = 0x20;
@@ -23,6 +23,9 @@ internal sealed class DeviceCalls(NotificationListener listener, OpenFiles files
             return TryRefuseMapping(call);
         if (files.Find(call.Thread, (int)a[0]) is not { } file)
             return false;
+
+        // What it rang before comes first.
+        polled?.Flush();
         ThreadCaller caller = new(call.Thread, call.Id, listener, files, _spaces);
         listener.Answer(call.Id, call.Number switch
         {
@@ -52,7 +55,7 @@ internal sealed class DeviceCalls(NotificationListener listener, OpenFiles files
         CallArguments a = call.Arguments;
         if ((a[3] & Anonymous) != 0 || files.Find(call.Thread, (int)a[4]) is not { } file)
             return false;
-        Errno error = !areMappingsTrapped ? Errno.NoDevice
+        Errno error = polled is null ? Errno.NoDevice
             : (a[3] & MapTypes & Shared) == 0 ? Errno.InvalidArgument
             : file.Map(a[5], a[1], (a[2] & Writable) != 0).Error;
         if (error == Errno.None)

@@ -6,7 +6,7 @@ namespace Vfio.Run.Tracing;
 /// <summary>Finds the BAR at an address of a program.</summary>
 /// <remarks>What the kernel says is kept until a BAR is mapped again, wherever: before that, no other BAR can be at the same address. Used by
 /// the tracer's thread.</remarks>
-internal sealed class MappedBars(OpenFiles files)
+internal sealed class MappedBars(OpenFiles files, PolledRegisters polled)
 {
     private const int MostKnown = 4096;
     private const ulong PageMask = ~0xfffUL;
@@ -29,14 +29,16 @@ internal sealed class MappedBars(OpenFiles files)
         }
 
         // A file that is closed is mapped nowhere.
-        if (_known.TryGetValue((process, page), out KnownPage? known) && files.Find(known.Area.Inode) == known.File)
+        if (_known.TryGetValue((process, page), out KnownPage? known) && files.Find(known.Area.File) == known.File)
         {
             area = known.Area;
             return known.Bar.Move((long)(address - page));
         }
 
-        if (!AddressMap.TryFind(thread, address, out area) || area.Inode == 0 || files.Find(area.Inode) is not { } file)
+        if (!AddressMap.TryFind(thread, address, out area))
             return null;
+        if (files.Find(area.File) is not { } file)
+            return polled.Find(area)?.Move((long)(area.Offset + (address - area.Start)));
         ServedMapping mapping = file.Map(area.Offset + (page - area.Start), ~PageMask + 1, area.IsWritable);
         if (mapping.Device is not { } device)
             return null;

@@ -25,13 +25,13 @@ internal enum PathCallKind
     Attributes,
 }
 
-/// <summary>A system call with a path, whichever of the calls that do the same it is.</summary>
+/// <summary>A system call with a path, or about what a descriptor is, whichever of the calls that do the same it is.</summary>
 /// <param name="Kind">What it asks.</param>
 /// <param name="Folder">Where a relative path starts.</param>
 /// <param name="PathAddress">Where the path is in the program's memory.</param>
 internal readonly record struct PathCall(PathCallKind Kind, int Folder, ulong PathAddress)
 {
-    private const int NotFollowed = LibC.AT_SYMLINK_NOFOLLOW;
+    private const int NotFollowed = LibC.AT_SYMLINK_NOFOLLOW, EmptyPath = LibC.AT_EMPTY_PATH;
 
     /// <summary>Of an open: its flags.</summary>
     internal int Flags { get; private init; }
@@ -41,6 +41,9 @@ internal readonly record struct PathCall(PathCallKind Kind, int Folder, ulong Pa
 
     /// <summary>Whether a link at the end of the path is followed.</summary>
     internal bool Follows { get; private init; } = true;
+
+    /// <summary>Whether it is about what <see cref="Folder"/> is, where the path is empty or there is none.</summary>
+    internal bool MayBeOfDescriptor { get; private init; }
 
     /// <summary>Where the answer goes.</summary>
     internal ulong BufferAddress { get; private init; }
@@ -67,10 +70,18 @@ internal readonly record struct PathCall(PathCallKind Kind, int Folder, ulong Pa
                 return new PathCall(PathCallKind.Status, LibC.AT_FDCWD, a[0]) { BufferAddress = a[1] };
             case SystemCall.Lstat:
                 return new PathCall(PathCallKind.Status, LibC.AT_FDCWD, a[0]) { BufferAddress = a[1], Follows = false };
+            case SystemCall.Fstat:
+                return new PathCall(PathCallKind.Status, folder, 0) { BufferAddress = a[1], MayBeOfDescriptor = true };
             case SystemCall.Newfstatat:
-                return new PathCall(PathCallKind.Status, folder, a[1]) { BufferAddress = a[2], Follows = (a[3] & NotFollowed) == 0 };
+                return new PathCall(PathCallKind.Status, folder, a[1])
+                {
+                    BufferAddress = a[2], Follows = (a[3] & NotFollowed) == 0, MayBeOfDescriptor = (a[3] & EmptyPath) != 0,
+                };
             case SystemCall.Statx:
-                return new PathCall(PathCallKind.ExtendedStatus, folder, a[1]) { BufferAddress = a[4], Follows = (a[2] & NotFollowed) == 0, Mode = (int)a[3] };
+                return new PathCall(PathCallKind.ExtendedStatus, folder, a[1])
+                {
+                    BufferAddress = a[4], Follows = (a[2] & NotFollowed) == 0, MayBeOfDescriptor = (a[2] & EmptyPath) != 0, Mode = (int)a[3],
+                };
             case SystemCall.Access:
                 return new PathCall(PathCallKind.Access, LibC.AT_FDCWD, a[0]) { Mode = (int)a[1] };
             case SystemCall.Faccessat:

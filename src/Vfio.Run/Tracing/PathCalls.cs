@@ -9,17 +9,23 @@ using Vfio.Run.Tree;
 
 namespace Vfio.Run.Tracing;
 
-/// <summary>Answers system calls with a path, where the path is one of the run's own; the kernel answers the others.</summary>
+/// <summary>Answers system calls with a path, where the path is one of the run's own, and those that ask what a file of the interface is; the
+/// kernel answers the others.</summary>
 /// <remarks>Used by the thread that answers system calls.</remarks>
-internal sealed class PathCalls(NotificationListener listener, ServedMachine machine, MachineTree tree, OpenFiles files, RunRecord record)
+internal sealed class PathCalls(
+    NotificationListener listener, ServedMachine machine, MachineTree tree, OpenFiles files, DriverAttributes attributes, WrittenFiles written, RunRecord record)
 {
     private const int MaxPathBytes = 4096;
     private const int CurrentFolder = LibC.AT_FDCWD;
     private const int WriteBits = 0x92, NoTruncation = ~(0x200 | LibC.O_CREAT | LibC.O_EXCL);
+    private const int OpenAppend = 0x400;
     private const uint NodeMode = (uint)FileKind.CharacterDevice | 0x1b6;
 
     // Offsets in struct stat of x86-64, and in struct statx.
-    private const int StatMode = 24, StatNumber = 40, StatxMode = 28, StatxMajor = 128, StatxMinor = 132;
+    private const int StatFileSystem = 0, StatInode = 8, StatLinks = 16, StatMode = 24, StatNumber = 40, StatBlock = 56;
+    private const int StatxMask = 0, StatxBlock = 4, StatxLinks = 16, StatxMode = 28, StatxInode = 32, StatxMajor = 128, StatxMinor = 132;
+    private const int StatxFileSystemMajor = 136, StatxFileSystemMinor = 140;
+    private const uint AnonymousMode = 0x180, BlockBytes = 4096;
 
     private readonly byte[] _buffer = new byte[MaxPathBytes];
 
@@ -28,6 +34,8 @@ internal sealed class PathCalls(NotificationListener listener, ServedMachine mac
     internal bool TryAnswer(in Notification call)
     {
         PathCall asked = PathCall.Of(call);
+        if (asked.MayBeOfDescriptor && HasNoPath(call.Thread, asked))
+            return TryDescribe(call, asked);
         if (Find(call.Thread, asked) is not { } path)
             return false;
         if (asked.Kind == PathCallKind.Open)
@@ -36,6 +44,30 @@ internal sealed class PathCalls(NotificationListener listener, ServedMachine mac
             listener.Answer(call.Id, Answer(call.Thread, asked, path));
         return true;
     }
+
+    private bool HasNoPath(int thread, in PathCall asked) =>
+        asked.PathAddress == 0 || (ProcessMemory.TryRead(thread, asked.PathAddress, _buffer.AsSpan(0, 1)) && _buffer[0] == 0);
+
+    /// <summary>Answers what a descriptor is: a device node that was opened is what its path is, and a file that another one gave is an
+    /// anonymous one, of no type, as the kernel's.</summary>
+    private bool TryDescribe(in Notification call, in PathCall asked)
+    {
+        if (files.StatusOf(call.Thread, asked.Folder) is not { } status)
+            return false;
+        OpenFile? open = files.FindOpen(FileKey.Of(status));
+        string? path = open is null ? NodeOf(call.Thread, asked.Folder) : open.Path;
+        if (open is null && path is null)
+            return false;
+
+        // A node may be gone by now: its function was unbound.
+        bool isNode = path is not null && tree.IsNode(path, out _);
+        listener.Answer(call.Id, isNode ? Answer(call.Thread, asked, path!) : DescribeAnonymous(call.Thread, asked, status));
+        return true;
+    }
+
+    /// <summary>The device node that a descriptor is, which was opened to name it only (O_PATH).</summary>
+    private string? NodeOf(int thread, int descriptor) =>
+        new FileInfo($"/proc/{thread}/fd/{descriptor}").LinkTarget is { } link && tree.NameOf(link) is { } path && tree.IsNode(path, out _) ? path : null;
 
     /// <summary>The path in the tree that a call is about; null when it is another.</summary>
     private string? Find(int thread, in PathCall asked)
@@ -87,7 +119,7 @@ internal sealed class PathCalls(NotificationListener listener, ServedMachine mac
     {
         opened = null;
         if ((asked.Flags & LibC.O_PATH) != 0)
-            return tree.Files.Open(path, asked.Flags, out opened);
+            return OpenFile(path, asked, out opened);
         if ((asked.Flags & LibC.O_DIRECTORY) != 0)
             return Errno.NotDirectory;
 
@@ -95,7 +127,7 @@ internal sealed class PathCalls(NotificationListener listener, ServedMachine mac
         files.CloseAbandoned();
         Errno error = machine.Open(path, out ServedFile? file);
         if (file is not null)
-            opened = files.Add(file);
+            opened = files.Add(file, path);
         if (record.IsLogged)
             record.Add($"open {path} = {-(int)error}");
         return error;
@@ -103,6 +135,13 @@ internal sealed class PathCalls(NotificationListener listener, ServedMachine mac
 
     private Errno OpenFile(string path, in PathCall asked, out FileDescriptor? opened)
     {
+        if (tree.IsOrdinary(path))
+            return tree.FilesFor(path).Open(path, asked.Flags & NoTruncation & ~LibC.O_PATH, out opened);
+
+        // A descriptor that only names a file cannot be given: the program gets one that reads it.
+        if ((asked.Flags & LibC.O_PATH) != 0)
+            return tree.Files.Open(path, asked.Flags & (LibC.O_DIRECTORY | LibC.O_NOFOLLOW), out opened);
+
         // As sysfs does for root, who may write to any other file.
         bool isWritten = (asked.Flags & LibC.O_ACCMODE) != LibC.O_RDONLY;
         if (isWritten && FileStatus.TryGet(tree.FullPath + path, follow: true) is { Kind: FileKind.Regular } status && (status.Mode & WriteBits) == 0)
@@ -111,6 +150,10 @@ internal sealed class PathCalls(NotificationListener listener, ServedMachine mac
             return Errno.AccessDenied;
         }
 
+        if (isWritten && tree.Resolve(path) is { } attribute && attributes.Has(attribute))
+            return written.Open(attribute, asked.Flags & (LibC.O_ACCMODE | OpenAppend), out opened);
+        if (path.EndsWith("/config", StringComparison.Ordinal) && tree.Resolve(path) is { } shown && attributes.FindConfig(shown) is { } facts)
+            attributes.RefreshConfig(facts);
         return tree.Files.Open(path, asked.Flags & NoTruncation, out opened);
     }
 
@@ -120,10 +163,10 @@ internal sealed class PathCalls(NotificationListener listener, ServedMachine mac
         {
             case PathCallKind.ReadLink:
                 Span<byte> target = stackalloc byte[MaxPathBytes];
-                long length = tree.Files.ReadLink(path, target[..(int)Math.Min(MaxPathBytes, asked.BufferBytes)]);
+                long length = tree.FilesFor(path).ReadLink(path, target[..(int)Math.Min(MaxPathBytes, asked.BufferBytes)]);
                 return length < 0 || ProcessMemory.TryWrite(thread, asked.BufferAddress, target[..(int)length]) ? length : -(long)Errno.BadAddress;
             case PathCallKind.Access:
-                return -(long)tree.Files.CheckAccess(path, asked.Follows, asked.Mode);
+                return -(long)tree.FilesFor(path).CheckAccess(path, asked.Follows, asked.Mode);
             case PathCallKind.Attributes:
                 return -(long)Errno.NotSupported;
             case PathCallKind.Status:
@@ -144,11 +187,11 @@ internal sealed class PathCalls(NotificationListener listener, ServedMachine mac
 
     private Errno Describe(string path, in PathCall asked, Span<byte> status)
     {
-        Errno error = tree.Files.GetStatus(path, asked.Follows, status);
+        Errno error = tree.FilesFor(path).GetStatus(path, asked.Follows, status);
         if (error == Errno.None && tree.IsNode(Path.GetFullPath(path), out DeviceNumber number))
         {
             BinaryPrimitives.WriteUInt32LittleEndian(status[StatMode..], NodeMode);
-            BinaryPrimitives.WriteUInt64LittleEndian(status[StatNumber..], (number.Major << 8) | (number.Minor & 0xff) | ((ulong)(number.Minor & ~0xffu) << 12));
+            BinaryPrimitives.WriteUInt64LittleEndian(status[StatNumber..], NumberOf(number));
         }
 
         return error;
@@ -156,7 +199,7 @@ internal sealed class PathCalls(NotificationListener listener, ServedMachine mac
 
     private Errno DescribeMore(string path, in PathCall asked, Span<byte> status)
     {
-        Errno error = tree.Files.GetExtendedStatus(path, asked.Follows, (uint)asked.Mode, status);
+        Errno error = tree.FilesFor(path).GetExtendedStatus(path, asked.Follows, (uint)asked.Mode, status);
         if (error == Errno.None && tree.IsNode(Path.GetFullPath(path), out DeviceNumber number))
         {
             BinaryPrimitives.WriteUInt16LittleEndian(status[StatxMode..], (ushort)NodeMode);
@@ -166,4 +209,34 @@ internal sealed class PathCalls(NotificationListener listener, ServedMachine mac
 
         return error;
     }
+
+    /// <summary>What <c>anon_inode_getfile</c> of the kernel makes: a file with a mode and no type.</summary>
+    private static long DescribeAnonymous(int thread, in PathCall asked, FileStatus file)
+    {
+        if (asked.Kind == PathCallKind.Status)
+        {
+            Span<byte> status = stackalloc byte[RootedFolder.StatusBytes];
+            status.Clear();
+            BinaryPrimitives.WriteUInt64LittleEndian(status[StatFileSystem..], NumberOf(file.FileSystem));
+            BinaryPrimitives.WriteUInt64LittleEndian(status[StatInode..], file.Inode);
+            BinaryPrimitives.WriteUInt64LittleEndian(status[StatLinks..], 1);
+            BinaryPrimitives.WriteUInt32LittleEndian(status[StatMode..], AnonymousMode);
+            BinaryPrimitives.WriteUInt64LittleEndian(status[StatBlock..], BlockBytes);
+            return Give(thread, asked, status, Errno.None);
+        }
+
+        Span<byte> extended = stackalloc byte[RootedFolder.ExtendedStatusBytes];
+        extended.Clear();
+        BinaryPrimitives.WriteUInt32LittleEndian(extended[StatxMask..], LibC.STATX_BASIC_STATS);
+        BinaryPrimitives.WriteUInt32LittleEndian(extended[StatxBlock..], BlockBytes);
+        BinaryPrimitives.WriteUInt32LittleEndian(extended[StatxLinks..], 1);
+        BinaryPrimitives.WriteUInt16LittleEndian(extended[StatxMode..], (ushort)AnonymousMode);
+        BinaryPrimitives.WriteUInt64LittleEndian(extended[StatxInode..], file.Inode);
+        BinaryPrimitives.WriteUInt32LittleEndian(extended[StatxFileSystemMajor..], file.FileSystem.Major);
+        BinaryPrimitives.WriteUInt32LittleEndian(extended[StatxFileSystemMinor..], file.FileSystem.Minor);
+        return Give(thread, asked, extended, Errno.None);
+    }
+
+    // As glibc's makedev, of numbers that have no upper halves.
+    private static ulong NumberOf(DeviceNumber number) => (number.Major << 8) | (number.Minor & 0xff) | ((ulong)(number.Minor & ~0xffu) << 12);
 }

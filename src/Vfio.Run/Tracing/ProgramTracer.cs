@@ -1,3 +1,4 @@
+using System.Globalization;
 using Vfio.Native.Tracing;
 using Vfio.Run.Interface;
 
@@ -9,10 +10,10 @@ namespace Vfio.Run.Tracing;
 /// instruction in its place. Whatever else happens to the program goes on as if nobody traced it.</para>
 /// <para>All of it is on one thread, which the kernel makes the tracer.</para>
 /// </remarks>
-internal sealed class ProgramTracer(OpenFiles files, RunRecord record)
+internal sealed class ProgramTracer(OpenFiles files, PolledRegisters polled, RunRecord record)
 {
     private const int BusSignal = 7;
-    private readonly MappedBars _bars = new(files);
+    private readonly MappedBars _bars = new(files, polled);
     private readonly BarEmulator _emulator = new();
     private readonly Dictionary<int, int> _processes = [];
     private readonly List<int> _signals = [];
@@ -84,11 +85,14 @@ internal sealed class ProgramTracer(OpenFiles files, RunRecord record)
             return;
         }
 
+        // What it rang before comes first.
+        polled.Flush();
         record.AddMapped();
         _signals.Clear();
         switch (_emulator.Do(thread, FindProcess(thread), bar, fault.Address, area, _signals))
         {
             case StepResult.Done:
+                Follow(thread, bar, fault.Address, area);
                 ThreadTracer.Continue(thread, _signals.Count > 0 ? _signals[0] : 0);
                 SendRest(thread);
                 break;
@@ -99,6 +103,32 @@ internal sealed class ProgramTracer(OpenFiles files, RunRecord record)
                 Forget(thread);
                 break;
         }
+    }
+
+    /// <summary>Lets a page of doorbells that is rung often be memory.</summary>
+    private void Follow(int thread, in BarAccess bar, ulong address, in MappedArea area)
+    {
+        int process = FindProcess(thread);
+        if (polled.Count(bar) is not { } page || page.IsRefusedTo(process))
+            return;
+        if (area.File != page.File)
+        {
+            // What was known of this address is not so any more.
+            files.CountMapping();
+            string path = string.Create(CultureInfo.InvariantCulture, $"/proc/{Environment.ProcessId}/fd/{page.Number}");
+            switch (_emulator.ReplacePage(thread, process, address, path, _signals))
+            {
+                case StepResult.Done:
+                    break;
+                case StepResult.Fault:
+                    page.Refuse(process);
+                    return;
+                default:
+                    return;
+            }
+        }
+
+        polled.Open(page);
     }
 
     // One at a time: the others come again by themselves.

@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using System.Text;
 using Vfio.Native.Interop;
 using Vfio.Native.Tracing;
 
@@ -10,7 +11,9 @@ internal readonly record struct ScratchPages(ulong Data)
 {
     private const int PageBytes = 4096, VdsoBytes = 2 * PageBytes;
     private const ulong VdsoEntry = 33, EndOfVector = 0;
-    private const ulong Mmap = 9, Mprotect = 10, NoFile = ulong.MaxValue;
+    private const ulong OpenReadWrite = 0x8_0002, MapFixed = 0x10;
+    private const long InterruptedCall = -4, FirstRestart = -512;
+    private const ulong Close = 3, Mmap = 9, Mprotect = 10, Openat = 257, NoFile = ulong.MaxValue;
 
     /// <summary>Address of the page for code.</summary>
     internal ulong Code => Data + PageBytes;
@@ -27,6 +30,31 @@ internal readonly record struct ScratchPages(ulong Data)
         long data = Call(thread, registers, signals, instruction, Mmap, 0, 2 * PageBytes, LibC.PROT_READ | LibC.PROT_WRITE, LibC.MAP_PRIVATE | LibC.MAP_ANONYMOUS, NoFile);
         long code = data < 0 ? data : Call(thread, registers, signals, instruction, Mprotect, (ulong)data + PageBytes, PageBytes, LibC.PROT_READ | LibC.PROT_EXEC, 0, 0);
         return ThreadTracer.TrySetRegisters(thread, registers) && code >= 0 ? new ScratchPages((ulong)data) : null;
+    }
+
+    /// <summary>Makes a stopped thread map the first page of a file in place of another page.</summary>
+    /// <param name="thread">The thread.</param>
+    /// <param name="registers">Its registers, which it has again afterwards.</param>
+    /// <param name="signals">Receives the signals that came meanwhile.</param>
+    /// <param name="address">The page.</param>
+    /// <param name="path">The file.</param>
+    /// <returns><see cref="StepResult.Fault"/>: it cannot; <see cref="StepResult.NoPages"/>: a signal came between.</returns>
+    internal StepResult Replace(int thread, in ThreadRegisters registers, List<int> signals, ulong address, string path)
+    {
+        if (FindSystemCall(thread) is not { } instruction || !ProcessMemory.TryWrite(thread, Data, Encoding.UTF8.GetBytes(path + '\0')))
+            return StepResult.Fault;
+        long file = Call(thread, registers, signals, instruction, Openat, unchecked((ulong)LibC.AT_FDCWD), Data, OpenReadWrite, 0, 0);
+        long mapped = file;
+        if (file >= 0)
+        {
+            mapped = Call(
+                thread, registers, signals, instruction, Mmap, address, PageBytes, LibC.PROT_READ | LibC.PROT_WRITE, LibC.MAP_SHARED | MapFixed, (ulong)file);
+            Call(thread, registers, signals, instruction, Close, (ulong)file, 0, 0, 0, 0);
+        }
+
+        if (!ThreadTracer.TrySetRegisters(thread, registers))
+            return StepResult.Gone;
+        return mapped >= 0 ? StepResult.Done : mapped is InterruptedCall or <= FirstRestart ? StepResult.NoPages : StepResult.Fault;
     }
 
     /// <summary>Makes a thread call the kernel.</summary>

@@ -124,18 +124,19 @@ internal sealed class SupervisedProgram : IDisposable
             return;
         }
 
-        CallSupervisor calls = _calls = new(suspended.Listener, _machine, _tree, _files, _record, _isTraced);
+        using PolledRegisters? polled = _isTraced ? new PolledRegisters(_tree.FullPath) : null;
+        CallSupervisor calls = _calls = new(suspended.Listener, _machine, _tree, _files, _record, polled);
         suspended.Resume();
         _started.SetResult(suspended);
-        ProgramTracer tracer = new(_files, _record);
-        if (_isTraced)
+        ProgramTracer? tracer = polled is null ? null : new(_files, polled, _record);
+        if (tracer is not null)
             tracer.Run(suspended.ProcessId, end => _exit.TrySetResult(end.ShellCode));
         else
             _exit.TrySetResult(SuspendedProgram.Reap(suspended.ProcessId).ShellCode);
         calls.Join();
         _files.CloseAbandoned();
         _exit.TrySetResult(0);
-        if ((calls.Fault ?? tracer.Fault) is { } fault)
+        if ((calls.Fault ?? tracer?.Fault) is { } fault)
             _completion.SetException(fault);
         else
             _completion.SetResult();

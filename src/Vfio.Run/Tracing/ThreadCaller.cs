@@ -23,7 +23,7 @@ internal sealed class ThreadCaller(int thread, ulong notification, NotificationL
     /// <inheritdoc/>
     public FileDescriptor? CopyDescriptor(int descriptor)
     {
-        using ProcessHandle? process = ProcessHandle.TryOpen(ProcessId);
+        using ProcessHandle? process = ProcessHandle.TryOpen(ProcessId, thread);
         return process?.TryCopyDescriptor(descriptor);
     }
 
@@ -33,15 +33,15 @@ internal sealed class ThreadCaller(int thread, ulong notification, NotificationL
     /// <inheritdoc/>
     public int Install(ServedFile file)
     {
-        using FileDescriptor descriptor = files.Add(file);
+        using FileDescriptor descriptor = files.Add(file, path: null);
         return listener.AddDescriptor(notification, descriptor, isClosedOnExec: true, isAnswer: false);
     }
 
     /// <inheritdoc/>
-    public DmaMemory? GetMemory(ulong address, ulong length, bool isWritten) => spaces.GetMemory(ProcessId, address, length, isWritten);
+    public DmaMemory? GetMemory(ulong address, ulong length, bool isWritten) => spaces.GetMemory(ProcessId, thread, address, length, isWritten);
 
     /// <inheritdoc/>
-    public DmaMemory? GetBar(ulong address, ulong length) => BarMemory.Find(ProcessId, address, length, files);
+    public DmaMemory? GetBar(ulong address, ulong length) => BarMemory.Find(thread, address, length, files);
 
     /// <summary>The process that a thread is of.</summary>
     internal static int FindProcess(int thread)

@@ -1,3 +1,4 @@
+using Vfio.Native;
 using Vfio.Pci;
 using Vfio.Run.Interface;
 
@@ -9,17 +10,22 @@ internal static class FunctionPlacer
     private const int MostBuses = 256;
 
     /// <summary>Places devices.</summary>
+    /// <param name="devices">The devices.</param>
+    /// <param name="ordinary">The machine's own functions, whose addresses and groups are theirs.</param>
+    /// <exception cref="VfioException">EEXIST: a function of the machine has the address of one.</exception>
     /// <exception cref="ArgumentException">Two have one address, or there is no bus left.</exception>
-    internal static ServedDevice[] Place(IReadOnlyList<RunDevice> devices)
+    internal static ServedDevice[] Place(IReadOnlyList<RunDevice> devices, OrdinaryFunctions ordinary)
     {
-        HashSet<PciAddress> taken = [];
+        HashSet<PciAddress> taken = [.. ordinary.Addresses];
         foreach (PciAddress address in devices.Select(device => device.Address).OfType<PciAddress>())
         {
+            if (ordinary.Addresses.Contains(address))
+                throw new VfioException("placing a device", address.ToString(), Errno.Exists, "this machine has a function there: choose another address");
             if (!taken.Add(address))
                 throw new ArgumentException($"two devices have the address {address}", nameof(devices));
         }
 
-        HashSet<int> groups = [.. devices.Select(device => device.Group).OfType<int>()];
+        HashSet<int> groups = [.. ordinary.Groups, .. devices.Select(device => device.Group).OfType<int>()];
         return
         [
             .. devices.Select((device, index) => new ServedDevice(

@@ -1,6 +1,6 @@
-using System.Globalization;
 using Vfio.Native;
 using Vfio.Native.Files;
+using Vfio.Native.Interop;
 using Vfio.Native.Tracing;
 
 namespace Vfio.Run.Tree;
@@ -11,34 +11,54 @@ internal sealed class MachineTree : IDisposable
 {
     private readonly PrivateFolder _folder;
     private readonly string[] _ours;
-    private readonly Dictionary<string, DeviceNumber> _nodes;
+    private readonly OrdinaryFunctions _ordinary;
+    private readonly RootedFolder _machine = new("/");
 
-    private MachineTree(PrivateFolder folder, string[] ours, Dictionary<string, DeviceNumber> nodes)
+    private MachineTree(
+        PrivateFolder folder, string[] ours, OrdinaryFunctions ordinary, TreeWriter writer, DeviceNodes nodes, IReadOnlyList<FunctionFacts> functions)
     {
         _folder = folder;
         _ours = ours;
-        _nodes = nodes;
+        _ordinary = ordinary;
+        (Writer, Nodes, Functions) = (writer, nodes, functions);
         Files = new RootedFolder(folder.FullPath);
     }
 
     /// <summary>Its files; the root of their paths is the machine's.</summary>
     internal RootedFolder Files { get; }
 
+    /// <summary>What answers for a path below a folder of these: the machine, where the path is one of its own functions.</summary>
+    internal RootedFolder FilesFor(string path) => _ordinary.Has(path) ? _machine : Files;
+
+    /// <summary>Whether a path below a folder of these is the machine's own.</summary>
+    internal bool IsOrdinary(string path) => _ordinary.Has(path);
+
+    /// <summary>Changes them.</summary>
+    internal TreeWriter Writer { get; }
+
+    /// <summary>The device nodes among them.</summary>
+    internal DeviceNodes Nodes { get; }
+
+    /// <summary>The functions.</summary>
+    internal IReadOnlyList<FunctionFacts> Functions { get; }
+
     /// <summary>Where it is.</summary>
     internal string FullPath => _folder.FullPath;
 
     /// <summary>Makes the files.</summary>
     /// <param name="functions">The functions.</param>
+    /// <param name="ordinary">The machine's own that are shown beside them.</param>
     /// <exception cref="VfioException">A function cannot be opened, or there is no place for the files.</exception>
-    internal static MachineTree Create(IReadOnlyList<FunctionFacts> functions)
+    internal static MachineTree Create(IReadOnlyList<FunctionFacts> functions, OrdinaryFunctions ordinary)
     {
         PrivateFolder folder = PrivateFolder.Create("vfio-run");
         try
         {
             TreeWriter writer = new(folder.FullPath);
+            ordinary.Write(writer);
             SysfsFiles.Write(writer, functions);
-            DeviceNodes nodes = DeviceNodes.Write(writer, functions);
-            return new MachineTree(folder, [.. SysfsFiles.Roots(functions), .. DeviceNodes.Roots], nodes.Numbers);
+            DeviceNodes nodes = new(writer, functions);
+            return new MachineTree(folder, [.. SysfsFiles.Roots(functions), .. DeviceNodes.Roots], ordinary, writer, nodes, functions);
         }
         catch
         {
@@ -72,22 +92,35 @@ internal sealed class MachineTree : IDisposable
         return folder.Length == FullPath.Length ? "/" : folder[FullPath.Length] == '/' ? folder[FullPath.Length..] : null;
     }
 
+    /// <summary>The path of a file without links on the way; null when it is not there.</summary>
+    internal string? Resolve(string path)
+    {
+        if (Files.Open(path, LibC.O_PATH, out FileDescriptor? file) != Errno.None)
+            return null;
+        using (file)
+            return new FileInfo($"/proc/self/fd/{file!.Number}").LinkTarget is { } real ? NameOf(real) : null;
+    }
+
     /// <summary>Whether a path is a device node, which is not opened but served.</summary>
-    internal bool IsNode(string path, out DeviceNumber number) => _nodes.TryGetValue(path, out number);
+    internal bool IsNode(string path, out DeviceNumber number) => Nodes.TryGet(path, out number);
 
     /// <inheritdoc/>
     public void Dispose()
     {
         Files.Dispose();
+        _machine.Dispose();
         _folder.Dispose();
     }
 
     private bool IsBelowRoots(string path)
     {
+        // The folder alone: who lists modules finds these among the machine's, whose own folders stay the machine's.
+        if (path.TrimEnd('/') == SysfsFiles.Modules)
+            return true;
         foreach (string root in _ours)
         {
             if (path.StartsWith(root, StringComparison.Ordinal) && (path.Length == root.Length || path[root.Length] == '/'))
-                return true;
+                return !_ordinary.Has(path);
         }
 
         return false;

@@ -5,12 +5,28 @@ using Vfio.Run.Interface;
 
 namespace Vfio.Run.Tree;
 
-/// <summary>What sysfs shows of the functions of a run: bound to vfio-pci, each in its IOMMU group.</summary>
+/// <summary>What sysfs shows of the functions of a run: each in its IOMMU group, bound to vfio-pci or to no driver.</summary>
 /// <remarks>Documentation/ABI/testing/sysfs-bus-pci, sysfs-kernel-iommu_groups and sysfs-devices-vfio-dev of the kernel.</remarks>
 internal static class SysfsFiles
 {
-    private const string Bus = "/sys/bus/pci", Groups = "/sys/kernel/iommu_groups", Modules = "/sys/module";
-    private const string Driver = Bus + "/drivers/vfio-pci", CdevClass = "/sys/class/vfio-dev", GroupClass = "/sys/class/vfio";
+    /// <summary>The bus.</summary>
+    internal const string Bus = "/sys/bus/pci";
+
+    /// <summary>The only driver.</summary>
+    internal const string Driver = Bus + "/drivers/" + DriverName;
+
+    /// <summary>Its name.</summary>
+    internal const string DriverName = "vfio-pci";
+
+    // driverctl asks for the module by the driver's name, and loads it where there is none.
+    private const string DriverModule = Modules + "/" + DriverName;
+    /// <summary>Modules of the kernel.</summary>
+    internal const string Modules = "/sys/module";
+
+    /// <summary>IOMMU groups.</summary>
+    internal const string Groups = "/sys/kernel/iommu_groups";
+
+    private const string CdevClass = "/sys/class/vfio-dev", GroupClass = "/sys/class/vfio";
     private const string GroupDevices = "/sys/devices/virtual/vfio";
 
     // BARs, the ROM, and what virtual functions and bridges have.
@@ -21,9 +37,9 @@ internal static class SysfsFiles
     /// <summary>Paths that are ours with all that is below them.</summary>
     internal static IEnumerable<string> Roots(IReadOnlyList<FunctionFacts> functions) =>
     [
-        Bus, Groups, CdevClass, GroupClass, GroupDevices,
+        Bus, Groups, CdevClass, GroupClass, GroupDevices, DriverModule,
         .. LoadedModules.Select(module => $"{Modules}/{module}"),
-        .. functions.Select(facts => RootBusOf(facts.Address)).Distinct(),
+        .. functions.Select(facts => RootOf(facts.Address)).Distinct(),
     ];
 
     /// <summary>Makes the files.</summary>
@@ -37,7 +53,10 @@ internal static class SysfsFiles
             writer.Bytes($"{Bus}/{action}", [], isSettable: true);
         foreach (string action in (string[])["bind", "unbind", "new_id", "remove_id"])
             writer.Bytes($"{Driver}/{action}", [], isSettable: true);
+        foreach (string module in Directory.Exists(Modules) ? Directory.GetDirectories(Modules).Where(path => path != DriverModule) : [])
+            writer.Folder(module);
         writer.Link(Driver + "/module", Modules + "/vfio_pci");
+        writer.Link(DriverModule, Modules + "/vfio_pci");
         foreach (string module in LoadedModules)
         {
             writer.Text($"{Modules}/{module}/initstate", "live");
@@ -51,20 +70,65 @@ internal static class SysfsFiles
         {
             WriteFunction(writer, facts);
             WriteLinks(writer, facts);
+            WriteBound(writer, facts);
         }
 
         foreach (ServedDevice function in functions.Select(facts => facts.Function).DistinctBy(function => function.Group))
         {
             writer.Text($"{Groups}/{function.Group}/type", "DMA-FQ");
             writer.Text($"{Groups}/{function.Group}/reserved_regions", "0x00000000fee00000 0x00000000feefffff msi");
-            writer.Text($"{GroupDevices}/{function.Group}/dev", TextOf(DeviceNodes.GroupNumber(function)));
-            writer.Link($"{GroupClass}/{function.Group}", $"{GroupDevices}/{function.Group}");
+            WriteGroup(writer, function);
         }
     }
 
+    /// <summary>Makes what a function has that is bound to vfio-pci.</summary>
+    internal static void WriteBound(TreeWriter writer, FunctionFacts facts)
+    {
+        string folder = FolderOf(facts.Address);
+        writer.Link($"{Driver}/{facts.Address}", folder);
+        writer.Link(folder + "/driver", Driver);
+        writer.Text(folder + "/uevent", UeventOf(facts, isBound: true));
+        string cdev = CdevOf(facts);
+        writer.Text(cdev + "/dev", TextOf(DeviceNodes.CdevNumber(facts.Function)));
+        writer.Link(cdev + "/device", folder);
+        writer.Link(cdev + "/subsystem", CdevClass);
+        writer.Link($"{CdevClass}/vfio{facts.Function.Number}", cdev);
+    }
+
+    /// <summary>Removes it.</summary>
+    internal static void RemoveBound(TreeWriter writer, FunctionFacts facts)
+    {
+        string folder = FolderOf(facts.Address);
+        writer.Remove($"{Driver}/{facts.Address}");
+        writer.Remove(folder + "/driver");
+        writer.Remove($"{CdevClass}/vfio{facts.Function.Number}");
+        writer.Remove(folder + "/vfio-dev");
+        writer.Text(folder + "/uevent", UeventOf(facts, isBound: false));
+    }
+
+    /// <summary>Makes what a group has of which a function is bound.</summary>
+    internal static void WriteGroup(TreeWriter writer, ServedDevice function)
+    {
+        writer.Text($"{GroupDevices}/{function.Group}/dev", TextOf(DeviceNodes.GroupNumber(function)));
+        writer.Link($"{GroupClass}/{function.Group}", $"{GroupDevices}/{function.Group}");
+    }
+
+    /// <summary>Removes it.</summary>
+    internal static void RemoveGroup(TreeWriter writer, ServedDevice function)
+    {
+        writer.Remove($"{GroupClass}/{function.Group}");
+        writer.Remove($"{GroupDevices}/{function.Group}");
+    }
+
+    /// <summary>The folder of a function.</summary>
+    internal static string FolderOf(PciAddress address) => $"{RootBusOf(address)}/{address}";
+
+    // A bus of the machine's own stays that.
+    private static string RootOf(PciAddress address) => Directory.Exists(RootBusOf(address)) ? FolderOf(address) : RootBusOf(address);
+
     private static string RootBusOf(PciAddress address) => $"/sys/devices/pci{address.Domain:x4}:{address.Bus:x2}";
 
-    private static string FolderOf(PciAddress address) => $"{RootBusOf(address)}/{address}";
+    private static string CdevOf(FunctionFacts facts) => $"{FolderOf(facts.Address)}/vfio-dev/vfio{facts.Function.Number}";
 
     private static string TextOf(DeviceNumber number) => string.Create(CultureInfo.InvariantCulture, $"{number.Major}:{number.Minor}");
 
@@ -91,7 +155,6 @@ internal static class SysfsFiles
             ("power_state", "D0"),
             ("modalias", ModAliasOf(config, code)),
             ("resource", ResourceOf(facts.Regions)),
-            ("uevent", UeventOf(facts, config, code)),
         ];
         foreach ((string name, string text) in shown)
             writer.Text($"{folder}/{name}", text);
@@ -99,7 +162,7 @@ internal static class SysfsFiles
         writer.Text(folder + "/enable", "1", isSettable: true);
         writer.Text(folder + "/msi_bus", "1", isSettable: true);
         writer.Text(folder + "/d3cold_allowed", "1", isSettable: true);
-        writer.Text(folder + "/driver_override", "vfio-pci", isSettable: true);
+        writer.Text(folder + "/driver_override", DriverName, isSettable: true);
         writer.Bytes(folder + "/config", config.Bytes, isSettable: true);
         foreach (string action in (string[])["remove", "rescan"])
             writer.Bytes($"{folder}/{action}", [], isSettable: true);
@@ -108,11 +171,6 @@ internal static class SysfsFiles
             writer.Text(folder + "/reset_method", "flr", isSettable: true);
             writer.Bytes(folder + "/reset", [], isSettable: true);
         }
-
-        string cdev = $"{folder}/vfio-dev/vfio{facts.Function.Number}";
-        writer.Text(cdev + "/dev", TextOf(DeviceNodes.CdevNumber(facts.Function)));
-        writer.Link(cdev + "/device", folder);
-        writer.Link(cdev + "/subsystem", CdevClass);
     }
 
     private static void WriteLinks(TreeWriter writer, FunctionFacts facts)
@@ -120,12 +178,9 @@ internal static class SysfsFiles
         string folder = FolderOf(facts.Address), name = facts.Address.ToString();
         string group = $"{Groups}/{facts.Function.Group}";
         writer.Link($"{Bus}/devices/{name}", folder);
-        writer.Link($"{Driver}/{name}", folder);
         writer.Link($"{group}/devices/{name}", folder);
-        writer.Link(folder + "/driver", Driver);
         writer.Link(folder + "/subsystem", Bus);
         writer.Link(folder + "/iommu_group", group);
-        writer.Link($"{CdevClass}/vfio{facts.Function.Number}", $"{folder}/vfio-dev/vfio{facts.Function.Number}");
     }
 
     private static string ResourceOf(IReadOnlyList<BarAddress> regions) => string.Join('\n', Enumerable.Range(0, ResourceLines).Select(i =>
@@ -138,7 +193,11 @@ internal static class SysfsFiles
         $"pci:v{config.VendorId:X8}d{config.DeviceId:X8}sv{config.Read16(0x2c):X8}sd{config.Read16(0x2e):X8}" +
         $"bc{code >> 16:X2}sc{code >> 8 & 0xff:X2}i{code & 0xff:X2}";
 
-    private static string UeventOf(FunctionFacts facts, ConfigSpace config, uint code) =>
-        $"DRIVER=vfio-pci\nPCI_CLASS={code:X}\nPCI_ID={config.VendorId:X4}:{config.DeviceId:X4}\n" +
-        $"PCI_SUBSYS_ID={config.Read16(0x2c):X4}:{config.Read16(0x2e):X4}\nPCI_SLOT_NAME={facts.Address}\nMODALIAS={ModAliasOf(config, code)}";
+    private static string UeventOf(FunctionFacts facts, bool isBound)
+    {
+        ConfigSpace config = facts.Config;
+        uint code = config.Read32(8) >> 8;
+        return $"{(isBound ? $"DRIVER={DriverName}\n" : "")}PCI_CLASS={code:X}\nPCI_ID={config.VendorId:X4}:{config.DeviceId:X4}\n" +
+            $"PCI_SUBSYS_ID={config.Read16(0x2c):X4}:{config.Read16(0x2e):X4}\nPCI_SLOT_NAME={facts.Address}\nMODALIAS={ModAliasOf(config, code)}";
+    }
 }

@@ -22,14 +22,37 @@ internal sealed class TreeWriter(string root)
         byte[] copy = value.ToArray();
         Do(path, full =>
         {
+            // One that is there may be read-only, and be open.
+            File.Delete(full);
             File.WriteAllBytes(full, copy);
             File.SetUnixFileMode(full, isSettable ? Settable : Shown);
         });
     }
 
+    /// <summary>Changes the content of an attribute, which keeps its length; who has it open sees it.</summary>
+    internal void Change(string path, ReadOnlySpan<byte> value)
+    {
+        using FileStream stream = new(root + path, FileMode.Open, FileAccess.Write, FileShare.ReadWrite, bufferSize: 0);
+        stream.Write(value);
+    }
+
     /// <summary>Makes a link to another path of the tree; relative, as those of sysfs are.</summary>
     internal void Link(string path, string target) => Do(
-        path, full => File.CreateSymbolicLink(full, Path.GetRelativePath(Path.GetDirectoryName(path)!, target)));
+        path, full =>
+        {
+            File.Delete(full);
+            File.CreateSymbolicLink(full, Path.GetRelativePath(Path.GetDirectoryName(path)!, target));
+        });
+
+    /// <summary>Removes a file, a link, or a folder with all that is in it; what is not there is gone already.</summary>
+    internal void Remove(string path)
+    {
+        string full = root + path;
+        if (new FileInfo(full).LinkTarget is null && Directory.Exists(full))
+            Directory.Delete(full, recursive: true);
+        else
+            File.Delete(full);
+    }
 
     private void Do(string path, Action<string> action)
     {

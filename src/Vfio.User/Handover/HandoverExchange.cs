@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using System.Text;
 using Vfio.Native;
 using Vfio.Native.Memory;
@@ -82,6 +83,49 @@ internal sealed class HandoverExchange(UnixSocket socket) : IDisposable
         {
             descriptors.Dispose();
             throw;
+        }
+    }
+
+    /// <summary>Gives contents, and waits until they are taken.</summary>
+    /// <remarks>After a time-out the connection is shut down, so that either both sides know of the taking or none does.</remarks>
+    /// <param name="contents">What is given.</param>
+    /// <param name="timeout">How long the other side may take.</param>
+    /// <param name="why">Why they were not taken.</param>
+    internal bool TryGive(HandoverWriter contents, TimeSpan timeout, [NotNullWhen(false)] out string? why)
+    {
+        Deadline deadline = new(timeout);
+        why = null;
+        try
+        {
+            if (TrySend(HandoverKind.Give, contents.Written, contents.Descriptors, deadline))
+            {
+                Receive(HandoverKind.Taken, deadline).Dispose();
+                return true;
+            }
+
+            why = "the successor does not take it";
+            return false;
+        }
+        catch (VfioException refusal) when (refusal.Errno != Errno.TimedOut)
+        {
+            why = refusal.Message;
+            return false;
+        }
+        catch (VfioException)
+        {
+            // What it has sent until now counts; after this it cannot send anything.
+            Shutdown();
+        }
+
+        try
+        {
+            Receive(HandoverKind.Taken, new Deadline(TimeSpan.Zero)).Dispose();
+            return true;
+        }
+        catch (VfioException refusal)
+        {
+            why = refusal.Message;
+            return false;
         }
     }
 

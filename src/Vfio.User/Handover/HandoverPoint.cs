@@ -101,7 +101,7 @@ internal sealed class HandoverPoint : IDisposable, ISessionHandover
         lock (_talks)
             _isGiving = true;
         string? why = "it ends";
-        bool isTaken = !_isStopping && TryGive(successor, contents, out why);
+        bool isTaken = !_isStopping && successor.TryGive(contents, GiveTimeout, out why);
         if (isTaken)
         {
             _served.LeaveFile();
@@ -147,44 +147,6 @@ internal sealed class HandoverPoint : IDisposable, ISessionHandover
     {
         to.Write(listener.Path is string path ? Path.GetFullPath(path) : null);
         to.Write(listener.Descriptor);
-    }
-
-    private static bool TryGive(HandoverExchange successor, HandoverWriter contents, [NotNullWhen(false)] out string? why)
-    {
-        Deadline deadline = new(GiveTimeout);
-        why = null;
-        try
-        {
-            if (successor.TrySend(HandoverKind.Give, contents.Written, contents.Descriptors, deadline))
-            {
-                successor.Receive(HandoverKind.Taken, deadline).Dispose();
-                return true;
-            }
-
-            why = "the successor does not take it";
-            return false;
-        }
-        catch (VfioException refusal) when (refusal.Errno != Errno.TimedOut)
-        {
-            why = refusal.Message;
-            return false;
-        }
-        catch (VfioException)
-        {
-            // What it has sent until now counts; after this it cannot send anything.
-            successor.Shutdown();
-        }
-
-        try
-        {
-            successor.Receive(HandoverKind.Taken, new Deadline(TimeSpan.Zero)).Dispose();
-            return true;
-        }
-        catch (VfioException refusal)
-        {
-            why = refusal.Message;
-            return false;
-        }
     }
 
     private void Finish()

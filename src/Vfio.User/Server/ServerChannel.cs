@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using Vfio.Native;
+using Vfio.Native.Files;
 using Vfio.Native.Memory;
 using Vfio.Native.Sockets;
 using Vfio.Native.Waiting;
@@ -61,6 +62,9 @@ internal sealed partial class ServerChannel
 
     /// <summary>The socket for this server's own commands, when the client agreed to one; owned.</summary>
     internal TwinChannel? Twin { get; set; }
+
+    /// <summary>Who sends the descriptors that come, on this socket and on the twin.</summary>
+    internal ForeignSender Sender => _socket.Sender;
 
     /// <summary>Whether nothing can be sent any more.</summary>
     internal bool IsStopped { get; private set; }

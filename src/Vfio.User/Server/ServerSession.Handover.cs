@@ -32,7 +32,8 @@ internal sealed partial class ServerSession
             return;
         if (from.ReadBool())
         {
-            _channel.Twin = new TwinChannel(new UnixSocket(from.TakeDescriptor()), _buffers.Twin, _options.DmaTimeout, _channel.Stop);
+            UnixSocket twin = new(from.TakeDescriptor()) { Sender = _channel.Sender };
+            _channel.Twin = new TwinChannel(twin, _buffers.Twin, _options.DmaTimeout, _channel.Stop);
             _channel.Twin.Restore(from);
         }
 

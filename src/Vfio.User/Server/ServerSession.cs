@@ -307,6 +307,7 @@ internal sealed partial class ServerSession
             return;
         }
 
+        ours.Sender = _channel.Sender;
         _channel.Twin = new TwinChannel(ours, _buffers.Twin, _options.DmaTimeout, _channel.Stop);
         reply.Descriptors = [_twin.Descriptor];
     }

@@ -22,4 +22,7 @@ public enum DeviceFlags
 
     /// <summary>It is a PCI function: the numbers of its regions and interrupts are those of <see cref="RegionIndex"/> and <see cref="InterruptIndex"/>.</summary>
     Pci = 2,
+
+    /// <summary>It is a platform device: regions and interrupts are numbered as its device tree has them; <see cref="IPlatformDevice"/>.</summary>
+    Platform = 4,
 }

@@ -1,6 +1,5 @@
 using Vfio.Driver;
 using Vfio.Native;
-using Vfio.Native.Files;
 
 namespace Vfio;
 
@@ -17,10 +16,9 @@ public sealed class PciDevice : IDisposable, IAsyncDisposable
     private const int CommandRegister = 0x04;
     private const ushort IoSpace = 1, MemorySpace = 2, BusMaster = 4;
     private readonly IVfioDevice _device;
-    private readonly IovaAllocator _iovas;
+    private readonly DeviceMemory _memory;
     private readonly Lock _lock = new();
     private readonly Dictionary<RegionIndex, Bar> _bars = [];
-    private readonly HashSet<DmaBuffer> _buffers = [];
     private RemovalWatch? _removal;
     private ushort _decode;
     private volatile bool _disposed;
@@ -38,7 +36,7 @@ public sealed class PciDevice : IDisposable, IAsyncDisposable
         {
             if (!device.Info.Flags.HasFlag(DeviceFlags.Pci))
                 throw new VfioException("use as a PCI function", device.Name, Errno.NoDevice, "it is another kind of device");
-            _iovas = iovas ?? new IovaAllocator(device.IovaRanges);
+            _memory = new DeviceMemory(device, iovas, this);
             Config = new PciConfig(device);
             Interrupts = new PciInterrupts(device);
             device.Restarted += OnRestarted;
@@ -101,7 +99,11 @@ public sealed class PciDevice : IDisposable, IAsyncDisposable
     public PciInterrupts Interrupts { get; }
 
     /// <summary>How wide the function's DMA addresses are, in bits; 64 unless its driver says less, before it allocates.</summary>
-    public int DmaAddressBits { get; set; } = 64;
+    public int DmaAddressBits
+    {
+        get => _memory.AddressBits;
+        set => _memory.AddressBits = value;
+    }
 
     /// <summary>Whether it may read and write memory by itself and send message signalled interrupts.</summary>
     public bool IsBusMaster => (Config.Read16(CommandRegister) & BusMaster) != 0;
@@ -160,27 +162,8 @@ public sealed class PciDevice : IDisposable, IAsyncDisposable
     /// <returns>Freed when it is disposed, or with this object.</returns>
     /// <exception cref="VfioException">ENOSPC: no addresses left that fit <see cref="DmaAddressBits"/>; ENOMEM: a limit, or too few huge
     /// pages.</exception>
-    public DmaBuffer AllocateDma(long bytes, DmaAccess access = DmaAccess.ReadWrite, DmaPages pages = DmaPages.Normal)
-    {
-        ArgumentOutOfRangeException.ThrowIfLessThan(bytes, 1);
-        ObjectDisposedException.ThrowIf(_disposed, this);
-        bool isHuge = pages == DmaPages.Huge;
-        ulong page = isHuge ? SharedMemory.HugePageBytes : _iovas.PageBytes;
-        ulong length = ((ulong)bytes + (page - 1)) & ~(page - 1);
-        Iova start = _iovas.Allocate(length, DmaAddressBits, page);
-        SharedMemory made;
-        try
-        {
-            made = isHuge ? SharedMemory.CreateHuge("vfio-dma", length) : SharedMemory.Create("vfio-dma", length);
-        }
-        catch
-        {
-            _iovas.Free(start, length);
-            throw;
-        }
-
-        return Map(new SharedDmaMemory(made), made, start, access);
-    }
+    public DmaBuffer AllocateDma(long bytes, DmaAccess access = DmaAccess.ReadWrite, DmaPages pages = DmaPages.Normal) =>
+        _memory.Allocate(bytes, access, pages);
 
     /// <summary>Maps memory that there is for the device: of this process, or of another device's buffer (<see cref="DmaBuffer.Memory"/>).
     /// </summary>
@@ -194,21 +177,8 @@ public sealed class PciDevice : IDisposable, IAsyncDisposable
     /// <exception cref="ArgumentOutOfRangeException">The address is not of a page, or beyond <see cref="DmaAddressBits"/>.</exception>
     /// <exception cref="VfioException">EEXIST: part of the range at <paramref name="start"/> is in use, or not of <see
     /// cref="IVfioDevice.IovaRanges"/>; ENOSPC: no addresses left; else the device's refusal.</exception>
-    public DmaBuffer MapMemory(DmaMemory memory, DmaAccess access = DmaAccess.ReadWrite, Iova? start = null)
-    {
-        ArgumentNullException.ThrowIfNull(memory);
-        ObjectDisposedException.ThrowIf(_disposed, this);
-        if (memory.Shared is not { IsMapped: true } bytes)
-            throw new ArgumentException("it is not mapped into this process: map a file that cannot shrink, such as one of MemoryFile", nameof(memory));
-        ObjectDisposedException.ThrowIf(bytes.Length == 0, memory);
-        if (bytes.Length % _iovas.PageBytes != 0)
-            throw new ArgumentException($"0x{bytes.Length:x} bytes are not whole pages of 0x{_iovas.PageBytes:x}", nameof(memory));
-        if (!bytes.IsWritable && (access & DmaAccess.Write) != 0)
-            throw new ArgumentException($"it can only be read: map it with {nameof(DmaAccess)}.{nameof(DmaAccess.Read)}", nameof(access));
-        Iova place = start is { } wanted ? Reserve(wanted, bytes.Length) : _iovas.Allocate(bytes.Length, DmaAddressBits);
-        memory.AddReference();
-        return Map(memory, bytes, place, access);
-    }
+    public DmaBuffer MapMemory(DmaMemory memory, DmaAccess access = DmaAccess.ReadWrite, Iova? start = null) =>
+        _memory.Map(memory, access, start);
 
     /// <summary>Maps part of a file of memory for the device: a memfd, or a file on hugetlbfs or tmpfs.</summary>
     /// <param name="file">The file; whoever has it does not truncate it meanwhile, which would end this process. May be closed after.</param>
@@ -220,26 +190,8 @@ public sealed class PciDevice : IDisposable, IAsyncDisposable
     /// <exception cref="ArgumentOutOfRangeException">The part is not of whole pages of the file; and as there.</exception>
     /// <exception cref="VfioException">The kernel does not map the file; and as there.</exception>
     public DmaBuffer MapMemory(
-        FileDescriptor file, long fileOffset, long length, DmaAccess access = DmaAccess.ReadWrite, Iova? start = null)
-    {
-        ArgumentNullException.ThrowIfNull(file);
-        FileIdentity identity = FileIdentity.Of(file);
-        long page = (long)_iovas.PageBytes;
-        long end = identity.IsRegular ? (long)identity.LengthBytes : long.MaxValue;
-        if (fileOffset < 0 || fileOffset % page != 0 || fileOffset >= end)
-            throw new ArgumentOutOfRangeException(nameof(fileOffset), fileOffset, $"a multiple of {page} below the file's length, {end}");
-        if (length < 1 || length % page != 0 || length > end - fileOffset)
-            throw new ArgumentOutOfRangeException(nameof(length), length, $"a multiple of {page} up to {end - fileOffset}, where the file ends");
-        SharedDmaMemory memory = new(SharedMemory.Map(file, (ulong)fileOffset, (ulong)length, identity.Writable));
-        try
-        {
-            return MapMemory(memory, access, start);
-        }
-        finally
-        {
-            memory.Release();
-        }
-    }
+        FileDescriptor file, long fileOffset, long length, DmaAccess access = DmaAccess.ReadWrite, Iova? start = null) =>
+        _memory.Map(file, fileOffset, length, access, start);
 
     /// <summary>Resets the function: its registers are as after power-on.</summary>
     /// <remarks>BARs stay open and answer, DMA buffers stay mapped, interrupts stay bound, unmasked, and forget what was pending.
@@ -264,13 +216,11 @@ public sealed class PciDevice : IDisposable, IAsyncDisposable
     /// <inheritdoc/>
     public void Dispose()
     {
-        DmaBuffer[] buffers;
         lock (_lock)
         {
             if (_disposed)
                 return;
             _disposed = true;
-            buffers = [.. _buffers];
         }
 
         try
@@ -285,62 +235,11 @@ public sealed class PciDevice : IDisposable, IAsyncDisposable
         _device.Restarted -= OnRestarted;
         _removal?.Dispose();
         Interrupts.Dispose();
-        foreach (DmaBuffer buffer in buffers)
-            buffer.Dispose();
+        _memory.Dispose();
         foreach (Bar bar in _bars.Values)
             bar.Dispose();
         Config.Close();
         _device.Dispose();
-    }
-
-    /// <summary>Maps memory at addresses that are reserved for it.</summary>
-    /// <param name="memory">One reference is taken over, also when this throws.</param>
-    /// <param name="bytes">The memory in this process.</param>
-    /// <param name="start">Where; free again when this throws.</param>
-    /// <param name="access">What the device may do with it.</param>
-    private DmaBuffer Map(DmaMemory memory, SharedMemory bytes, Iova start, DmaAccess access)
-    {
-        // Memory that nobody has any more has no length.
-        ulong length = bytes.Length;
-        try
-        {
-            _device.MapDma(new DmaMapping(start, length, access, memory, 0));
-        }
-        catch
-        {
-            memory.Release();
-            _iovas.Free(start, length);
-            throw;
-        }
-
-        DmaBuffer buffer = new(memory, bytes, start, access, Unmap);
-        lock (_lock)
-        {
-            if (!_disposed)
-            {
-                _buffers.Add(buffer);
-                return buffer;
-            }
-        }
-
-        buffer.Dispose();
-        throw new ObjectDisposedException(GetType().FullName);
-    }
-
-    private Iova Reserve(Iova start, ulong length)
-    {
-        // The page at the very end has an end that does not fit 64 bits, and is nobody's.
-        ulong last = DmaAddressBits == 64 ? ulong.MaxValue - 1 : (1UL << DmaAddressBits) - 1;
-        if (start.Value % _iovas.PageBytes != 0 || start.Value > last || length - 1 > last - start.Value)
-        {
-            throw new ArgumentOutOfRangeException(
-                nameof(start), start, $"a multiple of 0x{_iovas.PageBytes:x}, from which 0x{length:x} bytes go up to 0x{last:x} at most");
-        }
-
-        return _iovas.TryReserve(start, length)
-            ? start
-            : throw new VfioException(
-                $"mapping of 0x{length:x} bytes at {start}", Name, Errno.Exists, "part of the range is in use, or the device cannot address it");
     }
 
     private void OnRestarted()
@@ -362,21 +261,6 @@ public sealed class PciDevice : IDisposable, IAsyncDisposable
         {
             ushort command = Config.Read16(CommandRegister);
             Config.Write16(CommandRegister, (ushort)((command & ~clear) | set));
-        }
-    }
-
-    private void Unmap(DmaBuffer buffer)
-    {
-        lock (_lock)
-            _buffers.Remove(buffer);
-        try
-        {
-            _device.UnmapDma(buffer.Start, (ulong)buffer.Length);
-            _iovas.Free(buffer.Start, (ulong)buffer.Length);
-        }
-        catch (VfioException)
-        {
-            // The device was removed, and its address space with it: the addresses are not allocated again.
         }
     }
 }

@@ -2,6 +2,7 @@ using Vfio.Broker;
 using Vfio.Drivers.Edu;
 using Vfio.Native;
 using Vfio.Native.Sockets;
+using Vfio.Native.Waiting;
 using Vfio.User.Leases;
 
 namespace Vfio.Tests.Broker;
@@ -142,6 +143,66 @@ public sealed class BrokerHandoverTests
             Assert.Equal(0x0100_00edu, own.OpenBar(0).Read32(0));
         rig.Replace();
         Assert.Equal(0x0100_00edu, bar.Read32(0));
+    }
+
+    [Fact]
+    public void A_device_that_refuses_ends_its_own_lease_and_no_other()
+    {
+        using BrokerRig rig = new(BrokerRig.All, hasSuccessor: true);
+        using PciDevice moving = rig.Open("edu0"), other = rig.Open("edu1");
+        Bar registers = other.OpenBar(0), lost = moving.OpenBar(0);
+        Assert.True(moving.Device.TryGet(out IMigratableDevice? migration));
+        migration.SetMigrationState(MigrationState.Stop);
+        migration.SetMigrationState(MigrationState.StopCopy);
+        rig.Replace();
+        Assert.Equal(0x0100_00edu, registers.Read32(0));
+        Assert.Contains("could not be handed to it", rig.Audited("end", 1).GetProperty("reason").GetString(), StringComparison.Ordinal);
+        Assert.Equal(1, rig.Broker.LeaseCount);
+        Assert.ThrowsAny<VfioException>(() => lost.Read32(0));
+        using PciDevice again = rig.Open("edu0");
+        Assert.Equal(0x0100_00edu, again.OpenBar(0).Read32(0));
+    }
+
+    [Fact]
+    public void A_client_that_sends_half_a_message_keeps_no_other_lease_from_the_next_broker()
+    {
+        using BrokerRig rig = new(BrokerRig.All, hasSuccessor: true);
+        using BrokerClient broker = rig.Connect();
+        using UnixListener listener = UnixListener.Bind(rig.SocketPath + ".lease", UnixFileMode.UserRead | UnixFileMode.UserWrite);
+        BrokerRig.Hold(broker, "edu0");
+        broker.Ask(new BrokerRequest { Do = BrokerVerbs.Listen }, "edu0", listener.Descriptor);
+        using UnixSocket slow = UnixSocket.Connect(rig.SocketPath + ".lease");
+        slow.Send([1, 0, 1, 0], wait: true, out _);
+        using PciDevice other = rig.Open("edu1");
+        Bar registers = other.OpenBar(0);
+        rig.Replace();
+        Assert.Equal(0x0100_00edu, registers.Read32(0));
+    }
+
+    [Fact]
+    public async Task Metrics_move_to_the_next_broker_with_their_address()
+    {
+        using BrokerRig rig = new(BrokerRig.All, hasSuccessor: true);
+        Uri place = new($"http://{rig.Broker.MetricsPlace}/metrics");
+        using PciDevice edu = rig.Open("edu0");
+        rig.Replace(keepsMetricsPlace: true);
+        using HttpClient http = new();
+        string? text = null;
+        Deadline deadline = new(TestTimeout);
+        while (text is null && !deadline.HasPassed)
+        {
+            try
+            {
+                text = await http.GetStringAsync(place, TestContext.Current.CancellationToken);
+            }
+            catch (HttpRequestException)
+            {
+                // The first has closed its socket, and the second looks ten times a second.
+                await Task.Delay(20, TestContext.Current.CancellationToken);
+            }
+        }
+
+        Assert.Contains("vfio_broker_leases", text, StringComparison.Ordinal);
     }
 
     private static string Four => string.Join(", ", Enumerable.Range(0, 4).Select(i => $$""" "edu{{i}}": { "address": "model:edu" } """));

@@ -71,9 +71,11 @@ internal sealed class BrokerRig : IDisposable
     }
 
     /// <summary>Starts another broker, which takes over from this one.</summary>
-    internal void Replace()
+    /// <param name="keepsMetricsPlace">Whether its metrics are to be had where this one's are.</param>
+    internal void Replace(bool keepsMetricsPlace = false)
     {
-        DeviceBroker next = new(_options with { TakeOverPath = NextPath });
+        IPEndPoint? metrics = keepsMetricsPlace ? Broker.MetricsPlace : _options.MetricsPlace;
+        DeviceBroker next = new(_options with { TakeOverPath = NextPath, MetricsPlace = metrics });
         Assert.True(Broker.Departed.Wait(TestTimeout));
         Broker.Dispose();
         Broker = next;

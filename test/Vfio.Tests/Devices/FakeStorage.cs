@@ -41,11 +41,24 @@ internal sealed class FakeStorage(bool isReadOnly = false) : NvmeStorage
         return ReadError;
     }
 
+    /// <summary>Whether nothing is at hand: each read waits for the medium.</summary>
+    internal bool IsCold { get; set; }
+
+    internal override Errno TryRead(long offset, Span<byte> destination) => IsCold ? Errno.TryAgain : Read(offset, destination);
+
     internal override Errno Write(long offset, ReadOnlySpan<byte> source)
     {
         Pass("write");
         source.CopyTo(_bytes.AsSpan((int)offset));
         Log.Enqueue("write");
+        return WriteError;
+    }
+
+    internal override Errno Zero(long offset, long length, bool isDiscarded)
+    {
+        Pass("zero");
+        _bytes.AsSpan((int)offset, (int)length).Clear();
+        Log.Enqueue(isDiscarded ? "discard" : "zero");
         return WriteError;
     }
 

@@ -6,7 +6,7 @@ using Xunit;
 
 namespace Vfio.Tests.Devices;
 
-/// <summary>The model of an NVMe controller against the numbers of the Base Specification 1.4, without a driver.</summary>
+/// <summary>The model of an NVMe controller against the numbers of the Base Specification 2.0, without a driver.</summary>
 public sealed class NvmeFunctionTests : IDisposable
 {
     private const int AdminSubmissions = 0x0000, AdminCompletions = 0x1000, Submissions = 0x2000, Completions = 0x3000, Data = 0x4000;
@@ -28,7 +28,7 @@ public sealed class NvmeFunctionTests : IDisposable
     [Fact]
     public void Config_space_is_that_of_an_NVMe_endpoint()
     {
-        Assert.Equal(0x00101b36u, _nvme.ReadConfig(0x00, 4));
+        Assert.Equal(0x4e565646u, _nvme.ReadConfig(0x00, 4));
         Assert.Equal(0x010802u, _nvme.ReadConfig(0x08, 4) >> 8);
         Assert.Equal(0x4000ul, _nvme.GetLength(RegionIndex.Bar0));
         Assert.Equal(0u, _nvme.ReadConfig(0x3d, 1));
@@ -38,8 +38,8 @@ public sealed class NvmeFunctionTests : IDisposable
     public void Registers_have_their_reset_values_and_bits()
     {
         Assert.Equal(0x0401_03ffu, Read(0x00));
-        Assert.Equal(0x0000_0020u, Read(0x04));
-        Assert.Equal(0x0001_0400u, Read(0x08));
+        Assert.Equal(0x0800_0830u, Read(0x04));
+        Assert.Equal(0x0002_0000u, Read(0x08));
         Assert.Equal(0u, Read(0x14));
         Assert.Equal(0u, Read(0x1c));
         Write(0x28, 0xffff_ffff);
@@ -83,9 +83,9 @@ public sealed class NvmeFunctionTests : IDisposable
     {
         Enable();
         Assert.Equal(0, Admin(0x06, prp1: Data, dword10: 1).Status);
-        Assert.Equal(0x1b36, BinaryPrimitives.ReadUInt16LittleEndian(_slot.Memory.AsSpan(Data)));
+        Assert.Equal(0x5646, BinaryPrimitives.ReadUInt16LittleEndian(_slot.Memory.AsSpan(Data)));
         Assert.Equal("Vfio software NVMe disk", Encoding.ASCII.GetString(_slot.Memory, Data + 24, 40).TrimEnd());
-        Assert.Equal(5, _slot.Memory[Data + 77]);
+        Assert.Equal(8, _slot.Memory[Data + 77]);
         Assert.Equal((0x66, 0x44), (_slot.Memory[Data + 512], _slot.Memory[Data + 513]));
         Assert.Equal(1, _slot.Memory[Data + 516]);
 
@@ -96,7 +96,10 @@ public sealed class NvmeFunctionTests : IDisposable
         Assert.Equal(0, Admin(0x06, prp1: Data, dword10: 2).Status);
         Assert.Equal(new byte[] { 1, 0, 0, 0, 0, 0, 0, 0 }, _slot.Memory[Data..(Data + 8)]);
         Assert.Equal(0, Admin(0x06, prp1: Data, dword10: 3, space: 1).Status);
-        Assert.Equal((3, 16), (_slot.Memory[Data], _slot.Memory[Data + 1]));
+        Assert.Equal((1, 8), (_slot.Memory[Data], _slot.Memory[Data + 1]));
+        Assert.Equal((2, 16), (_slot.Memory[Data + 12], _slot.Memory[Data + 13]));
+        Assert.Equal((3, 16), (_slot.Memory[Data + 32], _slot.Memory[Data + 33]));
+        Assert.Equal((4, 1), (_slot.Memory[Data + 52], _slot.Memory[Data + 53]));
         Assert.Equal(0x00b, Admin(0x06, prp1: Data, dword10: 0, space: 2).Status);
         Assert.Equal(0x002, Admin(0x06, prp1: Data, dword10: 0x7f).Status);
     }
@@ -176,7 +179,7 @@ public sealed class NvmeFunctionTests : IDisposable
         Assert.Equal(0x080, Io(0x02, Data, 0, block: 2048, blocks: 1).Status);
         Assert.Equal(0x080, Io(0x02, Data, 0, block: 2047, blocks: 2).Status);
         Assert.Equal(0x080, Io(0x02, Data, 0, block: 0xffff_ffff_ffff_ffff, blocks: 1).Status);
-        Assert.Equal(0x002, Io(0x02, Data, 0x10000, block: 0, blocks: 257).Status); // above MDTS
+        Assert.Equal(0x002, Io(0x02, Data, 0x10000, block: 0, blocks: 2049).Status); // above MDTS
         Assert.Equal(0x013, Io(0x02, Data + 1, 0, block: 0, blocks: 1).Status);
         Assert.Equal(0x013, Io(0x02, Data, Data + 0x1800, block: 0, blocks: 16).Status);
         Assert.Equal(0x013, Io(0x02, Data, 0x10004, block: 0, blocks: 32).Status);
@@ -320,7 +323,7 @@ public sealed class NvmeFunctionTests : IDisposable
         Assert.Equal(_tails[queue], BinaryPrimitives.ReadUInt16LittleEndian(entry[8..]));
         _heads[queue]++;
         Write(0x1004 + (8 * queue), (uint)(_heads[queue] % 16));
-        return (BinaryPrimitives.ReadUInt16LittleEndian(entry[14..]) >> 1, BinaryPrimitives.ReadUInt32LittleEndian(entry));
+        return (BinaryPrimitives.ReadUInt16LittleEndian(entry[14..]) >> 1 & 0x7ff, BinaryPrimitives.ReadUInt32LittleEndian(entry));
     }
 
     private int PhaseAt(int start, int index) => Volatile.Read(ref _slot.Memory[start + (16 * index) + 14]) & 1;

@@ -187,6 +187,65 @@ public sealed class NvmeLongWorkTests : IDisposable
         Assert.Empty(expected);
     }
 
+    [Fact]
+    public void While_reads_of_a_queue_wait_for_the_medium_its_other_commands_are_done()
+    {
+        ushort[] reads = HangReads(4);
+        for (int i = 0; i < 20; i++)
+            Assert.Equal(0, _nvme.Io(1, NvmeRig.Write));
+        _storage.Release("read");
+        Assert.Equal(reads.Order(), Enumerable.Range(0, 4).Select(_ => _nvme.Take(1)).Select(done => done.Id).Order());
+    }
+
+    [Fact]
+    public void Reads_that_wait_are_aborted_with_their_queue()
+    {
+        ushort[] reads = HangReads(3);
+        Assert.Equal(0, _nvme.Admin(0x00, dword10: 1).Status);
+        (ushort Id, int Status, uint Result)[] ended = [_nvme.Take(1), _nvme.Take(1), _nvme.Take(1)];
+        Assert.Equal(reads.Order(), ended.Select(one => one.Id).Order());
+        Assert.All(ended, one => Assert.Equal(0x008, one.Status));
+        _storage.Release("read");
+        Assert.Equal(0, _nvme.Io(2, NvmeRig.Read));
+        Assert.False(_nvme.IsCompleted(1));
+    }
+
+    [Fact]
+    public void A_reset_does_not_wait_for_reads_and_nothing_comes_of_them()
+    {
+        HangReads(3);
+        _nvme.Reset();
+        _nvme.Enable();
+        _nvme.CreatePair(1);
+        _nvme.Poke(NvmeRig.Data, [9, 9, 9, 9]);
+        _storage.Release("read");
+        NvmeRig.WaitUntil(() => _storage.Log.Count(one => one == "read") == 3);
+        Assert.Equal(0, _nvme.Io(1, NvmeRig.Flush));
+        Assert.False(_nvme.IsCompleted(1));
+        Assert.Equal([9, 9, 9, 9], _nvme.Peek(NvmeRig.Data, 4));
+    }
+
+    [Fact]
+    public void A_read_that_waited_and_fails_says_so()
+    {
+        _storage.ReadError = Errno.InputOutput;
+        HangReads(2);
+        _storage.Release("read");
+        Assert.Equal((0x281, 0x281), (_nvme.Take(1).Status, _nvme.Take(1).Status));
+    }
+
+    /// <summary>Reads of queue 1 that hang, each on a thread of its own; another command follows, which is done.</summary>
+    private ushort[] HangReads(int count)
+    {
+        _storage.IsCold = true;
+        _storage.Hang("read");
+        ushort[] reads = [.. Enumerable.Range(0, count).Select(_ => _nvme.Submit(1, NvmeRig.Read, NvmeRig.Data, 0, 0, 0, space: 1, isRung: false))];
+        ushort write = _nvme.Begin(1, NvmeRig.Write);
+        Assert.Equal((write, 0, 0u), _nvme.Take(1));
+        NvmeRig.WaitUntil(() => _storage.Log.Count(one => one == "read hangs") == count);
+        return reads;
+    }
+
     private ushort Hang(byte opcode, string kind)
     {
         _storage.Hang(kind);

@@ -1,10 +1,12 @@
+using System.Buffers;
 using System.Buffers.Binary;
 using System.Diagnostics;
+using Vfio.Devices.Nvme;
 using Vfio.Native;
 
 namespace Vfio.Tests.Devices;
 
-/// <summary>Drives an NVMe controller by hand, with the numbers of the Base Specification 1.4: queue n has its entries at fixed places of
+/// <summary>Drives an NVMe controller by hand, with the numbers of the Base Specification 2.0: queue n has its entries at fixed places of
 /// memory.</summary>
 /// <remarks>Memory: submission queue n at 0x2000 n, completion queue n at 0x2000 n + 0x1000, data from 0x40000 on.</remarks>
 internal abstract class NvmeRig
@@ -66,9 +68,10 @@ internal abstract class NvmeRig
         Assert.Equal(0, Admin(0x01, (ulong)(0x2000 * id), size | (uint)id, ((uint)(completionsOf ?? id) << 16) | 1).Status);
     }
 
-    internal (int Status, uint Result) Admin(byte opcode, ulong prp1 = 0, uint dword10 = 0, uint dword11 = 0, uint space = 0)
+    internal (int Status, uint Result) Admin(
+        byte opcode, ulong prp1 = 0, uint dword10 = 0, uint dword11 = 0, uint space = 0, uint dword12 = 0, ulong prp2 = 0)
     {
-        ushort id = Submit(0, opcode, prp1, dword10, dword11, 0, space);
+        ushort id = Submit(0, opcode, prp1, dword10, dword11, dword12, space, prp2: prp2);
         (ushort Id, int Status, uint Result) completion = Take(0);
         Assert.Equal(id, completion.Id);
         return (completion.Status, completion.Result);
@@ -91,6 +94,23 @@ internal abstract class NvmeRig
     internal ushort Begin(int queue, byte opcode, ulong block = 0, uint flags = 0) =>
         Submit(queue, opcode, opcode == Flush ? 0ul : Data, (uint)block, (uint)(block >> 32), flags, space: 1);
 
+    /// <summary>Called with a queue and its head before that is written to the register.</summary>
+    internal Action<int, int>? BeforeHead { get; set; }
+
+    /// <summary>Status and result of a completion, with Do Not Retry and More.</summary>
+    internal int TakeWhole(int queue)
+    {
+        WaitUntil(() => IsCompleted(queue));
+        int at = (0x2000 * queue) + 0x1000 + (16 * (_heads[queue] % Entries)) + 14;
+        int status = BinaryPrimitives.ReadUInt16LittleEndian(Peek(at, 2)) >> 1;
+        Take(queue);
+        return status;
+    }
+
+    internal uint Peek32(int at) => BinaryPrimitives.ReadUInt32LittleEndian(Peek(at, 4));
+
+    internal ulong Peek64(int at) => BinaryPrimitives.ReadUInt64LittleEndian(Peek(at, 8));
+
     /// <summary>Whether the next completion of a queue is there.</summary>
     internal bool IsCompleted(int queue)
     {
@@ -103,17 +123,32 @@ internal abstract class NvmeRig
         WaitUntil(() => IsCompleted(queue));
         byte[] entry = Peek((0x2000 * queue) + 0x1000 + (16 * (_heads[queue] % Entries)), 16);
         _heads[queue]++;
+        BeforeHead?.Invoke(queue, _heads[queue] % Entries);
         WriteRegister(0x1004 + (8 * queue), (uint)(_heads[queue] % Entries));
         return (
             BinaryPrimitives.ReadUInt16LittleEndian(entry.AsSpan(12)),
-            BinaryPrimitives.ReadUInt16LittleEndian(entry.AsSpan(14)) >> 1,
+            BinaryPrimitives.ReadUInt16LittleEndian(entry.AsSpan(14)) >> 1 & 0x7ff,
             BinaryPrimitives.ReadUInt32LittleEndian(entry));
     }
 
-    private ushort Submit(int queue, byte opcode, ulong prp1, uint dword10, uint dword11, uint dword12, uint space)
+    /// <summary>Does an I/O command of several blocks, and waits for it.</summary>
+    internal int Range(
+        int queue, byte opcode, ulong block, int blocks, ulong prp1 = Data, ulong prp2 = 0, uint dword12 = 0, byte flags = 0, uint space = 1)
+    {
+        Submit(queue, opcode, prp1, (uint)block, (uint)(block >> 32), (uint)(blocks - 1) | dword12, space, prp2, flags);
+        return Take(queue).Status;
+    }
+
+    /// <summary>Puts a command into a queue.</summary>
+    /// <param name="isRung">Whether the doorbell is rung; else the next command's ring is this one's too.</param>
+    internal ushort Submit(
+        int queue, byte opcode, ulong prp1, uint dword10, uint dword11, uint dword12, uint space, ulong prp2 = 0, byte flags = 0,
+        bool isRung = true)
     {
         byte[] entry = new byte[64];
         entry[0] = opcode;
+        entry[1] = flags;
+        BinaryPrimitives.WriteUInt64LittleEndian(entry.AsSpan(32), prp2);
         BinaryPrimitives.WriteUInt16LittleEndian(entry.AsSpan(2), ++_id);
         BinaryPrimitives.WriteUInt32LittleEndian(entry.AsSpan(4), space);
         BinaryPrimitives.WriteUInt64LittleEndian(entry.AsSpan(24), prp1);
@@ -122,7 +157,8 @@ internal abstract class NvmeRig
         BinaryPrimitives.WriteUInt32LittleEndian(entry.AsSpan(48), dword12);
         Poke((0x2000 * queue) + (64 * _tails[queue]), entry);
         _tails[queue] = (_tails[queue] + 1) % Entries;
-        WriteRegister(0x1000 + (8 * queue), (uint)_tails[queue]);
+        if (isRung)
+            WriteRegister(0x1000 + (8 * queue), (uint)_tails[queue]);
         return _id;
     }
 }
@@ -130,7 +166,7 @@ internal abstract class NvmeRig
 /// <summary>A rig over a function in a slot of its own.</summary>
 internal sealed class SlotRig : NvmeRig, IDisposable
 {
-    private readonly IPciFunction _function;
+    private IPciFunction _function;
 
     internal SlotRig(IPciFunction function)
     {
@@ -140,6 +176,26 @@ internal sealed class SlotRig : NvmeRig, IDisposable
     }
 
     internal WaitingSlot Slot { get; } = new() { Memory = new byte[MemoryBytes] };
+
+    /// <summary>Stops a function, and gives its state.</summary>
+    internal static byte[] Save(IMigratableFunction function)
+    {
+        ArrayBufferWriter<byte> state = new();
+        function.Stop();
+        function.Save(state);
+        return state.WrittenSpan.ToArray();
+    }
+
+    /// <summary>Has another function go on in the same slot.</summary>
+    internal void MoveTo(NvmeFunction next)
+    {
+        next.Connect(Slot);
+        IMigratableFunction target = next;
+        target.Stop();
+        Assert.True(target.TryRestore(Save((IMigratableFunction)_function)));
+        _function = next;
+        target.Start();
+    }
 
     /// <summary>Resets the function, and has it decode again.</summary>
     internal void Reset()

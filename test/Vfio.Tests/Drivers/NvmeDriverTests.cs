@@ -17,17 +17,17 @@ public abstract class NvmeDriverTests
     {
         using NvmeController controller = new(Open());
 
-        Assert.Equal(0x1b36, controller.Info.VendorId);
+        Assert.Equal(0x5646, controller.Info.VendorId);
         Assert.Equal("Vfio software NVMe disk", controller.Info.ModelNumber);
-        Assert.Equal("1", controller.Info.SerialNumber);
-        Assert.Equal("1.4.0", controller.Info.Version.ToString());
+        Assert.Matches("^VFIO[0-9A-F]{16}$", controller.Info.SerialNumber);
+        Assert.Equal("2.0.0", controller.Info.Version.ToString());
         Assert.Equal(1024, controller.Capabilities.MaxQueueEntries);
-        Assert.Equal(131072, controller.Info.MaxTransferBytes);
+        Assert.Equal(1 << 20, controller.Info.MaxTransferBytes);
         NvmeNamespace disk = Assert.Single(controller.Namespaces);
         Assert.Equal(1u, disk.Id);
         Assert.Equal(512, disk.BlockBytes);
         Assert.Equal(DiskBytes, disk.Length);
-        Assert.Equal(256, disk.MaxTransferBlocks);
+        Assert.Equal(2048, disk.MaxTransferBlocks);
     }
 
     [Theory]

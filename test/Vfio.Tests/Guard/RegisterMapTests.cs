@@ -17,14 +17,24 @@ public sealed class RegisterMapTests
         { "twice", map => map.Add(0x08, 4, R0.A) },
         { "wider", map => map.Add(0x08, 2, R0.B, reset: 0x10000) },
         { "both", map => map.Add(0x08, 4, R0.B, writable: 3, writeOneToClear: 6) },
+        { "no series", map => map.Add(new RegisterSeries(0x04, 0, 4), 4, R0.B) },
+        { "no series", map => map.Add(new RegisterSeries(0x04, 2, 0), 4, R0.B) },
+        { "do not fit the map", map => map.Add(new RegisterSeries(0x04, 2, ulong.MaxValue - 3), 4, R0.B) },
+        { "do not fit the map", map => map.Add(new RegisterSeries(0x04, 4, 4), 4, R0.B) },
+        { "second place", map => map.Add(new RegisterSeries(0x08, 2, 4), R0.A) },
+        { "second place", map => map.Add(new RegisterSeries(0x08, 1, 4), R0.B) },
+        { "overlaps", map => map.Add(new RegisterSeries(0x00, 1, 4), R0.A) },
     };
 
     [Theory]
     [MemberData(nameof(Refused))]
-    public void A_row_that_cannot_be_is_refused(string why, Action<RegisterMap<R0>> add)
+    public void A_row_that_cannot_be_is_refused_when_the_device_is_made(string why, Action<RegisterMap<R0>> add)
     {
         RegisterMap<R0> map = new(0x10) { { 0x00, 4, R0.A } };
-        Assert.Contains(why, Assert.Throws<ArgumentException>(() => add(map)).Message);
+        add(map);
+        ArgumentException refusal = Assert.Throws<ArgumentException>(() => new RegisterFile<R0>(map));
+        Assert.Contains(why, refusal.Message);
+        Assert.Matches("[AB]: |[AB] at |[AB] is", refusal.Message);
     }
 
     [Theory]
@@ -32,7 +42,48 @@ public sealed class RegisterMapTests
     [InlineData(3)]
     [InlineData(24)]
     public void A_length_that_is_no_power_of_two_is_refused(ulong length) =>
-        Assert.Throws<ArgumentException>(() => new RegisterMap<R>(length));
+        Assert.Throws<ArgumentException>(() => new RegisterFile<R>(new RegisterMap<R>(length)));
+
+    [Fact]
+    public void Mistakes_of_a_static_table_surface_as_themselves_and_all_at_once()
+    {
+        ArgumentException refusal = Assert.Throws<ArgumentException>(() => new RegisterFile<R>(Wrong.Map));
+        Assert.Contains("B at 0x2 overlaps A at 0x0", refusal.Message);
+        Assert.Contains("C: a value or mask is wider", refusal.Message);
+    }
+
+    [Fact]
+    public void Each_register_of_a_series_has_its_value_and_its_number()
+    {
+        List<string> seen = [];
+        RegisterFile<R> file = new(new RegisterMap<R>(0x40)
+        {
+            { new RegisterSeries(0x00, Count: 4, Stride: 8), 4, R.A, 7, 0xff },
+            { new RegisterSeries(0x04, Count: 4, Stride: 8), 4, R.B, 9, 0xff },
+            { new RegisterSeries(0x30, Count: 2, Stride: 4), R.A, 1 },
+        });
+        file.OnWrite(R.B, (index, value) => seen.Add($"B{index}<{value:x}"));
+        file.Write(0x1c, [5, 0, 0, 0]);
+        file.Write(0x34, [6, 0, 0, 0]);
+        Assert.Equal((5ul, 9ul), (file[R.B, 3], file[R.B, 2]));
+        Assert.Equal((7ul, 6ul), (file[R.A, 1], file[R.A, 2]));
+        Assert.Equal(["B3<5"], seen);
+        Assert.Throws<ArgumentOutOfRangeException>(() => file[R.A, 4]);
+        byte[] bytes = new byte[4];
+        file.Read(0x10, bytes);
+        Assert.Equal([6, 0, 0, 0], bytes);
+    }
+
+    [Fact]
+    public void A_read_of_any_byte_clears_the_bits_that_it_is_to()
+    {
+        RegisterFile<R> file = new(new RegisterMap<R>(0x10) { { 0x00, 4, R.A, 0, 0, 0, 0x00ff_ffff } });
+        file[R.A] = 0x1234_5678;
+        byte[] one = new byte[1];
+        file.Read(2, one);
+        Assert.Equal(0x34, one[0]);
+        Assert.Equal(0x1200_0000ul, file[R.A]);
+    }
 
     [Fact]
     public void Masks_decide_what_a_write_changes()
@@ -88,4 +139,14 @@ public sealed class RegisterMapTests
 
     /// <summary>Names for rows that are refused.</summary>
     public enum R0 { A, B }
+
+    private static class Wrong
+    {
+        internal static readonly RegisterMap<R> Map = new(0x10)
+        {
+            { 0x00, 4, R.A },
+            { 0x02, 2, R.B },
+            { 0x08, 1, R.C, 0x100 },
+        };
+    }
 }

@@ -25,6 +25,15 @@ internal sealed class GuestMachine : IDisposable
     /// <param name="attachment">What to paste into a shell's line for QEMU; has a memory backend of 1 GiB, <c>mem</c>.</param>
     /// <param name="words">More of QEMU's arguments.</param>
     public GuestMachine(string attachment, params string[] words)
+        : this([], attachment, words)
+    {
+    }
+
+    /// <summary>Boots under a program that runs another one.</summary>
+    /// <param name="launcher">That program and its arguments, before QEMU's; none for QEMU alone.</param>
+    /// <param name="attachment">As there.</param>
+    /// <param name="words">As there.</param>
+    public GuestMachine(string[] launcher, string attachment, string[] words)
     {
         GuestParts parts = GuestParts.Need();
         _agentLine = new GuestLine(PathOf("agent"));
@@ -41,7 +50,8 @@ internal sealed class GuestMachine : IDisposable
             "-chardev", $"socket,id=monitor,path={PathOf("monitor")}", "-object", "monitor-qmp,id=qmp,chardev=monitor",
             .. words,
         ];
-        ProcessStartInfo start = new("bash", ["-c", $"exec \"$0\" \"$@\" {attachment}", GuestParts.Qemu, .. all])
+        string[] line = [.. launcher, "bash", "-c", $"exec \"$0\" \"$@\" {attachment}", GuestParts.Qemu, .. all];
+        ProcessStartInfo start = new(line[0], line[1..])
         {
             RedirectStandardError = true,
         };

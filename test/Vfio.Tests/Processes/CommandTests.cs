@@ -166,6 +166,24 @@ public sealed class CommandTests
     }
 
     [Fact]
+    public void A_table_can_be_written_and_shown_again()
+    {
+        string file = Path.GetTempFileName();
+        try
+        {
+            Assert.Equal("", VfioCommand.Run("show", "model:edu", "--table", file).Output);
+            string[] lines = VfioCommand.Run("show", "--from", file).Output.Split('\n');
+            Assert.Contains("  REGN 0 BAR0: 1 MiB, read, write", lines);
+            Assert.Contains("        FELD  2:2  p BusMaster", lines);
+            Assert.DoesNotContain(lines, line => line.Length > 80);
+        }
+        finally
+        {
+            File.Delete(file);
+        }
+    }
+
+    [Fact]
     public void The_map_says_what_each_bit_is()
     {
         string map = VfioCommand.Run("show", "model:edu", "--map").Output;

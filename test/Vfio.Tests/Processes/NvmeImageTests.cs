@@ -241,10 +241,87 @@ public sealed class NvmeImageTests : IDisposable
             },
             times: 2);
         client.ReadRegion(RegionIndex.Config, 0, value);
-        Assert.Equal([0x36, 0x1b, 0x10, 0x00], value);
+        Assert.Equal([0x46, 0x56, 0x56, 0x4e], value);
 
         // Only the last of them has it.
         Assert.NotEqual(0, Serve(Disk).ExitCode);
+    }
+
+    [Fact]
+    public void A_live_drive_moves_to_another_server_twenty_times_and_loses_nothing()
+    {
+        const int Times = 20, Blocks = ImageBytes / 4096;
+        using Servers servers = new(_folder, Disk);
+        using (NvmeController controller = new(VfioUserClient.Connect(
+            servers.SocketPath, new VfioUserClientOptions { ReconnectTimeout = TimeSpan.FromSeconds(60) })))
+        using (NvmeBlockDevice disk = controller.FindNamespace(1).Open())
+        {
+            byte[] sent = new byte[4096];
+            byte[] received = new byte[4096];
+            int[] last = new int[Blocks];
+            int count = 0;
+            servers.ReplaceDuring(
+                end =>
+                {
+                    do
+                    {
+                        int block = count % Blocks;
+                        if (last[block] != 0)
+                        {
+                            disk.Read(block * 4096L, received);
+                            Assert.Equal(last[block], BitConverter.ToInt32(received, 8));
+                        }
+
+                        last[block] = ++count;
+                        BitConverter.TryWriteBytes(sent.AsSpan(8), count);
+                        disk.Write(block * 4096L, sent);
+                    }
+                    while (!end.IsCancellationRequested);
+                },
+                Times);
+            disk.Flush();
+            byte[] image = File.ReadAllBytes(_image);
+            Assert.All(Enumerable.Range(0, Blocks), block => Assert.Equal(last[block], BitConverter.ToInt32(image, (block * 4096) + 8)));
+        }
+
+        // The last one has the image for itself.
+        Assert.NotEqual(0, Serve(Disk).ExitCode);
+        Assert.NotEqual(0, Serve(Disk + "&readonly=1").ExitCode);
+        servers.AssertNothingLeaks();
+    }
+
+    [Fact]
+    public void Blocks_that_are_given_back_are_holes_in_the_image()
+    {
+        const byte WriteZeroes = 0x08, DatasetManagement = 0x09;
+        File.WriteAllBytes(_image, [.. Enumerable.Repeat((byte)7, ImageBytes)]);
+        long full = PlaceOf(_image);
+        using ServerProcess server = ServerProcess.Of(Disk);
+        using DeviceRig nvme = new(VfioUserClient.Connect(server.SocketPath));
+        nvme.Enable();
+        nvme.CreatePair(1);
+        byte[] range = new byte[16];
+        BitConverter.TryWriteBytes(range.AsSpan(4), 512);
+        BitConverter.TryWriteBytes(range.AsSpan(8), 1024L);
+        nvme.Poke(NvmeRig.Data, range);
+        nvme.Submit(1, DatasetManagement, NvmeRig.Data, 0, 4, 0, space: 1);
+        Assert.Equal(0, nvme.Take(1).Status);
+        Assert.InRange(PlaceOf(_image), 1, full - (256 << 10));
+        long rest = PlaceOf(_image);
+        Assert.Equal(0, nvme.Range(1, WriteZeroes, 0, 512, prp1: 0, dword12: 1 << 25));
+        Assert.InRange(PlaceOf(_image), 1, rest - (256 << 10));
+        byte[] image = File.ReadAllBytes(_image);
+        Assert.Equal(ImageBytes, image.Length);
+        Assert.All(Enumerable.Range(0, 2048), block => Assert.Equal(block < 512 || block is >= 1024 and < 1536 ? 0 : 7, image[block * 512]));
+    }
+
+    /// <summary>How many bytes of a file take place.</summary>
+    private static long PlaceOf(string path)
+    {
+        using Process process = Process.Start(new ProcessStartInfo("stat", ["-c", "%b", path]) { RedirectStandardOutput = true })!;
+        string blocks = process.StandardOutput.ReadToEnd();
+        process.WaitForExit();
+        return 512 * long.Parse(blocks, CultureInfo.InvariantCulture);
     }
 
     private void Resize(long length) =>

@@ -156,6 +156,56 @@ public sealed class RunTests
     }
 
     [Fact]
+    public void A_process_whose_first_thread_has_ended_drives_its_device()
+    {
+        VfioCommand.Result result = Run(TestPrograms.Find("vfio-registers"), "alone");
+        Assert.Equal("", result.Errors);
+        Assert.Contains("vfio-registers", result.Output);
+        Assert.Equal(0, result.ExitCode);
+    }
+
+    [Theory]
+    [InlineData("/dev/vfio/vfio")]
+    [InlineData("/dev/iommu", "iommufd")]
+    public void What_a_program_leaves_behind_fails_its_run_with_a_line_for_each(string file, params string[] words)
+    {
+        VfioCommand.Result result = RunLeaks("leak", [.. words, "mappings", "master", "eventfd"]);
+        Assert.Equal(99, result.ExitCode);
+        Assert.Equal(
+            [
+                "vfio: leak: 0000:01:00.0: bus mastering was on when it was closed",
+                "vfio: leak: 0000:01:00.0: MSI had an eventfd when it was closed",
+                $"vfio: leak: {file}: 1 mapping of 0x1000 bytes, the first at 0x100000, left when it was closed",
+            ], result.Errors.TrimEnd().Split('\n'));
+        Assert.Equal("", RunLeaks("leak,dma-fault,unmapped", words).Errors);
+        Assert.Equal("", RunLeaks("dma-fault", [.. words, "mappings"]).Errors);
+        Assert.Equal(0, RunLeaks("unmapped", [.. words, "mappings"]).ExitCode);
+    }
+
+    [Theory]
+    [InlineData]
+    [InlineData("iommufd")]
+    public void What_a_device_misses_fails_the_run_of_the_program_that_let_it(params string[] words)
+    {
+        VfioCommand.Result fault = RunLeaks("dma-fault", [.. words, "fault"]);
+        Assert.Equal(99, fault.ExitCode);
+        Assert.Equal("vfio: dma-fault: 0000:01:00.0: read 64 bytes at 0x8000000, where nothing is mapped for it, or not so\n", fault.Errors);
+
+        // A code of the program's own is what the run's is.
+        VfioCommand.Result unmapped = RunLeaks("unmapped", [.. words, "unmapped", "fault", "fail"]);
+        Assert.Equal(5, unmapped.ExitCode);
+        Assert.Matches("^vfio: unmapped: a device: read 64 bytes at 0x[0-9a-f]+ of process [0-9]+, which is mapped for DMA and not in its memory any more\n$", unmapped.Errors);
+    }
+
+    [Fact]
+    public void What_is_nothing_to_fail_on_is_refused()
+    {
+        VfioCommand.Result result = VfioCommand.Run("run", "--device", "model:edu", "--fail-on", "leak,all", "--", "true");
+        Assert.Equal(2, result.ExitCode);
+        Assert.Contains("'all' is nothing to fail on: use dma-fault, unmapped, leak", result.Errors);
+    }
+
+    [Fact]
     public void Without_mapping_registers_are_read_by_descriptors_of_any_number()
     {
         VfioCommand.Result result = VfioCommand.Run("run", "--device", "model:edu", "--no-mmap", "--", TestPrograms.Find("vfio-registers"), "unmapped");
@@ -195,7 +245,7 @@ public sealed class RunTests
             "cd /; for f in /sys/bus/pci/devices/*; do echo ${f##*/} $(cat $f/vendor $f/device) $(readlink $f/driver); done; find /dev/vfio | sort; test -c /dev/iommu");
         Assert.Equal(
             """
-            0000:01:00.0 0x1b36 0x0010 ../../../bus/pci/drivers/vfio-pci
+            0000:01:00.0 0x5646 0x4e56 ../../../bus/pci/drivers/vfio-pci
             0000:05:00.0 0x1234 0x11e8 ../../../bus/pci/drivers/vfio-pci
             /dev/vfio
             /dev/vfio/1
@@ -207,6 +257,28 @@ public sealed class RunTests
 
             """, result.Output);
         Assert.Equal(0, result.ExitCode);
+    }
+
+    [Theory]
+    [InlineData("cat \"$d/$f/vendor\"")]
+    [InlineData("cd $d; cat $f/vendor")]
+    [InlineData("readlink $d/$f >/dev/null && find $d/ -maxdepth 1 -lname \"*$f\" -printf '%f\\n'")]
+    public void The_machines_own_functions_are_beside_ours_where_that_is_asked_for(string look)
+    {
+        const string Folder = "/sys/bus/pci/devices";
+        Assert.SkipUnless(Directory.Exists(Folder) && Directory.EnumerateFileSystemEntries(Folder).Any(), "this machine has no PCI functions");
+        string ours = Path.Combine(Folder, "0000:42:00.0");
+        Assert.SkipWhen(Directory.Exists(ours), "this machine has a function there");
+        string[] script = ["sh", "-c", $"d={Folder}; for f in $(ls $d); do ({look}); done"];
+        using Process outside = Process.Start(new ProcessStartInfo(script[0], script[1..]) { RedirectStandardOutput = true })!;
+        string alone = outside.StandardOutput.ReadToEnd();
+        outside.WaitForExit();
+        string[] words = ["run", "--device", "0000:42:00.0=model:edu", "--no-mmap"];
+        VfioCommand.Result beside = VfioCommand.Run([.. words, "--ordinary-sys", "--", .. script]);
+        VfioCommand.Result only = VfioCommand.Run([.. words, "--", .. script]);
+        Assert.Equal("", beside.Errors);
+        Assert.Single(only.Output.TrimEnd().Split('\n'));
+        Assert.Equal((alone + only.Output).Split('\n').Order(), beside.Output.Split('\n').Order());
     }
 
     [Fact]
@@ -268,6 +340,9 @@ public sealed class RunTests
             Directory.Delete(folder, recursive: true);
         }
     }
+
+    private static VfioCommand.Result RunLeaks(string kinds, string[] words) =>
+        VfioCommand.Run(["run", "--device", "model:edu", "--fail-on", kinds, "--", TestPrograms.Find("vfio-leaks"), .. words]);
 
     private static VfioCommand.Result Run(params string[] program) => VfioCommand.Run(["run", "--device", "model:edu", "--", .. program]);
 

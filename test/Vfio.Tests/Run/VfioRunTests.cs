@@ -1,8 +1,6 @@
 using Vfio.Devices.Edu;
 using Vfio.Guard;
 using Vfio.Native;
-using Vfio.Native.Files;
-using Vfio.Native.Memory;
 using Vfio.Pci;
 using Vfio.Run;
 
@@ -33,18 +31,31 @@ public sealed class VfioRunTests
     }
 
     [Fact]
+    public async Task What_it_leaves_behind_is_a_finding()
+    {
+        using VfioRun run = VfioRun.Start(new RunProgram(TestPrograms.Find("vfio-leaks"), "mappings", "fault"), [Edu]);
+        Assert.Equal(0, await run.Exit.WaitAsync(HangGuard.Timeout));
+        await run.Completion.WaitAsync(HangGuard.Timeout);
+        Assert.Equal(
+            [
+                (RunFindingKind.DmaFault, "0000:01:00.0", "read 64 bytes at 0x8000000, where nothing is mapped for it, or not so"),
+                (RunFindingKind.Leak, "/dev/vfio/vfio", "1 mapping of 0x1000 bytes, the first at 0x100000, left when it was closed"),
+            ], run.Findings.Select(finding => (finding.Kind, finding.Device, finding.Message)));
+    }
+
+    [Fact]
     public async Task Its_output_environment_and_folder_are_the_callers_choice()
     {
-        using FileDescriptor output = MemoryFile.CreateUnsealed("output", 0);
+        using ProgramOutput output = new();
         RunProgram program = new("sh", "-c", "echo $GREETING $PWD; ls /sys/bus/pci/devices")
         {
-            StandardOutput = output,
+            StandardOutput = output.File,
             WorkingDirectory = "/tmp",
             Environment = new Dictionary<string, string?> { ["GREETING"] = "hello", ["PWD"] = null },
         };
         using VfioRun run = VfioRun.Start(program, [Edu with { Address = new PciAddress(0, 7, 3, 1) }, Edu]);
         Assert.Equal(0, await run.Exit.WaitAsync(HangGuard.Timeout));
-        Assert.Equal("hello /tmp\n0000:01:00.0\n0000:07:03.1\n", TextOf(output));
+        Assert.Equal("hello /tmp\n0000:01:00.0\n0000:07:03.1\n", output.Text);
     }
 
     [Fact]
@@ -75,12 +86,5 @@ public sealed class VfioRunTests
         Assert.Equal(Errno.AccessDenied, Assert.Throws<VfioException>(() => VfioRun.Start(new RunProgram("/etc/passwd"), [])).Errno);
         RunDevice placed = Edu with { Address = new PciAddress(0, 1, 0, 0) };
         Assert.Throws<ArgumentException>(() => VfioRun.Start(new RunProgram("true"), [placed, placed]));
-    }
-
-    private static string TextOf(FileDescriptor file)
-    {
-        using FileStream stream = new($"/proc/self/fd/{file.Number}", FileMode.Open, FileAccess.Read);
-        using StreamReader reader = new(stream);
-        return reader.ReadToEnd();
     }
 }

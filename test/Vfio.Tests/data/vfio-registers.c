@@ -7,10 +7,15 @@
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -211,19 +216,48 @@ static int pass(int descriptor)
     return descriptor;
 }
 
-int main(int count, char **words)
+// A file of /dev is the device that its path is; what a group gives is an anonymous file of no type (anon_inode_getfile of Linux).
+static void kinds_of_files(int container, int group, int device)
+{
+    struct stat opened, named;
+    CHECK(fstat(container, &opened) == 0 && stat("/dev/vfio/vfio", &named) == 0);
+    CHECK(S_ISCHR(opened.st_mode) && opened.st_rdev == makedev(10, 196) && opened.st_ino == named.st_ino && opened.st_dev == named.st_dev);
+    CHECK(fstat(group, &opened) == 0 && S_ISCHR(opened.st_mode) && minor(opened.st_rdev) == 1);
+    CHECK(fstat(device, &opened) == 0 && (opened.st_mode & S_IFMT) == 0 && opened.st_nlink == 1);
+    int file = open("/dev/vfio/devices/vfio0", O_RDWR), path = open("/dev/iommu", O_PATH), other = open("/dev/null", O_RDWR);
+    struct statx extended;
+    CHECK(statx(file, "", AT_EMPTY_PATH, STATX_BASIC_STATS, &extended) == 0 && S_ISCHR(extended.stx_mode));
+    CHECK(fstatat(path, "", &opened, AT_EMPTY_PATH) == 0 && S_ISCHR(opened.st_mode) && opened.st_rdev == makedev(10, 124));
+    CHECK(syscall(SYS_fstat, dup(file), &opened) == 0 && S_ISCHR(opened.st_mode));
+    CHECK(fstat(other, &opened) == 0 && opened.st_rdev == makedev(1, 3));
+    CHECK(fstat(file, (void *)8) == -1 && fstat(-1, &opened) == -1);
+    close(file);
+    close(path);
+    close(other);
+}
+
+static int run(int count, char **words)
 {
     int container = open("/dev/vfio/vfio", O_RDWR), group = open("/dev/vfio/1", O_RDWR);
     CHECK(ioctl(group, VFIO_GROUP_SET_CONTAINER, &container) == 0);
     CHECK(ioctl(container, VFIO_SET_IOMMU, VFIO_TYPE1v2_IOMMU) == 0);
     int device = ioctl(group, VFIO_GROUP_GET_DEVICE_FD, "0000:01:00.0");
     CHECK(device >= 0);
+    kinds_of_files(container, group, device);
     struct vfio_region_info bar = { .argsz = sizeof bar, .index = VFIO_PCI_BAR0_REGION_INDEX };
     struct vfio_region_info config = { .argsz = sizeof config, .index = VFIO_PCI_CONFIG_REGION_INDEX };
     CHECK(ioctl(device, VFIO_DEVICE_GET_REGION_INFO, &bar) == 0);
     CHECK(ioctl(device, VFIO_DEVICE_GET_REGION_INFO, &config) == 0);
     uint16_t memory = 2;
     CHECK(pwrite(device, &memory, sizeof memory, config.offset + 4) == sizeof memory);
+
+    // Memory and eventfds are found through whichever thread asks.
+    void *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    struct vfio_iommu_type1_dma_map map = { sizeof map, VFIO_DMA_MAP_FLAG_READ, (uintptr_t)page, 0x1000, 4096 };
+    CHECK(ioctl(container, VFIO_IOMMU_MAP_DMA, &map) == 0);
+    struct { struct vfio_irq_set set; int32_t event; } bind = {
+        { sizeof bind, VFIO_IRQ_SET_ACTION_TRIGGER | VFIO_IRQ_SET_DATA_EVENTFD, VFIO_PCI_MSI_IRQ_INDEX, 0, 1 }, eventfd(0, 0) };
+    CHECK(ioctl(device, VFIO_DEVICE_SET_IRQS, &bind) == 0);
 
     uint32_t id[2] = { 0 };
     struct iovec parts[2] = { { &id[0], 4 }, { &id[1], 4 } };
@@ -256,4 +290,24 @@ int main(int count, char **words)
     CHECK(open("/dev/vfio/1", O_RDWR) >= 0);
     puts(failures == 0 ? words[0] : "failed");
     return failures;
+}
+
+static char **arguments;
+
+// What a process can do does not depend on its first thread.
+static void *run_alone(void *first)
+{
+    pthread_join(*(pthread_t *)first, NULL);
+    exit(run(1, arguments));
+}
+
+int main(int count, char **words)
+{
+    if (count < 2 || strcmp(words[1], "alone") != 0)
+        return run(count, words);
+    static pthread_t first, second;
+    first = pthread_self();
+    arguments = words;
+    pthread_create(&second, NULL, run_alone, &first);
+    pthread_exit(NULL);
 }

@@ -11,12 +11,14 @@ internal static class FuzzTargets
         ["client"] = ClientTarget.Run,
         ["dump"] = DumpTarget.Run,
         ["handover"] = HandoverTarget.Run,
+        ["igb"] = IgbTarget.Run,
         ["interface"] = InterfaceTarget.Run,
         ["json"] = JsonTarget.Run,
         ["migration"] = MigrationTarget.Run,
         ["names"] = NamesTarget.Run,
         ["policy"] = PolicyTarget.Run,
         ["session"] = SessionTarget.Run,
+        ["table"] = TableTarget.Run,
         ["trace"] = TraceTarget.Run,
     };
 }

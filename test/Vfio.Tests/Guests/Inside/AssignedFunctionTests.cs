@@ -6,8 +6,9 @@ using Vfio.Pci;
 
 namespace Vfio.Tests.Guests.Inside;
 
-/// <summary>The library on functions that Linux assigns: run inside a guest, as an ordinary user, by <see cref="LibraryTests"/>.</summary>
-/// <remarks>There are two of QEMU's edu, each in a slot of its own, and an NVMe disk, which has function level reset.</remarks>
+/// <summary>The library on functions that Linux assigns: run inside a guest, as an ordinary user, by <see cref="LibraryTests"/>, and on models by
+/// <see cref="Run.LibraryUnderRunTests"/>.</summary>
+/// <remarks>There are two of edu, each in a slot of its own, and an NVMe disk, which has function level reset: QEMU's in a guest.</remarks>
 public sealed class AssignedFunctionTests
 {
     internal const string First = "0000:01:00.0", Second = "0000:02:00.0", Disk = "0000:03:00.0";
@@ -105,6 +106,7 @@ public sealed class AssignedFunctionTests
     [MemberData(nameof(Interfaces))]
     public void Buffers_of_huge_pages_are_reached_and_those_that_are_not_there_are_ENOMEM(VfioInterface vfioInterface)
     {
+        Place.NeedLinux("this machine need not have huge pages");
         using EduDriver edu = new(Open(First, vfioInterface));
         using DmaBuffer buffer = edu.Device.AllocateDma(3 << 20, DmaAccess.ReadWrite, DmaPages.Huge);
         Assert.Equal((4 << 20, 0ul), (buffer.Length, buffer.Start.Value % (2 << 20)));
@@ -147,6 +149,7 @@ public sealed class AssignedFunctionTests
     [Fact(Explicit = true)]
     public void An_ordinary_user_sees_the_first_64_bytes_of_config_space()
     {
+        Place.NeedLinux("a model is the user's own");
         Assert.True(PciAddress.TryParse(Disk, out PciAddress address));
         Assert.Equal(64, new PciTopology().Find(address).ReadConfig().Length);
     }
@@ -165,6 +168,7 @@ public sealed class AssignedFunctionTests
     [MemberData(nameof(Interfaces))]
     public async Task A_device_in_low_power_raises_an_event_when_the_host_wakes_it(VfioInterface vfioInterface)
     {
+        Place.NeedLinux("root wakes the disk");
         using CancellationTokenSource limit = new(HangGuard.Timeout);
         using DeviceEvents events = new();
         using KernelDevice disk = Open(Disk, vfioInterface);

@@ -6,8 +6,8 @@ using Vfio.User;
 
 namespace Vfio.Tests.Guests.Inside;
 
-/// <summary>The guard before functions that Linux assigns: run inside a guest, as an ordinary user, by <see cref="LibraryTests"/>.
-/// </summary>
+/// <summary>The guard before functions that Linux assigns: run inside a guest, as an ordinary user, by <see cref="LibraryTests"/>, and on models by
+/// <see cref="Run.LibraryUnderRunTests"/>.</summary>
 public sealed class GuardedAssignedTests
 {
     // Between the capabilities of QEMU's edu, where QEMU keeps what is written, and Linux lets it through.
@@ -43,6 +43,7 @@ public sealed class GuardedAssignedTests
     [MemberData(nameof(Interfaces))]
     public void Registers_between_capabilities_change_with_a_permit_only_and_are_their_owners_afterwards(VfioInterface vfioInterface)
     {
+        Place.NeedLinux("a model keeps nothing between its capabilities");
         uint before = Config(AssignedFunctionTests.Open(AssignedFunctionTests.First, vfioInterface));
         using (GuardedHardware guard = Guard(vfioInterface))
         {
@@ -122,6 +123,7 @@ public sealed class GuardedAssignedTests
     [Fact(Explicit = true)]
     public void A_user_writes_at_random_to_all_of_config_space()
     {
+        Place.NeedLinux("a model keeps nothing between its capabilities");
         using (KernelDevice kernel = AssignedFunctionTests.Open(Served, VfioInterface.Group))
             kernel.WriteRegion(RegionIndex.Config, Register, BitConverter.GetBytes(Unguarded));
         using GuardedHardware guard = new(AssignedFunctionTests.Open(Served, VfioInterface.Cdev));

@@ -1,0 +1,91 @@
+namespace Vfio.Devices.Igb;
+
+/// <summary>Frames that came from the wire and wait for the receive work: the receive packet buffer, of fixed size.</summary>
+/// <remarks>Any thread puts frames in; one takes them out.</remarks>
+internal sealed class IgbInbox
+{
+    private const int Bytes = 256 << 10, HeadBytes = sizeof(int);
+    private readonly object _lock = new();
+    private readonly byte[] _ring = new byte[Bytes];
+    private int _start;
+    private int _used;
+    private int _waiters;
+
+    /// <summary>Puts a frame in.</summary>
+    /// <returns>False when there is no room for it now.</returns>
+    internal bool TryPut(ReadOnlySpan<byte> frame)
+    {
+        lock (_lock)
+        {
+            if (frame.Length + HeadBytes > Bytes - _used)
+                return false;
+            Span<byte> head = stackalloc byte[HeadBytes];
+            BitConverter.TryWriteBytes(head, frame.Length);
+            Append(head);
+            Append(frame);
+            return true;
+        }
+    }
+
+    /// <summary>Waits for room: until half of it is free, so that not every frame is waited for.</summary>
+    /// <param name="bytes">For a frame of this length.</param>
+    /// <param name="timeout">How long at most.</param>
+    internal void WaitForRoom(int bytes, TimeSpan timeout)
+    {
+        lock (_lock)
+        {
+            if (bytes + HeadBytes <= Bytes - _used)
+                return;
+            _waiters++;
+            Monitor.Wait(_lock, timeout);
+            _waiters--;
+        }
+    }
+
+    /// <summary>Takes the oldest frame out.</summary>
+    /// <param name="destination">At least as long as the longest frame.</param>
+    /// <returns>Its length; -1 when there is none.</returns>
+    internal int Take(Span<byte> destination)
+    {
+        lock (_lock)
+        {
+            if (_used == 0)
+                return -1;
+            Span<byte> head = stackalloc byte[HeadBytes];
+            Remove(head);
+            int length = BitConverter.ToInt32(head);
+            Remove(destination[..length]);
+            if (_waiters > 0 && _used <= Bytes / 2)
+                Monitor.PulseAll(_lock);
+            return length;
+        }
+    }
+
+    /// <summary>Drops all frames.</summary>
+    internal void Clear()
+    {
+        lock (_lock)
+        {
+            _start = _used = 0;
+            Monitor.PulseAll(_lock);
+        }
+    }
+
+    private void Append(ReadOnlySpan<byte> bytes)
+    {
+        int at = (_start + _used) % Bytes;
+        int first = Math.Min(bytes.Length, Bytes - at);
+        bytes[..first].CopyTo(_ring.AsSpan(at));
+        bytes[first..].CopyTo(_ring);
+        _used += bytes.Length;
+    }
+
+    private void Remove(Span<byte> bytes)
+    {
+        int first = Math.Min(bytes.Length, Bytes - _start);
+        _ring.AsSpan(_start, first).CopyTo(bytes);
+        _ring.AsSpan(0, bytes.Length - first).CopyTo(bytes[first..]);
+        _start = (_start + bytes.Length) % Bytes;
+        _used -= bytes.Length;
+    }
+}

@@ -1,0 +1,179 @@
+using System.Buffers.Binary;
+using Vfio.Guard;
+
+namespace Vfio.Devices.Igb;
+
+/// <summary>A receive queue: a ring of legacy and advanced descriptors in the driver's memory.</summary>
+/// <remarks>
+/// <para>82576 Datasheet, section 7.1.3 to 7.1.5. A frame is put into as many buffers as it needs, its headers into one of their own where SRRCTL
+/// says so. Each descriptor is read once. A ring that memory refuses stops; a buffer that it refuses loses its part of the frame.</para>
+/// <para>By the thread of the receive work.</para>
+/// </remarks>
+internal sealed class IgbReceiveQueue(RegisterFile<IgbRegister> registers, int number)
+{
+    private const int DescriptorBytes = 16, Fetched = 16;
+    private const uint QueueEnable = 1u << 25, DropWhenEmpty = 1u << 31;
+    private const uint Legacy = 0, SplitHeader = 2, SplitAlways = 5;
+    private const uint Done = 1, EndOfPacket = 2;
+    private readonly byte[] _fetched = new byte[Fetched * DescriptorBytes];
+    private int _fetchedAt, _fetchedCount;
+    private bool _isStopped;
+    private volatile bool _isRestarted;
+
+    /// <summary>Its number.</summary>
+    internal int Number => number;
+
+    internal bool IsEnabled
+    {
+        get
+        {
+            if (_isRestarted)
+            {
+                _isRestarted = false;
+                _fetchedCount = 0;
+                _isStopped = false;
+            }
+
+            return !_isStopped && (registers[IgbRegister.ReceiveDescriptors, number] & QueueEnable) != 0 && Count > 0;
+        }
+    }
+
+    /// <summary>The most descriptors that are ever free.</summary>
+    internal int Capacity => Count - 1;
+
+    /// <summary>Whether frames are dropped when no descriptor is free, rather than kept in the packet buffer.</summary>
+    internal bool DropsWhenEmpty => (registers[IgbRegister.ReceiveSplit, number] & DropWhenEmpty) != 0;
+
+    /// <summary>How many descriptors are free.</summary>
+    internal int Free
+    {
+        get
+        {
+            int head = (int)registers[IgbRegister.ReceiveHead, number];
+            int tail = (int)registers[IgbRegister.ReceiveTail, number];
+            int count = Count;
+            return head >= count || tail >= count ? 0 : tail >= head ? tail - head : count - head + tail;
+        }
+    }
+
+    /// <summary>Whether so few descriptors are free that SRRCTL.RDMTS wants an interrupt.</summary>
+    internal bool IsLow => Free < 16 * (int)(registers[IgbRegister.ReceiveSplit, number] >> 20 & 0x1f);
+
+    private int Count => (int)(registers[IgbRegister.ReceiveLength, number] / DescriptorBytes);
+
+    private uint Kind => (uint)(registers[IgbRegister.ReceiveSplit, number] >> 25 & 7);
+
+    // BSIZEPACKET in KiB, or when it is 0 RCTL.BSIZE.
+    private int BufferBytes
+    {
+        get
+        {
+            int kilobytes = (int)(registers[IgbRegister.ReceiveSplit, number] & 0x7f);
+            return kilobytes != 0 ? kilobytes << 10 : 2048 >> (int)(registers[IgbRegister.ReceiveControl] >> 16 & 3);
+        }
+    }
+
+    private int HeaderBytes => (int)(registers[IgbRegister.ReceiveSplit, number] >> 8 & 0x3f) * 64;
+
+    /// <summary>Has the next frame begin anew; any thread.</summary>
+    internal void Restart() => _isRestarted = true;
+
+    /// <summary>How many descriptors a frame takes.</summary>
+    /// <param name="bytes">Its length.</param>
+    /// <param name="headers">Length of its headers; 0 when they are not split off.</param>
+    internal int Need(int bytes, int headers) => Math.Max(1, (bytes - headers + BufferBytes - 1) / BufferBytes);
+
+    /// <summary>How much of a frame goes to a header buffer.</summary>
+    internal int SplitAt(ReadOnlySpan<byte> frame, int headers)
+    {
+        uint kind = Kind;
+        int room = HeaderBytes;
+        if (kind == SplitAlways && headers == 0)
+            return Math.Min(frame.Length, room);
+        return kind is SplitHeader or SplitAlways && headers > 0 && headers <= room ? headers : 0;
+    }
+
+    /// <summary>Puts a frame into the ring, which has descriptors for it.</summary>
+    internal void Put(IPciSlot bus, ReadOnlySpan<byte> frame, in IgbReceived received)
+    {
+        int split = received.HeaderBytes;
+        ReadOnlySpan<byte> left = frame[split..];
+        bool isFirst = true;
+        int size = BufferBytes;
+        while (true)
+        {
+            int head = (int)registers[IgbRegister.ReceiveHead, number];
+            int count = Count;
+            if (head >= count || !TryFetch(bus, head, count, out ulong buffer, out ulong header))
+                return;
+            int part = Math.Min(left.Length, size);
+            if (isFirst && split > 0)
+                _ = bus.WriteMemory(new Iova(header & ~1UL), frame[..split]);
+            if (part > 0)
+                _ = bus.WriteMemory(new Iova(buffer), left[..part]);
+            left = left[part..];
+            uint status = Done | (left.IsEmpty ? EndOfPacket : 0);
+            WriteBack(bus, head, buffer, part, status, received, isFirst ? split : 0);
+            registers[IgbRegister.ReceiveHead, number] = (ulong)(head + 1 == count ? 0 : head + 1);
+            isFirst = false;
+            if (left.IsEmpty)
+                return;
+        }
+    }
+
+    private bool TryFetch(IPciSlot bus, int head, int count, out ulong buffer, out ulong header)
+    {
+        int at = head - _fetchedAt;
+        if (at < 0 || at >= _fetchedCount)
+        {
+            int tail = (int)registers[IgbRegister.ReceiveTail, number];
+            _fetchedAt = head;
+            _fetchedCount = Math.Clamp((tail > head ? tail : count) - head, 1, Fetched);
+            if (bus.ReadMemory(Base() + ((ulong)head * DescriptorBytes), _fetched.AsSpan(0, _fetchedCount * DescriptorBytes)) != Errno.None)
+            {
+                _fetchedCount = 0;
+                _isStopped = true;
+                buffer = header = 0;
+                return false;
+            }
+
+            at = 0;
+        }
+
+        ReadOnlySpan<byte> descriptor = _fetched.AsSpan(at * DescriptorBytes, DescriptorBytes);
+        buffer = BinaryPrimitives.ReadUInt64LittleEndian(descriptor);
+        header = BinaryPrimitives.ReadUInt64LittleEndian(descriptor[8..]);
+        if (at == _fetchedCount - 1)
+            _fetchedCount = 0;
+        return true;
+    }
+
+    private Iova Base() => new(registers[IgbRegister.ReceiveBaseHigh, number] << 32 | registers[IgbRegister.ReceiveBaseLow, number]);
+
+    // The half with the status is written last, and at once.
+    private void WriteBack(IPciSlot bus, int head, ulong buffer, int length, uint status, in IgbReceived received, int split)
+    {
+        Span<byte> descriptor = stackalloc byte[DescriptorBytes];
+        bool isLast = (status & EndOfPacket) != 0;
+        if (Kind == Legacy)
+        {
+            BinaryPrimitives.WriteUInt64LittleEndian(descriptor, buffer);
+            BinaryPrimitives.WriteUInt16LittleEndian(descriptor[8..], (ushort)length);
+            BinaryPrimitives.WriteUInt16LittleEndian(descriptor[10..], received.PacketChecksum);
+            descriptor[12] = (byte)(status | (isLast ? received.Status : 0));
+            descriptor[13] = (byte)(isLast ? received.Errors >> 24 : 0);
+        }
+        else
+        {
+            BinaryPrimitives.WriteUInt32LittleEndian(descriptor, received.Types | (uint)split << 21 | (split > 0 ? 1u << 31 : 0));
+            BinaryPrimitives.WriteUInt32LittleEndian(descriptor[4..], received.Hash);
+            BinaryPrimitives.WriteUInt32LittleEndian(descriptor[8..], status | (isLast ? received.Status | received.Errors : 0));
+            BinaryPrimitives.WriteUInt16LittleEndian(descriptor[12..], (ushort)length);
+        }
+
+        BinaryPrimitives.WriteUInt16LittleEndian(descriptor[14..], received.Vlan);
+        Iova at = Base() + ((ulong)head * DescriptorBytes);
+        _ = bus.WriteMemory(at, descriptor[..8]);
+        _ = bus.WriteMemory(at + 8, descriptor[8..]);
+    }
+}

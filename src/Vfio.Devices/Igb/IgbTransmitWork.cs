@@ -1,0 +1,102 @@
+using Vfio.Guard;
+
+namespace Vfio.Devices.Igb;
+
+/// <summary>The thread that sends: takes turns over the transmit queues.</summary>
+/// <remarks>All that has an effect is done in sections, so that nothing of it comes after a reset: a frame is gathered and its descriptors are
+/// written back, each frame or segment leaves, interrupts are raised. Nothing is allocated a frame.</remarks>
+internal sealed class IgbTransmitWork : DeviceWork
+{
+    private const int FramesAtOnce = 32;
+    private readonly IgbCore _core;
+    private readonly IgbTransmitQueue[] _queues = new IgbTransmitQueue[IgbRegisters.Queues];
+    private readonly byte[] _gathered = new byte[IgbTransmitQueue.LongestPayload];
+    private readonly IgbSegmenter _segmenter;
+    private volatile bool _isBusy;
+
+    internal IgbTransmitWork(IgbCore core)
+        : base(core.Function)
+    {
+        _core = core;
+        _segmenter = new IgbSegmenter();
+        for (int i = 0; i < _queues.Length; i++)
+            _queues[i] = new IgbTransmitQueue(core.Registers, i);
+    }
+
+    /// <summary>Whether it may access memory now.</summary>
+    internal bool IsBusy => _isBusy;
+
+    /// <inheritdoc/>
+    protected internal override string Name => "igb transmit";
+
+    /// <summary>Forgets what a queue had begun: it is enabled, or disabled.</summary>
+    internal void Restart(int queue) => _queues[queue].Restart();
+
+    /// <inheritdoc/>
+    protected override void Run()
+    {
+        _isBusy = true;
+        bool any = true;
+        while (any && !ShouldReturn && _core.MayMaster)
+        {
+            any = false;
+            uint sent = 0;
+            foreach (IgbTransmitQueue queue in _queues)
+            {
+                for (int i = 0; i < FramesAtOnce && !ShouldReturn && TrySendNext(queue, ref sent); i++)
+                    any = true;
+            }
+
+            Report(sent);
+        }
+
+        _isBusy = false;
+    }
+
+    private bool TrySendNext(IgbTransmitQueue queue, ref uint reported)
+    {
+        if (!Enter())
+            return false;
+        IgbTransmitQueue.Step step = queue.Advance(Bus, _gathered);
+        Leave();
+        if (step.IsReported)
+            reported |= 1u << queue.Number;
+        if (step.Length > 0)
+            Finish(step, _gathered.AsSpan(0, step.Length));
+        return step.IsAny;
+    }
+
+    private void Finish(in IgbTransmitQueue.Step step, Span<byte> frame)
+    {
+        if (!step.IsSegmented)
+        {
+            if (IgbOffloads.Apply(frame, step.Offload))
+                Send(frame, step.Vlan);
+            return;
+        }
+
+        _core.Statistics.Count(IgbStatistic.Segmentations);
+        bool goesOn = _segmenter.Begin(frame, step.Offload);
+        while (goesOn && !ShouldReturn && _segmenter.TryNext(frame, out Span<byte> segment))
+            goesOn = Send(segment, step.Vlan);
+    }
+
+    private bool Send(ReadOnlySpan<byte> frame, ushort? vlan)
+    {
+        if (!Enter())
+            return false;
+        _core.Transmit(frame, vlan, (ushort)_core.Registers[IgbRegister.VlanType]);
+        Leave();
+        return true;
+    }
+
+    private void Report(uint sent)
+    {
+        if (sent == 0 || !Enter())
+            return;
+        for (uint vectors = _core.Interrupts.RaiseQueues(received: 0, sent); vectors != 0; vectors &= vectors - 1)
+            Interrupt(System.Numerics.BitOperations.TrailingZeroCount(vectors));
+        Leave();
+        _core.WakeForDue();
+    }
+}

@@ -1,0 +1,74 @@
+using System.Buffers.Binary;
+
+namespace Vfio.Devices.Nvme;
+
+/// <summary>The self-test under way, and the results of the last 20: log page 06h. Any thread.</summary>
+/// <remarks>NVM Express Base Specification 2.0, sections 5.10 and 5.16.1.7.</remarks>
+internal sealed class NvmeSelfTests
+{
+    /// <summary>Results, DSTRES.</summary>
+    internal const int Passed = 0x0, AbortedByCommand = 0x1, AbortedByReset = 0x2, SegmentFailed = 0x7;
+
+    private const int Results = 20, ResultBytes = 28;
+    private readonly Lock _lock = new();
+    private readonly List<byte[]> _results = [];
+    private uint _space;
+
+    /// <summary>Which one is under way: 1 short, 2 extended, 0 none.</summary>
+    internal int Current { get; private set; }
+
+    /// <summary>Begins a test.</summary>
+    /// <returns>False when one is under way.</returns>
+    internal bool TryBegin(int kind, uint space)
+    {
+        lock (_lock)
+        {
+            if (Current != 0)
+                return false;
+            Current = kind;
+            _space = space;
+            return true;
+        }
+    }
+
+    /// <summary>Ends the test under way, if there is one.</summary>
+    /// <returns>False when there is none.</returns>
+    internal bool End(int result, long powerOnHours)
+    {
+        lock (_lock)
+        {
+            if (Current == 0)
+                return false;
+            byte[] entry = new byte[ResultBytes];
+            entry[0] = (byte)(Current << 4 | result);
+            entry[1] = result == SegmentFailed ? (byte)1 : (byte)0;
+            entry[2] = 1; // the number of the namespace is valid
+            BinaryPrimitives.WriteInt64LittleEndian(entry.AsSpan(4), powerOnHours);
+            BinaryPrimitives.WriteUInt32LittleEndian(entry.AsSpan(12), _space);
+            _results.Insert(0, entry);
+            if (_results.Count > Results)
+                _results.RemoveAt(Results);
+            Current = 0;
+            return true;
+        }
+    }
+
+    /// <summary>Writes the log page.</summary>
+    /// <param name="data">Zeros.</param>
+    internal void Write(Span<byte> data)
+    {
+        const int FirstResult = 4;
+        const byte NotUsed = 0x0f;
+        lock (_lock)
+        {
+            data[0] = (byte)Current;
+            for (int i = 0; i < Results; i++)
+            {
+                Span<byte> entry = data.Slice(FirstResult + (i * ResultBytes), ResultBytes);
+                entry[0] = NotUsed;
+                if (i < _results.Count)
+                    _results[i].CopyTo(entry);
+            }
+        }
+    }
+}

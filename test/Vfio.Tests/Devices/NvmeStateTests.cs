@@ -1,0 +1,122 @@
+using System.Buffers;
+using Vfio.Devices.Nvme;
+using Vfio.Tests.Testing;
+
+namespace Vfio.Tests.Devices;
+
+/// <summary>The state of a drive as bytes: what goes on elsewhere, and what a forged state can do.</summary>
+public sealed class NvmeStateTests
+{
+    private const byte GetLogPage = 0x02, SetFeatures = 0x09, GetFeatures = 0x0a, EventRequest = 0x0c, FormatNvm = 0x80, WriteUncorrectable = 0x04;
+    private const int Data = NvmeRig.Data;
+
+    [Fact]
+    public void A_drive_goes_on_elsewhere_with_queues_features_events_and_counters()
+    {
+        FakeStorage storage = new();
+        ManualClock clock = new();
+        using NvmeFunction first = new(storage, Two, clock);
+        using NvmeFunction second = new(storage, Two, clock);
+        using SlotRig nvme = new(first);
+        nvme.Enable();
+        Assert.Equal(0, nvme.Admin(SetFeatures, dword10: 0x04, dword11: 350).Status);
+        Assert.Equal(0, nvme.Admin(SetFeatures, dword10: 0x0b, dword11: 0x02).Status);
+        Assert.Equal(0, nvme.Admin(SetFeatures, dword10: 0x06, dword11: 0).Status);
+        Assert.Equal(0, nvme.Admin(FormatNvm, dword10: 1, space: 2).Status);
+        nvme.CreatePair(1);
+        nvme.CreatePair(2);
+        for (int i = 0; i < 21; i++)
+            Assert.Equal(0, nvme.Range(1, NvmeRig.Write, (ulong)i, 1));
+        Assert.Equal(0, nvme.Range(2, WriteUncorrectable, 100, 1, prp1: 0));
+        ushort request = nvme.BeginAdmin(EventRequest);
+        clock.Advance(TimeSpan.FromHours(3));
+
+        nvme.MoveTo(second);
+
+        for (int i = 0; i < 21; i++)
+            Assert.Equal(0, nvme.Range(1, NvmeRig.Read, (ulong)i, 1));
+        Assert.Equal(0x281, nvme.Range(2, NvmeRig.Read, 100, 1));
+        Assert.Equal((0, 350u), nvme.Admin(GetFeatures, dword10: 0x04));
+        Assert.Equal((0, 0u), nvme.Admin(GetFeatures, dword10: 0x06));
+        Assert.Equal(0, nvme.Admin(0x06, Data, 0, space: 2).Status);
+        Assert.Equal(1, nvme.Peek(Data + 26, 1)[0]);
+        ushort set = nvme.BeginAdmin(SetFeatures, dword10: 0x04, dword11: 300);
+        (ushort Id, int Status, uint Result)[] ended = [nvme.Take(0), nvme.Take(0)];
+        Assert.Contains((set, 0, 0u), ended);
+        Assert.Contains((request, 0, 0x0002_0101u), ended);
+        clock.Advance(TimeSpan.FromHours(2));
+        Assert.Equal(0, nvme.Admin(GetLogPage, Data, 0x007f_0002, space: 0xffff_ffff).Status);
+        Assert.Equal((21ul, 21ul, 5ul), (nvme.Peek64(Data + 64), nvme.Peek64(Data + 80), nvme.Peek64(Data + 128)));
+    }
+
+    [Fact]
+    public void Doorbells_in_memory_go_on_elsewhere()
+    {
+        FakeStorage storage = new();
+        using NvmeFunction first = new(storage);
+        using NvmeFunction second = new(storage);
+        using SlotRig nvme = new(first);
+        nvme.Enable();
+        nvme.CreatePair(1);
+        Assert.Equal(0, nvme.Admin(0x7c, 0x70000, prp2: 0x71000).Status);
+        nvme.MoveTo(second);
+
+        // The tail is in memory alone, and the register says only that it has moved.
+        nvme.Submit(1, NvmeRig.Read, Data, 0, 0, 0, space: 1, isRung: false);
+        nvme.Poke(0x70008, [1]);
+        nvme.WriteRegister(0x1008, 0);
+        Assert.Equal(0, nvme.Take(1).Status);
+    }
+
+    [Fact]
+    public void A_read_that_waits_for_the_medium_is_done_elsewhere()
+    {
+        FakeStorage storage = new() { IsCold = true };
+        using NvmeFunction first = new(storage);
+        using NvmeFunction second = new(storage);
+        using SlotRig nvme = new(first);
+        nvme.Enable();
+        nvme.CreatePair(1);
+        for (int round = 0; round < 20; round++)
+        {
+            HashSet<ushort> sent = [];
+            for (int i = 0; i < 10; i++)
+                sent.Add(nvme.Submit(1, NvmeRig.Read, Data, 0, 0, 0, space: 1, isRung: i == 9));
+            if (round == 10)
+                nvme.MoveTo(second);
+            for (int i = 0; i < 10; i++)
+                Assert.True(sent.Remove(nvme.Take(1).Id));
+        }
+    }
+
+    [Fact]
+    public void A_forged_state_is_refused_or_does_no_harm()
+    {
+        FakeStorage storage = new();
+        using NvmeFunction first = new(storage, Two);
+        using SlotRig nvme = new(first);
+        nvme.Enable();
+        nvme.CreatePair(1);
+        nvme.BeginAdmin(EventRequest);
+        byte[] state = SlotRig.Save(first);
+        Random random = new(1);
+        for (int i = 0; i < 300; i++)
+        {
+            byte[] forged = [.. state];
+            for (int flips = random.Next(1, 4); flips > 0; flips--)
+                forged[random.Next(forged.Length)] = (byte)random.Next(256);
+            using NvmeFunction function = new(storage, Two);
+            using SlotRig target = new(function);
+            IMigratableFunction migratable = function;
+            migratable.Stop();
+            _ = migratable.TryRestore(forged[..(i % 2 == 0 ? forged.Length : random.Next(forged.Length))]);
+            migratable.Start();
+            target.Reset();
+            target.Enable();
+            target.CreatePair(1);
+            Assert.Equal(0, target.Io(1, NvmeRig.Flush));
+        }
+    }
+
+    private static NvmeSettings Two { get; } = new(NvmeNames.OfMemory(), Namespaces: 2);
+}
