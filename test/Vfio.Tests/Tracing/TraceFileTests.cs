@@ -98,6 +98,15 @@ public sealed class TraceFileTests
     }
 
     [Fact]
+    public void A_port_of_igb_has_the_names_of_its_data_sheet_by_its_ids()
+    {
+        // Intel 82576: 8086:10c9; IMS is at 0x1508.
+        byte[] config = new byte[64];
+        BinaryPrimitives.WriteUInt32LittleEndian(config, 0x10c98086);
+        Assert.Equal("InterruptMaskSet", RegisterNames.For(config).Find(RegionIndex.Bar0, 0x1508));
+    }
+
+    [Fact]
     public void A_users_table_names_registers_and_fields()
     {
         byte[] table = """
