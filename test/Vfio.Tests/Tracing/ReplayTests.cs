@@ -224,7 +224,7 @@ public sealed class ReplayTests : IDisposable
     private static byte[] DriveNvme(IVfioDevice device)
     {
         using NvmeController controller = new(device);
-        NvmeBlockDeviceOptions options = new() { Depth = 1, CommandBytes = 4096 };
+        NvmeBlockDeviceOptions options = new() { Depth = 1, CommandBytes = 4096, Interrupts = false };
         using NvmeBlockDevice disk = controller.FindNamespace(1).Open(options);
         byte[] bytes = new byte[8192];
         new Random(14).NextBytes(bytes);
