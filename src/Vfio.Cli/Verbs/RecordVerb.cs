@@ -12,7 +12,6 @@ internal sealed class RecordVerb() : Verb("record", "Record what a driver asks a
 {
     // The most that a vfio-user message carries, and a program writes at once; longer DMA is cut by the memory's owner.
     private const int MaxDataBytes = 1 << 20;
-    private const string Replay = "vfio run --device 'model:replay?from={0}&mode=loose' -- PROGRAM";
 
     /// <inheritdoc/>
     internal override IReadOnlyList<Example> Examples =>
@@ -71,7 +70,8 @@ internal sealed class RecordVerb() : Verb("record", "Record what a driver asks a
         await reporting;
 
         // The exit code is the program's all the same.
-        StandardStreams.Errors.WriteLine($"vfio: {trace.Events} events in {path}; replay it with: {string.Format(null, Replay, path)}");
+        StandardStreams.Errors.WriteLine(
+            $"vfio: {trace.Events} events in {path}; replay it with: vfio run --device 'model:replay?from={path}&mode=loose' -- PROGRAM");
         return code;
     }
 }
