@@ -9,8 +9,10 @@ namespace Vfio.Tracing;
 
 /// <summary>A trace: what the devices in it do, in the order in which it was seen, on its way to a file.</summary>
 /// <remarks>
-/// <para>An event costs the device's thread a place in a ring that was made before; a thread of the trace writes it. Nothing waits for that thread:
-/// what comes faster than it can be written is dropped, and <see cref="Dropped"/> counts it. When the file cannot be written, the trace ends
+/// <para>An event costs the device's thread a place in a ring that was made before; a thread of the trace writes it. Nothing waits for
+/// that thread:
+/// what comes faster than it can be written is dropped, and <see cref="Dropped"/> counts it. When the file cannot be written, the trace
+/// ends
 /// and the devices go on.</para>
 /// <para>Any thread may use it. Dispose the devices before it.</para>
 /// </remarks>

@@ -46,7 +46,8 @@ internal sealed class Script
     /// <summary>Finds the recorded event that answers what the driver does.</summary>
     /// <param name="action">What the driver does.</param>
     /// <param name="skipped">Receives the events of the device that came before it, and were not played.</param>
-    /// <returns>Its index; <see cref="Free"/> when there need not be one; -1 when the driver does something else than was recorded.</returns>
+    /// <returns>Its index; <see cref="Free"/> when there need not be one; -1 when the driver does something else than was
+    /// recorded.</returns>
     internal int Find(in UserAction action, List<int> skipped) =>
         _mode == ReplayMode.Register ? FindInHistory(action) : FindNext(action, skipped);
 
