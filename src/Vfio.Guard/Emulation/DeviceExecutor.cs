@@ -19,6 +19,10 @@ internal sealed class DeviceExecutor
     /// does not must not block the reset.</summary>
     private static readonly TimeSpan OwnerTimeout = TimeSpan.FromMilliseconds(30);
 
+    /// <summary>How long a stop waits for work to return. Work that keeps to its rules does so in a millisecond; the rest is for a busy
+    /// machine. Work that waits for the lock under which the stop is made would never return.</summary>
+    private static readonly TimeSpan PauseTimeout = TimeSpan.FromSeconds(2);
+
     private readonly object _lock = new();
     private readonly Queue<DeviceWork> _waiting = [];
     private List<DeviceWork> _works = [];
@@ -102,17 +106,29 @@ internal sealed class DeviceExecutor
         Abandon(slot);
     }
 
-    /// <summary>Pauses all work: when this returns none of it runs. It continues after <see cref="Resume"/>.</summary>
-    internal void Pause()
+    /// <summary>Pauses all work: when this returns true none of it runs. It continues after <see cref="Resume"/>.</summary>
+    /// <returns>False when some of it did not return in time: all of it goes on.</returns>
+    internal bool TryPause()
     {
         _isPaused = true;
         Interlocked.MemoryBarrier();
         DeviceWork[] works;
         lock (_lock)
             works = [.. _works];
+        Deadline timeout = new(PauseTimeout);
         SpinWait spin = default;
         while (works.Any(work => work.IsRunningElsewhere))
+        {
+            if (timeout.HasPassed)
+            {
+                Resume();
+                return false;
+            }
+
             spin.SpinOnce();
+        }
+
+        return true;
     }
 
     /// <summary>Lets work continue.</summary>

@@ -127,7 +127,8 @@ public abstract class EmulatedFunction : IPciFunction, IMigratableFunction, IRen
     /// <inheritdoc/>
     void IMigratableFunction.Stop()
     {
-        Executor.Pause();
+        if (!Executor.TryPause())
+            throw new VfioException("stop", Name, Errno.Busy, "its work does not come to rest, and goes on: try again");
         OnStop();
     }
 

@@ -91,8 +91,8 @@ internal sealed class GuardedMigration
                 break;
             case (MigrationState.PreCopy, MigrationState.StopCopy):
                 StateSource begun = _source!;
-                EndSessions();
                 Stop(function);
+                EndSessions();
                 State = MigrationState.Stop; // the state if saving fails
                 Save(function, begun);
                 break;

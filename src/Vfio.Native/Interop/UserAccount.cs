@@ -17,6 +17,9 @@ public readonly record struct UserAccount(string Name, uint UserId, uint GroupId
     /// <summary>The user that this process acts as.</summary>
     public static uint CurrentId => LibC.geteuid();
 
+    /// <summary>The group that this process acts as.</summary>
+    internal static uint CurrentGroupId => LibC.getegid();
+
     /// <summary>Looks a user up, as login does (getpwnam).</summary>
     /// <exception cref="VfioException">ENOENT: there is no such user.</exception>
     public static unsafe UserAccount Find(string name)

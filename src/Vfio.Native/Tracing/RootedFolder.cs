@@ -14,14 +14,18 @@ internal sealed unsafe class RootedFolder : IDisposable
     /// <summary>Size of <c>struct statx</c>, in bytes.</summary>
     internal const int ExtendedStatusBytes = 256;
 
-    private const ulong ResolveInRoot = 0x10;
+    private const ulong ResolveNoOtherMount = 1, ResolveInRoot = 0x10;
     private const int HowBytes = 24;
     private readonly FileDescriptor _folder;
+    private readonly ulong _resolve;
 
     /// <summary>Opens a folder.</summary>
+    /// <param name="path">The folder.</param>
+    /// <param name="hasOneMount">Whether what is mounted below it is left out (EXDEV): all files are of the folder's own file system then.</param>
     /// <exception cref="VfioException">It is not there.</exception>
-    internal RootedFolder(string path)
+    internal RootedFolder(string path, bool hasOneMount = false)
     {
+        _resolve = ResolveInRoot | (hasOneMount ? ResolveNoOtherMount : 0);
         int number = LibC.open(path, LibC.O_PATH | LibC.O_DIRECTORY | LibC.O_CLOEXEC);
         _folder = number >= 0 ? new FileDescriptor(number) : throw VfioException.FromLastError("open", path);
     }
@@ -35,7 +39,7 @@ internal sealed unsafe class RootedFolder : IDisposable
         ulong* how = stackalloc ulong[HowBytes / sizeof(ulong)];
         how[0] = (uint)flags | (uint)LibC.O_CLOEXEC;
         how[1] = 0;
-        how[2] = ResolveInRoot;
+        how[2] = _resolve;
         fixed (byte* name = Encoding.UTF8.GetBytes(path + '\0'))
         {
             nint number = TraceCalls.syscall((nint)SystemCall.Openat2, _folder.Number, (nint)name, (nint)how, HowBytes, 0, 0);

@@ -7,7 +7,7 @@ internal sealed class FindingList
     internal const int MostOfAKind = 100;
 
     // A page has one finding for reads and one for writes.
-    private readonly HashSet<(RunFindingKind, string, ulong)> _known = [];
+    private readonly Dictionary<RunFindingKind, HashSet<(string, ulong)>> _known = [];
     private readonly List<RunFinding> _findings = [];
     private readonly Lock _lock = new();
 
@@ -60,7 +60,9 @@ internal sealed class FindingList
         const int PageBits = 12;
         lock (_lock)
         {
-            if (_known.Count < 2 * MostOfAKind && _known.Add((kind, device, (address >> PageBits << 1) | (isWrite ? 1u : 0))))
+            if (!_known.TryGetValue(kind, out HashSet<(string, ulong)>? pages))
+                _known.Add(kind, pages = []);
+            if (pages.Count < MostOfAKind && pages.Add((device, (address >> PageBits << 1) | (isWrite ? 1u : 0))))
                 Append(kind, device, message);
         }
     }

@@ -1,6 +1,7 @@
 using Vfio.Native;
 using Vfio.Native.Kernel;
 using Vfio.Native.Memory;
+using Vfio.Native.Waiting;
 using Vfio.Pci;
 using Vfio.Pci.Validation;
 
@@ -19,10 +20,14 @@ internal sealed class RegionCommands
     private const int ChunkBytes = 512;
 
     private const int ConfigWidth = 4, BarWidth = 8;
+    private static readonly TimeSpan ConfigTimeout = TimeSpan.FromSeconds(5);
     private readonly IVfioDevice _device;
     private readonly BarMapping _mapping;
     private readonly RegionInfo[] _regions;
     private readonly MsixLocation? _msix;
+
+    // Whether all of config space took too long to read.
+    private bool _isSlow;
 
     // Whether a BAR is of memory; a BAR of ports cannot be mapped.
     private readonly bool[] _isMemory = new bool[RegionIndex.Rom.Value];
@@ -121,15 +126,21 @@ internal sealed class RegionCommands
     }
 
     /// <summary>Reads config space from its start.</summary>
-    /// <returns>False when it has less, or does not answer.</returns>
+    /// <returns>False when it has less, does not answer, or once took too long for all of it: the caller keeps every call of the program waiting.</returns>
     internal bool TryReadConfig(Span<byte> bytes)
     {
-        if (_regions.Length <= RegionIndex.Config.Value || _regions[RegionIndex.Config.Value].Length < (ulong)bytes.Length)
+        if (_isSlow || _regions.Length <= RegionIndex.Config.Value || _regions[RegionIndex.Config.Value].Length < (ulong)bytes.Length)
             return false;
+        Deadline timeout = new(ConfigTimeout);
         try
         {
-            ReadPieces(_regions[RegionIndex.Config.Value], 0, bytes);
-            return true;
+            for (int at = 0; at < bytes.Length && !_isSlow; at += ConfigWidth)
+            {
+                ReadPieces(_regions[RegionIndex.Config.Value], (ulong)at, bytes.Slice(at, Math.Min(ConfigWidth, bytes.Length - at)));
+                _isSlow = timeout.HasPassed;
+            }
+
+            return !_isSlow;
         }
         catch (Exception refusal) when (Answer.IsRefusal(refusal))
         {

@@ -18,7 +18,6 @@ internal sealed class CallSupervisor
     private readonly BackgroundThread _answering;
     private readonly BackgroundThread _closing;
     private readonly EventFd _end = EventFd.Create();
-    private readonly CallerThreads _callers = new();
     private volatile bool _isOver;
 
     /// <summary>Answers from now on.</summary>
@@ -44,8 +43,8 @@ internal sealed class CallSupervisor
     /// <summary>The first fault of this program, in an answer; null for none.</summary>
     internal Exception? Fault { get; private set; }
 
-    /// <summary>The processes that made calls and are there.</summary>
-    internal HashSet<int> FindProcesses() => _callers.FindProcesses();
+    /// <summary>The threads that made calls, and those that are added to them.</summary>
+    internal CallerThreads Callers { get; } = new();
 
     /// <summary>Waits for the end of the last process.</summary>
     internal void Join()
@@ -64,7 +63,7 @@ internal sealed class CallSupervisor
         while (_listener.TryReceive(out Notification call))
         {
             _record.AddCall();
-            _callers.Add(call.Thread);
+            Callers.Add(call.Thread);
             try
             {
                 _written.DoWrites();

@@ -100,7 +100,9 @@ internal sealed class PathCalls(
     private void Open(in Notification call, in PathCall asked, string path)
     {
         FileDescriptor? opened = null;
-        Errno error = tree.IsNode(Path.GetFullPath(path), out _) ? OpenNode(Path.GetFullPath(path), asked, out opened) : OpenFile(path, asked, out opened);
+        Errno error = tree.IsNode(Path.GetFullPath(path), out _)
+            ? OpenNode(call.Thread, Path.GetFullPath(path), asked, out opened)
+            : OpenFile(call.Thread, path, asked, out opened);
         if (opened is null)
         {
             listener.Answer(call.Id, -(long)error);
@@ -115,11 +117,11 @@ internal sealed class PathCalls(
         }
     }
 
-    private Errno OpenNode(string path, in PathCall asked, out FileDescriptor? opened)
+    private Errno OpenNode(int thread, string path, in PathCall asked, out FileDescriptor? opened)
     {
         opened = null;
         if ((asked.Flags & LibC.O_PATH) != 0)
-            return OpenFile(path, asked, out opened);
+            return OpenFile(thread, path, asked, out opened);
         if ((asked.Flags & LibC.O_DIRECTORY) != 0)
             return Errno.NotDirectory;
 
@@ -133,10 +135,34 @@ internal sealed class PathCalls(
         return error;
     }
 
-    private Errno OpenFile(string path, in PathCall asked, out FileDescriptor? opened)
+    /// <summary>Opens a file of the machine's own functions. The kernel asks who opens it, and that is this process: a program that gave up its
+    /// rights gets what everybody may have.</summary>
+    private Errno OpenOrdinary(int thread, string path, in PathCall asked, out FileDescriptor? opened)
+    {
+        const uint Readable = 4, Writable = 2;
+        RootedFolder machine = tree.FilesFor(path, out string there);
+        int flags = asked.Flags & NoTruncation & ~LibC.O_PATH;
+        if (!CallerRights.AreOurs(thread))
+        {
+            Errno error = machine.Open(there, LibC.O_PATH | (flags & LibC.O_NOFOLLOW), out opened);
+            if (opened is null)
+                return error;
+            int access = flags & LibC.O_ACCMODE;
+            uint needed = (access == LibC.O_WRONLY ? 0 : Readable) | (access == LibC.O_RDONLY ? 0 : Writable);
+            uint mode = FileStatus.TryOf(opened.Number)?.Mode ?? 0;
+            opened.Dispose();
+            opened = null;
+            if ((mode & needed) != needed)
+                return Errno.AccessDenied;
+        }
+
+        return machine.Open(there, flags, out opened);
+    }
+
+    private Errno OpenFile(int thread, string path, in PathCall asked, out FileDescriptor? opened)
     {
         if (tree.IsOrdinary(path))
-            return tree.FilesFor(path).Open(path, asked.Flags & NoTruncation & ~LibC.O_PATH, out opened);
+            return OpenOrdinary(thread, path, asked, out opened);
 
         // A descriptor that only names a file cannot be given: the program gets one that reads it.
         if ((asked.Flags & LibC.O_PATH) != 0)
@@ -144,7 +170,7 @@ internal sealed class PathCalls(
 
         // As sysfs does for root, who may write to any other file.
         bool isWritten = (asked.Flags & LibC.O_ACCMODE) != LibC.O_RDONLY;
-        if (isWritten && FileStatus.TryGet(tree.FullPath + path, follow: true) is { Kind: FileKind.Regular } status && (status.Mode & WriteBits) == 0)
+        if (isWritten && tree.StatusOf(path) is { Kind: FileKind.Regular } status && (status.Mode & WriteBits) == 0)
         {
             opened = null;
             return Errno.AccessDenied;
@@ -159,14 +185,15 @@ internal sealed class PathCalls(
 
     private long Answer(int thread, in PathCall asked, string path)
     {
+        string there;
         switch (asked.Kind)
         {
             case PathCallKind.ReadLink:
                 Span<byte> target = stackalloc byte[MaxPathBytes];
-                long length = tree.FilesFor(path).ReadLink(path, target[..(int)Math.Min(MaxPathBytes, asked.BufferBytes)]);
+                long length = tree.FilesFor(path, out there).ReadLink(there, target[..(int)Math.Min(MaxPathBytes, asked.BufferBytes)]);
                 return length < 0 || ProcessMemory.TryWrite(thread, asked.BufferAddress, target[..(int)length]) ? length : -(long)Errno.BadAddress;
             case PathCallKind.Access:
-                return -(long)tree.FilesFor(path).CheckAccess(path, asked.Follows, asked.Mode);
+                return -(long)tree.FilesFor(path, out there).CheckAccess(there, asked.Follows, asked.Mode);
             case PathCallKind.Attributes:
                 return -(long)Errno.NotSupported;
             case PathCallKind.Status:
@@ -187,7 +214,7 @@ internal sealed class PathCalls(
 
     private Errno Describe(string path, in PathCall asked, Span<byte> status)
     {
-        Errno error = tree.FilesFor(path).GetStatus(path, asked.Follows, status);
+        Errno error = tree.FilesFor(path, out string there).GetStatus(there, asked.Follows, status);
         if (error == Errno.None && tree.IsNode(Path.GetFullPath(path), out DeviceNumber number))
         {
             BinaryPrimitives.WriteUInt32LittleEndian(status[StatMode..], NodeMode);
@@ -199,7 +226,7 @@ internal sealed class PathCalls(
 
     private Errno DescribeMore(string path, in PathCall asked, Span<byte> status)
     {
-        Errno error = tree.FilesFor(path).GetExtendedStatus(path, asked.Follows, (uint)asked.Mode, status);
+        Errno error = tree.FilesFor(path, out string there).GetExtendedStatus(there, asked.Follows, (uint)asked.Mode, status);
         if (error == Errno.None && tree.IsNode(Path.GetFullPath(path), out DeviceNumber number))
         {
             BinaryPrimitives.WriteUInt16LittleEndian(status[StatxMode..], (ushort)NodeMode);

@@ -20,6 +20,7 @@ internal sealed class PolledRegisters : IDisposable
     private readonly string? _folder;
     private readonly Lock _lock = new();
     private readonly Dictionary<(IVfioDevice Device, uint Region, ulong Offset), Page?> _pages = [];
+    private readonly HashSet<IVfioDevice> _devices = [];
     private readonly AutoResetEvent _opened = new(initialState: false);
     private readonly BackgroundThread _looking;
     private volatile Page[] _open = [];
@@ -50,6 +51,9 @@ internal sealed class PolledRegisters : IDisposable
         Page? page;
         lock (_lock)
         {
+            // A device that is new here may be one that was closed, opened again.
+            if (_devices.Add(bar.Device))
+                ForgetClosed();
             if (!_pages.TryGetValue(key, out page) && _pages.Count < MostPages)
                 _pages.Add(key, page = Make(bar with { Offset = start }));
         }
@@ -150,6 +154,8 @@ internal sealed class PolledRegisters : IDisposable
                 _pages.Remove(key, out Page? page);
                 page?.Dispose();
             }
+
+            _devices.RemoveWhere(device => device is RecordedDevice { IsDisposed: true });
         }
     }
 

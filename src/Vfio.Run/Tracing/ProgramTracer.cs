@@ -10,7 +10,7 @@ namespace Vfio.Run.Tracing;
 /// instruction in its place. Whatever else happens to the program goes on as if nobody traced it.</para>
 /// <para>All of it is on one thread, which the kernel makes the tracer.</para>
 /// </remarks>
-internal sealed class ProgramTracer(OpenFiles files, PolledRegisters polled, RunRecord record)
+internal sealed class ProgramTracer(OpenFiles files, PolledRegisters polled, CallerThreads callers, RunRecord record)
 {
     private const int BusSignal = 7;
     private readonly MappedBars _bars = new(files, polled);
@@ -63,6 +63,8 @@ internal sealed class ProgramTracer(OpenFiles files, PolledRegisters polled, Run
                 ThreadTracer.Continue(stop.Thread);
                 break;
             default:
+                // One that began is among these. Its parent may end before it, and it need not make a call.
+                callers.Add(stop.Thread);
                 ThreadTracer.Continue(stop.Thread);
                 break;
         }

@@ -63,10 +63,11 @@ internal sealed class SupervisedProgram : IDisposable
     /// <summary>Sends a signal to all its processes that can be found.</summary>
     internal void SignalAll(int signal)
     {
-        // By their calls, and those that have made none yet by their parents.
-        HashSet<int> processes = _calls?.FindProcesses() ?? [];
+        // By their calls, or where they began under the tracer; others by their parents.
+        HashSet<int> processes = _calls?.Callers.FindProcesses() ?? [];
         if (!Exit.IsCompleted)
-            processes.UnionWith([ProcessId, .. Descendants(ProcessId)]);
+            processes.Add(ProcessId);
+        processes.UnionWith([.. processes.SelectMany(Descendants)]);
         foreach (int process in processes)
             Send(process, signal);
     }
@@ -128,7 +129,7 @@ internal sealed class SupervisedProgram : IDisposable
         CallSupervisor calls = _calls = new(suspended.Listener, _machine, _tree, _files, _record, polled);
         suspended.Resume();
         _started.SetResult(suspended);
-        ProgramTracer? tracer = polled is null ? null : new(_files, polled, _record);
+        ProgramTracer? tracer = polled is null ? null : new(_files, polled, calls.Callers, _record);
         if (tracer is not null)
             tracer.Run(suspended.ProcessId, end => _exit.TrySetResult(end.ShellCode));
         else

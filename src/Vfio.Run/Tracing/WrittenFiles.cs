@@ -81,15 +81,18 @@ internal sealed class WrittenFiles(MachineTree tree, DriverAttributes attributes
 
     private void DoText(WrittenFile file)
     {
-        long length = Math.Min((long)FileIdentity.Locate(file.File).LengthBytes, MostBytes);
-        if (length <= file.Done)
+        long length = (long)FileIdentity.Locate(file.File).LengthBytes;
+        if (length == 0)
             return;
-        byte[] bytes = new byte[length - file.Done];
-        int count = Read(file, bytes, file.Done);
-        file.Done += count;
+        byte[] bytes = new byte[Math.Min(length, MostBytes)];
+        int count = Read(file, bytes, length - bytes.Length);
+
+        // Empty, it shows the next write, wherever that begins: who wrote before goes on behind zeros.
+        using (FileStream stream = Reopen(file, FileAccess.Write))
+            stream.SetLength(0);
 
         // An empty line is a write too: it takes a driver's name back.
-        string text = Encoding.Latin1.GetString(bytes, 0, count);
+        string text = Encoding.Latin1.GetString(bytes, 0, count).TrimStart('\0');
         foreach (string line in text.TrimEnd('\n').Split('\n'))
             attributes.Write(file.Path, line);
     }
@@ -112,15 +115,21 @@ internal sealed class WrittenFiles(MachineTree tree, DriverAttributes attributes
             attributes.WriteConfig(facts, offset + first, word[first..(last + 1)]);
         }
 
-        file.Content = now;
+        // Not what was written: a bit that triggers something or clears itself reads as the device's, so that it can be written again.
+        file.Content = attributes.ReadConfig(facts);
+        using FileStream stream = Reopen(file, FileAccess.Write);
+        stream.Write(file.Content);
     }
 
     private static int Read(WrittenFile file, byte[] bytes, long offset)
     {
-        using FileStream stream = new($"/proc/self/fd/{file.File.Number}", FileMode.Open, FileAccess.Read, FileShare.ReadWrite, bufferSize: 0);
+        using FileStream stream = Reopen(file, FileAccess.Read);
         stream.Position = offset;
         return stream.ReadAtLeast(bytes, bytes.Length, throwOnEndOfStream: false);
     }
+
+    private static FileStream Reopen(WrittenFile file, FileAccess access) =>
+        new($"/proc/self/fd/{file.File.Number}", FileMode.Open, access, FileShare.ReadWrite, bufferSize: 0);
 
     private sealed class WrittenFile(string path, FileDescriptor file, byte[] content)
     {
@@ -130,8 +139,5 @@ internal sealed class WrittenFiles(MachineTree tree, DriverAttributes attributes
 
         /// <summary>Of config space: what was there.</summary>
         internal byte[] Content { get; set; } = content;
-
-        /// <summary>Of text: how much of it was done.</summary>
-        internal long Done { get; set; }
     }
 }

@@ -19,10 +19,16 @@ internal sealed record FunctionFacts(ServedDevice Function, ConfigSpace Config, 
     /// <summary>Opens the function, looks at it, and closes it.</summary>
     /// <param name="function">The function.</param>
     /// <param name="allocator">Gives addresses to its BARs.</param>
-    /// <exception cref="VfioException">It cannot be opened.</exception>
+    /// <exception cref="VfioException">It cannot be opened; ENODEV: it is no PCI function.</exception>
     internal static FunctionFacts Read(ServedDevice function, BarAllocator allocator)
     {
         using IVfioDevice device = function.Open();
+        if ((device.Info.Flags & DeviceFlags.Platform) != 0)
+        {
+            throw new VfioException(
+                "placing a device", device.Name, Errno.NoDevice, "it is a platform device, and programs are run with PCI functions only: leave it out, or give one, as model:edu");
+        }
+
         byte[] config = new byte[(int)Math.Min(device.GetRegion(RegionIndex.Config).Length, ConfigSpace.ExtendedLength)];
         device.ReadRegion(RegionIndex.Config, 0, config);
         List<BarAddress> regions = [];

@@ -9,10 +9,13 @@ namespace Vfio.Run.Tree;
 /// <remarks>A path of ours leads there, every other to the machine's own files. Any thread may use it.</remarks>
 internal sealed class MachineTree : IDisposable
 {
+    private const string Sysfs = "/sys";
     private readonly PrivateFolder _folder;
     private readonly string[] _ours;
     private readonly OrdinaryFunctions _ordinary;
-    private readonly RootedFolder _machine = new("/");
+
+    // A path of the program's is resolved with this process's rights: it stays in sysfs.
+    private readonly RootedFolder? _machine = Directory.Exists(Sysfs) ? new RootedFolder(Sysfs, hasOneMount: true) : null;
 
     private MachineTree(
         PrivateFolder folder, string[] ours, OrdinaryFunctions ordinary, TreeWriter writer, DeviceNodes nodes, IReadOnlyList<FunctionFacts> functions)
@@ -27,11 +30,20 @@ internal sealed class MachineTree : IDisposable
     /// <summary>Its files; the root of their paths is the machine's.</summary>
     internal RootedFolder Files { get; }
 
-    /// <summary>What answers for a path below a folder of these: the machine, where the path is one of its own functions.</summary>
-    internal RootedFolder FilesFor(string path) => _ordinary.Has(path) ? _machine : Files;
+    /// <summary>What answers for a path below a folder of these: the machine's sysfs, where the path is one of its own functions.</summary>
+    /// <param name="path">The path.</param>
+    /// <param name="there">The path there.</param>
+    internal RootedFolder FilesFor(string path, out string there)
+    {
+        there = path;
+        if (_machine is null || !IsOrdinary(path))
+            return Files;
+        there = Path.GetFullPath(path)[Sysfs.Length..];
+        return _machine;
+    }
 
-    /// <summary>Whether a path below a folder of these is the machine's own.</summary>
-    internal bool IsOrdinary(string path) => _ordinary.Has(path);
+    /// <summary>Whether a path below a folder of these is the machine's own; as far as words tell, which ".." may lead out of it again.</summary>
+    internal bool IsOrdinary(string path) => _ordinary.Has(Path.GetFullPath(path));
 
     /// <summary>Changes them.</summary>
     internal TreeWriter Writer { get; }
@@ -101,6 +113,15 @@ internal sealed class MachineTree : IDisposable
             return new FileInfo($"/proc/self/fd/{file!.Number}").LinkTarget is { } real ? NameOf(real) : null;
     }
 
+    /// <summary>What a file is; null when it is not there.</summary>
+    internal FileStatus? StatusOf(string path)
+    {
+        if (Files.Open(path, LibC.O_PATH, out FileDescriptor? file) != Errno.None)
+            return null;
+        using (file)
+            return FileStatus.TryOf(file!.Number);
+    }
+
     /// <summary>Whether a path is a device node, which is not opened but served.</summary>
     internal bool IsNode(string path, out DeviceNumber number) => Nodes.TryGet(path, out number);
 
@@ -108,7 +129,7 @@ internal sealed class MachineTree : IDisposable
     public void Dispose()
     {
         Files.Dispose();
-        _machine.Dispose();
+        _machine?.Dispose();
         _folder.Dispose();
     }
 
@@ -120,7 +141,7 @@ internal sealed class MachineTree : IDisposable
         foreach (string root in _ours)
         {
             if (path.StartsWith(root, StringComparison.Ordinal) && (path.Length == root.Length || path[root.Length] == '/'))
-                return !_ordinary.Has(path);
+                return !IsOrdinary(path);
         }
 
         return false;

@@ -44,6 +44,7 @@ internal sealed class OrdinaryFunctions
     }
 
     /// <summary>Whether a path is the machine's own, though the folder that lists it is the run's.</summary>
+    /// <param name="path">A full path: without "..", as only its first name below that folder is looked at.</param>
     internal bool Has(string path)
     {
         foreach ((string folder, string[] names) in _names)

@@ -13,6 +13,7 @@ public interface IMigratableFunction
 
     /// <summary>Stops the function. When this returns it uses no memory, and neither interrupts nor changes by itself until <see
     /// cref="Start"/>; work under way is done, or kept until then. Its registers answer, and it can be reset.</summary>
+    /// <exception cref="VfioException">EBUSY: its work does not come to rest in time; it runs on.</exception>
     void Stop();
 
     /// <summary>Lets it run again.</summary>

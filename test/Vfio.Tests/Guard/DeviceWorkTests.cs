@@ -174,6 +174,28 @@ public sealed class DeviceWorkTests : IDisposable
         Assert.True(over.Wait(WaitingSlot.TestTimeout));
     }
 
+    [Fact]
+    public void A_stop_that_the_work_waits_for_is_refused_and_the_work_goes_on()
+    {
+        using ManualResetEventSlim begun = new(), leave = new(), over = new();
+        IMigratableFunction function = _function;
+        ScriptedWork work = _function.Add(_ =>
+        {
+            begun.Set();
+            leave.Wait();
+            over.Set();
+        });
+        work.Wake();
+        Assert.True(begun.Wait(WaitingSlot.TestTimeout));
+        Assert.Equal(Errno.Busy, Assert.Throws<VfioException>(function.Stop).Errno);
+        Assert.False(work.ShouldReturn);
+        leave.Set();
+        Assert.True(over.Wait(WaitingSlot.TestTimeout));
+        function.Stop();
+        Assert.True(work.ShouldReturn);
+        function.Start();
+    }
+
     /// <summary>A function whose work is what a test says.</summary>
     private sealed class WorkingFunction() : EmulatedFunction(new FunctionDescription("working", 0x1234, 0x0001) { InterruptPin = 1 })
     {

@@ -281,6 +281,35 @@ public sealed class RunTests
         Assert.Equal((alone + only.Output).Split('\n').Order(), beside.Output.Split('\n').Order());
     }
 
+    [Theory]
+    [InlineData("import os; d = os.open('/sys/bus/pci/drivers', os.O_RDONLY); p", "os.open(p + '/../../../../../../../etc/passwd', os.O_RDONLY, dir_fd=d)")]
+    [InlineData("import os; d = os.open('/sys/bus/pci/drivers', os.O_RDONLY); p", "os.stat(p + '/../../../../../../../../proc/self', dir_fd=d)")]
+    [InlineData("import os; d = os.open('/sys/bus/pci/drivers', os.O_RDONLY); p", "os.open('vfio-pci/../../../../../../../../etc/passwd', os.O_WRONLY, dir_fd=d)")]
+    public void No_path_leads_from_the_machines_own_functions_out_of_sysfs(string begin, string look)
+    {
+        const string Folder = "/sys/bus/pci/drivers";
+        Assert.SkipUnless(File.Exists("/usr/bin/python3") && Directory.Exists(Folder) && Directory.EnumerateDirectories(Folder).Any(), "no python3, or no drivers");
+        string name = Path.GetFileName(Directory.EnumerateDirectories(Folder).First());
+        VfioCommand.Result result = VfioCommand.Run(
+            "run", "--device", "0000:42:00.0=model:edu", "--no-mmap", "--ordinary-sys", "--", "/usr/bin/python3", "-c",
+            $"{begin} = '{name}'\nos.stat(p, dir_fd=d)\nos.close(os.open(p + '/uevent', os.O_WRONLY, dir_fd=d))\ntry: {look}\nexcept FileNotFoundError: print('none')");
+        Assert.Equal(("", "none\n"), (result.Errors, result.Output));
+    }
+
+    [Fact]
+    public void Who_gave_up_their_rights_open_no_file_of_the_machines_own_functions_with_ours()
+    {
+        const string Folder = "/sys/bus/pci/drivers";
+        Assert.SkipUnless(Environment.IsPrivilegedProcess, "only root has rights to give up");
+        Assert.SkipUnless(File.Exists("/usr/bin/python3") && Directory.Exists(Folder) && Directory.EnumerateDirectories(Folder).Any(), "no python3, or no drivers");
+        string name = Path.GetFileName(Directory.EnumerateDirectories(Folder).First());
+        VfioCommand.Result result = VfioCommand.Run(
+            "run", "--device", "0000:42:00.0=model:edu", "--no-mmap", "--ordinary-sys", "--", "/usr/bin/python3", "-c",
+            $"import os; d = os.open('{Folder}', os.O_RDONLY); os.close(os.open('{name}/uevent', os.O_WRONLY, dir_fd=d)); os.setgid(65534); os.setuid(65534)\n"
+            + $"os.listdir(os.open('{name}', os.O_RDONLY, dir_fd=d))\ntry: os.open('{name}/uevent', os.O_WRONLY, dir_fd=d)\nexcept PermissionError: print('refused')");
+        Assert.Equal(("", "refused\n"), (result.Errors, result.Output));
+    }
+
     [Fact]
     public void Lspci_shows_what_the_device_has()
     {

@@ -53,6 +53,33 @@ public sealed class BindingUnderRunTests
             """));
 
     [Fact]
+    public async Task A_file_that_stays_open_can_be_written_again_from_its_start_and_without_end() => Assert.Equal(
+        "vfio2 vfio3\nvfio1 vfio2 vfio3\nvfio3\nvfio2 vfio3\n",
+        await RunAsync(
+            """
+            perl -e '
+            sub show { print `echo \$(ls /dev/vfio/devices | grep -v vfio0)` }
+            $d = "/sys/bus/pci/drivers/vfio-pci"; $| = 1;
+            open U, ">", "$d/unbind"; open B, ">", "$d/bind";
+            syswrite U, "0000:02:00.0"; print "vfio2 vfio3\n" if !-e "/dev/vfio/devices/vfio1";
+            sysseek U, 0, 0; syswrite B, "0000:02:00.0"; show;
+            syswrite U, "0000:02:00.0"; stat "/sys"; sysseek U, 0, 0; syswrite U, "0000:03:00.0"; show;
+            sysseek B, 5000, 0; syswrite B, "0000:03:00.0"; show;
+            '
+            """));
+
+    [Fact]
+    public async Task Config_space_reads_as_the_functions_after_a_write_through_the_same_descriptor() => Assert.Equal(
+        "1234\n",
+        await RunAsync(
+            """
+            perl -e '
+            open F, "+<", "/sys/bus/pci/devices/0000:01:00.0/config";
+            syswrite F, "\xff\xff"; stat "/sys"; sysseek F, 0, 0; sysread F, $id, 2; printf "%x\n", unpack "v", $id
+            '
+            """));
+
+    [Fact]
     public async Task New_ids_are_the_drivers_until_they_are_removed() => Assert.Equal(
         "(null)\n1 3 4\n1 2 3 4\n2 3 4\n",
         await RunAsync(

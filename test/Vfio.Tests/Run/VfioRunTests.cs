@@ -70,6 +70,26 @@ public sealed class VfioRunTests
     }
 
     [Fact]
+    public async Task Disposing_it_ends_a_process_that_made_no_call_and_whose_parent_has_ended()
+    {
+        Assert.SkipUnless(File.Exists("/usr/bin/perl"), "perl is not installed");
+        VfioRun run = VfioRun.Start(new RunProgram("perl", "-e", "fork and exit; sleep 1000"), [Edu]);
+        await run.Exit.WaitAsync(HangGuard.Timeout);
+        Assert.False(run.Completion.IsCompleted);
+        await Task.Run(run.Dispose).WaitAsync(HangGuard.Timeout);
+        Assert.True(run.Completion.IsCompleted);
+    }
+
+    [Fact]
+    public void A_platform_device_is_refused_in_one_line()
+    {
+        using DeviceSource platform = DeviceSource.Find("model:platform");
+        VfioException refusal = Assert.Throws<VfioException>(() => VfioRun.Start(new RunProgram("true"), [new RunDevice(platform.Open)]));
+        Assert.Equal(Errno.NoDevice, refusal.Errno);
+        Assert.Contains("it is a platform device", refusal.Message);
+    }
+
+    [Fact]
     public async Task Two_runs_at_once_have_devices_of_their_own()
     {
         using VfioRun one = VfioRun.Start(Registers, [Edu]);
