@@ -109,6 +109,7 @@ internal sealed class NvmeAdminWork(NvmeEngine controller, Iova start, int entri
         List<ushort> aborted = Controller.AbandonTransfers(queue);
         if (queue.UnderWay is { } last)
             aborted.Add(last);
+        aborted.AddRange(queue.Again.Select(command => command.Id));
         Controller.SetSubmission(id, null);
         if (!Enter())
             return NvmeOutcome.Kept;
@@ -157,7 +158,7 @@ internal sealed class NvmeAdminWork(NvmeEngine controller, Iova start, int entri
 
         bool isRetained = (command.Dword10 & RetainEvents) != 0;
         Array.Clear(_page);
-        NvmeLogs.Write(_page, page, Controller, isRetained);
+        NvmeLogs.Write(_page, page, Controller);
 
         // What is beyond the page's end is zeros.
         int count = (int)dwords * 4;
@@ -166,8 +167,13 @@ internal sealed class NvmeAdminWork(NvmeEngine controller, Iova start, int entri
         ReadOnlySpan<byte> rest = _page.AsSpan((int)offset);
         rest[..Math.Min(count, rest.Length)].CopyTo(data);
         NvmeOutcome outcome = Data.Send(Bus, command, count);
-        if (outcome == NvmeOutcome.Success && !isRetained)
-            Controller.Events.Unmask(page);
+        if (outcome != NvmeOutcome.Success || isRetained)
+            return outcome;
+
+        // Only what has reached the driver is forgotten.
+        if (page == NvmeLogs.ChangedNamespaces)
+            Controller.Changed.Clear();
+        Controller.Events.Unmask(page);
         return outcome;
     }
 
@@ -288,15 +294,18 @@ internal sealed class NvmeAdminWork(NvmeEngine controller, Iova start, int entri
         NvmeSpace[] spaces = [];
         if (command.NamespaceId != 0 && !TryFind(command.NamespaceId, out spaces))
             return NvmeOutcome.InvalidNamespace;
-        if (!_drive.SelfTests.TryBegin(code, command.NamespaceId))
+        if (Controller.Long.IsFull)
+            return NvmeOutcome.SequenceError;
+        if (!_drive.SelfTests.TryBegin(code, command.NamespaceId, out int number))
             return NvmeOutcome.SelfTestInProgress;
-        Controller.Long.Test(spaces, isAll: code == Extended);
+        Controller.Long.Test(number, spaces, isAll: code == Extended);
         return NvmeOutcome.Success;
     }
 
     private NvmeOutcome Sanitize(in NvmeCommand command)
     {
         const int ExitFailure = 1, BlockErase = 2;
+        const uint Unrestricted = 8;
         NvmeSanitize sanitize = _drive.Sanitize;
         int action = (int)(command.Dword10 & 7);
         if (sanitize.IsRunning)
@@ -309,6 +318,8 @@ internal sealed class NvmeAdminWork(NvmeEngine controller, Iova start, int entri
                 if (sanitize.HasFailed)
                     sanitize.GiveUp();
                 return NvmeOutcome.Success;
+            case BlockErase when (command.Dword10 & Unrestricted) != 0 && sanitize.HasFailed && !sanitize.MayGiveUp:
+                return NvmeOutcome.SanitizeFailed;
             case BlockErase when _drive.Disk.IsReadOnly:
                 return NvmeOutcome.WriteProtected;
             case BlockErase:

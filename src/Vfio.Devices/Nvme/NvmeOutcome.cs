@@ -56,6 +56,9 @@ internal readonly record struct NvmeOutcome(int Status, uint Result = 0)
     /// <summary>The command stays with the controller: there is no completion now.</summary>
     internal static readonly NvmeOutcome Kept = new(-1);
 
+    /// <summary>The disk was formatted or sanitized since the command was checked: it is checked again.</summary>
+    internal static readonly NvmeOutcome Stale = new(-2);
+
     /// <summary>Whether it failed for a reason that the error log has to record.</summary>
     internal bool IsRecorded => Status > 0 && (Status & 0x7ff) is not (0x007 or 0x008 or 0x021);
 
