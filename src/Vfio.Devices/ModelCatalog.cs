@@ -66,7 +66,12 @@ public static class ModelCatalog
         const uint NvmeClass = 0x010802;
         if (classCode == NvmeClass)
             return NvmeRegisters.Names;
-        return (vendor, device) == (0x1234, 0x11e8) ? EduRegisters.Names : [];
+        return (vendor, device) switch
+        {
+            (0x1234, 0x11e8) => RegisterName.Of(EduRegisters.Map),
+            (0x8086, 0x10c9) => RegisterName.Of(IgbRegisters.Map),
+            _ => [],
+        };
     }
 
     private static Func<ModelOptions, IPciFunction> Find(string name) =>

@@ -9,8 +9,10 @@ namespace Vfio.Tracing;
 
 /// <summary>A trace: what the devices in it do, in the order in which it was seen, on its way to a file.</summary>
 /// <remarks>
-/// <para>An event costs the device's thread a place in a ring that was made before; a thread of the trace writes it. Nothing waits for that thread:
-/// what comes faster than it can be written is dropped, and <see cref="Dropped"/> counts it. When the file cannot be written, the trace ends
+/// <para>An event costs the device's thread a place in a ring that was made before; a thread of the trace writes it. Nothing waits for
+/// that thread:
+/// what comes faster than it can be written is dropped, and <see cref="Dropped"/> counts it. When the file cannot be written, the trace
+/// ends
 /// and the devices go on.</para>
 /// <para>Any thread may use it. Dispose the devices before it.</para>
 /// </remarks>
@@ -99,6 +101,13 @@ public sealed class DeviceTrace : IDisposable
     /// <summary>The number of a new opening of a device; numbers begin again after 65535.</summary>
     internal ushort NextSession() => (ushort)(((Interlocked.Increment(ref _sessions) - 1) % ushort.MaxValue) + 1);
 
+    private static ulong Hash(byte[] key, ReadOnlySpan<byte> data)
+    {
+        Span<byte> hash = stackalloc byte[HMACSHA256.HashSizeInBytes];
+        HMACSHA256.HashData(key, data, hash);
+        return Blittable.Read<ulong>(hash);
+    }
+
     private static Func<ulong, ITraceSink> ToStream(Stream stream)
     {
         ArgumentNullException.ThrowIfNull(stream);
@@ -120,9 +129,7 @@ public sealed class DeviceTrace : IDisposable
         ReadOnlySpan<byte> kept = default;
         if (isMemory && _hashKey is not null)
         {
-            Span<byte> hash = stackalloc byte[HMACSHA256.HashSizeInBytes];
-            HMACSHA256.HashData(_hashKey, data, hash);
-            record.Value = Blittable.Read<ulong>(hash);
+            record.Value = Hash(_hashKey, data);
             record.Flags |= TraceRecordFlags.Redacted;
         }
         else if (data.Length <= sizeof(ulong))

@@ -7,8 +7,10 @@ namespace Vfio.Tracing;
 
 /// <summary>A recorded device, which answers a driver as it did when it was recorded.</summary>
 /// <remarks>
-/// <para>Reads give what they gave. After an access come the interrupts and the device's writes to memory that came after it in the recording, at
-/// once and before the access returns. A driver that does something else than was recorded gets EPROTO, and <see cref="Difference"/> says what
+/// <para>Reads give what they gave. After an access come the interrupts and the device's writes to memory that came after it in the
+/// recording, at
+/// once and before the access returns. A driver that does something else than was recorded gets EPROTO, and <see cref="Difference"/> says
+/// what
 /// it did, what the recording has there, and what was before and after.</para>
 /// <para>Any thread may use it. A driver whose threads race is replayed in the order in which they were recorded, or by
 /// <see cref="ReplayMode.Register"/>.</para>
@@ -43,7 +45,8 @@ public sealed class ReplayedDevice : IVfioDevice
     /// <summary>The first thing that the driver did and the recording has not; null while there is none.</summary>
     public string? Difference { get; private set; }
 
-    /// <summary>How much of the recording the driver did not ask for by now, in accesses and calls; 0 at the end of the same run. Not counted by
+    /// <summary>How much of the recording the driver did not ask for by now, in accesses and calls; 0 at the end of the same run. Not
+    /// counted by
     /// <see cref="ReplayMode.Register"/>.</summary>
     public int Left
     {
@@ -220,6 +223,8 @@ public sealed class ReplayedDevice : IVfioDevice
         ObjectDisposedException.ThrowIf(_isDisposed, this);
         List<int> skipped = [];
         index = _script.Find(action, skipped);
+        if (index == Script.Free)
+            return default;
         if (index < 0)
             throw Differ(_script.Difference(action));
         foreach (int effect in skipped)
@@ -241,13 +246,22 @@ public sealed class ReplayedDevice : IVfioDevice
     /// <summary>Does what the device did after an event of the driver, and refuses what it refused.</summary>
     private void Play(int index, Errno refuses = Errno.None)
     {
+        if (index == Script.Free)
+            return;
         TraceEvent cause = _script[index];
-        bool plays = _script.BeginEffects(index);
+        bool plays = _mode != ReplayMode.Register && _script.BeginEffects(index);
         foreach (TraceEvent effect in _script.EffectsOf(index))
         {
             if (effect.Kind == TraceEventKind.Error && effect.Value == (ulong)cause.Kind && effect.Thread == cause.Thread && refuses == Errno.None)
                 refuses = effect.Error;
             else if (plays)
+                Play(effect);
+        }
+
+        if (_mode == ReplayMode.Register)
+        {
+            // Into a list: what is played may differ, and what is released is released all the same.
+            foreach (TraceEvent effect in _script.Release(index).ToList())
                 Play(effect);
         }
 

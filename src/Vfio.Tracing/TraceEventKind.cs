@@ -8,7 +8,8 @@ public enum TraceEventKind : byte
     /// <summary>No event.</summary>
     None = 0,
 
-    /// <summary>A session begins: its device is opened. The data is the device's name, Number its flags, Place how many regions it has, Value
+    /// <summary>A session begins: its device is opened. The data is the device's name, Number its flags, Place how many regions it has,
+    /// Value
     /// how many kinds of interrupts.</summary>
     Open = 1,
 

@@ -4,7 +4,8 @@ using Vfio.Tracing.Format;
 namespace Vfio.Tracing;
 
 /// <summary>Reads the events of a trace file, one after the other.</summary>
-/// <remarks>A file may come from anybody: whatever its bytes are, it is read in bounded memory, and ends with an exception, or earlier than it
+/// <remarks>A file may come from anybody: whatever its bytes are, it is read in bounded memory, and ends with an exception, or earlier
+/// than it
 /// should, at worst. One thread at a time.</remarks>
 public sealed class TraceReader : IDisposable
 {
@@ -50,7 +51,8 @@ public sealed class TraceReader : IDisposable
 
     /// <summary>Opens a trace file.</summary>
     /// <param name="path">The file.</param>
-    /// <exception cref="VfioException">EINVAL: it is no trace; EOPNOTSUPP: it is of a newer version; else why it cannot be opened.</exception>
+    /// <exception cref="VfioException">EINVAL: it is no trace; EOPNOTSUPP: it is of a newer version; else why it cannot be
+    /// opened.</exception>
     public static TraceReader Open(string path)
     {
         ArgumentNullException.ThrowIfNull(path);

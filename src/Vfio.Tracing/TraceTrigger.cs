@@ -60,16 +60,20 @@ public sealed partial class TraceTrigger
     /// <param name="record">The event.</param>
     /// <param name="count">How many events there were with it.</param>
     /// <param name="nanoseconds">How much time has passed.</param>
-    internal bool IsMetBy(in TraceRecord record, long count, ulong nanoseconds)
+    internal bool IsMetBy(in TraceRecord record, long count, ulong nanoseconds) =>
+        IsMetBy(new TraceEvent(record, default, 0), count, nanoseconds);
+
+    /// <inheritdoc cref="IsMetBy(in TraceRecord, long, ulong)"/>
+    internal bool IsMetBy(in TraceEvent one, long count, ulong nanoseconds)
     {
         if (_count is { } most)
             return count >= most;
         if (_nanoseconds is { } time)
             return nanoseconds >= time;
-        if (!_kinds.Contains(record.Kind) && !(record.Error != 0 && _kinds.Contains(TraceEventKind.Error)))
+        if (!_kinds.Contains(one.Kind) && !(one.Error != Errno.None && _kinds.Contains(TraceEventKind.Error)))
             return false;
-        return _place is not { } place || (place.Region == record.Number && record.Place >= place.First && record.Place <= place.Last
-            && (_value is null || _value == record.Value));
+        return _place is not { } place || (place.Region == one.Number && one.Place >= place.First && one.Place <= place.Last
+            && (_value is null || _value == one.Value));
     }
 
     [GeneratedRegex(@"^(?<number>\d{1,9})(?<unit>us|ms|s)?$", RegexOptions.CultureInvariant)]

@@ -10,8 +10,10 @@ namespace Vfio.Tracing;
 
 /// <summary>A device that is traced: it stands before any other device, and records what its user does with it and what it does.</summary>
 /// <remarks>
-/// <para>Registers are not offered for mmap, and no doorbell is, unless <see cref="TraceOptions.AllowMapping"/> says so: an access by mapping is
-/// not seen. Interrupts pass through eventfds of its own unless <see cref="TraceOptions.SeesInterrupts"/> is off. What the device does with memory
+/// <para>Registers are not offered for mmap, and no doorbell is, unless <see cref="TraceOptions.AllowMapping"/> says so: an access by
+/// mapping is
+/// not seen. Interrupts pass through eventfds of its own unless <see cref="TraceOptions.SeesInterrupts"/> is off. What the device does
+/// with memory
 /// is seen with <see cref="TraceOptions.SeesDma"/>. A traced device is not handed over to another process.</para>
 /// <para>Members may be called from any thread. It owns the device behind it, and not the trace.</para>
 /// </remarks>
@@ -48,7 +50,8 @@ public sealed class TracedDevice : IVfioDevice
         if (inner.TryGet(out IRemovalNotifier? notifier))
         {
             _ = notifier.Removed.ContinueWith(
-                _ => _source.Add(TraceEventKind.Removed), CancellationToken.None, TaskContinuationOptions.OnlyOnRanToCompletion, TaskScheduler.Default);
+                _ => _source.Add(TraceEventKind.Removed),
+                CancellationToken.None, TaskContinuationOptions.OnlyOnRanToCompletion, TaskScheduler.Default);
         }
     }
 
@@ -73,12 +76,15 @@ public sealed class TracedDevice : IVfioDevice
         where TFeature : class
     {
         feature = null;
-        if (typeof(TFeature) == typeof(IHandoverDevice) || !_inner.TryGet(out TFeature? found))
+
+        // Each access is recorded, so none is to be made of what was in memory meanwhile.
+        if (typeof(TFeature) == typeof(IHandoverDevice) || typeof(TFeature) == typeof(IPolledRegisters) || !_inner.TryGet(out TFeature? found))
             return false;
+        Type asked = typeof(TFeature);
         feature = found switch
         {
-            IMigratableDevice migratable when typeof(TFeature) == typeof(IMigratableDevice) => new TracedMigration(migratable, _source) as TFeature,
-            IDirtyTracker tracker when typeof(TFeature) == typeof(IDirtyTracker) => new TracedDirtyTracker(tracker, _source) as TFeature,
+            IMigratableDevice device when asked == typeof(IMigratableDevice) => new TracedMigration(device, _source) as TFeature,
+            IDirtyTracker tracker when asked == typeof(IDirtyTracker) => new TracedDirtyTracker(tracker, _source) as TFeature,
             _ => found,
         };
         return feature is not null;

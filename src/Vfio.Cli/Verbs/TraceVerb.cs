@@ -101,7 +101,7 @@ internal sealed class TraceVerb() : Verb("trace", "See what a driver does with a
     private static int Print(string path, TraceOptions options, NamedEvents events)
     {
         using TraceReader reader = TraceReader.Open(path);
-        foreach (TraceEvent one in reader.ReadAll().Where(one => options.Filter is null || options.Filter.Takes(one)))
+        foreach (TraceEvent one in ChosenEvents.Of(reader.ReadAll(), options))
             events.Write(one);
         events.Flush();
         if (reader.IsCut)

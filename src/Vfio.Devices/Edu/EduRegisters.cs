@@ -29,9 +29,6 @@ internal static class EduRegisters
         { 0x98, 8, EduRegister.DmaCommand,             0,           ulong.MaxValue },
     };
 
-    /// <summary>The names of all registers.</summary>
-    public static IEnumerable<RegisterName> Names => Map.Rows.Select(row => new RegisterName(row.Offset, row.Bytes, row.Register.ToString()));
-
     // Every access asks this, so it is an array by offset / 4, a step that no two registers share.
     private static readonly RegisterRow<EduRegister>?[] ByWord = Index();
 

@@ -46,7 +46,7 @@ internal static class NvmeRegisters
         { 0x68, 4, NvmeRegister.ReadyTimeouts,          4 },
     };
     /// <summary>The names of all registers and of the first doorbells, as a controller has them whose doorbells are 4 bytes apart.</summary>
-    public static IEnumerable<RegisterName> Names => Map.Rows.Select(row => new RegisterName(row.Offset, row.Bytes, row.Register.ToString()))
+    public static IEnumerable<RegisterName> Names => RegisterName.Of(Map)
         .Concat(Enumerable.Range(0, NamedQueues).SelectMany(queue => new[]
         {
             new RegisterName((ulong)(Doorbells + (8 * queue)), 4, $"SubmissionQueue{queue}Tail"),

@@ -6,7 +6,8 @@ namespace Vfio.Tracing.Export;
 
 /// <summary>Writes events as Perfetto's trace format, which ui.perfetto.dev and its trace processor read.</summary>
 /// <remarks>
-/// <para>perfetto.dev, "Synthetic Track Event" and <c>protos/perfetto/trace</c>. A session is a track with tracks below it: the driver's threads
+/// <para>perfetto.dev, "Synthetic Track Event" and <c>protos/perfetto/trace</c>. A session is a track with tracks below it: the driver's
+/// threads
 /// with a slice for each read and an instant for each other call; the device with its DMA and interrupts, and a slice from each
 /// write of a BAR to the last thing that came of it; counters of mapped memory, of DMA and of register accesses.</para>
 /// <para>A flow leads from a write of a BAR to what the device did until the driver's next write.</para>

@@ -3,7 +3,8 @@ using Vfio.Tracing.Format;
 namespace Vfio.Tracing.Recording;
 
 /// <summary>The thread that takes events from the ring and writes them.</summary>
-/// <remarks>It looks at the ring again and again, with short sleeps: so no thread of a device has to wake it. When the events cannot be written,
+/// <remarks>It looks at the ring again and again, with short sleeps: so no thread of a device has to wake it. When the events cannot be
+/// written,
 /// it takes and forgets them: the device goes on.</remarks>
 internal sealed class TraceDrain : IDisposable
 {

@@ -6,7 +6,8 @@ using Vfio.Tracing.Format;
 namespace Vfio.Tracing.Recording;
 
 /// <summary>Events on their way from the threads that see them to the one that writes them: a ring of records, made once.</summary>
-/// <remarks>Any thread may add; none waits for another, and none allocates. An event for which there is no room is dropped, and counted. One
+/// <remarks>Any thread may add; none waits for another, and none allocates. An event for which there is no room is dropped, and counted.
+/// One
 /// thread takes them, in the order in which their places were claimed.</remarks>
 internal sealed class TraceRing
 {

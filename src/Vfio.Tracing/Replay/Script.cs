@@ -7,6 +7,9 @@ namespace Vfio.Tracing.Replay;
 /// <remarks>Not thread-safe: its owner has a lock.</remarks>
 internal sealed class Script
 {
+    /// <summary>What <see cref="Find"/> returns for something that a driver is free to do.</summary>
+    internal const int Free = -2;
+
     private const int ShownBefore = 3, ShownAfter = 2;
     private readonly List<TraceEvent> _events;
     private readonly ReplayMode _mode;
@@ -14,7 +17,8 @@ internal sealed class Script
     private readonly Dictionary<(TraceEventKind Kind, uint Number, ulong Place, uint Length), List<int>> _histories = [];
     private readonly Dictionary<(TraceEventKind Kind, uint Number, ulong Place, uint Length), int> _taken = [];
 
-    private readonly HashSet<int> _played = [];
+    private readonly HashSet<int> _played = [], _made = [];
+    private int _released;
 
     // The event after the last one that was answered.
     private int _next;
@@ -43,7 +47,8 @@ internal sealed class Script
     /// <summary>Finds the recorded event that answers what the driver does.</summary>
     /// <param name="action">What the driver does.</param>
     /// <param name="skipped">Receives the events of the device that came before it, and were not played.</param>
-    /// <returns>Its index; -1 when the driver does something else than was recorded.</returns>
+    /// <returns>Its index; <see cref="Free"/> when there need not be one; -1 when the driver does something else than was
+    /// recorded.</returns>
     internal int Find(in UserAction action, List<int> skipped) =>
         _mode == ReplayMode.Register ? FindInHistory(action) : FindNext(action, skipped);
 
@@ -52,6 +57,21 @@ internal sealed class Script
     {
         for (int i = index + 1; i < _events.Count && !_events[i].IsOfUser; i++)
             yield return _events[i];
+    }
+
+    /// <summary>By register: the events of the device of which all writes before them have been made, each once.</summary>
+    /// <param name="made">The event that the driver made now.</param>
+    internal IEnumerable<TraceEvent> Release(int made)
+    {
+        _made.Add(made);
+        for (; _released < _events.Count; _released++)
+        {
+            TraceEvent one = _events[_released];
+            if (one.Kind == TraceEventKind.Write && !_made.Contains(_released))
+                yield break;
+            if (!one.IsOfUser)
+                yield return one;
+        }
     }
 
     /// <summary>Whether what followed an event of the driver is to be played: once, however often the event answers.</summary>
@@ -128,13 +148,15 @@ internal sealed class Script
 
     private int FindInHistory(in UserAction action)
     {
+        // Memory and interrupts are no registers: a driver that sets them up in another way gets what it asks for.
+        int otherwise = action.Kind is TraceEventKind.Read or TraceEventKind.Write ? -1 : Free;
         if (!_histories.TryGetValue(action.Key, out List<int>? history))
-            return -1;
+            return otherwise;
         int turn = _taken.GetValueOrDefault(action.Key);
         if (turn >= history.Count)
-            return action.Kind == TraceEventKind.Read ? history[^1] : -1;
+            return action.Kind == TraceEventKind.Read ? history[^1] : otherwise;
         if (UserAction.Of(_events[history[turn]]) != action)
-            return -1;
+            return otherwise;
         _taken[action.Key] = turn + 1;
         return history[turn];
     }

@@ -11,6 +11,7 @@ internal static class TraceJson
     internal static void Write(Utf8JsonWriter writer, in TraceEvent one, RegisterNames names)
     {
         writer.WriteStartObject();
+        writer.WriteNumber("index", one.Index);
         writer.WriteNumber("time", one.Nanoseconds);
         writer.WriteNumber("session", one.Session);
         writer.WriteNumber("thread", one.Thread);

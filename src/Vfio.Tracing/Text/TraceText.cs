@@ -41,9 +41,9 @@ internal static class TraceText
         _ => $"kind-{(byte)kind}",
     };
 
-    /// <summary>The line of an event: time in seconds, session, thread, what.</summary>
+    /// <summary>The line of an event: its number, time in seconds, session, thread, what.</summary>
     internal static string Line(in TraceEvent one, RegisterNames names) => string.Create(
-        CultureInfo.InvariantCulture, $"{one.Nanoseconds / 1_000_000_000}.{one.Nanoseconds % 1_000_000_000:d9} s{one.Session} t{one.Thread} {What(one, names)}");
+        CultureInfo.InvariantCulture, $"{one.Index} {one.Nanoseconds / 1_000_000_000}.{one.Nanoseconds % 1_000_000_000:d9} s{one.Session} t{one.Thread} {What(one, names)}");
 
     /// <summary>What it is, without time and place in the trace.</summary>
     internal static string What(in TraceEvent one, RegisterNames names)

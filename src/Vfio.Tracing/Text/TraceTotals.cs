@@ -4,7 +4,8 @@ namespace Vfio.Tracing.Text;
 /// <remarks>One thread adds, another takes.</remarks>
 internal sealed class TraceTotals
 {
-    /// <summary>More different places than these are counted together: a driver that accesses every byte of a BAR must not fill memory.</summary>
+    /// <summary>More different places than these are counted together: a driver that accesses every byte of a BAR must not fill
+    /// memory.</summary>
     internal const int MostRows = 4096;
 
     private readonly Lock _lock = new();

@@ -68,7 +68,6 @@ public sealed class CommandTests
     [InlineData("trace", "model:edu", "--socket", "/tmp/x", "--to", "/nowhere/at/all")]
     [InlineData("trace", "--from", "/etc/passwd")]
     [InlineData("record", "model:edu", "--to", "/nowhere/at/all", "--", "true")]
-    [InlineData("show", "model:replay?from=/etc/passwd")]
     [InlineData("nvme", "model:edu", "identify")]
     [InlineData("run", "--device", "unix:/nowhere/at/all", "true")]
     [InlineData("leases", "--broker", "/nowhere/at/all")]

@@ -84,6 +84,29 @@ public sealed class TraceFileTests
     }
 
     [Fact]
+    public void Of_a_file_the_same_can_be_chosen_as_of_a_device()
+    {
+        TraceEvent[] whole = TraceRig.Read(Trace);
+        TraceEvent[] bar = [.. whole.Where(one => one.Kind is TraceEventKind.Read or TraceEventKind.Write && one.Region == RegionIndex.Bar0)];
+        Assert.Equal(bar, Chosen(new TraceOptions { Filter = TraceFilter.Parse("bar0") }).Where(one => one.Kind is TraceEventKind.Read or TraceEventKind.Write));
+        TraceEvent irq = whole.First(one => one.Kind == TraceEventKind.Interrupt);
+        Assert.Equal(irq, Chosen(new TraceOptions { Stop = TraceTrigger.Parse("irq") })[^1]);
+        Assert.Equal(irq, Chosen(new TraceOptions { Start = TraceTrigger.Parse("irq") }).First(one => one.Kind > TraceEventKind.AddressRange));
+        Assert.Equal(whole[^3..], Chosen(new TraceOptions { Last = 3 })[^3..]);
+
+        TraceEvent[] Chosen(TraceOptions options) => [.. ChosenEvents.Of(whole, options)];
+    }
+
+    [Fact]
+    public void A_port_of_igb_has_the_names_of_its_data_sheet_by_its_ids()
+    {
+        // Intel 82576: 8086:10c9; IMS is at 0x1508.
+        byte[] config = new byte[64];
+        BinaryPrimitives.WriteUInt32LittleEndian(config, 0x10c98086);
+        Assert.Equal("InterruptMaskSet", RegisterNames.For(config).Find(RegionIndex.Bar0, 0x1508));
+    }
+
+    [Fact]
     public void A_users_table_names_registers_and_fields()
     {
         byte[] table = """

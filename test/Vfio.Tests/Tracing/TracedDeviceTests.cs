@@ -12,7 +12,7 @@ namespace Vfio.Tests.Tracing;
 public sealed class TracedDeviceTests : IDisposable
 {
     // QEMU's docs/specs/edu.rst.
-    private const ulong Identification = 0x00, Liveness = 0x04, Raise = 0x60, Acknowledge = 0x64;
+    private const ulong Identification = 0x00, Liveness = 0x04, Raise = 0x60;
     private readonly GuardedFunction _edu = new(new EduFunction());
 
     public void Dispose() => _edu.Dispose();
