@@ -15,7 +15,7 @@ internal sealed class NvmeAdminWork(NvmeEngine controller, Iova start, int entri
 
     /// <summary>The opcodes, for the log of commands supported and their effects.</summary>
     internal static ReadOnlySpan<byte> Opcodes =>
-        [0x00, 0x01, 0x02, 0x04, 0x05, 0x06, 0x08, 0x09, 0x0a, 0x0c, 0x14, 0x15, 0x18, 0x7c, 0x80, 0x84];
+        [0x00, 0x01, 0x02, 0x04, 0x05, 0x06, 0x08, 0x09, 0x0a, 0x0c, 0x0d, 0x14, 0x15, 0x18, 0x7c, 0x80, 0x84];
 
     /// <inheritdoc/>
     protected override NvmeOutcome Do(in NvmeCommand command)
@@ -35,6 +35,7 @@ internal sealed class NvmeAdminWork(NvmeEngine controller, Iova start, int entri
             0x09 => SetFeature(command),
             0x0a => GetFeature(command),
             0x0c => Controller.Events.TryKeep(command.Id) ? NvmeOutcome.Kept : NvmeOutcome.TooManyEventRequests,
+            0x0d => ManageNamespace(command),
             0x14 => BeginSelfTest(command),
             0x15 => AttachNamespace(command),
             0x18 => KeepAlive(),
@@ -228,6 +229,18 @@ internal sealed class NvmeAdminWork(NvmeEngine controller, Iova start, int entri
         return Controller.TryShadow(Bus, new NvmeShadow(new Iova(command.Prp1), new Iova(command.Prp2)))
             ? NvmeOutcome.Success
             : NvmeOutcome.DataTransferError;
+    }
+
+    /// <summary>Makes no namespace, and deletes none: the namespaces have all blocks, and share them as the user chose.</summary>
+    private NvmeOutcome ManageNamespace(in NvmeCommand command)
+    {
+        const int Create = 0, Delete = 1;
+        return (int)(command.Dword10 & 0xf) switch
+        {
+            Create => NvmeOutcome.InsufficientCapacity,
+            Delete when command.NamespaceId != AllNamespaces && _drive.Find(command.NamespaceId) is null => NvmeOutcome.InvalidNamespace,
+            _ => NvmeOutcome.InvalidField,
+        };
     }
 
     /// <summary>Attaches a namespace to this controller, or detaches it.</summary>

@@ -37,8 +37,12 @@ internal sealed class NvmeIoWork(NvmeEngine controller, int id, Iova start, int 
         if (_again.Count == 0 || !HasRoom())
             return false;
         NvmeCommand command = _again.Dequeue();
+        MarkUnderWay(command.Id);
         NvmeOutcome outcome = DoOne(command);
-        return !IsAbandoned && (outcome == NvmeOutcome.Kept || Post(command.Id, Record(command, outcome)));
+        if (IsAbandoned || (outcome != NvmeOutcome.Kept && !Post(command.Id, Record(command, outcome))))
+            return false;
+        MarkUnderWay(null);
+        return true;
     }
 
     /// <inheritdoc/>

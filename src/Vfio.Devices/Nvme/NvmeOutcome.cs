@@ -43,6 +43,7 @@ internal readonly record struct NvmeOutcome(int Status, uint Result = 0)
     internal static readonly NvmeOutcome InvalidQueueDeletion = new(Final | 0x10c);
     internal static readonly NvmeOutcome NotSaveable = new(Final | 0x10d);
     internal static readonly NvmeOutcome NotNamespaceSpecific = new(Final | 0x10f);
+    internal static readonly NvmeOutcome InsufficientCapacity = new(Final | 0x115);
     internal static readonly NvmeOutcome AlreadyAttached = new(Final | 0x118);
     internal static readonly NvmeOutcome NotAttached = new(Final | 0x11a);
     internal static readonly NvmeOutcome InvalidControllerList = new(Final | 0x11c);

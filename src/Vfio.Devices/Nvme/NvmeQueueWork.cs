@@ -257,15 +257,18 @@ internal abstract class NvmeQueueWork : NvmeDiskWork
 
         Volatile.Write(ref _head, (_head + 1) % Entries);
         NvmeCommand command = Blittable.Read<NvmeCommand>(_entry);
-        Volatile.Write(ref _underWay, command.Id);
+        MarkUnderWay(command.Id);
         NvmeOutcome outcome = Do(command);
         if (IsAbandoned)
             return false;
         if (outcome != NvmeOutcome.Kept && !Post(command.Id, Record(command, outcome)))
             return false;
-        Volatile.Write(ref _underWay, None);
+        MarkUnderWay(null);
         return true;
     }
+
+    /// <summary>Says which command this is in the middle of.</summary>
+    protected void MarkUnderWay(ushort? command) => Volatile.Write(ref _underWay, command ?? None);
 
     /// <summary>Adds a command that failed to the error log.</summary>
     internal NvmeOutcome Record(in NvmeCommand command, NvmeOutcome outcome)

@@ -143,6 +143,53 @@ public sealed class NvmeStateTests
     }
 
     [Fact]
+    public async Task Ranges_that_are_given_back_are_no_reason_to_wait_for_their_end()
+    {
+        FakeStorage storage = new();
+        using NvmeFunction first = new(storage, Two);
+        using NvmeFunction second = new(storage, Two);
+        using SlotRig nvme = new(first);
+        nvme.Enable();
+        nvme.CreatePair(1);
+        nvme.Poke(Data, [0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 8]);
+        storage.Hang("zero");
+        ushort ranges = nvme.Submit(1, 0x09, Data, 1, 4, 0, space: 1);
+        NvmeRig.WaitUntil(() => storage.Log.Contains("zero hangs"));
+        Task move = Task.Run(() => nvme.MoveTo(second), TestContext.Current.CancellationToken);
+        NvmeRig.WaitUntil(() => first.Executor.IsPaused);
+        storage.Release("zero");
+        await move;
+        Assert.Equal((ranges, 0, 0u), nvme.Take(1));
+        Assert.Equal(3, storage.Log.Count(one => one == "discard")); // one here, and all of them there
+    }
+
+    [Fact]
+    public async Task A_self_test_pauses_and_goes_on()
+    {
+        FakeStorage storage = new();
+        using NvmeFunction function = new(storage, Two);
+        using SlotRig nvme = new(function);
+        nvme.Enable();
+        storage.Hang("read");
+        Assert.Equal(0, nvme.Admin(0x14, dword10: 2, space: uint.MaxValue).Status);
+        NvmeRig.WaitUntil(() => storage.Log.Contains("read hangs"));
+        IMigratableFunction migratable = function;
+        Task stop = Task.Run(migratable.Stop, TestContext.Current.CancellationToken);
+        NvmeRig.WaitUntil(() => function.Executor.IsPaused);
+        storage.Release("read");
+        await stop;
+        Assert.Equal(1, storage.Log.Count(one => one == "read"));
+        migratable.Start();
+        NvmeRig.WaitUntil(() => storage.Log.Count(one => one == "read") == 2);
+        NvmeRig.WaitUntil(() =>
+        {
+            Assert.Equal(0, nvme.Admin(GetLogPage, Data, 0x007f_0006).Status);
+            return nvme.Peek(Data, 1)[0] == 0;
+        });
+        Assert.Equal(0x20, nvme.Peek(Data + 4, 1)[0]);
+    }
+
+    [Fact]
     public void A_flush_that_failed_has_failed_elsewhere_too()
     {
         FakeStorage storage = new();
