@@ -48,7 +48,8 @@ internal sealed class NvmeDisk(NvmeStorage storage) : IDisposable
     /// <summary>Has all flushes fail: one has failed where the drive was before.</summary>
     internal void Fail() => _hasFailed = true;
 
-    /// <summary>How often the disk was formatted or sanitized. A write has no effect when that happened since its command was checked.</summary>
+    /// <summary>How often the disk was formatted or sanitized. A write has no effect when that happened after its command was
+    /// checked.</summary>
     internal int Generation => _generation;
 
     /// <summary>Has writes of commands that were checked before have no effect; those that have begun are seen by
