@@ -9,7 +9,6 @@ namespace Vfio.Devices.Nvme;
 internal sealed class FileStorage : NvmeStorage
 {
     private const int LargestBlockBytes = 4096;
-    private static readonly byte[] Zeros = new byte[1 << 20];
     private readonly DiskFile _file;
     private bool _isLocked;
 
@@ -81,25 +80,7 @@ internal sealed class FileStorage : NvmeStorage
     internal override Errno Write(long offset, ReadOnlySpan<byte> source) => _file.Write(offset, source);
 
     /// <inheritdoc/>
-    internal override Errno Zero(long offset, long length, bool isDiscarded)
-    {
-        Errno error = _file.Zero(offset, length, isDiscarded);
-        if (error is not Errno.NotSupported)
-            return error;
-
-        // A file system without holes.
-        while (length > 0)
-        {
-            int count = (int)Math.Min(length, Zeros.Length);
-            error = _file.Write(offset, Zeros.AsSpan(0, count));
-            if (error != Errno.None)
-                return error;
-            offset += count;
-            length -= count;
-        }
-
-        return Errno.None;
-    }
+    internal override Errno Zero(long offset, long length, bool isDiscarded) => _file.Zero(offset, length, isDiscarded);
 
     /// <inheritdoc/>
     internal override Errno Flush() => _file.Flush();

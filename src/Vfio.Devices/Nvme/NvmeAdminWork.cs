@@ -15,7 +15,7 @@ internal sealed class NvmeAdminWork(NvmeEngine controller, Iova start, int entri
 
     /// <summary>The opcodes, for the log of commands supported and their effects.</summary>
     internal static ReadOnlySpan<byte> Opcodes =>
-        [0x00, 0x01, 0x02, 0x04, 0x05, 0x06, 0x08, 0x09, 0x0a, 0x0c, 0x14, 0x15, 0x18, 0x7c, 0x80, 0x84];
+        [0x00, 0x01, 0x02, 0x04, 0x05, 0x06, 0x08, 0x09, 0x0a, 0x0c, 0x0d, 0x14, 0x15, 0x18, 0x7c, 0x80, 0x84];
 
     /// <inheritdoc/>
     protected override NvmeOutcome Do(in NvmeCommand command)
@@ -35,6 +35,7 @@ internal sealed class NvmeAdminWork(NvmeEngine controller, Iova start, int entri
             0x09 => SetFeature(command),
             0x0a => GetFeature(command),
             0x0c => Controller.Events.TryKeep(command.Id) ? NvmeOutcome.Kept : NvmeOutcome.TooManyEventRequests,
+            0x0d => ManageNamespace(command),
             0x14 => BeginSelfTest(command),
             0x15 => AttachNamespace(command),
             0x18 => KeepAlive(),
@@ -109,6 +110,7 @@ internal sealed class NvmeAdminWork(NvmeEngine controller, Iova start, int entri
         List<ushort> aborted = Controller.AbandonTransfers(queue);
         if (queue.UnderWay is { } last)
             aborted.Add(last);
+        aborted.AddRange(queue.Again.Select(command => command.Id));
         Controller.SetSubmission(id, null);
         if (!Enter())
             return NvmeOutcome.Kept;
@@ -157,7 +159,7 @@ internal sealed class NvmeAdminWork(NvmeEngine controller, Iova start, int entri
 
         bool isRetained = (command.Dword10 & RetainEvents) != 0;
         Array.Clear(_page);
-        NvmeLogs.Write(_page, page, Controller, isRetained);
+        NvmeLogs.Write(_page, page, Controller);
 
         // What is beyond the page's end is zeros.
         int count = (int)dwords * 4;
@@ -166,8 +168,13 @@ internal sealed class NvmeAdminWork(NvmeEngine controller, Iova start, int entri
         ReadOnlySpan<byte> rest = _page.AsSpan((int)offset);
         rest[..Math.Min(count, rest.Length)].CopyTo(data);
         NvmeOutcome outcome = Data.Send(Bus, command, count);
-        if (outcome == NvmeOutcome.Success && !isRetained)
-            Controller.Events.Unmask(page);
+        if (outcome != NvmeOutcome.Success || isRetained)
+            return outcome;
+
+        // Only what has reached the driver is forgotten.
+        if (page == NvmeLogs.ChangedNamespaces)
+            Controller.Changed.Clear();
+        Controller.Events.Unmask(page);
         return outcome;
     }
 
@@ -222,6 +229,18 @@ internal sealed class NvmeAdminWork(NvmeEngine controller, Iova start, int entri
         return Controller.TryShadow(Bus, new NvmeShadow(new Iova(command.Prp1), new Iova(command.Prp2)))
             ? NvmeOutcome.Success
             : NvmeOutcome.DataTransferError;
+    }
+
+    /// <summary>Makes no namespace, and deletes none: the namespaces have all blocks, and share them as the user chose.</summary>
+    private NvmeOutcome ManageNamespace(in NvmeCommand command)
+    {
+        const int Create = 0, Delete = 1;
+        return (int)(command.Dword10 & 0xf) switch
+        {
+            Create => NvmeOutcome.InsufficientCapacity,
+            Delete when command.NamespaceId != AllNamespaces && _drive.Find(command.NamespaceId) is null => NvmeOutcome.InvalidNamespace,
+            _ => NvmeOutcome.InvalidField,
+        };
     }
 
     /// <summary>Attaches a namespace to this controller, or detaches it.</summary>
@@ -288,15 +307,18 @@ internal sealed class NvmeAdminWork(NvmeEngine controller, Iova start, int entri
         NvmeSpace[] spaces = [];
         if (command.NamespaceId != 0 && !TryFind(command.NamespaceId, out spaces))
             return NvmeOutcome.InvalidNamespace;
-        if (!_drive.SelfTests.TryBegin(code, command.NamespaceId))
+        if (Controller.Long.IsFull)
+            return NvmeOutcome.SequenceError;
+        if (!_drive.SelfTests.TryBegin(code, command.NamespaceId, out int number))
             return NvmeOutcome.SelfTestInProgress;
-        Controller.Long.Test(spaces, isAll: code == Extended);
+        Controller.Long.Test(number, spaces, isAll: code == Extended);
         return NvmeOutcome.Success;
     }
 
     private NvmeOutcome Sanitize(in NvmeCommand command)
     {
         const int ExitFailure = 1, BlockErase = 2;
+        const uint Unrestricted = 8;
         NvmeSanitize sanitize = _drive.Sanitize;
         int action = (int)(command.Dword10 & 7);
         if (sanitize.IsRunning)
@@ -309,6 +331,8 @@ internal sealed class NvmeAdminWork(NvmeEngine controller, Iova start, int entri
                 if (sanitize.HasFailed)
                     sanitize.GiveUp();
                 return NvmeOutcome.Success;
+            case BlockErase when (command.Dword10 & Unrestricted) != 0 && sanitize.HasFailed && !sanitize.MayGiveUp:
+                return NvmeOutcome.SanitizeFailed;
             case BlockErase when _drive.Disk.IsReadOnly:
                 return NvmeOutcome.WriteProtected;
             case BlockErase:

@@ -28,13 +28,24 @@ internal sealed class NvmeBadBlocks
     {
         lock (_lock)
         {
-            Cut(start, start + length);
-            if (_ranges.Count >= MaxRanges)
+            // Counted before anything changes: a refused command has no effect.
+            if (CountWithout(start, start + length) >= MaxRanges)
                 return false;
+            Cut(start, start + length);
             _ranges.Add((start, start + length));
             _isAny = true;
             return true;
         }
+    }
+
+    /// <summary>Whether a range may be written: its removal does not split others into too many. Several threads that ask at once may
+    /// exceed that by a few.</summary>
+    internal bool CanRemove(long start, long length)
+    {
+        if (!_isAny)
+            return true;
+        lock (_lock)
+            return _ranges.Count < MaxRanges || CountWithout(start, start + length) <= MaxRanges;
     }
 
     /// <summary>Removes a range, which was written.</summary>
@@ -88,6 +99,21 @@ internal sealed class NvmeBadBlocks
 
         _isAny = count > 0;
         return true;
+    }
+
+    /// <summary>How many ranges there are without the bytes of one.</summary>
+    private int CountWithout(long start, long end)
+    {
+        int count = 0;
+        foreach ((long from, long to) in _ranges)
+        {
+            if (from >= end || start >= to)
+                count++;
+            else
+                count += (from < start ? 1 : 0) + (end < to ? 1 : 0);
+        }
+
+        return count;
     }
 
     private void Cut(long start, long end)

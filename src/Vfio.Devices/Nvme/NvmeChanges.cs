@@ -18,8 +18,7 @@ internal sealed class NvmeChanges
 
     /// <summary>Writes the log page: numbers, ascending. There are never more than fit.</summary>
     /// <param name="data">Zeros.</param>
-    /// <param name="isRetained">Whether they stay.</param>
-    internal void Write(Span<byte> data, bool isRetained)
+    internal void Write(Span<byte> data)
     {
         lock (_spaces)
         {
@@ -29,10 +28,14 @@ internal sealed class NvmeChanges
                 BinaryPrimitives.WriteUInt32LittleEndian(data[at..], space);
                 at += sizeof(uint);
             }
-
-            if (!isRetained)
-                _spaces.Clear();
         }
+    }
+
+    /// <summary>Forgets them: the driver has read the log.</summary>
+    internal void Clear()
+    {
+        lock (_spaces)
+            _spaces.Clear();
     }
 
     /// <summary>Saves them.</summary>

@@ -15,6 +15,11 @@ internal sealed class NvmeDisk(NvmeStorage storage) : IDisposable
     /// <summary>How often a queue that waits checks whether it is abandoned.</summary>
     private static readonly TimeSpan LookEvery = TimeSpan.FromMilliseconds(5);
 
+    /// <summary>Most bytes that one call makes zeros; between two, a reset or a stop takes effect.</summary>
+    private const long LargestPiece = 256 << 20;
+
+    private static readonly byte[] Zeros = new byte[1 << 20];
+
     private readonly object _lock = new();
     private readonly HashSet<NvmeDiskWork> _leftBehind = [];
     private volatile bool _isWaitedFor;
@@ -22,6 +27,7 @@ internal sealed class NvmeDisk(NvmeStorage storage) : IDisposable
     private volatile NvmeDiskWork? _fused;
     private long _fusedStart;
     private long _fusedEnd;
+    private volatile int _generation;
     private long _begun;
     private long _ended;
 
@@ -38,6 +44,17 @@ internal sealed class NvmeDisk(NvmeStorage storage) : IDisposable
 
     /// <summary>Whether a flush has failed, so that all fail.</summary>
     internal bool HasFailed => _hasFailed;
+
+    /// <summary>Has all flushes fail: one has failed where the drive was before.</summary>
+    internal void Fail() => _hasFailed = true;
+
+    /// <summary>How often the disk was formatted or sanitized. A write has no effect when that happened after its command was
+    /// checked.</summary>
+    internal int Generation => _generation;
+
+    /// <summary>Has writes of commands that were checked before have no effect; those that have begun are seen by
+    /// <see cref="NvmeDiskWork.IsWriting"/>.</summary>
+    internal int Advance() => Interlocked.Increment(ref _generation);
 
     /// <summary>As <see cref="NvmeStorage.TryLockShared"/>.</summary>
     internal bool TryLockShared() => storage.TryLockShared();
@@ -68,16 +85,47 @@ internal sealed class NvmeDisk(NvmeStorage storage) : IDisposable
     /// <summary>Reads for nobody: a self-test.</summary>
     internal Errno Test(long offset, Span<byte> destination) => storage.Read(offset, destination);
 
-    /// <summary>Makes bytes zeros.</summary>
-    internal NvmeOutcome Zero(NvmeDiskWork queue, long offset, long length, bool isDiscarded)
+    /// <summary>Makes bytes zeros, by pieces.</summary>
+    /// <returns><see cref="NvmeOutcome.Kept"/> when it was abandoned, or has to return, before all were.</returns>
+    internal NvmeOutcome Zero(NvmeDiskWork queue, long offset, long length, bool isDiscarded) =>
+        Zero(queue, offset, length, isDiscarded, isHint: false);
+
+    /// <summary>Gives the place of bytes back, which are zeros then; a storage that cannot do so leaves them as they are.</summary>
+    /// <returns>As <see cref="Zero(NvmeDiskWork, long, long, bool)"/>.</returns>
+    internal NvmeOutcome Deallocate(NvmeDiskWork queue, long offset, long length) =>
+        Zero(queue, offset, length, isDiscarded: true, isHint: true);
+
+    private NvmeOutcome Zero(NvmeDiskWork queue, long offset, long length, bool isDiscarded, bool isHint)
     {
         if (storage.IsReadOnly)
             return NvmeOutcome.WriteProtected;
-        if (!BeginWrite(queue, offset, length))
-            return NvmeOutcome.Kept;
-        Errno error = storage.Zero(offset, length, isDiscarded);
-        EndWrite(queue);
-        return error == Errno.None ? NvmeOutcome.Success : NvmeOutcome.WriteFault;
+        while (length > 0)
+        {
+            if (queue.ShouldReturn)
+                return NvmeOutcome.Kept;
+            long count = Math.Min(length, LargestPiece);
+            NvmeOutcome begun = BeginWrite(queue, offset, count);
+            if (begun != NvmeOutcome.Success)
+                return begun;
+            Errno error = storage.Zero(offset, count, isDiscarded);
+            bool isUnsupported = error == Errno.NotSupported;
+            if (isUnsupported && !isHint)
+            {
+                // A file system without holes.
+                count = Math.Min(count, Zeros.Length);
+                error = storage.Write(offset, Zeros.AsSpan(0, (int)count));
+            }
+
+            EndWrite(queue);
+            if (isUnsupported && isHint)
+                return NvmeOutcome.Success;
+            if (error != Errno.None)
+                return NvmeOutcome.WriteFault;
+            offset += count;
+            length -= count;
+        }
+
+        return NvmeOutcome.Success;
     }
 
     /// <summary>Begins a compare and write that nothing comes between: writes of the same bytes wait for its end, and it for those under
@@ -133,8 +181,9 @@ internal sealed class NvmeDisk(NvmeStorage storage) : IDisposable
     {
         if (storage.IsReadOnly)
             return NvmeOutcome.WriteProtected;
-        if (!BeginWrite(queue, offset, source.Length))
-            return NvmeOutcome.Kept;
+        NvmeOutcome begun = BeginWrite(queue, offset, source.Length);
+        if (begun != NvmeOutcome.Success)
+            return begun;
         Errno error = storage.Write(offset, source);
         EndWrite(queue);
         return error == Errno.None ? NvmeOutcome.Success : NvmeOutcome.WriteFault;
@@ -199,15 +248,23 @@ internal sealed class NvmeDisk(NvmeStorage storage) : IDisposable
         }
     }
 
-    private bool BeginWrite(NvmeDiskWork queue, long offset, long length)
+    /// <returns><see cref="NvmeOutcome.Kept"/> when the queue is abandoned, <see cref="NvmeOutcome.Stale"/> when its command has to be
+    /// checked again.</returns>
+    private NvmeOutcome BeginWrite(NvmeDiskWork queue, long offset, long length)
     {
         while (true)
         {
             if (!Begin(queue))
-                return false;
+                return NvmeOutcome.Kept;
             queue.MarkWriting(offset, offset + length);
+            if (queue.Generation != _generation)
+            {
+                EndWrite(queue);
+                return NvmeOutcome.Stale;
+            }
+
             if (_fused is not { } fused || fused == queue || !IsInFused(offset, length))
-                return true;
+                return NvmeOutcome.Success;
             EndWrite(queue);
             lock (_lock)
             {
@@ -216,7 +273,7 @@ internal sealed class NvmeDisk(NvmeStorage storage) : IDisposable
             }
 
             if (queue.IsAbandoned)
-                return false;
+                return NvmeOutcome.Kept;
         }
     }
 

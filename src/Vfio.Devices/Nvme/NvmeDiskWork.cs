@@ -12,6 +12,9 @@ internal abstract class NvmeDiskWork(NvmeFunction function) : DeviceWork(functio
     /// <summary>Whether it is in the middle of a read or a write of the disk.</summary>
     internal bool IsAtDisk => Volatile.Read(ref _isAtDisk) != 0;
 
+    /// <summary>Which format of the disk its command was checked against: <see cref="NvmeDisk.Generation"/>. For its own thread.</summary>
+    internal int Generation { get; set; }
+
     /// <summary>Announces a write of the disk: a full barrier follows.</summary>
     internal void MarkWriting(long start, long end)
     {

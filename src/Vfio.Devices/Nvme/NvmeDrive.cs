@@ -1,3 +1,4 @@
+using System.Text;
 using Vfio.Guard;
 
 namespace Vfio.Devices.Nvme;
@@ -64,6 +65,9 @@ internal sealed class NvmeDrive : IDisposable
     /// <summary>Saves what a restart of the server would lose.</summary>
     internal void Save(StateWriter state)
     {
+        WriteText(state, Names.Serial);
+        WriteText(state, Names.Subsystem);
+        state.Write(Disk.HasFailed);
         state.Write(Disk.Length);
         state.Write(_spaces.Length);
         foreach (NvmeSpace space in _spaces)
@@ -74,8 +78,15 @@ internal sealed class NvmeDrive : IDisposable
     }
 
     /// <summary>Restores what <see cref="Save"/> wrote, which may be forged.</summary>
-    internal bool TryRestore(ref StateReader state)
+    /// <param name="state">The state.</param>
+    /// <param name="hasFailed">Whether a flush has failed: the drive's data may be lost.</param>
+    /// <returns>False when it is no state of this drive. It may be restored in part then.</returns>
+    internal bool TryRestore(ref StateReader state, out bool hasFailed)
     {
+        hasFailed = false;
+        if (!IsNext(ref state, Names.Serial) || !IsNext(ref state, Names.Subsystem) || !state.TryRead(out byte failed))
+            return false;
+        hasFailed = failed != 0;
         if (!state.TryRead(out long length) || length != Disk.Length || !state.TryRead(out int count) || count != _spaces.Length)
             return false;
         foreach (NvmeSpace space in _spaces)
@@ -84,11 +95,25 @@ internal sealed class NvmeDrive : IDisposable
                 return false;
         }
 
-        return Health.TryRestore(ref state) && Errors.TryRestore(ref state) && Sanitize.TryRestore(ref state);
+        return Health.TryRestore(ref state) && Errors.TryRestore(ref state) && Sanitize.TryRestore(ref state, Disk.IsReadOnly);
     }
 
     /// <inheritdoc/>
     public void Dispose() => Disk.Dispose();
+
+    private static void WriteText(StateWriter state, string text)
+    {
+        byte[] bytes = Encoding.UTF8.GetBytes(text);
+        state.Write(bytes.Length);
+        state.Write(bytes);
+    }
+
+    private static bool IsNext(ref StateReader state, string text)
+    {
+        byte[] bytes = Encoding.UTF8.GetBytes(text);
+        return state.TryRead(out int length) && length == bytes.Length && state.TryRead(length, out ReadOnlySpan<byte> read)
+            && read.SequenceEqual(bytes);
+    }
 
     private static VfioException Refuse(string reason) => new("open", "model:nvme", Errno.InvalidArgument, reason);
 }

@@ -17,6 +17,9 @@ internal sealed class NvmeEngine
     /// <summary>Most reads that wait for the medium beside the queues' own threads.</summary>
     private const int MaxTransfers = 16;
 
+    /// <summary>Most commands that a drive which moves has fetched: what waits for the medium, and what moved before it was done.</summary>
+    private const int MaxWaiting = 1024;
+
     /// <summary>CNTLID: the only controller of its subsystem.</summary>
     internal const ushort ControllerId = 0;
 
@@ -29,6 +32,8 @@ internal sealed class NvmeEngine
     private volatile bool _hasFailed;
     private volatile NvmeShadow? _shadow;
     private volatile int _formatting;
+    private readonly Lock _shutdownLock = new();
+    private int _shutdowns;
 
     private NvmeEngine(NvmeFunction function, NvmeDrive drive, int[] doorbells, NvmeCompletionQueue completions, Iova submissions, int entries)
     {
@@ -251,14 +256,55 @@ internal sealed class NvmeEngine
         Function.SetFatal(this);
     }
 
+    /// <summary>How many shutdowns the driver has announced.</summary>
+    internal int Shutdowns => Volatile.Read(ref _shutdowns);
+
+    /// <summary>Whether a queue is in the middle of commands.</summary>
+    internal bool IsAnyBusy => Array.Exists(_submissions, queue => queue is { IsBusy: true });
+
     /// <summary>Called when the driver announces a shutdown, or withdraws it.</summary>
     internal void SetShutDown(bool isShutDown)
     {
-        _isShutDown = isShutDown;
+        lock (_shutdownLock)
+        {
+            _isShutDown = isShutDown;
+            if (isShutDown)
+                _shutdowns++;
+        }
+
         if (isShutDown)
             Long.ShutDown();
         else
             WakeAll(null);
+    }
+
+    /// <summary>Called when all is durable, or cannot be; of no effect when the driver has withdrawn the shutdown.</summary>
+    /// <param name="number">The last of <see cref="Shutdowns"/> before the flush.</param>
+    /// <param name="isDurable">Whether the flush succeeded.</param>
+    internal void FinishShutdown(int number, bool isDurable)
+    {
+        lock (_shutdownLock)
+        {
+            if (_isShutDown && number == _shutdowns)
+                Function.FinishShutdown(isDurable);
+        }
+    }
+
+    /// <summary>Waits until no queue writes bytes of a range; those that begin see <see cref="NvmeDisk.Generation"/>.</summary>
+    /// <returns>False when the caller has to return.</returns>
+    internal bool WaitForWrites(NvmeDiskWork work, long start, long end)
+    {
+        foreach (NvmeQueueWork? queue in _submissions)
+        {
+            while (queue is not null && queue.IsWriting(start, end))
+            {
+                if (work.ShouldReturn)
+                    return false;
+                Thread.Sleep(1);
+            }
+        }
+
+        return true;
     }
 
     /// <summary>Called after all work was abandoned: the next access waits for the disk accesses under way.</summary>
@@ -317,13 +363,17 @@ internal sealed class NvmeEngine
             _submissions[id]?.Save(state);
         }
 
-        // What waits for the medium is fetched again there.
-        NvmeTransferWork[] busy = [.. _transfers.Where(transfer => transfer?.Queue is not null).Select(transfer => transfer!)];
-        state.Write(busy.Length);
-        foreach (NvmeTransferWork transfer in busy)
+        // What waits for the medium is done again there, and what was to be done again here.
+        (int Queue, NvmeCommand Command)[] waiting =
+        [
+            .. _transfers.Where(transfer => transfer?.Queue is not null).Select(transfer => (transfer!.Queue!.Id, transfer.Command)),
+            .. _submissions.Where(queue => queue is not null).SelectMany(queue => queue!.Again.Select(command => (queue.Id, command))),
+        ];
+        state.Write(waiting.Length);
+        foreach ((int queue, NvmeCommand command) in waiting)
         {
-            state.Write(transfer.Queue!.Id);
-            state.Write(transfer.Command);
+            state.Write(queue);
+            state.Write(command);
         }
 
         Events.Save(state);
@@ -369,9 +419,9 @@ internal sealed class NvmeEngine
                 return false;
         }
 
-        if (!state.TryRead(out int transfers) || transfers is < 0 or > MaxTransfers)
+        if (!state.TryRead(out int waiting) || waiting is < 0 or > MaxWaiting)
             return false;
-        for (int i = 0; i < transfers; i++)
+        for (int i = 0; i < waiting; i++)
         {
             if (!state.TryRead(out int id) || !state.TryRead(out NvmeCommand command) || FindSubmission(id) is not { } queue)
                 return false;

@@ -202,9 +202,13 @@ internal sealed class NvmeFeatures
 
     private NvmeOutcome SetWriteCache(bool isOn, ushort command)
     {
-        bool isTurnedOff = _controller.HasWriteCache && !isOn;
+        bool needsFlush = !isOn && _controller.Drive.Disk.MayWait;
+        if (needsFlush && _controller.Long.IsFull)
+            return NvmeOutcome.SequenceError;
         _controller.HasWriteCache = isOn;
-        if (!isTurnedOff || !_controller.Drive.Disk.MayWait)
+
+        // Also when it is off: the flush of the command that turned it off may be under way, or be lost with a move.
+        if (!needsFlush)
             return NvmeOutcome.Success;
 
         // What is in the cache is durable before the command is over; it is completed after the flush.

@@ -24,6 +24,7 @@ public sealed class NvmeFunction : EmulatedFunction, IPolledRegisters
     private readonly bool _isSuccessor;
     private bool _isTaken;
     private bool _isPowered;
+    private NvmeLockWork? _lock;
 
     /// <summary>Makes it.</summary>
     /// <param name="storage">Its blocks; owned, also when this throws.</param>
@@ -123,8 +124,9 @@ public sealed class NvmeFunction : EmulatedFunction, IPolledRegisters
     {
         // The predecessor has a shared lock too until it ends, and uses the image no more.
         _isTaken = _drive.Disk.TryLock();
+        _lock = null;
         if (!_isTaken)
-            new NvmeLockWork(this, _drive.Disk).Wake();
+            BeginLock();
         _controller?.WakeAll();
     }
 
@@ -141,7 +143,26 @@ public sealed class NvmeFunction : EmulatedFunction, IPolledRegisters
     /// <inheritdoc/>
     protected override bool OnRestore(ref StateReader state)
     {
-        if (!state.TryRead(out byte isPowered) || !_drive.TryRestore(ref state) || !state.TryRead(out byte isEnabled))
+        StateWriter before = new();
+        _drive.Save(before);
+        if (TryRestore(ref state, out bool hasFailed))
+        {
+            if (hasFailed)
+                _drive.Disk.Fail();
+            return true;
+        }
+
+        // The drive outlives this user: nothing of a state that is refused stays with it.
+        Disable();
+        StateReader back = new(before.Written);
+        _ = _drive.TryRestore(ref back, out _);
+        return false;
+    }
+
+    private bool TryRestore(ref StateReader state, out bool hasFailed)
+    {
+        hasFailed = false;
+        if (!state.TryRead(out byte isPowered) || !_drive.TryRestore(ref state, out hasFailed) || !state.TryRead(out byte isEnabled))
             return false;
         _isPowered = isPowered != 0;
         if (isEnabled == 0)
@@ -182,9 +203,11 @@ public sealed class NvmeFunction : EmulatedFunction, IPolledRegisters
             return;
         if (isShutDown)
             _registers.Set(NvmeRegister.Status, ShutdownOccurring);
-        else
-            _registers.Clear(NvmeRegister.Status, ShutdownOccurring | ShutdownComplete);
         controller.SetShutDown(isShutDown);
+
+        // After the withdrawal: no shutdown completes any more.
+        if (!isShutDown)
+            _registers.Clear(NvmeRegister.Status, ShutdownOccurring | ShutdownComplete);
     }
 
     private NvmeEngine? Enable() => NvmeEngine.TryEnable(
@@ -223,7 +246,17 @@ public sealed class NvmeFunction : EmulatedFunction, IPolledRegisters
         AbandonWork();
         _controller?.LeaveBehind();
         _controller = null;
+
+        // No work of the controller's.
+        if (_lock is { IsLocked: false })
+            BeginLock();
         _registers.Clear(NvmeRegister.Status, Ready | Fatal | ShutdownOccurring | ShutdownComplete);
+    }
+
+    private void BeginLock()
+    {
+        _lock = new NvmeLockWork(this, _drive.Disk);
+        _lock.Wake();
     }
 
     private bool TakeImage()

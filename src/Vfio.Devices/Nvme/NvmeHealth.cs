@@ -30,6 +30,9 @@ internal sealed class NvmeHealth
     /// <summary>WCTEMP and CCTEMP of Identify Controller, in kelvins.</summary>
     internal const int WarningTemperature = 343, CriticalTemperature = 373;
 
+    /// <summary>Longest time that a restored drive may have been on: 100 years.</summary>
+    private const long LongestElapsed = 36_525 * TimeSpan.TicksPerDay;
+
     private readonly NvmeTally[] _tallies;
     private readonly TimeProvider _clock;
     private long _start;
@@ -48,7 +51,7 @@ internal sealed class NvmeHealth
     internal NvmeTally OfTransfers => _tallies[^1];
 
     /// <summary>Power On Hours.</summary>
-    internal long Hours => (long)(TimeSpan.FromTicks(_elapsedBefore) + _clock.GetElapsedTime(_start)).TotalHours;
+    internal long Hours => (_elapsedBefore + _clock.GetElapsedTime(_start).Ticks) / TimeSpan.TicksPerHour;
 
     /// <summary>A queue's counters, which outlive it.</summary>
     internal NvmeTally this[int queue] => _tallies[queue];
@@ -102,16 +105,32 @@ internal sealed class NvmeHealth
     /// <summary>Restores what <see cref="Save"/> wrote.</summary>
     internal bool TryRestore(ref StateReader state)
     {
-        _start = _clock.GetTimestamp();
-        bool isThere = state.TryRead(out _powerCycles) && state.TryRead(out _unsafeShutdowns) && state.TryRead(out _elapsedBefore)
-            && _elapsedBefore is >= 0 and <= long.MaxValue / 2;
-        foreach (NvmeTally tally in _tallies)
+        if (!TryReadCount(ref state, out long powerCycles) || !TryReadCount(ref state, out long unsafeShutdowns)
+            || !TryReadCount(ref state, out long elapsed) || elapsed > LongestElapsed)
         {
-            isThere = isThere && state.TryRead(out tally.BytesRead) && state.TryRead(out tally.BytesWritten) && state.TryRead(out tally.Reads)
-                && state.TryRead(out tally.Writes) && state.TryRead(out tally.MediaErrors) && state.TryRead(out tally.BusyTicks);
+            return false;
         }
 
-        return isThere;
+        NvmeTally[] tallies = [.. _tallies.Select(_ => new NvmeTally())];
+        foreach (NvmeTally tally in tallies)
+        {
+            bool isThere = TryReadCount(ref state, out tally.BytesRead) && TryReadCount(ref state, out tally.BytesWritten)
+                && TryReadCount(ref state, out tally.Reads) && TryReadCount(ref state, out tally.Writes)
+                && TryReadCount(ref state, out tally.MediaErrors) && TryReadCount(ref state, out tally.BusyTicks);
+            if (!isThere)
+                return false;
+        }
+
+        (_powerCycles, _unsafeShutdowns, _elapsedBefore, _start) = (powerCycles, unsafeShutdowns, elapsed, _clock.GetTimestamp());
+        tallies.CopyTo(_tallies, 0);
+        return true;
+    }
+
+    /// <summary>Reads a counter; one that could overflow a sum of them is refused.</summary>
+    private static bool TryReadCount(ref StateReader state, out long count)
+    {
+        const long Largest = 1L << 56;
+        return state.TryRead(out count) && count is >= 0 and <= Largest;
     }
 
     private static void Put(Span<byte> data, int at, long value) => BinaryPrimitives.WriteInt64LittleEndian(data[at..], value);

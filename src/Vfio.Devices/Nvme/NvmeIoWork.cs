@@ -29,12 +29,20 @@ internal sealed class NvmeIoWork(NvmeEngine controller, int id, Iova start, int 
     internal override void Add(in NvmeCommand command) => _again.Enqueue(command);
 
     /// <inheritdoc/>
+    internal override IReadOnlyCollection<NvmeCommand> Again => _again;
+
+    /// <inheritdoc/>
     protected override bool TryDoOther()
     {
-        if (!_again.TryDequeue(out NvmeCommand command))
+        if (_again.Count == 0 || !HasRoom())
             return false;
-        NvmeOutcome outcome = Do(command);
-        return !IsAbandoned && (outcome == NvmeOutcome.Kept || Post(command.Id, Record(command, outcome)));
+        NvmeCommand command = _again.Dequeue();
+        MarkUnderWay(command.Id);
+        NvmeOutcome outcome = DoOne(command);
+        if (IsAbandoned || (outcome != NvmeOutcome.Kept && !Post(command.Id, Record(command, outcome))))
+            return false;
+        MarkUnderWay(null);
+        return true;
     }
 
     /// <inheritdoc/>
@@ -49,6 +57,9 @@ internal sealed class NvmeIoWork(NvmeEngine controller, int id, Iova start, int 
     {
         if (!Opcodes.Contains(command.Opcode))
             return NvmeOutcome.InvalidOpcode;
+
+        // Before the checks: a Format or a Sanitize that begins after them is seen by the write.
+        Generation = _disk.Generation;
         if (_drive.Sanitize.IsRunning)
             return NvmeOutcome.SanitizeInProgress;
         if (_drive.Sanitize.HasFailed)
@@ -77,7 +88,7 @@ internal sealed class NvmeIoWork(NvmeEngine controller, int id, Iova start, int 
         bool isTransfer = command.Opcode is Read or Write or Compare;
         if (isTransfer && command.Blocks << shift > NvmeData.LargestBytes)
             return NvmeOutcome.InvalidField;
-        ulong blocks = space.Blocks;
+        ulong blocks = (ulong)space.Length >> shift;
         if (command.Block > blocks || command.Blocks > blocks - command.Block)
             return NvmeOutcome.OutOfRange;
         long offset = space.Start + ((long)command.Block << shift);
@@ -87,7 +98,7 @@ internal sealed class NvmeIoWork(NvmeEngine controller, int id, Iova start, int 
             Read => DoRead(command, space, offset, (int)length),
             Write => DoWrite(command, space, offset, (int)length),
             Compare => DoCompare(command, space, offset, (int)length),
-            Verify => DoVerify(space, offset, length),
+            Verify => DoVerify(command, space, offset, length),
             WriteZeroes => DoZeroes(command, space, offset, length),
             _ => DoUncorrectable(space, offset, length),
         };
@@ -123,8 +134,16 @@ internal sealed class NvmeIoWork(NvmeEngine controller, int id, Iova start, int 
         {
             if (_disk.TryRead(this, offset, data) is { } outcome)
                 return outcome;
-            if (HasNext && Controller.TryTransfer(this, command, offset, data.Length))
-                return NvmeOutcome.Kept;
+            if (HasNext)
+            {
+                // Inside a section: a transfer that is made after a reset would be work of the next driver.
+                if (!Enter())
+                    return NvmeOutcome.Kept;
+                bool isGiven = Controller.TryTransfer(this, command, offset, data.Length);
+                Leave();
+                if (isGiven)
+                    return NvmeOutcome.Kept;
+            }
         }
 
         return _disk.Read(this, offset, data);
@@ -134,6 +153,8 @@ internal sealed class NvmeIoWork(NvmeEngine controller, int id, Iova start, int 
     {
         if (_disk.IsReadOnly)
             return NvmeOutcome.WriteProtected;
+        if (!space.BadBlocks.CanRemove(offset, count))
+            return NvmeOutcome.InternalError;
         NvmeOutcome outcome = Data.Receive(Bus, command, count);
         if (outcome != NvmeOutcome.Success)
             return outcome;
@@ -144,6 +165,8 @@ internal sealed class NvmeIoWork(NvmeEngine controller, int id, Iova start, int 
         if (outcome == NvmeOutcome.Success)
             space.BadBlocks.Remove(offset, count);
         outcome = FinishWrite(outcome, isForced);
+        if (outcome == NvmeOutcome.Stale)
+            return DoOne(command);
         if (outcome != NvmeOutcome.Success)
             return Count(outcome);
         Tally.Writes++;
@@ -184,7 +207,7 @@ internal sealed class NvmeIoWork(NvmeEngine controller, int id, Iova start, int 
     }
 
     /// <summary>Reads blocks for nobody, by pieces: whether they can be read.</summary>
-    private NvmeOutcome DoVerify(NvmeSpace space, long offset, long length)
+    private NvmeOutcome DoVerify(in NvmeCommand command, NvmeSpace space, long offset, long length)
     {
         if (space.BadBlocks.Overlap(offset, length))
             return Count(NvmeOutcome.UnrecoveredRead.ForGood);
@@ -192,8 +215,10 @@ internal sealed class NvmeIoWork(NvmeEngine controller, int id, Iova start, int 
             return NvmeOutcome.Success;
         LeaveFor(isLong: true);
         NvmeOutcome outcome = NvmeOutcome.Success;
-        while (length > 0 && outcome == NvmeOutcome.Success && !IsAbandoned)
+        while (length > 0 && outcome == NvmeOutcome.Success)
         {
+            if (ShouldReturn)
+                return KeepForLater(command);
             int count = (int)Math.Min(length, NvmeData.LargestBytes);
             outcome = _disk.Read(this, offset, Data.Take(count));
             offset += count;
@@ -203,17 +228,36 @@ internal sealed class NvmeIoWork(NvmeEngine controller, int id, Iova start, int 
         return Enter() ? Count(outcome) : NvmeOutcome.Kept;
     }
 
+    /// <summary>Has a command that a pause interrupts begin again when the device goes on; enters again.</summary>
+    private NvmeOutcome KeepForLater(in NvmeCommand command)
+    {
+        if ((!_disk.MayWait || Enter()) && !IsAbandoned)
+            _again.Enqueue(command);
+        return NvmeOutcome.Kept;
+    }
+
     private NvmeOutcome DoZeroes(in NvmeCommand command, NvmeSpace space, long offset, long length)
     {
         const uint Deallocate = 1u << 25;
         if (_disk.IsReadOnly)
             return NvmeOutcome.WriteProtected;
+        if (!space.BadBlocks.CanRemove(offset, length))
+            return NvmeOutcome.InternalError;
         if (_disk.MayWait)
             LeaveFor(isLong: true);
         NvmeOutcome outcome = _disk.Zero(this, offset, length, (command.Dword12 & Deallocate) != 0);
         if (outcome == NvmeOutcome.Success)
             space.BadBlocks.Remove(offset, length);
-        return Count(FinishWrite(outcome, (command.Dword12 & ForceUnitAccess) != 0));
+        return FinishZeroes(command, outcome, (command.Dword12 & ForceUnitAccess) != 0);
+    }
+
+    private NvmeOutcome FinishZeroes(in NvmeCommand command, NvmeOutcome outcome, bool isForced)
+    {
+        // Zeroes are only kept when this is abandoned, or paused.
+        if (outcome == NvmeOutcome.Kept)
+            return KeepForLater(command);
+        outcome = FinishWrite(outcome, isForced);
+        return outcome == NvmeOutcome.Stale ? DoOne(command) : Count(outcome);
     }
 
     private NvmeOutcome DoUncorrectable(NvmeSpace space, long offset, long length) =>
@@ -227,17 +271,18 @@ internal sealed class NvmeIoWork(NvmeEngine controller, int id, Iova start, int 
         const int RangeBytes = 16;
         const uint AttributeDeallocate = 4;
         int ranges = (int)(command.Dword10 & 0xff) + 1;
-        int shift = space.BlockShift;
         NvmeOutcome outcome = Data.Receive(Bus, command, ranges * RangeBytes);
         if (outcome != NvmeOutcome.Success)
             return outcome;
         ReadOnlySpan<byte> list = Data.Take(ranges * RangeBytes);
+        int shift = space.BlockShift;
+        ulong blocks = (ulong)space.Length >> shift;
 
         // All are checked before one is done.
         for (int i = 0; i < ranges; i++)
         {
             (ulong block, ulong count) = ReadRange(list[(i * RangeBytes)..]);
-            if (block > space.Blocks || count > space.Blocks - block)
+            if (block > blocks || count > blocks - block)
                 return NvmeOutcome.OutOfRange;
         }
 
@@ -247,19 +292,22 @@ internal sealed class NvmeIoWork(NvmeEngine controller, int id, Iova start, int 
             return NvmeOutcome.WriteProtected;
         if (_disk.MayWait)
             LeaveFor(isLong: true);
-        for (int i = 0; i < ranges && outcome == NvmeOutcome.Success && !IsAbandoned; i++)
+        for (int i = 0; i < ranges && outcome == NvmeOutcome.Success; i++)
         {
             (ulong block, ulong count) = ReadRange(list[(i * RangeBytes)..]);
             long offset = space.Start + ((long)block << shift);
             long length = (long)count << shift;
             if (length == 0)
                 continue;
-            outcome = _disk.Zero(this, offset, length, isDiscarded: true);
+            if (!space.BadBlocks.CanRemove(offset, length))
+                outcome = NvmeOutcome.InternalError;
+            else
+                outcome = _disk.Deallocate(this, offset, length);
             if (outcome == NvmeOutcome.Success)
                 space.BadBlocks.Remove(offset, length);
         }
 
-        return Count(FinishWrite(outcome, isForced: false));
+        return FinishZeroes(command, outcome, isForced: false);
 
         static (ulong Block, ulong Count) ReadRange(ReadOnlySpan<byte> range) =>
             (BinaryPrimitives.ReadUInt64LittleEndian(range[8..]), BinaryPrimitives.ReadUInt32LittleEndian(range[4..]));
@@ -305,13 +353,19 @@ internal sealed class NvmeIoWork(NvmeEngine controller, int id, Iova start, int 
             return NvmeOutcome.Kept;
         NvmeOutcome compared = NvmeOutcome.Kept;
         NvmeOutcome written = NvmeOutcome.Kept;
-        if (Enter())
+        try
         {
-            compared = DoOne(first);
-            written = compared == NvmeOutcome.Success ? DoOne(command) : NvmeOutcome.FusedFailed;
+            if (Enter())
+            {
+                compared = DoOne(first);
+                written = compared == NvmeOutcome.Success ? DoOne(command) : NvmeOutcome.FusedFailed;
+            }
+        }
+        finally
+        {
+            _disk.EndFused();
         }
 
-        _disk.EndFused();
         if (compared == NvmeOutcome.Kept || IsAbandoned)
             return NvmeOutcome.Kept;
         Post(first, compared);

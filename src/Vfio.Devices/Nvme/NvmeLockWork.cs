@@ -6,14 +6,22 @@ namespace Vfio.Devices.Nvme;
 internal sealed class NvmeLockWork(NvmeFunction function, NvmeDisk disk) : DeviceWork(function)
 {
     private const int Interval = 10;
+    private volatile bool _isLocked;
 
     /// <inheritdoc/>
     protected internal override string Name => "nvme lock";
 
+    /// <summary>Whether it has taken the image.</summary>
+    internal bool IsLocked => _isLocked;
+
     /// <inheritdoc/>
     protected override void Run()
     {
-        while (!ShouldReturn && !disk.TryLock())
-            Thread.Sleep(Interval);
+        while (!_isLocked && !ShouldReturn)
+        {
+            _isLocked = disk.TryLock();
+            if (!_isLocked)
+                Thread.Sleep(Interval);
+        }
     }
 }

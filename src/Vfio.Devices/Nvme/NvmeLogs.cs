@@ -26,8 +26,7 @@ internal static class NvmeLogs
     /// <param name="data">Zeros, of <see cref="PageBytes"/>.</param>
     /// <param name="page">One that there is.</param>
     /// <param name="controller">What it is about.</param>
-    /// <param name="isRetained">Whether the driver wants to read it once more: Retain Asynchronous Event.</param>
-    internal static void Write(Span<byte> data, int page, NvmeEngine controller, bool isRetained)
+    internal static void Write(Span<byte> data, int page, NvmeEngine controller)
     {
         NvmeDrive drive = controller.Drive;
         switch (page)
@@ -47,7 +46,7 @@ internal static class NvmeLogs
                 Encoding.ASCII.GetBytes(NvmeIdentity.FirmwareRevision.PadRight(8), data[8..]);
                 break;
             case ChangedNamespaces:
-                controller.Changed.Write(data, isRetained);
+                controller.Changed.Write(data);
                 break;
             case Effects:
                 WriteEffects(data);

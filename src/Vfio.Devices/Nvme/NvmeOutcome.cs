@@ -43,6 +43,7 @@ internal readonly record struct NvmeOutcome(int Status, uint Result = 0)
     internal static readonly NvmeOutcome InvalidQueueDeletion = new(Final | 0x10c);
     internal static readonly NvmeOutcome NotSaveable = new(Final | 0x10d);
     internal static readonly NvmeOutcome NotNamespaceSpecific = new(Final | 0x10f);
+    internal static readonly NvmeOutcome InsufficientCapacity = new(Final | 0x115);
     internal static readonly NvmeOutcome AlreadyAttached = new(Final | 0x118);
     internal static readonly NvmeOutcome NotAttached = new(Final | 0x11a);
     internal static readonly NvmeOutcome InvalidControllerList = new(Final | 0x11c);
@@ -55,6 +56,9 @@ internal readonly record struct NvmeOutcome(int Status, uint Result = 0)
 
     /// <summary>The command stays with the controller: there is no completion now.</summary>
     internal static readonly NvmeOutcome Kept = new(-1);
+
+    /// <summary>The disk was formatted or sanitized since the command was checked: it is checked again.</summary>
+    internal static readonly NvmeOutcome Stale = new(-2);
 
     /// <summary>Whether it failed for a reason that the error log has to record.</summary>
     internal bool IsRecorded => Status > 0 && (Status & 0x7ff) is not (0x007 or 0x008 or 0x021);

@@ -22,12 +22,14 @@ internal abstract class NvmeQueueWork : NvmeDiskWork
     private readonly NvmeEngine _controller;
     private readonly Iova _start;
     private readonly byte[] _entry = new byte[CommandBytes];
+    private readonly Queue<(ushort Command, NvmeOutcome Outcome)> _owed = [];
     private int _head;
     private int _underWay = None;
     private long _pendingSince;
     private int _askedAt;
     private long _asleepSince;
     private long _window;
+    private int _isBusy;
 
     /// <summary>Makes an empty queue.</summary>
     /// <param name="controller">The controller that it belongs to.</param>
@@ -68,26 +70,68 @@ internal abstract class NvmeQueueWork : NvmeDiskWork
     /// <inheritdoc/>
     protected override void Run()
     {
-        long start = Stopwatch.GetTimestamp();
-        NoteSleep(start);
-        do
+        // A full barrier: either a shutdown sees that it runs, or it sees the shutdown.
+        Interlocked.Exchange(ref _isBusy, 1);
+        try
         {
-            bool any = true;
-            while (any && !ShouldReturn && !_controller.IsStopped)
+            long start = Stopwatch.GetTimestamp();
+            NoteSleep(start);
+            do
             {
-                any = false;
-                if (!Enter())
+                if (!TryDoAll())
                     return;
-                for (int i = 0; i < Burst && (TryDoNext() || TryDoOther()); i++)
-                    any = true;
-                RaiseInterrupt();
-                Leave();
             }
+            while (LookForTail());
+            long end = Stopwatch.GetTimestamp();
+            Tally.BusyTicks += end - start;
+            _asleepSince = end;
         }
-        while (LookForTail());
-        long end = Stopwatch.GetTimestamp();
-        Tally.BusyTicks += end - start;
-        _asleepSince = end;
+        finally
+        {
+            Volatile.Write(ref _isBusy, 0);
+        }
+    }
+
+    /// <summary>Whether it is in the middle of commands.</summary>
+    internal bool IsBusy => Volatile.Read(ref _isBusy) != 0;
+
+    private bool IsHalted => ShouldReturn || _controller.IsStopped;
+
+    /// <summary>Does commands until there are no more.</summary>
+    /// <returns>False when it is abandoned.</returns>
+    private bool TryDoAll()
+    {
+        bool any = true;
+        while (any && !IsHalted)
+        {
+            any = false;
+            if (!Enter())
+                return false;
+            for (int i = 0; i < Burst && !IsHalted && TryPostOwed() && (TryDoOther() || TryDoNext()); i++)
+                any = true;
+            RaiseInterrupt();
+            Leave();
+        }
+
+        return true;
+    }
+
+    /// <summary>Posts what found no room before a stop.</summary>
+    private bool TryPostOwed()
+    {
+        while (_owed.TryPeek(out (ushort Command, NvmeOutcome Outcome) owed))
+        {
+            while (!TryPost(owed.Command, owed.Outcome))
+            {
+                if (!HasRoom())
+                    return false;
+            }
+
+            _owed.Dequeue();
+            NotePending();
+        }
+
+        return true;
     }
 
     /// <summary>How many fetched commands are not begun.</summary>
@@ -114,7 +158,11 @@ internal abstract class NvmeQueueWork : NvmeDiskWork
 
         // Either the driver sees this number before it decides on a doorbell, or this sees the tail that it has written before.
         if (!shadow.TryAsk(Bus, 2 * Id, _head))
+        {
+            Fail();
             return false;
+        }
+
         _askedAt = _head;
         Interlocked.MemoryBarrier();
         return HasTailMoved(shadow);
@@ -122,7 +170,13 @@ internal abstract class NvmeQueueWork : NvmeDiskWork
 
     private bool HasTailMoved(NvmeShadow shadow)
     {
-        if (!shadow.TryRead(Bus, 2 * Id, out int tail) || tail == _head || tail >= Entries)
+        if (!shadow.TryRead(Bus, 2 * Id, out int tail))
+        {
+            Fail();
+            return false;
+        }
+
+        if (tail == _head || tail >= Entries)
             return false;
         Volatile.Write(ref _controller.Doorbells[2 * Id], tail);
 
@@ -145,6 +199,9 @@ internal abstract class NvmeQueueWork : NvmeDiskWork
     internal virtual void Add(in NvmeCommand command)
     {
     }
+
+    /// <summary>Commands that are done next, fetched before; for a save.</summary>
+    internal virtual IReadOnlyCollection<NvmeCommand> Again => [];
 
     /// <summary>Does a command. Inside a section, which it ends around what may take long; <see cref="NvmeOutcome.Kept"/> when it was
     /// abandoned meanwhile.</summary>
@@ -190,7 +247,7 @@ internal abstract class NvmeQueueWork : NvmeDiskWork
         int tail = Volatile.Read(ref doorbells[2 * Id]);
         if (tail == _head && Id > 0 && _controller.Shadow is { } shadow && HasTailMoved(shadow))
             tail = Volatile.Read(ref doorbells[2 * Id]);
-        if (tail == _head || !HasRoom(doorbells))
+        if (tail == _head || !HasRoom())
             return false;
         if (Bus.ReadMemory(_start + ((ulong)_head * CommandBytes), _entry) != Errno.None)
         {
@@ -200,15 +257,18 @@ internal abstract class NvmeQueueWork : NvmeDiskWork
 
         Volatile.Write(ref _head, (_head + 1) % Entries);
         NvmeCommand command = Blittable.Read<NvmeCommand>(_entry);
-        Volatile.Write(ref _underWay, command.Id);
+        MarkUnderWay(command.Id);
         NvmeOutcome outcome = Do(command);
         if (IsAbandoned)
             return false;
         if (outcome != NvmeOutcome.Kept && !Post(command.Id, Record(command, outcome)))
             return false;
-        Volatile.Write(ref _underWay, None);
+        MarkUnderWay(null);
         return true;
     }
+
+    /// <summary>Says which command this is in the middle of.</summary>
+    protected void MarkUnderWay(ushort? command) => Volatile.Write(ref _underWay, command ?? None);
 
     /// <summary>Adds a command that failed to the error log.</summary>
     internal NvmeOutcome Record(in NvmeCommand command, NvmeOutcome outcome)
@@ -219,13 +279,20 @@ internal abstract class NvmeQueueWork : NvmeDiskWork
         return outcome with { Status = outcome.Status | NvmeOutcome.More };
     }
 
-    /// <summary>Posts a completion of this queue; inside a section, which it leaves while the completion queue is full.</summary>
+    /// <summary>Posts a completion of this queue; inside a section, which it leaves while the completion queue is full. A device that stops
+    /// does not wait for the driver: the completion is posted when it goes on.</summary>
     /// <returns>False when the work is abandoned.</returns>
     protected bool Post(ushort command, NvmeOutcome outcome)
     {
         // There was a free entry before; another queue may have taken it.
-        while (!TryPost(command, outcome))
+        while (_owed.Count > 0 || !TryPost(command, outcome))
         {
+            if (_owed.Count > 0 || IsHalted)
+            {
+                _owed.Enqueue((command, outcome));
+                return true;
+            }
+
             RaiseInterrupt();
             Leave();
             Thread.Sleep(1);
@@ -233,9 +300,14 @@ internal abstract class NvmeQueueWork : NvmeDiskWork
                 return false;
         }
 
+        NotePending();
+        return true;
+    }
+
+    private void NotePending()
+    {
         if (_pendingSince == 0)
             _pendingSince = Stopwatch.GetTimestamp();
-        return true;
     }
 
     private bool TryPost(ushort command, NvmeOutcome outcome)
@@ -270,9 +342,10 @@ internal abstract class NvmeQueueWork : NvmeDiskWork
             Interrupt(vector);
     }
 
-    private bool HasRoom(int[] doorbells)
+    /// <summary>Whether there is room for a completion; when there is none, this is woken when there is.</summary>
+    protected bool HasRoom()
     {
-        ref int head = ref doorbells[(2 * Completions.Id) + 1];
+        ref int head = ref _controller.Doorbells[(2 * Completions.Id) + 1];
         if (!Completions.IsFull(Volatile.Read(ref head)))
             return true;
         Completions.HoldBack();
@@ -287,6 +360,13 @@ internal abstract class NvmeQueueWork : NvmeDiskWork
         state.Write(Entries);
         state.Write(Completions.Id);
         state.Write((_head + Entries - Unfinished) % Entries);
+        state.Write(_owed.Count);
+        foreach ((ushort command, NvmeOutcome outcome) in _owed)
+        {
+            state.Write(command);
+            state.Write(outcome.Status);
+            state.Write(outcome.Result);
+        }
     }
 
     /// <summary>Restores what <see cref="Save"/> wrote.</summary>
@@ -314,6 +394,25 @@ internal abstract class NvmeQueueWork : NvmeDiskWork
         }
 
         queue._head = head;
-        return head >= 0 && head < queue.Entries && controller.Doorbells[2 * id] < queue.Entries;
+        return head >= 0 && head < queue.Entries && controller.Doorbells[2 * id] < queue.Entries && queue.TryRestoreOwed(ref state);
+    }
+
+    private bool TryRestoreOwed(ref StateReader state)
+    {
+        const int MaxOwed = 16, MaxStatus = 0x7fff;
+        if (!state.TryRead(out int count) || count is < 0 or > MaxOwed)
+            return false;
+        for (int i = 0; i < count; i++)
+        {
+            if (!state.TryRead(out ushort command) || !state.TryRead(out int status) || status is < 0 or > MaxStatus
+                || !state.TryRead(out uint result))
+            {
+                return false;
+            }
+
+            _owed.Enqueue((command, new NvmeOutcome(status, result)));
+        }
+
+        return true;
     }
 }

@@ -55,9 +55,13 @@ internal sealed class NvmeSanitize
     }
 
     /// <summary>Restores what <see cref="Save"/> wrote.</summary>
-    internal bool TryRestore(ref StateReader state)
+    /// <param name="state">The state.</param>
+    /// <param name="isReadOnly">Whether nothing can be erased: a drive that were to erase itself could never be used.</param>
+    internal bool TryRestore(ref StateReader state, bool isReadOnly)
     {
         if (!state.TryRead(out int last) || last is < Never or > Failed || !state.TryRead(out uint request))
+            return false;
+        if (isReadOnly && last is Running or Failed)
             return false;
         (_state, _request) = (last, request);
         return true;

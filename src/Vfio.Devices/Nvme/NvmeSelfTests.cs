@@ -7,27 +7,51 @@ namespace Vfio.Devices.Nvme;
 internal sealed class NvmeSelfTests
 {
     /// <summary>Results, DSTRES.</summary>
-    internal const int Passed = 0x0, AbortedByCommand = 0x1, AbortedByReset = 0x2, SegmentFailed = 0x7;
+    internal const int Passed = 0x0, AbortedByCommand = 0x1, AbortedByReset = 0x2, AbortedByFormat = 0x4, SegmentFailed = 0x7,
+        AbortedForOtherReasons = 0x8, AbortedBySanitize = 0x9;
 
     private const int Results = 20, ResultBytes = 28;
     private readonly Lock _lock = new();
     private readonly List<byte[]> _results = [];
     private uint _space;
+    private int _number;
 
     /// <summary>Which one is under way: 1 short, 2 extended, 0 none.</summary>
     internal int Current { get; private set; }
 
     /// <summary>Begins a test.</summary>
+    /// <param name="kind">As <see cref="Current"/>.</param>
+    /// <param name="space">NSID of the command.</param>
+    /// <param name="number">The test's number: another may begin before what does this one sees that it has ended.</param>
     /// <returns>False when one is under way.</returns>
-    internal bool TryBegin(int kind, uint space)
+    internal bool TryBegin(int kind, uint space, out int number)
     {
         lock (_lock)
         {
+            number = _number;
             if (Current != 0)
                 return false;
+            number = ++_number;
             Current = kind;
             _space = space;
             return true;
+        }
+    }
+
+    /// <summary>Whether a test has not ended.</summary>
+    internal bool IsUnderWay(int number)
+    {
+        lock (_lock)
+            return Current != 0 && _number == number;
+    }
+
+    /// <summary>Ends a test, unless it has ended.</summary>
+    internal void End(int number, int result, long powerOnHours)
+    {
+        lock (_lock)
+        {
+            if (_number == number)
+                End(result, powerOnHours);
         }
     }
 

@@ -44,7 +44,7 @@ internal abstract class NvmeStorage : IDisposable
     /// <param name="offset">The first.</param>
     /// <param name="length">How many.</param>
     /// <param name="isDiscarded">Whether their place may be given back: a later write to them may find no space then.</param>
-    /// <returns>The error; some bytes may be zeros.</returns>
+    /// <returns>The error; some bytes may be zeros. ENOTSUP where zeros have to be written.</returns>
     internal abstract Errno Zero(long offset, long length, bool isDiscarded);
 
     /// <summary>Makes durable what calls that have returned have written.</summary>

@@ -44,7 +44,16 @@ internal sealed class FakeStorage(bool isReadOnly = false) : NvmeStorage
     /// <summary>Whether nothing is at hand: each read waits for the medium.</summary>
     internal bool IsCold { get; set; }
 
-    internal override Errno TryRead(long offset, Span<byte> destination) => IsCold ? Errno.TryAgain : Read(offset, destination);
+    /// <summary>Whether the place of bytes can be given back.</summary>
+    internal bool HasHoles { get; set; } = true;
+
+    internal override Errno TryRead(long offset, Span<byte> destination)
+    {
+        if (!IsCold)
+            return Read(offset, destination);
+        Pass("look");
+        return Errno.TryAgain;
+    }
 
     internal override Errno Write(long offset, ReadOnlySpan<byte> source)
     {
@@ -56,6 +65,8 @@ internal sealed class FakeStorage(bool isReadOnly = false) : NvmeStorage
 
     internal override Errno Zero(long offset, long length, bool isDiscarded)
     {
+        if (!HasHoles)
+            return Errno.NotSupported;
         Pass("zero");
         _bytes.AsSpan((int)offset, (int)length).Clear();
         Log.Enqueue(isDiscarded ? "discard" : "zero");

@@ -359,6 +359,7 @@ public sealed class NvmeAnswerTests : IDisposable
         (ushort Id, int Status, uint Result)[] ended = [_nvme.Take(0), _nvme.Take(0)];
         Assert.Contains((detach, 0, 0u), ended);
         Assert.Contains((request, 0, 0x0004_0002u), ended); // Notice, Namespace Attribute Changed, log 04h
+        Assert.Equal(0x004, _nvme.Admin(0x02, 0x1_0000_0000, 0x03ff_0004).Status); // to where there is no memory
         ReadLog(4, 4096);
         Assert.Equal((2u, 0u), (_nvme.Peek32(Data), _nvme.Peek32(Data + 4)));
         ReadLog(4, 4096);
@@ -375,6 +376,15 @@ public sealed class NvmeAnswerTests : IDisposable
         _nvme.Poke(Data, [1, 0, 7, 0]);
         Assert.Equal(0x11c, _nvme.Admin(Attachment, Data, 1, space: 2).Status);
         Assert.Equal(0, _nvme.Range(1, NvmeRig.Read, 0, 1, space: 2));
+    }
+
+    [Fact]
+    public void No_namespace_is_made_or_deleted()
+    {
+        const byte Management = 0x0d;
+        Assert.Equal(0x115, _nvme.Admin(Management, Data, 0).Status);
+        Assert.Equal(0x002, _nvme.Admin(Management, dword10: 1, space: 2).Status);
+        Assert.Equal(0x00b, _nvme.Admin(Management, dword10: 1, space: 9).Status);
     }
 
     [Fact]

@@ -245,6 +245,81 @@ public sealed class NvmeBlockTests : IDisposable
     }
 
     [Fact]
+    public void A_format_that_a_reset_leaves_behind_changes_no_block_size()
+    {
+        _storage.Hang("zero");
+        _nvme.BeginAdmin(FormatNvm, dword10: 1, space: 1);
+        NvmeRig.WaitUntil(() => _storage.Log.Contains("zero hangs"));
+        _nvme.Reset();
+        _nvme.Enable();
+        _nvme.CreatePair(1);
+        _nvme.Begin(1, NvmeRig.Write);
+        _storage.Release("zero");
+        Assert.Equal(0, _nvme.Take(1).Status);
+        Assert.Equal(0, _nvme.Admin(0x06, Data, 0, space: 1).Status);
+        Assert.Equal((ulong)Blocks, _nvme.Peek64(Data));
+    }
+
+    [Fact]
+    public void A_format_comes_after_the_writes_that_have_begun_and_is_durable()
+    {
+        _storage.Hang("write");
+        _nvme.Begin(1, NvmeRig.Write);
+        NvmeRig.WaitUntil(() => _storage.Log.Contains("write hangs"));
+        ushort format = _nvme.BeginAdmin(FormatNvm, dword10: 1, space: 1);
+        ushort identify = _nvme.BeginAdmin(0x06, Data, 1);
+        Assert.Equal(identify, _nvme.Take(0).Id);
+        _storage.Release("write");
+        Assert.Equal((format, 0, 0u), _nvme.Take(0));
+        Assert.Equal(["write", "discard", "flush"], _storage.Log.TakeLast(3));
+    }
+
+    [Fact]
+    public void Without_holes_zeros_are_written_and_a_hint_is_not_taken()
+    {
+        _storage.HasHoles = false;
+        int before = _storage.Log.Count;
+        PutRanges((1, 2));
+        Assert.Equal(0, Manage(1, deallocate: true));
+        Assert.Equal(before, _storage.Log.Count);
+        Assert.Equal(0, _nvme.Range(1, WriteZeroes, 2, 4, prp1: 0));
+        AssertZeros(from: 2, to: 6);
+        Assert.Equal(0, _nvme.Admin(FormatNvm, space: 1).Status);
+        AssertZeros(from: 1, to: 15, marker: 0);
+    }
+
+    /// <summary>Base Specification 2.0, figure 216: results 4h and 9h.</summary>
+    [Theory]
+    [InlineData(FormatNvm, 0u, 0x24)]
+    [InlineData(Sanitize, 2u, 0x29)]
+    public void What_erases_ends_a_self_test(byte opcode, uint dword10, byte result)
+    {
+        _storage.Hang("read");
+        Assert.Equal(0, _nvme.Admin(0x14, dword10: 2, space: 1).Status);
+        NvmeRig.WaitUntil(() => _storage.Log.Contains("read hangs"));
+        _nvme.BeginAdmin(opcode, dword10: dword10, space: 1);
+        if (opcode == Sanitize)
+            Assert.Equal(0, _nvme.Take(0).Status);
+        Assert.Equal(0, _nvme.Admin(GetLogPage, Data, 0x007f_0006).Status);
+        Assert.Equal((0, result), (_nvme.Peek(Data, 1)[0], _nvme.Peek(Data + 4, 1)[0]));
+        _storage.Release("read");
+    }
+
+    [Fact]
+    public void A_refused_mark_leaves_others_and_a_write_does_not_split_them_without_end()
+    {
+        NvmeBadBlocks blocks = new();
+        for (int i = 0; i < NvmeBadBlocks.MaxRanges - 1; i++)
+            Assert.True(blocks.TryAdd(10 * i, 2));
+        Assert.True(blocks.TryAdd(100_000, 100));
+        Assert.False(blocks.TryAdd(100_050, 200));
+        Assert.True(blocks.Overlap(100_050, 1));
+        Assert.False(blocks.CanRemove(100_010, 10));
+        Assert.True(blocks.CanRemove(100_000, 10));
+        Assert.True(blocks.CanRemove(0, 2));
+    }
+
+    [Fact]
     public void A_sanitize_erases_all_even_when_a_reset_comes_in_between()
     {
         Assert.Equal(0x002, _nvme.Admin(Sanitize, dword10: 4).Status); // cryptographic erase
@@ -271,6 +346,7 @@ public sealed class NvmeBlockTests : IDisposable
         NvmeRig.WaitUntil(() => Status() == 3);
         Assert.Equal(0x01c, _nvme.Io(1, NvmeRig.Read));
         Assert.Equal(0x01c, _nvme.Admin(Sanitize, dword10: 1).Status); // not allowed without AUSE
+        Assert.Equal(0x01c, _nvme.Admin(Sanitize, dword10: 10).Status); // nor one with it after one without
         _storage.WriteError = Errno.None;
         Assert.Equal(0, _nvme.Admin(Sanitize, dword10: 2).Status);
         NvmeRig.WaitUntil(() => Status() == 1);
@@ -315,14 +391,14 @@ public sealed class NvmeBlockTests : IDisposable
         return _nvme.Take(1).Status;
     }
 
-    private void AssertZeros(int from, int to)
+    private void AssertZeros(int from, int to, byte marker = 0xa5)
     {
         Assert.Equal(0, _nvme.Range(1, NvmeRig.Read, 0, 16, Data + 0x4000, Data + 0x5000));
         byte[] read = _nvme.Peek(Data + 0x4000, 0x2000);
         for (int block = from - 1; block <= to; block++)
         {
             bool isZero = block >= from && block < to;
-            Assert.Equal(isZero ? 0 : 0xa5, read[512 * block]);
+            Assert.Equal(isZero ? 0 : marker, read[512 * block]);
         }
     }
 }

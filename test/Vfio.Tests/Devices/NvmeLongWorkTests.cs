@@ -226,6 +226,75 @@ public sealed class NvmeLongWorkTests : IDisposable
     }
 
     [Fact]
+    public void A_reset_while_a_queue_decides_who_reads_leaves_no_read_to_the_next_driver()
+    {
+        _storage.IsCold = true;
+        _storage.Hang("look");
+        _nvme.Submit(1, NvmeRig.Read, NvmeRig.Data, 0, 0, 0, space: 1, isRung: false);
+        _nvme.Begin(1, NvmeRig.Write);
+        NvmeRig.WaitUntil(() => _storage.Log.Contains("look hangs"));
+        _nvme.Reset();
+        _nvme.Enable();
+        _nvme.CreatePair(1);
+        _nvme.Poke(NvmeRig.Data, [9, 9, 9, 9]);
+        _storage.Release("look");
+        NvmeRig.WaitUntil(() => _function.Executor.ThreadCount == 1); // that of the admin queue
+        Assert.DoesNotContain("read", _storage.Log);
+        Assert.False(_nvme.IsCompleted(1));
+        Assert.Equal([9, 9, 9, 9], _nvme.Peek(NvmeRig.Data, 4));
+    }
+
+    [Fact]
+    public void Each_command_that_disables_the_cache_waits_for_a_flush()
+    {
+        _storage.Hang("flush");
+        ushort first = _nvme.BeginAdmin(0x09, dword10: 6);
+        NvmeRig.WaitUntil(() => _storage.Log.Contains("flush hangs"));
+        ushort second = _nvme.BeginAdmin(0x09, dword10: 6);
+        ushort identify = _nvme.BeginAdmin(0x06, NvmeRig.Data, 1);
+        Assert.Equal((identify, 0, 0u), _nvme.Take(0));
+        _storage.Release("flush");
+        Assert.Equal((first, 0, 0u), _nvme.Take(0));
+        Assert.Equal((second, 0, 0u), _nvme.Take(0));
+        Assert.Equal(2, _storage.Flushes);
+    }
+
+    [Fact]
+    public void A_shutdown_is_complete_when_the_writes_before_it_are_durable()
+    {
+        Hang(NvmeRig.Write, "write");
+        _nvme.WriteRegister(0x14, 0x0046_4001);
+        Assert.Equal(0x4u, _nvme.ReadRegister(0x1c) & 0xc);
+        _nvme.WriteRegister(0x14, 0x0046_0001);
+        Assert.Equal(0x0u, _nvme.ReadRegister(0x1c) & 0xc);
+        _nvme.WriteRegister(0x14, 0x0046_4001);
+        _storage.Release("write");
+        NvmeRig.WaitUntil(() => (_nvme.ReadRegister(0x1c) & 0xc) == 0x8);
+        Assert.Equal("flush", _storage.Log.Last());
+        Assert.Equal(0, _nvme.Take(1).Status);
+    }
+
+    [Fact]
+    public void Only_so_much_long_work_waits()
+    {
+        Hang(NvmeRig.Flush, "flush");
+        int refused = 0;
+        for (int i = 0; i < 100; i++)
+        {
+            Assert.Equal(0, _nvme.Admin(0x14, dword10: 0xf).Status);
+            int status = _nvme.Admin(0x14, dword10: 1, space: 1).Status;
+            Assert.Contains(status, (int[])[0, 0x00c]);
+            refused += status == 0 ? 0 : 1;
+            if (i == 0)
+                _nvme.BeginAdmin(0x09, dword10: 6);
+        }
+
+        Assert.InRange(refused, 1, 99);
+        _storage.Release("flush");
+        Assert.Equal(0, _nvme.Take(0).Status);
+    }
+
+    [Fact]
     public void A_read_that_waited_and_fails_says_so()
     {
         _storage.ReadError = Errno.InputOutput;

@@ -187,12 +187,15 @@ internal sealed class SlotRig : NvmeRig, IDisposable
     }
 
     /// <summary>Has another function go on in the same slot.</summary>
-    internal void MoveTo(NvmeFunction next)
+    internal void MoveTo(NvmeFunction next) => MoveOn((IMigratableFunction)_function, next);
+
+    /// <summary>As <see cref="MoveTo"/>, from a function that has the state of this rig's.</summary>
+    internal void MoveOn(IMigratableFunction from, NvmeFunction next)
     {
         next.Connect(Slot);
         IMigratableFunction target = next;
         target.Stop();
-        Assert.True(target.TryRestore(Save((IMigratableFunction)_function)));
+        Assert.True(target.TryRestore(Save(from)));
         _function = next;
         target.Start();
     }

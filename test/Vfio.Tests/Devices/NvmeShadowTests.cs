@@ -35,6 +35,15 @@ public sealed class NvmeShadowTests : IDisposable
     }
 
     [Fact]
+    public void Pages_that_go_away_are_a_fatal_status()
+    {
+        Configure();
+        _nvme.Slot.End = Shadow;
+        _nvme.WriteRegister(0x1008, 1);
+        NvmeRig.WaitUntil(() => (_nvme.ReadRegister(0x1c) & 0x2) != 0);
+    }
+
+    [Fact]
     public void Commands_are_found_by_the_tail_in_memory_for_queues_before_and_after()
     {
         Configure();

@@ -21,6 +21,9 @@ internal sealed class WaitingSlot : IPciSlot
     /// <summary>Called in the middle of a read by the device.</summary>
     internal Action? OnRead { get; set; }
 
+    /// <summary>From which address on there is nothing any more.</summary>
+    internal ulong End { get; set; } = ulong.MaxValue;
+
     internal void WaitFor(string what) => WaitUntil(() => _seen.Contains(what));
 
     internal void WaitUntil(Func<bool> condition)
@@ -38,7 +41,7 @@ internal sealed class WaitingSlot : IPciSlot
     public Errno ReadMemory(Iova address, Span<byte> destination)
     {
         OnRead?.Invoke();
-        if (address.Value > (ulong)(Memory.Length - destination.Length))
+        if (address.Value >= End || address.Value > (ulong)(Memory.Length - destination.Length))
             return Errno.BadAddress;
         Memory.AsSpan((int)address.Value, destination.Length).CopyTo(destination);
         return Errno.None;
