@@ -296,13 +296,37 @@ public sealed class IgbFunctionTests : IDisposable
 
         Dictionary<int, uint> expected = new()
         {
-            [0x4074] = 4, [0x4080] = 4, [0x40d0] = 4, [0x40d4] = 4,                     // GPRC, GPTC, TPR, TPT
-            [0x4078] = 1, [0x40f4] = 1, [0x407c] = 1, [0x40f0] = 1,                     // broadcasts, multicasts
-            [0x4088] = 60 + 61 + 1020 + 1514 + 16, [0x408c] = 0,                        // GORC
-            [0x4090] = 60 + 61 + 1020 + 1514 + 16,                                      // GOTC
-            [0x405c] = 1, [0x4060] = 1, [0x406c] = 0, [0x4070] = 2,                     // 64, to 127, to 1023, more
-            [0x40d8] = 1, [0x40dc] = 1, [0x40e8] = 0, [0x40ec] = 2,
-            [0x4010] = 0, [0x40a0] = 0, [0x40ac] = 0,                                   // nothing missed
+            // GPRC, GPTC, TPR, TPT
+            [0x4074] = 4,
+            [0x4080] = 4,
+            [0x40d0] = 4,
+            [0x40d4] = 4,
+
+            // broadcasts, multicasts
+            [0x4078] = 1,
+            [0x40f4] = 1,
+            [0x407c] = 1,
+            [0x40f0] = 1,
+
+            // GORC, GOTC
+            [0x4088] = 60 + 61 + 1020 + 1514 + 16,
+            [0x408c] = 0,
+            [0x4090] = 60 + 61 + 1020 + 1514 + 16,
+
+            // of 64 bytes, to 127, to 1023, more
+            [0x405c] = 1,
+            [0x4060] = 1,
+            [0x406c] = 0,
+            [0x4070] = 2,
+            [0x40d8] = 1,
+            [0x40dc] = 1,
+            [0x40e8] = 0,
+            [0x40ec] = 2,
+
+            // nothing missed
+            [0x4010] = 0,
+            [0x40a0] = 0,
+            [0x40ac] = 0,
         };
         Assert.All(expected, pair => Assert.Equal((pair.Key, pair.Value), (pair.Key, _igb[pair.Key])));
         Assert.All(expected, pair => Assert.Equal((pair.Key, 0u), (pair.Key, _igb[pair.Key])));

@@ -50,7 +50,9 @@ public sealed class EmulatedFunctionTests
     {
         FunctionDescription description = new("x", 1, 2)
         {
-            InterruptPin = 1, MsiVectors = 2, Msix = hasMsix ? new MsixDescription(vectors, Bar: 2, TableOffset: 0, PendingOffset: 0x800) : null,
+            InterruptPin = 1,
+            MsiVectors = 2,
+            Msix = hasMsix ? new MsixDescription(vectors, Bar: 2, TableOffset: 0, PendingOffset: 0x800) : null,
         };
         using PlainFunction function = new(description);
         function.Connect(_slot);
