@@ -292,7 +292,7 @@ public sealed class RunTests
         string name = Path.GetFileName(Directory.EnumerateDirectories(Folder).First());
         VfioCommand.Result result = VfioCommand.Run(
             "run", "--device", "0000:42:00.0=model:edu", "--no-mmap", "--ordinary-sys", "--", "/usr/bin/python3", "-c",
-            $"{begin} = '{name}'\nos.stat(p, dir_fd=d)\nos.close(os.open(p + '/uevent', os.O_WRONLY, dir_fd=d))\ntry: {look}\nexcept FileNotFoundError: print('none')");
+            $"{begin} = '{name}'\nos.stat(p, dir_fd=d)\nos.close(os.open(p, os.O_RDONLY, dir_fd=d))\ntry: {look}\nexcept FileNotFoundError: print('none')");
         Assert.Equal(("", "none\n"), (result.Errors, result.Output));
     }
 
