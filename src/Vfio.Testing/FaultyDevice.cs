@@ -1,5 +1,6 @@
 using System.Buffers.Binary;
 using System.Diagnostics.CodeAnalysis;
+using Vfio.Abstractions;
 using Vfio.Providers;
 using Vfio.Testing.Faults;
 
@@ -98,6 +99,13 @@ public sealed class FaultyDevice : IVfioDevice, IRemovalNotifier
     public bool TryGet<TFeature>([NotNullWhen(true)] out TFeature? feature)
         where TFeature : class
     {
+        // Each access counts, so none is to be made of what was in memory meanwhile.
+        if (typeof(TFeature) == typeof(IPolledRegisters))
+        {
+            feature = null;
+            return false;
+        }
+
         if (typeof(TFeature) != typeof(IRemovalNotifier))
             return _inner.TryGet(out feature);
         feature = (TFeature)(object)this;

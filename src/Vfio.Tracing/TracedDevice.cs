@@ -76,7 +76,9 @@ public sealed class TracedDevice : IVfioDevice
         where TFeature : class
     {
         feature = null;
-        if (typeof(TFeature) == typeof(IHandoverDevice) || !_inner.TryGet(out TFeature? found))
+
+        // Each access is recorded, so none is to be made of what was in memory meanwhile.
+        if (typeof(TFeature) == typeof(IHandoverDevice) || typeof(TFeature) == typeof(IPolledRegisters) || !_inner.TryGet(out TFeature? found))
             return false;
         Type asked = typeof(TFeature);
         feature = found switch

@@ -14,6 +14,7 @@ internal sealed class NvmeCompletionQueue(int id, Iova start, int entries, int? 
     /// <summary>How many entries were posted, modulo twice the queue: the round is odd or even.</summary>
     private int _posted;
     private int _isHeldBack;
+    private int _sinceHalf;
 
     internal int Id => id;
 
@@ -48,6 +49,19 @@ internal sealed class NvmeCompletionQueue(int id, Iova start, int entries, int? 
             before = found;
         }
     }
+
+    /// <summary>Counts a completion.</summary>
+    /// <returns>True each half of the queue: the driver comes round.</returns>
+    internal bool CountToHalf()
+    {
+        if (2 * Interlocked.Increment(ref _sinceHalf) < entries)
+            return false;
+        Volatile.Write(ref _sinceHalf, 0);
+        return true;
+    }
+
+    /// <summary>Whether a submission queue waits for free entries.</summary>
+    internal bool IsHeldBack => Volatile.Read(ref _isHeldBack) != 0;
 
     /// <summary>Records that a submission queue waits for free entries; it checks once more after this.</summary>
     internal void HoldBack() => Interlocked.Exchange(ref _isHeldBack, 1);

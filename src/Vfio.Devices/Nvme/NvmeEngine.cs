@@ -176,6 +176,25 @@ internal sealed class NvmeEngine
         UpdateHead(bus, completions);
     }
 
+    /// <summary>Called for each completion: keeps the register of the head from being written when nobody waits for it.</summary>
+    internal void NotePosted(IPciSlot bus, NvmeCompletionQueue completions)
+    {
+        int number = (2 * completions.Id) + 1;
+        if (completions.Id == 0 || _shadow is not { } shadow || !completions.CountToHalf() || !shadow.TryRead(bus, number, out int head)
+            || !shadow.TryAsk(bus, number, (head - 1) & 0xffff))
+        {
+            return;
+        }
+
+        // A queue that found no room in between has asked already, in vain.
+        Interlocked.MemoryBarrier();
+        if (!completions.IsHeldBack)
+            return;
+        AskForHead(bus, completions);
+        if (!completions.IsFull(Volatile.Read(ref Doorbells[number])) && completions.TakeHeldBack())
+            WakeAll(completions);
+    }
+
     /// <summary>Has a read done by another thread.</summary>
     /// <returns>False when all are busy.</returns>
     internal bool TryTransfer(NvmeQueueWork queue, in NvmeCommand command, long offset, int count)

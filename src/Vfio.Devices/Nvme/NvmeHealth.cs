@@ -32,7 +32,7 @@ internal sealed class NvmeHealth
 
     private readonly NvmeTally[] _tallies;
     private readonly TimeProvider _clock;
-    private readonly long _start;
+    private long _start;
     private long _elapsedBefore;
     private long _powerCycles;
     private long _unsafeShutdowns;
@@ -102,8 +102,9 @@ internal sealed class NvmeHealth
     /// <summary>Restores what <see cref="Save"/> wrote.</summary>
     internal bool TryRestore(ref StateReader state)
     {
+        _start = _clock.GetTimestamp();
         bool isThere = state.TryRead(out _powerCycles) && state.TryRead(out _unsafeShutdowns) && state.TryRead(out _elapsedBefore)
-            && _elapsedBefore >= 0;
+            && _elapsedBefore is >= 0 and <= long.MaxValue / 2;
         foreach (NvmeTally tally in _tallies)
         {
             isThere = isThere && state.TryRead(out tally.BytesRead) && state.TryRead(out tally.BytesWritten) && state.TryRead(out tally.Reads)

@@ -25,6 +25,7 @@ internal abstract class NvmeQueueWork : NvmeDiskWork
     private int _head;
     private int _underWay = None;
     private long _pendingSince;
+    private int _askedAt;
     private long _asleepSince;
     private long _window;
 
@@ -114,6 +115,7 @@ internal abstract class NvmeQueueWork : NvmeDiskWork
         // Either the driver sees this number before it decides on a doorbell, or this sees the tail that it has written before.
         if (!shadow.TryAsk(Bus, 2 * Id, _head))
             return false;
+        _askedAt = _head;
         Interlocked.MemoryBarrier();
         return HasTailMoved(shadow);
     }
@@ -123,6 +125,10 @@ internal abstract class NvmeQueueWork : NvmeDiskWork
         if (!shadow.TryRead(Bus, 2 * Id, out int tail) || tail == _head || tail >= Entries)
             return false;
         Volatile.Write(ref _controller.Doorbells[2 * Id], tail);
+
+        // What was asked for stays in force when the queue comes round to it again: moved behind the tail before that, it has no effect.
+        if (2 * ((tail - _askedAt + Entries) % Entries) >= Entries && shadow.TryAsk(Bus, 2 * Id, (tail - 1) & 0xffff))
+            _askedAt = tail;
         return true;
     }
 
@@ -167,6 +173,7 @@ internal abstract class NvmeQueueWork : NvmeDiskWork
             error = bus.WriteMemory(address + LastDword, bytes[LastDword..]);
         if (error is not (Errno.None or Errno.OperationNotPermitted))
             controller.Fail();
+        controller.NotePosted(bus, completions);
         return true;
     }
 

@@ -13,7 +13,8 @@ using Vfio.Native.Memory;
 namespace Vfio.Guard.Function;
 
 /// <summary>One lease of a guarded function: what its user holds.</summary>
-internal sealed partial class GuardedDevice : IVfioDevice, IHandoverDevice, IDirtyTracker, IRemovalNotifier, IDmaFaultSource, IPolledRegisters, IResetTarget
+internal sealed partial class GuardedDevice
+    : IVfioDevice, IHandoverDevice, IDirtyTracker, IRemovalNotifier, IDmaFaultSource, IPolledRegisters, IResetTarget
 {
     private const int Closed = 1, WasReset = 2, TakenAway = 4;
     private readonly GuardedFunction _function;

@@ -104,8 +104,10 @@ internal sealed unsafe class CloseWatch : IDisposable
         HashSet<int> living = [];
         foreach (string line in File.ReadLines($"/proc/self/fdinfo/{_watcher.Number}"))
         {
-            if (line.StartsWith(Row, StringComparison.Ordinal))
-                living.Add(int.Parse(line.AsSpan(Row.Length, line.IndexOf(' ', Row.Length) - Row.Length), NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture));
+            if (!line.StartsWith(Row, StringComparison.Ordinal))
+                continue;
+            ReadOnlySpan<char> number = line.AsSpan(Row.Length, line.IndexOf(' ', Row.Length) - Row.Length);
+            living.Add(int.Parse(number, NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture));
         }
 
         foreach (int watch in known.Where(watch => !living.Contains(watch)))

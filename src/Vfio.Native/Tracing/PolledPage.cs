@@ -1,4 +1,3 @@
-using System.Runtime.InteropServices;
 using Vfio.Native.Files;
 using Vfio.Native.Interop;
 

@@ -195,7 +195,8 @@ internal sealed class AddressSpace
             if (_sorted.Count == 0)
                 return;
             ulong bytes = _sorted.Aggregate(0UL, (sum, mapping) => unchecked(sum + mapping.Length));
-            record.AddLeak(file, $"{_sorted.Count} {(_sorted.Count == 1 ? "mapping" : "mappings")} of 0x{bytes:x} bytes, the first at 0x{_sorted[0].Start:x}, left when it was closed");
+            string count = _sorted.Count == 1 ? "1 mapping" : $"{_sorted.Count} mappings";
+            record.AddLeak(file, $"{count} of 0x{bytes:x} bytes, the first at 0x{_sorted[0].Start:x}, left when it was closed");
         }
     }
 

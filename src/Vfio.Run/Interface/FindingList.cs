@@ -36,7 +36,10 @@ internal sealed class FindingList
     internal void AddUnmapped(bool isWrite, int process, ulong address, int length)
     {
         _isTold = true;
-        Add(RunFindingKind.Unmapped, "a device", isWrite, address, $"{WordOf(isWrite)} {length} bytes at 0x{address:x} of process {process}, which is mapped for DMA and not in its memory any more");
+        string place = $"{length} bytes at 0x{address:x} of process {process}";
+        Add(
+            RunFindingKind.Unmapped, "a device", isWrite, address,
+            $"{WordOf(isWrite)} {place}, which is mapped for DMA and not in its memory any more");
     }
 
     /// <summary>A device tells of an access that failed.</summary>

@@ -42,10 +42,8 @@ internal sealed class InterruptCommands
         {
             lock (_lock)
             {
-                return
-                [
-                    .. Enumerable.Range(0, _counts.Length).Where(index => index == _inUse || _isBound[index]).Select(index => new InterruptIndex((uint)index).ToString()),
-                ];
+                IEnumerable<int> used = Enumerable.Range(0, _counts.Length).Where(index => index == _inUse || _isBound[index]);
+                return [.. used.Select(index => new InterruptIndex((uint)index).ToString())];
             }
         }
     }

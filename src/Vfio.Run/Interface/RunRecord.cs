@@ -1,7 +1,6 @@
 using System.Diagnostics;
 using System.Globalization;
 using Vfio.Abstractions;
-using Vfio.Native;
 
 namespace Vfio.Run.Interface;
 

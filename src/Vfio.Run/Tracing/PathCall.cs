@@ -75,12 +75,17 @@ internal readonly record struct PathCall(PathCallKind Kind, int Folder, ulong Pa
             case SystemCall.Newfstatat:
                 return new PathCall(PathCallKind.Status, folder, a[1])
                 {
-                    BufferAddress = a[2], Follows = (a[3] & NotFollowed) == 0, MayBeOfDescriptor = (a[3] & EmptyPath) != 0,
+                    BufferAddress = a[2],
+                    Follows = (a[3] & NotFollowed) == 0,
+                    MayBeOfDescriptor = (a[3] & EmptyPath) != 0,
                 };
             case SystemCall.Statx:
                 return new PathCall(PathCallKind.ExtendedStatus, folder, a[1])
                 {
-                    BufferAddress = a[4], Follows = (a[2] & NotFollowed) == 0, MayBeOfDescriptor = (a[2] & EmptyPath) != 0, Mode = (int)a[3],
+                    BufferAddress = a[4],
+                    Follows = (a[2] & NotFollowed) == 0,
+                    MayBeOfDescriptor = (a[2] & EmptyPath) != 0,
+                    Mode = (int)a[3],
                 };
             case SystemCall.Access:
                 return new PathCall(PathCallKind.Access, LibC.AT_FDCWD, a[0]) { Mode = (int)a[1] };

@@ -17,7 +17,7 @@ internal sealed class PolledRegisters : IDisposable
 {
     private const int RingsToOpen = 4, LooksBetweenTimes = 16, MostPages = 4096;
     private static readonly TimeSpan Often = TimeSpan.FromMilliseconds(2), Idle = TimeSpan.FromMilliseconds(2);
-    private readonly string _folder;
+    private readonly string? _folder;
     private readonly Lock _lock = new();
     private readonly Dictionary<(IVfioDevice Device, uint Region, ulong Offset), Page?> _pages = [];
     private readonly AutoResetEvent _opened = new(initialState: false);
@@ -26,8 +26,8 @@ internal sealed class PolledRegisters : IDisposable
     private volatile bool _isOver;
 
     /// <summary>Begins with no page.</summary>
-    /// <param name="folder">A folder of tmpfs.</param>
-    internal PolledRegisters(string folder)
+    /// <param name="folder">A folder of tmpfs; null where every ring is to be an access, so that none is missing in a log.</param>
+    internal PolledRegisters(string? folder)
     {
         _folder = folder;
         _looking = new BackgroundThread("vfio doorbells", Look);
@@ -94,7 +94,7 @@ internal sealed class PolledRegisters : IDisposable
 
     private Page? Make(BarAccess start)
     {
-        if (!start.Device.TryGet(out IPolledRegisters? registers) || !registers.IsPolled(start.Region, start.Offset))
+        if (_folder is null || !start.Device.TryGet(out IPolledRegisters? registers) || !registers.IsPolled(start.Region, start.Offset))
             return null;
         try
         {

@@ -124,7 +124,7 @@ internal sealed class SupervisedProgram : IDisposable
             return;
         }
 
-        using PolledRegisters? polled = _isTraced ? new PolledRegisters(_tree.FullPath) : null;
+        using PolledRegisters? polled = _isTraced ? new PolledRegisters(_record.IsLogged ? null : _tree.FullPath) : null;
         CallSupervisor calls = _calls = new(suspended.Listener, _machine, _tree, _files, _record, polled);
         suspended.Resume();
         _started.SetResult(suspended);

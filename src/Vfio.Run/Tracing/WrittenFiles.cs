@@ -3,7 +3,6 @@ using System.Text;
 using Vfio.Native;
 using Vfio.Native.Files;
 using Vfio.Native.Interop;
-using Vfio.Native.Tracing;
 using Vfio.Run.Tree;
 
 namespace Vfio.Run.Tracing;

@@ -1,4 +1,3 @@
-using Vfio.Native;
 using Vfio.Pci;
 using Vfio.Run.Interface;
 

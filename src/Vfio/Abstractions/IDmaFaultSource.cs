@@ -1,5 +1,3 @@
-using Vfio.Native;
-
 namespace Vfio.Abstractions;
 
 /// <summary>A device that tells of its own accesses to memory that were refused, as an IOMMU logs them. Asked for with

@@ -1,7 +1,6 @@
 using Vfio.Devices.Edu;
 using Vfio.Devices.Nvme;
 using Vfio.Guard;
-using Vfio.Pci;
 using Vfio.Run;
 
 namespace Vfio.Tests.Run;
@@ -62,7 +61,7 @@ public sealed class BindingUnderRunTests
             for f in 0000:01:00.0 0000:02:00.0; do echo > $b/devices/$f/driver_override; echo $f > $b/drivers/vfio-pci/unbind; done
             cat $b/devices/0000:01:00.0/driver_override
             echo 1234 11e8 > $b/drivers/vfio-pci/new_id; bound
-            echo 1b36 0010 ffffffff ffffffff 010802 ffffff > $b/drivers/vfio-pci/new_id; bound
+            echo 5646 4e56 ffffffff ffffffff 010802 ffffff > $b/drivers/vfio-pci/new_id; bound
             echo 0000:01:00.0 > $b/drivers/vfio-pci/unbind; echo 1234 11e8 > $b/drivers/vfio-pci/remove_id; echo 0000:01:00.0 > $b/drivers_probe; bound
             """));
 

@@ -1,3 +1,4 @@
+using Vfio.Devices.Igb;
 using Vfio.Devices.Nvme;
 using Vfio.Guard;
 using Vfio.Run;
@@ -33,17 +34,44 @@ public sealed class UserModeLinuxTests
         string found = await BootAsync(
             "cd /sys/bus/pci/devices; for f in *; do read start end flags < $f/resource; echo $(cat $f/vendor $f/device $f/class) $((end - start + 1)); done",
             first.Open, second.Open);
-        Assert.Equal(["0x1b36 0x0010 0x010802 16384", "0x1b36 0x0010 0x010802 16384"], found.Split('\n'));
+        Assert.Equal(["0x5646 0x4e56 0x010802 16384", "0x5646 0x4e56 0x010802 16384"], found.Split('\n'));
     }
+
+    [Fact]
+    public async Task Two_of_them_ping_each_other_by_their_own_igb_driver_and_our_ports()
+    {
+        string hub = $"hub:{Guid.NewGuid():n}";
+        using GuardedFunction near = Port(hub), far = Port(hub);
+        const string Up = "ip link set eth0 up; ip addr add";
+        using ProgramOutput unused = new();
+        using VfioRun other = Start($"{Up} 10.0.0.2/24 dev eth0; sleep 1000", unused, far.Open);
+        string pinged = await BootAsync(
+            $"{Up} 10.0.0.1/24 dev eth0; until ping -q -c 1 -W 1 10.0.0.2 >/dev/null; do :; done; ping -q -c 3 -s 1400 -i 0.1 10.0.0.2 | grep received; "
+                + "basename $(readlink /sys/class/net/eth0/device/driver)",
+            near.Open);
+        Assert.Equal("3 packets transmitted, 3 packets received, 0% packet loss\nigb", pinged);
+    }
+
+    private static GuardedFunction Port(string network) => new(IgbFunction.Create(network));
 
     /// <summary>Boots it, has it run a script, and gives the script's output.</summary>
     private static async Task<string> BootAsync(string script, params Func<IVfioDevice>[] devices)
     {
-        (string kernel, string initramfs) = GuestParts.NeedUserModeLinux();
         using ProgramOutput output = new();
+        using VfioRun run = Start(script, output, devices);
+        await run.Exit.WaitAsync(HangGuard.Timeout);
+        string text = output.Text.ReplaceLineEndings("\n");
+        int end = text.IndexOf("= 0\n", StringComparison.Ordinal);
+        Assert.True(end >= 0, text);
+        return text[..end].TrimEnd('\n');
+    }
+
+    private static VfioRun Start(string script, ProgramOutput output, params Func<IVfioDevice>[] devices)
+    {
+        (string kernel, string initramfs) = GuestParts.NeedUserModeLinux();
         RunProgram program = new(kernel,
         [
-            "mem=256M", $"initrd={initramfs}", "rdinit=/init", "loglevel=1", "con=null", "con0=null,fd:1", $"script=\"{script}\"",
+            "mem=256M", $"initrd={initramfs}", "rdinit=/init", "quiet", "loglevel=1", "con=null", "con0=null,fd:1", $"script=\"{script}\"",
             .. Enumerable.Range(1, devices.Length).Select(bus => $"vfio_uml.device=0000:{bus:x2}:00.0"),
         ])
         {
@@ -52,11 +80,6 @@ public sealed class UserModeLinuxTests
         };
 
         // It traces its own processes, and reads and writes registers with pread and pwrite.
-        using VfioRun run = VfioRun.Start(program, [.. devices.Select(open => new RunDevice(open))], new VfioRunOptions { AllowMapping = false });
-        await run.Exit.WaitAsync(HangGuard.Timeout);
-        string text = output.Text.ReplaceLineEndings("\n");
-        int end = text.IndexOf("= 0\n", StringComparison.Ordinal);
-        Assert.True(end >= 0, text);
-        return text[..end].TrimEnd('\n');
+        return VfioRun.Start(program, [.. devices.Select(open => new RunDevice(open))], new VfioRunOptions { AllowMapping = false });
     }
 }

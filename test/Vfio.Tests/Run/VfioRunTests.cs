@@ -1,6 +1,5 @@
 using Vfio.Devices.Edu;
 using Vfio.Guard;
-using Vfio.Native;
 using Vfio.Pci;
 using Vfio.Run;
 
