@@ -249,12 +249,19 @@ public sealed class ReplayedDevice : IVfioDevice
         if (index == Script.Free)
             return;
         TraceEvent cause = _script[index];
-        bool plays = _script.BeginEffects(index);
+        bool plays = _mode != ReplayMode.Register && _script.BeginEffects(index);
         foreach (TraceEvent effect in _script.EffectsOf(index))
         {
             if (effect.Kind == TraceEventKind.Error && effect.Value == (ulong)cause.Kind && effect.Thread == cause.Thread && refuses == Errno.None)
                 refuses = effect.Error;
             else if (plays)
+                Play(effect);
+        }
+
+        if (_mode == ReplayMode.Register)
+        {
+            // Into a list: what is played may differ, and what is released is released all the same.
+            foreach (TraceEvent effect in _script.Release(index).ToList())
                 Play(effect);
         }
 

@@ -18,7 +18,7 @@ internal sealed class RecordVerb() : Verb("record", "Record what a driver asks a
     [
         new("vfio record model:nvme?size=64M --to n.vfiotrace -- qemu-io -c 'read 0 4k' nvme://0000:01:00.0/1", "a program, as under 'vfio run'"),
         new("vfio record unix:/run/a.sock --to a.vfiotrace --socket /run/b.sock", "whoever uses the device at that socket"),
-        new("vfio run --device 'model:replay?from=n.vfiotrace&mode=loose' -- qemu-io -c 'read 0 4k' nvme://0000:01:00.0/1", "the same program again, without the device"),
+        new("vfio run --device 'model:replay?from=n.vfiotrace&mode=register' -- qemu-io -c 'read 0 4k' nvme://0000:01:00.0/1", "the same program again, without the device"),
         new("vfio trace --from n.vfiotrace", "what was recorded"),
     ];
 
@@ -71,7 +71,7 @@ internal sealed class RecordVerb() : Verb("record", "Record what a driver asks a
 
         // The exit code is the program's all the same.
         StandardStreams.Errors.WriteLine(
-            $"vfio: {trace.Events} events in {path}; replay it with: vfio run --device 'model:replay?from={path}&mode=loose' -- PROGRAM");
+            $"vfio: {trace.Events} events in {path}; replay it with: vfio run --device 'model:replay?from={path}&mode=register' -- PROGRAM");
         return code;
     }
 }

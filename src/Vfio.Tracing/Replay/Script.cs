@@ -17,7 +17,8 @@ internal sealed class Script
     private readonly Dictionary<(TraceEventKind Kind, uint Number, ulong Place, uint Length), List<int>> _histories = [];
     private readonly Dictionary<(TraceEventKind Kind, uint Number, ulong Place, uint Length), int> _taken = [];
 
-    private readonly HashSet<int> _played = [];
+    private readonly HashSet<int> _played = [], _made = [];
+    private int _released;
 
     // The event after the last one that was answered.
     private int _next;
@@ -56,6 +57,21 @@ internal sealed class Script
     {
         for (int i = index + 1; i < _events.Count && !_events[i].IsOfUser; i++)
             yield return _events[i];
+    }
+
+    /// <summary>By register: the events of the device of which all writes before them have been made, each once.</summary>
+    /// <param name="made">The event that the driver made now.</param>
+    internal IEnumerable<TraceEvent> Release(int made)
+    {
+        _made.Add(made);
+        for (; _released < _events.Count; _released++)
+        {
+            TraceEvent one = _events[_released];
+            if (one.Kind == TraceEventKind.Write && !_made.Contains(_released))
+                yield break;
+            if (!one.IsOfUser)
+                yield return one;
+        }
     }
 
     /// <summary>Whether what followed an event of the driver is to be played: once, however often the event answers.</summary>

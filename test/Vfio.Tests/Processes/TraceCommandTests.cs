@@ -68,7 +68,7 @@ public sealed class TraceCommandTests : IDisposable
         Assert.Equal(0, recorded.ExitCode);
         Assert.Contains("replay it with", recorded.Errors);
         Assert.DoesNotContain("failed", recorded.Output);
-        VfioCommand.Result replayed = VfioCommand.Run(["run", "--device", $"model:replay?from={Recording}&mode=loose", "--", .. QemuIo]);
+        VfioCommand.Result replayed = VfioCommand.Run(["run", "--device", $"model:replay?from={Recording}&mode=register", "--", .. QemuIo]);
         Assert.Equal("", replayed.Errors);
         Assert.Equal(0, replayed.ExitCode);
         Assert.DoesNotContain("failed", replayed.Output);
