@@ -1,6 +1,7 @@
 using System.Buffers.Binary;
 using Vfio.Devices.Network;
 using Vfio.Guard;
+using Vfio.Guard.Emulation;
 
 namespace Vfio.Devices.Igb;
 
@@ -13,7 +14,8 @@ internal sealed class IgbCore : INetPort
     private const int ShortestFrame = 60, HeaderBytes = 14, VlanBytes = 4;
     private const uint MasterDisable = 1u << 2, SetLinkUp = 1u << 6, ReceiveEnable = 1u << 1, MacLoopback = 3u << 6;
 
-    private static readonly TimeSpan FullTimeout = TimeSpan.FromMilliseconds(1);
+    // How long the sender of a loop or a hub waits for the receive work, which may not run now on a busy machine; a reset waits too.
+    private static readonly TimeSpan FullTimeout = TimeSpan.FromMilliseconds(20);
 
     // The transmit work's: a frame with its tag and padding.
     private readonly byte[] _leaving = new byte[LongestFrame + VlanBytes];
@@ -23,10 +25,15 @@ internal sealed class IgbCore : INetPort
     private volatile bool _isFull;
     private int _linkChanges;
 
+    private readonly RegisterCell _control;
+    private readonly RegisterCell _receiveControl;
+
     internal IgbCore(IgbFunction function, NetBackend network, TimeProvider clock)
     {
         Function = function;
         Network = network;
+        _control = Registers.CellOf(IgbRegister.Control);
+        _receiveControl = Registers.CellOf(IgbRegister.ReceiveControl);
         Statistics = new IgbStatistics(Registers);
         Interrupts = new IgbInterrupts(Registers, Statistics, clock);
     }
@@ -46,22 +53,22 @@ internal sealed class IgbCore : INetPort
     internal NetBackend Network { get; }
 
     /// <summary>Whether requests on the bus are allowed: CTRL.GIO_Master_Disable is clear.</summary>
-    internal bool MayMaster => (Registers[IgbRegister.Control] & MasterDisable) == 0;
+    internal bool MayMaster => (_control.Value & MasterDisable) == 0;
 
     /// <summary>Whether requests on the bus may be under way.</summary>
-    internal bool IsMaster => MayMaster || _receive is { IsBusy: true } || _transmit is { IsBusy: true };
+    internal bool IsMaster => MayMaster || _receive is { IsAtRest: false } || _transmit is { IsAtRest: false };
 
     /// <summary>Whether the partner is there, as the PHY sees it.</summary>
     internal bool IsCableUp => Network.IsUp;
 
     /// <summary>STATUS.LU.</summary>
     internal bool IsLinkUp =>
-        (Registers[IgbRegister.Control] & SetLinkUp) != 0 && !Phy.IsPoweredDown && (IsCableUp || IsLoopedBack);
+        (_control.Value & SetLinkUp) != 0 && !Phy.IsPoweredDown && (IsCableUp || IsLoopedBack);
 
     /// <inheritdoc/>
-    public bool IsReceiving => (Registers[IgbRegister.ReceiveControl] & ReceiveEnable) != 0 && IsLinkUp;
+    public bool IsReceiving => (_receiveControl.Value & ReceiveEnable) != 0 && IsLinkUp;
 
-    private bool IsLoopedBack => Phy.IsLoopedBack || (Registers[IgbRegister.ReceiveControl] & MacLoopback) == MacLoopback;
+    private bool IsLoopedBack => Phy.IsLoopedBack || (_receiveControl.Value & MacLoopback) == MacLoopback;
 
     /// <summary>Makes new work in place of what a reset abandoned.</summary>
     internal void Restart()

@@ -1,5 +1,6 @@
 using System.Buffers.Binary;
 using Vfio.Guard;
+using Vfio.Guard.Emulation;
 
 namespace Vfio.Devices.Igb;
 
@@ -12,19 +13,24 @@ internal sealed class IgbFilter(RegisterFile<IgbRegister> registers)
 
     private const int CheckBytes = 4, LongestUntagged = 1518, LongestTagged = 1522, VlanBytes = 4;
 
+    private readonly RegisterCell _control = registers.CellOf(IgbRegister.ReceiveControl);
+    private readonly RegisterCell _vlanType = registers.CellOf(IgbRegister.VlanType);
+    private readonly RegisterCell[] _lows = CellsOf(registers, IgbRegister.AddressLow, IgbRegister.AddressLowMore);
+    private readonly RegisterCell[] _highs = CellsOf(registers, IgbRegister.AddressHigh, IgbRegister.AddressHighMore);
+
     internal static bool IsMulticast(ReadOnlySpan<byte> frame) => (frame[0] & 1) != 0;
 
     internal static bool IsBroadcast(ReadOnlySpan<byte> frame) => !frame[..6].ContainsAnyExcept(byte.MaxValue);
 
     /// <summary>Whether a frame has a VLAN tag of the type that VET names.</summary>
     internal bool IsTagged(ReadOnlySpan<byte> frame) =>
-        BinaryPrimitives.ReadUInt16BigEndian(frame[12..]) == (ushort)registers[IgbRegister.VlanType];
+        BinaryPrimitives.ReadUInt16BigEndian(frame[12..]) == (ushort)_vlanType.Value;
 
     /// <summary>Whether a frame is longer than may be received.</summary>
     internal bool IsTooLong(ReadOnlySpan<byte> frame)
     {
         int bytes = frame.Length + CheckBytes;
-        if ((registers[IgbRegister.ReceiveControl] & LongFrames) == 0)
+        if ((_control.Value & LongFrames) == 0)
             return bytes > (IsTagged(frame) ? LongestTagged : LongestUntagged);
         return bytes > (int)registers[IgbRegister.LongestFrame] + (IsTagged(frame) ? VlanBytes : 0);
     }
@@ -32,7 +38,7 @@ internal sealed class IgbFilter(RegisterFile<IgbRegister> registers)
     /// <summary>Whether a frame is for this station.</summary>
     internal bool Passes(ReadOnlySpan<byte> frame)
     {
-        uint control = (uint)registers[IgbRegister.ReceiveControl];
+        uint control = (uint)_control.Value;
         return PassesVlan(frame, control) && (IsMulticast(frame) ? PassesGroup(frame, control) : PassesStation(frame, control));
     }
 
@@ -65,24 +71,19 @@ internal sealed class IgbFilter(RegisterFile<IgbRegister> registers)
     {
         uint low = BinaryPrimitives.ReadUInt32LittleEndian(frame);
         uint high = BinaryPrimitives.ReadUInt16LittleEndian(frame[4..]);
-        for (int i = 0; i < IgbRegisters.FirstAddresses; i++)
+        for (int i = 0; i < IgbRegisters.Addresses; i++)
         {
-            if (IsEqual(IgbRegister.AddressLow, IgbRegister.AddressHigh, i))
-                return true;
-        }
-
-        for (int i = 0; i < IgbRegisters.Addresses - IgbRegisters.FirstAddresses; i++)
-        {
-            if (IsEqual(IgbRegister.AddressLowMore, IgbRegister.AddressHighMore, i))
+            uint entry = (uint)_highs[i].Value;
+            if ((entry & Valid) != 0 && (entry & 0xffff) == high && (uint)_lows[i].Value == low)
                 return true;
         }
 
         return false;
-
-        bool IsEqual(IgbRegister lows, IgbRegister highs, int index)
-        {
-            uint entry = (uint)registers[highs, index];
-            return (entry & Valid) != 0 && (entry & 0xffff) == high && (uint)registers[lows, index] == low;
-        }
     }
+
+    private static RegisterCell[] CellsOf(RegisterFile<IgbRegister> registers, IgbRegister first, IgbRegister more) =>
+    [
+        .. Enumerable.Range(0, IgbRegisters.FirstAddresses).Select(i => registers.CellOf(first, i)),
+        .. Enumerable.Range(0, IgbRegisters.Addresses - IgbRegisters.FirstAddresses).Select(i => registers.CellOf(more, i)),
+    ];
 }

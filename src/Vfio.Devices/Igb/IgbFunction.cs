@@ -6,8 +6,8 @@ namespace Vfio.Devices.Igb;
 
 /// <summary>Intel's 82576, one port with copper: registers, NVM, PHY and interrupts in front of the work that sends and receives.</summary>
 /// <remarks>
-/// <para>Intel 82576 Gigabit Ethernet Controller Datasheet. BAR0 has the registers, BAR2 the same through two I/O ports, BAR3 the MSI-X table.
-/// There is no flash.</para>
+/// <para>Intel 82576 Gigabit Ethernet Controller Datasheet. BAR0 has the registers, BAR2 the same through two I/O ports, BAR3 the MSI-X
+/// table. There is no flash.</para>
 /// <para>Sending, receiving and delayed interrupts have a thread each. A reset, of the function or by CTRL.RST, abandons them.</para>
 /// </remarks>
 public sealed class IgbFunction : EmulatedFunction
@@ -49,8 +49,8 @@ public sealed class IgbFunction : EmulatedFunction
     }
 
     /// <summary>Makes a port.</summary>
-    /// <param name="network">What is at the other end of its cable, as in <c>model:igb?net=</c>: <c>none</c>, <c>loop</c>, <c>hub:NAME</c> and
-    /// others.</param>
+    /// <param name="network">What is at the other end of its cable, as in <c>model:igb?net=</c>: <c>none</c>, <c>loop</c>,
+    /// <c>hub:NAME</c> and others.</param>
     /// <param name="address">Its station address, <c>02:00:00:00:00:01</c>; null for one that no other port of this machine has.</param>
     /// <exception cref="VfioException">EINVAL: no such network, or no station's address; else why it cannot be had.</exception>
     public static IgbFunction Create(string network = "none", string? address = null) => IgbModel.Create("igb", network, address);
@@ -154,7 +154,8 @@ public sealed class IgbFunction : EmulatedFunction
         registers.OnWrite(IgbRegister.ReceiveTail, (_, _) => _core.WakeReceive());
         registers.OnWrite(IgbRegister.TransmitTail, (_, _) => _core.WakeTransmit());
         foreach (IgbRegister register in (ReadOnlySpan<IgbRegister>)[
-            IgbRegister.ReceiveBaseLow, IgbRegister.ReceiveBaseHigh, IgbRegister.ReceiveLength, IgbRegister.ReceiveHead, IgbRegister.ReceiveDescriptors])
+            IgbRegister.ReceiveBaseLow, IgbRegister.ReceiveBaseHigh, IgbRegister.ReceiveLength, IgbRegister.ReceiveHead,
+            IgbRegister.ReceiveDescriptors])
         {
             registers.OnWrite(register, (queue, _) => _core.RestartReceive(queue));
         }
@@ -195,7 +196,8 @@ public sealed class IgbFunction : EmulatedFunction
 
     private ulong ReadStatus(ulong kept)
     {
-        const uint FullDuplex = 1, LinkUp = 1u << 1, Gigabit = 1u << 7, Master = 1u << 19, PhysicalResetDone = 1u << 21, ClockGating = 1u << 31;
+        const uint FullDuplex = 1, LinkUp = 1u << 1, Gigabit = 1u << 7, Master = 1u << 19;
+        const uint PhysicalResetDone = 1u << 21, ClockGating = 1u << 31;
         return (kept & PhyWasReset) | FullDuplex | Gigabit | PhysicalResetDone | ClockGating
             | (_core.IsLinkUp ? LinkUp : 0) | (_core.IsMaster ? Master : 0);
     }

@@ -4,18 +4,17 @@ namespace Vfio.Devices.Igb;
 
 /// <summary>The interrupt logic: causes, masks, vectors, and the time between two interrupts.</summary>
 /// <remarks>
-/// <para>82576 Datasheet, sections 7.3 and 8.8. With GPIE.Multiple_MSIX each queue raises the vector of its entry in IVAR, and other causes raise
-/// that of IVAR_MISC; without it all causes are one message, or the pin, and ICR says which.</para>
+/// <para>82576 Datasheet, sections 7.3 and 8.8. With GPIE.Multiple_MSIX each queue raises the vector of its entry in IVAR, and other
+/// causes raise that of IVAR_MISC; without it all causes are one message, or the pin, and ICR says which.</para>
 /// <para>Any thread. A method that may lead to interrupts returns the vectors to send, one bit each: the caller sends them without a
 /// lock, by <see cref="DeviceWork"/> or by the function, so that a reset drops what abandoned work would send.</para>
 /// </remarks>
 internal sealed class IgbInterrupts(RegisterFile<IgbRegister> registers, IgbStatistics statistics, TimeProvider clock)
 {
     /// <summary>Causes in ICR.</summary>
-    internal const uint TransmitDone = 1u << 0, LinkChange = 1u << 2, BelowThreshold = 1u << 4, ReceiveOverrun = 1u << 6,
-        ReceiveDone = 1u << 7, MdiDone = 1u << 9;
+    internal const uint TransmitDone = 1u << 0, LinkChange = 1u << 2, BelowThreshold = 1u << 4, ReceiveDone = 1u << 7, MdiDone = 1u << 9;
 
-    private const uint Asserted = 1u << 31, Other = 1u << 31, Timer = 1u << 30, MaskableCauses = 0x77d4_fbfd;
+    private const uint Asserted = 1u << 31, Other = 1u << 31, MaskableCauses = 0x77d4_fbfd;
     private const uint VectorCauses = 0x01ff_ffff, QueueCauses = 0xc000_ffff;
     private const uint ClearsWhenRead = 1u << 0, PerCause = 1u << 4, MasksByMessage = 1u << 30;
     private const uint Valid = 0x80, VectorMask = 0x1f;

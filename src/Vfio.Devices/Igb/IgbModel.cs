@@ -30,10 +30,15 @@ internal static class IgbModel
         byte[] octets = new byte[AddressBytes];
         bool isValid = parts.Length == AddressBytes;
         for (int i = 0; isValid && i < AddressBytes; i++)
-            isValid = parts[i].Length == 2 && byte.TryParse(parts[i], NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out octets[i]);
+        {
+            isValid = parts[i].Length == 2
+                && byte.TryParse(parts[i], NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out octets[i]);
+        }
+
         if (isValid && (octets[0] & 1) == 0 && octets.AsSpan().ContainsAnyExcept((byte)0))
             return octets;
-        throw new VfioException("open", $"model:{model}", Errno.InvalidArgument, $"'{text}' is no station's address: write mac=02:00:00:00:00:01");
+        throw new VfioException(
+            "open", $"model:{model}", Errno.InvalidArgument, $"'{text}' is no station's address: write mac=02:00:00:00:00:01");
     }
 
     // Locally administered; the process and a count make it different from others of this machine.

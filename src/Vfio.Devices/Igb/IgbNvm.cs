@@ -37,7 +37,8 @@ internal sealed class IgbNvm
         _words[ChecksumAt] = (ushort)(ChecksumOfAll - sum);
     }
 
-    /// <summary>What EERD holds after a write: the word at bits 15:2, in bits 31:16, and DONE; without DONE where there is no word.</summary>
+    /// <summary>What EERD holds after a write: the word at bits 15:2, in bits 31:16, and DONE; without DONE where there is no
+    /// word.</summary>
     internal uint Read(uint command)
     {
         uint address = command >> 2 & 0x3fff;

@@ -26,9 +26,9 @@ internal readonly record struct IgbOffload
     internal int SumFrom { get; private init; }
 
     /// <summary>Of a legacy descriptor: where the sum goes; -1 for no such sum.</summary>
-    internal int SumAt => _sumAt - 1;
+    internal int SumAt => SumPlace - 1;
 
-    private int _sumAt { get; init; }
+    private int SumPlace { get; init; }
 
     /// <summary>What a context descriptor says.</summary>
     internal static IgbOffload OfContext(ulong first, ulong second) => new()
@@ -43,7 +43,7 @@ internal readonly record struct IgbOffload
     };
 
     /// <summary>What CSO and CSS of a legacy descriptor say.</summary>
-    internal static IgbOffload OfLegacy(int insertAt, int from) => new() { _sumAt = insertAt + 1, SumFrom = from };
+    internal static IgbOffload OfLegacy(int insertAt, int from) => new() { SumPlace = insertAt + 1, SumFrom = from };
 
     /// <summary>The same, with what the first data descriptor asks for: POPTS.IXSM and POPTS.TXSM.</summary>
     internal IgbOffload With(bool insertsIp, bool insertsTransport) =>

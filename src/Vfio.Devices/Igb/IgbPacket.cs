@@ -3,7 +3,8 @@ using System.Buffers.Binary;
 namespace Vfio.Devices.Igb;
 
 /// <summary>Where the headers of a frame are: found by one pass over its first bytes, each length checked.</summary>
-/// <remarks>82576 Datasheet, section 7.1.5 and 7.1.10: one VLAN tag, IPv4 with options, IPv6 with extension headers, TCP, UDP, SCTP.</remarks>
+/// <remarks>82576 Datasheet, section 7.1.5 and 7.1.10: one VLAN tag, IPv4 with options, IPv6 with extension headers, TCP, UDP,
+/// SCTP.</remarks>
 internal readonly struct IgbPacket
 {
     internal const int Ethernet = 14, VlanBytes = 4;

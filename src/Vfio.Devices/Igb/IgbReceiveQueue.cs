@@ -1,12 +1,14 @@
 using System.Buffers.Binary;
 using Vfio.Guard;
+using Vfio.Guard.Emulation;
 
 namespace Vfio.Devices.Igb;
 
 /// <summary>A receive queue: a ring of legacy and advanced descriptors in the driver's memory.</summary>
 /// <remarks>
-/// <para>82576 Datasheet, section 7.1.3 to 7.1.5. A frame is put into as many buffers as it needs, its headers into one of their own where SRRCTL
-/// says so. Each descriptor is read once. A ring that memory refuses stops; a buffer that it refuses loses its part of the frame.</para>
+/// <para>82576 Datasheet, section 7.1.3 to 7.1.5. A frame is put into as many buffers as it needs, its headers into one of their own
+/// where SRRCTL says so. Each descriptor is read once. A ring that memory refuses stops; a buffer that it refuses loses its part of the
+/// frame.</para>
 /// <para>By the thread of the receive work.</para>
 /// </remarks>
 internal sealed class IgbReceiveQueue(RegisterFile<IgbRegister> registers, int number)
@@ -15,6 +17,14 @@ internal sealed class IgbReceiveQueue(RegisterFile<IgbRegister> registers, int n
     private const uint QueueEnable = 1u << 25, DropWhenEmpty = 1u << 31;
     private const uint Legacy = 0, SplitHeader = 2, SplitAlways = 5;
     private const uint Done = 1, EndOfPacket = 2;
+    private readonly RegisterCell _control = registers.CellOf(IgbRegister.ReceiveDescriptors, number);
+    private readonly RegisterCell _bytes = registers.CellOf(IgbRegister.ReceiveLength, number);
+    private readonly RegisterCell _head = registers.CellOf(IgbRegister.ReceiveHead, number);
+    private readonly RegisterCell _tail = registers.CellOf(IgbRegister.ReceiveTail, number);
+    private readonly RegisterCell _baseHigh = registers.CellOf(IgbRegister.ReceiveBaseHigh, number);
+    private readonly RegisterCell _baseLow = registers.CellOf(IgbRegister.ReceiveBaseLow, number);
+    private readonly RegisterCell _split = registers.CellOf(IgbRegister.ReceiveSplit, number);
+    private readonly RegisterCell _port = registers.CellOf(IgbRegister.ReceiveControl);
     private readonly byte[] _fetched = new byte[Fetched * DescriptorBytes];
     private int _fetchedAt, _fetchedCount;
     private bool _isStopped;
@@ -34,7 +44,7 @@ internal sealed class IgbReceiveQueue(RegisterFile<IgbRegister> registers, int n
                 _isStopped = false;
             }
 
-            return !_isStopped && (registers[IgbRegister.ReceiveDescriptors, number] & QueueEnable) != 0 && Count > 0;
+            return !_isStopped && (_control.Value & QueueEnable) != 0 && Count > 0;
         }
     }
 
@@ -42,38 +52,38 @@ internal sealed class IgbReceiveQueue(RegisterFile<IgbRegister> registers, int n
     internal int Capacity => Count - 1;
 
     /// <summary>Whether frames are dropped when no descriptor is free, rather than kept in the packet buffer.</summary>
-    internal bool DropsWhenEmpty => (registers[IgbRegister.ReceiveSplit, number] & DropWhenEmpty) != 0;
+    internal bool DropsWhenEmpty => (_split.Value & DropWhenEmpty) != 0;
 
     /// <summary>How many descriptors are free.</summary>
     internal int Free
     {
         get
         {
-            int head = (int)registers[IgbRegister.ReceiveHead, number];
-            int tail = (int)registers[IgbRegister.ReceiveTail, number];
+            int head = (int)_head.Value;
+            int tail = (int)_tail.Value;
             int count = Count;
             return head >= count || tail >= count ? 0 : tail >= head ? tail - head : count - head + tail;
         }
     }
 
     /// <summary>Whether so few descriptors are free that SRRCTL.RDMTS wants an interrupt.</summary>
-    internal bool IsLow => Free < 16 * (int)(registers[IgbRegister.ReceiveSplit, number] >> 20 & 0x1f);
+    internal bool IsLow => Free < 16 * (int)(_split.Value >> 20 & 0x1f);
 
-    private int Count => (int)(registers[IgbRegister.ReceiveLength, number] / DescriptorBytes);
+    private int Count => (int)(_bytes.Value / DescriptorBytes);
 
-    private uint Kind => (uint)(registers[IgbRegister.ReceiveSplit, number] >> 25 & 7);
+    private uint Kind => (uint)(_split.Value >> 25 & 7);
 
     // BSIZEPACKET in KiB, or when it is 0 RCTL.BSIZE.
     private int BufferBytes
     {
         get
         {
-            int kilobytes = (int)(registers[IgbRegister.ReceiveSplit, number] & 0x7f);
-            return kilobytes != 0 ? kilobytes << 10 : 2048 >> (int)(registers[IgbRegister.ReceiveControl] >> 16 & 3);
+            int kilobytes = (int)(_split.Value & 0x7f);
+            return kilobytes != 0 ? kilobytes << 10 : 2048 >> (int)(_port.Value >> 16 & 3);
         }
     }
 
-    private int HeaderBytes => (int)(registers[IgbRegister.ReceiveSplit, number] >> 8 & 0x3f) * 64;
+    private int HeaderBytes => (int)(_split.Value >> 8 & 0x3f) * 64;
 
     /// <summary>Has the next frame begin anew; any thread.</summary>
     internal void Restart() => _isRestarted = true;
@@ -102,7 +112,7 @@ internal sealed class IgbReceiveQueue(RegisterFile<IgbRegister> registers, int n
         int size = BufferBytes;
         while (true)
         {
-            int head = (int)registers[IgbRegister.ReceiveHead, number];
+            int head = (int)_head.Value;
             int count = Count;
             if (head >= count || !TryFetch(bus, head, count, out ulong buffer, out ulong header))
                 return;
@@ -114,7 +124,7 @@ internal sealed class IgbReceiveQueue(RegisterFile<IgbRegister> registers, int n
             left = left[part..];
             uint status = Done | (left.IsEmpty ? EndOfPacket : 0);
             WriteBack(bus, head, buffer, part, status, received, isFirst ? split : 0);
-            registers[IgbRegister.ReceiveHead, number] = (ulong)(head + 1 == count ? 0 : head + 1);
+            _head.Set((ulong)(head + 1 == count ? 0 : head + 1));
             isFirst = false;
             if (left.IsEmpty)
                 return;
@@ -126,7 +136,7 @@ internal sealed class IgbReceiveQueue(RegisterFile<IgbRegister> registers, int n
         int at = head - _fetchedAt;
         if (at < 0 || at >= _fetchedCount)
         {
-            int tail = (int)registers[IgbRegister.ReceiveTail, number];
+            int tail = (int)_tail.Value;
             _fetchedAt = head;
             _fetchedCount = Math.Clamp((tail > head ? tail : count) - head, 1, Fetched);
             if (bus.ReadMemory(Base() + ((ulong)head * DescriptorBytes), _fetched.AsSpan(0, _fetchedCount * DescriptorBytes)) != Errno.None)
@@ -148,7 +158,7 @@ internal sealed class IgbReceiveQueue(RegisterFile<IgbRegister> registers, int n
         return true;
     }
 
-    private Iova Base() => new(registers[IgbRegister.ReceiveBaseHigh, number] << 32 | registers[IgbRegister.ReceiveBaseLow, number]);
+    private Iova Base() => new(_baseHigh.Value << 32 | _baseLow.Value);
 
     // The half with the status is written last, and at once.
     private void WriteBack(IPciSlot bus, int head, ulong buffer, int length, uint status, in IgbReceived received, int split)

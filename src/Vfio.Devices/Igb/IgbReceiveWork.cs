@@ -1,15 +1,19 @@
 using Vfio.Guard;
+using Vfio.Guard.Emulation;
 
 namespace Vfio.Devices.Igb;
 
 /// <summary>The thread that receives: takes frames from the packet buffer, filters them, and puts them into queues.</summary>
-/// <remarks>A queue without a free descriptor holds up the frames behind, as in hardware, unless it drops. Nothing is allocated a frame.</remarks>
+/// <remarks>A queue without a free descriptor holds up the frames behind, as in hardware, unless it drops. Nothing is allocated a
+/// frame.</remarks>
 internal sealed class IgbReceiveWork : DeviceWork
 {
     private const int FramesAtOnce = 32, ShortestFrame = 60, CheckBytes = 4, HeaderBytes = 14, VlanBytes = 4;
     private const uint Enable = 1u << 1, StripCheck = 1u << 26, StripVlan = 1u << 30, VlanPresent = 1u << 3;
     private readonly IgbCore _core;
     private readonly RegisterFile<IgbRegister> _registers;
+    private readonly RegisterCell _control;
+    private readonly RegisterCell _receiveControl;
     private readonly IgbFilter _filter;
     private readonly IgbClassifier _classifier;
     private readonly IgbReceiveQueue[] _queues = new IgbReceiveQueue[IgbRegisters.Queues];
@@ -19,26 +23,24 @@ internal sealed class IgbReceiveWork : DeviceWork
     private bool _hasWaited;
     private uint _reported;
     private bool _isLow;
-    private volatile bool _isBusy;
 
     internal IgbReceiveWork(IgbCore core)
         : base(core.Function)
     {
         _core = core;
         _registers = core.Registers;
+        _control = _registers.CellOf(IgbRegister.Control);
+        _receiveControl = _registers.CellOf(IgbRegister.ReceiveControl);
         _filter = new IgbFilter(_registers);
         _classifier = new IgbClassifier(_registers);
         for (int i = 0; i < _queues.Length; i++)
             _queues[i] = new IgbReceiveQueue(_registers, i);
     }
 
-    /// <summary>Whether it may access memory now.</summary>
-    internal bool IsBusy => _isBusy;
-
     /// <inheritdoc/>
     protected internal override string Name => "igb receive";
 
-    private bool IsEnabled => (_registers[IgbRegister.ReceiveControl] & Enable) != 0;
+    private bool IsEnabled => (_receiveControl.Value & Enable) != 0;
 
     /// <summary>Forgets what a queue had begun: it is enabled, or disabled.</summary>
     internal void Restart(int queue) => _queues[queue].Restart();
@@ -46,7 +48,6 @@ internal sealed class IgbReceiveWork : DeviceWork
     /// <inheritdoc/>
     protected override void Run()
     {
-        _isBusy = true;
         bool any = true;
         while (any && !ShouldReturn && _core.MayMaster)
         {
@@ -59,8 +60,6 @@ internal sealed class IgbReceiveWork : DeviceWork
             Leave();
             _core.WakeForDue();
         }
-
-        _isBusy = false;
     }
 
     // Whether a frame left the packet buffer.
@@ -136,13 +135,13 @@ internal sealed class IgbReceiveWork : DeviceWork
         IgbPacket packet = IgbPacket.Parse(frame, (ushort)_registers[IgbRegister.VlanType]);
         _received = _classifier.Classify(frame, packet);
         int headers = _classifier.HeadersOf(frame, packet, _received.Queue);
-        if ((_registers[IgbRegister.ReceiveControl] & StripCheck) == 0)
+        if ((_receiveControl.Value & StripCheck) == 0)
         {
             BitConverter.TryWriteBytes(_frame.AsSpan(length), IgbChecksum.FrameCheck(frame));
             length += CheckBytes;
         }
 
-        if ((_registers[IgbRegister.Control] & StripVlan) != 0 && _filter.IsTagged(frame))
+        if ((_control.Value & StripVlan) != 0 && _filter.IsTagged(frame))
         {
             _received.Vlan = (ushort)(frame[14] << 8 | frame[15]);
             _received.Status |= VlanPresent;

@@ -4,8 +4,8 @@ namespace Vfio.Devices.Igb;
 
 /// <summary>BAR0 of the 82576: its registers as a table.</summary>
 /// <remarks>
-/// <para>Intel 82576 Gigabit Ethernet Controller Datasheet, chapter 8. All are 32 bits. What no row covers reads as 0, and a write to it has no
-/// effect: flash, manageability, DCA, time stamps of frames and the mailboxes of virtual functions.</para>
+/// <para>Intel 82576 Gigabit Ethernet Controller Datasheet, chapter 8. All are 32 bits. What no row covers reads as 0, and a write to it
+/// has no effect: flash, manageability, DCA, time stamps of frames and the mailboxes of virtual functions.</para>
 /// </remarks>
 internal static class IgbRegisters
 {

@@ -3,7 +3,8 @@ using System.Buffers.Binary;
 namespace Vfio.Devices.Igb;
 
 /// <summary>Cuts what a driver sends as one into segments of TCP or UDP, with headers of their own.</summary>
-/// <remarks>82576 Datasheet, section 7.2.4. The driver has put the sum of the pseudo header, without length, into the checksum's field.</remarks>
+/// <remarks>82576 Datasheet, section 7.2.4. The driver has put the sum of the pseudo header, without length, into the checksum's
+/// field.</remarks>
 internal sealed class IgbSegmenter
 {
     private const int LongestSegment = 16 << 10;

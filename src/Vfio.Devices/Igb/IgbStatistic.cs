@@ -1,7 +1,7 @@
 namespace Vfio.Devices.Igb;
 
-/// <summary>Those statistics of the 82576 that this model counts, by their number in <see cref="IgbRegister.Statistic"/>. All others stay 0: what they
-/// count does not happen here.</summary>
+/// <summary>Those statistics of the 82576 that this model counts, by their number in <see cref="IgbRegister.Statistic"/>. All others stay
+/// 0: what they count does not happen here.</summary>
 /// <remarks>82576 Datasheet, section 8.18.</remarks>
 internal enum IgbStatistic
 {

@@ -1,12 +1,14 @@
 using System.Buffers.Binary;
 using Vfio.Guard;
+using Vfio.Guard.Emulation;
 
 namespace Vfio.Devices.Igb;
 
 /// <summary>A transmit queue: a ring of legacy and advanced descriptors in the driver's memory.</summary>
 /// <remarks>
-/// <para>82576 Datasheet, section 7.2. Ring and buffers are the driver's, which may write there what it likes: each descriptor is read once, and no
-/// length of its is trusted. A frame longer than <see cref="LongestPayload"/> is dropped as a whole. A ring that memory refuses stops.</para>
+/// <para>82576 Datasheet, section 7.2. Ring and buffers are the driver's, which may write there what it likes: each descriptor is read
+/// once, and no length of its is trusted. A frame longer than <see cref="LongestPayload"/> is dropped as a whole. A ring that memory
+/// refuses stops.</para>
 /// <para>By the thread of the transmit work.</para>
 /// </remarks>
 internal sealed class IgbTransmitQueue(RegisterFile<IgbRegister> registers, int number)
@@ -16,11 +18,20 @@ internal sealed class IgbTransmitQueue(RegisterFile<IgbRegister> registers, int 
 
     private const int DescriptorBytes = 16, StatusOffset = 12, Fetched = 16, MostSteps = 256;
     private const uint QueueEnable = 1u << 25, Enable = 1u << 1;
-    private const uint EndOfPacket = 1u << 24, InsertChecksum = 1u << 26, ReportStatus = 1u << 27, Extended = 1u << 29, InsertVlan = 1u << 30,
-        Segment = 1u << 31;
+    private const uint EndOfPacket = 1u << 24, InsertChecksum = 1u << 26, ReportStatus = 1u << 27;
+    private const uint Extended = 1u << 29, InsertVlan = 1u << 30, Segment = 1u << 31;
 
     private const uint Done = 1;
     private const int ContextType = 2, DataType = 3;
+    private readonly RegisterCell _control = registers.CellOf(IgbRegister.TransmitDescriptors, number);
+    private readonly RegisterCell _bytes = registers.CellOf(IgbRegister.TransmitLength, number);
+    private readonly RegisterCell _head = registers.CellOf(IgbRegister.TransmitHead, number);
+    private readonly RegisterCell _tail = registers.CellOf(IgbRegister.TransmitTail, number);
+    private readonly RegisterCell _baseHigh = registers.CellOf(IgbRegister.TransmitBaseHigh, number);
+    private readonly RegisterCell _baseLow = registers.CellOf(IgbRegister.TransmitBaseLow, number);
+    private readonly RegisterCell _headAtHigh = registers.CellOf(IgbRegister.HeadWritebackHigh, number);
+    private readonly RegisterCell _headAtLow = registers.CellOf(IgbRegister.HeadWritebackLow, number);
+    private readonly RegisterCell _port = registers.CellOf(IgbRegister.TransmitControl);
     private readonly byte[] _fetched = new byte[Fetched * DescriptorBytes];
     private readonly IgbOffload[] _contexts = new IgbOffload[2];
     private int _fetchedAt, _fetchedCount;
@@ -44,16 +55,16 @@ internal sealed class IgbTransmitQueue(RegisterFile<IgbRegister> registers, int 
     {
         if (_isRestarted)
             Forget();
-        bool isEnabled = (registers[IgbRegister.TransmitDescriptors, number] & QueueEnable) != 0
-            && (registers[IgbRegister.TransmitControl] & Enable) != 0;
-        int count = (int)(registers[IgbRegister.TransmitLength, number] / DescriptorBytes);
+        bool isEnabled = (_control.Value & QueueEnable) != 0
+            && (_port.Value & Enable) != 0;
+        int count = (int)(_bytes.Value / DescriptorBytes);
         if (!isEnabled || count == 0 || _isStopped)
             return default;
         Step step = default;
         for (int i = 0; i < MostSteps; i++)
         {
-            int head = (int)registers[IgbRegister.TransmitHead, number];
-            int tail = (int)registers[IgbRegister.TransmitTail, number];
+            int head = (int)_head.Value;
+            int tail = (int)_tail.Value;
             if (head == tail || head >= count || tail >= count)
                 return step;
             if (!TryFetch(bus, head, tail, count, out ulong address, out ulong command))
@@ -61,7 +72,7 @@ internal sealed class IgbTransmitQueue(RegisterFile<IgbRegister> registers, int 
             step.IsAny = true;
             bool isEnd = Take(bus, address, command, gathered, ref step);
             int next = head + 1 == count ? 0 : head + 1;
-            registers[IgbRegister.TransmitHead, number] = (ulong)next;
+            _head.Set((ulong)next);
             if (((uint)command & ReportStatus) != 0)
             {
                 step.IsReported = true;
@@ -103,7 +114,7 @@ internal sealed class IgbTransmitQueue(RegisterFile<IgbRegister> registers, int 
     }
 
     private Iova Base() =>
-        new(registers[IgbRegister.TransmitBaseHigh, number] << 32 | registers[IgbRegister.TransmitBaseLow, number]);
+        new(_baseHigh.Value << 32 | _baseLow.Value);
 
     // Whether the frame is whole; the step has it then.
     private bool Take(IPciSlot bus, ulong address, ulong command, Span<byte> gathered, ref Step step)
@@ -163,7 +174,7 @@ internal sealed class IgbTransmitQueue(RegisterFile<IgbRegister> registers, int 
     private void Report(IPciSlot bus, int head, int next, ulong command)
     {
         // TDWBAL bit 0: the head is written instead of a descriptor's status.
-        ulong where = registers[IgbRegister.HeadWritebackHigh, number] << 32 | registers[IgbRegister.HeadWritebackLow, number];
+        ulong where = _headAtHigh.Value << 32 | _headAtLow.Value;
         Span<byte> value = stackalloc byte[sizeof(uint)];
         if ((where & 1) != 0)
         {

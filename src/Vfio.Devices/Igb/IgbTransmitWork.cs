@@ -3,8 +3,8 @@ using Vfio.Guard;
 namespace Vfio.Devices.Igb;
 
 /// <summary>The thread that sends: takes turns over the transmit queues.</summary>
-/// <remarks>All that has an effect is done in sections, so that nothing of it comes after a reset: a frame is gathered and its descriptors are
-/// written back, each frame or segment leaves, interrupts are raised. Nothing is allocated a frame.</remarks>
+/// <remarks>All that has an effect is done in sections, so that nothing of it comes after a reset: a frame is gathered and its
+/// descriptors are written back, each frame or segment leaves, interrupts are raised. Nothing is allocated a frame.</remarks>
 internal sealed class IgbTransmitWork : DeviceWork
 {
     private const int FramesAtOnce = 32;
@@ -12,7 +12,6 @@ internal sealed class IgbTransmitWork : DeviceWork
     private readonly IgbTransmitQueue[] _queues = new IgbTransmitQueue[IgbRegisters.Queues];
     private readonly byte[] _gathered = new byte[IgbTransmitQueue.LongestPayload];
     private readonly IgbSegmenter _segmenter;
-    private volatile bool _isBusy;
 
     internal IgbTransmitWork(IgbCore core)
         : base(core.Function)
@@ -23,9 +22,6 @@ internal sealed class IgbTransmitWork : DeviceWork
             _queues[i] = new IgbTransmitQueue(core.Registers, i);
     }
 
-    /// <summary>Whether it may access memory now.</summary>
-    internal bool IsBusy => _isBusy;
-
     /// <inheritdoc/>
     protected internal override string Name => "igb transmit";
 
@@ -35,7 +31,6 @@ internal sealed class IgbTransmitWork : DeviceWork
     /// <inheritdoc/>
     protected override void Run()
     {
-        _isBusy = true;
         bool any = true;
         while (any && !ShouldReturn && _core.MayMaster)
         {
@@ -49,8 +44,6 @@ internal sealed class IgbTransmitWork : DeviceWork
 
             Report(sent);
         }
-
-        _isBusy = false;
     }
 
     private bool TrySendNext(IgbTransmitQueue queue, ref uint reported)

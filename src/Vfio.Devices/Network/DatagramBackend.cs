@@ -1,4 +1,5 @@
-using System.Net.Sockets;
+using Vfio.Native.Sockets;
+using Vfio.Native.Waiting;
 
 namespace Vfio.Devices.Network;
 
@@ -8,12 +9,11 @@ internal sealed class DatagramBackend : NetBackend
 {
     private const int BufferBytes = 68 << 10;
     private static readonly TimeSpan LookEvery = TimeSpan.FromMilliseconds(100);
-    private readonly Socket _socket = new(AddressFamily.Unix, SocketType.Dgram, ProtocolType.Unspecified);
-    private readonly UnixDomainSocketEndPoint _remote;
-    private readonly string _local;
+    private readonly UnixDatagramSocket _socket;
+    private readonly string _remote;
     private readonly ManualResetEventSlim _stop = new();
     private volatile bool _isUp;
-    private Native.Waiting.BackgroundThread? _thread;
+    private BackgroundThread? _thread;
 
     /// <summary>Makes the socket.</summary>
     /// <param name="local">Its file, which must not be there yet; removed at the end.</param>
@@ -21,19 +21,8 @@ internal sealed class DatagramBackend : NetBackend
     /// <exception cref="VfioException">The file cannot be made.</exception>
     internal DatagramBackend(string local, string remote)
     {
-        _local = local;
-        try
-        {
-            _remote = new UnixDomainSocketEndPoint(remote);
-            _socket.Bind(new UnixDomainSocketEndPoint(local));
-            _socket.Blocking = false;
-        }
-        catch (Exception refusal) when (refusal is SocketException or ArgumentException)
-        {
-            _socket.Dispose();
-            Errno error = refusal is SocketException { SocketErrorCode: SocketError.AddressAlreadyInUse } ? Errno.AddressInUse : Errno.InvalidArgument;
-            throw new VfioException("bind", local, error, "give the path of a file that is not there yet, in a folder that is");
-        }
+        _socket = UnixDatagramSocket.Bind(local);
+        _remote = remote;
     }
 
     /// <inheritdoc/>
@@ -42,15 +31,12 @@ internal sealed class DatagramBackend : NetBackend
     /// <inheritdoc/>
     internal override void Send(ReadOnlySpan<byte> frame)
     {
-        if (!_isUp || _stop.IsSet)
-            return;
-        _socket.Send(frame, SocketFlags.None, out SocketError error);
-        if (error is SocketError.ConnectionRefused or SocketError.NotConnected or SocketError.ConnectionReset)
+        if (_isUp && _socket.Send(frame) is not (Errno.None or Errno.TryAgain or Errno.Interrupted or Errno.NoBuffers))
             SetUp(false);
     }
 
     /// <inheritdoc/>
-    protected override void OnAttached() => _thread = new Native.Waiting.BackgroundThread("net dgram", Run);
+    protected override void OnAttached() => _thread = new BackgroundThread("net dgram", Run);
 
     /// <inheritdoc/>
     protected override void Dispose(bool disposing)
@@ -60,7 +46,6 @@ internal sealed class DatagramBackend : NetBackend
         _stop.Set();
         _thread?.Join();
         _socket.Dispose();
-        File.Delete(_local);
         _stop.Dispose();
     }
 
@@ -70,28 +55,14 @@ internal sealed class DatagramBackend : NetBackend
         while (!_stop.IsSet)
         {
             if (!_isUp)
-                TryConnect();
-            if (!_socket.Poll(LookEvery, SelectMode.SelectRead))
+                SetUp(_socket.TryConnect(_remote));
+            if (!Poll.WaitReadable(_socket.Descriptor, LookEvery))
                 continue;
-            int count = _socket.Receive(buffer, SocketFlags.None, out SocketError error);
-            if (error == SocketError.Success)
+            int count = _socket.Receive(buffer, out Errno error);
+            if (count >= 0)
                 Deliver(buffer.AsSpan(0, count));
-            else if (error is SocketError.ConnectionRefused or SocketError.ConnectionReset)
+            else if (error is not (Errno.TryAgain or Errno.Interrupted))
                 SetUp(false);
-        }
-    }
-
-    private void TryConnect()
-    {
-        try
-        {
-            _socket.Connect(_remote);
-            SetUp(true);
-        }
-        catch (SocketException)
-        {
-            // The peer is not there yet.
-            _stop.Wait(LookEvery);
         }
     }
 

@@ -18,8 +18,8 @@ internal interface INetPort
     /// <param name="timeout">How long at most.</param>
     void WaitForRoom(int bytes, TimeSpan timeout);
 
-    /// <summary>Receives a frame, or drops and counts it when there is no room for it within a millisecond or two. A port that takes nothing
-    /// costs its senders that once, and not again until it has taken something.</summary>
+    /// <summary>Receives a frame, or drops and counts it when there is no room for it within a fiftieth of a second. A port that takes
+    /// nothing costs its senders that once, and not again until it has taken something.</summary>
     void Receive(ReadOnlySpan<byte> frame);
 
     /// <summary>Has <see cref="NetBackend.IsUp"/> looked at.</summary>

@@ -40,7 +40,8 @@ internal static class NetAddress
             ("dgram", _) when place.Split(',') is [not "", not ""] paths => new DatagramBackend(paths[0], paths[1]),
             _ => throw new VfioException(
                 "open", $"model:{model}", Errno.InvalidArgument,
-                $"'{text}' is no network: write net=none, loop, hub:NAME, stream:PATH, listen:PATH, dgram:OWN,PEER, tap:NAME or replay:PATH"),
+                $"'{text}' is no network: write net=none, loop, hub:NAME, stream:PATH, listen:PATH, dgram:OWN,PEER, tap:NAME "
+                + "or replay:PATH"),
         };
     }
 

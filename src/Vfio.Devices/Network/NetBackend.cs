@@ -20,7 +20,8 @@ internal abstract class NetBackend : IDisposable
     }
 
     /// <summary>Sends a frame, or drops it. Returns within milliseconds, whatever the other end does.</summary>
-    /// <param name="frame">From the destination address on, without the frame check sequence: 14 to <see cref="INetPort.LongestFrame"/> bytes.</param>
+    /// <param name="frame">From the destination address on, without the frame check sequence: 14 to <see cref="INetPort.LongestFrame"/>
+    /// bytes.</param>
     internal abstract void Send(ReadOnlySpan<byte> frame);
 
     /// <inheritdoc/>

@@ -3,9 +3,10 @@ using Vfio.Native.Waiting;
 
 namespace Vfio.Devices.Network;
 
-/// <summary>The frames of a pcapng file, once, as fast as the port takes them, from when it receives. What the port sends is dropped.</summary>
-/// <remarks>draft-ietf-opsawg-pcapng, in either byte order. The file may be anybody's: no length of its is trusted, and it is over at the first block
-/// that cannot be.</remarks>
+/// <summary>The frames of a pcapng file, once, as fast as the port takes them, from when it receives. What the port sends is
+/// dropped.</summary>
+/// <remarks>draft-ietf-opsawg-pcapng, in either byte order. The file may be anybody's: no length of its is trusted, and it is over at the
+/// first block that cannot be.</remarks>
 internal sealed class ReplayBackend : NetBackend
 {
     private const uint SimplePacket = 3;

@@ -7,10 +7,10 @@ namespace Vfio.Devices.Network;
 
 /// <summary>A UNIX stream socket: each frame follows its length, 4 bytes in network order. So does QEMU's <c>-netdev stream</c>.</summary>
 /// <remarks>
-/// <para>One peer at a time. There is a link while it is connected; one that left is waited for. A peer that announces a longer frame than there
-/// can be is disconnected.</para>
-/// <para>A peer that does not read costs a sender a few milliseconds once; then its frames are dropped until it reads. One that sends more than
-/// the port takes waits.</para>
+/// <para>One peer at a time. There is a link while it is connected; one that left is waited for. A peer that announces a longer frame
+/// than there can be is disconnected.</para>
+/// <para>A peer that does not read costs a sender a few milliseconds once; then its frames are dropped until it reads. One that sends
+/// more than the port takes waits.</para>
 /// </remarks>
 internal sealed class StreamBackend : NetBackend
 {

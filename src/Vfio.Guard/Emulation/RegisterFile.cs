@@ -53,6 +53,9 @@ public sealed class RegisterFile<TRegister> : BarContent
         set => Volatile.Write(ref _values[SlotOf(register, index)], value);
     }
 
+    /// <summary>The place of a register's value.</summary>
+    internal RegisterCell CellOf(TRegister register, int index = 0) => new(_values, SlotOf(register, index));
+
     /// <summary>Sets bits of a register, in one atomic step.</summary>
     /// <returns>Its value before.</returns>
     public ulong Set(TRegister register, ulong bits) => Interlocked.Or(ref _values[SlotOf(register, 0)], bits);
@@ -89,7 +92,8 @@ public sealed class RegisterFile<TRegister> : BarContent
 
     /// <summary>Sets the handler of reads of a series.</summary>
     /// <param name="register">Which series.</param>
-    /// <param name="handler">Takes the number in the series and the kept value, and returns what the driver reads; may have effects.</param>
+    /// <param name="handler">Takes the number in the series and the kept value, and returns what the driver reads; may have
+    /// effects.</param>
     public void OnRead(TRegister register, Func<int, ulong, ulong> handler)
     {
         (int slot, int count) = _map.Registers[register];

@@ -8,8 +8,8 @@ namespace Vfio.Guard;
 /// <typeparam name="TRegister">The enumeration that names the registers.</typeparam>
 /// <remarks>A row is refused when it overlaps another, does not fit the map, is not naturally aligned, names a register twice, has bits
 /// beyond its width, or has a bit that is both writable and write-1-to-clear. The refusal comes from the constructor of <see
-/// cref="RegisterFile{TRegister}"/>, when a device is made, with every row that is wrong: a table is a static field, where an exception would
-/// hide in a <see cref="TypeInitializationException"/>.</remarks>
+/// cref="RegisterFile{TRegister}"/>, when a device is made, with every row that is wrong: a table is a static field, where an exception
+/// would hide in a <see cref="TypeInitializationException"/>.</remarks>
 /// <example><code>
 /// private static readonly RegisterMap&lt;Register&gt; Map = new(length: 0x1000)
 /// {
@@ -63,7 +63,8 @@ public sealed class RegisterMap<TRegister> : IEnumerable
     /// <param name="writeOneToClear">The bits that a written 1 clears.</param>
     /// <param name="readToClear">The bits that a read of any of its bytes clears.</param>
     public void Add(
-        ulong offset, int bytes, TRegister register, ulong reset = 0, ulong writable = 0, ulong writeOneToClear = 0, ulong readToClear = 0) =>
+        ulong offset, int bytes, TRegister register,
+        ulong reset = 0, ulong writable = 0, ulong writeOneToClear = 0, ulong readToClear = 0) =>
         Add(new RegisterSeries(offset, 1, 0), bytes, register, reset, writable, writeOneToClear, readToClear);
 
     /// <summary>Adds a series of equal registers; handlers are told which one by its number, from 0.</summary>
@@ -75,7 +76,8 @@ public sealed class RegisterMap<TRegister> : IEnumerable
     /// <param name="writeOneToClear">The bits that a written 1 clears.</param>
     /// <param name="readToClear">The bits that a read of any of its bytes clears.</param>
     public void Add(
-        RegisterSeries places, int bytes, TRegister register, ulong reset = 0, ulong writable = 0, ulong writeOneToClear = 0, ulong readToClear = 0)
+        RegisterSeries places, int bytes, TRegister register,
+        ulong reset = 0, ulong writable = 0, ulong writeOneToClear = 0, ulong readToClear = 0)
     {
         RegisterMasks masks = new(reset, writable, writeOneToClear, readToClear);
         if (FindFault(places, bytes, register, masks) is { } fault)

@@ -171,7 +171,8 @@ public sealed class IgbFunctionTests : IDisposable
         byte[] frame = IgbRig.Frame(2500);
         _igb.Send(frame);
         byte[][] descriptors = [_igb.Take(), _igb.Take(), _igb.Take()];
-        Assert.Equal([1024, 1024, 452], descriptors.Select(descriptor => (int)BinaryPrimitives.ReadUInt16LittleEndian(descriptor.AsSpan(12))));
+        Assert.Equal(
+            [1024, 1024, 452], descriptors.Select(descriptor => (int)BinaryPrimitives.ReadUInt16LittleEndian(descriptor.AsSpan(12))));
         Assert.Equal([1, 1, 3], descriptors.Select(descriptor => descriptor[8] & 3));
         byte[] received =
             [.. _igb.Peek(IgbRig.Received, 1024), .. _igb.Peek(IgbRig.Received + 0x800, 1024), .. _igb.Peek(IgbRig.Received + 0x1000, 452)];
@@ -441,13 +442,12 @@ public sealed class IgbFunctionTests : IDisposable
     }
 
     [Fact]
-    public void A_reset_ends_a_flood_within_a_tenth_of_a_second()
+    public void A_reset_ends_a_flood_and_the_next_driver_starts_clean()
     {
         _igb.Start(split: 0x8200_0002);
         for (int i = 0; i < IgbRig.Entries; i++)
             _igb.Put(IgbRig.Sent, 0x2a30_0000 | 1514ul << 46 | 1514);
         _igb.Poke(IgbRig.Sent, IgbRig.Frame(1514));
-        using CancellationTokenSource stop = new();
 
         // The tail runs ahead of the head all the time, as a hostile driver's would.
         for (int round = 0; round < 20; round++)
@@ -512,7 +512,11 @@ public sealed class IgbFunctionTests : IDisposable
         _igb.Start(split: 0x8200_0002, control: IgbRig.Accept | IgbRig.Promiscuous | 0x20);
         foreach (uint value in new uint[] { 0, 1, 64, 0xffff, 0xffff_ffff, 0x8000_0000 })
         {
-            foreach (int register in new[] { 0xc000, 0xc004, 0xc008, 0xc00c, 0xc010, 0xc018, 0xe000, 0xe004, 0xe008, 0xe010, 0xe018, 0xe038, 0x1700, 0x1740, 0x1680, 0x5000, 0x5480, 0x5c00 })
+            foreach (int register in new[]
+            {
+                0xc000, 0xc004, 0xc008, 0xc00c, 0xc010, 0xc018, 0xe000, 0xe004, 0xe008, 0xe010, 0xe018, 0xe038,
+                0x1700, 0x1740, 0x1680, 0x5000, 0x5480, 0x5c00,
+            })
             {
                 _igb[register] = value;
                 _igb.Ring();

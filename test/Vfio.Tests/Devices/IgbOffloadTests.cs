@@ -122,7 +122,8 @@ public sealed class IgbOffloadTests : IDisposable
     [InlineData("66.9.149.187", 2794, "161.142.100.80", 1766, 0x323e8fc2u, 0x51ccc178u)]
     [InlineData("199.92.111.2", 14230, "65.69.140.83", 4739, 0xd718262au, 0xc626b0eau)]
     [InlineData("24.19.198.95", 12898, "12.22.207.184", 38024, 0xd2d0a5deu, 0x5c2b394au)]
-    public void A_hash_of_addresses_and_ports_selects_the_queue(string source, int sourcePort, string destination, int port, uint ofAddresses, uint ofPorts)
+    public void A_hash_of_addresses_and_ports_selects_the_queue(
+        string source, int sourcePort, string destination, int port, uint ofAddresses, uint ofPorts)
     {
         SetHash(1u << 17);
         byte[] frame = Packet(IpProtocolTcp, 10);
@@ -204,7 +205,8 @@ public sealed class IgbOffloadTests : IDisposable
     private static void SetPseudoSum(byte[] frame, int protocol, int length)
     {
         int at = Ethernet + Ip + (protocol == IpProtocolTcp ? 16 : 6);
-        BinaryPrimitives.WriteUInt16BigEndian(frame.AsSpan(at), (ushort)PlainSum([.. frame[(Ethernet + 12)..(Ethernet + 20)], 0, (byte)protocol, (byte)(length >> 8), (byte)length]));
+        byte[] pseudo = [.. frame[(Ethernet + 12)..(Ethernet + 20)], 0, (byte)protocol, (byte)(length >> 8), (byte)length];
+        BinaryPrimitives.WriteUInt16BigEndian(frame.AsSpan(at), (ushort)PlainSum(pseudo));
     }
 
     private static uint PlainSum(byte[] bytes)

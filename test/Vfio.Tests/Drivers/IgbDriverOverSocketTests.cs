@@ -21,7 +21,10 @@ public sealed class IgbDriverOverSocketTests : IgbDriverTests, IAsyncDisposable
             new GuardedFunction(IgbFunction.Create($"listen:{cable}", FirstMac)),
             new GuardedFunction(IgbFunction.Create($"stream:{cable}", SecondMac)),
         ];
-        _servers = [.. _functions.Select((function, i) => new VfioUserServer(function.Open, new VfioUserServerOptions { Path = Socket(i) }))];
+        _servers =
+        [
+            .. _functions.Select((function, i) => new VfioUserServer(function.Open, new VfioUserServerOptions { Path = Socket(i) })),
+        ];
         _running = [.. _servers.Select(server => server.RunAsync(_stop.Token))];
     }
 

@@ -5,7 +5,8 @@ using Vfio.Net;
 
 namespace Vfio.Tests.Drivers;
 
-/// <summary>The driver on the model of the 82576, one port at each end of a cable; derived classes say how the devices are reached.</summary>
+/// <summary>The driver on the model of the 82576, one port at each end of a cable; derived classes say how the devices are
+/// reached.</summary>
 public abstract class IgbDriverTests
 {
     protected const string FirstMac = "02:00:00:00:00:01", SecondMac = "02:00:00:00:00:02";
@@ -82,7 +83,8 @@ public abstract class IgbDriverTests
         for (int i = 1; i <= 50; i++)
         {
             int wanted = i;
-            Exchange(first, station, pinger, bytes, pinger.WriteEchoRequest(bytes, Stopwatch.GetTimestamp()), () => pinger.Received == wanted);
+            int length = pinger.WriteEchoRequest(bytes, Stopwatch.GetTimestamp());
+            Exchange(first, station, pinger, bytes, length, () => pinger.Received == wanted);
         }
 
         Assert.Equal((50, 50, 0), (pinger.Sent, pinger.Received, pinger.Corrupt));

@@ -42,6 +42,23 @@ public sealed class EmulatedFunctionTests
         return SharedMemory.Map(bar.File!, bar.FileOffset, bar.Length, writable: true);
     }
 
+    // Whether MSI-X, MSI or the pin is in use now.
+    [Theory]
+    [InlineData(false, 2, 2)]
+    [InlineData(true, 8, 8)]
+    public void A_vector_that_the_device_does_not_have_is_an_error_when_it_is_raised(bool hasMsix, int vectors, int wrong)
+    {
+        FunctionDescription description = new("x", 1, 2)
+        {
+            InterruptPin = 1, MsiVectors = 2, Msix = hasMsix ? new MsixDescription(vectors, Bar: 2, TableOffset: 0, PendingOffset: 0x800) : null,
+        };
+        using PlainFunction function = new(description);
+        function.Connect(_slot);
+        Assert.Throws<ArgumentOutOfRangeException>(() => function.InterruptFor(wrong));
+        function.InterruptFor(wrong - 1);
+        Assert.Equal(["pin up"], _slot.Seen);
+    }
+
     [Fact]
     public void The_device_of_the_readme_sums_and_interrupts()
     {

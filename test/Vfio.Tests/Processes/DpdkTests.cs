@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Globalization;
+using System.Runtime.InteropServices;
 using System.Text;
 using System.Text.RegularExpressions;
 
@@ -14,11 +15,12 @@ public sealed partial class DpdkTests
     public void Testpmd_forwards_packets_through_the_loop_and_its_counters_are_the_devices()
     {
         Assert.SkipUnless(File.Exists(Program), "dpdk-testpmd is not here: install dpdk-dev");
-        Assert.SkipUnless(System.Runtime.InteropServices.RuntimeInformation.ProcessArchitecture == System.Runtime.InteropServices.Architecture.X64, "vfio run is for x86-64");
+        Assert.SkipUnless(RuntimeInformation.ProcessArchitecture == Architecture.X64, "vfio run is for x86-64");
         ProcessStartInfo start = new(
             "dotnet",
             [VfioCommand.Path, "run", "--device", "model:igb?net=loop&mac=02:00:00:00:00:01", "--",
-            Program, "-l", "0,1", "--no-huge", "-m", "128", "--no-telemetry", "-a", "0000:01:00.0", "--", "-i", "--total-num-mbufs=4096"])
+            "stdbuf", "-oL", Program, "-l", "0,1", "--no-huge", "-m", "128", "--no-telemetry", "-a", "0000:01:00.0",
+            "--", "-i", "--total-num-mbufs=4096"])
         {
             RedirectStandardInput = true,
             RedirectStandardOutput = true,
@@ -92,7 +94,8 @@ public sealed partial class DpdkTests
         int before = Text(output).Length;
         pmd.StandardInput.WriteLine(command);
         Assert.True(
-            SpinWait.SpinUntil(() => Text(output)[before..].Contains(expected, StringComparison.Ordinal) || pmd.HasExited, HangGuard.Timeout),
+            SpinWait.SpinUntil(
+                () => Text(output)[before..].Contains(expected, StringComparison.Ordinal) || pmd.HasExited, HangGuard.Timeout),
             Text(output));
     }
 }

@@ -32,7 +32,8 @@ public sealed class TapTests : IDisposable
             Assert.True(SpinWait.SpinUntil(() => File.Exists(socket) || server.HasExited, HangGuard.Timeout));
             Assert.SkipWhen(server.HasExited, $"no network of its own can be made here: {errors.ToString().Trim().Split('\n')[0]}");
             VfioCommand.Result ping = VfioCommand.Run(
-                "net", $"unix:{socket}", "ping", "192.0.2.1", "--address", "192.0.2.7/24", "--count", "20", "--interval", "0.01", "--timeout", "60");
+                "net", $"unix:{socket}", "ping", "192.0.2.1", "--address", "192.0.2.7/24", "--count", "20", "--interval", "0.01",
+                "--timeout", "60");
             Assert.Contains("20 packets transmitted, 20 received, 0% packet loss", ping.Output);
         }
         finally

@@ -4,19 +4,20 @@ using Vfio.Devices.Network;
 
 namespace Vfio.Tests.Fuzz.Targets;
 
-/// <summary>A driver of the 82576 that means ill, and a peer that does: register accesses, memory, resets, frames. No work of the device's ends by an
-/// exception, and after a reset a frame goes through.</summary>
-/// <remarks>A step has a byte that says which, and what <see cref="Step"/> reads. Memory is 64 KiB, and every address leads into it: so small
-/// numbers are good addresses, and rings, buffers and descriptors overlap.</remarks>
+/// <summary>A driver of the 82576 that means ill, and a peer that does: register accesses, memory, resets, frames. No work of the
+/// device's ends by an exception, and after a reset a frame goes through.</summary>
+/// <remarks>A step has a byte that says which, and what <see cref="Step"/> reads. Memory is 64 KiB, and every address leads into it: so
+/// small numbers are good addresses, and rings, buffers and descriptors overlap.</remarks>
 internal static class IgbTarget
 {
     private const int MostSteps = 400;
     private static readonly int[] Registers =
     [
-        0x0000, 0x0008, 0x0010, 0x0014, 0x0018, 0x0020, 0x0038, 0x0100, 0x0400, 0x1500, 0x1504, 0x1508, 0x150c, 0x1510, 0x1514, 0x1520, 0x1524, 0x1528,
-        0x152c, 0x1530, 0x1580, 0x1680, 0x1700, 0x1704, 0x1740, 0x4074, 0x4088, 0x5000, 0x5004, 0x5200, 0x5400, 0x5404, 0x5480, 0x5600, 0x5818, 0x5c00,
-        0x5c80, 0x5b50, 0xb600, 0xb608, 0xc000, 0xc004, 0xc008, 0xc00c, 0xc010, 0xc018, 0xc028, 0xc030, 0xc040, 0xc048, 0xc04c, 0xc058, 0xc068, 0xe000,
-        0xe004, 0xe008, 0xe010, 0xe018, 0xe028, 0xe038, 0xe03c, 0xe040, 0xe048, 0xe058, 0xe068,
+        0x0000, 0x0008, 0x0010, 0x0014, 0x0018, 0x0020, 0x0038, 0x0100, 0x0400, 0x1500, 0x1504, 0x1508, 0x150c, 0x1510,
+        0x1514, 0x1520, 0x1524, 0x1528, 0x152c, 0x1530, 0x1580, 0x1680, 0x1700, 0x1704, 0x1740, 0x4074, 0x4088, 0x5000,
+        0x5004, 0x5200, 0x5400, 0x5404, 0x5480, 0x5600, 0x5818, 0x5c00, 0x5c80, 0x5b50, 0xb600, 0xb608, 0xc000, 0xc004,
+        0xc008, 0xc00c, 0xc010, 0xc018, 0xc028, 0xc030, 0xc040, 0xc048, 0xc04c, 0xc058, 0xc068, 0xe000, 0xe004, 0xe008,
+        0xe010, 0xe018, 0xe028, 0xe038, 0xe03c, 0xe040, 0xe048, 0xe058, 0xe068,
     ];
 
     public static void Run(byte[] bytes)
@@ -40,7 +41,8 @@ internal static class IgbTarget
     {
         Span<byte> given = stackalloc byte[19];
         int kind = bytes[0] % 8;
-        int count = kind switch { 0 or 1 => 6, 2 => 7, 3 => 1, 4 or 5 => 18, 6 => bytes.Length > 1 ? Math.Min(bytes.Length - 1, 1 + bytes[1]) : 0, _ => 2 };
+        int frame = bytes.Length > 1 ? Math.Min(bytes.Length - 1, 1 + bytes[1]) : 0;
+        int count = kind switch { 0 or 1 => 6, 2 => 7, 3 => 1, 4 or 5 => 18, 6 => frame, _ => 2 };
         given.Clear();
         bytes = bytes[1..];
         bytes[..Math.Min(bytes.Length, Math.Min(count, given.Length))].CopyTo(given);
@@ -81,8 +83,11 @@ internal static class IgbTarget
     {
         function.Reset(ResetMethod.Flr);
         function.WriteConfig(0x04, 2, 0x0006);
-        foreach ((int register, uint value) in new (int, uint)[] { (0x0000, 0x40), (0xe000, 0x1000), (0xe008, 0x80), (0x0400, 0x0a), (0xe028, 0x0200_0000) })
-            Write(function, register, value);
+        Write(function, 0x0000, 0x40);
+        Write(function, 0xe000, 0x1000);
+        Write(function, 0xe008, 0x80);
+        Write(function, 0x0400, 0x0a);
+        Write(function, 0xe028, 0x0200_0000);
         slot.WriteMemory(new Iova(0x1000), [.. BitConverter.GetBytes(0x2000ul), .. BitConverter.GetBytes(60ul << 46 | 0x2b30_003c)]);
         peer.Sent = 0;
         Write(function, 0xe018, 1);
