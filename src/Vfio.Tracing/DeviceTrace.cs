@@ -84,6 +84,8 @@ public sealed class DeviceTrace : IDisposable
     internal ulong Now => (ulong)(Stopwatch.GetTimestamp() - _start);
 
     /// <summary>Begins a trace in a file.</summary>
+    /// <remarks>A process whose files may not get so large (RLIMIT_FSIZE) is ended by SIGXFSZ, unless it handles that signal; the trace
+    /// ends then.</remarks>
     /// <param name="path">The file, which is made or replaced.</param>
     /// <param name="options">What to keep; null for the defaults.</param>
     /// <exception cref="VfioException">The file cannot be made.</exception>
