@@ -23,6 +23,9 @@ public sealed class DeviceTrace : IDisposable
     private readonly TraceDrain _drain;
     private readonly byte[]? _hashKey;
     private readonly int _maxData;
+
+    // Null also where a trigger has to see what is not kept.
+    private readonly TraceFilter? _filter;
     private int _sessions;
 
     /// <summary>Begins a trace.</summary>
@@ -55,7 +58,9 @@ public sealed class DeviceTrace : IDisposable
         if (options.Last > 0)
             last = new LastEvents(last, options.Last);
         if (options.Start is not null || options.Stop is not null)
-            last = new TriggeredEvents(last, options.Start, options.Stop);
+            last = new TriggeredEvents(last, options.Start, options.Stop, options.Filter);
+        else
+            _filter = options.Filter;
         _drain = new TraceDrain(_ring, last, () => Now);
     }
 
@@ -79,6 +84,8 @@ public sealed class DeviceTrace : IDisposable
     internal ulong Now => (ulong)(Stopwatch.GetTimestamp() - _start);
 
     /// <summary>Begins a trace in a file.</summary>
+    /// <remarks>A process whose files may not get so large (RLIMIT_FSIZE) is ended by SIGXFSZ, unless it handles that signal; the trace
+    /// ends then.</remarks>
     /// <param name="path">The file, which is made or replaced.</param>
     /// <param name="options">What to keep; null for the defaults.</param>
     /// <exception cref="VfioException">The file cannot be made.</exception>
@@ -114,11 +121,14 @@ public sealed class DeviceTrace : IDisposable
         return start => new TraceFileWriter(stream, start);
     }
 
+    /// <summary>Whether an event is looked at further.</summary>
+    internal bool Takes(in TraceRecord record) => _filter is null || _filter.Takes(record);
+
     /// <summary>Records an event without data.</summary>
     internal void Add(ref TraceRecord record)
     {
         record.Thread = (uint)Environment.CurrentManagedThreadId;
-        if (Options.Filter is null || Options.Filter.Takes(record))
+        if (Takes(record))
             _ring.Add(ref record, default);
     }
 
@@ -144,7 +154,7 @@ public sealed class DeviceTrace : IDisposable
         }
 
         record.Thread = (uint)Environment.CurrentManagedThreadId;
-        if (Options.Filter is null || Options.Filter.Takes(record))
+        if (Takes(record))
             _ring.Add(ref record, kept);
     }
 

@@ -12,9 +12,14 @@ public sealed class RegisterNames
 {
     private readonly Dictionary<(uint Region, ulong Offset), NamedRegister> _byByte = [];
 
-    private RegisterNames(IEnumerable<NamedRegister> registers)
+    // The names of a user's table, which take precedence; null for none.
+    private readonly RegisterNames? _users;
+
+    private RegisterNames(IEnumerable<NamedRegister> registers, RegisterNames? users)
     {
-        // A later register takes precedence: the user's tables come last.
+        _users = users;
+
+        // A later register takes precedence.
         foreach (NamedRegister register in registers)
         {
             for (int i = 0; i < register.Bytes; i++)
@@ -23,13 +28,20 @@ public sealed class RegisterNames
     }
 
     /// <summary>No names.</summary>
-    public static RegisterNames None { get; } = new([]);
+    public static RegisterNames None { get; } = new([], users: null);
 
     /// <summary>The names of a device.</summary>
     /// <param name="config">Its config space; empty for a device that is no PCI function.</param>
     /// <param name="table">A table of the user's as JSON; empty for none.</param>
     /// <exception cref="FormatException">The table is not valid; the message says what is wrong, and where.</exception>
     public static RegisterNames For(ReadOnlySpan<byte> config, ReadOnlyMemory<byte> table = default)
+    {
+        RegisterNames users = table.IsEmpty ? None : new RegisterNames(RegisterTable.Parse(table), users: null);
+        return config.IsEmpty ? users : For(config, users);
+    }
+
+    /// <summary>The names of a device, which share those of a user's table.</summary>
+    internal static RegisterNames For(ReadOnlySpan<byte> config, RegisterNames users)
     {
         List<NamedRegister> registers = [];
         if (config.Length >= ConfigSpace.HeaderLength)
@@ -41,16 +53,14 @@ public sealed class RegisterNames
                 .Select(row => new NamedRegister(RegionIndex.Bar0.Value, row.Offset, row.Bytes, row.Name, [])));
         }
 
-        if (!table.IsEmpty)
-            registers.AddRange(RegisterTable.Parse(table));
-        return new RegisterNames(registers);
+        return new RegisterNames(registers, users);
     }
 
     /// <summary>The name of the register at a place; null where none is known. Inside a register it is the name and the distance,
     /// <c>Status+2</c>.</summary>
     public string? Find(RegionIndex region, ulong offset)
     {
-        if (!_byByte.TryGetValue((region.Value, offset), out NamedRegister? register))
+        if (RegisterAt(region, offset) is not { } register)
             return null;
         return register.Offset == offset ? register.Name : $"{register.Name}+{offset - register.Offset}";
     }
@@ -83,7 +93,8 @@ public sealed class RegisterNames
 
     /// <summary>The fields of the register that an access is of.</summary>
     internal IReadOnlyList<NamedField>? FieldsAt(RegionIndex region, ulong offset, int bytes) =>
-        _byByte.TryGetValue((region.Value, offset), out NamedRegister? register) && register.Offset == offset && register.Bytes == bytes
-            ? register.Fields
-            : null;
+        RegisterAt(region, offset) is { } register && register.Offset == offset && register.Bytes == bytes ? register.Fields : null;
+
+    private NamedRegister? RegisterAt(RegionIndex region, ulong offset) =>
+        _users?.RegisterAt(region, offset) ?? _byByte.GetValueOrDefault((region.Value, offset));
 }

@@ -1,6 +1,7 @@
 using System.Diagnostics.CodeAnalysis;
 using Vfio.Native;
 using Vfio.Native.Memory;
+using Vfio.Tracing.Recording;
 using Vfio.Tracing.Replay;
 
 namespace Vfio.Tracing;
@@ -25,13 +26,16 @@ public sealed class ReplayedDevice : IVfioDevice
     private readonly Script _script;
     private readonly List<DmaMapping> _mappings = [];
     private readonly Dictionary<(uint Index, int Vector), EventFd> _events = [];
-    private bool _isDisposed;
+    private bool _isBegun, _isDisposed;
 
     internal ReplayedDevice(RecordedSession session, ReplayMode mode, string name, RegisterNames names, Action<string>? told)
     {
         (_session, _mode, Name, _names, _told) = (session, mode, name, names, told);
         _script = new Script(session.Events, mode, names);
     }
+
+    /// <summary>Called when it is closed, and nothing of the recording was asked for.</summary>
+    internal Action? Unused { get; init; }
 
     /// <inheritdoc/>
     public string Name { get; }
@@ -61,7 +65,8 @@ public sealed class ReplayedDevice : IVfioDevice
     /// <param name="path">The file, of <c>vfio record</c> or a <see cref="DeviceTrace"/> with <see cref="TraceOptions.SeesDma"/> and
     /// <see cref="TraceOptions.MaxDataBytes"/>.</param>
     /// <param name="mode">How closely the driver has to follow.</param>
-    /// <param name="session">Which session of it, from 1; 0 for the first in which a driver accessed a register.</param>
+    /// <param name="session">Which session of it, from 1; 0 for the first in which a driver accessed a register, and did more than to look
+    /// at config space once.</param>
     /// <exception cref="VfioException">It is no recording, or has no such session.</exception>
     public static ReplayedDevice Open(string path, ReplayMode mode = ReplayMode.Strict, int session = 0) =>
         new ReplaySource(path, mode, session, null).Open();
@@ -87,9 +92,53 @@ public sealed class ReplayedDevice : IVfioDevice
     /// <inheritdoc/>
     public void ReadRegion(RegionIndex region, ulong offset, Span<byte> destination)
     {
+        if (Read(region, offset, destination) is { } refusal)
+            throw refusal;
+    }
+
+    /// <inheritdoc/>
+    public void WriteRegion(RegionIndex region, ulong offset, ReadOnlySpan<byte> source)
+    {
+        ulong value = 0;
+        if (source.Length <= sizeof(ulong))
+            source.CopyTo(Blittable.AsBytes(ref value));
+        lock (_lock)
+        {
+            UserAction action = new(TraceEventKind.Write, region.Value, offset, (uint)source.Length, value);
+            TraceEvent one = Answer(action, out int index);
+            if (source.Length > sizeof(ulong))
+                CheckData(one, source, $"writes other bytes to {Text.TraceText.Register(region, offset, _names)}");
+            Finish(index);
+        }
+    }
+
+    /// <inheritdoc/>
+    public void ReadRegions(ReadOnlySpan<RegisterRead> reads, Span<ulong> values)
+    {
+        // What refused the call was recorded with each of its reads.
+        VfioException? first = null;
+        for (int i = 0; i < reads.Length; i++)
+        {
+            values[i] = 0;
+            VfioException? refusal = Read(reads[i].Region, reads[i].Offset, Blittable.AsBytes(ref values[i])[..reads[i].Width]);
+            first ??= refusal;
+        }
+
+        if (first is not null)
+            throw first;
+    }
+
+    private VfioException? Read(RegionIndex region, ulong offset, Span<byte> destination)
+    {
         lock (_lock)
         {
             TraceEvent one = Answer(new UserAction(TraceEventKind.Read, region.Value, offset, (uint)destination.Length, 0), out int index);
+            if (index == Script.Free)
+            {
+                _session.Config.Span.CopyTo(destination);
+                return null;
+            }
+
             if (destination.Length <= sizeof(ulong))
             {
                 ulong value = one.Value;
@@ -104,33 +153,8 @@ public sealed class ReplayedDevice : IVfioDevice
                 throw Differ($"the recording does not keep the bytes of event {one.Index}, a read of {one.Length}: record with 'vfio record'");
             }
 
-            Play(index, refuses: one.Error);
-        }
-    }
-
-    /// <inheritdoc/>
-    public void WriteRegion(RegionIndex region, ulong offset, ReadOnlySpan<byte> source)
-    {
-        ulong value = 0;
-        if (source.Length <= sizeof(ulong))
-            source.CopyTo(Blittable.AsBytes(ref value));
-        lock (_lock)
-        {
-            UserAction action = new(TraceEventKind.Write, region.Value, offset, (uint)source.Length, value);
-            TraceEvent one = Answer(action, out int index);
-            if (source.Length > sizeof(ulong) && !one.Data.IsEmpty && !one.Data.Span.SequenceEqual(source) && _mode == ReplayMode.Strict)
-                throw Differ($"the driver writes other bytes to {Text.TraceText.Register(region, offset, _names)} than in event {one.Index}");
             Play(index);
-        }
-    }
-
-    /// <inheritdoc/>
-    public void ReadRegions(ReadOnlySpan<RegisterRead> reads, Span<ulong> values)
-    {
-        for (int i = 0; i < reads.Length; i++)
-        {
-            values[i] = 0;
-            ReadRegion(reads[i].Region, reads[i].Offset, Blittable.AsBytes(ref values[i])[..reads[i].Width]);
+            return RefusalOf(index);
         }
     }
 
@@ -154,9 +178,20 @@ public sealed class ReplayedDevice : IVfioDevice
             TraceEventKind.SetInterrupts, request.Index.Value, (ulong)request.Start, (uint)request.Count, (ulong)request.Action | (ulong)request.Data << 8);
         lock (_lock)
         {
-            Answer(action, out int index);
-            Bind(request);
-            Play(index);
+            TraceEvent one = Answer(action, out int index);
+
+            // By register, interrupts may be set up in another way.
+            if (request.Data != InterruptData.None && _mode != ReplayMode.Register)
+            {
+                Span<byte> meant = stackalloc byte[VectorFlags.CountOf(request)];
+                VectorFlags.Write(request, meant);
+                CheckData(one, meant, $"chooses other vectors of {request.Index}");
+            }
+
+            // Before what followed, which may be an interrupt.
+            if (RefusalOf(index) is null)
+                Bind(request);
+            Finish(index);
         }
     }
 
@@ -167,9 +202,13 @@ public sealed class ReplayedDevice : IVfioDevice
         lock (_lock)
         {
             Answer(new UserAction(TraceEventKind.Map, (uint)mapping.Access, mapping.Start.Value, 0, mapping.Length), out int index);
-            mapping.Memory.AddReference();
-            _mappings.Add(mapping);
-            Play(index);
+            if (RefusalOf(index) is null)
+            {
+                mapping.Memory.AddReference();
+                _mappings.Add(mapping);
+            }
+
+            Finish(index);
         }
     }
 
@@ -179,7 +218,7 @@ public sealed class ReplayedDevice : IVfioDevice
         lock (_lock)
         {
             Answer(new UserAction(TraceEventKind.Unmap, 0, start.Value, 0, length), out int index);
-            Play(index);
+            Finish(index);
             return Unmap(mapping => mapping.Start >= start && mapping.Start.Value - start.Value < length);
         }
     }
@@ -190,7 +229,7 @@ public sealed class ReplayedDevice : IVfioDevice
         lock (_lock)
         {
             Answer(new UserAction(TraceEventKind.UnmapAll, 0, 0, 0, 0), out int index);
-            Play(index);
+            Finish(index);
             Unmap(_ => true);
         }
     }
@@ -201,7 +240,7 @@ public sealed class ReplayedDevice : IVfioDevice
         lock (_lock)
         {
             Answer(new UserAction(TraceEventKind.Reset, 0, 0, 0, 0), out int index);
-            Play(index);
+            Finish(index);
         }
     }
 
@@ -210,7 +249,10 @@ public sealed class ReplayedDevice : IVfioDevice
     {
         lock (_lock)
         {
+            bool isUnused = !_isBegun && !_isDisposed;
             _isDisposed = true;
+            if (isUnused)
+                Unused?.Invoke();
             Unmap(_ => true);
             foreach (EventFd bound in _events.Values)
                 bound.Dispose();
@@ -223,10 +265,13 @@ public sealed class ReplayedDevice : IVfioDevice
         ObjectDisposedException.ThrowIf(_isDisposed, this);
         List<int> skipped = [];
         index = _script.Find(action, skipped);
+        if (index < 0 && !_isBegun && _session.IsLook(action))
+            index = Script.Free;
         if (index == Script.Free)
             return default;
         if (index < 0)
             throw Differ(_script.Difference(action));
+        _isBegun = true;
         foreach (int effect in skipped)
             Play(_script[effect]);
         return _script[index];
@@ -243,30 +288,73 @@ public sealed class ReplayedDevice : IVfioDevice
         return new VfioException("replaying", Name, Errno.Protocol, difference);
     }
 
+    private void CheckData(in TraceEvent one, ReadOnlySpan<byte> data, string what)
+    {
+        if (one.Data.Length != data.Length)
+        {
+            throw Differ($"the recording keeps {one.Data.Length} bytes of event {one.Index}, where the driver has {data.Length}, so they cannot be compared: "
+                + "record with 'vfio record'");
+        }
+
+        if (!one.Data.Span.SequenceEqual(data))
+            throw Differ($"the driver {what} than in event {one.Index}");
+    }
+
+    /// <summary>What the device refused an event of the driver with; null for what it did not refuse.</summary>
+    private VfioException? RefusalOf(int index)
+    {
+        if (index == Script.Free)
+            return null;
+        TraceEvent cause = _script[index];
+        Errno errno = cause.Error;
+
+        // A read has its error itself.
+        if (cause.Kind != TraceEventKind.Read)
+        {
+            errno = _script.EffectsOf(index)
+                .FirstOrDefault(effect => effect.Kind == TraceEventKind.Error && effect.Value == (ulong)cause.Kind && effect.Thread == cause.Thread).Error;
+        }
+
+        return errno == Errno.None ? null
+            : new VfioException(Text.TraceText.NameOf(cause.Kind), Name, errno, $"as in event {cause.Index} of the recording");
+    }
+
     /// <summary>Does what the device did after an event of the driver, and refuses what it refused.</summary>
-    private void Play(int index, Errno refuses = Errno.None)
+    private void Finish(int index)
+    {
+        Play(index);
+        if (RefusalOf(index) is { } refusal)
+            throw refusal;
+    }
+
+    /// <summary>Does what the device did after an event of the driver.</summary>
+    private void Play(int index)
     {
         if (index == Script.Free)
             return;
-        TraceEvent cause = _script[index];
-        bool plays = _mode != ReplayMode.Register && _script.BeginEffects(index);
-        foreach (TraceEvent effect in _script.EffectsOf(index))
-        {
-            if (effect.Kind == TraceEventKind.Error && effect.Value == (ulong)cause.Kind && effect.Thread == cause.Thread && refuses == Errno.None)
-                refuses = effect.Error;
-            else if (plays)
-                Play(effect);
-        }
 
+        // Into a list: what is played may differ, and what is released is released all the same.
         if (_mode == ReplayMode.Register)
+            Play(_script.Release(index).ToList());
+        else if (_script.BeginEffects(index))
+            Play(_script.EffectsOf(index));
+    }
+
+    private void Play(IEnumerable<TraceEvent> effects)
+    {
+        TraceEvent? waiting = null;
+        foreach (TraceEvent effect in effects)
         {
-            // Into a list: what is played may differ, and what is released is released all the same.
-            foreach (TraceEvent effect in _script.Release(index).ToList())
-                Play(effect);
+            // The error of a write to memory comes after it: such a write changed nothing.
+            bool isRefusal = waiting is { } write && effect.Kind == TraceEventKind.Error && effect.Value == (ulong)TraceEventKind.DmaWrite
+                && effect.Place == write.Place && effect.Thread == write.Thread;
+            if (waiting is { } made && !isRefusal)
+                Play(made);
+            waiting = isRefusal ? null : effect;
         }
 
-        if (refuses != Errno.None)
-            throw new VfioException(Text.TraceText.NameOf(cause.Kind), Name, refuses, $"as in event {cause.Index} of the recording");
+        if (waiting is { } last)
+            Play(last);
     }
 
     private void Play(in TraceEvent effect)
@@ -294,14 +382,16 @@ public sealed class ReplayedDevice : IVfioDevice
             DmaMapping? found = null;
             foreach (DmaMapping mapping in _mappings)
             {
-                if (place >= mapping.Start.Value && place - mapping.Start.Value < mapping.Length)
+                if (mapping.Access.HasFlag(DmaAccess.Write) && place >= mapping.Start.Value && place - mapping.Start.Value < mapping.Length)
                     found = mapping;
             }
 
             if (found is not { } into)
-                throw Differ($"the driver has not mapped 0x{place:x}, where the device wrote in event {effect.Index}");
+                throw Differ($"the driver has not mapped 0x{place:x} for writes, where the device wrote in event {effect.Index}");
             int count = (int)Math.Min((ulong)bytes.Length, into.Length - (place - into.Start.Value));
-            into.Memory.Write(into.MemoryOffset + (place - into.Start.Value), bytes[..count]);
+            Errno error = into.Memory.Write(into.MemoryOffset + (place - into.Start.Value), bytes[..count]);
+            if (error != Errno.None)
+                throw Differ($"the driver's memory at 0x{place:x}, where the device wrote in event {effect.Index}, cannot be written: {error}");
             bytes = bytes[count..];
             place += (ulong)count;
         }

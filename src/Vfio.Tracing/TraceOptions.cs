@@ -3,7 +3,7 @@ namespace Vfio.Tracing;
 /// <summary>What a trace keeps.</summary>
 public sealed record TraceOptions
 {
-    /// <summary>How many events may wait to be written, 256 to 16777216; rounded up to a power of two. An event takes 56 bytes, made when
+    /// <summary>How many events may wait to be written, 256 to 16777216; rounded up to a power of two. An event takes 64 bytes, made when
     /// the
     /// trace begins. Default: 131072.</summary>
     public int RingEvents { get; init; } = 1 << 17;

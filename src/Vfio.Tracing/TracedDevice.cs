@@ -76,11 +76,12 @@ public sealed class TracedDevice : IVfioDevice
         where TFeature : class
     {
         feature = null;
-
-        // Each access is recorded, so none is to be made of what was in memory meanwhile.
-        if (typeof(TFeature) == typeof(IHandoverDevice) || typeof(TFeature) == typeof(IPolledRegisters) || !_inner.TryGet(out TFeature? found))
-            return false;
         Type asked = typeof(TFeature);
+
+        // Nothing gives out the device behind it, whose accesses would not be recorded; and none is made of what was in memory meanwhile.
+        bool passes = asked.IsInterface && asked != typeof(IVfioDevice) && asked != typeof(IHandoverDevice) && asked != typeof(IPolledRegisters);
+        if (!passes || !_inner.TryGet(out TFeature? found))
+            return false;
         feature = found switch
         {
             IMigratableDevice device when asked == typeof(IMigratableDevice) => new TracedMigration(device, _source) as TFeature,
@@ -146,7 +147,8 @@ public sealed class TracedDevice : IVfioDevice
         }
         catch (VfioException refusal)
         {
-            _source.AddRefusal(refusal, TraceEventKind.Read, reads.IsEmpty ? 0 : reads[0].Region.Value, reads.IsEmpty ? 0 : reads[0].Offset);
+            foreach (RegisterRead read in reads)
+                _source.Add(TraceEventKind.Read, read.Region.Value, read.Offset, length: read.Width, error: refusal.Errno);
             throw;
         }
 
@@ -285,10 +287,8 @@ public sealed class TracedDevice : IVfioDevice
             return;
         }
 
-        // A kind has at most 2048 vectors; a request for more is refused, and its first ones say what it was.
-        Span<byte> meant = stackalloc byte[Math.Min(request.Count, 2048)];
-        for (int i = 0; i < meant.Length; i++)
-            meant[i] = request.Data == InterruptData.Bools ? request.Bools[i] : request.Events[i] is null ? (byte)0 : (byte)1;
+        Span<byte> meant = stackalloc byte[VectorFlags.CountOf(request)];
+        VectorFlags.Write(request, meant);
         TraceRecord record = new()
         {
             Kind = TraceEventKind.SetInterrupts,
@@ -298,7 +298,7 @@ public sealed class TracedDevice : IVfioDevice
             Place = (ulong)request.Start,
             Value = value,
         };
-        if (_source.Trace.Options.Filter is null || _source.Trace.Options.Filter.Takes(record))
+        if (_source.Trace.Takes(record))
             _source.Trace.AddWhole(ref record, meant);
     }
 
@@ -326,8 +326,8 @@ public sealed class TracedDevice : IVfioDevice
         if (!info.Flags.HasFlag(DeviceFlags.Pci))
             return;
         byte[] config = new byte[Math.Min(_inner.GetRegion(RegionIndex.Config).Length, MaxConfigBytes)];
-        for (int at = 0; at + sizeof(uint) <= config.Length; at += sizeof(uint))
-            _inner.ReadRegion(RegionIndex.Config, (ulong)at, config.AsSpan(at, sizeof(uint)));
+        if (config.Length > 0)
+            _inner.ReadRegion(RegionIndex.Config, 0, config);
         _source.AddFact(TraceEventKind.ConfigSpace, 0, 0, (ulong)config.Length, config);
     }
 }

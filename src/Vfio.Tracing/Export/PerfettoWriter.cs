@@ -94,27 +94,22 @@ internal sealed class PerfettoWriter(Stream stream)
         switch (one.Kind)
         {
             case TraceEventKind.Map:
-                session.Mapped[one.Place] = one.Value;
+                session.Mapped.Add(one.Place, one.Value);
                 break;
             case TraceEventKind.Unmap:
-                ulong start = one.Place, length = one.Value;
-                foreach (ulong place in session.Mapped.Keys.Where(place => place >= start && place - start < length).ToArray())
-                    session.Mapped.Remove(place);
+                session.Mapped.Remove(one.Place, one.Value);
                 break;
             case TraceEventKind.UnmapAll:
                 session.Mapped.Clear();
                 break;
             case TraceEventKind.Error when one.Value == (ulong)TraceEventKind.Map:
-                session.Mapped.Remove(one.Place);
+                session.Mapped.Remove(one.Place, 1);
                 break;
             default:
                 return;
         }
 
-        ulong sum = 0;
-        foreach (ulong bytes in session.Mapped.Values)
-            sum = unchecked(sum + bytes);
-        Count(session, Counter.MappedBytes, one.Nanoseconds, sum);
+        Count(session, Counter.MappedBytes, one.Nanoseconds, session.Mapped.Bytes);
     }
 
     private void EndCommand(SessionTracks session)
@@ -224,7 +219,7 @@ internal sealed class PerfettoWriter(Stream stream)
 
         internal string Name { get; set; } = $"session {number}";
 
-        internal Dictionary<ulong, ulong> Mapped { get; } = [];
+        internal MappedRanges Mapped { get; } = new();
 
         internal ulong DmaBytes { get; set; }
 

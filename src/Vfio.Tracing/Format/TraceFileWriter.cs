@@ -62,6 +62,14 @@ internal sealed class TraceFileWriter : ITraceSink
         // Not again after a failure: a part of it may have been written.
         int count = _used;
         _used = 0;
-        _stream.Write(_buffer, 0, count);
+        try
+        {
+            _stream.Write(_buffer, 0, count);
+        }
+        catch (ArgumentOutOfRangeException)
+        {
+            // .NET's name for EFBIG: the process may not have files of this size, or the file system has none.
+            throw new IOException("the file is too large", (int)Errno.FileTooLarge);
+        }
     }
 }

@@ -51,6 +51,10 @@ internal static partial class RegisterTable
         {
             throw new FormatException($"line {broken.LineNumber + 1}: it is no JSON");
         }
+        catch (InvalidOperationException)
+        {
+            throw new FormatException("a text in it is no Unicode: half of a surrogate pair, or bytes that are no UTF-8");
+        }
 
         return registers;
     }

@@ -15,6 +15,7 @@ internal sealed class TraceDrain : IDisposable
     private readonly TaskCompletionSource _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly Thread _thread;
     private readonly Func<ulong> _now;
+    private readonly Action<long, ulong> _writeLost;
     private long _lost;
     private bool _isEnded;
 
@@ -24,7 +25,7 @@ internal sealed class TraceDrain : IDisposable
     /// <param name="now">The time of an event that says how many were lost.</param>
     internal TraceDrain(TraceRing ring, ITraceSink sink, Func<ulong> now)
     {
-        (_ring, _sink, _now) = (ring, sink, now);
+        (_ring, _sink, _now, _writeLost) = (ring, sink, now, WriteLost);
         _thread = new Thread(Run) { IsBackground = true, Name = "vfio trace" };
         _thread.Start();
     }
@@ -54,12 +55,13 @@ internal sealed class TraceDrain : IDisposable
             int count = 0;
             try
             {
-                count = _ring.TakeAll(_isEnded ? nowhere : _sink);
+                count = _isEnded ? _ring.Take(nowhere, null) : _ring.Take(_sink, _writeLost);
                 if (!_isEnded)
-                    Finish();
+                    Finish(isLast);
             }
-            catch (Exception refusal) when (refusal is IOException or ObjectDisposedException or UnauthorizedAccessException)
+            catch (Exception refusal)
             {
+                // Whatever it is, the device goes on.
                 Failure = refusal;
                 End();
             }
@@ -71,18 +73,27 @@ internal sealed class TraceDrain : IDisposable
         _ended.TrySetResult();
     }
 
-    private void Finish()
+    private void Finish(bool isLast)
     {
+        // Where an event came meanwhile, it says what is missing before it.
         long dropped = _ring.Dropped;
-        if (dropped != _lost)
-        {
-            _sink.Write(new TraceRecord { Kind = TraceEventKind.Lost, Time = _now(), Value = (ulong)(dropped - _lost) }, default);
-            _lost = dropped;
-        }
-
+        if (isLast || _ring.IsEmpty)
+            WriteLost(dropped, _now());
         _sink.Flush();
         if (_sink.IsDone)
             End();
+    }
+
+    /// <summary>Says what is missing.</summary>
+    /// <param name="dropped">How many events were dropped by then.</param>
+    /// <param name="time">The time of the event that comes next.</param>
+    private void WriteLost(long dropped, ulong time)
+    {
+        if (dropped <= _lost)
+            return;
+        ulong count = (ulong)(dropped - _lost);
+        _lost = dropped;
+        _sink.Write(new TraceRecord { Kind = TraceEventKind.Lost, Time = time, Value = count }, default);
     }
 
     private void End()
@@ -97,7 +108,7 @@ internal sealed class TraceDrain : IDisposable
         {
             _sink.Dispose();
         }
-        catch (Exception refusal) when (refusal is IOException or UnauthorizedAccessException)
+        catch (Exception refusal)
         {
             Failure ??= refusal;
         }

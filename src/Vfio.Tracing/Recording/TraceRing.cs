@@ -55,23 +55,31 @@ internal sealed class TraceRing
 
         ref Slot slot = ref _slots[at & _mask];
         slot.Record = record;
+        slot.Dropped = Volatile.Read(ref _ends.Dropped);
 
         // Who sees this number sees the event, and the data after it.
         Volatile.Write(ref slot.Published, at + 1);
     }
 
-    /// <summary>Gives the events that are there to a sink.</summary>
+    /// <summary>Whether every event that was added before the call was taken.</summary>
+    internal bool IsEmpty => Volatile.Read(ref _ends.Tail) == _ends.Head;
+
+    /// <summary>Gives the events that are there now to a sink: no more, however fast others come.</summary>
+    /// <param name="sink">Where they go to.</param>
+    /// <param name="dropped">Called before an event with how many were dropped before it, and its time; null for nobody.</param>
     /// <returns>How many there were.</returns>
-    internal int TakeAll(ITraceSink sink)
+    internal int Take(ITraceSink sink, Action<long, ulong>? dropped)
     {
-        long head = _ends.Head;
+        long head = _ends.Head, end = Volatile.Read(ref _ends.Tail), known = 0;
         int count = 0;
-        while (true)
+        while (head < end)
         {
             ref Slot slot = ref _slots[head & _mask];
             if (Volatile.Read(ref slot.Published) != head + 1)
                 break;
             int payload = slot.Record.PayloadRecords;
+            if (dropped is not null && slot.Dropped > known)
+                dropped(known = slot.Dropped, slot.Record.Time);
             sink.Write(slot.Record, payload == 0 ? default : Payload(head + 1, payload));
             head += 1 + payload;
             count++;
@@ -115,6 +123,9 @@ internal sealed class TraceRing
     {
         /// <summary>The number of the event that is in it, plus one.</summary>
         internal long Published;
+
+        /// <summary>How many events were dropped before it.</summary>
+        internal long Dropped;
 
         internal TraceRecord Record;
     }

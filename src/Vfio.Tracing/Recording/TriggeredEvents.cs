@@ -2,11 +2,12 @@ using Vfio.Tracing.Format;
 
 namespace Vfio.Tracing.Recording;
 
-/// <summary>Passes on the events from one trigger to another.</summary>
+/// <summary>Passes on the events from one trigger to another, and of these what a filter takes: a trigger may be what is not kept.</summary>
 /// <param name="next">Where they go to; owned.</param>
 /// <param name="start">The event to begin with; null for the first.</param>
 /// <param name="stop">The event to end with; null for none.</param>
-internal sealed class TriggeredEvents(ITraceSink next, TraceTrigger? start, TraceTrigger? stop) : ITraceSink
+/// <param name="filter">What is kept, and counts; null for all.</param>
+internal sealed class TriggeredEvents(ITraceSink next, TraceTrigger? start, TraceTrigger? stop, TraceFilter? filter) : ITraceSink
 {
     private bool _isStarted = start is null;
     private bool _isStopped;
@@ -27,16 +28,27 @@ internal sealed class TriggeredEvents(ITraceSink next, TraceTrigger? start, Trac
 
         if (_isStopped)
             return;
-        _count++;
+
+        // Also before the begin: the trigger may be among what is missing.
+        if (record.Kind == TraceEventKind.Lost)
+        {
+            next.Write(record, payload);
+            return;
+        }
+
+        bool isKept = filter is null || filter.Takes(record);
+        long one = isKept ? 1 : 0;
+        _count += one;
         if (!_isStarted)
         {
             if (!start!.IsMetBy(record, _count, record.Time))
                 return;
             _isStarted = true;
-            (_startTime, _count) = (record.Time, 1);
+            (_startTime, _count) = (record.Time, one);
         }
 
-        next.Write(record, payload);
+        if (isKept)
+            next.Write(record, payload);
         _isStopped = stop is not null && stop.IsMetBy(record, _count, record.Time - Math.Min(record.Time, _startTime));
     }
 

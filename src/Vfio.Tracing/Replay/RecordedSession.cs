@@ -5,6 +5,10 @@ namespace Vfio.Tracing.Replay;
 /// <summary>One session of a recording: what the device is, and what happened.</summary>
 internal sealed class RecordedSession
 {
+    // All of them are kept in memory.
+    private const int MostEvents = 1 << 24;
+    private const long MostDataBytes = 1L << 30;
+
     private RecordedSession(int number) => Number = number;
 
     internal int Number { get; }
@@ -25,18 +29,35 @@ internal sealed class RecordedSession
     /// <summary>What happened after the begin, in order.</summary>
     internal List<TraceEvent> Events { get; } = [];
 
+    private bool IsOnlyLook => Events.TrueForAll(one => !one.IsOfUser || (one.Error == Errno.None && IsLook(UserAction.Of(one))));
+
+    /// <summary>Whether somebody looks at the whole config space, as who has to know what a function is before there is a
+    /// driver.</summary>
+    internal bool IsLook(in UserAction action) => action.Kind == TraceEventKind.Read && action.Number == RegionIndex.Config.Value && action.Place == 0
+        && action.Length == Config.Length && !Config.IsEmpty;
+
     /// <summary>Reads the sessions in which a driver accessed a register.</summary>
     /// <exception cref="VfioException">There are none, events are missing, or a fact of a session is no such fact.</exception>
     internal static List<RecordedSession> ReadAll(TraceReader reader, string name)
     {
         Dictionary<int, RecordedSession> open = [];
         List<RecordedSession> sessions = [];
+        long dataBytes = 0;
         foreach (TraceEvent one in reader.ReadAll())
         {
+            if (one.Kind is TraceEventKind.None or > TraceEventKind.Lost)
+                throw Refusal(name, $"event {one.Index} is of no kind that there is");
+            dataBytes += one.Data.Length;
+            if (one.Index >= MostEvents || dataBytes > MostDataBytes)
+                throw Refusal(name, $"it has more than {MostEvents} events, or more than {MostDataBytes >> 20} MiB of data: record less");
             if (one.Kind == TraceEventKind.Lost)
                 throw Refusal(name, $"{one.Value} events are missing in it at event {one.Index}: record again, with less load");
+            if (one.Session == 0)
+                throw Refusal(name, $"event {one.Index} is of no session");
             if (one.Kind == TraceEventKind.Open)
             {
+                if (sessions.Count == ushort.MaxValue)
+                    throw Refusal(name, $"it has more than {ushort.MaxValue} sessions");
                 RecordedSession begun = new(one.Session);
                 open[one.Session] = begun;
                 sessions.Add(begun);
@@ -47,7 +68,13 @@ internal sealed class RecordedSession
             session.Add(one, name);
         }
 
+        if (reader.IsCut)
+            throw Refusal(name, "it ends within an event, so its end is missing: record again, and let the recording end");
         sessions.RemoveAll(session => !session.Events.Exists(one => one.Kind is TraceEventKind.Read or TraceEventKind.Write));
+
+        // 'vfio run' looks at a function before there is a program.
+        if (sessions.Exists(session => !session.IsOnlyLook))
+            sessions.RemoveAll(session => session.IsOnlyLook);
         return sessions.Count > 0 ? sessions : throw Refusal(name, "no driver accessed a register in it");
     }
 

@@ -50,7 +50,12 @@ internal sealed class ReplaySource
     /// <summary>Opens the next session.</summary>
     internal ReplayedDevice Open()
     {
-        RecordedSession session = _sessions[(Interlocked.Increment(ref _opened) - 1) % _sessions.Count];
-        return new ReplayedDevice(session, _mode, $"model:replay ({_path})", RegisterNames.For(session.Config.Span), _told);
+        int opened = Interlocked.Increment(ref _opened);
+        RecordedSession session = _sessions[(int)((uint)(opened - 1) % _sessions.Count)];
+        return new ReplayedDevice(session, _mode, $"model:replay ({_path})", RegisterNames.For(session.Config.Span), _told)
+        {
+            // Who only looked leaves the session to the driver.
+            Unused = () => Interlocked.CompareExchange(ref _opened, opened - 1, opened),
+        };
     }
 }

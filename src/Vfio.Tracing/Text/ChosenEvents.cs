@@ -6,7 +6,7 @@ internal static class ChosenEvents
     /// <summary>Chooses by filter, begin, end and number; what describes a session is always there.</summary>
     internal static IEnumerable<TraceEvent> Of(IEnumerable<TraceEvent> events, TraceOptions options)
     {
-        IEnumerable<TraceEvent> chosen = Between(events.Where(one => options.Filter is null || options.Filter.Takes(one)), options);
+        IEnumerable<TraceEvent> chosen = Between(events, options);
         return options.Last > 0 ? Last(chosen, options.Last) : chosen;
     }
 
@@ -25,12 +25,23 @@ internal static class ChosenEvents
                 continue;
             }
 
-            count++;
+            if (one.Kind == TraceEventKind.Lost)
+            {
+                if (!isStopped)
+                    yield return one;
+                continue;
+            }
+
+            // What is not kept may be the trigger, and is not counted.
+            bool isKept = options.Filter is null || options.Filter.Takes(one);
+            int number = isKept ? 1 : 0;
+            count += number;
             if (!isStarted && options.Start!.IsMetBy(one, count, one.Nanoseconds))
-                (isStarted, start, count) = (true, one.Nanoseconds, 1);
+                (isStarted, start, count) = (true, one.Nanoseconds, number);
             if (!isStarted || isStopped)
                 continue;
-            yield return one;
+            if (isKept)
+                yield return one;
             isStopped = options.Stop is not null && options.Stop.IsMetBy(one, count, one.Nanoseconds - Math.Min(one.Nanoseconds, start));
         }
     }

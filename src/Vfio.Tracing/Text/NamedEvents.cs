@@ -13,6 +13,8 @@ internal sealed class NamedEvents(Action<TraceEvent, RegisterNames> print, Actio
     private const int MostSessions = 64;
     private readonly Dictionary<int, RegisterNames> _names = [];
     private readonly Queue<int> _sessions = [];
+
+    // Read once: a trace may have any number of sessions.
     private readonly RegisterNames _unknown = RegisterNames.For(default, table);
     private long _index;
 
@@ -41,7 +43,7 @@ internal sealed class NamedEvents(Action<TraceEvent, RegisterNames> print, Actio
     {
         if (!_names.ContainsKey(one.Session))
             _sessions.Enqueue(one.Session);
-        _names[one.Session] = RegisterNames.For(one.Data.Span, table);
+        _names[one.Session] = RegisterNames.For(one.Data.Span, _unknown);
         while (_sessions.Count > MostSessions)
             _names.Remove(_sessions.Dequeue());
     }

@@ -10,7 +10,10 @@ internal sealed class TraceTotals
 
     private readonly Lock _lock = new();
     private readonly Dictionary<(TraceEventKind Kind, uint Number, ulong Place), Row> _rows = [];
-    private readonly Dictionary<ulong, ulong> _mapped = [];
+
+    // By session, how often a place is mapped: a refused mapping may be where there is one.
+    private readonly Dictionary<int, Dictionary<ulong, int>> _mapped = [];
+    private int _mappings;
 
     /// <summary>Counts an event.</summary>
     internal void Add(TraceEvent one, RegisterNames names)
@@ -29,6 +32,8 @@ internal sealed class TraceTotals
                     Count(one, one.Kind, 0, 0, names);
                     break;
                 case TraceEventKind.Error:
+                    if (one.Value == (ulong)TraceEventKind.Map)
+                        Map(one);
                     Count(one, one.Kind, one.Number, one.Place, names);
                     break;
                 case TraceEventKind.Map or TraceEventKind.Unmap or TraceEventKind.UnmapAll or TraceEventKind.Close:
@@ -48,7 +53,7 @@ internal sealed class TraceTotals
     {
         lock (_lock)
         {
-            mappings = _mapped.Count;
+            mappings = _mappings;
             List<TotalRow> rows = [];
             foreach (((TraceEventKind kind, _, _), Row row) in _rows)
             {
@@ -90,12 +95,28 @@ internal sealed class TraceTotals
 
     private void Map(in TraceEvent one)
     {
-        if (one.Kind == TraceEventKind.Map && _mapped.Count < ushort.MaxValue)
-            _mapped[one.Place] = one.Value;
-        else if (one.Kind == TraceEventKind.Unmap)
-            _mapped.Remove(one.Place);
-        else if (one.Kind is TraceEventKind.UnmapAll or TraceEventKind.Close)
-            _mapped.Clear();
+        _mapped.TryGetValue(one.Session, out Dictionary<ulong, int>? mapped);
+        switch (one.Kind)
+        {
+            case TraceEventKind.Map when _mappings < ushort.MaxValue:
+                if (mapped is null)
+                    _mapped.Add(one.Session, mapped = []);
+                int times = mapped.GetValueOrDefault(one.Place);
+                mapped[one.Place] = times + 1;
+                _mappings += times == 0 ? 1 : 0;
+                break;
+            case TraceEventKind.Error when mapped?.GetValueOrDefault(one.Place) > 1:
+                mapped[one.Place]--;
+                break;
+            case TraceEventKind.Unmap or TraceEventKind.Error when mapped?.Remove(one.Place) == true:
+                _mappings--;
+                break;
+            case TraceEventKind.UnmapAll or TraceEventKind.Close when _mapped.Remove(one.Session):
+                _mappings -= mapped!.Count;
+                break;
+            default:
+                break;
+        }
     }
 
     private sealed class Row(string what)

@@ -42,12 +42,31 @@ public sealed class TraceCommandTests : IDisposable
     [Fact]
     public void A_full_disk_ends_the_trace_with_a_line_and_the_device_goes_on()
     {
+        string line = TraceToTheEnd("dotnet", [VfioCommand.Path], "/dev/full");
+        Assert.Contains("writing the trace /dev/full: No space left on device", line);
+    }
+
+    [Fact]
+    public void A_file_larger_than_the_process_may_have_ends_the_trace_with_a_line_and_the_device_goes_on()
+    {
+        Assert.SkipUnless(File.Exists("/usr/bin/prlimit"), "prlimit is not installed (Debian: util-linux)");
+        string line = TraceToTheEnd("/usr/bin/prlimit", ["--fsize=2000", "dotnet", VfioCommand.Path], Recording);
+        Assert.Contains($"writing the trace {Recording}: File too large", line);
+    }
+
+    /// <summary>Traces to a file that takes no more while the device is used twice.</summary>
+    /// <returns>What the command says.</returns>
+    private string TraceToTheEnd(string program, string[] words, string file)
+    {
         string socket = Path.Combine(_folder, "s");
-        ProcessStartInfo start = new("dotnet", [VfioCommand.Path, "trace", "model:edu", "--socket", socket, "--to", "/dev/full"])
+        ProcessStartInfo start = new(program, [.. words, "trace", "model:edu", "--socket", socket, "--to", file])
         {
             RedirectStandardOutput = true,
             RedirectStandardError = true,
         };
+
+        // The runtime's own memory is files where this is on, and as limited.
+        start.Environment["DOTNET_EnableWriteXorExecute"] = "0";
         using Process trace = Process.Start(start)!;
         Assert.StartsWith("ready ", trace.StandardOutput.ReadLine());
         for (int i = 0; i < 2; i++)
@@ -56,8 +75,7 @@ public sealed class TraceCommandTests : IDisposable
         string errors = trace.StandardError.ReadToEnd();
         trace.WaitForExit();
         Assert.Equal(1, trace.ExitCode);
-        string line = Assert.Single(errors.Split('\n', StringSplitOptions.RemoveEmptyEntries));
-        Assert.Contains("writing the trace /dev/full: No space left on device", line);
+        return Assert.Single(errors.Split('\n', StringSplitOptions.RemoveEmptyEntries));
     }
 
     [Fact]

@@ -74,6 +74,37 @@ public sealed class PerfettoTests
         long Last(string counter) => _packets.Last(packet => packet.Type == CounterType && _tracks[packet.Track] is { IsCounter: true } track && track.Name == counter).Counter;
     }
 
+    [Fact]
+    public void Memory_mapped_is_the_sum_of_the_ranges_that_are_left()
+    {
+        MappedRanges ranges = new();
+        Dictionary<ulong, ulong> expected = [];
+        Random random = new(7);
+        for (int i = 0; i < 10_000; i++)
+        {
+            ulong start = (ulong)random.Next(100), length = (ulong)random.Next(1, 20);
+            if (random.Next(3) == 0)
+            {
+                ranges.Remove(start, length);
+                foreach (ulong gone in expected.Keys.Where(place => place >= start && place - start < length).ToArray())
+                    expected.Remove(gone);
+            }
+            else
+            {
+                ranges.Add(start, length);
+                expected[start] = length;
+            }
+
+            Assert.Equal(expected.Values.Sum(bytes => (long)bytes), (long)ranges.Bytes);
+        }
+
+        ranges.Add(ulong.MaxValue, 1);
+        ranges.Remove(0, ulong.MaxValue);
+        Assert.Equal(1ul, ranges.Bytes);
+        ranges.Remove(1, ulong.MaxValue);
+        Assert.Equal(0ul, ranges.Bytes);
+    }
+
     private static TraceEvent[] Recorded()
     {
         using TraceRig rig = new(new TraceOptions { SeesDma = true });

@@ -58,6 +58,51 @@ public sealed class ReplayTests : IDisposable
             Assert.Equal(Errno.InvalidArgument, Assert.Throws<VfioException>(() => device.ReadRegion(RegionIndex.Bar0, 0x100000, four)).Errno);
             Assert.Equal(Errno.InvalidArgument, Assert.Throws<VfioException>(() => device.WriteRegion(RegionIndex.Bar0, 0x100000, four)).Errno);
             Assert.Equal(Errno.NoEntry, Assert.Throws<VfioException>(() => device.UnmapDma(new Iova(0x10000), 0x1000)).Errno);
+            Assert.Equal(Errno.InvalidArgument, Assert.Throws<VfioException>(() => device.ReadRegions(
+                [new(RegionIndex.Bar0, Liveness, 4), new(RegionIndex.Bar0, 0x100000, 4)], new ulong[2])).Errno);
+            DmaMapping mapping = new(new Iova(0x10000), 0x1000, DmaAccess.ReadWrite, new TraceMemory(), 0);
+            device.MapDma(mapping);
+            Assert.Equal(Errno.Exists, Assert.Throws<VfioException>(() => device.MapDma(mapping)).Errno);
+            Assert.Equal(0x1000ul, device.UnmapDma(new Iova(0x10000), 0x1000));
+            Assert.True(mapping.Memory.HasOneReference);
+        }
+    }
+
+    [Fact]
+    public void Who_only_looks_at_config_space_takes_no_session_from_a_driver()
+    {
+        using (DeviceTrace trace = DeviceTrace.ToFile(_file, Recording))
+        using (GuardedFunction edu = new(new EduFunction()))
+        {
+            using (TracedDevice device = new(edu.Open(), trace))
+                Look(device);
+            using (TracedDevice device = new(edu.Open(), trace))
+                Drive(device);
+        }
+
+        using (ReplayedDevice device = ReplayedDevice.Open(_file))
+            Drive(device);
+        using DeviceSource source = DeviceSource.Find($"model:replay?from={_file}");
+        for (int i = 0; i < 2; i++)
+        {
+            using (IVfioDevice device = source.Open())
+                Assert.Equal(new byte[] { 0x34, 0x12, 0xe8, 0x11 }, Look(device)[..4]); // QEMU's docs/specs/edu.rst: 1234:11e8
+        }
+
+        using (IVfioDevice device = source.Open())
+            Drive(device);
+
+        static byte[] Look(IVfioDevice device)
+        {
+            byte[] config = new byte[Math.Min(4096, device.GetRegion(RegionIndex.Config).Length)];
+            device.ReadRegion(RegionIndex.Config, 0, config);
+            return config;
+        }
+
+        static void Drive(IVfioDevice device)
+        {
+            Command(device);
+            Assert.Equal(0x010000edu, Read(device, 0));
         }
     }
 

@@ -52,6 +52,37 @@ public sealed class TopTests
         Assert.Contains(rows, row => row.What == "elsewhere");
     }
 
+    [Fact]
+    public void A_refused_mapping_is_none_and_a_session_that_closes_takes_its_own()
+    {
+        TraceTotals totals = new();
+        Add(TraceEventKind.Map, 1, 0x1000);
+        Add(TraceEventKind.Map, 2, 0x1000);
+        Assert.Equal(2, Mappings());
+        Add(TraceEventKind.Map, 2, 0x1000);
+        Add(TraceEventKind.Error, 2, 0x1000, (ulong)TraceEventKind.Map);
+        Assert.Equal(2, Mappings());
+        Add(TraceEventKind.Map, 2, 0x2000);
+        Add(TraceEventKind.Error, 2, 0x2000, (ulong)TraceEventKind.Map);
+        Assert.Equal(2, Mappings());
+        Add(TraceEventKind.Close, 1, 0);
+        Assert.Equal(1, Mappings());
+        Add(TraceEventKind.Unmap, 2, 0x1000);
+        Assert.Equal(0, Mappings());
+
+        void Add(TraceEventKind kind, ushort session, ulong place, ulong value = 0x1000)
+        {
+            Vfio.Tracing.Format.TraceRecord record = new() { Kind = kind, Session = session, Place = place, Value = value };
+            totals.Add(new TraceEvent(record, default, 0), RegisterNames.None);
+        }
+
+        int Mappings()
+        {
+            totals.Take(out int mappings);
+            return mappings;
+        }
+    }
+
     /// <summary>The lines of two seconds in which edu was used.</summary>
     private static string[] Show(Action<TopScreen> press)
     {

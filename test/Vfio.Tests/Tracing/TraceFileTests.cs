@@ -126,12 +126,34 @@ public sealed class TraceFileTests
         Assert.Null(names.Find(RegionIndex.Bar0, 0x11a));
     }
 
+    [Fact]
+    public void A_users_name_comes_before_the_data_sheets_in_every_session()
+    {
+        byte[] table = """{"registers": [{"region": "bar0", "offset": "0x1508", "name": "MINE"}]}"""u8.ToArray();
+        byte[] config = new byte[64];
+        BinaryPrimitives.WriteUInt32LittleEndian(config, 0x10c98086);
+        NamedEvents events = new((_, _) => { }, () => { }, table);
+        foreach (ushort session in new ushort[] { 1, 2 })
+        {
+            Vfio.Tracing.Format.TraceRecord record = new() { Kind = TraceEventKind.ConfigSpace, Session = session, Length = 64 };
+            events.Write(record, config);
+
+            // Intel 82576: IMC is at 0x150c.
+            Assert.Equal("MINE", events.NamesOf(session).Find(RegionIndex.Bar0, 0x1508));
+            Assert.Equal("InterruptMaskClear", events.NamesOf(session).Find(RegionIndex.Bar0, 0x150c));
+        }
+
+        Assert.Equal("MINE", events.NamesOf(3).Find(RegionIndex.Bar0, 0x1508));
+    }
+
     [Theory]
     [InlineData("", "line 1")]
     [InlineData("[]", "no object")]
     [InlineData("{}", "no list")]
     [InlineData("""{"registers": [{"region": "bar7", "offset": 0, "name": "A"}]}""", "registers[0]: region")]
     [InlineData("""{"registers": [{"region": "bar0", "name": "A"}]}""", "registers[0] has no offset")]
+    [InlineData("""{"registers": [{"region": "\ud800", "offset": 0, "name": "A"}]}""", "no Unicode")]
+    [InlineData("""{"registers": [{"region": "bar0", "offset": 0, "name": "\udfff"}]}""", "no Unicode")]
     [InlineData("""{"registers": [{"region": "bar0", "offset": 0, "name": "A", "colour": 1}]}""", "'colour'")]
     [InlineData("""{"registers": [{"region": "bar0", "offset": 0, "name": "A", "fields": {"X": "32"}}]}""", "field 'X'")]
     [InlineData("""{"registers": [{"region": "bar0", "offset": 0, "name": "A", "count": 4000000000}]}""", "count")]

@@ -239,6 +239,94 @@ public sealed class TracedDeviceTests : IDisposable
     }
 
     [Fact]
+    public async Task A_file_that_gets_too_large_ends_the_trace_and_not_the_device()
+    {
+        DeviceTrace trace = new(new TooLargeStream());
+        using (TracedDevice device = new(_edu.Open(), trace))
+        {
+            await trace.Ended.WaitAsync(HangGuard.Timeout, TestContext.Current.CancellationToken);
+            Assert.Equal(27, Assert.IsAssignableFrom<IOException>(trace.Failure).HResult); // EFBIG
+            device.WriteRegion(RegionIndex.Config, 4, [2, 0]);
+            Assert.Equal(0x010000edu, Read(device, Identification));
+        }
+
+        trace.Dispose();
+    }
+
+    [Fact]
+    public async Task A_trace_ends_while_its_device_is_never_idle()
+    {
+        DeviceTrace trace = new(new MemoryStream(), new TraceOptions { RingEvents = 256, Stop = TraceTrigger.Parse("10") });
+        using TracedDevice device = new(new StillDevice(), trace);
+        using CancellationTokenSource over = new();
+        Task busy = Task.Factory.StartNew(
+            () =>
+            {
+                while (!over.IsCancellationRequested)
+                    device.WriteRegion(RegionIndex.Bar0, 0, [1]);
+            },
+            TestContext.Current.CancellationToken, TaskCreationOptions.LongRunning, TaskScheduler.Default);
+        await trace.Ended.WaitAsync(HangGuard.Timeout, TestContext.Current.CancellationToken);
+        await Task.Run(trace.Dispose, TestContext.Current.CancellationToken).WaitAsync(HangGuard.Timeout, TestContext.Current.CancellationToken);
+        Assert.False(busy.IsCompleted);
+        over.Cancel();
+        await busy;
+        Assert.Null(trace.Failure);
+    }
+
+    [Fact]
+    public void The_device_behind_is_given_to_nobody()
+    {
+        using TraceRig rig = new();
+        using TracedDevice device = new(new StillDevice(), rig.Trace);
+        Assert.False(device.TryGet(out IVfioDevice? _));
+        Assert.False(device.TryGet(out StillDevice? _));
+        Assert.False(device.TryGet(out object? _));
+    }
+
+    [Fact]
+    public void Config_space_is_read_at_once_at_the_begin()
+    {
+        using TraceRig rig = new();
+        using TraceRig outer = new();
+        new TracedDevice(new TracedDevice(_edu.Open(), rig.Trace), outer.Trace).Dispose();
+        TraceEvent read = Assert.Single(rig.Happened(), one => one.Kind == TraceEventKind.Read);
+        Assert.Equal((RegionIndex.Config, 0ul), (read.Region, read.Place));
+        Assert.Equal(outer.Events().Single(one => one.Kind == TraceEventKind.ConfigSpace).Length, read.Length);
+    }
+
+    [Fact]
+    public void A_refused_series_of_reads_is_in_the_trace_read_by_read()
+    {
+        using TraceRig rig = new();
+        using (TracedDevice device = new(_edu.Open(), rig.Trace))
+            Assert.Throws<VfioException>(() => device.ReadRegions([new(RegionIndex.Bar0, Liveness, 4), new(RegionIndex.Bar0, 0x100000, 4)], new ulong[2]));
+        Assert.Equal(
+            [(TraceEventKind.Read, Liveness, 4u, Errno.InvalidArgument), (TraceEventKind.Read, 0x100000ul, 4u, Errno.InvalidArgument)],
+            rig.Happened()[..^1].Select(one => (one.Kind, one.Place, one.Length, one.Error)));
+    }
+
+    [Fact]
+    public void A_trace_can_begin_and_end_with_events_that_it_does_not_keep()
+    {
+        using TraceRig rig = new(new TraceOptions
+        {
+            Filter = TraceFilter.Parse("bar0:0x4"), Start = TraceTrigger.Parse("config:4"), Stop = TraceTrigger.Parse("bar0:0x60"),
+        });
+        using (TracedDevice device = new(_edu.Open(), rig.Trace))
+        {
+            device.SetInterrupts(InterruptRequest.Disable(InterruptIndex.Msi));
+            device.WriteRegion(RegionIndex.Config, 4, [2, 0]);
+            Write(device, Liveness, 1);
+            Write(device, Raise, 1);
+            Write(device, Liveness, 2);
+        }
+
+        TraceEvent kept = Assert.Single(rig.Happened());
+        Assert.Equal((Liveness, 1ul), (kept.Place, kept.Value));
+    }
+
+    [Fact]
     public void A_trace_can_begin_and_end_with_an_event_and_keep_what_is_asked_for()
     {
         using TraceRig rig = new(new TraceOptions
@@ -304,6 +392,12 @@ public sealed class TracedDeviceTests : IDisposable
         byte[] bytes = new byte[4];
         device.ReadRegion(RegionIndex.Bar0, offset, bytes);
         return BinaryPrimitives.ReadUInt32LittleEndian(bytes);
+    }
+
+    /// <summary>What .NET throws where write(2) says EFBIG.</summary>
+    private sealed class TooLargeStream : MemoryStream
+    {
+        public override void Write(byte[] buffer, int offset, int count) => throw new ArgumentOutOfRangeException(nameof(buffer));
     }
 
     /// <summary>A stream whose first write waits.</summary>
