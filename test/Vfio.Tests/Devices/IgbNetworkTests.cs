@@ -238,7 +238,7 @@ public sealed class IgbNetworkTests : IDisposable
     }
 
     [Fact]
-    public void A_capture_that_cannot_be_written_now_holds_up_neither_a_reset_nor_the_end()
+    public async Task A_capture_that_cannot_be_written_now_holds_up_neither_a_reset_nor_the_end()
     {
         using StalledStream file = new();
         using IgbRig igb = new(new RecordingBackend(new LoopBackend(), new PcapngRecorder(file)));
@@ -247,9 +247,9 @@ public sealed class IgbNetworkTests : IDisposable
         igb.Send(frame);
         Assert.Equal(frame, igb.TakeFrame());
         Task<Errno> reset = Task.Run(() => igb.Function.Reset(ResetMethod.Flr), TestContext.Current.CancellationToken);
-        Assert.True(reset.Wait(HangGuard.Timeout, TestContext.Current.CancellationToken));
+        await reset.WaitAsync(HangGuard.Timeout, TestContext.Current.CancellationToken);
         Task end = Task.Run(igb.Dispose, TestContext.Current.CancellationToken);
-        Assert.True(end.Wait(HangGuard.Timeout, TestContext.Current.CancellationToken));
+        await end.WaitAsync(HangGuard.Timeout, TestContext.Current.CancellationToken);
         file.GoOn();
     }
 
