@@ -311,7 +311,9 @@ public sealed class TracedDeviceTests : IDisposable
     {
         using TraceRig rig = new(new TraceOptions
         {
-            Filter = TraceFilter.Parse("bar0:0x4"), Start = TraceTrigger.Parse("config:4"), Stop = TraceTrigger.Parse("bar0:0x60"),
+            Filter = TraceFilter.Parse("bar0:0x4"),
+            Start = TraceTrigger.Parse("config:4"),
+            Stop = TraceTrigger.Parse("bar0:0x60"),
         });
         using (TracedDevice device = new(_edu.Open(), rig.Trace))
         {
