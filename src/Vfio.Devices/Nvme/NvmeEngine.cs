@@ -70,7 +70,7 @@ internal sealed class NvmeEngine
     internal NvmeChanges Changed { get; } = new();
 
     /// <summary>Whether I/O queues were made: the numbers of queues are settled then.</summary>
-    internal bool HasQueues => _completions.AsSpan(1).ContainsAnyExcept((NvmeCompletionQueue?)null);
+    internal bool HasQueues => Array.FindIndex(_completions, 1, queue => queue is not null) >= 0;
 
     /// <summary>Doorbells in memory; null where the driver writes registers alone.</summary>
     internal NvmeShadow? Shadow => _shadow;
