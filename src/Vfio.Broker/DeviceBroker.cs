@@ -22,7 +22,7 @@ internal sealed class DeviceBroker : IDisposable
     private static readonly TimeSpan StopTimeout = TimeSpan.FromSeconds(5);
 
     /// <summary>How long a broker that was taken over from may keep its address for metrics.</summary>
-    private static readonly TimeSpan MetricsPatience = TimeSpan.FromMinutes(1);
+    private static readonly TimeSpan MetricsTimeout = TimeSpan.FromMinutes(1);
     private readonly DeviceBrokerOptions _options;
     private readonly AuditLog _audit;
     private readonly LeaseTable _leases;
@@ -51,8 +51,8 @@ internal sealed class DeviceBroker : IDisposable
         try
         {
             // First: it counts what happens from here on.
-            TimeSpan patience = options.TakeOverPath is null ? TimeSpan.Zero : MetricsPatience;
-            _metrics = options.MetricsPlace is { } place ? new MetricsEndpoint(place, patience, options.Logger) : null;
+            TimeSpan timeout = options.TakeOverPath is null ? TimeSpan.Zero : MetricsTimeout;
+            _metrics = options.MetricsPlace is { } place ? new MetricsEndpoint(place, timeout, options.Logger) : null;
             if (options.TakeOverPath is { } from)
             {
                 previous = PreviousBroker.Ask(from);

@@ -25,11 +25,11 @@ internal sealed class MetricsEndpoint : IDisposable
 
     /// <summary>Listens.</summary>
     /// <param name="place">Where; port 0 for any free one.</param>
-    /// <param name="patience">How long another program may still listen there: the broker that this one takes over from has its own until it
+    /// <param name="addressTimeout">How long another program may still listen there: the broker that this one takes over from has its own until it
     /// ends.</param>
     /// <param name="logger">Told when that was too long.</param>
     /// <exception cref="VfioException">EADDRINUSE: another program listens there; or why else not.</exception>
-    internal MetricsEndpoint(IPEndPoint place, TimeSpan patience, ILogger logger)
+    internal MetricsEndpoint(IPEndPoint place, TimeSpan addressTimeout, ILogger logger)
     {
         _listener = new TcpListener(place);
         Place = place;
@@ -38,9 +38,9 @@ internal sealed class MetricsEndpoint : IDisposable
             Listen();
             _serving = ServeAsync();
         }
-        catch (SocketException refusal) when (refusal.SocketErrorCode == SocketError.AddressAlreadyInUse && patience > TimeSpan.Zero)
+        catch (SocketException refusal) when (refusal.SocketErrorCode == SocketError.AddressAlreadyInUse && addressTimeout > TimeSpan.Zero)
         {
-            _serving = ServeLaterAsync(new Deadline(patience), logger);
+            _serving = ServeLaterAsync(new Deadline(addressTimeout), logger);
         }
         catch (SocketException refusal)
         {

@@ -7,27 +7,26 @@ namespace Vfio.Devices.Igb;
 /// <summary>A receive queue: a ring of legacy and advanced descriptors in the driver's memory.</summary>
 /// <remarks>
 /// <para>82576 Datasheet, section 7.1.3 to 7.1.5. A frame is put into as many buffers as it needs, its headers into one of their own
-/// where SRRCTL says so. Each descriptor is read once. A ring that memory refuses stops; a buffer that it refuses loses its part of the
+/// where SRRCTL says so. A buffer that memory refuses loses its part of the
 /// frame.</para>
 /// <para>By the thread of the receive work.</para>
 /// </remarks>
 internal sealed class IgbReceiveQueue(RegisterFile<IgbRegister> registers, int number)
 {
-    private const int DescriptorBytes = 16, Fetched = 16;
-    private const uint QueueEnable = 1u << 25, DropWhenEmpty = 1u << 31;
+    private const int DescriptorBytes = 16;
+    private const uint DropWhenEmpty = 1u << 31;
     private const uint Legacy = 0, SplitHeader = 2, SplitAlways = 5;
     private const uint Done = 1, EndOfPacket = 2;
-    private readonly RegisterCell _control = registers.CellOf(IgbRegister.ReceiveDescriptors, number);
-    private readonly RegisterCell _bytes = registers.CellOf(IgbRegister.ReceiveLength, number);
-    private readonly RegisterCell _head = registers.CellOf(IgbRegister.ReceiveHead, number);
-    private readonly RegisterCell _tail = registers.CellOf(IgbRegister.ReceiveTail, number);
-    private readonly RegisterCell _baseHigh = registers.CellOf(IgbRegister.ReceiveBaseHigh, number);
-    private readonly RegisterCell _baseLow = registers.CellOf(IgbRegister.ReceiveBaseLow, number);
+    private readonly IgbRing _ring = new(
+        registers.CellOf(IgbRegister.ReceiveDescriptors, number),
+        registers.CellOf(IgbRegister.ReceiveLength, number),
+        registers.CellOf(IgbRegister.ReceiveHead, number),
+        registers.CellOf(IgbRegister.ReceiveTail, number),
+        registers.CellOf(IgbRegister.ReceiveBaseLow, number),
+        registers.CellOf(IgbRegister.ReceiveBaseHigh, number));
+
     private readonly RegisterCell _split = registers.CellOf(IgbRegister.ReceiveSplit, number);
     private readonly RegisterCell _port = registers.CellOf(IgbRegister.ReceiveControl);
-    private readonly byte[] _fetched = new byte[Fetched * DescriptorBytes];
-    private int _fetchedAt, _fetchedCount;
-    private bool _isStopped;
     private volatile bool _isRestarted;
 
     /// <summary>Its number.</summary>
@@ -40,16 +39,15 @@ internal sealed class IgbReceiveQueue(RegisterFile<IgbRegister> registers, int n
             if (_isRestarted)
             {
                 _isRestarted = false;
-                _fetchedCount = 0;
-                _isStopped = false;
+                _ring.Restart();
             }
 
-            return !_isStopped && (_control.Value & QueueEnable) != 0 && Count > 0;
+            return _ring.IsEnabled;
         }
     }
 
     /// <summary>The most descriptors that are ever free.</summary>
-    internal int Capacity => Count - 1;
+    internal int Capacity => _ring.Count - 1;
 
     /// <summary>Whether frames are dropped when no descriptor is free, rather than kept in the packet buffer.</summary>
     internal bool DropsWhenEmpty => (_split.Value & DropWhenEmpty) != 0;
@@ -59,17 +57,15 @@ internal sealed class IgbReceiveQueue(RegisterFile<IgbRegister> registers, int n
     {
         get
         {
-            int head = (int)_head.Value;
-            int tail = (int)_tail.Value;
-            int count = Count;
+            int head = _ring.Head;
+            int tail = _ring.Tail;
+            int count = _ring.Count;
             return head >= count || tail >= count ? 0 : tail >= head ? tail - head : count - head + tail;
         }
     }
 
     /// <summary>Whether so few descriptors are free that SRRCTL.RDMTS wants an interrupt.</summary>
     internal bool IsLow => Free < 16 * (int)(_split.Value >> 20 & 0x1f);
-
-    private int Count => (int)(_bytes.Value / DescriptorBytes);
 
     private uint Kind => (uint)(_split.Value >> 25 & 7);
 
@@ -112,9 +108,9 @@ internal sealed class IgbReceiveQueue(RegisterFile<IgbRegister> registers, int n
         int size = BufferBytes;
         while (true)
         {
-            int head = (int)_head.Value;
-            int count = Count;
-            if (head >= count || !TryFetch(memory, head, count, out ulong buffer, out ulong header))
+            int head = _ring.Head;
+            int count = _ring.Count;
+            if (head >= count || !_ring.TryFetch(memory, head, _ring.Tail, count, out ulong buffer, out ulong header))
                 return;
             int part = Math.Min(left.Length, size);
             if (isFirst && split > 0)
@@ -124,43 +120,12 @@ internal sealed class IgbReceiveQueue(RegisterFile<IgbRegister> registers, int n
             left = left[part..];
             uint status = Done | (left.IsEmpty ? EndOfPacket : 0);
             WriteBack(memory, head, buffer, part, status, received, isFirst ? split : 0);
-            _head.Set((ulong)(head + 1 == count ? 0 : head + 1));
+            _ring.Advance(head, count);
             isFirst = false;
             if (left.IsEmpty)
                 return;
         }
     }
-
-    private bool TryFetch(IgbMemory memory, int head, int count, out ulong buffer, out ulong header)
-    {
-        int at = head - _fetchedAt;
-        if (at < 0 || at >= _fetchedCount)
-        {
-            int tail = (int)_tail.Value;
-            _fetchedAt = head;
-            _fetchedCount = Math.Clamp((tail > head ? tail : count) - head, 1, Fetched);
-            if (memory.Read(At(head), _fetched.AsSpan(0, _fetchedCount * DescriptorBytes)) != Errno.None)
-            {
-                _fetchedCount = 0;
-                _isStopped = true;
-                buffer = header = 0;
-                return false;
-            }
-
-            at = 0;
-        }
-
-        ReadOnlySpan<byte> descriptor = _fetched.AsSpan(at * DescriptorBytes, DescriptorBytes);
-        buffer = BinaryPrimitives.ReadUInt64LittleEndian(descriptor);
-        header = BinaryPrimitives.ReadUInt64LittleEndian(descriptor[8..]);
-        if (at == _fetchedCount - 1)
-            _fetchedCount = 0;
-        return true;
-    }
-
-    // A base at the end of the address space wraps: memory refuses what does not fit there.
-    private Iova At(int index, int offset = 0) =>
-        new(unchecked((_baseHigh.Value << 32 | _baseLow.Value) + ((ulong)index * DescriptorBytes) + (ulong)offset));
 
     // The half with the status is written last, and at once.
     private void WriteBack(IgbMemory memory, int head, ulong buffer, int length, uint status, in IgbReceived received, int split)
@@ -184,7 +149,7 @@ internal sealed class IgbReceiveQueue(RegisterFile<IgbRegister> registers, int n
         }
 
         BinaryPrimitives.WriteUInt16LittleEndian(descriptor[14..], received.Vlan);
-        _ = memory.Write(At(head), descriptor[..8]);
-        _ = memory.Write(At(head, 8), descriptor[8..]);
+        _ = memory.Write(_ring.At(head), descriptor[..8]);
+        _ = memory.Write(_ring.At(head, 8), descriptor[8..]);
     }
 }

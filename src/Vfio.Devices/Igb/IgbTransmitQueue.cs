@@ -6,9 +6,8 @@ namespace Vfio.Devices.Igb;
 
 /// <summary>A transmit queue: a ring of legacy and advanced descriptors in the driver's memory.</summary>
 /// <remarks>
-/// <para>82576 Datasheet, section 7.2. Ring and buffers are the driver's, which may write there what it likes: each descriptor is read
-/// once, and no length of its is trusted. A frame longer than <see cref="LongestPayload"/> is dropped as a whole. A ring that memory
-/// refuses stops.</para>
+/// <para>82576 Datasheet, section 7.2. Ring and buffers are the driver's, which may write there what it likes: no length of its is
+/// trusted. A frame longer than <see cref="LongestPayload"/> is dropped as a whole.</para>
 /// <para>By the thread of the transmit work.</para>
 /// </remarks>
 internal sealed class IgbTransmitQueue(RegisterFile<IgbRegister> registers, int number)
@@ -16,28 +15,28 @@ internal sealed class IgbTransmitQueue(RegisterFile<IgbRegister> registers, int 
     /// <summary>Most bytes of one frame, or of the data and headers of one segmentation.</summary>
     internal const int LongestPayload = (64 << 10) + 512;
 
-    private const int DescriptorBytes = 16, StatusOffset = 12, Fetched = 16, MostSteps = 256;
-    private const uint QueueEnable = 1u << 25, Enable = 1u << 1;
+    private const int StatusOffset = 12, MostSteps = 256;
+    private const uint Enable = 1u << 1;
     private const uint EndOfPacket = 1u << 24, InsertChecksum = 1u << 26, ReportStatus = 1u << 27;
     private const uint Extended = 1u << 29, InsertVlan = 1u << 30, Segment = 1u << 31;
 
     private const uint Done = 1;
     private const int ContextType = 2, DataType = 3;
-    private readonly RegisterCell _control = registers.CellOf(IgbRegister.TransmitDescriptors, number);
-    private readonly RegisterCell _bytes = registers.CellOf(IgbRegister.TransmitLength, number);
-    private readonly RegisterCell _head = registers.CellOf(IgbRegister.TransmitHead, number);
-    private readonly RegisterCell _tail = registers.CellOf(IgbRegister.TransmitTail, number);
-    private readonly RegisterCell _baseHigh = registers.CellOf(IgbRegister.TransmitBaseHigh, number);
-    private readonly RegisterCell _baseLow = registers.CellOf(IgbRegister.TransmitBaseLow, number);
+    private readonly IgbRing _ring = new(
+        registers.CellOf(IgbRegister.TransmitDescriptors, number),
+        registers.CellOf(IgbRegister.TransmitLength, number),
+        registers.CellOf(IgbRegister.TransmitHead, number),
+        registers.CellOf(IgbRegister.TransmitTail, number),
+        registers.CellOf(IgbRegister.TransmitBaseLow, number),
+        registers.CellOf(IgbRegister.TransmitBaseHigh, number));
+
     private readonly RegisterCell _headAtHigh = registers.CellOf(IgbRegister.HeadWritebackHigh, number);
     private readonly RegisterCell _headAtLow = registers.CellOf(IgbRegister.HeadWritebackLow, number);
     private readonly RegisterCell _port = registers.CellOf(IgbRegister.TransmitControl);
-    private readonly byte[] _fetched = new byte[Fetched * DescriptorBytes];
     private readonly IgbOffload[] _contexts = new IgbOffload[2];
     private byte[]? _gathered;
-    private int _fetchedAt, _fetchedCount;
     private int _length;
-    private bool _isFirst = true, _isTooLong, _isStopped;
+    private bool _isFirst = true, _isTooLong;
     private IgbOffload _offload;
     private bool _isSegmented;
     private ushort? _vlan;
@@ -58,24 +57,21 @@ internal sealed class IgbTransmitQueue(RegisterFile<IgbRegister> registers, int 
     {
         if (_isRestarted)
             Forget();
-        bool isEnabled = (_control.Value & QueueEnable) != 0
-            && (_port.Value & Enable) != 0;
-        int count = (int)(_bytes.Value / DescriptorBytes);
-        if (!isEnabled || count == 0 || _isStopped)
+        if (!_ring.IsEnabled || (_port.Value & Enable) == 0)
             return default;
+        int count = _ring.Count;
         Step step = default;
         for (int i = 0; i < MostSteps; i++)
         {
-            int head = (int)_head.Value;
-            int tail = (int)_tail.Value;
+            int head = _ring.Head;
+            int tail = _ring.Tail;
             if (head == tail || head >= count || tail >= count)
                 return step;
-            if (!TryFetch(memory, head, tail, count, out ulong address, out ulong command))
+            if (!_ring.TryFetch(memory, head, tail, count, out ulong address, out ulong command))
                 return step;
             step.IsAny = true;
             bool isEnd = Take(memory, address, command, ref step);
-            int next = head + 1 == count ? 0 : head + 1;
-            _head.Set((ulong)next);
+            int next = _ring.Advance(head, count);
             if (((uint)command & ReportStatus) != 0)
             {
                 step.IsReported = true;
@@ -88,36 +84,6 @@ internal sealed class IgbTransmitQueue(RegisterFile<IgbRegister> registers, int 
 
         return step;
     }
-
-    private bool TryFetch(IgbMemory memory, int head, int tail, int count, out ulong address, out ulong command)
-    {
-        int at = head - _fetchedAt;
-        if (at < 0 || at >= _fetchedCount)
-        {
-            _fetchedAt = head;
-            _fetchedCount = Math.Min((tail > head ? tail : count) - head, Fetched);
-            if (memory.Read(At(head), _fetched.AsSpan(0, _fetchedCount * DescriptorBytes)) != Errno.None)
-            {
-                _fetchedCount = 0;
-                _isStopped = true;
-                address = command = 0;
-                return false;
-            }
-
-            at = 0;
-        }
-
-        ReadOnlySpan<byte> descriptor = _fetched.AsSpan(at * DescriptorBytes, DescriptorBytes);
-        address = BinaryPrimitives.ReadUInt64LittleEndian(descriptor);
-        command = BinaryPrimitives.ReadUInt64LittleEndian(descriptor[8..]);
-        if (at == _fetchedCount - 1)
-            _fetchedCount = 0;
-        return true;
-    }
-
-    // A base at the end of the address space wraps: memory refuses what does not fit there.
-    private Iova At(int index, int offset = 0) =>
-        new(unchecked((_baseHigh.Value << 32 | _baseLow.Value) + ((ulong)index * DescriptorBytes) + (ulong)offset));
 
     // Whether the frame is whole; the step has it then.
     private bool Take(IgbMemory memory, ulong address, ulong command, ref Step step)
@@ -188,15 +154,16 @@ internal sealed class IgbTransmitQueue(RegisterFile<IgbRegister> registers, int 
         }
 
         BinaryPrimitives.WriteUInt32LittleEndian(value, ((uint)command & Extended) != 0 ? Done : (uint)(command >> 32) | Done);
-        _ = memory.Write(At(head, StatusOffset), value);
+        _ = memory.Write(_ring.At(head, StatusOffset), value);
     }
 
     private void Forget()
     {
         _isRestarted = false;
-        _fetchedCount = _length = 0;
+        _ring.Restart();
+        _length = 0;
         _isFirst = true;
-        _isTooLong = _isStopped = false;
+        _isTooLong = false;
     }
 
     /// <summary>What a step has found.</summary>

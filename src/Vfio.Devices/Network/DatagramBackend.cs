@@ -21,10 +21,8 @@ internal sealed class DatagramBackend : NetBackend
     /// <exception cref="VfioException">The file cannot be made, or the peer's is no socket's path.</exception>
     internal DatagramBackend(string local, string remote)
     {
-        const UnixFileMode UserAndGroup =
-            UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.GroupRead | UnixFileMode.GroupWrite;
         _ = new UnixAddress(remote);
-        _socket = UnixDatagramSocket.Bind(local, UserAndGroup);
+        _socket = UnixDatagramSocket.Bind(local, SocketPlace.UserAndGroup);
         _remote = remote;
     }
 

@@ -1,6 +1,6 @@
 namespace Vfio.Devices.Network;
 
-/// <summary>A partner that is silent: there is a link, and no frame comes back.</summary>
+/// <summary>A link partner that sends nothing: there is a link, and no frame comes back.</summary>
 internal sealed class NoBackend : NetBackend
 {
     /// <inheritdoc/>

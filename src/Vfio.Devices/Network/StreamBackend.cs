@@ -38,11 +38,9 @@ internal sealed class StreamBackend : NetBackend
     /// <exception cref="VfioException">It cannot listen there, or it is no socket's path.</exception>
     internal StreamBackend(string path, bool listens)
     {
-        const UnixFileMode UserAndGroup =
-            UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.GroupRead | UnixFileMode.GroupWrite;
         _ = new UnixAddress(path);
         _path = path;
-        _listener = listens ? UnixListener.Bind(path, UserAndGroup) : null;
+        _listener = listens ? UnixListener.Bind(path, SocketPlace.UserAndGroup) : null;
     }
 
     /// <inheritdoc/>

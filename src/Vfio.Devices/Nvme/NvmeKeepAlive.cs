@@ -1,6 +1,6 @@
 namespace Vfio.Devices.Nvme;
 
-/// <summary>The Keep Alive timer: a driver that has set it and falls silent has lost its controller.</summary>
+/// <summary>The Keep Alive timer: a driver that has set it and sends no commands loses its controller.</summary>
 /// <remarks>NVM Express Base Specification 2.0, section 3.9.</remarks>
 /// <param name="clock">The clock.</param>
 /// <param name="expired">Called on a thread of the clock, once.</param>

@@ -13,6 +13,10 @@ namespace Vfio.Native.Sockets;
 /// </remarks>
 internal sealed unsafe class SocketPlace : IDisposable
 {
+    /// <summary>Who may connect, by convention: the owner and the group.</summary>
+    internal const UnixFileMode UserAndGroup =
+        UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.GroupRead | UnixFileMode.GroupWrite;
+
     private const string Inside = "s";
     private const int NoBacklog = -1;
     private static readonly TimeSpan LongestLock = TimeSpan.FromSeconds(2);

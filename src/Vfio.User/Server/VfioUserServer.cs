@@ -20,10 +20,6 @@ namespace Vfio.User;
 /// </remarks>
 public sealed class VfioUserServer : IDisposable, IAsyncDisposable
 {
-    // Who may connect: the owner and the group, by convention.
-    private const UnixFileMode Mode =
-        UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.GroupRead | UnixFileMode.GroupWrite;
-
     private readonly Func<IVfioDevice> _open;
     private readonly VfioUserServerOptions _options;
     private readonly UnixListener? _listener;
@@ -57,7 +53,7 @@ public sealed class VfioUserServer : IDisposable, IAsyncDisposable
             else if (options.Listener is FileDescriptor listener)
                 _listener = UnixListener.FromDescriptor(listener, options.Path);
             else if (options.Path is string path)
-                _listener = UnixListener.Bind(path, Mode, options.Owner);
+                _listener = UnixListener.Bind(path, SocketPlace.UserAndGroup, options.Owner);
             if (options.HandoverPath is string successor)
                 _handover ??= new HandoverPoint(HandoverPoint.Listen(successor), _listener!, options.Logger);
             if (_listener is not null && options.ContendedIdleTimeout != Timeout.InfiniteTimeSpan)

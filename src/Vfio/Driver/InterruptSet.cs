@@ -86,6 +86,18 @@ public sealed class InterruptSet : IReadOnlyList<Interrupt>, IDisposable
         }
     }
 
+    /// <summary>Restores the state after a reset of the device: nothing is pending, and nothing may stay masked.</summary>
+    internal void Refresh()
+    {
+        foreach (Interrupt vector in _vectors)
+        {
+            if (vector.IsDisposed)
+                continue;
+            vector.Forget();
+            vector.Rearm();
+        }
+    }
+
     private void DisposeVectors()
     {
         Interrupt[] vectors = _vectors;

@@ -95,13 +95,8 @@ public sealed class PciInterrupts : IDisposable
     {
         lock (_lock)
         {
-            foreach (Interrupt vector in _enabled.Where(set => !set.IsDisposed && IsDelivery(set.Kind)).SelectMany(set => set.Vectors))
-            {
-                if (vector.IsDisposed)
-                    continue;
-                vector.Forget();
-                vector.Rearm();
-            }
+            foreach (InterruptSet set in _enabled.Where(set => IsDelivery(set.Kind)))
+                set.Refresh();
         }
     }
 

@@ -115,11 +115,8 @@ public sealed class PlatformDevice : IDisposable, IAsyncDisposable
         {
             ObjectDisposedException.ThrowIf(_disposed, this);
             _device.Reset();
-            foreach (Interrupt interrupt in _interrupts.Values.Where(set => !set.IsDisposed).SelectMany(set => set.Vectors))
-            {
-                interrupt.Forget();
-                interrupt.Rearm();
-            }
+            foreach (InterruptSet interrupt in _interrupts.Values)
+                interrupt.Refresh();
         }
     }
 

@@ -6,6 +6,7 @@ using Vfio.Drivers.Edu;
 using Vfio.Drivers.Nvme;
 using Vfio.Guard;
 using Vfio.Tracing;
+using static Vfio.Tests.Tracing.Bar0;
 
 namespace Vfio.Tests.Tracing;
 
@@ -277,18 +278,4 @@ public sealed class ReplayTests : IDisposable
     }
 
     private static void Command(IVfioDevice device) => device.WriteRegion(RegionIndex.Config, 4, [6, 0]);
-
-    private static void Write(IVfioDevice device, ulong offset, uint value)
-    {
-        byte[] bytes = new byte[4];
-        BinaryPrimitives.WriteUInt32LittleEndian(bytes, value);
-        device.WriteRegion(RegionIndex.Bar0, offset, bytes);
-    }
-
-    private static uint Read(IVfioDevice device, ulong offset)
-    {
-        byte[] bytes = new byte[4];
-        device.ReadRegion(RegionIndex.Bar0, offset, bytes);
-        return BinaryPrimitives.ReadUInt32LittleEndian(bytes);
-    }
 }

@@ -5,6 +5,7 @@ using Vfio.Guard;
 using Vfio.Native;
 using Vfio.Tests.Driver;
 using Vfio.Tracing;
+using static Vfio.Tests.Tracing.Bar0;
 
 namespace Vfio.Tests.Tracing;
 
@@ -380,20 +381,6 @@ public sealed class TracedDeviceTests : IDisposable
     {
         FormatException refusal = Assert.Throws<FormatException>(() => TraceFilter.Parse(text));
         Assert.NotEmpty(refusal.Message);
-    }
-
-    private static void Write(IVfioDevice device, ulong offset, uint value)
-    {
-        byte[] bytes = new byte[4];
-        BinaryPrimitives.WriteUInt32LittleEndian(bytes, value);
-        device.WriteRegion(RegionIndex.Bar0, offset, bytes);
-    }
-
-    private static uint Read(IVfioDevice device, ulong offset)
-    {
-        byte[] bytes = new byte[4];
-        device.ReadRegion(RegionIndex.Bar0, offset, bytes);
-        return BinaryPrimitives.ReadUInt32LittleEndian(bytes);
     }
 
     /// <summary>What .NET throws where write(2) says EFBIG.</summary>
