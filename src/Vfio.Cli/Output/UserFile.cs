@@ -1,3 +1,5 @@
+using Vfio.Native.Files;
+
 namespace Vfio.Cli.Output;
 
 /// <summary>Files that the user of the command names.</summary>
@@ -16,6 +18,21 @@ internal static class UserFile
     /// <exception cref="VfioException">It cannot be made.</exception>
     internal static FileStream Create(string path, int bufferSize = 4096) =>
         Open("create", path, () => new FileStream(path, FileMode.Create, FileAccess.Write, FileShare.Read, bufferSize));
+
+    /// <summary>Writes all of a file, or to standard output (-).</summary>
+    /// <exception cref="VfioException">It cannot be made or written.</exception>
+    internal static void WriteAll(string path, ReadOnlySpan<byte> bytes)
+    {
+        using Stream stream = path == "-" ? StandardStream.Output : Create(path, bufferSize: 0);
+        try
+        {
+            stream.Write(bytes);
+        }
+        catch (Exception refusal) when (refusal is IOException and not VfioException or UnauthorizedAccessException)
+        {
+            throw Failure.Translate("write", path, refusal);
+        }
+    }
 
     /// <summary>Reads all of a file, or of standard input (-).</summary>
     /// <exception cref="VfioException">EFBIG: it has more than <see cref="MaxBytes"/>; or why it cannot be read.</exception>

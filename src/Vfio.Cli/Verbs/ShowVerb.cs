@@ -70,9 +70,7 @@ internal sealed class ShowVerb() : Verb("show", "Decode a function: config space
     {
         using DeviceSource source = DeviceSource.Find(address, options);
         using IVfioDevice device = source.Open();
-        byte[] bytes = DeviceTable.Write(device);
-        using Stream file = to == "-" ? Console.OpenStandardOutput() : UserFile.Create(to);
-        file.Write(bytes);
+        UserFile.WriteAll(to, DeviceTable.Write(device));
     }
 
     private static IEnumerable<FunctionView> Find(string? address, string? from, byte[]? dump, VfioDeviceOptions options)

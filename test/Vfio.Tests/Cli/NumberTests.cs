@@ -22,6 +22,8 @@ public sealed class NumberTests
         ["program"] = "true",
         ["socket"] = "/nowhere",
         ["--address"] = "192.0.2.7/24",
+        ["--to"] = "/nowhere/recording",
+        ["--socket"] = "/nowhere/socket",
     };
 
     public static TheoryData<string> NumericWords
