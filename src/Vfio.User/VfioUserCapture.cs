@@ -15,7 +15,7 @@ namespace Vfio.User;
 /// </remarks>
 public sealed class VfioUserCapture : IDisposable
 {
-    private const int QueueBytes = 4 << 20;
+    private const int QueueBytes = 4 << 20, NameCharacters = 300;
     private static readonly TimeSpan Shortest = TimeSpan.FromMilliseconds(1), Longest = TimeSpan.FromMilliseconds(16);
     private static readonly TimeSpan EndTime = TimeSpan.FromSeconds(1);
     private readonly CaptureClock _clock = new();
@@ -31,7 +31,7 @@ public sealed class VfioUserCapture : IDisposable
     /// <summary>Begins a capture.</summary>
     /// <param name="stream">Where to write it; owned.</param>
     /// <param name="options">What to keep; null for the defaults.</param>
-    /// <exception cref="ArgumentException">The snap length is out of its range, or the name is too long.</exception>
+    /// <exception cref="ArgumentOutOfRangeException">The snap length is out of its range.</exception>
     public VfioUserCapture(Stream stream, VfioUserCaptureOptions? options = null)
     {
         ArgumentNullException.ThrowIfNull(stream);
@@ -43,7 +43,7 @@ public sealed class VfioUserCapture : IDisposable
         _parts = new CapturedParts(options.SnapLengthBytes, options.RedactsDma);
         PcapngFile file = new(
             stream,
-            new PcapngSource(PcapngSource.UpperPdu, options.Name)
+            new PcapngSource(PcapngSource.UpperPdu, options.Name[..Math.Min(options.Name.Length, NameCharacters)])
             {
                 Description = "vfio-user messages",
                 SnapLengthBytes = options.SnapLengthBytes + CapturePoint.PrefixBytes,

@@ -9,7 +9,7 @@ public sealed record VfioUserCaptureOptions
     /// <summary>The largest <see cref="SnapLengthBytes"/>: 262108, so that a packet has the 262144 bytes that Wireshark takes.</summary>
     public const int MaxSnapLengthBytes = PcapngSource.MaxSnapLengthBytes - CapturePoint.PrefixBytes;
 
-    /// <summary>What is captured, for people: the name of the capture's interface. At most 1000 bytes.</summary>
+    /// <summary>What is captured, for people: the name of the capture's interface. Its first 300 characters are kept.</summary>
     public string Name { get; init; } = "vfio-user";
 
     /// <summary>Bytes that are kept of each message, its header of 16 bytes included: 16 to <see cref="MaxSnapLengthBytes"/>. The length of a

@@ -207,6 +207,13 @@ public sealed class CaptureTests
         Assert.DoesNotContain('\n', refusal.Message);
     }
 
+    [Fact]
+    public void A_long_name_is_cut()
+    {
+        CaptureStream capture = new(new VfioUserCaptureOptions { Name = new string('x', 100_000) });
+        Assert.Equal(new string('x', 300), PcapngReader.Read(capture.End())[1].Text(2));
+    }
+
     [Theory]
     [InlineData(15)]
     [InlineData(262109)]
