@@ -144,7 +144,7 @@ public sealed class CaptureTests
     }
 
     [Fact]
-    public void A_stream_that_takes_nothing_delays_no_session_and_what_is_missing_is_counted()
+    public async Task A_stream_that_takes_nothing_delays_no_session_and_what_is_missing_is_counted()
     {
         using ManualResetEventSlim go = new();
         StuckStream stream = new(go);
@@ -162,7 +162,7 @@ public sealed class CaptureTests
         long dropped = capture.Dropped;
         go.Set();
         capture.Dispose();
-        Assert.True(capture.Ended.Wait(HangGuard.Timeout));
+        await capture.Ended.WaitAsync(HangGuard.Timeout, TestContext.Current.CancellationToken);
         List<PcapngReader.Block> blocks = PcapngReader.Read(stream.Written.ToArray());
         Assert.Equal((ulong)dropped, BinaryPrimitives.ReadUInt64LittleEndian(blocks[^1].Options[5]));
         Assert.Equal((ulong)capture.Messages, BinaryPrimitives.ReadUInt64LittleEndian(blocks[^1].Options[4]));
