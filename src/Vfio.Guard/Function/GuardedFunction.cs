@@ -100,8 +100,8 @@ public sealed class GuardedFunction : IDisposable
             throw new VfioException("open", Name, Errno.Busy, "another user has it");
         if (_hasDeparted)
             throw new VfioException("open", Name, Errno.NoDevice, "it went on to another process");
-        if (_function.TryGet(out IRenewableMemory? memory))
-            memory.RenewMemory(_hasShownMemory);
+        if (_function.TryGet(out IRenewableFunction? renewable))
+            renewable.Renew(_hasShownMemory);
         _hasShownMemory = false;
         Errno error = ResetHardware(isAssigned: true);
         if (error == Errno.NoSuchOperation && Policy.AllowWithoutReset && !NeedsReset)
