@@ -26,7 +26,7 @@ public sealed partial class LayerTests
         new("Vfio.Broker", ["Vfio.Open"], ["Policies", "Audit", "Metrics", "Leases", "Control"]),
         new("Vfio.Run", ["Vfio.Open"], ["Interface", "Tree", "Tracing"]),
         new("Vfio.Conformance", ["Vfio.User"], ["Wire", "Running", "Checks"]),
-        new("Vfio.Cli", ["Vfio.Open", "Vfio.Broker", "Vfio.Run", "Vfio.Conformance", "Vfio.Net", "Vfio.Testing", "Vfio.Tracing"], ["Output", "Bench", "Numbers", "Show", "List", "Leases", "Demo", "Nvme", "Net", "Trace", "Verbs"]),
+        new("Vfio.Cli", ["Vfio.Open", "Vfio.Broker", "Vfio.Run", "Vfio.Conformance", "Vfio.Net", "Vfio.Testing", "Vfio.Tracing"], ["Output", "Bench", "Numbers", "Show", "List", "Leases", "Demo", "Nvme", "Net", "Trace", "Html", "Verbs"]),
     ];
 
     // Devices, drivers and verbs are named after what they are, public or not: a namespace for each folder.
