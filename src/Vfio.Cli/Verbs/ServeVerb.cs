@@ -5,6 +5,7 @@ using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Console;
 using Vfio.Cli.Numbers;
 using Vfio.Cli.Output;
+using Vfio.Cli.Trace;
 using Vfio.Native;
 using Vfio.Native.Files;
 using Vfio.User;
@@ -36,6 +37,7 @@ internal sealed class ServeVerb() : Verb("serve", "Serve a device to other progr
         new("vfio serve 'model:nvme?image=disk.raw' --socket /run/nvme.sock", "a disk on a raw image or a block device, which no other process can open meanwhile"),
         new("vfio serve 'model:nvme?image=disk.raw&readonly=1' --socket /run/nvme.sock", "the same read-only, beside other readers"),
         new("vfio serve unix:/run/a.sock --socket /run/b.sock", "a proxy"),
+        new("vfio serve model:edu --socket /run/edu.sock --capture edu.pcapng", "keep every message, for Wireshark"),
         new("vfio serve model:edu --socket /run/edu.sock --handover /run/edu.next", "accept a handover to a successor"),
         new("vfio serve model:edu --take-over /run/edu.next --handover /run/edu.next", "take over its client and device, and accept a handover too"),
     ];
@@ -84,6 +86,8 @@ internal sealed class ServeVerb() : Verb("serve", "Serve a device to other progr
         command.Add(spin);
         command.Add(poll);
         command.Add(verbose);
+        CaptureArguments captures = new();
+        captures.AddTo(command);
         command.SetAction(async parsed =>
         {
             object?[] places = [parsed.GetValue(socket), parsed.GetValue(descriptor), parsed.GetValue(takeOver)];
@@ -97,6 +101,7 @@ internal sealed class ServeVerb() : Verb("serve", "Serve a device to other progr
                 throw new MisuseException("--clients cannot be combined with --handover or --take-over: only one client's device can be handed over.");
             if (isShared && !parsed.GetValue(address)!.StartsWith("model:", StringComparison.Ordinal))
                 throw new MisuseException("--clients needs a model: there is only one of any other device.");
+            using CaptureArguments.Running? capture = captures.Begin(parsed, parsed.GetValue(address)!);
             ILoggerFactory logging = CreateLogging(parsed.GetValue(verbose));
             Load(logging);
             TimeSpan wait = parsed.GetValue(clientTimeout);
@@ -116,6 +121,7 @@ internal sealed class ServeVerb() : Verb("serve", "Serve a device to other progr
                     : parsed.GetValue(spin) is { } time ? time
                     : new VfioUserServerOptions().SpinTime,
                 Logger = logging.CreateLogger("vfio"),
+                Capture = capture?.Capture,
             };
             try
             {
