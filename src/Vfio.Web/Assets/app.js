@@ -84,7 +84,7 @@ function rename(run) {
     const [field, where] = run.getAttribute("aria-label").split(", ");
     const rule = run.getAttribute("aria-label").split(", ").at(-1);
     const value = `0x${BigInt(`0b${bits}`).toString(16)}`;
-    if (run.dataset.bits !== undefined || run.dataset.words) run.dataset.words = "";
+    run.dataset.words = "";
     run.setAttribute("aria-label", [field, where, value, rule].join(", "));
 }
 

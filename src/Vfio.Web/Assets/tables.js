@@ -93,6 +93,7 @@ function dma() {
         body("dma-table").replaceChildren(...data.mapped.map(row));
         body("dma-ended").replaceChildren(...data.ended.map(row));
         body("dma-refused").replaceChildren(...data.refused.map(one => cells(one.what, head(one.place), one.count.toLocaleString("en"), one.why)));
+        document.getElementById("dma-table").hidden = data.mapped.length === 0;
         document.getElementById("dma-refused").hidden = data.refused.length === 0;
         document.getElementById("dma-ended").hidden = data.ended.length === 0;
         const words = [`${data.mapped.length} ranges are mapped.`];

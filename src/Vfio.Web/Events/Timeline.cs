@@ -24,8 +24,9 @@ internal sealed class Timeline
 
     /// <summary>Counts events by what they are about: regions, interrupts, DMA, mappings, refusals.</summary>
     internal static Timeline OfAll(EventSpan events, IMatches matches, ulong? from, ulong? to, int buckets) =>
-        Make(events, matches, from, to, buckets, static (line, record) =>
+        Make(events, matches, from, to, buckets, static (line, events, index) =>
         {
+            TraceRecord record = events[index];
             uint number = record.Number;
             (int rank, string name) = record.Kind switch
             {
@@ -42,8 +43,9 @@ internal sealed class Timeline
 
     /// <summary>Counts interrupts by vector, and marks what the driver asked for.</summary>
     internal static Timeline OfInterrupts(EventSpan events, IMatches matches, ulong? from, ulong? to, int buckets) =>
-        Make(events, matches, from, to, buckets, static (line, record) =>
+        Make(events, matches, from, to, buckets, static (line, events, index) =>
         {
+            TraceRecord record = events[index];
             string kind = new InterruptIndex(record.Number).ToString();
             if (record.Kind == TraceEventKind.Interrupt)
             {
@@ -51,21 +53,21 @@ internal sealed class Timeline
             }
             else if (record.Kind == TraceEventKind.SetInterrupts)
             {
-                string what = TraceText.What(new TraceEvent(record, default, 0), RegisterNames.None)[TraceText.NameOf(record.Kind).Length..].Trim();
+                string what = TraceText.What(events.EventAt(index), RegisterNames.None)[TraceText.NameOf(record.Kind).Length..].Trim();
                 for (ulong i = 0; i < Math.Clamp(record.Length, 1, MostLanes); i++)
                     line.LaneOf(0, record.Number, record.Place + i, $"{kind} {record.Place + i}")?.Mark(line.BucketOf(record.Time), record.Time, what, MostMarks);
             }
         });
 
     private static Timeline Make(
-        EventSpan events, IMatches matches, ulong? from, ulong? to, int buckets, Action<Timeline, TraceRecord> add)
+        EventSpan events, IMatches matches, ulong? from, ulong? to, int buckets, Action<Timeline, EventSpan, long> add)
     {
         ulong first = events.End > events.First ? events[events.First].Time : 0, last = events.End > events.First ? events[events.End - 1].Time : 0;
         ulong start = Math.Max(from ?? first, first), end = Math.Min(to ?? (last + 1), last + 1);
         Timeline line = new(start, Math.Max(end, start + 1), buckets);
         int position = matches.PositionOf(events.FindTime(start)), past = matches.PositionOf(events.FindTime(end));
         for (; position < past; position++)
-            add(line, events[matches[position]]);
+            add(line, events, matches[position]);
         return line;
     }
 

@@ -12,7 +12,7 @@ internal static class WatchPage
     /// <summary>The answer to the address with the token: the page proper is asked for by a page of the same origin, with the cookie.</summary>
     /// <remarks>A redirection would still count as asked for by whoever had the address, and the cookie would not be sent along.</remarks>
     internal const string Entrance =
-        "<!DOCTYPE html><html lang=\"en\"><meta charset=\"utf-8\"><meta http-equiv=\"refresh\" content=\"0;url=/\"><title>vfio</title><a href=\"/\">Go on</a></html>\n";
+        "<!DOCTYPE html><html lang=\"en\"><meta charset=\"utf-8\"><meta http-equiv=\"refresh\" content=\"0;url=/\"><link rel=\"icon\" href=\"/assets/icon.svg\"><title>vfio</title><a href=\"/\">Go on</a></html>\n";
 
     /// <summary>Writes the page.</summary>
     internal static string Of(WatchState state)

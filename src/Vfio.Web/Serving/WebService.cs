@@ -30,7 +30,8 @@ internal static class WebService
         return 0;
     }
 
-    private static async Task ServeAsync(WatchState state, string socket, TextWriter output, CancellationToken stop)
+    /// <summary>Serves the device, traced, until it is told to stop.</summary>
+    internal static async Task ServeAsync(WatchState state, string socket, TextWriter output, CancellationToken stop)
     {
         using DeviceTrace trace = new(_ => state.Trace!.Store, state.Request.Options);
         using VfioUserServer server = new(() => new TracedDevice(state.Devices[0].OpenForUser(), trace), new VfioUserServerOptions { Path = socket });
