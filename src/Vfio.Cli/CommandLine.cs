@@ -43,6 +43,7 @@ internal static partial class CommandLine
         new TraceVerb(),
         new RecordVerb(),
         new TopVerb(),
+        new WebVerb(),
         new NvmeVerb(),
         new NetVerb(),
         new CheckVerb(),

@@ -30,6 +30,10 @@ public sealed class RegisterNames
     /// <summary>No names.</summary>
     public static RegisterNames None { get; } = new([], users: null);
 
+    /// <summary>All registers that have names; the user's table takes precedence.</summary>
+    internal IEnumerable<NamedRegister> Registers =>
+        (_users?.Registers ?? []).Concat(_byByte.Values.Distinct().Where(register => _users?.RegisterAt(new RegionIndex(register.Region), register.Offset) is null));
+
     /// <summary>The names of a device.</summary>
     /// <param name="config">Its config space; empty for a device that is no PCI function.</param>
     /// <param name="table">A table of the user's as JSON; empty for none.</param>

@@ -61,7 +61,7 @@ internal sealed record DeviceFacts(
         .. report.Findings.Select(verdict => $"\t\t{verdict.Question}: {verdict.Answer.ToString().ToLowerInvariant()}, {verdict.Reason}"),
     ];
 
-    private static string Access(RegionInfo region)
+    internal static string Access(RegionInfo region)
     {
         string access = (region.Flags & (RegionFlags.Read | RegionFlags.Write)) switch
         {
@@ -77,7 +77,7 @@ internal sealed record DeviceFacts(
             : ", map " + string.Join(' ', region.MmapAreas.Select(area => $"[{area.Offset:x}-{area.Offset + area.Length - 1:x}]")));
     }
 
-    private static string Behaviour(InterruptFlags flags) =>
+    internal static string Behaviour(InterruptFlags flags) =>
         (flags.HasFlag(InterruptFlags.Maskable) ? ", maskable" : "") + (flags.HasFlag(InterruptFlags.AutoMasked) ? ", masked when it fires" : "");
 }
 

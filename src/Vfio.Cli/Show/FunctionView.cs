@@ -45,12 +45,21 @@ internal sealed record FunctionView(string Name, ConfigSpace Space, FunctionFact
             return Of(new PciTopology().Find(parsed.Function));
         using DeviceSource source = DeviceSource.Find(address, options);
         using IVfioDevice device = source.Open();
+        return Of(device, source);
+    }
+
+    /// <summary>An open device.</summary>
+    /// <param name="device">The device.</param>
+    /// <param name="source">What opened it.</param>
+    internal static FunctionView Of(IVfioDevice device, DeviceSource source)
+    {
+        string name = source.Address.Text;
         if (!device.Info.Flags.HasFlag(DeviceFlags.Pci))
-            return new FunctionView(parsed.Text, new ConfigSpace([]), FunctionFacts.None) { Device = DeviceFacts.Of(device, report: null), IsPci = false };
+            return new FunctionView(name, new ConfigSpace([]), FunctionFacts.None) { Device = DeviceFacts.Of(device, report: null), IsPci = false };
 
         byte[] bytes = new byte[device.GetRegion(RegionIndex.Config).Length];
         device.ReadRegion(RegionIndex.Config, 0, bytes);
-        return new FunctionView(parsed.Text, new ConfigSpace(bytes), new FunctionFacts { Names = Names })
+        return new FunctionView(name, new ConfigSpace(bytes), new FunctionFacts { Names = Names })
         {
             Device = DeviceFacts.Of(device, source.Guard?.Check()),
         };

@@ -51,13 +51,16 @@ internal sealed class TraceArguments
     internal static Option<string?> Table() =>
         new("--names") { HelpName = "file", Description = "A table of register names as JSON; 'vfio trace --schema' prints its schema." };
 
-    /// <summary>Adds all of them to a command.</summary>
-    internal void AddTo(Command command)
+    /// <summary>Adds them to a command.</summary>
+    /// <param name="command">The command.</param>
+    /// <param name="withLast">Whether events may be kept in memory until the end.</param>
+    internal void AddTo(Command command, bool withLast = true)
     {
         command.Add(_only);
         command.Add(_start);
         command.Add(_stop);
-        command.Add(_last);
+        if (withLast)
+            command.Add(_last);
         command.Add(_dma);
         command.Add(_redact);
         command.Add(_mapping);

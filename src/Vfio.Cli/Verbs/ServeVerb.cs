@@ -36,6 +36,7 @@ internal sealed class ServeVerb() : Verb("serve", "Serve a device to other progr
         new("vfio serve model:edu --socket /run/edu.sock --user alice", "to one user only"),
         new("vfio serve 'model:nvme?image=disk.raw' --socket /run/nvme.sock", "a disk on a raw image or a block device, which no other process can open meanwhile"),
         new("vfio serve 'model:nvme?image=disk.raw&readonly=1' --socket /run/nvme.sock", "the same read-only, beside other readers"),
+        new("vfio serve 'model:igb?vfs=2&net=stream:/run/net.sock' --socket /run/igb.sock", "a network port; its virtual functions at /run/igb.sock.vf0 and .vf1"),
         new("vfio serve unix:/run/a.sock --socket /run/b.sock", "a proxy"),
         new("vfio serve model:edu --socket /run/edu.sock --capture edu.pcapng", "keep every message, for Wireshark"),
         new("vfio serve model:edu --socket /run/edu.sock --handover /run/edu.next", "accept a handover to a successor"),
@@ -152,11 +153,13 @@ internal sealed class ServeVerb() : Verb("serve", "Serve a device to other progr
     {
         using StopSignals signals = new();
         VfioUserServer? server = null;
+        VirtualFunctionServers? virtualServers = null;
         Task serving = Task.Factory.StartNew(Serve, CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
         Task stopped = Task.Delay(Timeout.InfiniteTimeSpan, signals.Token);
         if (await Task.WhenAny(serving, stopped) == stopped && await Task.WhenAny(serving, Task.Delay(EndTime)) != serving)
         {
             server?.Abandon();
+            virtualServers?.Abandon();
             return 0;
         }
 
@@ -175,15 +178,18 @@ internal sealed class ServeVerb() : Verb("serve", "Serve a device to other progr
             }
 
             using VfioUserServer made = server = new(open, options);
+            using VirtualFunctionServers others = virtualServers = VirtualFunctionServers.Make(address, source.Guard?.VirtualFunctions ?? [], options);
             try
             {
                 ConnectInstructions.Write(output, made.Path, libvirt);
+                others.Write(output);
             }
             catch (VfioException unread) when (unread.Target == StandardStream.OutputName)
             {
                 // The reader of the instructions may be gone: the server continues.
             }
 
+            others.Start();
             made.Run(signals.Token);
         }
     }

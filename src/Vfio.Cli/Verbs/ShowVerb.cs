@@ -1,4 +1,6 @@
 using System.CommandLine;
+using System.Text;
+using Vfio.Cli.Html;
 using Vfio.Cli.Numbers;
 using Vfio.Cli.Output;
 using Vfio.Cli.Show;
@@ -21,6 +23,7 @@ internal sealed class ShowVerb() : Verb("show", "Decode a function: config space
         new("lspci -xxxx | vfio show --from -", "from a dump; a file's name works too"),
         new("vfio show model:edu --table edu.table", "all that the device has, as a self-describing table"),
         new("vfio show --from edu.table", "what such a table says"),
+        new("vfio show model:edu --html edu.html", "one file for a browser, to attach to a report: config space bit by bit"),
     ];
 
     /// <inheritdoc/>
@@ -29,6 +32,7 @@ internal sealed class ShowVerb() : Verb("show", "Decode a function: config space
         Argument<string?> address = new("address") { Description = "The device; without one, all functions of this machine.", Arity = ArgumentArity.ZeroOrOne };
         Option<string?> from = new("--from") { HelpName = "file", Description = "Read an lspci -xxxx dump, or a table, from this file, or from standard input (-)." };
         Option<string?> table = new("--table") { HelpName = "file", Description = "Write the device as a self-describing table to this file, or to standard output (-)." };
+        Option<string?> html = new("--html") { HelpName = "file", Description = "Write one HTML file that needs no other, for a browser, to this file, or to standard output (-)." };
         Option<bool> map = new("--map") { Description = "Draw which bits a user of the function may change." };
         Option<bool> json = SharedOptions.Json();
         NumberOption<Duration> timeout = SharedOptions.Timeout();
@@ -36,6 +40,7 @@ internal sealed class ShowVerb() : Verb("show", "Decode a function: config space
         command.Add(timeout);
         command.Add(from);
         command.Add(table);
+        command.Add(html);
         command.Add(map);
         command.Add(json);
         command.SetAction(parsed =>
@@ -53,13 +58,17 @@ internal sealed class ShowVerb() : Verb("show", "Decode a function: config space
             byte[]? dump = parsed.GetValue(from) is { } file ? UserFile.ReadAll(file) : null;
             if (dump is not null && DeviceTable.IsTable(dump))
             {
+                if (parsed.GetValue(html) is not null)
+                    throw new MisuseException("A table is printed as text: give --html with an address or an lspci dump.");
                 foreach (string line in TableText.Lines(DeviceTable.Parse(dump)))
                     output.WriteLine(line);
                 return;
             }
 
             FunctionView[] views = [.. Find(parsed.GetValue(address), parsed.GetValue(from), dump, parsed.OpenOptions(timeout))];
-            if (parsed.GetValue(json))
+            if (parsed.GetValue(html) is { } page)
+                UserFile.WriteAll(page, Encoding.UTF8.GetBytes(StillPage.Of(views, DateTime.UtcNow)));
+            else if (parsed.GetValue(json))
                 Json.Print(output, writer => DocumentJson.Write(writer, views.Select(view => (view, ConfigDecoder.Decode(view.Space, view.Facts)))));
             else
                 Print(output, views, parsed.GetValue(map));

@@ -19,6 +19,19 @@ internal static partial class ProcessCalls
     /// <summary>pidfd_getfd(2).</summary>
     internal static int GetDescriptor(int descriptor, int theirs) => (int)syscall(PidfdGetDescriptor, descriptor, theirs, 0, 0);
 
+    /// <summary>execv(3): this process becomes another program, with the same number, descriptors and terminal.</summary>
+    /// <param name="path">The program.</param>
+    /// <param name="words">Its name and its arguments.</param>
+    /// <returns>The errno; it returns only when it fails.</returns>
+    internal static Errno Become(string path, IEnumerable<string> words)
+    {
+        _ = execv(path, [.. words, null]);
+        return (Errno)Marshal.GetLastPInvokeError();
+    }
+
+    [LibraryImport("libc", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
+    private static partial int execv(string path, string?[] words);
+
     [LibraryImport("libc", SetLastError = true)]
     private static partial nint syscall(nint number, nint first, nint second, nint third, nint fourth);
 }

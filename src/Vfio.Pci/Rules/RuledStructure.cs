@@ -9,11 +9,17 @@ namespace Vfio.Pci.Rules;
 /// <param name="Registers">Its registers, offsets from <paramref name="Offset"/>.</param>
 internal sealed record RuledStructure(string Name, int Offset, int Length, IReadOnlyList<Register> Registers)
 {
+    /// <summary>Where it is specified; null where that is not known.</summary>
+    internal string? Specification { get; private init; }
+
     internal static IEnumerable<RuledStructure> Of(ConfigSpace space, CapabilityList capabilities) =>
         capabilities.Items
             .Select(item => new RuledStructure(
-                $"{item.Heading} {item.Name}", item.Offset, Math.Min(item.LengthBytes, Room(item)), item.Registers))
-            .Prepend(new RuledStructure("Header", 0, ConfigSpace.HeaderLength, HeaderTable.Of(space)));
+                $"{item.Heading} {item.Name}", item.Offset, Math.Min(item.LengthBytes, Room(item)), item.Registers)
+            {
+                Specification = SpecificationSections.Find(item.Id, item.IsExtended),
+            })
+            .Prepend(new RuledStructure("Header", 0, ConfigSpace.HeaderLength, HeaderTable.Of(space)) { Specification = SpecificationSections.Header });
 
     /// <summary>How many bytes there are for a capability: a standard one ends with conventional config space.</summary>
     internal static int Room(Capability item) =>

@@ -26,11 +26,12 @@ public sealed partial class LayerTests
         new("Vfio.Broker", ["Vfio.Open"], ["Policies", "Audit", "Metrics", "Leases", "Control"]),
         new("Vfio.Run", ["Vfio.Open"], ["Interface", "Tree", "Tracing"]),
         new("Vfio.Conformance", ["Vfio.User"], ["Wire", "Running", "Checks"]),
-        new("Vfio.Cli", ["Vfio.Open", "Vfio.Broker", "Vfio.Run", "Vfio.Conformance", "Vfio.Net", "Vfio.Testing", "Vfio.Tracing"], ["Output", "Bench", "Numbers", "Show", "List", "Leases", "Demo", "Nvme", "Net", "Trace", "Verbs"]),
+        new("Vfio.Cli", ["Vfio.Open", "Vfio.Broker", "Vfio.Run", "Vfio.Conformance", "Vfio.Net", "Vfio.Testing", "Vfio.Tracing"], ["Output", "Bench", "Numbers", "Show", "List", "Leases", "Demo", "Nvme", "Net", "Trace", "Html", "Side", "Verbs"]),
+        new("Vfio.Web", ["Vfio.Cli"], ["Events", "Devices", "Serving"]),
     ];
 
     // Devices, drivers and verbs are named after what they are, public or not: a namespace for each folder.
-    private static readonly string[] NamespacePerFolder = ["Vfio.Devices", "Vfio.Drivers", "Vfio.Cli"];
+    private static readonly string[] NamespacePerFolder = ["Vfio.Devices", "Vfio.Drivers", "Vfio.Cli", "Vfio.Web"];
 
     public static TheoryData<string> Projects => [.. Layers.Select(layer => layer.Project)];
 

@@ -18,7 +18,7 @@ public sealed class PackageTests(PackageWorkspace workspace) : IClassFixture<Pac
         "Vfio.Pci", "Vfio.Testing", "Vfio.Tracing", "Vfio.User",
     ];
 
-    public static TheoryData<string> Packages => [.. Libraries, "Vfio.Tool", "Vfio.Templates"];
+    public static TheoryData<string> Packages => [.. Libraries, "Vfio.Tool", "Vfio.Web", "Vfio.Templates"];
 
     public static TheoryData<string> LibraryPackages => [.. Libraries];
 

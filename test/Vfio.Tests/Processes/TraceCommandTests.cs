@@ -70,6 +70,24 @@ public sealed class TraceCommandTests : IDisposable
     }
 
     [Fact]
+    public async Task The_page_is_served_by_a_program_of_its_own_with_the_same_number_until_a_signal()
+    {
+        using Process web = VfioCommand.Start("web", "model:edu", "--socket", Path.Combine(_folder, "s"));
+        string? line = await web.StandardOutput.ReadLineAsync(TestContext.Current.CancellationToken);
+        Assert.StartsWith("open http://127.0.0.1:", line);
+        using HttpClient client = new() { Timeout = HangGuard.Timeout };
+        Assert.Contains("url=/", await client.GetStringAsync(line!["open ".Length..], TestContext.Current.CancellationToken));
+        Assert.StartsWith("ready ", await web.StandardOutput.ReadLineAsync(TestContext.Current.CancellationToken));
+        Assert.Equal("0x010000ed\n", VfioCommand.Run("peek", $"unix:{Path.Combine(_folder, "s")}", "bar0", "0").Output);
+        Process.Start("kill", ["-TERM", $"{web.Id}"]).WaitForExit();
+        await web.WaitForExitAsync(TestContext.Current.CancellationToken);
+        Assert.Equal(0, web.ExitCode);
+        Assert.Equal(2, VfioCommand.Run("web").ExitCode);
+        VfioCommand.Result wrong = VfioCommand.Run("web", "--trace", "/dev/null");
+        Assert.Equal((1, "vfio: reading the trace /dev/null: Invalid argument: it is no trace of 'vfio trace' or 'vfio record' (EINVAL)\n"), (wrong.ExitCode, wrong.Errors));
+    }
+
+    [Fact]
     public void A_full_disk_ends_the_trace_with_a_line_and_the_device_goes_on()
     {
         string line = TraceToTheEnd("dotnet", [VfioCommand.Path], "/dev/full");

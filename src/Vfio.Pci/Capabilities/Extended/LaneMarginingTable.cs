@@ -2,7 +2,7 @@ using static Vfio.Pci.Capabilities.BitRule;
 
 namespace Vfio.Pci.Capabilities.Extended;
 
-/// <summary>Lane Margining at the Receiver: PCI Express Base 6.0, section 7.7.8. A pair of registers for each lane.</summary>
+/// <summary>Lane Margining at the Receiver: PCI Express Base 6.0, section 7.7.10. A pair of registers for each lane.</summary>
 /// <remarks>All fixed: margining moves the sampling point of a link in use.</remarks>
 internal static class LaneMarginingTable
 {

@@ -1,0 +1,186 @@
+// Registers by name, mapped memory, two config spaces side by side, and leases.
+import { ask, device, element } from "./app.js";
+import { drawStrip, size } from "./chart.js";
+
+export function startTables() {
+    return [registers(), dma(), compare(), leases()].filter(part => part !== undefined);
+}
+
+function cells(...values) {
+    const row = element("tr");
+    values.forEach(value => row.append(value instanceof Node ? value : element("td", value ?? "")));
+    return row;
+}
+
+function head(text) {
+    const made = element("th", text);
+    made.scope = "row";
+    return made;
+}
+
+const body = id => document.querySelector(`#${id} tbody`);
+
+function registers() {
+    const filter = document.getElementById("register-filter"), all = document.getElementById("register-all"), note = document.getElementById("register-note");
+    if (!filter) return undefined;
+    const before = new Map();
+    let seen;
+
+    async function draw() {
+        let data;
+        try {
+            data = await ask("/api/registers", { device: device(), filter: filter.value, all: all.checked ? 1 : undefined });
+        } catch (failure) {
+            note.textContent = failure.message;
+            return;
+        }
+        body("register-table").replaceChildren(...data.rows.map(one => {
+            const key = `${device()} ${one.region} ${one.offset} ${one.bytes}`, held = `${one.read} ${one.written}`;
+            const row = cells(one.region, one.offset, head(one.name || "unnamed"), one.read, one.written, number(one.reads), number(one.writes), one.fields ?? "");
+            if (before.has(key) && before.get(key) !== held) row.classList.add("changed");
+            before.set(key, held);
+            const last = element("td");
+            if (data.canRead && one.number < 7) last.append(reader(one, row));
+            row.append(last);
+            return row;
+        }));
+        const words = [];
+        if (data.rows.length < data.total) words.push(`The first ${data.rows.length} of ${data.total} are shown: filter for others.`);
+        if (data.uncounted > 0) words.push(`${data.uncounted} accesses were of more registers than are told apart.`);
+        if (data.rows.length === 0) words.push("No register was used, or none has this name.");
+        if (data.canRead) words.push("A read is an access like the driver's own: some registers change by it.");
+        note.textContent = words.join(" ");
+    }
+
+    function reader(one, row) {
+        const button = element("button", "read");
+        button.type = "button";
+        button.setAttribute("aria-label", `Read ${one.name || one.offset} now`);
+        button.addEventListener("click", async () => {
+            try {
+                const answer = await ask("/api/read", { device: device(), region: one.number, offset: one.offset, bytes: one.bytes }, "POST");
+                row.children[3].textContent = answer.value;
+                row.children[7].textContent = answer.fields;
+            } catch (failure) {
+                note.textContent = failure.message;
+            }
+        });
+        return button;
+    }
+
+    filter.addEventListener("input", draw);
+    all.addEventListener("change", draw);
+    return { views: ["registers"], refresh: (told, isShown) => {
+        const key = `${told.end} ${device()} ${told.devices[device()]?.open}`;
+        if (key === seen && !isShown) return;
+        seen = key;
+        draw();
+    } };
+}
+
+const number = count => count > 0 ? count.toLocaleString("en") : "";
+
+function dma() {
+    const note = document.getElementById("dma-note");
+    if (!note) return undefined;
+    let seen;
+    const row = use => cells(head(use.start), size(use.length), use.access, `s${use.session}`, number(use.reads), number(use.writes), use.readBytes > 0 ? size(use.readBytes) : "", use.writtenBytes > 0 ? size(use.writtenBytes) : "");
+
+    async function draw() {
+        const data = await ask("/api/dma").catch(() => undefined);
+        if (!data) return;
+        drawStrip(document.getElementById("dma-strip"), data.mapped, data.refused);
+        body("dma-table").replaceChildren(...data.mapped.map(row));
+        body("dma-ended").replaceChildren(...data.ended.map(row));
+        body("dma-refused").replaceChildren(...data.refused.map(one => cells(one.what, head(one.place), one.count.toLocaleString("en"), one.why)));
+        document.getElementById("dma-table").hidden = data.mapped.length === 0;
+        document.getElementById("dma-refused").hidden = data.refused.length === 0;
+        document.getElementById("dma-ended").hidden = data.ended.length === 0;
+        const words = [`${data.mapped.length} ranges are mapped.`];
+        if (!data.seen) words.push("Accesses of the device are not seen: --dma on shows them, where the device allows it.");
+        if (data.refusals > 0) words.push(`${data.refusals} refusals.`);
+        if (data.guard > 0) words.push(`The guard refused ${data.guard.toLocaleString("en")} accesses to memory that is not mapped.`);
+        note.textContent = words.join(" ");
+    }
+
+    return { views: ["dma"], refresh: told => {
+        if (told.end === seen) return;
+        seen = told.end;
+        draw();
+    } };
+}
+
+function compare() {
+    const left = document.getElementById("compare-left"), right = document.getElementById("compare-right");
+    if (!left) return undefined;
+    const all = document.getElementById("compare-all"), note = document.getElementById("compare-note"), keep = document.getElementById("compare-keep");
+
+    async function choices(chooseLeft, chooseRight) {
+        const pictures = await ask("/api/pictures");
+        for (const [choice, chosen] of [[left, chooseLeft ?? left.value], [right, chooseRight ?? right.value]]) {
+            choice.replaceChildren(...pictures.map(picture => {
+                const option = element("option", picture.name);
+                option.value = picture.key;
+                return option;
+            }));
+            if (pictures.some(picture => picture.key === chosen)) choice.value = chosen;
+        }
+        if (!chooseLeft && left.value === right.value && pictures.length > 1) right.value = pictures.find(picture => picture.key !== left.value).key;
+    }
+
+    async function draw() {
+        const data = await ask("/api/compare", { left: left.value, right: right.value, all: all.checked ? 1 : undefined });
+        body("compare-table").replaceChildren(...data.rows.map(one => {
+            const row = cells(one.offset, head(`${one.structure} ${one.name}`.trim()), one.left ?? "not there", one.right ?? "not there", one.fields.join(", "));
+            if (one.differs) row.classList.add("differs");
+            return row;
+        }));
+        note.textContent = data.different === 0 ? `All ${data.total} registers are equal.` : `${data.different} of ${data.total} registers differ.`;
+    }
+
+    async function refresh(...chosen) {
+        try {
+            await choices(...chosen);
+            await draw();
+        } catch (failure) {
+            note.textContent = failure.message;
+        }
+    }
+
+    keep.addEventListener("click", async () => {
+        try {
+            const moment = await ask("/api/keep", { device: device() }, "POST");
+            await refresh(moment.key, `now${device()}`);
+        } catch (failure) {
+            note.textContent = failure.message;
+        }
+    });
+    for (const choice of [left, right, all]) choice.addEventListener("change", () => draw().catch(failure => { note.textContent = failure.message; }));
+    let seen;
+    return { views: ["compare"], refresh: (told, isShown) => {
+        const key = JSON.stringify(told.devices.map(one => [one.open, one.changes?.length]));
+        if (!isShown && key === seen) return;
+        seen = key;
+        refresh();
+    } };
+}
+
+function leases() {
+    const note = document.getElementById("lease-note");
+    if (!note) return undefined;
+    const when = text => text ? new Date(text).toLocaleString() : "";
+
+    async function draw() {
+        try {
+            const rows = await ask("/api/leases");
+            body("lease-table").replaceChildren(...rows.map(one =>
+                cells(head(one.lease), one.device, one.address, one.user, one.state, when(one.since), when(one.until), one.rule, `${one.program ?? ""} ${one.pid > 0 ? one.pid : ""}`)));
+            note.textContent = rows.length === 0 ? "Nobody holds a device." : `${rows.length} leases.`;
+        } catch (failure) {
+            note.textContent = failure.message;
+        }
+    }
+
+    setInterval(() => { if (location.hash === "#leases" && !document.hidden) draw(); }, 2000);
+    return { views: ["leases"], refresh: (told, isShown) => { if (isShown) draw(); } };
+}

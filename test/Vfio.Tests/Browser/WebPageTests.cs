@@ -1,0 +1,186 @@
+using System.Text.RegularExpressions;
+using Microsoft.Playwright;
+using Vfio.Cli.Verbs;
+using Vfio.Tracing;
+using Vfio.User;
+
+namespace Vfio.Tests.Browser;
+
+/// <summary>The page of <c>vfio web</c> in a browser: each view shows what happened.</summary>
+[Collection(nameof(BrowserCollection))]
+public sealed class WebPageTests(BrowserFixture browser) : IDisposable
+{
+    private readonly string _folder = Directory.CreateTempSubdirectory("vfio-web-").FullName;
+
+    public void Dispose() => Directory.Delete(_folder, recursive: true);
+
+    [Fact]
+    public async Task A_device_at_a_glance_and_its_config_space_live()
+    {
+        await using ServedPage served = await ServedPage.StartAsync(Request("model:edu"));
+        await using OpenPage open = await OpenAsync(served);
+        await Assertions.Expect(open.Page.Locator("h1:visible")).ToContainTextAsync("1234");
+        await Assertions.Expect(open.Page.Locator(".facts:visible")).ToContainTextAsync("1234:11e8");
+        await Assertions.Expect(open.Page.Locator("#state")).ToContainTextAsync("waiting for a user");
+
+        await ShowAsync(open, "config");
+        ILocator command = open.Page.Locator("tr[data-offset='4']:visible");
+        await Assertions.Expect(command.Locator(".run[data-field='BusMaster']")).ToHaveTextAsync("0");
+        using VfioUserClient client = served.Connect();
+        await Assertions.Expect(open.Page.Locator("#state")).ToContainTextAsync("in use");
+
+        // COMMAND: Memory Space Enable and Bus Master Enable.
+        client.WriteRegion(RegionIndex.Config, 4, [0x06, 0x00]);
+        await Assertions.Expect(command.Locator(".value")).ToHaveTextAsync("0x0006");
+        await Assertions.Expect(command.Locator(".run[data-field='BusMaster']")).ToHaveTextAsync("1");
+        await Assertions.Expect(command.Locator(".run[data-field='BusMaster'] .changed")).ToHaveCountAsync(1);
+        await open.PictureAsync("web-config-1280-light", fullPage: false);
+        Assert.Empty(open.Complaints);
+        Assert.All(open.Requests, url => Assert.StartsWith(served.Origin, url));
+    }
+
+    [Fact]
+    public async Task Registers_the_trace_memory_and_interrupts_of_a_driver_by_name()
+    {
+        await using ServedPage served = await ServedPage.StartAsync(Request("model:edu"));
+        await using OpenPage open = await OpenAsync(served);
+        using EduSession session = new(served.Connect());
+
+        await ShowAsync(open, "registers");
+        ILocator identification = open.Page.Locator("#register-table tr", new() { HasText = "Identification" });
+        await Assertions.Expect(identification).ToContainTextAsync("0x010000ed");
+        await open.Page.Locator("#register-filter").FillAsync("factorial");
+        await Assertions.Expect(open.Page.Locator("#register-table tbody tr")).ToHaveCountAsync(1);
+
+        await ShowAsync(open, "trace");
+        await Assertions.Expect(open.Page.Locator(".event", new() { HasText = "Identification = 0x010000ed" })).ToBeVisibleAsync();
+        await open.Page.Locator("#trace-filter").FillAsync("write bar0 factorial");
+        await Assertions.Expect(open.Page.Locator(".event")).ToHaveCountAsync(2);
+        await Assertions.Expect(open.Page.Locator(".event").First).ToContainTextAsync("Factorial = 0x0000000a");
+        await open.Page.Locator("#trace-filter").FillAsync("");
+        await Assertions.Expect(open.Page.Locator("#trace-line .lane-name", new() { HasText = "bar0" })).ToBeVisibleAsync();
+        await open.PictureAsync("web-trace-1280-light", fullPage: false);
+
+        await ShowAsync(open, "dma");
+        string address = $"0x{session.Memory.Value:x}";
+        ILocator mapped = open.Page.Locator("#dma-table tbody tr", new() { HasText = address });
+        await Assertions.Expect(mapped).ToContainTextAsync("4 KiB");
+        await Assertions.Expect(mapped).ToContainTextAsync("64 bytes");
+        await Assertions.Expect(open.Page.Locator("#dma-strip .block.mapped", new() { HasText = address })).ToContainTextAsync("1×");
+        await Assertions.Expect(open.Page.Locator("#dma-note")).ToContainTextAsync("The guard refused 1 accesses");
+        await open.PictureAsync("web-dma-1280-light", fullPage: false);
+
+        await ShowAsync(open, "interrupts");
+        ILocator vector = open.Page.Locator("#irq-table tbody tr");
+        await Assertions.Expect(vector).ToContainTextAsync("MSI 0");
+        await Assertions.Expect(vector.Locator("td").First).ToHaveTextAsync(new Regex("^[1-9]"));
+        await Assertions.Expect(vector).ToContainTextAsync("bind 0");
+        await open.PictureAsync("web-interrupts-1280-light", fullPage: false);
+        Assert.Empty(open.Complaints);
+    }
+
+    [Fact]
+    public async Task Two_moments_of_a_device_side_by_side()
+    {
+        await using ServedPage served = await ServedPage.StartAsync(Request("model:edu"));
+        await using OpenPage open = await OpenAsync(served);
+        using VfioUserClient client = served.Connect();
+        await ShowAsync(open, "compare");
+        await open.Page.Locator("#compare-keep").ClickAsync();
+        await Assertions.Expect(open.Page.Locator("#compare-note")).ToContainTextAsync("are equal");
+        client.WriteRegion(RegionIndex.Config, 4, [0x04, 0x00]);
+        ILocator row = open.Page.Locator("#compare-table tbody tr");
+        await Assertions.Expect(row).ToContainTextAsync("Header Control");
+        await Assertions.Expect(row).ToContainTextAsync("BusMaster 0x0 → 0x1");
+        await open.PictureAsync("web-compare-1280-light", fullPage: false);
+    }
+
+    [Theory]
+    [InlineData(1280, true)]
+    [InlineData(400, false)]
+    [InlineData(400, true)]
+    public async Task Every_view_fits_wide_and_narrow_windows_in_light_and_dark(int width, bool dark)
+    {
+        await using ServedPage served = await ServedPage.StartAsync(Request("model:edu"));
+        await using OpenPage open = await OpenAsync(served, width, dark);
+        using EduSession session = new(served.Connect());
+        foreach (string view in new[] { "device", "config", "registers", "trace", "dma", "interrupts", "compare" })
+        {
+            await ShowAsync(open, view);
+            await Assertions.Expect(open.Page.Locator("#state")).ToContainTextAsync("events");
+            Assert.False(await open.IsTooWideAsync(), view);
+            await open.PictureAsync($"web-{view}-{width}-{(dark ? "dark" : "light")}", fullPage: false);
+        }
+
+        Assert.Empty(open.Complaints);
+    }
+
+    [Fact]
+    public async Task What_a_peer_calls_itself_is_text()
+    {
+        const string Hostile = "<img src=x onerror=alert(1)>";
+        string file = Path.Combine(_folder, "hostile.vfiotrace");
+        TraceFiles.Write(file, Hostile, events: 10);
+        await using ServedPage served = await ServedPage.StartAsync(new WebRequest([], new VfioDeviceOptions()) { Trace = file });
+        await using OpenPage open = await OpenAsync(served);
+        await ShowAsync(open, "trace");
+        await Assertions.Expect(open.Page.Locator(".event", new() { HasText = Hostile })).ToBeVisibleAsync();
+        await ShowAsync(open, "compare");
+        await Assertions.Expect(open.Page.Locator("#compare-left option").First).ToContainTextAsync(Hostile);
+        Assert.Equal(0, await open.Page.Locator("img").CountAsync());
+        Assert.Empty(open.Complaints);
+    }
+
+    [Fact]
+    public async Task A_million_events_are_scrolled_without_gaps()
+    {
+        const int Count = 1_000_000;
+        string file = Path.Combine(_folder, "long.vfiotrace");
+        TraceFiles.Write(file, "long", Count);
+        await using ServedPage served = await ServedPage.StartAsync(new WebRequest([], new VfioDeviceOptions()) { Trace = file, Keep = 1 << 21 });
+        await using OpenPage open = await OpenAsync(served);
+        await ShowAsync(open, "trace");
+        ILocator list = open.Page.Locator("#trace-list");
+        await Assertions.Expect(open.Page.Locator("#trace-count")).ToContainTextAsync("events");
+        foreach (double share in new[] { 0, 0.31, 0.77, 1 })
+        {
+            await list.EvaluateAsync("(list, share) => { list.scrollTop = share * (list.scrollHeight - list.clientHeight); }", share);
+            await Assertions.Expect(open.Page.Locator(".event", new() { HasText = "…" })).ToHaveCountAsync(0);
+            long[] numbers = await VisibleAsync(open);
+            Assert.Equal(Enumerable.Range(0, numbers.Length).Select(i => numbers[0] + i), numbers);
+            Assert.InRange(numbers.Length, 10, 60);
+        }
+
+        long last = (await VisibleAsync(open))[^1];
+        await list.FocusAsync();
+        await open.Page.Keyboard.PressAsync("End");
+        await Assertions.Expect(open.Page.Locator(".event.cursor .n")).ToHaveTextAsync($"{last}");
+        await open.Page.Keyboard.PressAsync("Home");
+        await Assertions.Expect(open.Page.Locator(".event.cursor .n")).ToHaveTextAsync("0");
+    }
+
+    private static Task<long[]> VisibleAsync(OpenPage open) => open.Page.EvaluateAsync<long[]>("""
+        (() => {
+            const box = document.querySelector("#trace-list").getBoundingClientRect();
+            return [...document.querySelectorAll(".event")]
+                .filter(row => { const place = row.getBoundingClientRect(); return place.top >= box.top && place.bottom <= box.bottom; })
+                .map(row => Number(row.querySelector(".n").textContent));
+        })()
+        """);
+
+    private static Task ShowAsync(OpenPage open, string view) => open.Page.Locator($"header nav a[href='#{view}']").ClickAsync();
+
+    private WebRequest Request(string address) => new([address], new VfioDeviceOptions())
+    {
+        Socket = Path.Combine(_folder, "device.sock"),
+        Options = new TraceOptions { SeesDma = true },
+    };
+
+    private async Task<OpenPage> OpenAsync(ServedPage served, int width = 1280, bool dark = false)
+    {
+        OpenPage open = await browser.OpenAsync(width, dark);
+        await open.Page.GotoAsync(served.Address.ToString());
+        await Assertions.Expect(open.Page.Locator("h1:visible")).ToBeVisibleAsync();
+        return open;
+    }
+}
