@@ -43,7 +43,7 @@ local STATES = { [0] = "ERROR", "STOP", "RUNNING", "STOP_COPY", "RESUMING", "RUN
 
 -- Linux's numbers, asm-generic/errno-base.h and errno.h.
 local ERRNOS = {
-    [1] = "EPERM", [2] = "ENOENT", [3] = "ESRCH", [4] = "EINTR", [5] = "EIO", [6] = "ENXIO", [7] = "E2BIG", [8] = "ENOEXEC",
+    [0] = "none", [1] = "EPERM", [2] = "ENOENT", [3] = "ESRCH", [4] = "EINTR", [5] = "EIO", [6] = "ENXIO", [7] = "E2BIG", [8] = "ENOEXEC",
     [9] = "EBADF", [10] = "ECHILD", [11] = "EAGAIN", [12] = "ENOMEM", [13] = "EACCES", [14] = "EFAULT", [15] = "ENOTBLK",
     [16] = "EBUSY", [17] = "EEXIST", [18] = "EXDEV", [19] = "ENODEV", [20] = "ENOTDIR", [21] = "EISDIR", [22] = "EINVAL",
     [23] = "ENFILE", [24] = "EMFILE", [25] = "ENOTTY", [26] = "ETXTBSY", [27] = "EFBIG", [28] = "ENOSPC", [29] = "ESPIPE",
@@ -93,6 +93,7 @@ local f = {
     max_data_xfer_size = ProtoField.uint64("vfiouser.version.max_data_xfer_size", "max_data_xfer_size"),
     max_dma_maps = ProtoField.uint64("vfiouser.version.max_dma_maps", "max_dma_maps"),
     pgsizes = ProtoField.uint64("vfiouser.version.pgsizes", "pgsizes"),
+    migration_pgsize = ProtoField.uint64("vfiouser.version.migration.pgsize", "migration.pgsize"),
     write_multiple = ProtoField.string("vfiouser.version.write_multiple", "write_multiple"),
     twin_supported = ProtoField.string("vfiouser.version.twin_socket.supported", "twin_socket.supported"),
     twin_index = ProtoField.uint64("vfiouser.version.twin_socket.fd_index", "twin_socket.fd_index"),
@@ -332,6 +333,9 @@ local function version(body, context)
     end
     local multiple = string.match(text, '"write_multiple"%s*:%s*(%a+)')
     if multiple then item:add(f.write_multiple, range, multiple) end
+    local migration = string.match(text, '"migration"%s*:%s*(%b{})')
+    local pages = migration and string.match(migration, '"pgsize"%s*:%s*(%d+)')
+    if pages and #pages < 20 then item:add(f.migration_pgsize, range, UInt64(pages)) end
     local twin = string.match(text, '"twin_socket"%s*:%s*(%b{})')
     if twin then
         local supported, index = string.match(twin, '"supported"%s*:%s*(%a+)'), string.match(twin, '"fd_index"%s*:%s*(%d+)')

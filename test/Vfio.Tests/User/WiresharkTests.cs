@@ -198,7 +198,7 @@ public sealed class WiresharkTests
     {
         Assert.SkipUnless(Tshark.IsInstalled, "tshark is not installed (Debian: tshark)");
         const string Capabilities =
-            "{\"capabilities\":{\"max_msg_fds\":8,\"max_data_xfer_size\":65536,\"pgsizes\":4096,\"write_multiple\":true,\"twin_socket\":{\"supported\":true,\"fd_index\":1}}}\0";
+            "{\"capabilities\":{\"max_msg_fds\":8,\"max_data_xfer_size\":65536,\"pgsizes\":4096,\"migration\":{\"pgsize\":8192},\"write_multiple\":true,\"twin_socket\":{\"supported\":true,\"fd_index\":1}}}\0";
         ulong bitmap = 0x8000_0000_0000_0001;
         List<Tshark.Packet> packets = Show(
             RawPeer.Message(1, Version, 1, (ushort)0, (ushort)1, Capabilities),
@@ -222,6 +222,7 @@ public sealed class WiresharkTests
         Assert.Equal((8ul, 65536ul, 4096ul, 1ul), (
             packets[0].Number("vfiouser.version.max_msg_fds"), packets[0].Number("vfiouser.version.max_data_xfer_size"),
             packets[0].Number("vfiouser.version.pgsizes"), packets[0].Number("vfiouser.version.twin_socket.fd_index")));
+        Assert.Equal(8192ul, packets[0].Number("vfiouser.version.migration.pgsize"));
         Assert.Equal(("true", "true"), (packets[0]["vfiouser.version.write_multiple"], packets[0]["vfiouser.version.twin_socket.supported"]));
         Assert.Equal((0x1000ul, 8ul), (packets[1].Number("vfiouser.bitmap.page_size"), packets[1].Number("vfiouser.bitmap.size")));
         Assert.Equal("01:00:00:00:00:00:00:80", packets[1]["vfiouser.bitmap.data"]);
