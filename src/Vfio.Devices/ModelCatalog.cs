@@ -70,6 +70,7 @@ public static class ModelCatalog
         {
             (0x1234, 0x11e8) => RegisterName.Of(EduRegisters.Map),
             (0x8086, 0x10c9) => RegisterName.Of(IgbRegisters.Map),
+            (0x8086, IgbVirtualFunction.Id) => RegisterName.Of(IgbVirtualRegisters.Map),
             _ => [],
         };
     }

@@ -1,3 +1,4 @@
+using Vfio.Captures;
 using Vfio.Drivers.Ethernet;
 
 namespace Vfio.Net;

@@ -10,7 +10,7 @@ namespace Vfio;
 /// <para><c>mdev:83b8f4f2-509f-382f-3c1e-e6bfe0fa1001</c>: a mediated device of this machine.</para>
 /// <para><c>unix:/run/x.sock</c>: a vfio-user server. <c>unix:/run/x.sock?reconnect=5s</c> waits that long for a server that went away,
 /// and <c>?timeout=5s</c> is the timeout of its answers, <c>?timeout=infinite</c> for no limit; <c>ms</c>, <c>s</c>, <c>min</c> and <c>h</c> are units, and
-/// <c>&amp;</c> stands between two options.</para>
+/// <c>&amp;</c> stands between two options. <c>?capture=FILE</c> writes the messages to a file, for Wireshark.</para>
 /// <para><c>lease:NAME</c>: a device that the broker of this machine assigns to this user, by its name, its pool or its address.
 /// <c>lease:NAME?broker=/run/vfio/broker.sock</c> names the broker's socket; <c>timeout</c> is as for <c>unix:</c>.</para>
 /// <para><c>model:edu</c>, <c>model:NAME?option=value&amp;option=value</c>: a guarded model in this process. <c>model:replay?from=FILE&amp;mode=strict</c> is
@@ -19,6 +19,7 @@ namespace Vfio;
 internal sealed record DeviceAddress
 {
     internal const string ReconnectWord = "reconnect";
+    private const string CaptureWord = "capture";
     private const string TimeoutWord = "timeout", BrokerWord = "broker";
     private const string GuardWord = "guard", ResetWord = "reset";
     private const double LongestSeconds = 24 * 60 * 60;
@@ -52,6 +53,9 @@ internal sealed record DeviceAddress
 
     /// <summary>With <see cref="AddressScheme.Unix"/>: how long to wait for a server that went away; zero for no wait.</summary>
     public TimeSpan Reconnect { get; private init; }
+
+    /// <summary>With <see cref="AddressScheme.Unix"/>: the file that its messages are captured in; null for none.</summary>
+    public string? Capture { get; private init; }
 
     /// <summary>With <see cref="AddressScheme.Lease"/>: the broker's socket; null for the usual place.</summary>
     public string? Broker { get; private init; }
@@ -112,13 +116,14 @@ internal sealed record DeviceAddress
         if (mark < 0 || !text[mark..].Contains('='))
             return new DeviceAddress(AddressScheme.Unix, text) { Place = text[5..] };
         Dictionary<string, string> options = OptionsOf(text, text[(mark + 1)..]);
-        if (options.Keys.FirstOrDefault(name => name is not (ReconnectWord or TimeoutWord)) is string unknown)
-            throw new VfioException("address", text, Errno.InvalidArgument, $"a socket has no option '{unknown}': it has timeout and reconnect");
+        if (options.Keys.FirstOrDefault(name => name is not (ReconnectWord or TimeoutWord or CaptureWord)) is string unknown)
+            throw new VfioException("address", text, Errno.InvalidArgument, $"a socket has no option '{unknown}': it has timeout, reconnect and capture");
         return new DeviceAddress(AddressScheme.Unix, text)
         {
             Place = mark > 5 ? text[5..mark] : throw new VfioException("address", text, Errno.InvalidArgument, "there is no path in it"),
             Reconnect = options.TryGetValue(ReconnectWord, out string? reconnect) ? TimeOf(text, reconnect) : TimeSpan.Zero,
             Timeout = options.TryGetValue(TimeoutWord, out string? timeout) ? LimitOf(text, timeout) : null,
+            Capture = options.GetValueOrDefault(CaptureWord),
             Options = options,
         };
     }

@@ -15,12 +15,16 @@ internal sealed class DeviceSource : IDisposable, IAsyncDisposable
     private const string ReplayWord = "replay";
     private readonly Func<IVfioDevice> _open;
     private readonly VfioUserClientOptions? _client;
+    private readonly VfioUserCapture? _capture;
 
     private DeviceSource(DeviceAddress address, Func<IVfioDevice> open, VfioUserClientOptions? client = null) =>
-        (Address, _open, _client) = (address, open, client);
+        (Address, _open, _client, _capture) = (address, open, client, client?.Capture);
 
     /// <summary>The address.</summary>
     public DeviceAddress Address { get; }
+
+    /// <summary>Whether its devices need it until their end.</summary>
+    internal bool IsNeeded => Guard is not null || _capture is not null;
 
     /// <summary>The guard of a model in this process, for its owner; null for other devices.</summary>
     public GuardedFunction? Guard { get; private init; }
@@ -43,7 +47,7 @@ internal sealed class DeviceSource : IDisposable, IAsyncDisposable
         switch (parsed.Scheme)
         {
             case AddressScheme.Unix:
-                VfioUserClientOptions client = ClientOptionsOf(parsed, options);
+                VfioUserClientOptions client = ClientOptionsOf(parsed, options) with { Capture = Capture(parsed, options) };
                 return new DeviceSource(parsed, () => VfioUserClient.Connect(parsed.Place, client), client);
             case AddressScheme.Model when parsed.Place == ReplayWord:
                 return new DeviceSource(parsed, ReplaySource.Find(parsed.Text, parsed.Options, difference => OpenLog.Differs(options.Logger, parsed.Text, difference)).Open);
@@ -87,7 +91,11 @@ internal sealed class DeviceSource : IDisposable, IAsyncDisposable
     }
 
     /// <inheritdoc/>
-    public void Dispose() => Guard?.Dispose();
+    public void Dispose()
+    {
+        Guard?.Dispose();
+        _capture?.Dispose();
+    }
 
     /// <summary>As <see cref="Dispose"/>, which waits for the model, on another thread.</summary>
     public ValueTask DisposeAsync() => new(Task.Run(Dispose));
@@ -99,6 +107,24 @@ internal sealed class DeviceSource : IDisposable, IAsyncDisposable
         ReconnectTimeout = address.Options.ContainsKey(DeviceAddress.ReconnectWord) ? address.Reconnect : options.Reconnect,
         Logger = options.Logger,
     };
+
+    private static VfioUserCapture? Capture(DeviceAddress address, VfioDeviceOptions options)
+    {
+        if (address.Capture is not { } path)
+            return null;
+        VfioUserCapture capture = VfioUserCapture.ToFile(path, new VfioUserCaptureOptions { Name = $"unix:{address.Place}" });
+        _ = ReportAsync();
+        return capture;
+
+        async Task ReportAsync()
+        {
+            await capture.Ended.ConfigureAwait(false);
+            if (capture.Failure is { } failure)
+                OpenLog.CaptureEnded(options.Logger, path, failure.Message);
+            else if (capture.Dropped > 0)
+                OpenLog.CaptureLost(options.Logger, path, capture.Dropped, capture.Messages);
+        }
+    }
 
     private static Func<IVfioDevice> OpenerOf(DeviceAddress address, GuardedFunction guard)
     {

@@ -50,7 +50,7 @@ public static class VfioDevice
         }
     }
 
-    // Only a model needs its source until its end.
+    // Only a model and a capture need their source until their end.
     private static IVfioDevice Keep(DeviceSource source, IVfioDevice device) =>
-        source.Guard is null ? device : new OwnedDevice(device, source);
+        source.IsNeeded ? new OwnedDevice(device, source) : device;
 }

@@ -12,4 +12,8 @@ public sealed record RunDevice(Func<IVfioDevice> Open)
 
     /// <summary>The number of its IOMMU group; null for a group of its own.</summary>
     public int? Group { get; init; }
+
+    /// <summary>Open its virtual functions, each as <see cref="Open"/> does: those that its owner has enabled, in the order of their numbers.
+    /// They have the addresses that its SR-IOV capability gives, and groups of their own.</summary>
+    public IReadOnlyList<Func<IVfioDevice>> VirtualFunctions { get; init; } = [];
 }

@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.Diagnostics;
 using System.Reflection;
+using Vfio.Captures;
 using Vfio.Cli.Numbers;
 using Vfio.Cli.Output;
 using Vfio.Cli.Verbs;

@@ -68,6 +68,7 @@ internal static class NetArguments
         int code;
         using (IgbPort port = new(VfioDevice.Open(address, options), new IgbOptions { Address = mac, Interrupts = !polled }))
         {
+            using VirtualFunctionService service = new(port);
             watch.Start(port.Device);
             WaitForLink(port, TimeSpan.FromSeconds(LinkSeconds), stop.Token);
             code = drive(port, stop.Token);

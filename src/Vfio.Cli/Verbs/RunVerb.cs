@@ -26,6 +26,7 @@ internal sealed class RunVerb() : Verb("run", "Run any VFIO program, unmodified,
     [
         new("vfio run --device model:nvme?size=64M -- qemu-img info nvme://0000:01:00.0/1", "QEMU's own NVMe driver on an emulated disk"),
         new("vfio run --device 0000:05:00.0=model:edu --device model:nvme -- ./driver", "two devices, one at an address of your choice"),
+        new("vfio run --device 'model:igb?vfs=2' -- ls /sys/bus/pci/devices", "a network port with two virtual functions: three devices"),
         new("vfio run --device unix:/run/x.sock -- vfio ls", "a device behind a socket; what the program sees"),
         new("vfio run --device model:nvme --inject unplug@1000 -- ./driver", "what the driver does when its device goes away"),
         new("vfio run --device model:nvme --fail-on leak,dma-fault -- ./driver", "exit code 99 when it leaves mappings, or its device misses memory"),
@@ -99,8 +100,11 @@ internal sealed class RunVerb() : Verb("run", "Run any VFIO program, unmodified,
             {
                 DeviceSource source = DeviceSource.Find(device.Address, request.Open with { Logger = logger });
                 sources.Add(source);
-                Func<IVfioDevice> opens = request.Faults.Length == 0 ? source.Open : new FaultyOpening(source.Open, request.Faults).Open;
-                devices.Add(new RunDevice(opens) { Address = device.Place });
+                devices.Add(new RunDevice(Opens(source.Open))
+                {
+                    Address = device.Place,
+                    VirtualFunctions = [.. source.Guard?.VirtualFunctions.Select(function => Opens(function.Open)) ?? []],
+                });
             }
 
             RunProgram program = new(request.Words[0], request.Words[1..]);
@@ -131,6 +135,8 @@ internal sealed class RunVerb() : Verb("run", "Run any VFIO program, unmodified,
             logging.Dispose();
             CloseLog(log, request.LogPath, logFailure);
         }
+
+        Func<IVfioDevice> Opens(Func<IVfioDevice> open) => request.Faults.Length == 0 ? open : new FaultyOpening(open, request.Faults).Open;
     }
 
     private static void CloseLog(StreamWriter? log, string? path, Exception? failure)

@@ -5,6 +5,7 @@ using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Console;
 using Vfio.Cli.Numbers;
 using Vfio.Cli.Output;
+using Vfio.Cli.Trace;
 using Vfio.Native;
 using Vfio.Native.Files;
 using Vfio.User;
@@ -35,7 +36,9 @@ internal sealed class ServeVerb() : Verb("serve", "Serve a device to other progr
         new("vfio serve model:edu --socket /run/edu.sock --user alice", "to one user only"),
         new("vfio serve 'model:nvme?image=disk.raw' --socket /run/nvme.sock", "a disk on a raw image or a block device, which no other process can open meanwhile"),
         new("vfio serve 'model:nvme?image=disk.raw&readonly=1' --socket /run/nvme.sock", "the same read-only, beside other readers"),
+        new("vfio serve 'model:igb?vfs=2&net=stream:/run/net.sock' --socket /run/igb.sock", "a network port; its virtual functions at /run/igb.sock.vf0 and .vf1"),
         new("vfio serve unix:/run/a.sock --socket /run/b.sock", "a proxy"),
+        new("vfio serve model:edu --socket /run/edu.sock --capture edu.pcapng", "keep every message, for Wireshark"),
         new("vfio serve model:edu --socket /run/edu.sock --handover /run/edu.next", "accept a handover to a successor"),
         new("vfio serve model:edu --take-over /run/edu.next --handover /run/edu.next", "take over its client and device, and accept a handover too"),
     ];
@@ -84,6 +87,8 @@ internal sealed class ServeVerb() : Verb("serve", "Serve a device to other progr
         command.Add(spin);
         command.Add(poll);
         command.Add(verbose);
+        CaptureArguments captures = new();
+        captures.AddTo(command);
         command.SetAction(async parsed =>
         {
             object?[] places = [parsed.GetValue(socket), parsed.GetValue(descriptor), parsed.GetValue(takeOver)];
@@ -97,6 +102,7 @@ internal sealed class ServeVerb() : Verb("serve", "Serve a device to other progr
                 throw new MisuseException("--clients cannot be combined with --handover or --take-over: only one client's device can be handed over.");
             if (isShared && !parsed.GetValue(address)!.StartsWith("model:", StringComparison.Ordinal))
                 throw new MisuseException("--clients needs a model: there is only one of any other device.");
+            using CaptureArguments.Running? capture = captures.Begin(parsed, parsed.GetValue(address)!);
             ILoggerFactory logging = CreateLogging(parsed.GetValue(verbose));
             Load(logging);
             TimeSpan wait = parsed.GetValue(clientTimeout);
@@ -116,6 +122,7 @@ internal sealed class ServeVerb() : Verb("serve", "Serve a device to other progr
                     : parsed.GetValue(spin) is { } time ? time
                     : new VfioUserServerOptions().SpinTime,
                 Logger = logging.CreateLogger("vfio"),
+                Capture = capture?.Capture,
             };
             try
             {
@@ -146,11 +153,13 @@ internal sealed class ServeVerb() : Verb("serve", "Serve a device to other progr
     {
         using StopSignals signals = new();
         VfioUserServer? server = null;
+        VirtualFunctionServers? virtualServers = null;
         Task serving = Task.Factory.StartNew(Serve, CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
         Task stopped = Task.Delay(Timeout.InfiniteTimeSpan, signals.Token);
         if (await Task.WhenAny(serving, stopped) == stopped && await Task.WhenAny(serving, Task.Delay(EndTime)) != serving)
         {
             server?.Abandon();
+            virtualServers?.Abandon();
             return 0;
         }
 
@@ -169,15 +178,18 @@ internal sealed class ServeVerb() : Verb("serve", "Serve a device to other progr
             }
 
             using VfioUserServer made = server = new(open, options);
+            using VirtualFunctionServers others = virtualServers = VirtualFunctionServers.Make(address, source.Guard?.VirtualFunctions ?? [], options);
             try
             {
                 ConnectInstructions.Write(output, made.Path, libvirt);
+                others.Write(output);
             }
             catch (VfioException unread) when (unread.Target == StandardStream.OutputName)
             {
                 // The reader of the instructions may be gone: the server continues.
             }
 
+            others.Start();
             made.Run(signals.Token);
         }
     }

@@ -7,6 +7,9 @@ namespace Vfio.Devices.Igb;
 /// <remarks>82576 Datasheet, sections 7.1.5, 7.1.10 and 7.1.1.7. By the thread of the receive work.</remarks>
 internal sealed class IgbClassifier(RegisterFile<IgbRegister> registers)
 {
+    /// <summary>Modes of MRQC: a hash chooses among all queues, or among the two of the pool that the switch chose.</summary>
+    internal const uint HashesForQueues = 2, HashesForPools = 5;
+
     private const uint InexactGroup = 0x80, IpChecked = 0x40, TransportChecked = 0x20, UdpChecked = 0x10;
     private const uint IpWrong = 1u << 30, TransportWrong = 1u << 29;
     private const uint ChecksIp = 1u << 8, ChecksTransport = 1u << 9, HashInsteadOfSum = 1u << 13;
@@ -15,7 +18,8 @@ internal sealed class IgbClassifier(RegisterFile<IgbRegister> registers)
     /// <summary>Looks at a frame.</summary>
     /// <param name="frame">Without the frame check sequence, at least 60 bytes.</param>
     /// <param name="packet">Where its headers are.</param>
-    internal IgbReceived Classify(ReadOnlySpan<byte> frame, IgbPacket packet)
+    /// <param name="hashMode">The mode of MRQC in which it has a hash.</param>
+    internal IgbReceived Classify(ReadOnlySpan<byte> frame, IgbPacket packet, uint hashMode = HashesForQueues)
     {
         uint control = (uint)registers[IgbRegister.ReceiveChecksum];
         IgbReceived received = new() { Types = TypeOf(packet) << 4 };
@@ -24,7 +28,7 @@ internal sealed class IgbClassifier(RegisterFile<IgbRegister> registers)
         CheckSums(frame, packet, control, ref received);
         if (IgbFilter.IsMulticast(frame) && !IgbFilter.IsBroadcast(frame))
             received.Status |= InexactGroup;
-        bool hashes = (registers[IgbRegister.MultipleQueues] & 7) == 2;
+        bool hashes = (registers[IgbRegister.MultipleQueues] & 7) == hashMode;
         if (hashes && TryHash(frame, packet, out uint hash, out uint type))
         {
             received.Queue = QueueOf(hash);

@@ -11,43 +11,63 @@ internal sealed class IgbCore : INetPort
     /// <summary>The longest frame, without the frame check sequence.</summary>
     internal const int LongestFrame = INetPort.LongestFrame;
 
-    private const int ShortestFrame = 60, HeaderBytes = 14, VlanBytes = 4;
+    /// <summary>Bytes of a VLAN tag.</summary>
+    internal const int VlanBytes = 4;
+
+    private const int ShortestFrame = 60, HeaderBytes = 14;
     private const uint MasterDisable = 1u << 2, SetLinkUp = 1u << 6, ReceiveEnable = 1u << 1;
     private const uint LoopbackMode = 3u << 6, MacLoopback = 1u << 6;
+
+    // Of STATUS.
+    private const uint FullDuplex = 1, LinkUp = 1u << 1, Gigabit = 1u << 7;
 
     // How long the sender of a loop waits for the receive work, which may not run now on a busy machine; a reset waits too.
     private static readonly TimeSpan FullTimeout = TimeSpan.FromMilliseconds(20);
 
-    // The transmit work's: a frame with its tag and padding.
-    private readonly byte[] _leaving = new byte[LongestFrame + VlanBytes];
-    private volatile IgbReceiveWork? _receive;
-    private volatile IgbTransmitWork? _transmit;
-    private volatile IgbTimerWork? _timer;
+    private readonly IgbSwitch? _switch;
     private volatile bool _isFull;
-    private int _linkChanges;
 
     private readonly RegisterCell _control;
     private readonly RegisterCell _receiveControl;
 
-    internal IgbCore(IgbFunction function, NetBackend network, TimeProvider clock)
+    /// <summary>Makes a port.</summary>
+    /// <param name="function">Its physical function.</param>
+    /// <param name="network">The other end of its cable.</param>
+    /// <param name="clock">The time.</param>
+    /// <param name="virtualFunctions">How many virtual functions it has.</param>
+    /// <param name="abandon">Abandons the threads of the physical function.</param>
+    internal IgbCore(IgbFunction function, NetBackend network, TimeProvider clock, int virtualFunctions, Action abandon)
     {
-        Function = function;
         Network = network;
         _control = Registers.CellOf(IgbRegister.Control);
         _receiveControl = Registers.CellOf(IgbRegister.ReceiveControl);
         Statistics = new IgbStatistics(Registers);
         Interrupts = new IgbInterrupts(Registers, Statistics, clock);
+        VirtualFunctions = [.. Enumerable.Range(0, virtualFunctions).Select(number => new IgbVirtualFunction(this, number, function.Description, clock))];
+        VirtualPools = [.. VirtualFunctions.Select(virtualFunction => virtualFunction.Pool)];
+        uint theirs = VirtualPools.Aggregate(0u, (queues, pool) => queues | pool.Queues);
+        Own = new IgbPool(this, function, Interrupts, ~theirs, abandon);
+        Mailboxes = new IgbMailboxes(this, virtualFunctions);
+        _switch = virtualFunctions > 0 ? new IgbSwitch(this) : null;
     }
 
-    internal IgbFunction Function { get; }
+    /// <summary>The virtual functions.</summary>
+    internal IgbVirtualFunction[] VirtualFunctions { get; }
+
+    /// <summary>What the virtual functions have of it, in their order.</summary>
+    internal IgbPool[] VirtualPools { get; }
+
+    /// <summary>What the physical function has of it.</summary>
+    internal IgbPool Own { get; }
+
+    /// <summary>The mailboxes between them.</summary>
+    internal IgbMailboxes Mailboxes { get; }
 
     internal RegisterFile<IgbRegister> Registers { get; } = new(IgbRegisters.Map);
 
     internal IgbStatistics Statistics { get; }
 
     internal IgbInterrupts Interrupts { get; }
-
-    internal IgbInbox Inbox { get; } = new();
 
     internal IgbPhy Phy { get; } = new();
 
@@ -57,7 +77,7 @@ internal sealed class IgbCore : INetPort
     internal bool MayMaster => (_control.Value & MasterDisable) == 0;
 
     /// <summary>Whether requests on the bus may be under way.</summary>
-    internal bool IsMaster => MayMaster || _receive is { IsAtRest: false } || _transmit is { IsAtRest: false };
+    internal bool IsMaster => MayMaster || !Own.IsAtRest;
 
     /// <summary>Whether the partner is there, as the PHY sees it.</summary>
     internal bool IsCableUp => Network.IsUp;
@@ -71,81 +91,113 @@ internal sealed class IgbCore : INetPort
 
     private bool IsLoopedBack => Phy.IsLoopedBack || (_receiveControl.Value & LoopbackMode) == MacLoopback;
 
-    private bool IsEnabled => (_receiveControl.Value & ReceiveEnable) != 0 && IsLinkUp;
+    /// <summary>RCTL.RXEN.</summary>
+    internal bool MayReceive => (_receiveControl.Value & ReceiveEnable) != 0;
 
-    /// <summary>Makes new work in place of what a reset abandoned.</summary>
+    /// <summary>VTSTATUS.</summary>
+    internal uint VirtualStatus => FullDuplex | Gigabit | (IsLinkUp ? LinkUp : 0);
+
+    private bool IsEnabled => MayReceive && IsLinkUp;
+
+    /// <summary>Who has a queue, or a pool: that of the same number.</summary>
+    internal IgbPool OwnerOf(int queue) => IgbSwitch.PoolOf(queue) is int pool && pool < VirtualPools.Length ? VirtualPools[pool] : Own;
+
+    /// <summary>Whether a queue may send now, as far as the switch says.</summary>
+    internal bool MaySend(int queue) => _switch is null || _switch.MaySend(queue);
+
+    /// <summary>Ends the threads of virtual functions, before the physical one is reset.</summary>
+    internal void AbandonVirtual()
+    {
+        foreach (IgbVirtualFunction function in VirtualFunctions)
+            function.AbandonFor();
+    }
+
+    /// <summary>Makes new work in place of what a reset abandoned. Virtual functions wait for the physical one's driver then.</summary>
     internal void Restart()
     {
-        Inbox.Clear();
-        Interrupts.Reset();
-        _receive = new IgbReceiveWork(this);
-        _transmit = new IgbTransmitWork(this);
-        _timer = new IgbTimerWork(this);
+        Own.Restart();
+        foreach (IgbPool pool in VirtualPools)
+            pool.Restart();
+        Mailboxes.Reset();
+    }
+
+    /// <summary>A virtual function was reset: its queues are as after power-on, and it neither sends nor receives until the physical one's
+    /// driver lets it.</summary>
+    internal void ResetVirtual(int number)
+    {
+        uint pool = 1u << number;
+        IgbVirtualFunction function = VirtualFunctions[number];
+        function.AbandonFor();
+        foreach (IgbRegister register in IgbRegisters.OfQueues)
+        {
+            Registers.Reset(register, number);
+            Registers.Reset(register, number + IgbRegisters.Pools);
+        }
+
+        Registers.Clear(IgbRegister.PoolReceive, pool);
+        Registers.Clear(IgbRegister.PoolTransmit, pool);
+        function.Pool.Restart();
+        Mailboxes.ResetVirtual(number);
+        Registers.Set(IgbRegister.FunctionResets, pool);
+        Own.Notify(IgbInterrupts.Mailbox);
     }
 
     /// <summary>Waits until no work runs, or is to.</summary>
-    internal bool AwaitWork(TimeSpan timeout) =>
-        SpinWait.SpinUntil(() => _receive is not { IsAtRest: false } && _transmit is not { IsAtRest: false }, timeout);
+    internal bool AwaitWork(TimeSpan timeout) => SpinWait.SpinUntil(() => Own.IsAtRest && Array.TrueForAll(VirtualPools, pool => pool.IsAtRest), timeout);
 
-    internal void WakeReceive() => _receive?.Wake();
-
-    internal void WakeTransmit() => _transmit?.Wake();
-
-    internal void RestartReceive(int queue)
+    /// <summary>Has all that receives look again.</summary>
+    internal void WakeReceive()
     {
-        _receive?.Restart(queue);
-        WakeReceive();
+        Own.WakeReceive();
+        foreach (IgbPool pool in VirtualPools)
+            pool.WakeReceive();
     }
 
-    internal void RestartTransmit(int queue)
+    /// <summary>Has all that sends look again.</summary>
+    internal void WakeTransmit()
     {
-        _transmit?.Restart(queue);
-        WakeTransmit();
-    }
-
-    /// <summary>Has the timer look, when an interrupt waits for its time.</summary>
-    internal void WakeForDue()
-    {
-        if (Interrupts.HasDue)
-            _timer?.Wake();
+        Own.WakeTransmit();
+        foreach (IgbPool pool in VirtualPools)
+            pool.WakeTransmit();
     }
 
     /// <inheritdoc/>
-    public void LinkChanged()
-    {
-        Interlocked.Increment(ref _linkChanges);
-        _timer?.Wake();
-    }
+    public void LinkChanged() => Own.Notify(IgbInterrupts.LinkChange);
 
-    /// <summary>Whether the link changed since this was asked last.</summary>
-    internal bool TakeLinkChange() => Interlocked.Exchange(ref _linkChanges, 0) != 0;
-
-    /// <summary>Sends a frame; called by the transmit work.</summary>
+    /// <summary>Sends a frame; called by the transmit work of a function.</summary>
+    /// <param name="from">The function.</param>
+    /// <param name="queue">From which of its queues.</param>
     /// <param name="frame">Without the frame check sequence.</param>
     /// <param name="vlan">The tag to insert.</param>
     /// <param name="vlanType">Its type.</param>
-    internal void Transmit(ReadOnlySpan<byte> frame, ushort? vlan, ushort vlanType)
+    internal void Transmit(IgbPool from, int queue, ReadOnlySpan<byte> frame, ushort? vlan, ushort vlanType)
     {
+        IgbSwitch? on = _switch is { IsOn: true } ? _switch : null;
+        if (on is not null)
+            vlan = on.TagOf(queue, vlan);
+        byte[] leaving = from.Leaving;
         int length = frame.Length + (vlan is null ? 0 : VlanBytes);
-        if (frame.Length < HeaderBytes || length > LongestFrame || !IsLinkUp)
+        if (frame.Length < HeaderBytes || length > LongestFrame || (on is null && !IsLinkUp))
             return;
         if (vlan is { } tag)
         {
-            frame[..12].CopyTo(_leaving);
-            BinaryPrimitives.WriteUInt16BigEndian(_leaving.AsSpan(12), vlanType);
-            BinaryPrimitives.WriteUInt16BigEndian(_leaving.AsSpan(14), tag);
-            frame[12..].CopyTo(_leaving.AsSpan(16));
-            frame = _leaving.AsSpan(0, length);
+            frame[..12].CopyTo(leaving);
+            BinaryPrimitives.WriteUInt16BigEndian(leaving.AsSpan(12), vlanType);
+            BinaryPrimitives.WriteUInt16BigEndian(leaving.AsSpan(14), tag);
+            frame[12..].CopyTo(leaving.AsSpan(16));
+            frame = leaving.AsSpan(0, length);
         }
 
         if (length < ShortestFrame)
         {
             if (vlan is null)
-                frame.CopyTo(_leaving);
-            _leaving.AsSpan(length, ShortestFrame - length).Clear();
-            frame = _leaving.AsSpan(0, ShortestFrame);
+                frame.CopyTo(leaving);
+            leaving.AsSpan(length, ShortestFrame - length).Clear();
+            frame = leaving.AsSpan(0, ShortestFrame);
         }
 
+        if (on is not null && (!on.Send(from, queue, frame) || !IsLinkUp))
+            return;
         Statistics.CountSent(frame);
         if (IsLoopedBack)
             Receive(frame, isOwn: true);
@@ -167,14 +219,20 @@ internal sealed class IgbCore : INetPort
             return true;
         }
 
-        if (!Inbox.TryPut(frame))
+        if (_switch is { IsOn: true } on)
+        {
+            on.Receive(frame);
+            return true;
+        }
+
+        if (!Own.Inbox.TryPut(frame))
             return false;
-        WakeReceive();
+        Own.WakeReceive();
         return true;
     }
 
     /// <inheritdoc/>
-    public void WaitForRoom(int bytes, TimeSpan timeout) => Inbox.WaitForRoom(bytes, timeout);
+    public void WaitForRoom(int bytes, TimeSpan timeout) => Own.Inbox.WaitForRoom(bytes, timeout);
 
     /// <inheritdoc/>
     public void Receive(ReadOnlySpan<byte> frame) => Receive(frame, isOwn: false);
@@ -195,7 +253,7 @@ internal sealed class IgbCore : INetPort
         }
 
         if (!_isFull)
-            Inbox.WaitForRoom(frame.Length, FullTimeout);
+            Own.Inbox.WaitForRoom(frame.Length, FullTimeout);
         _isFull = !TryReceive(frame, isOwn);
         if (_isFull)
             Statistics.Count(IgbStatistic.MissedPackets);

@@ -22,6 +22,21 @@ internal sealed class IgbFilter(RegisterFile<IgbRegister> registers)
 
     internal static bool IsBroadcast(ReadOnlySpan<byte> frame) => !frame[..6].ContainsAnyExcept(byte.MaxValue);
 
+    /// <summary>The entry of a frame's destination in the tables of multicast and unicast addresses: 12 bits of its last two octets; which of
+    /// their 16, RCTL.MO says.</summary>
+    internal static int HashOf(ReadOnlySpan<byte> frame, uint control)
+    {
+        ReadOnlySpan<int> shifts = [4, 3, 2, 0];
+        return (BinaryPrimitives.ReadUInt16LittleEndian(frame[4..]) >> shifts[(int)(control >> 12 & 3)]) & 0xfff;
+    }
+
+    /// <summary>The registers of all station addresses, which are in two tables.</summary>
+    internal static RegisterCell[] CellsOf(RegisterFile<IgbRegister> registers, IgbRegister first, IgbRegister more) =>
+    [
+        .. Enumerable.Range(0, IgbRegisters.FirstAddresses).Select(i => registers.CellOf(first, i)),
+        .. Enumerable.Range(0, IgbRegisters.Addresses - IgbRegisters.FirstAddresses).Select(i => registers.CellOf(more, i)),
+    ];
+
     /// <summary>Whether a frame has a VLAN tag of the type that VET names.</summary>
     internal bool IsTagged(ReadOnlySpan<byte> frame) =>
         BinaryPrimitives.ReadUInt16BigEndian(frame[12..]) == (ushort)_vlanType.Value;
@@ -59,9 +74,7 @@ internal sealed class IgbFilter(RegisterFile<IgbRegister> registers)
         if (IsListed(frame))
             return true;
 
-        // 12 bits of the last two octets; which of their 16, RCTL.MO says.
-        ReadOnlySpan<int> shifts = [4, 3, 2, 0];
-        int hash = (BinaryPrimitives.ReadUInt16LittleEndian(frame[4..]) >> shifts[(int)(control >> 12 & 3)]) & 0xfff;
+        int hash = HashOf(frame, control);
         return (registers[IgbRegister.MulticastTable, hash >> 5] >> (hash & 31) & 1) != 0;
     }
 
@@ -80,10 +93,4 @@ internal sealed class IgbFilter(RegisterFile<IgbRegister> registers)
 
         return false;
     }
-
-    private static RegisterCell[] CellsOf(RegisterFile<IgbRegister> registers, IgbRegister first, IgbRegister more) =>
-    [
-        .. Enumerable.Range(0, IgbRegisters.FirstAddresses).Select(i => registers.CellOf(first, i)),
-        .. Enumerable.Range(0, IgbRegisters.Addresses - IgbRegisters.FirstAddresses).Select(i => registers.CellOf(more, i)),
-    ];
 }

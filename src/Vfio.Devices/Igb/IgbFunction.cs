@@ -10,10 +10,10 @@ namespace Vfio.Devices.Igb;
 /// table. There is no flash.</para>
 /// <para>Sending, receiving and delayed interrupts have a thread each. A reset, of the function or by CTRL.RST, abandons them.</para>
 /// </remarks>
-public sealed class IgbFunction : EmulatedFunction
+public sealed class IgbFunction : EmulatedFunction, IPhysicalFunction
 {
     private const uint DeviceReset = 1u << 26, PhyReset = 1u << 31, SetLinkUp = 1u << 6;
-    private const uint PhyWasReset = 1u << 10, QueueEnable = 1u << 25, AddressValid = 1u << 31, SemaphoreTaken = 1;
+    private const uint PhyWasReset = 1u << 10, QueueEnable = 1u << 25, VirtualResetDone = 1u << 14, AddressValid = 1u << 31, SemaphoreTaken = 1;
     private readonly IgbCore _core;
     private readonly IgbNvm _nvm;
     private readonly byte[] _address;
@@ -22,7 +22,7 @@ public sealed class IgbFunction : EmulatedFunction
     private uint _timeHigh;
     private ulong _lastControl;
 
-    internal IgbFunction(NetBackend network, ReadOnlySpan<byte> address, TimeProvider? clock = null)
+    internal IgbFunction(NetBackend network, ReadOnlySpan<byte> address, TimeProvider? clock = null, int virtualFunctions = 0)
         : base(new FunctionDescription("igb", VendorId: 0x8086, DeviceId: 0x10c9)
         {
             RevisionId = 0x01,
@@ -36,12 +36,13 @@ public sealed class IgbFunction : EmulatedFunction
             PowerManagement = PowerManagementKind.SoftReset,
             IsExpress = true,
             HasFlr = true,
+            Capabilities = virtualFunctions > 0 ? IgbCapabilities.Of(address, virtualFunctions) : [],
         })
     {
         _clock = clock ?? TimeProvider.System;
         _address = address.ToArray();
         _nvm = new IgbNvm(address, Description);
-        _core = new IgbCore(this, network, _clock);
+        _core = new IgbCore(this, network, _clock, virtualFunctions, AbandonWork);
         Connect(_core.Registers);
         AddBar(0, _core.Registers);
         AddBar(2, new IgbPorts(_core.Registers), BarType.Io);
@@ -53,11 +54,26 @@ public sealed class IgbFunction : EmulatedFunction
     /// <param name="network">What is at the other end of its cable, as in <c>model:igb?net=</c>: <c>none</c>, <c>loop</c>,
     /// <c>hub:NAME</c> and others.</param>
     /// <param name="address">Its station address, <c>02:00:00:00:00:01</c>; null for one that no other port of this machine has.</param>
-    /// <exception cref="VfioException">EINVAL: no such network, or no station's address; else why it cannot be had.</exception>
-    public static IgbFunction Create(string network = "none", string? address = null) => IgbModel.Create("igb", network, address);
+    /// <param name="virtualFunctions">How many virtual functions it has, 0 to 8: each with its queues, and a mailbox to the driver of this
+    /// one.</param>
+    /// <exception cref="VfioException">EINVAL: no such network, no station's address, or no such number of functions; else why it cannot be
+    /// had.</exception>
+    public static IgbFunction Create(string network = "none", string? address = null, int virtualFunctions = 0) =>
+        IgbModel.Create("igb", network, address, virtualFunctions);
+
+    /// <inheritdoc/>
+    public IReadOnlyList<IPciFunction> VirtualFunctions => _core.VirtualFunctions;
 
     /// <summary>Waits until there is nothing to do for its threads.</summary>
     internal bool AwaitWork(TimeSpan timeout) => _core.AwaitWork(timeout);
+
+    /// <inheritdoc/>
+    public override Errno Reset(ResetMethod method)
+    {
+        // Before its registers are reset, of which theirs are a part.
+        _core.AbandonVirtual();
+        return base.Reset(method);
+    }
 
     /// <inheritdoc/>
     protected override void OnReset()
@@ -85,6 +101,7 @@ public sealed class IgbFunction : EmulatedFunction
     private void ResetRegisters()
     {
         RegisterFile<IgbRegister> registers = _core.Registers;
+        _core.AbandonVirtual();
 
         // Whoever has the semaphores keeps them.
         ulong semaphore = registers[IgbRegister.SoftwareSemaphore];
@@ -117,6 +134,8 @@ public sealed class IgbFunction : EmulatedFunction
         registers.OnRead(IgbRegister.SoftwareSemaphore, _ => registers.Set(IgbRegister.SoftwareSemaphore, SemaphoreTaken));
         ConnectInterrupts(registers, _core.Interrupts);
         ConnectQueues(registers);
+        if (VirtualFunctions.Count > 0)
+            ConnectVirtual(registers);
 
         // A read of the low word keeps the high one for the read that follows; a write of the high one sets the clock.
         registers.OnRead(IgbRegister.SystemTimeLow, _ =>
@@ -171,21 +190,34 @@ public sealed class IgbFunction : EmulatedFunction
     {
         registers.OnWrite(IgbRegister.ReceiveControl, _ => _core.WakeReceive());
         registers.OnWrite(IgbRegister.TransmitControl, _ => _core.WakeTransmit());
-        registers.OnWrite(IgbRegister.ReceiveTail, (_, _) => _core.WakeReceive());
-        registers.OnWrite(IgbRegister.TransmitTail, (_, _) => _core.WakeTransmit());
+        registers.OnWrite(IgbRegister.ReceiveTail, (queue, _) => _core.OwnerOf(queue).WakeReceive());
+        registers.OnWrite(IgbRegister.TransmitTail, (queue, _) => _core.OwnerOf(queue).WakeTransmit());
         foreach (IgbRegister register in (ReadOnlySpan<IgbRegister>)[
             IgbRegister.ReceiveBaseLow, IgbRegister.ReceiveBaseHigh, IgbRegister.ReceiveLength, IgbRegister.ReceiveHead,
             IgbRegister.ReceiveDescriptors])
         {
-            registers.OnWrite(register, (queue, _) => _core.RestartReceive(queue));
+            registers.OnWrite(register, (queue, _) => _core.OwnerOf(queue).RestartReceive(queue));
         }
 
         foreach (IgbRegister register in (ReadOnlySpan<IgbRegister>)[
             IgbRegister.TransmitBaseLow, IgbRegister.TransmitBaseHigh, IgbRegister.TransmitLength, IgbRegister.TransmitHead,
             IgbRegister.TransmitDescriptors])
         {
-            registers.OnWrite(register, (queue, _) => _core.RestartTransmit(queue));
+            registers.OnWrite(register, (queue, _) => _core.OwnerOf(queue).RestartTransmit(queue));
         }
+    }
+
+    private void ConnectVirtual(RegisterFile<IgbRegister> registers)
+    {
+        registers.OnRead(IgbRegister.Mailbox, (number, _) => _core.Mailboxes.ReadPhysical(number));
+        registers.OnWrite(IgbRegister.Mailbox, (number, value) => _core.Mailboxes.WritePhysical(number, (uint)value));
+        registers.OnWrite(IgbRegister.ExtendedControl, value =>
+        {
+            if ((value & VirtualResetDone) != 0)
+                _core.Mailboxes.EndReset();
+        });
+        registers.OnWrite(IgbRegister.PoolTransmit, _ => _core.WakeTransmit());
+        registers.OnWrite(IgbRegister.MultipleQueues, _ => _core.WakeTransmit());
     }
 
     private void Control(ulong value)
@@ -216,10 +248,12 @@ public sealed class IgbFunction : EmulatedFunction
 
     private ulong ReadStatus(ulong kept)
     {
-        const uint FullDuplex = 1, LinkUp = 1u << 1, Gigabit = 1u << 7, Master = 1u << 19;
+        const uint FullDuplex = 1, LinkUp = 1u << 1, Gigabit = 1u << 7, VirtualMode = 1u << 18, Master = 1u << 19;
         const uint PhysicalResetDone = 1u << 21, ClockGating = 1u << 31;
+        const int VirtualCountShift = 14;
         return (kept & PhyWasReset) | FullDuplex | Gigabit | PhysicalResetDone | ClockGating
-            | (_core.IsLinkUp ? LinkUp : 0) | (_core.IsMaster ? Master : 0);
+            | (_core.IsLinkUp ? LinkUp : 0) | (_core.IsMaster ? Master : 0)
+            | (VirtualFunctions.Count > 0 ? VirtualMode | (uint)VirtualFunctions.Count << VirtualCountShift : 0);
     }
 
     private void WriteStatus(ulong value)
@@ -254,7 +288,7 @@ public sealed class IgbFunction : EmulatedFunction
     {
         for (; vectors != 0; vectors &= vectors - 1)
             Interrupt(System.Numerics.BitOperations.TrailingZeroCount(vectors));
-        _core.WakeForDue();
+        _core.Own.WakeForDue();
     }
 
     private ulong Settle(uint value)

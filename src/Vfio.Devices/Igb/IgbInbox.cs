@@ -4,7 +4,7 @@ namespace Vfio.Devices.Igb;
 /// <remarks>Any thread puts frames in; one takes them out.</remarks>
 internal sealed class IgbInbox
 {
-    private const int Bytes = 256 << 10, HeadBytes = sizeof(int);
+    private const int Bytes = 256 << 10, HeadBytes = sizeof(int), RouteShift = 16, LengthMask = 0xffff;
     private readonly object _lock = new();
     private readonly byte[] _ring = new byte[Bytes];
     private int _start;
@@ -12,15 +12,17 @@ internal sealed class IgbInbox
     private int _waiters;
 
     /// <summary>Puts a frame in.</summary>
+    /// <param name="frame">At most <see cref="IgbCore.LongestFrame"/> bytes.</param>
+    /// <param name="route">What <see cref="Take"/> gives with it, below 65536: the pool that the switch chose, or 0.</param>
     /// <returns>False when there is no room for it now.</returns>
-    internal bool TryPut(ReadOnlySpan<byte> frame)
+    internal bool TryPut(ReadOnlySpan<byte> frame, int route = 0)
     {
         lock (_lock)
         {
             if (frame.Length + HeadBytes > Bytes - _used)
                 return false;
             Span<byte> head = stackalloc byte[HeadBytes];
-            BitConverter.TryWriteBytes(head, frame.Length);
+            BitConverter.TryWriteBytes(head, frame.Length | route << RouteShift);
             Append(head);
             Append(frame);
             return true;
@@ -44,16 +46,20 @@ internal sealed class IgbInbox
 
     /// <summary>Takes the oldest frame out.</summary>
     /// <param name="destination">At least as long as the longest frame.</param>
+    /// <param name="route">What was put in with it.</param>
     /// <returns>Its length; -1 when there is none.</returns>
-    internal int Take(Span<byte> destination)
+    internal int Take(Span<byte> destination, out int route)
     {
         lock (_lock)
         {
+            route = 0;
             if (_used == 0)
                 return -1;
             Span<byte> head = stackalloc byte[HeadBytes];
             Remove(head);
-            int length = BitConverter.ToInt32(head);
+            int value = BitConverter.ToInt32(head);
+            int length = value & LengthMask;
+            route = value >> RouteShift;
             Remove(destination[..length]);
             if (_waiters > 0 && _used <= Bytes / 2)
                 Monitor.PulseAll(_lock);

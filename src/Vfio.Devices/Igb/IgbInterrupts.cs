@@ -9,10 +9,11 @@ namespace Vfio.Devices.Igb;
 /// <para>Any thread. A method that may lead to interrupts returns the vectors to send, one bit each: the caller sends them without a
 /// lock, by <see cref="DeviceWork"/> or by the function, so that a reset drops what abandoned work would send.</para>
 /// </remarks>
-internal sealed class IgbInterrupts(RegisterFile<IgbRegister> registers, IgbStatistics statistics, TimeProvider clock)
+internal sealed class IgbInterrupts(RegisterFile<IgbRegister> registers, IgbStatistics statistics, TimeProvider clock) : IIgbInterrupts
 {
     /// <summary>Causes in ICR.</summary>
-    internal const uint TransmitDone = 1u << 0, LinkChange = 1u << 2, BelowThreshold = 1u << 4, ReceiveDone = 1u << 7, MdiDone = 1u << 9;
+    internal const uint TransmitDone = 1u << 0, LinkChange = 1u << 2, BelowThreshold = 1u << 4, ReceiveDone = 1u << 7, Mailbox = 1u << 8,
+        MdiDone = 1u << 9, WrongSender = 1u << 28;
 
     /// <summary>The bits of ICR, ICS and IMS that there are.</summary>
     internal const uint MaskableCauses = 0x77d4_fbfd;
@@ -23,9 +24,10 @@ internal sealed class IgbInterrupts(RegisterFile<IgbRegister> registers, IgbStat
     private const uint Valid = 0x80, VectorMask = 0x1f;
 
     private readonly Lock _lock = new();
-    private readonly long[] _nextAt = new long[IgbRegisters.Vectors];
+    private readonly IgbModeration _moderation = new(
+        [.. Enumerable.Range(0, IgbRegisters.Vectors).Select(vector => registers.CellOf(IgbRegister.Throttle, vector))], clock);
+
     private uint _causes, _mask, _vectors, _vectorMask;
-    private uint _due;
 
     /// <summary>Whether the pin is to be up: without GPIE.Multiple_MSIX, while a cause is not masked.</summary>
     internal bool IsPinUp
@@ -42,18 +44,18 @@ internal sealed class IgbInterrupts(RegisterFile<IgbRegister> registers, IgbStat
 
     private uint KnownVectors => IsPerCause ? VectorCauses : QueueCauses;
 
-    /// <summary>Forgets all causes and masks.</summary>
-    internal void Reset()
+    /// <inheritdoc/>
+    public void Reset()
     {
         lock (_lock)
         {
-            _causes = _mask = _vectors = _vectorMask = _due = 0;
-            Array.Clear(_nextAt);
+            _causes = _mask = _vectors = _vectorMask = 0;
+            _moderation.Reset();
         }
     }
 
-    /// <summary>Raises what queues have done: one bit for each queue that received, or that sent.</summary>
-    internal uint RaiseQueues(uint received, uint sent)
+    /// <inheritdoc/>
+    public uint RaiseQueues(uint received, uint sent)
     {
         if ((received | sent) == 0)
             return 0;
@@ -78,8 +80,8 @@ internal sealed class IgbInterrupts(RegisterFile<IgbRegister> registers, IgbStat
         }
     }
 
-    /// <summary>Raises causes of ICR.</summary>
-    internal uint Raise(uint causes)
+    /// <inheritdoc/>
+    public uint Raise(uint causes)
     {
         lock (_lock)
         {
@@ -201,34 +203,24 @@ internal sealed class IgbInterrupts(RegisterFile<IgbRegister> registers, IgbStat
         }
     }
 
-    /// <summary>Sends interrupts that had to wait.</summary>
-    /// <param name="wait">How long until the next one may be sent; null when none waits.</param>
-    internal uint SendDue(out TimeSpan? wait)
+    /// <inheritdoc/>
+    public uint SendDue(out TimeSpan? wait)
     {
         lock (_lock)
         {
-            uint vectors = _due;
-            _due = 0;
+            uint vectors = _moderation.TakeDue();
             if (IsPerCause)
                 vectors &= _vectors & _vectorMask;
             else if ((_causes & _mask) == 0 && (_vectors & _vectorMask) == 0)
                 vectors = 0;
             uint sent = Send(vectors);
-            wait = null;
-            long now = clock.GetTimestamp();
-            for (uint left = _due; left != 0; left &= left - 1)
-            {
-                TimeSpan until = clock.GetElapsedTime(now, _nextAt[System.Numerics.BitOperations.TrailingZeroCount(left)]);
-                if (wait is null || until < wait)
-                    wait = until;
-            }
-
+            wait = _moderation.UntilNext();
             return sent;
         }
     }
 
-    /// <summary>Whether an interrupt waits for its time.</summary>
-    internal bool HasDue => Volatile.Read(ref _due) != 0;
+    /// <inheritdoc/>
+    public bool HasDue => _moderation.HasDue;
 
     private void AddVector(uint allocation)
     {
@@ -265,33 +257,15 @@ internal sealed class IgbInterrupts(RegisterFile<IgbRegister> registers, IgbStat
 
     private uint Send(uint vectors)
     {
-        uint sent = 0;
-        if (vectors == 0)
+        uint sent = _moderation.Admit(vectors & VectorCauses);
+        if (sent == 0)
             return 0;
-        long now = clock.GetTimestamp();
-        bool isPerCause = IsPerCause;
-        bool masks = (registers[IgbRegister.InterruptEnable] & MasksByMessage) != 0;
-        for (uint left = vectors & VectorCauses; left != 0; left &= left - 1)
-        {
-            int vector = System.Numerics.BitOperations.TrailingZeroCount(left);
-            uint bit = 1u << vector;
-            if (now < _nextAt[vector])
-            {
-                _due |= bit;
-                continue;
-            }
-
-            long interval = (long)(registers[IgbRegister.Throttle, vector] >> 2 & 0x1fff);
-            _nextAt[vector] = interval == 0 ? 0 : now + (interval * clock.TimestampFrequency / 1_000_000);
-            sent |= bit;
-            statistics.Count(IgbStatistic.Interrupts);
-            if (!isPerCause)
-                continue;
-            _vectors &= ~(bit & (uint)registers[IgbRegister.VectorAutoClear]);
-            if (masks)
-                _vectorMask &= ~(bit & (uint)registers[IgbRegister.VectorAutoMask]);
-        }
-
+        statistics.Count(IgbStatistic.Interrupts, (ulong)System.Numerics.BitOperations.PopCount(sent));
+        if (!IsPerCause)
+            return sent;
+        _vectors &= ~(sent & (uint)registers[IgbRegister.VectorAutoClear]);
+        if ((registers[IgbRegister.InterruptEnable] & MasksByMessage) != 0)
+            _vectorMask &= ~(sent & (uint)registers[IgbRegister.VectorAutoMask]);
         return sent;
     }
 

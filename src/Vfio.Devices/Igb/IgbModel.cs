@@ -4,7 +4,7 @@ using Vfio.Devices.Network;
 namespace Vfio.Devices.Igb;
 
 /// <summary>The options of <c>model:igb</c>: <c>net=…</c> for the other end of the cable, <c>mac=02:00:00:00:00:01</c> for the station's
-/// address, <c>record=PATH</c> for a pcapng file of what goes over the cable.</summary>
+/// address, <c>vfs=2</c> for virtual functions, <c>record=PATH</c> for a pcapng file of what goes over the cable.</summary>
 internal static class IgbModel
 {
     private const int AddressBytes = 6;
@@ -12,17 +12,27 @@ internal static class IgbModel
 
     internal static IgbFunction Create(ModelOptions options)
     {
-        if (options.Take("vfs") is not (null or "0"))
-            throw new VfioException("open", $"model:{options.Model}", Errno.NotSupported, "this model has no virtual functions");
         string network = options.Take("net") ?? "none";
-        return Create(options.Model, network, options.Take("mac"), options.Take("record"));
+        return Create(options.Model, network, options.Take("mac"), ParseCount(options.Model, options.Take("vfs")), options.Take("record"));
     }
 
-    internal static IgbFunction Create(string model, string network, string? address, string? record = null)
+    internal static IgbFunction Create(string model, string network, string? address, int virtualFunctions = 0, string? record = null)
     {
+        if (virtualFunctions is < 0 or > IgbRegisters.Pools)
+            throw WrongCount(model, $"{virtualFunctions}");
         byte[] octets = address is null ? NextAddress() : Parse(model, address);
-        return new IgbFunction(NetAddress.Open(model, network, record), octets);
+        return new IgbFunction(NetAddress.Open(model, network, record), octets, virtualFunctions: virtualFunctions);
     }
+
+    private static int ParseCount(string model, string? text)
+    {
+        if (text is null)
+            return 0;
+        return int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out int count) ? count : throw WrongCount(model, text);
+    }
+
+    private static VfioException WrongCount(string model, string text) =>
+        new("open", $"model:{model}", Errno.InvalidArgument, $"'{text}' is no number of virtual functions: write vfs=0 to vfs={IgbRegisters.Pools}");
 
     private static byte[] Parse(string model, string text)
     {

@@ -27,6 +27,7 @@ internal sealed class IgbReceiveQueue(RegisterFile<IgbRegister> registers, int n
 
     private readonly RegisterCell _split = registers.CellOf(IgbRegister.ReceiveSplit, number);
     private readonly RegisterCell _port = registers.CellOf(IgbRegister.ReceiveControl);
+    private readonly RegisterCell _dropping = registers.CellOf(IgbRegister.QueueDrop);
     private volatile bool _isRestarted;
 
     /// <summary>Its number.</summary>
@@ -50,7 +51,7 @@ internal sealed class IgbReceiveQueue(RegisterFile<IgbRegister> registers, int n
     internal int Capacity => _ring.Count - 1;
 
     /// <summary>Whether frames are dropped when no descriptor is free, rather than kept in the packet buffer.</summary>
-    internal bool DropsWhenEmpty => (_split.Value & DropWhenEmpty) != 0;
+    internal bool DropsWhenEmpty => (_split.Value & DropWhenEmpty) != 0 || (_dropping.Value >> number & 1) != 0;
 
     /// <summary>How many descriptors are free.</summary>
     internal int Free

@@ -10,14 +10,20 @@ internal sealed class IgbReceiveWork : DeviceWork
 {
     private const int FramesAtOnce = 32, ShortestFrame = 60, CheckBytes = 4, HeaderBytes = 14, VlanBytes = 4;
     private const uint Enable = 1u << 1, StripCheck = 1u << 26, StripVlan = 1u << 30, VlanPresent = 1u << 3;
+
+    // Of VMOLR.
+    private const uint PoolHashes = 1u << 17, PoolStripsVlan = 1u << 30, PoolStripsCheck = 1u << 31;
     private readonly IgbCore _core;
+    private readonly IgbPool _pool;
     private readonly IgbMemory _memory;
     private readonly RegisterFile<IgbRegister> _registers;
     private readonly RegisterCell _control;
     private readonly RegisterCell _receiveControl;
     private readonly IgbFilter _filter;
     private readonly IgbClassifier _classifier;
-    private readonly IgbReceiveQueue[] _queues = new IgbReceiveQueue[IgbRegisters.Queues];
+
+    // Those of other functions are null.
+    private readonly IgbReceiveQueue?[] _queues = new IgbReceiveQueue[IgbRegisters.Queues];
     private readonly byte[] _frame = new byte[IgbCore.LongestFrame + ShortestFrame];
     private int _length = -1;
     private IgbReceived _received;
@@ -25,10 +31,11 @@ internal sealed class IgbReceiveWork : DeviceWork
     private uint _reported;
     private bool _isLow;
 
-    internal IgbReceiveWork(IgbCore core)
-        : base(core.Function)
+    internal IgbReceiveWork(IgbCore core, IgbPool pool)
+        : base(pool.Function)
     {
         _core = core;
+        _pool = pool;
         _memory = new IgbMemory(Bus, this);
         _registers = core.Registers;
         _control = _registers.CellOf(IgbRegister.Control);
@@ -36,7 +43,7 @@ internal sealed class IgbReceiveWork : DeviceWork
         _filter = new IgbFilter(_registers);
         _classifier = new IgbClassifier(_registers);
         for (int i = 0; i < _queues.Length; i++)
-            _queues[i] = new IgbReceiveQueue(_registers, i);
+            _queues[i] = (pool.Queues >> i & 1) != 0 ? new IgbReceiveQueue(_registers, i) : null;
     }
 
     /// <inheritdoc/>
@@ -45,13 +52,13 @@ internal sealed class IgbReceiveWork : DeviceWork
     private bool IsEnabled => (_receiveControl.Value & Enable) != 0;
 
     /// <summary>Forgets what a queue had begun: it is enabled, or disabled.</summary>
-    internal void Restart(int queue) => _queues[queue].Restart();
+    internal void Restart(int queue) => _queues[queue]?.Restart();
 
     /// <inheritdoc/>
     protected override void Run()
     {
         bool any = true;
-        while (any && !ShouldReturn && _core.MayMaster)
+        while (any && !ShouldReturn && _pool.MayMaster)
         {
             any = false;
             if (!Enter())
@@ -60,7 +67,7 @@ internal sealed class IgbReceiveWork : DeviceWork
                 any = true;
             Report();
             Leave();
-            _core.WakeForDue();
+            _pool.WakeForDue();
         }
     }
 
@@ -82,7 +89,13 @@ internal sealed class IgbReceiveWork : DeviceWork
             return true;
         }
 
-        IgbReceiveQueue queue = _queues[_received.Queue];
+        if (_queues[_received.Queue] is not { } queue)
+        {
+            // The table of hashes may name a queue of another function.
+            _length = -1;
+            return true;
+        }
+
         bool isEnabled = queue.IsEnabled;
         int need = queue.Need(_length, _received.HeaderBytes);
         if (isEnabled && queue.Free >= need)
@@ -111,7 +124,7 @@ internal sealed class IgbReceiveWork : DeviceWork
     // Takes a frame out and decides on it: its length is 0 when it is not for this station.
     private bool TryTake()
     {
-        int length = _core.Inbox.Take(_frame);
+        int length = _pool.Inbox.Take(_frame, out int route);
         if (length < 0)
             return false;
         _length = 0;
@@ -124,6 +137,12 @@ internal sealed class IgbReceiveWork : DeviceWork
         }
 
         Span<byte> frame = _frame.AsSpan(0, length);
+        if (route != 0)
+        {
+            TakeRouted(frame, route);
+            return true;
+        }
+
         _core.Statistics.CountArrival(length);
         if (_filter.IsTooLong(frame))
         {
@@ -136,14 +155,35 @@ internal sealed class IgbReceiveWork : DeviceWork
         _core.Statistics.CountReceived(frame);
         IgbPacket packet = IgbPacket.Parse(frame, (ushort)_registers[IgbRegister.VlanType]);
         _received = _classifier.Classify(frame, packet);
+        bool stripsCheck = (_receiveControl.Value & StripCheck) != 0;
+        Prepare(length, packet, stripsCheck, stripsVlan: (_control.Value & StripVlan) != 0);
+        return true;
+    }
+
+    // The switch has decided already; the pool's VMOLR says how it is received.
+    private void TakeRouted(Span<byte> frame, int route)
+    {
+        int pool = IgbRoute.PoolOf(route);
+        uint offloads = (uint)_registers[IgbRegister.VirtualOffloads, pool];
+        _pool.Statistics?.CountReceived(frame, IgbRoute.IsLocal(route));
+        IgbPacket packet = IgbPacket.Parse(frame, (ushort)_registers[IgbRegister.VlanType]);
+        _received = _classifier.Classify(frame, packet, IgbClassifier.HashesForPools);
+        bool isSecond = (offloads & PoolHashes) != 0 && (_received.Queue & 1) != 0;
+        _received.Queue = pool + (isSecond ? IgbRegisters.Pools : 0);
+        Prepare(frame.Length, packet, (offloads & PoolStripsCheck) != 0, (offloads & PoolStripsVlan) != 0);
+    }
+
+    private void Prepare(int length, IgbPacket packet, bool stripsCheck, bool stripsVlan)
+    {
+        Span<byte> frame = _frame.AsSpan(0, length);
         int headers = _classifier.HeadersOf(frame, packet, _received.Queue);
-        if ((_receiveControl.Value & StripCheck) == 0)
+        if (!stripsCheck)
         {
             BitConverter.TryWriteBytes(_frame.AsSpan(length), IgbChecksum.FrameCheck(frame));
             length += CheckBytes;
         }
 
-        if ((_control.Value & StripVlan) != 0 && _filter.IsTagged(frame))
+        if (stripsVlan && _filter.IsTagged(frame))
         {
             _received.Vlan = (ushort)(frame[14] << 8 | frame[15]);
             _received.Status |= VlanPresent;
@@ -152,9 +192,8 @@ internal sealed class IgbReceiveWork : DeviceWork
             headers = Math.Max(0, headers - VlanBytes);
         }
 
-        _received.HeaderBytes = _queues[_received.Queue].SplitAt(_frame.AsSpan(0, length), headers);
+        _received.HeaderBytes = _queues[_received.Queue]?.SplitAt(_frame.AsSpan(0, length), headers) ?? 0;
         _length = length;
-        return true;
     }
 
     private void Finish(int queue)
@@ -166,13 +205,13 @@ internal sealed class IgbReceiveWork : DeviceWork
 
     private void Report()
     {
-        uint vectors = _core.Interrupts.RaiseQueues(_reported, sent: 0);
+        uint vectors = _pool.Interrupts.RaiseQueues(_reported, sent: 0);
         _reported = 0;
         if (_isLow)
         {
             _isLow = false;
             _core.Statistics.Count(IgbStatistic.BelowThreshold);
-            vectors |= _core.Interrupts.Raise(IgbInterrupts.BelowThreshold);
+            vectors |= _pool.Interrupts.Raise(IgbInterrupts.BelowThreshold);
         }
 
         for (; vectors != 0; vectors &= vectors - 1)

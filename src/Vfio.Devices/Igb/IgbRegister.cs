@@ -220,6 +220,36 @@ internal enum IgbRegister
     /// <summary>RSSRK: the key of the hash; section 8.10.</summary>
     HashKey,
 
+    /// <summary>PFMailbox: who has the mailbox of a virtual function, and what was told; section 8.14.</summary>
+    Mailbox,
+
+    /// <summary>VMBMEM: memory of the mailboxes, 16 dwords each; section 8.14.</summary>
+    MailboxMemory,
+
+    /// <summary>MBVFICR: which virtual functions wrote a message, or read one; section 8.14.</summary>
+    MailboxCause,
+
+    /// <summary>MBVFIMR: which virtual functions' mailboxes may raise VMMB; section 8.14.</summary>
+    MailboxMask,
+
+    /// <summary>VFLRE: which virtual functions were reset; section 8.14.</summary>
+    FunctionResets,
+
+    /// <summary>VFRE: which pools receive; section 8.14.</summary>
+    PoolReceive,
+
+    /// <summary>VFTE: which pools send; section 8.14.</summary>
+    PoolTransmit,
+
+    /// <summary>WVBR: which pools sent what they may not; section 8.14.</summary>
+    WrongBehaviour,
+
+    /// <summary>VMVIR: the tag of a pool that has one; section 8.14.</summary>
+    PoolTag,
+
+    /// <summary>IOVCTL: use of a virtual function's queues while it is not there; section 8.14.</summary>
+    IovControl,
+
     /// <summary>VLVF: VLANs of virtual functions; section 8.14.</summary>
     VlanPool,
 

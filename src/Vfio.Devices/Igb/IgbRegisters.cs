@@ -5,7 +5,7 @@ namespace Vfio.Devices.Igb;
 /// <summary>BAR0 of the 82576: its registers as a table.</summary>
 /// <remarks>
 /// <para>Intel 82576 Gigabit Ethernet Controller Datasheet, chapter 8. All are 32 bits. What no row covers reads as 0, and a write to it
-/// has no effect: flash, manageability, DCA, time stamps of frames and the mailboxes of virtual functions.</para>
+/// has no effect: flash, manageability, DCA and time stamps of frames.</para>
 /// </remarks>
 internal static class IgbRegisters
 {
@@ -15,6 +15,9 @@ internal static class IgbRegisters
     /// <summary>How many receive queues there are, and transmit queues.</summary>
     public const int Queues = 16;
 
+    /// <summary>How many pools there are, and virtual functions at most. Queues n and n + 8 are those of pool n.</summary>
+    public const int Pools = 8;
+
     /// <summary>How many MSI-X vectors there are.</summary>
     public const int Vectors = 25;
 
@@ -23,6 +26,16 @@ internal static class IgbRegisters
 
     /// <summary>Those in the first table.</summary>
     public const int FirstAddresses = 16;
+
+    /// <summary>Registers of which each queue has one.</summary>
+    public static readonly IgbRegister[] OfQueues =
+    [
+        IgbRegister.ReceiveBaseLow, IgbRegister.ReceiveBaseHigh, IgbRegister.ReceiveLength, IgbRegister.ReceiveSplit, IgbRegister.ReceiveHead,
+        IgbRegister.ReceiveCache, IgbRegister.ReceiveTail, IgbRegister.ReceiveDescriptors, IgbRegister.ReceiveDropped,
+        IgbRegister.TransmitBaseLow, IgbRegister.TransmitBaseHigh, IgbRegister.TransmitLength, IgbRegister.TransmitHead,
+        IgbRegister.TransmitCache, IgbRegister.TransmitTail, IgbRegister.TransmitDescriptors, IgbRegister.HeadWritebackLow,
+        IgbRegister.HeadWritebackHigh,
+    ];
 
     /// <summary>The table.</summary>
     public static readonly RegisterMap<IgbRegister> Map = new(BarLength)
@@ -46,6 +59,13 @@ internal static class IgbRegisters
         { 0x00400,                     4, IgbRegister.TransmitControl,       0xa404_00f8, 0xffff_ffff },
         { 0x00404,                     4, IgbRegister.TransmitControlExtended, 0x0001_0840, 0xffff_ffff },
         { 0x00410,                     4, IgbRegister.TransmitGap,           0x0060_1008, 0x3fff_ffff },
+        { Each(0x00800, 128, 4),       4, IgbRegister.MailboxMemory,         0, 0xffff_ffff },
+        { Each(0x00c00, 8, 4),         4, IgbRegister.Mailbox },
+        { 0x00c80,                     4, IgbRegister.MailboxCause,          0, 0, 0x00ff_00ff },
+        { 0x00c84,                     4, IgbRegister.MailboxMask,           0x0000_00ff, 0x0000_00ff },
+        { 0x00c88,                     4, IgbRegister.FunctionResets,        0, 0, 0x0000_00ff },
+        { 0x00c8c,                     4, IgbRegister.PoolReceive,           0x0000_00ff, 0x0000_00ff },
+        { 0x00c90,                     4, IgbRegister.PoolTransmit,          0x0000_00ff, 0x0000_00ff },
         { 0x00e00,                     4, IgbRegister.Leds,                  0x0706_8302, 0xffff_ffff },
         { 0x01010,                     4, IgbRegister.ManagementNvmControl,  0x800c_0000 },
         { 0x01500,                     4, IgbRegister.InterruptCause },
@@ -70,10 +90,12 @@ internal static class IgbRegisters
         { 0x02460,                     4, IgbRegister.FlowRefresh,           0, 0x0000_ffff },
         { 0x03404,                     4, IgbRegister.TransmitBuffer,        0x0000_0028, 0x0000_003f },
         { 0x03500,                     4, IgbRegister.SwitchControl,         0, 0x8fff_ffff },
+        { 0x03554,                     4, IgbRegister.WrongBehaviour,        0, 0, 0, 0x0000_ffff },
         { 0x03540,                     4, IgbRegister.TransmitMaxRequest,    0x0000_0010, 0x0000_0fff },
         { 0x03590,                     4, IgbRegister.TransmitDma,           0x0000_0004, 0x0000_03ff },
         { 0x0359c,                     4, IgbRegister.TcpFlagsLow,           0x0f7f_0ff6, 0x0fff_0fff },
         { 0x035a0,                     4, IgbRegister.TcpFlagsHigh,          0x0000_0f7f, 0x0000_0fff },
+        { Each(0x03700, 8, 4),         4, IgbRegister.PoolTag,               0, 0xc000_ffff },
         { Each(0x04000, 74, 4),        4, IgbRegister.Statistic,             0, 0, 0, 0xffff_ffff },
         { 0x05000,                     4, IgbRegister.ReceiveChecksum,       0x0000_0300, 0x0000_3fff },
         { 0x05004,                     4, IgbRegister.LongestFrame,          0x0000_2600, 0x0000_3fff },
@@ -98,6 +120,7 @@ internal static class IgbRegisters
         { 0x05b54,                     4, IgbRegister.FirmwareSemaphore },
         { 0x05b5c,                     4, IgbRegister.SoftwareFirmwareSync,  0, 0xffff_ffff },
         { 0x05b68,                     4, IgbRegister.PendingClear,          0, 0x01ff_ffff },
+        { 0x05bbc,                     4, IgbRegister.IovControl,            0, 0x0000_0001 },
         { Each(0x05c00, 32, 4),        4, IgbRegister.Redirection,           0, 0xffff_ffff },
         { Each(0x05c80, 10, 4),        4, IgbRegister.HashKey,               0, 0xffff_ffff },
         { Each(0x05d00, 32, 4),        4, IgbRegister.VlanPool,              0, 0xffff_ffff },

@@ -1,10 +1,11 @@
+using System.Numerics;
 using Vfio.Guard;
 using Vfio.Native.Waiting;
 
 namespace Vfio.Devices.Igb;
 
-/// <summary>The thread that sends interrupts which had to wait for EITR, and tells of changes of the link.</summary>
-internal sealed class IgbTimerWork(IgbCore core) : DeviceWork(core.Function)
+/// <summary>The thread that sends interrupts which had to wait for EITR, and tells of changes of the link and of the mailboxes.</summary>
+internal sealed class IgbTimerWork(IgbPool pool) : DeviceWork(pool.Function)
 {
     // Vectors whose time comes earlier may be added during a sleep, which nothing ends.
     private static readonly TimeSpan LongestSleep = TimeSpan.FromMicroseconds(100);
@@ -19,10 +20,10 @@ internal sealed class IgbTimerWork(IgbCore core) : DeviceWork(core.Function)
         {
             if (!Enter())
                 return;
-            uint vectors = core.TakeLinkChange() ? core.Interrupts.Raise(IgbInterrupts.LinkChange) : 0;
-            vectors |= core.Interrupts.SendDue(out TimeSpan? wait);
+            uint vectors = pool.TakeCauses() is not 0 and uint causes ? pool.Interrupts.Raise(causes) : 0;
+            vectors |= pool.Interrupts.SendDue(out TimeSpan? wait);
             for (; vectors != 0; vectors &= vectors - 1)
-                Interrupt(System.Numerics.BitOperations.TrailingZeroCount(vectors));
+                Interrupt(BitOperations.TrailingZeroCount(vectors));
             Leave();
             if (wait is not { } left)
                 return;

@@ -9,36 +9,42 @@ internal sealed class IgbTransmitWork : DeviceWork
 {
     private const int FramesAtOnce = 32;
     private readonly IgbCore _core;
+    private readonly IgbPool _pool;
     private readonly IgbMemory _memory;
-    private readonly IgbTransmitQueue[] _queues = new IgbTransmitQueue[IgbRegisters.Queues];
+
+    // Those of other functions are null.
+    private readonly IgbTransmitQueue?[] _queues = new IgbTransmitQueue[IgbRegisters.Queues];
     private readonly IgbSegmenter _segmenter;
 
-    internal IgbTransmitWork(IgbCore core)
-        : base(core.Function)
+    internal IgbTransmitWork(IgbCore core, IgbPool pool)
+        : base(pool.Function)
     {
         _core = core;
+        _pool = pool;
         _memory = new IgbMemory(Bus, this);
         _segmenter = new IgbSegmenter();
         for (int i = 0; i < _queues.Length; i++)
-            _queues[i] = new IgbTransmitQueue(core.Registers, i);
+            _queues[i] = (pool.Queues >> i & 1) != 0 ? new IgbTransmitQueue(core.Registers, i) : null;
     }
 
     /// <inheritdoc/>
     protected internal override string Name => "igb transmit";
 
     /// <summary>Forgets what a queue had begun: it is enabled, or disabled.</summary>
-    internal void Restart(int queue) => _queues[queue].Restart();
+    internal void Restart(int queue) => _queues[queue]?.Restart();
 
     /// <inheritdoc/>
     protected override void Run()
     {
         bool any = true;
-        while (any && !ShouldReturn && _core.MayMaster)
+        while (any && !ShouldReturn && _pool.MayMaster)
         {
             any = false;
             uint sent = 0;
-            foreach (IgbTransmitQueue queue in _queues)
+            foreach (IgbTransmitQueue? queue in _queues)
             {
+                if (queue is null || !_core.MaySend(queue.Number))
+                    continue;
                 for (int i = 0; i < FramesAtOnce && !ShouldReturn && TrySendNext(queue, ref sent); i++)
                     any = true;
             }
@@ -56,16 +62,16 @@ internal sealed class IgbTransmitWork : DeviceWork
         if (step.IsReported)
             reported |= 1u << queue.Number;
         if (step.Length > 0)
-            Finish(step, queue.Gathered[..step.Length]);
+            Finish(step, queue.Number, queue.Gathered[..step.Length]);
         return step.IsAny;
     }
 
-    private void Finish(in IgbTransmitQueue.Step step, Span<byte> frame)
+    private void Finish(in IgbTransmitQueue.Step step, int queue, Span<byte> frame)
     {
         if (!step.IsSegmented)
         {
             if (IgbOffloads.Apply(frame, step.Offload))
-                Send(frame, step.Vlan);
+                Send(queue, frame, step.Vlan);
             return;
         }
 
@@ -73,14 +79,14 @@ internal sealed class IgbTransmitWork : DeviceWork
         if (goesOn)
             _core.Statistics.Count(IgbStatistic.Segmentations);
         while (goesOn && !ShouldReturn && _segmenter.TryNext(frame, out Span<byte> segment))
-            goesOn = Send(segment, step.Vlan);
+            goesOn = Send(queue, segment, step.Vlan);
     }
 
-    private bool Send(ReadOnlySpan<byte> frame, ushort? vlan)
+    private bool Send(int queue, ReadOnlySpan<byte> frame, ushort? vlan)
     {
         if (!Enter())
             return false;
-        _core.Transmit(frame, vlan, (ushort)_core.Registers[IgbRegister.VlanType]);
+        _core.Transmit(_pool, queue, frame, vlan, (ushort)_core.Registers[IgbRegister.VlanType]);
         Leave();
         return true;
     }
@@ -89,9 +95,9 @@ internal sealed class IgbTransmitWork : DeviceWork
     {
         if (sent == 0 || !Enter())
             return;
-        for (uint vectors = _core.Interrupts.RaiseQueues(received: 0, sent); vectors != 0; vectors &= vectors - 1)
+        for (uint vectors = _pool.Interrupts.RaiseQueues(received: 0, sent); vectors != 0; vectors &= vectors - 1)
             Interrupt(System.Numerics.BitOperations.TrailingZeroCount(vectors));
         Leave();
-        _core.WakeForDue();
+        _pool.WakeForDue();
     }
 }

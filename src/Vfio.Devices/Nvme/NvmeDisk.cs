@@ -24,6 +24,7 @@ internal sealed class NvmeDisk(NvmeStorage storage) : IDisposable
     private readonly HashSet<NvmeDiskWork> _leftBehind = [];
     private volatile bool _isWaitedFor;
     private volatile bool _hasFailed;
+    private volatile bool _hasFailedBefore;
     private volatile NvmeDiskWork? _fused;
     private long _fusedStart;
     private long _fusedEnd;
@@ -43,10 +44,14 @@ internal sealed class NvmeDisk(NvmeStorage storage) : IDisposable
     internal bool TryLock() => storage.TryLock();
 
     /// <summary>Whether a flush has failed, so that all fail.</summary>
-    internal bool HasFailed => _hasFailed;
+    internal bool HasFailed => _hasFailed || _hasFailedBefore;
 
-    /// <summary>Has all flushes fail: one has failed where the drive was before.</summary>
-    internal void Fail() => _hasFailed = true;
+    /// <summary>Has all flushes of this user fail: one has failed where the drive was before, as the state says that the user brought. The
+    /// next user does not have to believe it.</summary>
+    internal bool HasFailedBefore
+    {
+        set => _hasFailedBefore = value;
+    }
 
     /// <summary>How often the disk was formatted or sanitized. A write has no effect when that happened after its command was
     /// checked.</summary>
@@ -211,7 +216,7 @@ internal sealed class NvmeDisk(NvmeStorage storage) : IDisposable
             }
         }
 
-        return _hasFailed ? NvmeOutcome.WriteFault.ForGood : NvmeOutcome.Success;
+        return HasFailed ? NvmeOutcome.WriteFault.ForGood : NvmeOutcome.Success;
     }
 
     /// <summary>Called when a queue was abandoned: the next access waits for its read or write under way.</summary>
@@ -237,7 +242,8 @@ internal sealed class NvmeDisk(NvmeStorage storage) : IDisposable
         Errno error = Errno.None;
         try
         {
-            error = _hasFailed ? Errno.InputOutput : storage.Flush();
+            if (!HasFailed)
+                error = storage.Flush();
         }
         finally
         {

@@ -110,6 +110,9 @@ public sealed class NvmeFunction : EmulatedFunction, IPolledRegisters
     public override bool CanMigrate => _drive.Disk.IsShared;
 
     /// <inheritdoc/>
+    internal override void OnAssign() => _drive.Disk.HasFailedBefore = false;
+
+    /// <inheritdoc/>
     protected override void OnReset() => Disable();
 
     /// <summary>While it is stopped another process may take it over, which needs the image.</summary>
@@ -147,8 +150,7 @@ public sealed class NvmeFunction : EmulatedFunction, IPolledRegisters
         _drive.Save(before);
         if (TryRestore(ref state, out bool hasFailed))
         {
-            if (hasFailed)
-                _drive.Disk.Fail();
+            _drive.Disk.HasFailedBefore = hasFailed;
             return true;
         }
 

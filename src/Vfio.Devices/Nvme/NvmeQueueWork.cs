@@ -147,6 +147,10 @@ internal abstract class NvmeQueueWork : NvmeDiskWork
     {
         if (Id == 0 || _controller.Shadow is not { } shadow || ShouldReturn || _controller.IsStopped)
             return false;
+
+        // Commands that wait for room for their completions are no reason to look: the completion queue's head wakes this.
+        if (!HasRoom())
+            return false;
         long until = Stopwatch.GetTimestamp() + _window;
         SpinWait spin = default;
         while (_window > 0 && Stopwatch.GetTimestamp() < until && !ShouldReturn)

@@ -24,6 +24,12 @@ internal abstract class IgbFunction(PciDevice device, Bar registers) : ILiveness
     /// <summary>Where the registers of transmit queue 0 start.</summary>
     internal abstract long TransmitQueue { get; }
 
+    /// <summary>Where the vector of its receive queue is.</summary>
+    internal virtual long QueueAllocation => VectorAllocation;
+
+    /// <summary>How many virtual functions it has.</summary>
+    internal virtual int VirtualFunctions => 0;
+
     /// <summary>More of SRRCTL.</summary>
     internal abstract uint SplitControl { get; }
 
@@ -46,11 +52,15 @@ internal abstract class IgbFunction(PciDevice device, Bar registers) : ILiveness
     /// <exception cref="VfioException">EPERM: it may not.</exception>
     internal abstract void SetPromiscuous(bool value);
 
+    /// <summary>Answers what virtual functions asked.</summary>
+    /// <returns>How many messages.</returns>
+    internal virtual int Serve() => 0;
+
     /// <summary>Lets received frames raise vector 0, masked until <see cref="Arm"/>.</summary>
     /// <param name="interval">Shortest time between two interrupts.</param>
     internal virtual void EnableInterrupts(TimeSpan interval)
     {
-        registers.Write32(VectorAllocation, ReceiveRaisesVector0);
+        registers.Write32(QueueAllocation, ReceiveRaisesVector0);
         registers.Write32(InterruptThrottle, ThrottleKeepsCounter | (uint)interval.TotalMicroseconds << 2);
         registers.Write32(InterruptAutoClear, Vector0);
         registers.Write32(InterruptAutoMask, Vector0);

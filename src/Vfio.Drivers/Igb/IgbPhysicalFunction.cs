@@ -8,13 +8,22 @@ namespace Vfio.Drivers.Igb;
 /// <remarks>82576 Datasheet, section 4.5.</remarks>
 internal sealed class IgbPhysicalFunction(PciDevice device, Bar registers) : IgbFunction(device, registers)
 {
+    private const int QueueBytes = 0x40, AllocationBytes = 4;
     private readonly IgbPhy _phy = new(device.Name, registers);
+    private IgbMailboxServer? _virtual;
+    private MacAddress _address;
 
     /// <inheritdoc/>
-    internal override long ReceiveQueue => IgbPhysicalRegisters.ReceiveQueue;
+    internal override long ReceiveQueue => IgbPhysicalRegisters.ReceiveQueue + (QueueBytes * VirtualFunctions);
 
     /// <inheritdoc/>
-    internal override long TransmitQueue => IgbPhysicalRegisters.TransmitQueue;
+    internal override long TransmitQueue => IgbPhysicalRegisters.TransmitQueue + (QueueBytes * VirtualFunctions);
+
+    /// <inheritdoc/>
+    internal override long QueueAllocation => VectorAllocation + (AllocationBytes * VirtualFunctions);
+
+    /// <inheritdoc/>
+    internal override int VirtualFunctions => _virtual?.Count ?? 0;
 
     /// <inheritdoc/>
     internal override uint SplitControl => 0;
@@ -23,7 +32,10 @@ internal sealed class IgbPhysicalFunction(PciDevice device, Bar registers) : Igb
     internal override void Reset()
     {
         const string Operation = "reset";
-        ReadStatus(Operation);
+        int virtualFunctions = ReadStatus(Operation).VirtualFunctions;
+        if (virtualFunctions >= IgbMailboxServer.Pools)
+            throw new VfioException(Operation, Name, Errno.NotSupported, $"{virtualFunctions} virtual functions leave it no queue: enable fewer");
+        _virtual = virtualFunctions > 0 ? new IgbMailboxServer(Registers, virtualFunctions) : null;
         Quiet();
         Registers.Write32(Control, Registers.Read32(Control) | IgbRegisters.Reset);
 
@@ -50,7 +62,8 @@ internal sealed class IgbPhysicalFunction(PciDevice device, Bar registers) : Igb
             Registers.Write32(AddressHigh, IgbAddress.High(address) | AddressValid);
         }
 
-        return IgbAddress.Read(Registers.Read32(AddressLow), Registers.Read32(AddressHigh));
+        _address = IgbAddress.Read(Registers.Read32(AddressLow), Registers.Read32(AddressHigh));
+        return _address;
     }
 
     /// <inheritdoc/>
@@ -62,7 +75,10 @@ internal sealed class IgbPhysicalFunction(PciDevice device, Bar registers) : Igb
         if ((extended & LinkMode) != 0)
             throw new VfioException("start of the link", Name, Errno.NotSupported, "its medium is not copper");
         Registers.Write32(ExtendedControl, extended | DriverLoaded);
-        Registers.Write32(MultipleQueues, 0);
+        if (_virtual is null)
+            Registers.Write32(MultipleQueues, 0);
+        else
+            _virtual.Start(_address);
         if (!IsLinkUp)
             _phy.RestartAutonegotiation();
         Registers.Write32(TransmitControl, Transmit);
@@ -70,7 +86,14 @@ internal sealed class IgbPhysicalFunction(PciDevice device, Bar registers) : Igb
     }
 
     /// <inheritdoc/>
-    internal override void SetPromiscuous(bool value) => Registers.Write32(ReceiveControl, value ? Receive | Promiscuous : Receive);
+    internal override void SetPromiscuous(bool value)
+    {
+        _virtual?.SetPromiscuous(value);
+        Registers.Write32(ReceiveControl, value ? Receive | Promiscuous : Receive);
+    }
+
+    /// <inheritdoc/>
+    internal override int Serve() => _virtual?.Serve() ?? 0;
 
     /// <inheritdoc/>
     internal override void EnableInterrupts(TimeSpan interval)

@@ -81,4 +81,76 @@ internal static class IgbPhysicalRegisters
 
     /// <summary>Of RAH: AV, the entry counts.</summary>
     internal const uint AddressValid = 0x8000_0000;
+
+    /// <summary>PFMailbox: one for each virtual function.</summary>
+    internal const long PhysicalMailbox = 0x00c00;
+
+    /// <summary>MBVFICR: which virtual functions wrote a message, in bits 7:0, or read one, in bits 23:16.</summary>
+    internal const long MailboxCause = 0x00c80;
+
+    /// <summary>VFLRE: which virtual functions were reset.</summary>
+    internal const long FunctionResets = 0x00c88;
+
+    /// <summary>VFRE: which pools receive.</summary>
+    internal const long PoolReceive = 0x00c8c;
+
+    /// <summary>VFTE: which pools send.</summary>
+    internal const long PoolTransmit = 0x00c90;
+
+    /// <summary>QDE: which queues drop frames when they have no descriptor.</summary>
+    internal const long QueueDrop = 0x02408;
+
+    /// <summary>DTXSWC: what pools may send, and whether other pools receive it. Bits 7:0: only from an address of theirs.</summary>
+    internal const long SwitchControl = 0x03500;
+
+    /// <summary>VT_CTL: which pool is the default, and whether frames are copied.</summary>
+    internal const long VirtualControl = 0x0581c;
+
+    /// <summary>VMOLR: what a pool receives; one for each.</summary>
+    internal const long VirtualOffloads = 0x05ad0;
+
+    /// <summary>Of <see cref="ExtendedControl"/>: PFRSTD, the physical function's reset is over.</summary>
+    internal const uint VirtualResetDone = 0x0000_4000;
+
+    /// <summary>Of <see cref="MultipleQueues"/>: VMDq, the switch chooses the pool.</summary>
+    internal const uint VirtualQueues = 3;
+
+    /// <summary>Of <see cref="VirtualControl"/>: Rpl_En, frames to groups are copied to each pool that wants them.</summary>
+    internal const uint Replicates = 0x4000_0000;
+
+    /// <summary>Of <see cref="VirtualControl"/>: where the number of the default pool is.</summary>
+    internal const int DefaultPoolShift = 7;
+
+    /// <summary>Of <see cref="SwitchControl"/>: pools receive what other pools send.</summary>
+    internal const uint LoopbackEnable = 0x8000_0000;
+
+    /// <summary>Of <see cref="AddressHigh"/>: where the bits of the pools are that receive frames to the address.</summary>
+    internal const int AddressPoolShift = 18;
+
+    /// <summary>Of <see cref="VirtualOffloads"/>: the longest frame in bytes, with frame check sequence.</summary>
+    internal const uint LengthMask = 0x3fff;
+
+    /// <summary>Of <see cref="VirtualOffloads"/>: LPE, the longest frame is what <see cref="LengthMask"/> says.</summary>
+    internal const uint LongFrames = 0x0001_0000;
+
+    /// <summary>Of <see cref="VirtualOffloads"/>: ROMPE, frames to groups in <see cref="MulticastTable"/>.</summary>
+    internal const uint ByGroupHash = 0x0200_0000;
+
+    /// <summary>Of <see cref="VirtualOffloads"/>: ROPE, frames to stations in the table of unicast addresses.</summary>
+    internal const uint ByStationHash = 0x0400_0000;
+
+    /// <summary>Of <see cref="VirtualOffloads"/>: MPME, frames to all groups.</summary>
+    internal const uint AllGroups = 0x1000_0000;
+
+    /// <summary>Of <see cref="VirtualOffloads"/>: frames without tag (AUPE), broadcasts (BAM), no frame check sequence (STRCRC).</summary>
+    internal const uint Plain = 0x8900_0000;
+
+    /// <summary>Of <see cref="PhysicalMailbox"/>: STS, there is a message for the virtual function.</summary>
+    internal const uint TellWritten = 0x01;
+
+    /// <summary>Of <see cref="PhysicalMailbox"/>: ACK, its message was read.</summary>
+    internal const uint TellRead = 0x02;
+
+    /// <summary>Of <see cref="PhysicalMailbox"/>: PFU, the physical function has the memory.</summary>
+    internal const uint PhysicalOwns = 0x08;
 }

@@ -86,6 +86,10 @@ public sealed class IgbPort : IEthernetPort
     /// <summary>Whether it is a virtual function.</summary>
     public bool IsVirtualFunction { get; }
 
+    /// <summary>How many virtual functions it has: 0 to 7. They send and receive once <see cref="ServeVirtualFunctions"/> has answered
+    /// them.</summary>
+    public int VirtualFunctions => _function.VirtualFunctions;
+
     /// <summary>Whether waiting sleeps until the function interrupts, rather than spins.</summary>
     public bool HasInterrupts => _interrupt is not null;
 
@@ -133,6 +137,16 @@ public sealed class IgbPort : IEthernetPort
     {
         ObjectDisposedException.ThrowIf(_disposed, this);
         return _transmit.Transmit(frames);
+    }
+
+    /// <summary>Answers what drivers of its virtual functions asked: to be called every few milliseconds, while they start at least.</summary>
+    /// <remarks>Each gets an address of its own, may send from no other, and receives what is to that address, to all, and to groups that it
+    /// asks for. Any thread may call it, one at a time, beside the one that uses the port.</remarks>
+    /// <returns>How many messages were answered.</returns>
+    public int ServeVirtualFunctions()
+    {
+        ObjectDisposedException.ThrowIf(_disposed, this);
+        return _function.Serve();
     }
 
     /// <inheritdoc/>

@@ -11,6 +11,9 @@ internal readonly record struct IgbStatus(uint Raw)
     /// <summary>LU, bit 1: the link is up.</summary>
     internal bool IsLinkUp => Raw.Get(1) && !IsGone;
 
+    /// <summary>Num VFs, bits 17:14, while IOV mode, bit 18, is on: how many virtual functions there are.</summary>
+    internal int VirtualFunctions => Raw.Get(18) && !IsGone ? (int)Raw.Get(17, 14) : 0;
+
     /// <summary>GIO Master Enable Status, bit 19: requests on the bus may be under way.</summary>
     internal bool IsBusMaster => Raw.Get(19);
 

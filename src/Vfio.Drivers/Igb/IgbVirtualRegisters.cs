@@ -47,6 +47,12 @@ internal static class IgbVirtualRegisters
     /// <summary>Message: receive frames to this address.</summary>
     internal const uint SetAddressMessage = 0x02;
 
+    /// <summary>Message: receive frames to groups with these hashes.</summary>
+    internal const uint SetGroupsMessage = 0x03;
+
+    /// <summary>Message: receive frames with this VLAN tag, or do not.</summary>
+    internal const uint SetVlanMessage = 0x04;
+
     /// <summary>Message: receive frames up to this many bytes, with frame check sequence.</summary>
     internal const uint SetLongestMessage = 0x05;
 

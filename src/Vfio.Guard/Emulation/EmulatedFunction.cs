@@ -17,7 +17,7 @@ namespace Vfio.Guard;
 /// would end it. Such a device protects what its threads share with its handlers, and holds no lock of its own when it calls
 /// <see cref="Slot"/>, <see cref="Interrupt"/> or <see cref="EndInterrupt"/>. Any thread may call these, handlers included.</para>
 /// </remarks>
-public abstract class EmulatedFunction : IPciFunction, IMigratableFunction, IRenewableMemory
+public abstract class EmulatedFunction : IPciFunction, IMigratableFunction, IRenewableFunction
 {
     private readonly ConfigBuilder _layout;
     private readonly EmulatedConfig _config;
@@ -163,7 +163,11 @@ public abstract class EmulatedFunction : IPciFunction, IMigratableFunction, IRen
     bool IMigratableFunction.TryTakeMemory(RegionIndex region, SharedMemory memory) => _bars.TryTakeMemory(region, memory);
 
     /// <inheritdoc/>
-    void IRenewableMemory.RenewMemory(bool wasShown) => _bars.RenewMemory(wasShown);
+    void IRenewableFunction.Renew(bool wasShown)
+    {
+        _bars.RenewMemory(wasShown);
+        OnAssign();
+    }
 
     /// <inheritdoc/>
     public void Dispose()
@@ -171,6 +175,12 @@ public abstract class EmulatedFunction : IPciFunction, IMigratableFunction, IRen
         Executor.End(_slot);
         Dispose(disposing: true);
         GC.SuppressFinalize(this);
+    }
+
+    /// <summary>Called before a user opens it, and before the reset that follows. Forgets what that user must not meet of the last one's, and
+    /// a reset keeps.</summary>
+    internal virtual void OnAssign()
+    {
     }
 
     /// <summary>Adds a BAR.</summary>

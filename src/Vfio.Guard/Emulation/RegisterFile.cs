@@ -154,6 +154,17 @@ public sealed class RegisterFile<TRegister> : BarContent
             Volatile.Write(ref _values[row.Slot], row.Masks.Reset);
     }
 
+    /// <summary>Gives one register of a series its reset value; no handler runs.</summary>
+    internal void Reset(TRegister register, int index)
+    {
+        int slot = SlotOf(register, index);
+        foreach (ref readonly RegisterRow<TRegister> row in _rows.AsSpan())
+        {
+            if (row.Slot == slot)
+                Volatile.Write(ref _values[slot], row.Masks.Reset);
+        }
+    }
+
     /// <summary>Saves every register.</summary>
     public override void Save(StateWriter state)
     {

@@ -47,6 +47,7 @@ public sealed class GuardedFunction : IDisposable
             _layout = new FunctionLayout(function);
             _owner = new OwnerState(_layout);
             HasIntxDisable = ProbeIntxDisable();
+            VirtualFunctions = AttachVirtual();
         }
         catch
         {
@@ -63,6 +64,10 @@ public sealed class GuardedFunction : IDisposable
 
     /// <summary>Whether it can be reset. Reading it does not reset.</summary>
     public bool CanReset => _function.ResetMethods.Count > 0;
+
+    /// <summary>Its virtual functions, each with a user of its own: they have its <see cref="Policy"/>, and end with it. Empty when it is no
+    /// <see cref="IPhysicalFunction"/>.</summary>
+    public IReadOnlyList<GuardedFunction> VirtualFunctions { get; }
 
     /// <summary>Whether a user has it.</summary>
     public bool IsOpen => _device is not null;
@@ -100,8 +105,8 @@ public sealed class GuardedFunction : IDisposable
             throw new VfioException("open", Name, Errno.Busy, "another user has it");
         if (_hasDeparted)
             throw new VfioException("open", Name, Errno.NoDevice, "it went on to another process");
-        if (_function.TryGet(out IRenewableMemory? memory))
-            memory.RenewMemory(_hasShownMemory);
+        if (_function.TryGet(out IRenewableFunction? renewable))
+            renewable.Renew(_hasShownMemory);
         _hasShownMemory = false;
         Errno error = ResetHardware(isAssigned: true);
         if (error == Errno.NoSuchOperation && Policy.AllowWithoutReset && !NeedsReset)
@@ -166,6 +171,8 @@ public sealed class GuardedFunction : IDisposable
 
         try
         {
+            foreach (GuardedFunction function in VirtualFunctions)
+                function.Dispose();
             device?.TakeAway();
         }
         finally
@@ -255,6 +262,24 @@ public sealed class GuardedFunction : IDisposable
                 NeedsReset = CanReset;
                 TryStopBusMaster();
             }
+        }
+    }
+
+    private GuardedFunction[] AttachVirtual()
+    {
+        if (!_function.TryGet(out IPhysicalFunction? physical))
+            return [];
+        List<GuardedFunction> attached = [];
+        try
+        {
+            foreach (IPciFunction function in physical.VirtualFunctions)
+                attached.Add(new GuardedFunction(function, $"{Name}.vf{attached.Count}", Policy));
+            return [.. attached];
+        }
+        catch
+        {
+            attached.ForEach(function => function.Dispose());
+            throw;
         }
     }
 

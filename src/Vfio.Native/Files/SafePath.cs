@@ -4,11 +4,12 @@ using Vfio.Native.Interop;
 
 namespace Vfio.Native.Files;
 
-/// <summary>Opens directories for root without being led astray: a symbolic link counts only if root made it.</summary>
+/// <summary>Opens directories and files for root without being led astray: a symbolic link counts only if root made it.</summary>
 /// <remarks>Who owns a directory can put a link in place of anything in it, at any time. So the path is walked a step at a time, each by
 /// the descriptor of the one before. For other users the kernel's own walk does: it cannot lead to where they may not go.</remarks>
 internal static unsafe class SafePath
 {
+    private const string Opening = "opening the directory";
     private const int MaxLinks = 40, MaxTargetBytes = 4096;
     private static readonly int PathFlags = LibC.O_PATH | LibC.O_NOFOLLOW | LibC.O_CLOEXEC;
 
@@ -19,6 +20,20 @@ internal static unsafe class SafePath
         string whole = Path.GetFullPath(path.Length == 0 ? "." : path);
         if (!UserAccount.IsRoot)
             return Open(LibC.AT_FDCWD, whole, LibC.O_PATH | LibC.O_DIRECTORY | LibC.O_CLOEXEC, whole);
+        FileDescriptor found = Walk(whole);
+        if (FileStatus.Of(found.Number).Kind == FileKind.Directory)
+            return found;
+        found.Dispose();
+        throw new VfioException(Opening, whole, Errno.NotDirectory, "choose another path");
+    }
+
+    /// <summary>Finds what root is about to use by a path of its descriptor, of any kind (O_PATH).</summary>
+    /// <exception cref="VfioException">ENOENT, ENOTDIR: the kernel refused; ELOOP: a link of another user is on the way.</exception>
+    internal static FileDescriptor Find(string path) => Walk(WholeOf(path));
+
+    // The kernel would follow any link; so each step is opened by itself, from the one before.
+    private static FileDescriptor Walk(string whole)
+    {
         FileDescriptor here = Open(LibC.AT_FDCWD, "/", PathFlags, whole);
         try
         {
@@ -39,9 +54,7 @@ internal static unsafe class SafePath
                 here = next;
             }
 
-            return FileStatus.Of(here.Number).Kind == FileKind.Directory
-                ? here
-                : throw new VfioException("opening the directory", whole, Errno.NotDirectory, "choose another path");
+            return here;
         }
         catch (VfioException)
         {
@@ -146,7 +159,7 @@ internal static unsafe class SafePath
             if (owner == 0 && ++links <= MaxLinks)
                 return target;
             throw new VfioException(
-                "opening the directory", whole, Errno.TooManyLinks,
+                Opening, whole, Errno.TooManyLinks,
                 owner == 0 ? "its links go in circles" : $"a link of user {owner} is on the way, which root does not follow");
         }
     }
@@ -160,6 +173,6 @@ internal static unsafe class SafePath
         int number = LibC.openat(directory, name, flags);
         return number >= 0
             ? new FileDescriptor(number)
-            : throw VfioException.FromLastError("opening the directory", whole, "make it first, or choose another path");
+            : throw VfioException.FromLastError(Opening, whole, "make it first, or choose another path");
     }
 }

@@ -176,12 +176,12 @@ internal sealed unsafe class SocketPlace : IDisposable
         int number = LibC.openat(_directory.Number, _name, LibC.O_PATH | LibC.O_NOFOLLOW | LibC.O_CLOEXEC);
         if (number < 0)
             throw VfioException.FromLastError("listen", Path);
-        using FileDescriptor file = new(number);
+        using SocketFile file = SocketFile.Of(new FileDescriptor(number));
         if (!FileStatus.Of(number).IsSameFile(there))
             throw InUse("another process changes it");
         try
         {
-            UnixSocket.Connect($"/proc/self/fd/{number}", LongestAnswer).Dispose();
+            UnixSocket.Connect(file, Path, LongestAnswer).Dispose();
             return true;
         }
         catch (VfioException refusal) when (refusal.Errno == Errno.ConnectionRefused)

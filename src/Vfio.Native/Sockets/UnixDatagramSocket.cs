@@ -48,8 +48,16 @@ internal sealed unsafe class UnixDatagramSocket : IDisposable
     /// <returns>False when it is not there, or may not be written to.</returns>
     public bool TryConnect(string path)
     {
-        UnixAddress address = new(path);
-        return LibC.connect(Descriptor.Number, &address, UnixAddress.Length) == 0;
+        try
+        {
+            using SocketFile file = SocketFile.Find(path);
+            UnixAddress address = file.Address;
+            return LibC.connect(Descriptor.Number, &address, UnixAddress.Length) == 0;
+        }
+        catch (VfioException)
+        {
+            return false;
+        }
     }
 
     /// <summary>Receives a datagram; what is longer than the buffer is cut off.</summary>

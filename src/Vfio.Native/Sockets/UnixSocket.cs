@@ -89,11 +89,28 @@ internal sealed unsafe class UnixSocket : IDisposable
     /// <exception cref="OperationCanceledException">It was cancelled.</exception>
     public static UnixSocket Connect(string path, TimeSpan timeout, CancellationToken cancellation = default)
     {
+        SocketFile file;
+        try
+        {
+            file = SocketFile.Find(path);
+        }
+        catch (VfioException refusal) when (refusal.Errno is not (Errno.InvalidArgument or Errno.TooManyLinks))
+        {
+            throw RefusalOf(path, refusal.Errno);
+        }
+
+        using (file)
+            return Connect(file, path, timeout, cancellation);
+    }
+
+    /// <summary>Connects to the server of a socket that was found.</summary>
+    internal static UnixSocket Connect(SocketFile file, string path, TimeSpan timeout, CancellationToken cancellation = default)
+    {
         Deadline deadline = new(timeout);
         FileDescriptor descriptor = UnixAddress.NewSocket();
         try
         {
-            UnixAddress address = new(path);
+            UnixAddress address = file.Address;
             // A connect to a UNIX socket whose queue is full waits as a send does.
             while (true)
             {

@@ -8,4 +8,8 @@ namespace Vfio.Run.Interface;
 /// <param name="Number">The number of its own file: <c>/dev/vfio/devices/vfio0</c>.</param>
 /// <param name="Open">Opens it, and resets it; one user at a time. Called when a program opens the device; what it returns is disposed when the
 /// last one closes it.</param>
-internal sealed record ServedDevice(PciAddress Address, int Group, int Number, Func<IVfioDevice> Open);
+internal sealed record ServedDevice(PciAddress Address, int Group, int Number, Func<IVfioDevice> Open)
+{
+    /// <summary>The address of its physical function, when it is a virtual one.</summary>
+    internal PciAddress? Physical { get; init; }
+}

@@ -13,6 +13,7 @@ internal static class FunctionPlacer
     /// <param name="ordinary">The machine's own functions, whose addresses and groups are theirs.</param>
     /// <exception cref="VfioException">EEXIST: a function of the machine has the address of one.</exception>
     /// <exception cref="ArgumentException">Two have one address, or there is no bus left.</exception>
+    /// <remarks>A device with virtual functions is opened for a moment: its capability says where they are.</remarks>
     internal static ServedDevice[] Place(IReadOnlyList<RunDevice> devices, OrdinaryFunctions ordinary)
     {
         HashSet<PciAddress> taken = [.. ordinary.Addresses];
@@ -25,11 +26,25 @@ internal static class FunctionPlacer
         }
 
         HashSet<int> groups = [.. ordinary.Groups, .. devices.Select(device => device.Group).OfType<int>()];
-        return
-        [
-            .. devices.Select((device, index) => new ServedDevice(
-                device.Address ?? FreeAddress(taken), device.Group ?? FreeGroup(groups), index, device.Open)),
-        ];
+        List<ServedDevice> placed = [];
+        foreach (RunDevice device in devices)
+        {
+            PciAddress address = device.Address ?? FreeAddress(taken);
+            placed.Add(new ServedDevice(address, device.Group ?? FreeGroup(groups), placed.Count, device.Open));
+            VirtualPlaces? places = device.VirtualFunctions.Count > 0 ? VirtualPlaces.Read(device.Open) : null;
+            for (int i = 0; i < device.VirtualFunctions.Count; i++)
+            {
+                PciAddress own = places!.Of(address, i);
+                if (!taken.Add(own))
+                    throw new ArgumentException($"virtual function {i} of {address} has the address {own}, which another device has", nameof(devices));
+
+                // Devices without a chosen address get buses without any of these.
+                taken.Add(own with { Device = 0, Function = 0 });
+                placed.Add(new ServedDevice(own, FreeGroup(groups), placed.Count, device.VirtualFunctions[i]) { Physical = address });
+            }
+        }
+
+        return [.. placed];
     }
 
     private static PciAddress FreeAddress(HashSet<PciAddress> taken)

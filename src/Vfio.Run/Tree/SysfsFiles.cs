@@ -71,6 +71,7 @@ internal static class SysfsFiles
             WriteFunction(writer, facts);
             WriteLinks(writer, facts);
             WriteBound(writer, facts);
+            WriteVirtual(writer, facts, [.. functions.Where(other => other.Function.Physical == facts.Address)]);
         }
 
         foreach (ServedDevice function in functions.Select(facts => facts.Function).DistinctBy(function => function.Group))
@@ -182,6 +183,26 @@ internal static class SysfsFiles
         writer.Link(folder + "/subsystem", Bus);
         writer.Link(folder + "/iommu_group", group);
     }
+
+    // Which ones there are is the owner's to say: nothing of it can be written.
+    private static void WriteVirtual(TreeWriter writer, FunctionFacts facts, FunctionFacts[] virtualFunctions)
+    {
+        string folder = FolderOf(facts.Address);
+        if (facts.Function.Physical is { } physical)
+            writer.Link(folder + "/physfn", FolderOf(physical));
+        if (virtualFunctions.Length == 0 || VirtualPlaces.Find(facts.Config) is not { } places)
+            return;
+        writer.Text(folder + "/sriov_totalvfs", Decimal(places.Total));
+        writer.Text(folder + "/sriov_numvfs", Decimal(virtualFunctions.Length));
+        writer.Text(folder + "/sriov_offset", Decimal(places.Offset));
+        writer.Text(folder + "/sriov_stride", Decimal(places.Stride));
+        writer.Text(folder + "/sriov_vf_device", $"{places.Device:x4}");
+        writer.Text(folder + "/sriov_drivers_autoprobe", "1");
+        for (int i = 0; i < virtualFunctions.Length; i++)
+            writer.Link($"{folder}/virtfn{Decimal(i)}", FolderOf(virtualFunctions[i].Address));
+    }
+
+    private static string Decimal(int number) => number.ToString(CultureInfo.InvariantCulture);
 
     private static string ResourceOf(IReadOnlyList<BarAddress> regions) => string.Join('\n', Enumerable.Range(0, ResourceLines).Select(i =>
     {

@@ -3,6 +3,7 @@ using Vfio.Native.Memory;
 using Vfio.Native.Sockets;
 using Vfio.Native.Waiting;
 using Vfio.Providers;
+using Vfio.User.Captures;
 using Vfio.User.Transport;
 using Vfio.User.Wire;
 
@@ -46,12 +47,16 @@ internal sealed class ClientChannel : IDisposable
         int maxMessageBytes = options.MaxDataTransferBytes + Protocol.OverheadBytes;
         _in = new MessageBuffer(maxMessageBytes);
         _answers = new DmaAnswers(mappings, options.MaxDataTransferBytes);
-        _sender = new MessageSender(socket, Timeout.InfiniteTimeSpan, ReceiveWhileSending);
+        _in.Capture = Capture = options.Capture?.Begin(isServer: false);
+        _sender = new MessageSender(socket, Timeout.InfiniteTimeSpan, ReceiveWhileSending, Capture);
         _spinner = new Spinner(options.SpinTime);
         _handshake = handshake;
         if (_timeout >= TimeSpan.Zero)
             socket.SetReceiveTimeout(_timeout);
     }
+
+    /// <summary>Where the session is captured; null for nowhere.</summary>
+    internal CapturePoint? Capture { get; }
 
     /// <summary>The connection's descriptor, to wait on.</summary>
     internal FileDescriptor Descriptor => _socket.Descriptor;

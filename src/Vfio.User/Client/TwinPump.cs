@@ -2,6 +2,7 @@ using Vfio.Native;
 using Vfio.Native.Sockets;
 using Vfio.Native.Waiting;
 using Vfio.Providers;
+using Vfio.User.Captures;
 using Vfio.User.Transport;
 using Vfio.User.Wire;
 
@@ -54,8 +55,9 @@ internal sealed class TwinPump : IDisposable
     private void Run()
     {
         DmaAnswers answers = new(_mappings, _options.MaxDataTransferBytes);
-        using MessageBuffer received = new(_options.MaxDataTransferBytes + Protocol.OverheadBytes);
-        MessageSender sender = new(_socket, _options.Timeout, static () => false);
+        CapturePoint? capture = _channel.Capture?.Twin();
+        using MessageBuffer received = new(_options.MaxDataTransferBytes + Protocol.OverheadBytes) { Capture = capture };
+        MessageSender sender = new(_socket, _options.Timeout, static () => false, capture);
         while (true)
         {
             received.Compact();

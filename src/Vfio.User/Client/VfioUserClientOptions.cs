@@ -56,6 +56,10 @@ public sealed record VfioUserClientOptions
     /// <summary>Largest data part of one message that this side takes, in bytes: 4 KiB to 1 MiB.</summary>
     public int MaxDataTransferBytes { get; init; } = Protocol.DefaultDataTransferBytes;
 
+    /// <summary>Captures the messages of this client; the caller disposes it after the client. Null, the default, for none: a message then
+    /// costs nothing more.</summary>
+    public VfioUserCapture? Capture { get; init; }
+
     /// <summary>Throws when a number is out of its range.</summary>
     internal void Check()
     {

@@ -4,6 +4,7 @@ using Vfio.Native.Files;
 using Vfio.Native.Memory;
 using Vfio.Native.Sockets;
 using Vfio.Native.Waiting;
+using Vfio.User.Captures;
 using Vfio.User.Handover;
 using Vfio.User.Transport;
 using Vfio.User.Wire;
@@ -51,7 +52,8 @@ internal sealed partial class ServerChannel
         _options = options;
         _in = buffers.Received;
         Replies = buffers.Replies;
-        _sender = new MessageSender(socket, options.SendTimeout, ReceiveWhileSending);
+        _in.Capture = Capture = options.Capture?.Begin(isServer: true);
+        _sender = new MessageSender(socket, options.SendTimeout, ReceiveWhileSending, Capture);
         _spinner = new Spinner(options.SpinTime);
         if (handover is not null)
             socket.SetReceiveTimeout(LongestSleep);
@@ -59,6 +61,9 @@ internal sealed partial class ServerChannel
 
     /// <summary>The replies; the session's thread writes them.</summary>
     internal ReplyBuffer Replies { get; }
+
+    /// <summary>Where the session is captured; null for nowhere.</summary>
+    internal CapturePoint? Capture { get; }
 
     /// <summary>The socket for this server's own commands, when the client agreed to one; owned.</summary>
     internal TwinChannel? Twin { get; set; }
@@ -130,7 +135,7 @@ internal sealed partial class ServerChannel
         ReadOnlySpan<byte> waiting = Replies.Waiting;
         if (waiting.Length == 0)
             return;
-        if (Replies.HasCompany)
+        if (Replies.HasCompany || Capture is not null)
             SendWithCompany(waiting);
         else
             SendWhole(waiting);

@@ -33,7 +33,7 @@ internal sealed partial class ServerSession
         if (from.ReadBool())
         {
             UnixSocket twin = new(from.TakeDescriptor()) { Sender = _channel.Sender };
-            _channel.Twin = new TwinChannel(twin, _buffers.Twin, _options.DmaTimeout, _channel.Stop);
+            _channel.Twin = new TwinChannel(twin, _buffers.Twin, _options.DmaTimeout, _channel.Capture?.Twin(), _channel.Stop);
             _channel.Twin.Restore(from);
         }
 

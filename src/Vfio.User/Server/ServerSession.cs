@@ -308,7 +308,7 @@ internal sealed partial class ServerSession
         }
 
         ours.Sender = _channel.Sender;
-        _channel.Twin = new TwinChannel(ours, _buffers.Twin, _options.DmaTimeout, _channel.Stop);
+        _channel.Twin = new TwinChannel(ours, _buffers.Twin, _options.DmaTimeout, _channel.Capture?.Twin(), _channel.Stop);
         reply.Descriptors = [_twin.Descriptor];
     }
 

@@ -2,6 +2,7 @@ using Vfio.Native;
 using Vfio.Native.Memory;
 using Vfio.Native.Sockets;
 using Vfio.Native.Waiting;
+using Vfio.User.Captures;
 using Vfio.User.Handover;
 using Vfio.User.Transport;
 using Vfio.User.Wire;
@@ -30,14 +31,16 @@ internal sealed class TwinChannel : IDisposable
     /// <param name="socket">The server's end; owned.</param>
     /// <param name="received">An empty buffer; used, and not disposed, until the session ends.</param>
     /// <param name="timeout">How long the client may take to answer.</param>
+    /// <param name="capture">Where its messages are captured; null for nowhere.</param>
     /// <param name="endSession">Called, with the reason, when the client breaks the protocol.</param>
-    internal TwinChannel(UnixSocket socket, MessageBuffer received, TimeSpan timeout, Action<string> endSession)
+    internal TwinChannel(UnixSocket socket, MessageBuffer received, TimeSpan timeout, CapturePoint? capture, Action<string> endSession)
     {
+        received.Capture = capture;
         _socket = socket;
         _in = received;
         _timeout = timeout;
         _endSession = endSession;
-        _sender = new MessageSender(socket, timeout, () => Receive() > 0);
+        _sender = new MessageSender(socket, timeout, () => Receive() > 0, capture);
     }
 
     /// <summary>Asks the client to read or write its memory, and waits for the answer.</summary>

@@ -86,6 +86,10 @@ public sealed record VfioUserServerOptions
     /// policy.</remarks>
     public bool LeavesCoreToClient { get; init; } = true;
 
+    /// <summary>Captures the messages of all clients; the caller disposes it after the server. Null, the default, for none: a message then
+    /// costs nothing more.</summary>
+    public VfioUserCapture? Capture { get; init; }
+
     /// <summary>Logs refused clients (warning), faults (error), and sessions and refused messages (debug).</summary>
     public ILogger Logger { get; init; } = NullLogger.Instance;
 

@@ -2,6 +2,7 @@ using System.Runtime.CompilerServices;
 using Vfio.Native;
 using Vfio.Native.Memory;
 using Vfio.Native.Sockets;
+using Vfio.User.Captures;
 using Vfio.User.Handover;
 using Vfio.User.Wire;
 
@@ -36,6 +37,9 @@ internal sealed class MessageBuffer : IDisposable
         _bytes = GC.AllocateUninitializedArray<byte>(3 * maxMessageBytes, pinned: true);
     }
 
+    /// <summary>Where messages are captured when they are found; null for nowhere. Until <see cref="Clear"/>.</summary>
+    internal CapturePoint? Capture { get; set; }
+
     /// <summary>Why the stream cannot be read any further; null while it can.</summary>
     internal string? Broken { get; private set; }
 
@@ -57,6 +61,9 @@ internal sealed class MessageBuffer : IDisposable
     /// <summary>Drops everything, for the next connection.</summary>
     internal void Clear()
     {
+        if (IsMidMessage && Broken is null)
+            CaptureRest();
+        Capture = null;
         _taken = _scanned = _end = 0;
         Broken = null;
         _arrived.Clear();
@@ -145,6 +152,8 @@ internal sealed class MessageBuffer : IDisposable
         if (header.Size > (uint)rest.Length)
             return false;
         body = rest[MessageHeader.Length..(int)header.Size];
+        if (Capture is not null)
+            CaptureMessage(rest[..(int)header.Size]);
         _scanned += (int)header.Size;
         return true;
     }
@@ -264,7 +273,27 @@ internal sealed class MessageBuffer : IDisposable
         return start;
     }
 
-    private void Break(string reason) => Broken ??= reason;
+    private void Break(string reason)
+    {
+        if (Broken is not null)
+            return;
+        Broken = reason;
+        CaptureRest();
+    }
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private void CaptureMessage(ReadOnlySpan<byte> message) => Capture!.Received(message, DescriptorsOf(_scanned));
+
+    private void CaptureRest() => Capture?.ReceivedPart(_bytes.AsSpan(_scanned, _end - _scanned), DescriptorsOf(_scanned));
+
+    /// <summary>How many descriptors came with the message at a position, those that were lost too.</summary>
+    private int DescriptorsOf(int position)
+    {
+        int count = 0;
+        foreach (HeldDescriptor held in _held)
+            count += held.Owner == position ? 1 : 0;
+        return count;
+    }
 
     /// <summary>A descriptor and the message that it belongs to; null for one that was lost.</summary>
     private readonly record struct HeldDescriptor(int Owner, FileDescriptor? Descriptor);

@@ -1,6 +1,7 @@
 using Vfio.Native;
 using Vfio.Native.Sockets;
 using Vfio.Native.Waiting;
+using Vfio.User.Captures;
 
 namespace Vfio.User.Transport;
 
@@ -10,7 +11,8 @@ namespace Vfio.User.Transport;
 /// <param name="timeout">How long the other side may take to read one send; infinite for ever.</param>
 /// <param name="receive">Called when the other side's queue is full and bytes of it wait here, so that two sides that both send do not
 /// wait for each other; returns false when it could receive none.</param>
-internal sealed class MessageSender(UnixSocket socket, TimeSpan timeout, Func<bool> receive)
+/// <param name="capture">Where messages are captured before they are sent; null for nowhere.</param>
+internal sealed class MessageSender(UnixSocket socket, TimeSpan timeout, Func<bool> receive, CapturePoint? capture = null)
 {
     /// <summary>A deadline in addition to the timeout; never unless set.</summary>
     internal Deadline Limit { get; set; } = Deadline.Never;
@@ -19,6 +21,7 @@ internal sealed class MessageSender(UnixSocket socket, TimeSpan timeout, Func<bo
     /// <returns>The error, which breaks the stream; or <see cref="Errno.None"/>.</returns>
     internal Errno Send(ReadOnlySpan<byte> first, ReadOnlySpan<byte> second, ReadOnlySpan<FileDescriptor> descriptors)
     {
+        capture?.Sending(first, second, descriptors.Length);
         SendTime time = default;
         while (true)
         {
@@ -42,6 +45,7 @@ internal sealed class MessageSender(UnixSocket socket, TimeSpan timeout, Func<bo
     /// <returns>As the other.</returns>
     internal Errno Send(ReadOnlySpan<byte> first, SharedMemory memory, ulong offset, int length)
     {
+        capture?.Sending(first, memory, offset, length);
         SendTime time = default;
         while (true)
         {

@@ -129,6 +129,28 @@ public sealed class NvmeShadowTests : IDisposable
         Assert.Equal(last, BinaryPrimitives.ReadUInt16LittleEndian(_nvme.Peek(0x3000 + (16 * 14) + 12, 2)));
     }
 
+    [Fact]
+    public void A_queue_without_room_for_completions_sleeps_though_commands_wait_for_it()
+    {
+        int looks = 0;
+        _nvme.Slot.OnRead = () => looks += Thread.CurrentThread.Name == "nvme queue 1" ? 1 : 0;
+        Configure();
+        for (int i = 0; i < 15; i++)
+            Submit(1);
+        NvmeRig.WaitUntil(() => (_nvme.Peek(0x3000 + (16 * 14) + 14, 1)[0] & 1) == 1);
+        Submit(1);
+
+        // Twenty commands of the other queue take long enough to see one that looks again and again.
+        NvmeRig.WaitUntil(() =>
+        {
+            int before = Volatile.Read(ref looks);
+            for (int i = 0; i < 20; i++)
+                Assert.Equal(0, _nvme.Admin(0x06, NvmeRig.Data, 1).Status);
+            return Volatile.Read(ref looks) == before;
+        });
+        Assert.NotEqual(0, looks);
+    }
+
     private void Configure()
     {
         _nvme.Poke(Shadow, new byte[0x2000]);

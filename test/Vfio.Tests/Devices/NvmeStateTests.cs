@@ -1,6 +1,7 @@
 using System.Buffers;
 using Vfio.Devices.Nvme;
 using Vfio.Guard;
+using Vfio.Guard.Bars;
 using Vfio.Tests.Testing;
 
 namespace Vfio.Tests.Devices;
@@ -203,6 +204,13 @@ public sealed class NvmeStateTests
         storage.FlushError = Errno.None;
         nvme.MoveTo(second);
         Assert.Equal(0x280, nvme.Io(1, NvmeRig.Flush));
+
+        // Whoever brings a state may have forged it: the next user does not inherit that.
+        ((IRenewableFunction)second).Renew(wasShown: false);
+        nvme.Reset();
+        nvme.Enable();
+        nvme.CreatePair(1);
+        Assert.Equal(0, nvme.Io(1, NvmeRig.Flush));
     }
 
     [Fact]

@@ -162,10 +162,7 @@ public sealed class BrokerOnLinuxTests : IDisposable
     /// <summary>Starts a program of alice's whose device writes to her memory without end.</summary>
     private void StartHolder()
     {
-        string holder = VfioInGuest.Program(
-            typeof(BrokerOnLinuxTests).Assembly.Location,
-            $"-explicit only -noLogo -noColor -parallel none -class {typeof(HeldLeaseTests).FullName}",
-            $"/usr/bin/env {HeldLeaseTests.Variable}={Signals} {Alice}");
+        string holder = VfioInGuest.Tests($"/usr/bin/env {HeldLeaseTests.Variable}={Signals} {Alice}", typeof(HeldLeaseTests));
         Agent.Do($"rm -f {Signals}/*; ({holder}; echo $? > {Signals}/exit) > /run/holder.log 2>&1 & echo");
         _round = 0;
     }

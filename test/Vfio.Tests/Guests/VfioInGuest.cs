@@ -1,5 +1,6 @@
 using System.Runtime.InteropServices;
 using Vfio.Kernel;
+using Vfio.Tests.Guests.Inside;
 
 namespace Vfio.Tests.Guests;
 
@@ -26,15 +27,17 @@ internal static class VfioInGuest
     internal static string Command(string words, string user = "", string output = "") =>
         NativeFile.IsCurrent ? Run(NativeFile.Path, words, user, output) : Program(VfioCommand.Path, words, user, output);
 
-    /// <summary>The same for another program that .NET runs.</summary>
-    internal static string Program(string path, string words, string user = "", string output = "") =>
-        Run($"{Dotnet} {path}", words, user, output);
+    /// <summary>All tests of classes of this assembly, in one process.</summary>
+    internal static string Tests(string user, params Type[] classes) =>
+        Program(typeof(VfioInGuest).Assembly.Location, string.Join(' ', classes.Select(type => type.FullName).Prepend(InsideRunner.Word)), user, "");
 
     /// <summary>Decides by which interface users without privileges come to their devices.</summary>
     /// <remarks>A device's own file comes first, and is of use with <c>/dev/iommu</c> only, which belongs to root until a rule of udev says
     /// more.</remarks>
     internal static void Open(this GuestAgent agent, VfioInterface vfioInterface) =>
         agent.Do($"chmod {(vfioInterface == VfioInterface.Cdev ? 666 : 600)} /dev/iommu");
+
+    private static string Program(string path, string words, string user, string output) => Run($"{Dotnet} {path}", words, user, output);
 
     private static string Run(string program, string words, string user, string output) =>
         $"{Environment} chroot /host {user} {program} {words} {(output.Length > 0 ? ">" + output : "")} 2>&1";

@@ -13,9 +13,9 @@ public sealed partial class LayerTests
     [
         new("Vfio.Native", [], ["Errors", "Interop", "Files", "Memory", "Waiting", "Sockets", "Kernel", "Tracing"]),
         new("Vfio.Pci", [], ["Config", "Names", "Capabilities", "Rules", "Validation", "Decoding", "Dumps"]),
-        new("Vfio", ["Vfio.Native", "Vfio.Pci"], ["Abstractions", "Providers", "Description", "Driver"]),
+        new("Vfio", ["Vfio.Native", "Vfio.Pci"], ["Abstractions", "Providers", "Description", "Captures", "Driver"]),
         new("Vfio.Kernel", ["Vfio"], ["Topology", "Device", "Events", "Binding"]),
-        new("Vfio.User", ["Vfio"], ["Wire", "Transport", "Handover", "Client", "Server", "Leases"]),
+        new("Vfio.User", ["Vfio"], ["Wire", "Captures", "Transport", "Handover", "Client", "Server", "Leases"]),
         new("Vfio.Guard", ["Vfio"], ["Shared", "Interrupts", "Bars", "Config", "Dma", "Migration", "Function", "Hardware", "Emulation", "Platform"]),
         new("Vfio.Devices", ["Vfio.User", "Vfio.Guard"], ["Network", "Bench", "Edu", "Igb", "Nvme", "Platform"]),
         new("Vfio.Drivers", ["Vfio"], ["Ethernet", "Edu", "Igb", "Nvme"]),

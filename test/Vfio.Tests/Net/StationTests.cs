@@ -1,3 +1,4 @@
+using Vfio.Captures;
 using Vfio.Drivers.Ethernet;
 using Vfio.Net;
 using Vfio.Tests.Driver;

@@ -35,7 +35,7 @@ public sealed partial class DebianPackageTests(DebianPackageTests.Package packag
             "usr/bin/vfio", "usr/share/man/man1/vfio.1.gz", "usr/share/man/man1/vfio-serve.1.gz",
             "usr/lib/systemd/system/vfio-serve@.service", "usr/lib/systemd/system/vfio-serve@.socket",
             "usr/lib/systemd/system/vfio-broker.service", "usr/lib/systemd/system/vfio-broker.socket",
-            "usr/lib/sysusers.d/vfio-broker.conf", "usr/lib/tmpfiles.d/vfio-broker.conf", "usr/share/doc/vfio/examples/policy.json",
+            "usr/lib/sysusers.d/vfio-broker.conf", "usr/lib/tmpfiles.d/vfio-broker.conf", "usr/share/doc/vfio/examples/policy.json", "usr/share/doc/vfio/examples/vfio-user.lua",
             "usr/lib/udev/rules.d/90-vfio-systemd.rules",
             "usr/share/bash-completion/completions/vfio", "usr/share/zsh/vendor-completions/_vfio",
             "usr/share/fish/vendor_completions.d/vfio.fish", "usr/share/doc/vfio/copyright", "usr/share/doc/vfio/changelog.gz",

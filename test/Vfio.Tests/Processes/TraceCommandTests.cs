@@ -40,6 +40,36 @@ public sealed class TraceCommandTests : IDisposable
     }
 
     [Fact]
+    public void A_server_and_a_client_write_their_messages_for_Wireshark()
+    {
+        Assert.SkipUnless(Tshark.IsInstalled, "tshark is not installed (Debian: tshark)");
+        (string ofServer, string ofClient) = (Path.Combine(_folder, "a.pcapng"), Path.Combine(_folder, "b.pcapng"));
+        using (ServerProcess serve = ServerProcess.Of("model:edu", "--capture", ofServer, "--snaplen", "64"))
+        {
+            Assert.Equal("0x010000ed\n", VfioCommand.Run("peek", $"unix:{serve.SocketPath}?capture={ofClient}", "bar0", "0").Output);
+            serve.Terminate();
+            serve.WaitForExit();
+        }
+
+        foreach (string file in (string[])[ofServer, ofClient])
+        {
+            Tshark.Packet read = Assert.Single(Tshark.Read(File.ReadAllBytes(file)), packet =>
+                packet.Has("vfiouser.value") && packet.Number("vfiouser.region") == 0 && packet.Number("vfiouser.flags.type") == 1);
+            Assert.Equal(0x0100_00edul, read.Number("vfiouser.value"));
+        }
+    }
+
+    [Fact]
+    public void A_full_disk_ends_the_capture_with_a_line_and_the_device_goes_on()
+    {
+        using ServerProcess serve = ServerProcess.Of("model:edu", "--capture", "/dev/full");
+        Assert.True(SpinWait.SpinUntil(() => !serve.Errors.IsEmpty, HangGuard.Timeout), "no line tells of the full disk");
+        Assert.Contains("writing the capture on /dev/full: No space left on device", serve.Errors.First());
+        Assert.Equal("0x010000ed\n", VfioCommand.Run("peek", $"unix:{serve.SocketPath}", "bar0", "0").Output);
+        Assert.Single(serve.Errors);
+    }
+
+    [Fact]
     public async Task The_page_is_served_by_a_program_of_its_own_with_the_same_number_until_a_signal()
     {
         using Process web = VfioCommand.Start("web", "model:edu", "--socket", Path.Combine(_folder, "s"));

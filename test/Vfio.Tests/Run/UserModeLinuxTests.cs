@@ -3,6 +3,7 @@ using Vfio.Devices.Nvme;
 using Vfio.Guard;
 using Vfio.Run;
 using Vfio.Tests.Guests;
+using IgbPort = Vfio.Drivers.Igb.IgbPort;
 
 namespace Vfio.Tests.Run;
 
@@ -50,6 +51,37 @@ public sealed class UserModeLinuxTests
                 + "basename $(readlink /sys/class/net/eth0/device/driver)",
             near.Open);
         Assert.Equal("3 packets transmitted, 3 packets received, 0% packet loss\nigb", pinged);
+    }
+
+    [Fact]
+    public async Task Two_of_them_ping_each_other_by_their_own_igbvf_driver_through_the_switch_of_one_port()
+    {
+        using GuardedFunction port = new(IgbFunction.Create(virtualFunctions: 2));
+        using IgbPort physical = new(port.Open());
+        using CancellationTokenSource stop = new();
+        Task serving = Task.Factory.StartNew(() => Serve(physical, stop.Token), TaskCreationOptions.LongRunning);
+        const string Up = "ip link set eth0 up; ip addr add";
+        using ProgramOutput unused = new();
+        using (VfioRun other = Start($"{Up} 10.0.0.2/24 dev eth0; sleep 1000", unused, port.VirtualFunctions[1].Open))
+        {
+            string pinged = await BootAsync(
+                $"{Up} 10.0.0.1/24 dev eth0; until ping -q -c 1 -W 1 10.0.0.2 >/dev/null; do :; done; ping -q -c 3 -s 1400 -i 0.1 10.0.0.2 | grep received; "
+                    + "basename $(readlink /sys/class/net/eth0/device/driver)",
+                port.VirtualFunctions[0].Open);
+            Assert.Equal("3 packets transmitted, 3 packets received, 0% packet loss\nigbvf", pinged);
+        }
+
+        await stop.CancelAsync();
+        await serving.WaitAsync(HangGuard.Timeout);
+    }
+
+    private static void Serve(IgbPort physical, CancellationToken stop)
+    {
+        while (!stop.IsCancellationRequested)
+        {
+            if (physical.ServeVirtualFunctions() == 0)
+                Thread.Sleep(1);
+        }
     }
 
     private static GuardedFunction Port(string network) => new(IgbFunction.Create(network));

@@ -5,8 +5,9 @@ namespace Vfio.Tests;
 /// <summary>The vfio command as a process.</summary>
 internal static class VfioCommand
 {
-    /// <summary>The program, beside the tests.</summary>
-    public static string Path { get; } = System.IO.Path.Combine(AppContext.BaseDirectory, "Vfio.Cli.dll");
+    /// <summary>The program, where it was built: the copy beside the tests lacks what their framework has.</summary>
+    public static string Path { get; } = Repository.PathOf(
+        "src", "Vfio.Cli", System.IO.Path.GetRelativePath(Repository.PathOf("test", "Vfio.Tests"), AppContext.BaseDirectory), "Vfio.Cli.dll");
 
     /// <summary>Runs it to its end.</summary>
     public static Result Run(params string[] words)

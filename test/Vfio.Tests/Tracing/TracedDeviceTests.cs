@@ -177,6 +177,9 @@ public sealed class TracedDeviceTests : IDisposable
     {
         const int Threads = 4, Each = 20_000;
         using TraceRig rig = new(new TraceOptions { RingEvents = 1 << 18, MaxDataBytes = 200 });
+
+        // The next thread may have the number of one that has ended.
+        using Barrier end = new(Threads);
         using (TracedDevice device = new(new StillDevice(), rig.Trace))
         {
             await Task.WhenAll(Enumerable.Range(0, Threads).Select(thread => Task.Factory.StartNew(
@@ -186,6 +189,7 @@ public sealed class TracedDeviceTests : IDisposable
                     bytes.AsSpan().Fill((byte)(thread + 1));
                     for (int i = 0; i < Each; i++)
                         device.WriteRegion(RegionIndex.Bar0, (ulong)i, bytes.AsSpan(0, i % 10 == 0 ? 100 : 4));
+                    Assert.True(end.SignalAndWait(HangGuard.Timeout));
                 },
                 TestContext.Current.CancellationToken, TaskCreationOptions.LongRunning, TaskScheduler.Default)));
         }

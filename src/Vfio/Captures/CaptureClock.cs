@@ -1,6 +1,6 @@
 using System.Diagnostics;
 
-namespace Vfio.Net;
+namespace Vfio.Captures;
 
 /// <summary>The time of day for a capture: set once; from then on it never goes back, even if the machine's clock is changed.</summary>
 internal sealed class CaptureClock

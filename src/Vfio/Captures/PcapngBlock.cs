@@ -1,6 +1,6 @@
 using System.Buffers.Binary;
 
-namespace Vfio.Net;
+namespace Vfio.Captures;
 
 /// <summary>Writes one block of pcapng, little-endian: type, length, body, options, length again.</summary>
 /// <remarks>draft-ietf-opsawg-pcapng, sections 3.1 and 3.5. The buffer is long enough, which is its owner's duty.</remarks>

@@ -1,0 +1,109 @@
+using System.Buffers.Binary;
+using Vfio.Guard;
+
+namespace Vfio.Devices.Igb;
+
+/// <summary>A virtual function of the 82576: two queues each way, three vectors, and a mailbox to whoever drives the physical one.</summary>
+/// <remarks>82576 Datasheet, sections 7.10 and 8.28. Its queues reach the memory of its own user only. A reset of it ends its threads and no
+/// others.</remarks>
+internal sealed class IgbVirtualFunction : EmulatedFunction
+{
+    /// <summary>Its device id.</summary>
+    internal const ushort Id = 0x10ca;
+
+    private const uint DeviceReset = 1u << 26;
+    private const int RegisterBytes = sizeof(uint);
+    private readonly IgbCore _core;
+    private readonly int _number;
+    private readonly RegisterFile<IgbVirtualRegister> _registers = new(IgbVirtualRegisters.Map);
+    private readonly IgbVirtualInterrupts _interrupts;
+    private readonly TimeProvider _clock;
+    private readonly long _start;
+
+    internal IgbVirtualFunction(IgbCore core, int number, FunctionDescription physical, TimeProvider clock)
+        : base(new FunctionDescription("igbvf", physical.VendorId, Id)
+        {
+            RevisionId = physical.RevisionId,
+            ClassCode = physical.ClassCode,
+            SubsystemVendorId = physical.SubsystemVendorId,
+            SubsystemId = physical.SubsystemId,
+            Msix = new MsixDescription(IgbVirtualRegisters.Vectors, Bar: 3, TableOffset: 0, PendingOffset: 0x2000),
+            IsExpress = true,
+            HasFlr = true,
+            VirtualIds = new VirtualFunctionIds(physical.VendorId, Id),
+        })
+    {
+        _core = core;
+        _number = number;
+        _clock = clock;
+        _start = clock.GetTimestamp();
+        _interrupts = new IgbVirtualInterrupts(_registers, number, clock);
+        Pool = new IgbPool(core, this, _interrupts, (1u | 1u << IgbRegisters.Pools) << number, AbandonWork)
+        {
+            Statistics = new IgbVirtualStatistics(_registers),
+        };
+        Connect();
+        AddBar(0, _registers, BarType.Memory64);
+    }
+
+    /// <summary>What it has of the port.</summary>
+    internal IgbPool Pool { get; }
+
+    /// <summary>Ends its threads, for a reset of the physical function.</summary>
+    internal void AbandonFor() => AbandonWork();
+
+    /// <inheritdoc/>
+    protected override void OnReset() => _core.ResetVirtual(_number);
+
+    private void Connect()
+    {
+        _registers.OnWrite(IgbVirtualRegister.Control, Control);
+        _registers.OnRead(IgbVirtualRegister.Status, _ => _core.VirtualStatus);
+        _registers.OnRead(IgbVirtualRegister.Timer, _ => (uint)_clock.GetElapsedTime(_start).TotalMicroseconds);
+        _registers.OnRead(IgbVirtualRegister.Mailbox, _ => _core.Mailboxes.ReadVirtual(_number));
+        _registers.OnWrite(IgbVirtualRegister.Mailbox, value => _core.Mailboxes.WriteVirtual(_number, (uint)value));
+        _registers.OnRead(IgbVirtualRegister.VectorCause, _ => _interrupts.ReadVectors());
+        _registers.OnWrite(IgbVirtualRegister.VectorCause, value => _interrupts.ClearVectors((uint)value));
+        _registers.OnWrite(IgbVirtualRegister.VectorCauseSet, value => Send(_interrupts.RaiseVectors((uint)value)));
+        _registers.OnRead(IgbVirtualRegister.VectorMaskSet, _ => _interrupts.ReadMask());
+        _registers.OnRead(IgbVirtualRegister.VectorMaskClear, _ => _interrupts.ReadMask());
+        _registers.OnWrite(IgbVirtualRegister.VectorMaskSet, value => Send(_interrupts.Unmask((uint)value)));
+        _registers.OnWrite(IgbVirtualRegister.VectorMaskClear, value => _interrupts.Mask((uint)value));
+        foreach ((IgbVirtualRegister register, ulong place, ulong stride, ulong perFunction) in IgbVirtualRegisters.Shared)
+        {
+            ulong first = place + (perFunction * (ulong)_number);
+            _registers.OnRead(register, (index, _) => Read(first + (stride * (ulong)index)));
+            _registers.OnWrite(register, (index, value) => Write(first + (stride * (ulong)index), value));
+        }
+    }
+
+    private void Control(ulong value)
+    {
+        if ((value & DeviceReset) == 0)
+            return;
+        AbandonWork();
+        _registers.Reset();
+        _core.ResetVirtual(_number);
+    }
+
+    private ulong Read(ulong place)
+    {
+        Span<byte> value = stackalloc byte[RegisterBytes];
+        _core.Registers.Read(place, value);
+        return BinaryPrimitives.ReadUInt32LittleEndian(value);
+    }
+
+    private void Write(ulong place, ulong value)
+    {
+        Span<byte> written = stackalloc byte[RegisterBytes];
+        BinaryPrimitives.WriteUInt32LittleEndian(written, (uint)value);
+        _core.Registers.Write(place, written);
+    }
+
+    private void Send(uint vectors)
+    {
+        for (; vectors != 0; vectors &= vectors - 1)
+            Interrupt(System.Numerics.BitOperations.TrailingZeroCount(vectors));
+        Pool.WakeForDue();
+    }
+}
