@@ -153,7 +153,7 @@ export function drawStrip(place, mapped, refused) {
 function block(kind, grow, title) {
     const made = element("div", "", `block ${kind}`);
     made.title = title;
-    made.style.flexGrow = grow;
+    if (kind === "mapped") made.style.flexGrow = grow;
     return made;
 }
 

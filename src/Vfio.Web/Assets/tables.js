@@ -78,6 +78,7 @@ function registers() {
     } };
 }
 
+const several = (count, one, more) => `${count.toLocaleString("en")} ${count === 1 ? one : more}`;
 const number = count => count > 0 ? count.toLocaleString("en") : "";
 
 function dma() {
@@ -96,10 +97,10 @@ function dma() {
         document.getElementById("dma-table").hidden = data.mapped.length === 0;
         document.getElementById("dma-refused").hidden = data.refused.length === 0;
         document.getElementById("dma-ended").hidden = data.ended.length === 0;
-        const words = [`${data.mapped.length} ranges are mapped.`];
+        const words = [`${several(data.mapped.length, "range is", "ranges are")} mapped.`];
         if (!data.seen) words.push("Accesses of the device are not seen: --dma on shows them, where the device allows it.");
-        if (data.refusals > 0) words.push(`${data.refusals} refusals.`);
-        if (data.guard > 0) words.push(`The guard refused ${data.guard.toLocaleString("en")} accesses to memory that is not mapped.`);
+        if (data.refusals > 0) words.push(`${several(data.refusals, "refusal", "refusals")}.`);
+        if (data.guard > 0) words.push(`The guard refused ${several(data.guard, "access", "accesses")} to memory that is not mapped.`);
         note.textContent = words.join(" ");
     }
 
@@ -175,7 +176,7 @@ function leases() {
             const rows = await ask("/api/leases");
             body("lease-table").replaceChildren(...rows.map(one =>
                 cells(head(one.lease), one.device, one.address, one.user, one.state, when(one.since), when(one.until), one.rule, `${one.program ?? ""} ${one.pid > 0 ? one.pid : ""}`)));
-            note.textContent = rows.length === 0 ? "Nobody holds a device." : `${rows.length} leases.`;
+            note.textContent = rows.length === 0 ? "Nobody holds a device." : `${several(rows.length, "lease", "leases")}.`;
         } catch (failure) {
             note.textContent = failure.message;
         }

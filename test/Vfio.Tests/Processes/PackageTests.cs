@@ -126,6 +126,10 @@ public sealed class PackageTests(PackageWorkspace workspace) : IClassFixture<Pac
     }
 
     [Fact]
+    public async Task The_page_is_a_tool_beside_the_command() =>
+        Assert.Contains("--trace", await workspace.DoAsync(workspace.PathOf("tool", "vfio-web"), "--help"));
+
+    [Fact]
     public async Task The_tool_plays_the_demo() =>
         Assert.Contains("Every step succeeded", await workspace.DoAsync(workspace.Tool, "demo"));
 

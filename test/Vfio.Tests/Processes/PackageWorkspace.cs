@@ -69,6 +69,7 @@ public sealed partial class PackageWorkspace : IAsyncLifetime
         BuildOutput = await DoAsync(
             "dotnet", "build", "All.slnx", "-nologo", "-warnaserror", "-p:TreatWarningsAsErrors=true", "-p:NuGetAudit=false");
         await DoAsync("dotnet", "tool", "install", "Vfio.Tool", "--tool-path", PathOf("tool"), "--version", Version);
+        await DoAsync("dotnet", "tool", "install", "Vfio.Web", "--tool-path", PathOf("tool"), "--version", Version);
     }
 
     /// <inheritdoc/>

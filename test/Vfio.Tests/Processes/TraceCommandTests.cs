@@ -84,7 +84,8 @@ public sealed class TraceCommandTests : IDisposable
         Assert.Equal(0, web.ExitCode);
         Assert.Equal(2, VfioCommand.Run("web").ExitCode);
         VfioCommand.Result wrong = VfioCommand.Run("web", "--trace", "/dev/null");
-        Assert.Equal((1, "vfio: reading the trace /dev/null: Invalid argument: it is no trace of 'vfio trace' or 'vfio record' (EINVAL)\n"), (wrong.ExitCode, wrong.Errors));
+        Assert.Equal(1, wrong.ExitCode);
+        Assert.Contains("it is no trace of 'vfio trace' or 'vfio record'", Assert.Single(wrong.Errors.Split('\n', StringSplitOptions.RemoveEmptyEntries)));
     }
 
     [Fact]
