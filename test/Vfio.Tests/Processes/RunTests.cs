@@ -350,7 +350,7 @@ public sealed class RunTests
         try
         {
             File.SetUnixFileMode(folder, (UnixFileMode)0b111_101_101);
-            Vfio.Cli.Demo.OwnProgram.Here.CopyTo(folder);
+            new Vfio.Cli.Demo.OwnProgram(Path.GetDirectoryName(VfioCommand.Path)!).CopyTo(folder);
             string[] words = ["run", "--device", "model:edu", "--", TestPrograms.Find("vfio-registers")];
             ProcessStartInfo start = new(
                 "setpriv", ["--reuid=65534", "--regid=65534", "--clear-groups", "env", "HOME=/", "dotnet", Path.Combine(folder, "Vfio.Cli.dll"), .. words])
