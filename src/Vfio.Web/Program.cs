@@ -15,7 +15,10 @@ internal static class WebProgram
         StandardStream.FillGaps();
         RuntimeFiles.Remove();
         AppDomain.CurrentDomain.UnhandledException += (_, fault) =>
-            Environment.Exit(CommandLine.Report(fault.ExceptionObject as Exception ?? new InvalidOperationException(), StandardStreams.Errors));
+        {
+            Exception exception = fault.ExceptionObject as Exception ?? new InvalidOperationException();
+            Environment.Exit(CommandLine.Report(exception, StandardStreams.Errors));
+        };
         SideVerb.Run = (parsed, verb) => WebService.RunAsync(((WebVerb)verb).RequestOf(parsed), StandardStreams.Output);
         return await CommandLine.RunAsync([SideProgram.Web.Verb, .. words], StandardStreams.Output, StandardStreams.Errors);
     }

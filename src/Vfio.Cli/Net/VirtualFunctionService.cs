@@ -32,8 +32,9 @@ internal sealed class VirtualFunctionService : IDisposable
         {
             while (!_end.IsCancellationRequested)
             {
-                if (port.ServeVirtualFunctions() == 0)
-                    _end.Token.WaitHandle.WaitOne(Interval);
+                // Whether or not somebody asked: one who asks without end gets an answer an interval, and no processor.
+                port.ServeVirtualFunctions();
+                _end.Token.WaitHandle.WaitOne(Interval);
             }
         }
         catch (VfioException)

@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using Vfio.Native.Interop;
 
 namespace Vfio.Cli.Side;
@@ -49,6 +50,15 @@ internal sealed record SideProgram(string Verb, string Name, string Package)
             : "";
     }
 
-    private static string? HostOf(string own, bool isHosted) => isHosted ? own
-        : Environment.GetEnvironmentVariable("PATH")?.Split(':').Where(Path.IsPathRooted).Select(folder => Path.Combine(folder, Host)).FirstOrDefault(File.Exists);
+    /// <summary>What runs an assembly: the <c>dotnet</c> that runs this one or, for a native file, the first in PATH.</summary>
+    private static string? HostOf(string own, bool isHosted)
+    {
+        if (isHosted)
+            return own;
+
+        // A tool has a file of its own, and its runtime is in shared/Microsoft.NETCore.App/VERSION/ below dotnet.
+        string runtime = Path.GetFullPath(Path.Combine(RuntimeEnvironment.GetRuntimeDirectory(), "..", "..", "..", Host));
+        string[] folders = (Environment.GetEnvironmentVariable("PATH") ?? "").Split(':');
+        return folders.Where(Path.IsPathRooted).Select(folder => Path.Combine(folder, Host)).Prepend(runtime).FirstOrDefault(File.Exists);
+    }
 }

@@ -2,7 +2,8 @@ using System.CommandLine;
 
 namespace Vfio.Cli.Side;
 
-/// <summary>A verb that a program of its own does. Both have its arguments and options: this command for help and completion, that one to run.</summary>
+/// <summary>A verb that a program of its own does. Both have its arguments and options: this command for help and completion, that one to
+/// run.</summary>
 internal abstract class SideVerb(SideProgram program, string summary) : Verb(program.Verb, summary)
 {
     /// <summary>Does the verb, in the program whose it is; null in this command, which becomes that program.</summary>

@@ -189,8 +189,10 @@ internal sealed class ServeVerb() : Verb("serve", "Serve a device to other progr
                 // The reader of the instructions may be gone: the server continues.
             }
 
-            others.Start();
-            made.Run(signals.Token);
+            using CancellationTokenSource end = CancellationTokenSource.CreateLinkedTokenSource(signals.Token);
+            others.Start(end);
+            made.Run(end.Token);
+            others.End();
         }
     }
 

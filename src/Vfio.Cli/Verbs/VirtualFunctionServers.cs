@@ -52,8 +52,17 @@ internal sealed class VirtualFunctionServers : IDisposable
         output.Flush();
     }
 
-    /// <summary>Serves, on threads of their own, until this is disposed.</summary>
-    internal void Start() => _serving = [.. _servers.Select(server => server.RunAsync(_end.Token))];
+    /// <summary>Serves, on threads of their own, until <see cref="End"/>.</summary>
+    /// <param name="all">Cancelled when one of them cannot go on.</param>
+    internal void Start(CancellationTokenSource all) => _serving = [.. _servers.Select(server => ServeAsync(server, all))];
+
+    /// <summary>Ends their sessions.</summary>
+    /// <exception cref="VfioException">Why one could not go on.</exception>
+    internal void End()
+    {
+        _end.Cancel();
+        Task.WhenAll(_serving).GetAwaiter().GetResult();
+    }
 
     /// <summary>As <see cref="VfioUserServer.Abandon"/>.</summary>
     internal void Abandon() => _servers.ForEach(server => server.Abandon());
@@ -62,8 +71,23 @@ internal sealed class VirtualFunctionServers : IDisposable
     public void Dispose()
     {
         _end.Cancel();
-        Task.WaitAll(_serving);
+
+        // What ended one of them is said by End.
+        Task.WhenAll(_serving).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing).GetAwaiter().GetResult();
         _servers.ForEach(server => server.Dispose());
         _end.Dispose();
+    }
+
+    private async Task ServeAsync(VfioUserServer server, CancellationTokenSource all)
+    {
+        try
+        {
+            await server.RunAsync(_end.Token);
+        }
+        catch
+        {
+            await all.CancelAsync();
+            throw;
+        }
     }
 }

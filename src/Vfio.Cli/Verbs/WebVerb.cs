@@ -24,7 +24,7 @@ internal sealed class WebVerb() : SideVerb(SideProgram.Web, "See a device, or a 
     private readonly Option<string?> _trace = new("--trace") { HelpName = "file", Description = "Show this trace of 'vfio trace' or 'vfio record'." };
     private readonly NumberOption<int> _port = new("--port", NumberRules.Count(0, 65535, 8080), 0, "The port on loopback; 0 for any that is free.");
     private readonly NumberOption<int> _keep = new(
-        "--keep", NumberRules.Count(1 << 12, MostKept, 100_000), DefaultKept, "How many events are kept, the last ones: 48 bytes of memory each.");
+        "--keep", NumberRules.Count(1 << 12, MostKept, 100_000), DefaultKept, "How many events are kept, the last ones: 48 bytes of memory each, and up to 256 of its data.");
 
     private readonly Option<string?> _broker = SharedOptions.Broker();
     private readonly Option<bool> _leases = new("--leases") { Description = "Show who holds which device of the broker." };

@@ -103,14 +103,10 @@ internal sealed class IgbCore : INetPort
     internal IgbPool OwnerOf(int queue) => IgbSwitch.PoolOf(queue) is int pool && pool < VirtualPools.Length ? VirtualPools[pool] : Own;
 
     /// <summary>Whether a queue may send now, as far as the switch says.</summary>
-    internal bool MaySend(int queue) => _switch is null || _switch.MaySend(queue);
+    internal bool MaySend(int queue) => _switch is null || _switch.MaySend(queue, _switch.IsOn);
 
     /// <summary>Ends the threads of virtual functions, before the physical one is reset.</summary>
-    internal void AbandonVirtual()
-    {
-        foreach (IgbVirtualFunction function in VirtualFunctions)
-            function.AbandonFor();
-    }
+    internal void AbandonVirtual() => DeviceExecutor.Abandon(VirtualFunctions);
 
     /// <summary>Makes new work in place of what a reset abandoned. Virtual functions wait for the physical one's driver then.</summary>
     internal void Restart()
@@ -128,17 +124,20 @@ internal sealed class IgbCore : INetPort
         uint pool = 1u << number;
         IgbVirtualFunction function = VirtualFunctions[number];
         function.AbandonFor();
+
+        // Before the two others: a driver that writes them, and sees no reset afterwards, wrote them before they are cleared.
+        Registers.Set(IgbRegister.FunctionResets, pool);
+        Registers.Clear(IgbRegister.PoolReceive, pool);
+        Registers.Clear(IgbRegister.PoolTransmit, pool);
         foreach (IgbRegister register in IgbRegisters.OfQueues)
         {
             Registers.Reset(register, number);
             Registers.Reset(register, number + IgbRegisters.Pools);
         }
 
-        Registers.Clear(IgbRegister.PoolReceive, pool);
-        Registers.Clear(IgbRegister.PoolTransmit, pool);
+        Registers.Reset(IgbRegister.SplitType, number);
         function.Pool.Restart();
         Mailboxes.ResetVirtual(number);
-        Registers.Set(IgbRegister.FunctionResets, pool);
         Own.Notify(IgbInterrupts.Mailbox);
     }
 
@@ -173,6 +172,10 @@ internal sealed class IgbCore : INetPort
     internal void Transmit(IgbPool from, int queue, ReadOnlySpan<byte> frame, ushort? vlan, ushort vlanType)
     {
         IgbSwitch? on = _switch is { IsOn: true } ? _switch : null;
+
+        // The frame may have been fetched before its pool was told to be silent.
+        if (_switch is not null && !_switch.MaySend(queue, on is not null))
+            return;
         if (on is not null)
             vlan = on.TagOf(queue, vlan);
         byte[] leaving = from.Leaving;
@@ -211,6 +214,7 @@ internal sealed class IgbCore : INetPort
     // A port that is looped back hears nothing of its cable.
     private bool TryReceive(ReadOnlySpan<byte> frame, bool isOwn)
     {
+        int epoch = Own.Inbox.Epoch;
         if (frame.Length < HeaderBytes || !(isOwn ? IsEnabled : IsReceiving))
             return true;
         if (frame.Length > LongestFrame)
@@ -225,7 +229,7 @@ internal sealed class IgbCore : INetPort
             return true;
         }
 
-        if (!Own.Inbox.TryPut(frame))
+        if (!Own.Inbox.TryPut(frame, epoch))
             return false;
         Own.WakeReceive();
         return true;

@@ -10,15 +10,22 @@ internal sealed class IgbInbox
     private int _start;
     private int _used;
     private int _waiters;
+    private int _epoch;
+
+    /// <summary>Changes when it is cleared. Take it before it is decided that a frame is for here.</summary>
+    internal int Epoch => Volatile.Read(ref _epoch);
 
     /// <summary>Puts a frame in.</summary>
     /// <param name="frame">At most <see cref="IgbCore.LongestFrame"/> bytes.</param>
+    /// <param name="epoch">What <see cref="Epoch"/> was: if it is another now, the frame was for the user before, and is dropped.</param>
     /// <param name="route">What <see cref="Take"/> gives with it, below 65536: the pool that the switch chose, or 0.</param>
     /// <returns>False when there is no room for it now.</returns>
-    internal bool TryPut(ReadOnlySpan<byte> frame, int route = 0)
+    internal bool TryPut(ReadOnlySpan<byte> frame, int epoch, int route = 0)
     {
         lock (_lock)
         {
+            if (epoch != _epoch)
+                return true;
             if (frame.Length + HeadBytes > Bytes - _used)
                 return false;
             Span<byte> head = stackalloc byte[HeadBytes];
@@ -73,6 +80,7 @@ internal sealed class IgbInbox
         lock (_lock)
         {
             _start = _used = 0;
+            _epoch++;
             Monitor.PulseAll(_lock);
         }
     }

@@ -38,11 +38,16 @@ internal sealed class IgbMailboxes(IgbCore core, int count)
         }
     }
 
-    /// <summary>A virtual function is reset: it has the memory no more.</summary>
+    /// <summary>A virtual function is reset: it has the memory no more, and its next user finds nothing of what the last one was told.</summary>
     internal void ResetVirtual(int number)
     {
         lock (_lock)
-            _states[number] &= ~VirtualOwns;
+        {
+            _states[number] &= PhysicalOwns | Resets;
+            core.Registers.Clear(IgbRegister.MailboxCause, CausesOf(number));
+            for (int i = 0; i < IgbVirtualRegisters.MailboxDwords; i++)
+                core.Registers[IgbRegister.MailboxMemory, (IgbVirtualRegisters.MailboxDwords * number) + i] = 0;
+        }
     }
 
     /// <summary>What PFMailbox reads as; that of a virtual function that is not there as 0.</summary>

@@ -19,6 +19,7 @@ internal sealed class IgbReceiveWork : DeviceWork
     private readonly RegisterFile<IgbRegister> _registers;
     private readonly RegisterCell _control;
     private readonly RegisterCell _receiveControl;
+    private readonly RegisterCell _poolReceive;
     private readonly IgbFilter _filter;
     private readonly IgbClassifier _classifier;
 
@@ -40,6 +41,7 @@ internal sealed class IgbReceiveWork : DeviceWork
         _registers = core.Registers;
         _control = _registers.CellOf(IgbRegister.Control);
         _receiveControl = _registers.CellOf(IgbRegister.ReceiveControl);
+        _poolReceive = _registers.CellOf(IgbRegister.PoolReceive);
         _filter = new IgbFilter(_registers);
         _classifier = new IgbClassifier(_registers);
         for (int i = 0; i < _queues.Length; i++)
@@ -160,10 +162,12 @@ internal sealed class IgbReceiveWork : DeviceWork
         return true;
     }
 
-    // The switch has decided already; the pool's VMOLR says how it is received.
+    // The switch has decided already, unless VFRE was cleared since; the pool's VMOLR says how it is received.
     private void TakeRouted(Span<byte> frame, int route)
     {
         int pool = IgbRoute.PoolOf(route);
+        if ((_poolReceive.Value >> pool & 1) == 0)
+            return;
         uint offloads = (uint)_registers[IgbRegister.VirtualOffloads, pool];
         _pool.Statistics?.CountReceived(frame, IgbRoute.IsLocal(route));
         IgbPacket packet = IgbPacket.Parse(frame, (ushort)_registers[IgbRegister.VlanType]);

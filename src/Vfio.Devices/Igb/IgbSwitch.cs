@@ -64,7 +64,9 @@ internal sealed class IgbSwitch
     internal static int PoolOf(int queue) => queue % IgbRegisters.Pools;
 
     /// <summary>Whether a queue may send now.</summary>
-    internal bool MaySend(int queue) => IsOn ? (_send.Value >> PoolOf(queue) & 1) != 0 : PoolOf(queue) >= _core.VirtualPools.Length;
+    /// <param name="queue">Which one.</param>
+    /// <param name="isOn">What <see cref="IsOn"/> said.</param>
+    internal bool MaySend(int queue, bool isOn) => isOn ? (_send.Value >> PoolOf(queue) & 1) != 0 : PoolOf(queue) >= _core.VirtualPools.Length;
 
     /// <summary>The tag that a frame gets: the one that its sender asked for, unless its pool has a tag of its own, or none at all.</summary>
     internal ushort? TagOf(int queue, ushort? asked)
@@ -82,11 +84,13 @@ internal sealed class IgbSwitch
     internal void Receive(ReadOnlySpan<byte> frame)
     {
         _core.Statistics.CountArrival(frame.Length);
+        Span<int> epochs = stackalloc int[IgbRegisters.Pools];
+        TakeEpochs(epochs);
         uint pools = PoolsFor(frame, isLocal: false, out _);
         if (pools == 0)
             return;
         _core.Statistics.CountReceived(frame);
-        Deliver(frame, pools, isLocal: false);
+        Deliver(frame, pools, epochs, isLocal: false);
     }
 
     /// <summary>Sends a frame of a pool to others of the port.</summary>
@@ -107,6 +111,8 @@ internal sealed class IgbSwitch
 
         uint pools = 0;
         bool isListed = false;
+        Span<int> epochs = stackalloc int[IgbRegisters.Pools];
+        TakeEpochs(epochs);
         if ((control & LoopbackEnable) != 0 && _core.MayReceive)
         {
             pools = PoolsFor(frame, isLocal: true, out isListed);
@@ -115,14 +121,21 @@ internal sealed class IgbSwitch
         }
 
         from.Statistics?.CountSent(frame, isLocal: pools != 0);
-        Deliver(frame, pools, isLocal: true);
+        Deliver(frame, pools, epochs, isLocal: true);
         return !isListed;
     }
 
     private RegisterCell[] CellsOf(IgbRegister register) =>
         [.. Enumerable.Range(0, IgbRegisters.Pools).Select(pool => _registers.CellOf(register, pool))];
 
-    private void Deliver(ReadOnlySpan<byte> frame, uint pools, bool isLocal)
+    // Before it is decided who gets a frame: it is for nobody who comes after a reset.
+    private void TakeEpochs(Span<int> epochs)
+    {
+        for (int pool = 0; pool < epochs.Length; pool++)
+            epochs[pool] = _core.OwnerOf(pool).Inbox.Epoch;
+    }
+
+    private void Deliver(ReadOnlySpan<byte> frame, uint pools, ReadOnlySpan<int> epochs, bool isLocal)
     {
         for (; pools != 0; pools &= pools - 1)
         {
@@ -134,7 +147,7 @@ internal sealed class IgbSwitch
             }
 
             IgbPool to = _core.OwnerOf(pool);
-            if (to.Inbox.TryPut(frame, IgbRoute.Of(pool, isLocal)))
+            if (to.Inbox.TryPut(frame, epochs[pool], IgbRoute.Of(pool, isLocal)))
                 to.WakeReceive();
             else
                 _registers.Count(IgbRegister.ReceiveDropped, pool, 1, uint.MaxValue, wraps: false);

@@ -1,4 +1,3 @@
-using System.Buffers.Binary;
 using Vfio.Guard;
 
 namespace Vfio.Devices.Igb;
@@ -12,7 +11,6 @@ internal sealed class IgbVirtualFunction : EmulatedFunction
     internal const ushort Id = 0x10ca;
 
     private const uint DeviceReset = 1u << 26;
-    private const int RegisterBytes = sizeof(uint);
     private readonly IgbCore _core;
     private readonly int _number;
     private readonly RegisterFile<IgbVirtualRegister> _registers = new(IgbVirtualRegisters.Map);
@@ -72,8 +70,7 @@ internal sealed class IgbVirtualFunction : EmulatedFunction
         foreach ((IgbVirtualRegister register, ulong place, ulong stride, ulong perFunction) in IgbVirtualRegisters.Shared)
         {
             ulong first = place + (perFunction * (ulong)_number);
-            _registers.OnRead(register, (index, _) => Read(first + (stride * (ulong)index)));
-            _registers.OnWrite(register, (index, value) => Write(first + (stride * (ulong)index), value));
+            _registers.Forward(register, _core.Registers, index => first + (stride * (ulong)index));
         }
     }
 
@@ -84,20 +81,6 @@ internal sealed class IgbVirtualFunction : EmulatedFunction
         AbandonWork();
         _registers.Reset();
         _core.ResetVirtual(_number);
-    }
-
-    private ulong Read(ulong place)
-    {
-        Span<byte> value = stackalloc byte[RegisterBytes];
-        _core.Registers.Read(place, value);
-        return BinaryPrimitives.ReadUInt32LittleEndian(value);
-    }
-
-    private void Write(ulong place, ulong value)
-    {
-        Span<byte> written = stackalloc byte[RegisterBytes];
-        BinaryPrimitives.WriteUInt32LittleEndian(written, (uint)value);
-        _core.Registers.Write(place, written);
     }
 
     private void Send(uint vectors)

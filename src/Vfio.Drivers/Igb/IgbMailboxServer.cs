@@ -13,20 +13,26 @@ namespace Vfio.Drivers.Igb;
 /// </remarks>
 /// <param name="registers">BAR0.</param>
 /// <param name="count">How many virtual functions there are, below <see cref="Pools"/>.</param>
-internal sealed class IgbMailboxServer(Bar registers, int count)
+/// <param name="mayChangeAddress">Whether they may have other addresses than their own.</param>
+internal sealed class IgbMailboxServer(Bar registers, int count, bool mayChangeAddress)
 {
     /// <summary>How many pools the switch has; the physical function has the first that is no virtual one's.</summary>
     internal const int Pools = 8;
 
-    // Of a message: how many hashes of groups there are, two a dword.
+    // Of a message: how many hashes of groups there are, two a dword; what else it may say is there too.
     private const int MostHashes = 30, CountShift = 16;
+    private const uint DetailMask = 0x00ff_0000;
 
     // With VLAN tag and frame check sequence.
     private const uint LongestOnWire = 1522;
 
     private readonly MacAddress[] _addresses = new MacAddress[count];
     private readonly uint[] _offloads = new uint[count];
-    private readonly bool[] _isReady = new bool[count];
+
+    // Of each, what it adds to the table of groups, which all of them share.
+    private readonly uint[,] _groups = new uint[count, MulticastEntries];
+    private MacAddress _physical;
+    private uint _ready;
 
     /// <summary>How many virtual functions there are.</summary>
     internal int Count => count;
@@ -42,16 +48,12 @@ internal sealed class IgbMailboxServer(Bar registers, int count)
         registers.Write32(SwitchControl, LoopbackEnable | Theirs);
         registers.Write32(QueueDrop, Theirs | Theirs << Pools);
         registers.Write32(AddressHigh, IgbAddress.High(address) | AddressValid | PoolOf(count));
+        _physical = address;
         for (int i = 0; i < count; i++)
-        {
-            _addresses[i] = OwnAddress(address, i);
-            _isReady[i] = false;
-        }
-
-        registers.Write32(PoolReceive, ~Theirs);
-        registers.Write32(PoolTransmit, ~Theirs);
-        SetPromiscuous(false);
+            Forget(i);
         registers.Write32(FunctionResets, Theirs);
+        WritePools();
+        SetPromiscuous(false);
         registers.Write32(ExtendedControl, registers.Read32(ExtendedControl) | VirtualResetDone);
     }
 
@@ -63,13 +65,13 @@ internal sealed class IgbMailboxServer(Bar registers, int count)
     /// <returns>How many were answered.</returns>
     internal int Serve()
     {
-        uint resets = registers.Read32(FunctionResets);
+        // In this order: a request that is seen came after every reset that is not.
         uint causes = registers.Read32(MailboxCause);
+        uint resets = registers.Read32(FunctionResets);
         if (resets == uint.MaxValue || causes == uint.MaxValue)
             return 0;
-        registers.Write32(FunctionResets, resets & Theirs);
-        for (uint left = resets & Theirs; left != 0; left &= left - 1)
-            _isReady[BitOperations.TrailingZeroCount(left)] = false;
+        if (Forget(resets) != 0)
+            WritePools();
 
         // That an answer was read is of no interest.
         registers.Write32(MailboxCause, causes & ~0xffffu);
@@ -93,6 +95,38 @@ internal sealed class IgbMailboxServer(Bar registers, int count)
         const int FirstOctet = 40;
         const ulong Local = 0x02UL << FirstOctet;
         return new MacAddress((address.Value ^ (ulong)(number + 1) << (FirstOctet + 4)) | Local);
+    }
+
+    // Those that were reset have only what they had at first, until they are back. Returns who of them had more.
+    private uint Forget(uint resets)
+    {
+        resets &= Theirs;
+        if (resets == 0)
+            return 0;
+        registers.Write32(FunctionResets, resets);
+        uint known = resets & _ready;
+        for (uint left = known; left != 0; left &= left - 1)
+            Forget(BitOperations.TrailingZeroCount(left));
+        return known;
+    }
+
+    private void Forget(int number)
+    {
+        _ready &= ~(1u << number);
+        _addresses[number] = OwnAddress(_physical, number);
+        registers.Write32(AddressHigh + EntryOf(number), 0);
+        SetGroups(number, 0, []);
+    }
+
+    // A reset of a virtual function clears its bits, and says so before: one that comes between is seen here. Each turn forgets one at least.
+    private void WritePools()
+    {
+        do
+        {
+            registers.Write32(PoolReceive, ~Theirs | _ready);
+            registers.Write32(PoolTransmit, ~Theirs | _ready);
+        }
+        while (Forget(registers.Read32(FunctionResets)) != 0);
     }
 
     private bool TryAnswer(int number)
@@ -120,14 +154,18 @@ internal sealed class IgbMailboxServer(Bar registers, int count)
         if (asked == ResetMessage)
         {
             Reset(number);
-            message[0] = ResetMessage | Done | ClearToSend;
+
+            // Without CTS: igbvf takes this very value only.
+            message[0] = ResetMessage | Done;
             message[1] = IgbAddress.Low(_addresses[number]);
             message[2] = IgbAddress.High(_addresses[number]);
             return 3;
         }
 
-        bool isDone = _isReady[number] && TryDo(number, asked, message);
-        message[0] = asked | (isDone ? Done : Refused) | (_isReady[number] ? ClearToSend : 0);
+        // Who asked compares the details too.
+        bool isReady = (_ready >> number & 1) != 0;
+        bool isDone = isReady && TryDo(number, asked, message);
+        message[0] = (message[0] & (MessageMask | DetailMask)) | (isDone ? Done : Refused) | (isReady ? ClearToSend : 0);
         return 1;
     }
 
@@ -136,14 +174,17 @@ internal sealed class IgbMailboxServer(Bar registers, int count)
         switch (asked)
         {
             case SetAddressMessage:
+                // Further addresses, which its details may ask for, nobody gets.
                 MacAddress address = IgbAddress.Read(message[1], message[2]);
-                if (!address.IsStation || address.Value == 0)
+                if ((message[0] & DetailMask) != 0 || !MayHave(number, address))
                     return false;
                 _addresses[number] = address;
                 WriteAddress(number);
                 return true;
             case SetGroupsMessage:
-                AddGroups(number, (int)(message[0] >> CountShift & 0xff), message[1..]);
+                int hashes = Math.Min((int)((message[0] & DetailMask) >> CountShift), MostHashes);
+                SetGroups(number, hashes, message[1..]);
+                WriteOffloads(number, hashes > 0 ? _offloads[number] | ByGroupHash : _offloads[number] & ~ByGroupHash);
                 return true;
             case SetVlanMessage:
                 // No tag is filtered.
@@ -166,11 +207,27 @@ internal sealed class IgbMailboxServer(Bar registers, int count)
 
     private void Reset(int number)
     {
+        SetGroups(number, 0, []);
         WriteOffloads(number, Plain);
         WriteAddress(number);
-        registers.Write32(PoolReceive, registers.Read32(PoolReceive) | 1u << number);
-        registers.Write32(PoolTransmit, registers.Read32(PoolTransmit) | 1u << number);
-        _isReady[number] = true;
+        _ready |= 1u << number;
+        WritePools();
+    }
+
+    // No other function's, whether that has it now or would after a reset. Of other stations of the network nobody here knows.
+    private bool MayHave(int number, MacAddress address)
+    {
+        if (address == OwnAddress(_physical, number))
+            return true;
+        if (!mayChangeAddress || !address.IsStation || address.Value == 0 || address == _physical)
+            return false;
+        for (int i = 0; i < count; i++)
+        {
+            if (i != number && (address == _addresses[i] || address == OwnAddress(_physical, i)))
+                return false;
+        }
+
+        return true;
     }
 
     private void WriteOffloads(int number, uint value)
@@ -180,25 +237,40 @@ internal sealed class IgbMailboxServer(Bar registers, int count)
     }
 
     // Entry 0 is the physical function's.
-    private void WriteAddress(int number)
+    private static int EntryOf(int number)
     {
         const int EntryBytes = 8;
-        int offset = EntryBytes * (number + 1);
+        return EntryBytes * (number + 1);
+    }
+
+    private void WriteAddress(int number)
+    {
+        int offset = EntryOf(number);
         registers.Write32(AddressHigh + offset, 0);
         registers.Write32(AddressLow + offset, IgbAddress.Low(_addresses[number]));
         registers.Write32(AddressHigh + offset, IgbAddress.High(_addresses[number]) | AddressValid | PoolOf(number));
     }
 
-    // Groups that one of them has left stay in the table, which all of them share: they filter again what they receive.
-    private void AddGroups(int number, int asked, ReadOnlySpan<uint> hashes)
+    // In place of those that it had before.
+    private void SetGroups(int number, int asked, ReadOnlySpan<uint> hashes)
     {
-        for (int i = 0; i < Math.Min(asked, MostHashes); i++)
+        Span<uint> wanted = stackalloc uint[MulticastEntries];
+        wanted.Clear();
+        for (int i = 0; i < asked; i++)
         {
             uint hash = hashes[i / 2] >> (16 * (i & 1)) & 0xfff;
-            long entry = MulticastTable + (4 * (hash >> 5));
-            registers.Write32(entry, registers.Read32(entry) | 1u << (int)(hash & 31));
+            wanted[(int)(hash >> 5)] |= 1u << (int)(hash & 31);
         }
 
-        WriteOffloads(number, _offloads[number] | ByGroupHash);
+        for (int entry = 0; entry < wanted.Length; entry++)
+        {
+            if (_groups[number, entry] == wanted[entry])
+                continue;
+            _groups[number, entry] = wanted[entry];
+            uint all = 0;
+            for (int i = 0; i < count; i++)
+                all |= _groups[i, entry];
+            registers.Write32(MulticastTable + (4 * entry), all);
+        }
     }
 }

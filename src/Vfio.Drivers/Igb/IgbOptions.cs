@@ -22,4 +22,8 @@ public sealed record IgbOptions
 
     /// <summary>The station's address; null for the one that the function brings, or a random one where it brings none.</summary>
     public MacAddress? Address { get; init; }
+
+    /// <summary>Whether drivers of its virtual functions may choose their addresses, but none of the port's others; otherwise each keeps the
+    /// one that it was given. Of stations elsewhere nobody knows: allow it to those only who would not take theirs.</summary>
+    public bool VirtualFunctionsMayChangeAddress { get; init; }
 }

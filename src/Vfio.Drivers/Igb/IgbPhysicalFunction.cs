@@ -6,7 +6,10 @@ namespace Vfio.Drivers.Igb;
 
 /// <summary>The physical function: the whole port, with its PHY.</summary>
 /// <remarks>82576 Datasheet, section 4.5.</remarks>
-internal sealed class IgbPhysicalFunction(PciDevice device, Bar registers) : IgbFunction(device, registers)
+/// <param name="device">The function.</param>
+/// <param name="registers">BAR0.</param>
+/// <param name="mayChangeAddress">As <see cref="IgbOptions.VirtualFunctionsMayChangeAddress"/>.</param>
+internal sealed class IgbPhysicalFunction(PciDevice device, Bar registers, bool mayChangeAddress) : IgbFunction(device, registers)
 {
     private const int QueueBytes = 0x40, AllocationBytes = 4;
     private readonly IgbPhy _phy = new(device.Name, registers);
@@ -35,7 +38,7 @@ internal sealed class IgbPhysicalFunction(PciDevice device, Bar registers) : Igb
         int virtualFunctions = ReadStatus(Operation).VirtualFunctions;
         if (virtualFunctions >= IgbMailboxServer.Pools)
             throw new VfioException(Operation, Name, Errno.NotSupported, $"{virtualFunctions} virtual functions leave it no queue: enable fewer");
-        _virtual = virtualFunctions > 0 ? new IgbMailboxServer(Registers, virtualFunctions) : null;
+        _virtual = virtualFunctions > 0 ? new IgbMailboxServer(Registers, virtualFunctions, mayChangeAddress) : null;
         Quiet();
         Registers.Write32(Control, Registers.Read32(Control) | IgbRegisters.Reset);
 

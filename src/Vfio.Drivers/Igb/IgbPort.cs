@@ -52,7 +52,9 @@ public sealed class IgbPort : IEthernetPort
 
             Bar registers = _device.OpenBar(0);
             IsVirtualFunction = _device.DeviceId == Virtual;
-            _function = IsVirtualFunction ? new IgbVirtualFunction(_device, registers) : new IgbPhysicalFunction(_device, registers);
+            _function = IsVirtualFunction
+                ? new IgbVirtualFunction(_device, registers)
+                : new IgbPhysicalFunction(_device, registers, options.VirtualFunctionsMayChangeAddress);
             _function.Reset();
             Address = _function.Adopt(options.Address);
             Buffers = new EthernetBuffers(_device, options.ReceiveEntries + options.TransmitEntries + options.SpareBuffers);

@@ -25,7 +25,10 @@ internal sealed class DeviceExecutor
 
     private readonly object _lock = new();
     private readonly Queue<DeviceWork> _waiting = [];
-    private List<DeviceWork> _works = [];
+    private readonly List<DeviceWork> _works = [];
+
+    // Abandoned, and waited for: whoever abandons meanwhile waits for them too.
+    private readonly List<DeviceWork> _ending = [];
     private volatile bool _isPaused;
     private bool _isEnded;
     private int _threads;
@@ -73,29 +76,33 @@ internal sealed class DeviceExecutor
         Begin(work);
     }
 
-    /// <summary>Abandons all work, queued and running. When this returns, no work accesses the bus, and none will. Only system calls, and
-    /// accesses whose memory's owner does not answer, may still be under way; their results are dropped.</summary>
+    /// <summary>Abandons all work, queued and running. When this returns, no work accesses the bus, and none will, whoever abandoned it. Only
+    /// system calls, and accesses whose memory's owner does not answer, may still be under way; their results are dropped.</summary>
     /// <param name="slot">Where the device is attached; null when it never was.</param>
-    internal void Abandon(IPciSlot? slot)
+    internal void Abandon(IPciSlot? slot) => Abandon(slot, new Deadline(OwnerTimeout));
+
+    /// <summary>Abandons all work of several functions, as <see cref="Abandon(IPciSlot?)"/> does, and waits for their owners no longer than for
+    /// one.</summary>
+    internal static void Abandon(IReadOnlyList<EmulatedFunction> functions)
     {
-        // Running work may add more work until it is abandoned itself.
-        while (TakeAll() is { Count: > 0 } works)
-        {
-            foreach (DeviceWork work in works)
-                work.MarkAbandoned();
-            lock (_lock)
-                Monitor.PulseAll(_lock);
-            WaitOutside(works, slot);
-        }
+        foreach (EmulatedFunction function in functions)
+            function.Executor.MarkAll();
+        Deadline timeout = new(OwnerTimeout);
+        foreach (EmulatedFunction function in functions)
+            function.Executor.Abandon(function.SlotOrNull, timeout);
     }
 
     /// <summary>Abandons one piece of work, as <see cref="Abandon(IPciSlot?)"/> does.</summary>
     internal void Abandon(DeviceWork work, IPciSlot? slot)
     {
         lock (_lock)
+        {
             _works.Remove(work);
-        work.MarkAbandoned();
-        WaitOutside([work], slot);
+            _ending.Add(work);
+            work.MarkAbandoned();
+        }
+
+        AwaitEnd([work], slot, new Deadline(OwnerTimeout));
     }
 
     /// <summary>Abandons all work, and all that is added later.</summary>
@@ -151,27 +158,41 @@ internal sealed class DeviceExecutor
         }
     }
 
-    private static void WaitOutside(List<DeviceWork> works, IPciSlot? slot)
+    private void Abandon(IPciSlot? slot, Deadline timeout)
     {
-        Deadline timeout = new(OwnerTimeout);
+        // Running work may add more work until it is abandoned itself.
+        while (MarkAll() is { Length: > 0 } works)
+            AwaitEnd(works, slot, timeout);
+    }
+
+    // Returns all that has not ended. Marked under the lock: work that nobody has marked is never out of both lists.
+    private DeviceWork[] MarkAll()
+    {
+        lock (_lock)
+        {
+            foreach (DeviceWork work in _works)
+                work.MarkAbandoned();
+            _ending.AddRange(_works);
+            _works.Clear();
+            _waiting.Clear();
+            Monitor.PulseAll(_lock);
+            return [.. _ending];
+        }
+    }
+
+    // Waits until work is outside, or its owner's time is over.
+    private void AwaitEnd(DeviceWork[] works, IPciSlot? slot, Deadline timeout)
+    {
         SpinWait spin = default;
         while (works.Count(work => work.IsInsideElsewhere) is > 0 and int inside)
         {
             if (timeout.HasPassed && slot is not null && inside <= slot.AccessesAtOwner)
-                return;
+                break;
             spin.SpinOnce();
         }
-    }
 
-    private List<DeviceWork> TakeAll()
-    {
         lock (_lock)
-        {
-            List<DeviceWork> all = _works;
-            _works = [];
-            _waiting.Clear();
-            return all;
-        }
+            _ending.RemoveAll(work => works.Contains(work));
     }
 
     private void Begin(DeviceWork work)

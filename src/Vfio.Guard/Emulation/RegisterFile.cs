@@ -20,6 +20,7 @@ public sealed class RegisterFile<TRegister> : BarContent
     private readonly ulong[] _values;
     private readonly Func<int, ulong, ulong>?[] _readers;
     private readonly Action<int, ulong>?[] _writers;
+    private Forwarded?[]? _forwards;
 
     /// <summary>Makes registers with their reset values.</summary>
     /// <param name="map">The table; nothing is added to it later.</param>
@@ -115,6 +116,18 @@ public sealed class RegisterFile<TRegister> : BarContent
         _writers.AsSpan(slot, count).Fill(handler);
     }
 
+    /// <summary>Makes registers of a series those of another content: accesses go there, with the bytes that they have, and no handler of
+    /// this file runs.</summary>
+    /// <param name="register">Which series.</param>
+    /// <param name="to">The other content; it has registers of the same width.</param>
+    /// <param name="placeOf">Where the register of a number is there.</param>
+    internal void Forward(TRegister register, BarContent to, Func<int, ulong> placeOf)
+    {
+        _forwards ??= new Forwarded?[_map.Slots];
+        (int slot, int count) = _map.Registers[register];
+        _forwards.AsSpan(slot, count).Fill(new Forwarded(to, placeOf));
+    }
+
     /// <inheritdoc/>
     public override void Read(ulong offset, Span<byte> destination)
     {
@@ -124,6 +137,12 @@ public sealed class RegisterFile<TRegister> : BarContent
         {
             ref readonly RegisterRow<TRegister> row = ref _rows[i];
             Overlap part = new(offset, end, row.Offset, row.End);
+            if (_forwards?[row.Slot] is { } other)
+            {
+                other.To.Read(other.PlaceOf(row.Index) + (ulong)part.InRegister, destination.Slice(part.InAccess, part.Count));
+                continue;
+            }
+
             ulong cleared = row.Masks.ReadToClear;
             ulong value = cleared == 0 ? Volatile.Read(ref _values[row.Slot]) : Interlocked.And(ref _values[row.Slot], ~cleared);
             if (_readers[row.Slot] is { } reader)
@@ -139,6 +158,12 @@ public sealed class RegisterFile<TRegister> : BarContent
         for (int i = RegisterMap<TRegister>.FirstEndingAfter(_rows, offset); i < _rows.Length && _rows[i].Offset < end; i++)
         {
             Overlap part = new(offset, end, _rows[i].Offset, _rows[i].End);
+            if (_forwards?[_rows[i].Slot] is { } other)
+            {
+                other.To.Write(other.PlaceOf(_rows[i].Index) + (ulong)part.InRegister, source.Slice(part.InAccess, part.Count));
+                continue;
+            }
+
             ulong written = 0;
             ulong covered = 0;
             source.Slice(part.InAccess, part.Count).CopyTo(Blittable.AsBytes(ref written)[part.InRegister..]);
@@ -216,6 +241,8 @@ public sealed class RegisterFile<TRegister> : BarContent
         while (Interlocked.CompareExchange(ref kept, value, old) != old);
         _writers[row.Slot]?.Invoke(row.Index, written | (old & row.Masks.Writable & ~covered));
     }
+
+    private sealed record Forwarded(BarContent To, Func<int, ulong> PlaceOf);
 
     /// <summary>Which bytes an access and a register have in common.</summary>
     private readonly struct Overlap(ulong accessStart, ulong accessEnd, ulong start, ulong end)

@@ -7,11 +7,12 @@ const names = [...new Set(views.map(view => view.dataset.view))];
 const links = [...document.querySelectorAll("header nav a")];
 const chosenDevice = document.getElementById("device");
 const stateLine = document.getElementById("state");
-const told = { first: 0, end: 0, lost: 0, live: false, devices: [] };
+const told = { first: 0, end: 0, lost: 0, live: false, devices: [], changes: 0 };
 const parts = [];
 
 export const device = () => Number(chosenDevice?.value ?? 0);
-const current = () => names.includes(location.hash.slice(1)) ? location.hash.slice(1) : names[0];
+let view = names[0];
+export const current = () => view;
 
 /** Asks the server. An error is its one line. */
 export async function ask(path, parameters = {}, method = "GET", signal = undefined) {
@@ -29,8 +30,33 @@ export function element(tag, text, kind) {
     return made;
 }
 
+/** Does some work again and again, once at a time: what is asked for meanwhile is done once more after it. So no older answer comes last. */
+export function oneAtATime(work) {
+    let isBusy = false, again = false;
+    return async () => {
+        again = true;
+        if (isBusy) return;
+        isBusy = true;
+        try {
+            while (again) {
+                again = false;
+                await work();
+            }
+        } finally {
+            isBusy = false;
+        }
+    };
+}
+
+// Other places in the page have names, too: they change no view.
+function choose() {
+    const asked = location.hash.slice(1);
+    if (asked !== "" && !names.includes(asked)) return;
+    view = asked || names[0];
+    show();
+}
+
 function show() {
-    const view = current();
     for (const one of views)
         one.hidden = one.dataset.view !== view || (one.dataset.device !== undefined && Number(one.dataset.device) !== device());
     for (const link of links) {
@@ -88,7 +114,8 @@ function rename(run) {
     run.setAttribute("aria-label", [field, where, value, rule].join(", "));
 }
 
-function mark(element) {
+/** Shows for a while that something changed. */
+export function mark(element) {
     element.classList.remove("changed");
     void element.offsetWidth;
     element.classList.add("changed");
@@ -97,6 +124,7 @@ function mark(element) {
 function learn(message) {
     Object.assign(told, { first: message.first ?? 0, end: message.end ?? 0, lost: message.lost ?? 0, live: message.live, cut: message.cut });
     told.devices = message.devices;
+    if (message.devices.some(one => one.config !== undefined || one.changes.length > 0)) told.changes++;
     message.devices.forEach((one, number) => {
         if (one.config !== undefined) {
             const bytes = one.config.match(/../g) ?? [];
@@ -135,15 +163,16 @@ function listen() {
     feed?.close();
     feed = undefined;
     if (document.hidden) return;
-    feed = new EventSource("/api/live");
+    feed = new EventSource("api/live");
     feed.onmessage = event => learn(JSON.parse(event.data));
     feed.onerror = () => setState(feed.readyState === EventSource.CLOSED ? "the server refuses: too many pages are open" : "the server is gone", "bad");
 }
 
 parts.push(...startTrace(told), ...startTables(told));
-addEventListener("hashchange", show);
+addEventListener("hashchange", choose);
 chosenDevice?.addEventListener("change", show);
 document.addEventListener("visibilitychange", listen);
 document.addEventListener("submit", event => event.preventDefault());
+if (names.includes(location.hash.slice(1))) view = location.hash.slice(1);
 show();
 listen();

@@ -17,7 +17,7 @@ export function time(nanoseconds) {
     return `${(nanoseconds / 1e9).toFixed(3)} s`;
 }
 
-/** Draws lanes of counts. Zooming is by dragging, or with + and - of the keyboard. */
+/** Draws lanes of counts. Zooming is by dragging, with the buttons, or with the keys +, - and 0; arrows move. */
 export class LaneChart {
     constructor(place, choose) {
         this.place = place;
@@ -25,6 +25,10 @@ export class LaneChart {
         this.from = undefined;
         this.to = undefined;
         this.lanes = element("div", "", "lanes");
+        this.lanes.tabIndex = 0;
+        this.lanes.setAttribute("role", "group");
+        this.lanes.setAttribute("aria-label", `${place.getAttribute("aria-label")}: + and - look closer and farther, arrows move, 0 shows all`);
+        this.lanes.addEventListener("keydown", event => this.key(event));
         this.axis = element("div", "", "axis");
         const bar = element("div", "", "zoom");
         for (const [text, label, act] of [["+", "Closer", () => this.scale(.5)], ["−", "Farther", () => this.scale(2)], ["all", "All of it", () => this.zoom()]]) {
@@ -52,6 +56,20 @@ export class LaneChart {
         if (!this.data) return;
         const { start, end } = this.data, middle = (start + end) / 2, half = Math.max((end - start) * factor / 2, 50);
         this.zoom(Math.max(0, Math.round(middle - half)), Math.round(middle + half));
+    }
+
+    move(share) {
+        if (!this.data || !this.isZoomed) return;
+        const { start, end } = this.data, all = this.all ?? this.data;
+        const by = Math.max(all.start - start, Math.min(Math.round((end - start) * share), all.end - end));
+        this.zoom(start + by, end + by);
+    }
+
+    key(event) {
+        const acts = { "+": () => this.scale(.5), "=": () => this.scale(.5), "-": () => this.scale(2), 0: () => this.zoom(), ArrowLeft: () => this.move(-.25), ArrowRight: () => this.move(.25) };
+        if (!(event.key in acts) || event.ctrlKey || event.altKey || event.metaKey) return;
+        event.preventDefault();
+        acts[event.key]();
     }
 
     drag() {
@@ -98,6 +116,7 @@ export class LaneChart {
 
     draw(data) {
         this.data = data;
+        if (!this.isZoomed) this.all = { start: data.start, end: data.end };
         const rows = data.lanes.map((lane, number) => {
             const row = element("div", "", "lane");
             row.dataset.lane = number;

@@ -1,5 +1,5 @@
 // Registers by name, mapped memory, two config spaces side by side, and leases.
-import { ask, device, element } from "./app.js";
+import { ask, current, device, element, mark, oneAtATime } from "./app.js";
 import { drawStrip, size } from "./chart.js";
 
 export function startTables() {
@@ -23,42 +23,60 @@ const body = id => document.querySelector(`#${id} tbody`);
 function registers() {
     const filter = document.getElementById("register-filter"), all = document.getElementById("register-all"), note = document.getElementById("register-note");
     if (!filter) return undefined;
-    const before = new Map();
+    const shown = new Map();
     let seen;
 
-    async function draw() {
+    const draw = oneAtATime(async () => {
+        const of = device();
         let data;
         try {
-            data = await ask("/api/registers", { device: device(), filter: filter.value, all: all.checked ? 1 : undefined });
+            data = await ask("api/registers", { device: of, filter: filter.value, all: all.checked ? 1 : undefined });
         } catch (failure) {
             note.textContent = failure.message;
             return;
         }
-        body("register-table").replaceChildren(...data.rows.map(one => {
-            const key = `${device()} ${one.region} ${one.offset} ${one.bytes}`, held = `${one.read} ${one.written}`;
-            const row = cells(one.region, one.offset, head(one.name || "unnamed"), one.read, one.written, number(one.reads), number(one.writes), one.fields ?? "");
-            if (before.has(key) && before.get(key) !== held) row.classList.add("changed");
-            before.set(key, held);
-            const last = element("td");
-            if (data.canRead && one.number < 7) last.append(reader(one, row));
-            row.append(last);
-            return row;
-        }));
+        // Rows stay where they are: one of them may have the focus.
+        const rows = new Map(data.rows.map(one => [`${of} ${one.number} ${one.offset} ${one.bytes}`, one]));
+        for (const [key, known] of shown) {
+            if (rows.has(key)) continue;
+            known.row.remove();
+            shown.delete(key);
+        }
+        let place = body("register-table").firstElementChild;
+        for (const [key, one] of rows) {
+            const known = shown.get(key) ?? { row: cells("", "", head(""), "", "", "", "", "", ""), told: [] };
+            shown.set(key, known);
+            fill(known, one, data.canRead ? of : undefined);
+            if (known.row === place) place = place.nextElementSibling;
+            else body("register-table").insertBefore(known.row, place);
+        }
         const words = [];
         if (data.rows.length < data.total) words.push(`The first ${data.rows.length} of ${data.total} are shown: filter for others.`);
         if (data.uncounted > 0) words.push(`${data.uncounted} accesses were of more registers than are told apart.`);
         if (data.rows.length === 0) words.push("No register was used, or none has this name.");
         if (data.canRead) words.push("A read is an access like the driver's own: some registers change by it.");
         note.textContent = words.join(" ");
+    });
+
+    // Only what the server tells anew is written: a value that the user read stays until then.
+    function fill(known, one, of) {
+        const told = [one.region, one.offset, one.name || "unnamed", one.read, one.written, number(one.reads), number(one.writes), one.fields];
+        const isNew = known.told.length === 0, hasChanged = known.told[3] !== told[3] || known.told[4] !== told[4];
+        told.forEach((text, at) => { if (text !== known.told[at]) known.row.children[at].textContent = text ?? ""; });
+        known.told = told;
+        if (!isNew && hasChanged) mark(known.row);
+        const last = known.row.lastElementChild, canRead = of !== undefined && one.number < 7;
+        if (canRead && !last.firstChild) last.append(reader(one, known.row, of));
+        if (!canRead && last.firstChild) last.replaceChildren();
     }
 
-    function reader(one, row) {
+    function reader(one, row, of) {
         const button = element("button", "read");
         button.type = "button";
         button.setAttribute("aria-label", `Read ${one.name || one.offset} now`);
         button.addEventListener("click", async () => {
             try {
-                const answer = await ask("/api/read", { device: device(), region: one.number, offset: one.offset, bytes: one.bytes }, "POST");
+                const answer = await ask("api/read", { device: of, region: one.number, offset: one.offset, bytes: one.bytes }, "POST");
                 row.children[3].textContent = answer.value;
                 row.children[7].textContent = answer.fields;
             } catch (failure) {
@@ -87,8 +105,8 @@ function dma() {
     let seen;
     const row = use => cells(head(use.start), size(use.length), use.access, `s${use.session}`, number(use.reads), number(use.writes), use.readBytes > 0 ? size(use.readBytes) : "", use.writtenBytes > 0 ? size(use.writtenBytes) : "");
 
-    async function draw() {
-        const data = await ask("/api/dma").catch(() => undefined);
+    const draw = oneAtATime(async () => {
+        const data = await ask("api/dma").catch(() => undefined);
         if (!data) return;
         drawStrip(document.getElementById("dma-strip"), data.mapped, data.refused);
         body("dma-table").replaceChildren(...data.mapped.map(row));
@@ -102,7 +120,7 @@ function dma() {
         if (data.refusals > 0) words.push(`${several(data.refusals, "refusal", "refusals")}.`);
         if (data.guard > 0) words.push(`The guard refused ${several(data.guard, "access", "accesses")} to memory that is not mapped.`);
         note.textContent = words.join(" ");
-    }
+    });
 
     return { views: ["dma"], refresh: told => {
         if (told.end === seen) return;
@@ -117,7 +135,7 @@ function compare() {
     const all = document.getElementById("compare-all"), note = document.getElementById("compare-note"), keep = document.getElementById("compare-keep");
 
     async function choices(chooseLeft, chooseRight) {
-        const pictures = await ask("/api/pictures");
+        const pictures = await ask("api/pictures");
         for (const [choice, chosen] of [[left, chooseLeft ?? left.value], [right, chooseRight ?? right.value]]) {
             choice.replaceChildren(...pictures.map(picture => {
                 const option = element("option", picture.name);
@@ -130,7 +148,7 @@ function compare() {
     }
 
     async function draw() {
-        const data = await ask("/api/compare", { left: left.value, right: right.value, all: all.checked ? 1 : undefined });
+        const data = await ask("api/compare", { left: left.value, right: right.value, all: all.checked ? 1 : undefined });
         body("compare-table").replaceChildren(...data.rows.map(one => {
             const row = cells(one.offset, head(`${one.structure} ${one.name}`.trim()), one.left ?? "not there", one.right ?? "not there", one.fields.join(", "));
             if (one.differs) row.classList.add("differs");
@@ -139,29 +157,34 @@ function compare() {
         note.textContent = data.different === 0 ? `All ${data.total} registers are equal.` : `${data.different} of ${data.total} registers differ.`;
     }
 
-    async function refresh(...chosen) {
+    let chosen;
+    const refresh = oneAtATime(async () => {
+        const now = chosen;
+        chosen = undefined;
         try {
-            await choices(...chosen);
+            if (now) await choices(...now);
             await draw();
         } catch (failure) {
             note.textContent = failure.message;
         }
-    }
+    });
 
     keep.addEventListener("click", async () => {
         try {
-            const moment = await ask("/api/keep", { device: device() }, "POST");
-            await refresh(moment.key, `now${device()}`);
+            const moment = await ask("api/keep", { device: device() }, "POST");
+            chosen = [moment.key, `now${device()}`];
+            await refresh();
         } catch (failure) {
             note.textContent = failure.message;
         }
     });
-    for (const choice of [left, right, all]) choice.addEventListener("change", () => draw().catch(failure => { note.textContent = failure.message; }));
+    for (const choice of [left, right, all]) choice.addEventListener("change", refresh);
     let seen;
     return { views: ["compare"], refresh: (told, isShown) => {
-        const key = JSON.stringify(told.devices.map(one => [one.open, one.changes?.length]));
+        const key = JSON.stringify([told.changes, told.devices.map(one => one.open)]);
         if (!isShown && key === seen) return;
         seen = key;
+        chosen ??= [];
         refresh();
     } };
 }
@@ -171,17 +194,17 @@ function leases() {
     if (!note) return undefined;
     const when = text => text ? new Date(text).toLocaleString() : "";
 
-    async function draw() {
+    const draw = oneAtATime(async () => {
         try {
-            const rows = await ask("/api/leases");
+            const rows = await ask("api/leases");
             body("lease-table").replaceChildren(...rows.map(one =>
                 cells(head(one.lease), one.device, one.address, one.user, one.state, when(one.since), when(one.until), one.rule, `${one.program ?? ""} ${one.pid > 0 ? one.pid : ""}`)));
             note.textContent = rows.length === 0 ? "Nobody holds a device." : `${several(rows.length, "lease", "leases")}.`;
         } catch (failure) {
             note.textContent = failure.message;
         }
-    }
+    });
 
-    setInterval(() => { if (location.hash === "#leases" && !document.hidden) draw(); }, 2000);
+    setInterval(() => { if (current() === "leases" && !document.hidden) draw(); }, 2000);
     return { views: ["leases"], refresh: (told, isShown) => { if (isShown) draw(); } };
 }

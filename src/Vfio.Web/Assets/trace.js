@@ -1,5 +1,5 @@
 // The trace: a list of any length of which only what is seen is there, its time line, and interrupts by vector.
-import { ask, element } from "./app.js";
+import { ask, element, oneAtATime } from "./app.js";
 import { LaneChart, time } from "./chart.js";
 
 const rowHeight = 22, pageRows = 100, mostPixels = 8_000_000;
@@ -9,23 +9,28 @@ export function startTrace() {
     if (!box) return [];
     const list = new EventList(box);
     const filter = document.getElementById("trace-filter"), follow = document.getElementById("trace-follow");
-    const chart = new LaneChart(document.getElementById("trace-line"), () => drawLine());
+    const chart = new LaneChart(document.getElementById("trace-line"), () => drawLineNow());
     chart.pick = at => list.goTo(at);
     const irqs = new LaneChart(document.getElementById("irq-line"), () => drawIrqs());
     let drawnEnd = -1, irqEnd = -1, drawing = new AbortController();
 
-    async function drawLine() {
-        drawing.abort();
+    const drawLine = oneAtATime(async () => {
         drawing = new AbortController();
         try {
-            chart.draw(await ask("/api/timeline", { filter: filter.value, from: chart.from, to: chart.to, buckets: 300 }, "GET", drawing.signal));
+            chart.draw(await ask("api/timeline", { filter: filter.value, from: chart.from, to: chart.to, buckets: 300 }, "GET", drawing.signal));
         } catch (failure) {
             if (failure.name !== "AbortError") document.getElementById("trace-count").textContent = failure.message;
         }
+    });
+
+    // What is being drawn is not wanted any more; the server ends its work, too.
+    function drawLineNow() {
+        drawing.abort();
+        return drawLine();
     }
 
-    async function drawIrqs() {
-        const data = await ask("/api/interrupts", { from: irqs.from, to: irqs.to, buckets: 300 }).catch(() => undefined);
+    const drawIrqs = oneAtATime(async () => {
+        const data = await ask("api/interrupts", { from: irqs.from, to: irqs.to, buckets: 300 }).catch(() => undefined);
         if (!data) return;
         irqs.draw(data);
         document.querySelector("#irq-table tbody").replaceChildren(...data.lanes.map(lane => {
@@ -36,21 +41,25 @@ export function startTrace() {
             row.append(name, element("td", lane.counts.reduce((sum, count) => sum + count, 0).toLocaleString("en")), element("td", asked.slice(-4).join("; ")));
             return row;
         }));
-    }
+    });
+
+    const update = oneAtATime(async () => {
+        await list.update();
+        if (!chart.isZoomed) await drawLine();
+    });
 
     let typing;
     filter.addEventListener("input", () => {
         clearTimeout(typing);
-        typing = setTimeout(() => { list.setFilter(filter.value); drawLine(); }, 120);
+        typing = setTimeout(() => { list.setFilter(filter.value); drawLineNow(); }, 120);
     });
     follow.addEventListener("change", () => { list.isFollowing = follow.checked; if (follow.checked) list.toEnd(); });
     box.addEventListener("wheel", () => { follow.checked = list.isFollowing = false; }, { passive: true });
     return [
-        { views: ["trace"], refresh: async told => {
+        { views: ["trace"], refresh: told => {
             if (told.end === drawnEnd) return list.layOut();
             drawnEnd = told.end;
-            await list.update();
-            if (!chart.isZoomed) await drawLine();
+            return update();
         } },
         { views: ["interrupts"], refresh: told => {
             if (told.end === irqEnd || irqs.isZoomed) return;
@@ -103,7 +112,7 @@ class EventList {
     /** There are more events, or older ones are gone. */
     async update() {
         const generation = this.generation;
-        const answer = await ask("/api/events", { filter: this.filter, from: 0, count: 1 }).catch(failure => ({ failure }));
+        const answer = await ask("api/events", { filter: this.filter, from: 0, count: 1 }).catch(failure => ({ failure }));
         if (generation !== this.generation) return;
         if (answer.failure) return this.say(answer.failure.message);
         if (answer.first !== this.first) this.forget();
@@ -129,7 +138,7 @@ class EventList {
     }
 
     async goTo(nanoseconds) {
-        const answer = await ask("/api/events", { filter: this.filter, at: nanoseconds, count: 1 });
+        const answer = await ask("api/events", { filter: this.filter, at: nanoseconds, count: 1 });
         this.isFollowing = document.getElementById("trace-follow").checked = false;
         this.cursor = answer.from;
         this.scrollTo(answer.from);
@@ -161,7 +170,7 @@ class EventList {
         await Promise.all(needed.map(async page => {
             this.asked.add(page);
             try {
-                const answer = await ask("/api/events", { filter: this.filter, from: page * pageRows, count: pageRows });
+                const answer = await ask("api/events", { filter: this.filter, from: page * pageRows, count: pageRows });
                 if (generation === this.generation) this.pages.set(page, answer.rows);
             } catch (failure) {
                 this.asked.delete(page);

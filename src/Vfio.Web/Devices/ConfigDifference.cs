@@ -14,28 +14,33 @@ internal static class ConfigDifference
         List<(string Structure, int At, MappedRegister Register)> lefts = [.. Registers(left)], rights = [.. Registers(right)];
         ILookup<(string, int, string, int), MappedRegister> there = rights.ToLookup(KeyOf, one => one.Register);
         Dictionary<(string, int, string, int), int> seen = [];
-        HashSet<(string, int, string, int)> both = [];
         foreach ((string structure, int at, MappedRegister register) one in lefts)
         {
             (string, int, string, int) key = KeyOf(one);
             int number = seen.GetValueOrDefault(key);
             seen[key] = number + 1;
             MappedRegister? other = there[key].Skip(number).FirstOrDefault();
-            if (other is not null)
-                both.Add(key);
             yield return new ComparedRegister(one.structure, one.register.Name, one.register.Offset, one.register, other);
         }
 
         foreach ((string structure, int at, MappedRegister register) one in rights)
         {
-            if (!both.Contains(KeyOf(one)))
+            // Those that have none on the left any more: of two equal capabilities, the second.
+            (string, int, string, int) key = KeyOf(one);
+            int others = seen.GetValueOrDefault(key);
+            seen[key] = others - 1;
+            if (others <= 0)
                 yield return new ComparedRegister(one.structure, one.register.Name, one.register.Offset, null, one.register);
         }
     }
 
     private static IEnumerable<(string Structure, int At, MappedRegister Register)> Registers(byte[] config) =>
         ConfigMap.Of(new ConfigSpace(config)).Structures.SelectMany(structure => structure.Registers.Select(register =>
-            (structure.Offset == 0 ? structure.Name : structure.Name[(structure.Name.IndexOf(']') + 2)..], register.Offset - structure.Offset, register)));
+            (NameOf(structure), register.Offset - structure.Offset, register)));
+
+    // "[40] MSI" without where it is.
+    private static string NameOf(MappedStructure structure) =>
+        structure.Offset == 0 ? structure.Name : structure.Name[(structure.Name.IndexOf(']') + 2)..];
 
     private static (string Structure, int At, string Name, int Bytes) KeyOf((string Structure, int At, MappedRegister Register) one) =>
         (one.Structure, one.At, one.Register.Name, one.Register.Bytes);

@@ -5,9 +5,10 @@ namespace Vfio.Web.Devices;
 
 /// <summary>A device that is looked at: what it is, and its config space from moment to moment.</summary>
 /// <remarks>
-/// <para>A function of this machine that is not guarded is read from sysfs, which disturbs nobody. Any other device is held open, by the page or by
-/// the user whose it is at the socket.</para>
-/// <para>Any thread. Config space is read when <see cref="Look"/> says so, and no other register is without <see cref="ReadRegister"/>.</para>
+/// <para>A function of this machine that is not guarded is read from sysfs, which disturbs nobody. Any other device is held open, by the
+/// page or by the user whose it is at the socket.</para>
+/// <para>Any thread. Config space is read when <see cref="Look"/> says so, and no other register is without
+/// <see cref="ReadRegister"/>.</para>
 /// </remarks>
 internal sealed class WatchedDevice : IDisposable
 {
@@ -15,6 +16,7 @@ internal sealed class WatchedDevice : IDisposable
     private readonly KernelFunction? _function;
     private readonly bool _isOwned;
     private IVfioDevice? _open;
+    private volatile bool _isLost;
 
     private WatchedDevice(FunctionView view, DeviceSource? source, KernelFunction? function, IVfioDevice? open)
     {
@@ -31,8 +33,8 @@ internal sealed class WatchedDevice : IDisposable
     /// <summary>Config space as it was last read: an array that is replaced, and never changed.</summary>
     internal byte[] Config { get; private set; }
 
-    /// <summary>Whether there is something to read from now.</summary>
-    internal bool IsOpen => _function is not null || Current is not null;
+    /// <summary>Whether there is something to read from now: it was there when it was last looked at.</summary>
+    internal bool IsOpen => !_isLost && (_function is not null || Current is not null);
 
     private IVfioDevice? Current
     {
@@ -40,6 +42,12 @@ internal sealed class WatchedDevice : IDisposable
         {
             lock (_lock)
                 return _open;
+        }
+
+        set
+        {
+            lock (_lock)
+                _open = value;
         }
     }
 
@@ -79,42 +87,42 @@ internal sealed class WatchedDevice : IDisposable
     /// <summary>The device of a trace, which is only known from there.</summary>
     internal static WatchedDevice Of(FunctionView view) => new(view, null, null, null);
 
-    /// <summary>Opens it for a user; it is looked at until it ends.</summary>
+    /// <summary>Opens it for a user; it is looked at until the user's session ends.</summary>
     internal IVfioDevice OpenForUser()
     {
         IVfioDevice device = Source!.Open();
-        lock (_lock)
-            _open = device;
-        return device;
+        (Current, _isLost) = (device, false);
+        return new OwnedDevice(device, new SessionEnd(() => Forget(device)));
     }
 
     /// <summary>Reads config space.</summary>
     internal void Look()
     {
-        if (Config.Length == 0)
-            return;
+        IVfioDevice? device = Current;
         try
         {
             if (_function is not null)
             {
-                Config = _function.ReadConfig().Bytes.ToArray();
+                Learn(_function.ReadConfig().Bytes);
             }
-            else if (Current is { } device)
+            else if (device is not null && Config.Length > 0)
             {
                 byte[] bytes = new byte[Config.Length];
                 device.ReadRegion(RegionIndex.Config, 0, bytes);
-                Config = bytes;
+                Learn(bytes);
             }
+
+            _isLost = device is not null && device.TryGet(out IRemovalNotifier? notifier) && notifier.Removed.IsCompletedSuccessfully;
         }
         catch (ObjectDisposedException)
         {
-            // Its user has closed it.
-            lock (_lock)
-                _open = null;
+            // Its user has closed it; the next one may have it already.
+            Forget(device);
         }
         catch (Exception gone) when (gone is VfioException or IOException or UnauthorizedAccessException)
         {
-            // Lost, removed or in a reset: what was read last stays.
+            // Lost, removed or in a reset: what was read last stays, until it can be read again.
+            _isLost = true;
         }
     }
 
@@ -143,5 +151,26 @@ internal sealed class WatchedDevice : IDisposable
         if (_isOwned)
             _open?.Dispose();
         Source?.Dispose();
+    }
+
+    private void Forget(IVfioDevice? device)
+    {
+        lock (_lock)
+        {
+            if (_open == device)
+                _open = null;
+        }
+    }
+
+    // Whoever has seen the array knows that nothing changed.
+    private void Learn(ReadOnlySpan<byte> bytes)
+    {
+        if (!bytes.SequenceEqual(Config))
+            Config = bytes.ToArray();
+    }
+
+    private sealed class SessionEnd(Action act) : IDisposable
+    {
+        public void Dispose() => act();
     }
 }

@@ -41,9 +41,9 @@ internal sealed class DmaSpace
                 case TraceEventKind.DmaRead or TraceEventKind.DmaWrite:
                     Refuse(one.Kind, one);
                     break;
-                case TraceEventKind.Error when (TraceEventKind)one.Value is TraceEventKind.Map or TraceEventKind.Unmap or TraceEventKind.DmaRead or TraceEventKind.DmaWrite:
-                    if ((TraceEventKind)one.Value == TraceEventKind.Map && _mapped.TryGetValue(one.Session, out SortedList<ulong, DmaUse>? uses) && uses.Remove(one.Place))
-                        _count--;
+                case TraceEventKind.Error when IsOfMemory((TraceEventKind)one.Value):
+                    if ((TraceEventKind)one.Value == TraceEventKind.Map)
+                        Forget(one.Session, one.Place);
                     Refuse((TraceEventKind)one.Value, one);
                     break;
                 default:
@@ -64,6 +64,16 @@ internal sealed class DmaSpace
         }
     }
 
+    private static bool IsOfMemory(TraceEventKind kind) =>
+        kind is TraceEventKind.Map or TraceEventKind.Unmap or TraceEventKind.DmaRead or TraceEventKind.DmaWrite;
+
+    // It was refused: it never was mapped.
+    private void Forget(int session, ulong start)
+    {
+        if (_mapped.TryGetValue(session, out SortedList<ulong, DmaUse>? uses) && uses.Remove(start))
+            _count--;
+    }
+
     private void Map(in TraceEvent one)
     {
         if (_count >= MostMapped)
@@ -76,13 +86,12 @@ internal sealed class DmaSpace
 
     private void Unmap(int session, ulong start, ulong length, ulong time)
     {
-        if (!_mapped.TryGetValue(session, out SortedList<ulong, DmaUse>? uses))
+        if (length == 0 || !_mapped.TryGetValue(session, out SortedList<ulong, DmaUse>? uses))
             return;
-        for (int i = uses.Count - 1; i >= 0; i--)
+        ulong last = start + Math.Min(length - 1, ulong.MaxValue - start);
+        for (int i = After(uses, last) - 1; i >= 0 && uses.Keys[i] >= start; i--)
         {
             DmaUse use = uses.Values[i];
-            if (use.Start < start || use.Start - start >= length)
-                continue;
             uses.RemoveAt(i);
             _count--;
             use.Unmapped = time;
@@ -99,6 +108,13 @@ internal sealed class DmaSpace
     {
         if (!_mapped.TryGetValue(session, out SortedList<ulong, DmaUse>? uses))
             return null;
+        int after = After(uses, place);
+        return after > 0 && uses.Values[after - 1] is var use && place - use.Start < use.Length ? use : null;
+    }
+
+    /// <summary>The position of the first range that starts after an address.</summary>
+    private static int After(SortedList<ulong, DmaUse> uses, ulong place)
+    {
         int low = 0, high = uses.Count;
         while (low < high)
         {
@@ -109,7 +125,7 @@ internal sealed class DmaSpace
                 high = middle;
         }
 
-        return low > 0 && uses.Values[low - 1] is var use && place - use.Start < use.Length ? use : null;
+        return low;
     }
 
     private void Refuse(TraceEventKind kind, in TraceEvent one)

@@ -6,8 +6,8 @@ using Vfio.Tracing.Text;
 namespace Vfio.Web.Events;
 
 /// <summary>Which events are shown: words that all have to be in an event's line. A minus before a word: it must not be there.</summary>
-/// <remarks>A word is a part of the kind, place or name of the register (<c>write</c>, <c>bar0</c>, <c>admin</c>, <c>0x14</c>), <c>=0x1</c> is a
-/// value, <c>s2</c> a session, <c>t5</c> a thread. One thread at a time.</remarks>
+/// <remarks>A word is a part of the kind, place or name of the register (<c>write</c>, <c>bar0</c>, <c>admin</c>, <c>0x14</c>),
+/// <c>=0x1</c> is a value, <c>s2</c> a session, <c>t5</c> a thread. One thread at a time.</remarks>
 internal sealed class EventFilter
 {
     private const int MaxLength = 200, MaxCached = 1 << 14;
@@ -19,7 +19,8 @@ internal sealed class EventFilter
     internal EventFilter(string text, SessionBook sessions)
     {
         _sessions = sessions;
-        foreach (string given in text[..Math.Min(text.Length, MaxLength)].ToLowerInvariant().Split(' ', StringSplitOptions.RemoveEmptyEntries))
+        string[] words = text[..Math.Min(text.Length, MaxLength)].ToLowerInvariant().Split(' ', StringSplitOptions.RemoveEmptyEntries);
+        foreach (string given in words)
         {
             bool isNot = given.Length > 1 && given[0] == '-';
             string word = isNot ? given[1..] : given;
@@ -58,17 +59,19 @@ internal sealed class EventFilter
     /// <summary>What an event's line has of kind, place and name: the same for all accesses of a register.</summary>
     private string LineOf(in TraceRecord record)
     {
-        bool isAccess = record.Kind is TraceEventKind.Read or TraceEventKind.Write, isDma = record.Kind is TraceEventKind.DmaRead or TraceEventKind.DmaWrite;
+        bool isAccess = record.Kind is TraceEventKind.Read or TraceEventKind.Write;
+        bool isDma = record.Kind is TraceEventKind.DmaRead or TraceEventKind.DmaWrite;
         string refused = record.Error == 0 ? "" : " refused";
-        (TraceEventKind, uint, ulong, ulong, ushort) key =
-            (record.Kind, record.Number, record.Place, isAccess || isDma ? record.Error : record.Value ^ (ulong)record.Error << 48, record.Session);
+        ulong of = isAccess || isDma ? record.Error : record.Value ^ (ulong)record.Error << 48;
+        (TraceEventKind, uint, ulong, ulong, ushort) key = (record.Kind, record.Number, record.Place, of, record.Session);
         if (_lines.TryGetValue(key, out string? line))
             return line;
         if (_lines.Count >= MaxCached)
             _lines.Clear();
         RegisterNames names = _sessions.NamesOf(record.Session);
-        line = isAccess ? $"{TraceText.NameOf(record.Kind)} {TraceText.Register(new RegionIndex(record.Number), record.Place, names)}{refused}"
-            : isDma ? $"{TraceText.NameOf(record.Kind)} 0x{record.Place:x}{refused}"
+        string kind = TraceText.NameOf(record.Kind);
+        line = isAccess ? $"{kind} {TraceText.Register(new RegionIndex(record.Number), record.Place, names)}{refused}"
+            : isDma ? $"{kind} 0x{record.Place:x}{refused}"
             : TraceText.What(new TraceEvent(record, default, 0), names);
         line = line.ToLowerInvariant();
         _lines.Add(key, line);

@@ -5,12 +5,14 @@ namespace Vfio.Web.Events;
 /// <param name="filter">The filter.</param>
 internal sealed class MatchList(EventFilter filter)
 {
+    private const int CheckEvery = 1 << 12;
     private readonly Lock _lock = new();
     private readonly List<long> _found = [];
     private long _scanned;
 
     /// <summary>Does something with the numbers, ascending, of the events in a span; they are not kept.</summary>
-    internal TResult With<TResult>(in EventSpan events, Func<IMatches, TResult> use)
+    /// <exception cref="OperationCanceledException">It was cancelled; what was found is kept.</exception>
+    internal TResult With<TResult>(in EventSpan events, Func<IMatches, TResult> use, CancellationToken cancellation = default)
     {
         if (filter.IsEmpty)
             return use(new AllOf(events.First, events.End));
@@ -25,6 +27,8 @@ internal sealed class MatchList(EventFilter filter)
 
             for (_scanned = Math.Max(_scanned, events.First); _scanned < events.End; _scanned++)
             {
+                if (_scanned % CheckEvery == 0)
+                    cancellation.ThrowIfCancellationRequested();
                 if (filter.Takes(events[_scanned]))
                     _found.Add(_scanned);
             }

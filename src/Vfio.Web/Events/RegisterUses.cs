@@ -42,7 +42,12 @@ internal sealed class RegisterUses
     internal List<RegisterUse> Take()
     {
         lock (_lock)
-            return [.. _uses.Values.OrderBy(use => use.Region).ThenBy(use => use.Offset).ThenBy(use => use.Bytes).Select(use => use with { })];
+        {
+            return
+            [
+                .. _uses.Values.OrderBy(use => use.Region).ThenBy(use => use.Offset).ThenBy(use => use.Bytes).Select(use => use with { }),
+            ];
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 using System.Text;
 using Vfio.Native.Errors;
+using Vfio.Pci;
 using Vfio.Tracing;
 
 namespace Vfio.Web.Events;
@@ -15,14 +16,14 @@ internal sealed class SessionBook
     private volatile TraceSession[] _sessions = [];
 
     /// <summary>Makes an empty one.</summary>
-    /// <param name="table">A table of register names, which is valid; empty for none.</param>
-    internal SessionBook(ReadOnlyMemory<byte> table) => _users = RegisterNames.For(default, table);
+    /// <param name="users">The names of the user's table.</param>
+    internal SessionBook(RegisterNames users) => _users = users;
 
     /// <summary>Those that are known, the oldest first.</summary>
     internal IReadOnlyList<TraceSession> Sessions => _sessions;
 
     /// <summary>The names of a session's device.</summary>
-    internal RegisterNames NamesOf(int session) => Find(session)?.Names ?? _users;
+    internal RegisterNames NamesOf(int session) => Find(session)?.Names.Value ?? _users;
 
     /// <summary>Learns from an event.</summary>
     internal void Add(in TraceEvent one)
@@ -32,10 +33,14 @@ internal sealed class SessionBook
             case TraceEventKind.Open:
                 string name = PrintableText.Of(Encoding.UTF8.GetString(one.Data.Span));
                 int session = one.Session;
-                _sessions = [.. _sessions.Where(known => known.Number != session).TakeLast(Most - 1), new TraceSession(session, name, one.Nanoseconds, [], _users)];
+                TraceSession opened = new(session, name, one.Nanoseconds, [], new Lazy<RegisterNames>(_users));
+                _sessions = [.. _sessions.Where(known => known.Number != session).TakeLast(Most - 1), opened];
                 break;
             case TraceEventKind.ConfigSpace when Find(one.Session) is { } known:
-                TraceSession whole = known with { Config = one.Data.ToArray(), Names = RegisterNames.For(one.Data.Span, _users) };
+                byte[] config = one.Data.Span[..Math.Min(one.Data.Length, ConfigSpace.ExtendedLength)].ToArray();
+
+                // Found when they are first asked for: a trace may have any number of config spaces.
+                TraceSession whole = known with { Config = config, Names = new Lazy<RegisterNames>(() => RegisterNames.For(config, _users)) };
                 _sessions = [.. _sessions.Select(other => other == known ? whole : other)];
                 break;
             default:
@@ -52,4 +57,4 @@ internal sealed class SessionBook
 /// <param name="Opened">When, in nanoseconds since the trace began.</param>
 /// <param name="Config">Config space then; empty for a device that is no PCI function.</param>
 /// <param name="Names">Names of registers.</param>
-internal sealed record TraceSession(int Number, string Device, ulong Opened, byte[] Config, RegisterNames Names);
+internal sealed record TraceSession(int Number, string Device, ulong Opened, byte[] Config, Lazy<RegisterNames> Names);

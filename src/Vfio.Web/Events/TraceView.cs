@@ -12,10 +12,10 @@ internal sealed class TraceView
 
     /// <summary>Makes an empty one.</summary>
     /// <param name="keep">How many events are kept.</param>
-    /// <param name="table">A table of register names, which is valid; empty for none.</param>
-    internal TraceView(int keep, ReadOnlyMemory<byte> table)
+    /// <param name="users">The names of the user's table.</param>
+    internal TraceView(int keep, RegisterNames users)
     {
-        Sessions = new SessionBook(table);
+        Sessions = new SessionBook(users);
         Store = new EventStore(keep, Learn);
     }
 

@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Text.Json;
 using Microsoft.AspNetCore.Http;
+using Vfio.Cli.Leases;
 using Vfio.Native.Errors;
 using Vfio.Tracing;
 using Vfio.Tracing.Names;
@@ -11,25 +12,34 @@ using Vfio.Web.Events;
 
 namespace Vfio.Web.Serving;
 
-/// <summary>What the page's scripts ask for, as JSON. Numbers of 64 bits are hex in strings, times are nanoseconds since the trace began.</summary>
+/// <summary>What the page's scripts ask for, as JSON. Numbers of 64 bits are hex in strings, times are nanoseconds since the trace
+/// began.</summary>
 /// <param name="state">What is shown.</param>
 internal sealed class Api(WatchState state)
 {
     private const int MostRows = 500, MostBuckets = 2000, MostRegisters = 2000, MostText = 400;
 
+    /// <summary>Whether the answer may take a walk over all events.</summary>
+    internal static bool Scans(string path) => path is "/api/events" or "/api/timeline" or "/api/interrupts";
+
     /// <summary>Answers a request.</summary>
+    /// <param name="method">GET or POST.</param>
+    /// <param name="path">What is asked for.</param>
+    /// <param name="query">What of it.</param>
+    /// <param name="gone">Cancelled when nobody waits for the answer any more.</param>
     /// <returns>Writes the answer; null where there is no such thing.</returns>
     /// <exception cref="VfioException">The device or the broker refused.</exception>
-    internal Action<Utf8JsonWriter>? Find(string method, string path, IQueryCollection query)
+    internal Action<Utf8JsonWriter>? Find(string method, string path, IQueryCollection query, CancellationToken gone)
     {
         TraceView? trace = state.Trace;
         return (method, path) switch
         {
-            ("GET", "/api/events") when trace is not null => json => WriteEvents(json, trace, query),
-            ("GET", "/api/timeline") when trace is not null => json => WriteTimeline(json, trace, query, Timeline.OfAll),
-            ("GET", "/api/interrupts") when trace is not null => json => WriteTimeline(json, trace, query, Timeline.OfInterrupts),
+            ("GET", "/api/events") when trace is not null => json => WriteEvents(json, trace, query, gone),
+            ("GET", "/api/timeline") when trace is not null => json => WriteTimeline(json, trace, query, Timeline.OfAll, gone),
+            ("GET", "/api/interrupts") when trace is not null => json => WriteTimeline(json, trace, query, Timeline.OfInterrupts, gone),
             ("GET", "/api/dma") when trace is not null => json => WriteDma(json, trace),
-            ("GET", "/api/registers") when DeviceOf(query) is { } device => json => WriteRegisters(json, device, Text(query, "filter"), query["all"] == "1"),
+            ("GET", "/api/registers") when DeviceOf(query) is { } device =>
+                json => WriteRegisters(json, device, Text(query, "filter"), query["all"] == "1"),
             ("POST", "/api/read") when DeviceOf(query) is { } device => ReadRegister(device, query),
             ("GET", "/api/pictures") => WritePictures,
             ("GET", "/api/compare") => json => WriteComparison(json, query),
@@ -54,13 +64,15 @@ internal sealed class Api(WatchState state)
         json.WriteEndObject();
     }
 
-    private static void WriteEvents(Utf8JsonWriter json, TraceView trace, IQueryCollection query)
+    private static void WriteEvents(Utf8JsonWriter json, TraceView trace, IQueryCollection query, CancellationToken gone)
     {
         EventSpan events = trace.Store.Events;
         trace.Find(Text(query, "filter")).With(events, matches =>
         {
             int count = (int)Math.Min(Number(query, "count") ?? 100, MostRows);
-            int from = Number(query, "at") is { } time ? matches.PositionOf(events.FindTime((ulong)time)) : (int)Math.Min(Number(query, "from") ?? 0, int.MaxValue);
+            int from = Number(query, "at") is { } time
+                ? matches.PositionOf(events.FindTime((ulong)time))
+                : (int)Math.Min(Number(query, "from") ?? 0, int.MaxValue);
             from = Math.Clamp(from, 0, matches.Count);
             json.WriteStartObject();
             json.WriteNumber("total", matches.Count);
@@ -76,16 +88,16 @@ internal sealed class Api(WatchState state)
             json.WriteEndArray();
             json.WriteEndObject();
             return 0;
-        });
+        }, gone);
     }
 
     private static void WriteTimeline(
-        Utf8JsonWriter json, TraceView trace, IQueryCollection query, Func<EventSpan, IMatches, ulong?, ulong?, int, Timeline> make)
+        Utf8JsonWriter json, TraceView trace, IQueryCollection query, TimelineMaker make, CancellationToken gone)
     {
         EventSpan events = trace.Store.Events;
         int buckets = (int)Math.Clamp(Number(query, "buckets") ?? 300, 1, MostBuckets);
         Timeline line = trace.Find(Text(query, "filter")).With(
-            events, matches => make(events, matches, (ulong?)Number(query, "from"), (ulong?)Number(query, "to"), buckets));
+            events, matches => make(events, matches, (ulong?)Number(query, "from"), (ulong?)Number(query, "to"), buckets, gone), gone);
         json.WriteStartObject();
         json.WriteNumber("start", line.Start);
         json.WriteNumber("end", line.End);
@@ -181,7 +193,8 @@ internal sealed class Api(WatchState state)
         {
             RegisterNames known = use.Session > 0 ? state.Trace!.Sessions.NamesOf(use.Session) : names;
             RegionIndex region = new(use.Region);
-            string name = known.Find(region, use.Offset) ?? "", line = $"{TraceText.NameOf(region)} 0x{use.Offset:x4} {name}".ToLowerInvariant();
+            string name = known.Find(region, use.Offset) ?? "";
+            string line = $"{TraceText.NameOf(region)} 0x{use.Offset:x4} {name}".ToLowerInvariant();
             if (!Array.TrueForAll(words, word => line.Contains(word, StringComparison.Ordinal)) || matching++ >= MostRegisters)
                 continue;
             json.WriteStartObject();
@@ -271,7 +284,8 @@ internal sealed class Api(WatchState state)
     private Action<Utf8JsonWriter> Keep(WatchedDevice device)
     {
         device.Look();
-        Moment moment = state.Moments.Keep($"{device.View.Name}, kept at {DateTime.Now.ToString("HH:mm:ss", CultureInfo.InvariantCulture)}", device.Config);
+        string time = DateTime.Now.ToString("HH:mm:ss", CultureInfo.InvariantCulture);
+        Moment moment = state.Moments.Keep($"{device.View.Name}, kept at {time}", device.Config);
         return json =>
         {
             json.WriteStartObject();
@@ -284,7 +298,7 @@ internal sealed class Api(WatchState state)
     private Action<Utf8JsonWriter> AskBroker()
     {
         IReadOnlyList<LeaseRecord> leases = state.AskBroker();
-        return json => Vfio.Cli.Leases.LeasePrinter.Write(json, leases);
+        return json => LeasePrinter.Write(json, leases);
     }
 
     private WatchedDevice? DeviceOf(IQueryCollection query) =>
@@ -306,9 +320,7 @@ internal sealed class Api(WatchState state)
     {
         string text = Text(query, name);
         bool isHex = text.StartsWith("0x", StringComparison.Ordinal);
-        return long.TryParse(
-            isHex ? text.AsSpan(2) : text, isHex ? NumberStyles.AllowHexSpecifier : NumberStyles.None, CultureInfo.InvariantCulture, out long number) && number >= 0
-            ? number
-            : null;
+        NumberStyles style = isHex ? NumberStyles.AllowHexSpecifier : NumberStyles.None;
+        return long.TryParse(isHex ? text.AsSpan(2) : text, style, CultureInfo.InvariantCulture, out long number) && number >= 0 ? number : null;
     }
 }

@@ -8,8 +8,9 @@ namespace Vfio.Web.Serving;
 
 /// <summary>What changes while a page is open, as server-sent events.</summary>
 /// <remarks>
-/// <para>Nothing is queued for a browser. Each event says how things are by then, against what this browser was told last; the page asks for
-/// the rest of what it shows. So a browser that sleeps costs what it was told last, and one that does not take an event in time is cut off.</para>
+/// <para>Nothing is queued for a browser. Each event says how things are by then, against what this browser was told last; the page asks
+/// for the rest of what it shows. So a browser that sleeps costs what it was told last, and one that does not take an event in time is cut
+/// off.</para>
 /// <para>Devices are only looked at while a browser listens.</para>
 /// </remarks>
 /// <param name="state">What is shown.</param>
@@ -18,8 +19,8 @@ internal sealed class LiveFeed(WatchState state)
     /// <summary>How many browsers, or tabs, are told at a time.</summary>
     internal const int MostListeners = 16;
 
-    private static readonly TimeSpan Interval = TimeSpan.FromMilliseconds(250), LookInterval = TimeSpan.FromMilliseconds(500), Slowest = TimeSpan.FromSeconds(10);
-    private static readonly TimeSpan Heartbeat = TimeSpan.FromSeconds(15);
+    private static readonly TimeSpan Interval = TimeSpan.FromMilliseconds(250), LookInterval = TimeSpan.FromMilliseconds(500);
+    private static readonly TimeSpan Slowest = TimeSpan.FromSeconds(10), Heartbeat = TimeSpan.FromSeconds(15);
     private int _listeners;
 
     /// <summary>Looks at the devices again and again while somebody listens.</summary>
@@ -97,7 +98,9 @@ internal sealed class LiveFeed(WatchState state)
 
     /// <summary>Differs when there is something to tell.</summary>
     private string KeyOf(byte[]?[] told) =>
-        $"{state.Trace?.Store.Events.End} {string.Join(' ', state.Devices.Select((device, i) => $"{device.IsOpen} {ReferenceEquals(told[i], device.Config) || told[i].AsSpan().SequenceEqual(device.Config)}"))}";
+        $"{state.Trace?.Store.Events.End} {string.Join(' ', state.Devices.Select((device, i) => $"{device.IsOpen} {IsTold(told[i], device.Config)}"))}";
+
+    private static bool IsTold(byte[]? told, byte[] now) => ReferenceEquals(told, now) || told.AsSpan().SequenceEqual(now);
 
     private void Write(Utf8JsonWriter json, byte[]?[] told)
     {

@@ -5,32 +5,40 @@ namespace Vfio.Web.Serving;
 
 /// <summary>Who may ask the server for anything: whoever has the token, from a page of the server's own.</summary>
 /// <remarks>
-/// <para>Other users of the machine, and pages of other origins in the user's browser, reach loopback as well as the user does. The token, which
-/// only the terminal shows, keeps out the first. A cookie of it would be sent along for the second; so it is SameSite=Strict, and the headers
-/// that say where a request comes from are checked too. A name that another's DNS points to loopback (DNS rebinding) is not one of the
-/// server's hosts.</para>
+/// <para>Other users of the machine, and pages of other origins in the user's browser, reach loopback as well as the user does. The token,
+/// which only the terminal shows, keeps out the first. A cookie of it would be sent along for the second; so it is SameSite=Strict, and the
+/// headers that say where a request comes from are checked too. A name that another's DNS points to loopback (DNS rebinding) is not one of
+/// the server's hosts.</para>
+/// <para>Cookies know no ports: a browser would send the cookie to the server of another user at another port, too. So all that is served
+/// is below a path that nobody can guess, and the cookie is only for that path.</para>
 /// <para>Pure; any thread.</para>
 /// </remarks>
 internal sealed class RequestGate
 {
-    private const int TokenBytes = 32;
-    private readonly byte[] _tokenHash;
+    private const int TokenBytes = 32, HttpPort = 80;
+    private readonly byte[] _tokenHash, _rootHash;
     private readonly string[] _hosts;
 
     /// <summary>Makes a token.</summary>
     /// <param name="port">Where the server listens.</param>
     internal RequestGate(int port)
     {
-        Token = Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(TokenBytes));
-        _tokenHash = Hash(Token);
-        _hosts = [$"127.0.0.1:{port}", $"localhost:{port}"];
+        Token = Random();
+        Root = $"/{Random()}/";
+        (_tokenHash, _rootHash) = (Hash(Token), Hash(Root));
+        string[] names = ["127.0.0.1", "localhost"];
 
-        // Cookies know no ports: pages of two servers keep theirs apart by name.
+        // The usual port of HTTP is left out by browsers.
+        _hosts = [.. names.Select(name => $"{name}:{port}"), .. port == HttpPort ? names : []];
         CookieName = $"vfio-web-{port}";
     }
 
     /// <summary>What has to be in the first request's address: 64 hex digits.</summary>
     internal string Token { get; }
+
+    /// <summary>What every path but the entrance's begins with: 64 hex digits between slashes. It is not the token: an address that is
+    /// shown or kept opens nothing without the cookie.</summary>
+    internal string Root { get; }
 
     /// <summary>The cookie that has the token afterwards.</summary>
     internal string CookieName { get; }
@@ -50,11 +58,16 @@ internal sealed class RequestGate
             return Entry.NoMethod;
         if (request.QueryToken is { } token)
             return request.Path == "/" && Matches(token) ? Entry.WithToken : Entry.NoToken;
-        return request.Cookie is { } cookie && Matches(cookie) ? Entry.Allowed : Entry.NoToken;
+        bool isInside = IsSame(request.Path[..Math.Min(request.Path.Length, Root.Length)], _rootHash);
+        return isInside && request.Cookie is { } cookie && Matches(cookie) ? Entry.Allowed : Entry.NoToken;
     }
 
-    // The time is the same for every wrong token; the hash also hides how long the right one is.
-    private bool Matches(string given) => CryptographicOperations.FixedTimeEquals(Hash(given), _tokenHash);
+    private static string Random() => Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(TokenBytes));
+
+    private bool Matches(string given) => IsSame(given, _tokenHash);
+
+    // The time is the same for everything wrong; the hash also hides how long the right one is.
+    private static bool IsSame(string given, byte[] hash) => CryptographicOperations.FixedTimeEquals(Hash(given), hash);
 
     private static byte[] Hash(string token) => SHA256.HashData(Encoding.UTF8.GetBytes(token));
 }
@@ -67,7 +80,8 @@ internal sealed class RequestGate
 /// <param name="Site">The header Sec-Fetch-Site; null where there is none.</param>
 /// <param name="QueryToken">The token in the address; null where there is none.</param>
 /// <param name="Cookie">The cookie; null where there is none.</param>
-internal readonly record struct RequestFacts(string Method, string Path, string Host, string? Origin, string? Site, string? QueryToken, string? Cookie);
+internal readonly record struct RequestFacts(
+    string Method, string Path, string Host, string? Origin, string? Site, string? QueryToken, string? Cookie);
 
 /// <summary>What becomes of a request.</summary>
 internal enum Entry

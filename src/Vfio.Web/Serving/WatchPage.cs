@@ -10,9 +10,11 @@ namespace Vfio.Web.Serving;
 internal static class WatchPage
 {
     /// <summary>The answer to the address with the token: the page proper is asked for by a page of the same origin, with the cookie.</summary>
+    /// <param name="root">Below which path everything is.</param>
     /// <remarks>A redirection would still count as asked for by whoever had the address, and the cookie would not be sent along.</remarks>
-    internal const string Entrance =
-        "<!DOCTYPE html><html lang=\"en\"><meta charset=\"utf-8\"><meta http-equiv=\"refresh\" content=\"0;url=/\"><link rel=\"icon\" href=\"/assets/icon.svg\"><title>vfio</title><a href=\"/\">Go on</a></html>\n";
+    internal static string Entrance(string root) =>
+        $"<!DOCTYPE html><html lang=\"en\"><meta charset=\"utf-8\"><meta http-equiv=\"refresh\" content=\"0;url={root}\">"
+        + $"<link rel=\"icon\" href=\"{root}assets/icon.svg\"><title>vfio</title><a href=\"{root}\">Go on</a></html>\n";
 
     /// <summary>Writes the page.</summary>
     internal static string Of(WatchState state)
@@ -26,8 +28,10 @@ internal static class WatchPage
         };
         page.Raw("<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<meta name=\"color-scheme\" content=\"light dark\">\n");
         page.Write($"<title>{title}: vfio</title>\n");
-        page.Raw("<link rel=\"icon\" href=\"/assets/icon.svg\">\n<link rel=\"stylesheet\" href=\"/assets/page.css\">\n<link rel=\"stylesheet\" href=\"/assets/web.css\">\n");
-        page.Raw("<script src=\"/assets/bits.js\" defer></script>\n<script src=\"/assets/app.js\" type=\"module\"></script>\n</head>\n<body>\n<a class=\"skip\" href=\"#views\">Skip to the view</a>\n");
+        page.Raw("<link rel=\"icon\" href=\"assets/icon.svg\">\n<link rel=\"stylesheet\" href=\"assets/page.css\">\n");
+        page.Raw("<link rel=\"stylesheet\" href=\"assets/web.css\">\n<script src=\"assets/bits.js\" defer></script>\n");
+        page.Raw("<script src=\"assets/app.js\" type=\"module\"></script>\n</head>\n<body>\n");
+        page.Raw("<a class=\"skip\" href=\"#views\">Skip to the view</a>\n");
         WriteHeader(page, state);
         page.Raw("<main id=\"views\" tabindex=\"-1\">\n");
         for (int i = 0; i < state.Devices.Count; i++)
@@ -103,7 +107,7 @@ internal static class WatchPage
         <label><input type="checkbox" id="trace-follow"> follow</label><span id="trace-count" role="status"></span></form>
         <div class="chart" id="trace-line" role="group" aria-label="Events over time"></div>
         <div id="trace-list" class="events" role="grid" aria-label="Events" aria-readonly="true" tabindex="0"><div class="rows" role="rowgroup"></div></div>
-        <p class="hint">Words in the filter all have to match: a kind, a region, a name, <code>0x14</code>, <code>=0x1</code> for a value, <code>s2</code> a session, <code>t5</code> a thread, <code>-word</code> for none of it. Drag over the time line to look closer.</p>
+        <p class="hint">Words in the filter all have to match: a kind, a region, a name, <code>0x14</code>, <code>=0x1</code> for a value, <code>s2</code> a session, <code>t5</code> a thread, <code>-word</code> for none of it. Drag over the time line to look closer; at the keyboard, arrows move it, + and − look closer and farther, 0 shows all.</p>
         </section>
         <section class="view" data-view="dma" hidden><h1>DMA address space</h1>
         <p class="hint" id="dma-note"></p>

@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using Vfio.Cli.Show;
 using Vfio.Cli.Verbs;
 using Vfio.Pci;
@@ -12,7 +13,14 @@ namespace Vfio.Web.Serving;
 /// <summary>All that the page shows.</summary>
 internal sealed class WatchState : IDisposable
 {
-    private WatchState(WebRequest request) => Request = request;
+    private readonly ConditionalWeakTable<byte[], RegisterNames> _names = [];
+    private readonly RegisterNames _users;
+
+    private WatchState(WebRequest request)
+    {
+        (Request, _users) = (request, RegisterNames.For(default, request.Names));
+        Trace = request.Socket is not null || request.Trace is not null ? new TraceView(request.Keep, _users) : null;
+    }
 
     /// <summary>What was asked for.</summary>
     internal WebRequest Request { get; }
@@ -21,7 +29,7 @@ internal sealed class WatchState : IDisposable
     internal List<WatchedDevice> Devices { get; } = [];
 
     /// <summary>The trace; null where nothing is traced.</summary>
-    internal TraceView? Trace { get; private init; }
+    internal TraceView? Trace { get; }
 
     /// <summary>Config spaces that were kept.</summary>
     internal Moments Moments { get; } = new();
@@ -33,8 +41,7 @@ internal sealed class WatchState : IDisposable
     /// <exception cref="VfioException">A device or the trace cannot be opened.</exception>
     internal static WatchState Open(WebRequest request)
     {
-        bool isTraced = request.Socket is not null || request.Trace is not null;
-        WatchState state = new(request) { Trace = isTraced ? new TraceView(request.Keep, request.Names) : null };
+        WatchState state = new(request);
         try
         {
             foreach (string address in request.Addresses)
@@ -59,15 +66,15 @@ internal sealed class WatchState : IDisposable
             .Select(session => ($"session{session.Number}", $"{session.Device}, begin of session {session.Number}", session.Config)),
     ];
 
-    /// <summary>The names of a device's registers.</summary>
+    /// <summary>The names of a device's registers; found once for each config space that it had.</summary>
     internal RegisterNames NamesOf(WatchedDevice device) =>
-        device.View.IsPci ? RegisterNames.For(device.Config, Request.Names) : RegisterNames.For(default, Request.Names);
+        device.View.IsPci ? _names.GetValue(device.Config, config => RegisterNames.For(config, _users)) : _users;
 
     /// <summary>Asks the broker.</summary>
     /// <exception cref="VfioException">It does not answer.</exception>
     internal IReadOnlyList<LeaseRecord> AskBroker()
     {
-        using BrokerClient broker = BrokerClient.Connect(Request.Broker, Vfio.Cli.SharedOptions.DefaultTimeout);
+        using BrokerClient broker = BrokerClient.Connect(Request.Broker, Request.Open.Timeout);
         return broker.ListLeases();
     }
 
@@ -78,6 +85,9 @@ internal sealed class WatchState : IDisposable
     {
         Trace!.Load(file);
         if (Devices.Count == 0 && Trace.Sessions.Sessions.FirstOrDefault(session => session.Config.Length > 0) is { } session)
-            Devices.Add(WatchedDevice.Of(new FunctionView(session.Device, new ConfigSpace(session.Config[..Math.Min(session.Config.Length, ConfigSpace.ExtendedLength)]), new FunctionFacts { Names = FunctionView.Names })));
+        {
+            ConfigSpace space = new(session.Config);
+            Devices.Add(WatchedDevice.Of(new FunctionView(session.Device, space, new FunctionFacts { Names = FunctionView.Names })));
+        }
     }
 }

@@ -1,4 +1,5 @@
 using System.Net;
+using System.Net.Sockets;
 using System.Text.Json;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
@@ -26,6 +27,7 @@ internal sealed class WebHost : IAsyncDisposable
     private readonly LiveFeed _feed;
     private readonly CancellationTokenSource _stop = new();
     private Task _looking = Task.CompletedTask;
+    private readonly SemaphoreSlim _scans = new(1);
     private RequestGate _gate = new(0);
 
     private WebHost(WatchState state)
@@ -42,6 +44,9 @@ internal sealed class WebHost : IAsyncDisposable
     /// <summary>What to open in a browser.</summary>
     internal Uri Address { get; private set; } = new("http://localhost");
 
+    /// <summary>Below which path everything is that the page asks for.</summary>
+    internal string Root => _gate.Root;
+
     /// <summary>Starts one.</summary>
     /// <param name="state">What it shows; owned by the caller.</param>
     /// <exception cref="VfioException">The port is in use, or may not be used.</exception>
@@ -52,12 +57,13 @@ internal sealed class WebHost : IAsyncDisposable
         {
             await host._app.StartAsync().ConfigureAwait(false);
         }
-        catch (IOException refusal)
+        catch (Exception refusal) when (refusal is IOException or SocketException)
         {
             await host.DisposeAsync().ConfigureAwait(false);
-            bool isUsed = refusal.InnerException is Microsoft.AspNetCore.Connections.AddressInUseException;
-            throw new VfioException(
-                "listening on loopback", $"port {state.Request.Port}", isUsed ? Errno.AddressInUse : Errno.AccessDenied, "choose another with --port, or 0 for any");
+            (Errno errno, string hint) = refusal is SocketException { SocketErrorCode: SocketError.AccessDenied }
+                ? (Errno.AccessDenied, "ports below 1024 need CAP_NET_BIND_SERVICE; choose another with --port, or 0 for any")
+                : (Errno.AddressInUse, "choose another with --port, or 0 for any");
+            throw new VfioException("listening on loopback", $"port {state.Request.Port}", errno, hint);
         }
 
         int port = new Uri(host._app.Urls.Single()).Port;
@@ -76,6 +82,7 @@ internal sealed class WebHost : IAsyncDisposable
         await _app.StopAsync(soon.Token).ConfigureAwait(false);
         await _app.DisposeAsync().ConfigureAwait(false);
         _stop.Dispose();
+        _scans.Dispose();
     }
 
     private void Configure(KestrelServerOptions options)
@@ -106,10 +113,11 @@ internal sealed class WebHost : IAsyncDisposable
         switch (_gate.Judge(facts))
         {
             case Entry.Allowed:
-                return AnswerAsync(context, facts);
+                return AnswerAsync(context, facts with { Path = facts.Path[(_gate.Root.Length - 1)..] });
             case Entry.WithToken:
-                context.Response.Cookies.Append(_gate.CookieName, _gate.Token, new CookieOptions { HttpOnly = true, SameSite = SameSiteMode.Strict, Path = "/" });
-                return WriteAsync(context, "text/html; charset=utf-8", WatchPage.Entrance);
+                CookieOptions options = new() { HttpOnly = true, SameSite = SameSiteMode.Strict, Path = _gate.Root };
+                context.Response.Cookies.Append(_gate.CookieName, _gate.Token, options);
+                return WriteAsync(context, "text/html; charset=utf-8", WatchPage.Entrance(_gate.Root));
             case Entry.NoMethod:
                 return RefuseAsync(context, StatusCodes.Status405MethodNotAllowed, "GET and POST are answered");
             case Entry.WrongHost:
@@ -138,23 +146,45 @@ internal sealed class WebHost : IAsyncDisposable
 
     private async Task AnswerJsonAsync(HttpContext context, RequestFacts facts)
     {
+        CancellationToken gone = context.RequestAborted;
         try
         {
-            if (_api.Find(facts.Method, facts.Path, context.Request.Query) is not { } write)
+            if (_api.Find(facts.Method, facts.Path, context.Request.Query, gone) is not { } write)
             {
                 await RefuseAsync(context, StatusCodes.Status404NotFound, "there is no such thing here").ConfigureAwait(false);
                 return;
             }
 
             using MemoryStream bytes = new();
-            using (Utf8JsonWriter json = new(bytes))
-                write(json);
+            await WriteJsonAsync(write, bytes, Api.Scans(facts.Path), gone).ConfigureAwait(false);
             context.Response.ContentType = "application/json";
-            await context.Response.Body.WriteAsync(bytes.GetBuffer().AsMemory(0, (int)bytes.Length), context.RequestAborted).ConfigureAwait(false);
+            await context.Response.Body.WriteAsync(bytes.GetBuffer().AsMemory(0, (int)bytes.Length), gone).ConfigureAwait(false);
         }
-        catch (Exception refusal) when (refusal is VfioException or TimeoutException)
+        catch (OperationCanceledException) when (gone.IsCancellationRequested)
         {
-            await RefuseAsync(context, StatusCodes.Status409Conflict, Failure.Of(refusal).Line ?? "").ConfigureAwait(false);
+            // Nobody waits for the answer any more.
+        }
+        catch (Exception refusal) when (!context.Response.HasStarted)
+        {
+            int status = refusal is VfioException or TimeoutException ? StatusCodes.Status409Conflict : StatusCodes.Status500InternalServerError;
+            await RefuseAsync(context, status, Failure.Of(refusal).Line ?? "").ConfigureAwait(false);
+        }
+    }
+
+    // One walk over the events at a time: many browsers would slow down the device that is served here.
+    private async Task WriteJsonAsync(Action<Utf8JsonWriter> write, MemoryStream bytes, bool isScan, CancellationToken gone)
+    {
+        if (isScan)
+            await _scans.WaitAsync(gone).ConfigureAwait(false);
+        try
+        {
+            using Utf8JsonWriter json = new(bytes);
+            write(json);
+        }
+        finally
+        {
+            if (isScan)
+                _scans.Release();
         }
     }
 

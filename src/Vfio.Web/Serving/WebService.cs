@@ -15,8 +15,9 @@ internal static class WebService
     /// <exception cref="VfioException">A device, the trace, the socket or the port cannot be opened.</exception>
     internal static async Task<int> RunAsync(WebRequest request, TextWriter output)
     {
-        using StopSignals signals = new();
+        // Until then a signal ends the process: opening may take long, or wait for who writes a file.
         using WatchState state = WatchState.Open(request);
+        using StopSignals signals = new();
         WebHost host = await WebHost.StartAsync(state).ConfigureAwait(false);
         await using (host.ConfigureAwait(false))
         {
@@ -34,7 +35,8 @@ internal static class WebService
     internal static async Task ServeAsync(WatchState state, string socket, TextWriter output, CancellationToken stop)
     {
         using DeviceTrace trace = new(_ => state.Trace!.Store, state.Request.Options);
-        using VfioUserServer server = new(() => new TracedDevice(state.Devices[0].OpenForUser(), trace), new VfioUserServerOptions { Path = socket });
+        VfioUserServerOptions options = new() { Path = socket };
+        using VfioUserServer server = new(() => new TracedDevice(state.Devices[0].OpenForUser(), trace), options);
         ConnectInstructions.Write(output, server.Path, libvirt: false);
         await server.RunAsync(stop).ConfigureAwait(false);
     }

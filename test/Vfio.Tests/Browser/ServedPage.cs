@@ -27,6 +27,9 @@ internal sealed class ServedPage : IAsyncDisposable
     /// <summary>Its scheme, host and port.</summary>
     internal string Origin => _host.Address.GetLeftPart(UriPartial.Authority);
 
+    /// <summary>Below which path everything is, without the slash at its end.</summary>
+    internal string Root => _host.Root.TrimEnd('/');
+
     /// <summary>Starts one.</summary>
     internal static async Task<ServedPage> StartAsync(WebRequest request)
     {
@@ -71,6 +74,9 @@ internal sealed class EduSession : IDisposable
 
     /// <summary>Where memory is mapped that the device read once.</summary>
     internal Iova Memory => _memory.Start;
+
+    /// <summary>Uses a register once more.</summary>
+    internal void Compute() => Assert.Equal(6u, _edu.Factorial(3));
 
     /// <inheritdoc/>
     public void Dispose()

@@ -80,6 +80,52 @@ public sealed class WebPageTests(BrowserFixture browser) : IDisposable
     }
 
     [Fact]
+    public async Task A_user_who_has_gone_is_not_said_to_use_the_device()
+    {
+        await using ServedPage served = await ServedPage.StartAsync(Request("model:edu"));
+        await using OpenPage open = await OpenAsync(served);
+        using (served.Connect())
+            await Assertions.Expect(open.Page.Locator("#state")).ToContainTextAsync("in use");
+        await Assertions.Expect(open.Page.Locator("#state")).ToContainTextAsync("waiting for a user");
+    }
+
+    [Fact]
+    public async Task The_keyboard_reaches_the_view_the_time_line_and_a_register()
+    {
+        await using ServedPage served = await ServedPage.StartAsync(Request("model:edu"));
+        await using OpenPage open = await OpenAsync(served);
+        using EduSession session = new(served.Connect());
+        await ShowAsync(open, "trace");
+        ILocator lanes = open.Page.Locator("#trace-line .lanes"), axis = open.Page.Locator("#trace-line .axis");
+        await Assertions.Expect(lanes.Locator(".lane").First).ToBeVisibleAsync();
+        string whole = await axis.TextContentAsync() ?? "";
+        await lanes.FocusAsync();
+        await open.Page.Keyboard.PressAsync("+");
+        await Assertions.Expect(axis).Not.ToHaveTextAsync(whole);
+        string close = await axis.TextContentAsync() ?? "";
+        await open.Page.Keyboard.PressAsync("ArrowLeft");
+        await Assertions.Expect(axis).Not.ToHaveTextAsync(close);
+
+        // The skip link leads to the view that is shown.
+        await open.Page.Locator(".skip").FocusAsync();
+        await open.Page.Keyboard.PressAsync("Enter");
+        await Assertions.Expect(open.Page.Locator("#views")).ToBeFocusedAsync();
+        await Assertions.Expect(open.Page.Locator("h1:visible")).ToHaveTextAsync("Trace");
+
+        // New events do not take the focus away.
+        await ShowAsync(open, "registers");
+        await open.Page.Locator("#register-filter").FillAsync("bar0 factorial");
+        ILocator row = open.Page.Locator("#register-table tbody tr");
+        await Assertions.Expect(row).ToHaveCountAsync(1);
+        await row.GetByRole(AriaRole.Button).FocusAsync();
+        string reads = await row.Locator("td").Nth(4).TextContentAsync() ?? "";
+        session.Compute();
+        await Assertions.Expect(row.Locator("td").Nth(4)).Not.ToHaveTextAsync(reads);
+        await Assertions.Expect(row.GetByRole(AriaRole.Button)).ToBeFocusedAsync();
+        Assert.Empty(open.Complaints);
+    }
+
+    [Fact]
     public async Task Two_moments_of_a_device_side_by_side()
     {
         await using ServedPage served = await ServedPage.StartAsync(Request("model:edu"));
@@ -92,6 +138,10 @@ public sealed class WebPageTests(BrowserFixture browser) : IDisposable
         ILocator row = open.Page.Locator("#compare-table tbody tr");
         await Assertions.Expect(row).ToContainTextAsync("Header Control");
         await Assertions.Expect(row).ToContainTextAsync("BusMaster 0x0 → 0x1");
+
+        // As many bytes change as before.
+        client.WriteRegion(RegionIndex.Config, 4, [0x02, 0x00]);
+        await Assertions.Expect(row).ToContainTextAsync("Mem 0x0 → 0x1");
         await open.PictureAsync("web-compare-1280-light", fullPage: false);
     }
 

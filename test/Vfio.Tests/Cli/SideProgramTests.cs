@@ -32,6 +32,20 @@ public sealed class SideProgramTests : IDisposable
     }
 
     [Fact]
+    public void A_tool_is_run_by_the_dotnet_that_runs_this_one_and_not_by_the_first_in_PATH()
+    {
+        string assembly = Make("lib/Vfio.Verb.dll");
+        string[] start = Program.Find(Path.Combine(_folder, "tools/vfio"), Path.Combine(_folder, "lib/"))!;
+        Assert.Equal(assembly, start[1]);
+
+        // System.Private.CoreLib.dll is in shared/Microsoft.NETCore.App/VERSION/ below the folder of dotnet.
+        string? root = Path.GetDirectoryName(typeof(object).Assembly.Location);
+        for (int i = 0; i < 3; i++)
+            root = Path.GetDirectoryName(root);
+        Assert.Equal(Path.Combine(root!, "dotnet"), start[0]);
+    }
+
+    [Fact]
     public void Beside_dotnet_nothing_is_looked_for_and_what_is_nowhere_is_not_found()
     {
         Make("bin/vfio-verb");

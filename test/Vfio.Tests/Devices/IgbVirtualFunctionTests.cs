@@ -177,6 +177,89 @@ public sealed class IgbVirtualFunctionTests : IDisposable
     [Theory]
     [InlineData(false)]
     [InlineData(true)]
+    public void A_reset_of_a_virtual_function_leaves_its_next_user_nothing_of_the_last_one(bool isFlr)
+    {
+        _igb.Start();
+        First[0x0f0c] = Second[0x0f0c] = 0x0000_0002;
+        for (int i = 0; i < 16; i++)
+            First[Memory + (4 * i)] = Second[Memory + (4 * i)] = 0xfeed_0000u + (uint)i;
+        Pf[PhysicalMailbox] = 3;
+        First[VirtualMailbox] = Request | Read;
+        Second[VirtualMailbox] = Request;
+        Assert.Equal(0x1_0003u, Pf[0x0c80]);
+        if (isFlr)
+            Assert.Equal(Errno.None, First.Function.Reset(ResetMethod.Flr));
+        else
+            First[0x0000] = 0x0400_0000;
+
+        // VTPSRTYPE, VMBMEM, MBVFICR; PFSTS, PFACK and RSTD of the mailbox.
+        Assert.Equal(0u, First[0x0f0c]);
+        Assert.All(Enumerable.Range(0, 16), i => Assert.Equal(0u, First[Memory + (4 * i)]));
+        Assert.Equal(2u, Pf[0x0c80]);
+        Assert.Equal(0u, First[VirtualMailbox]);
+        Assert.Equal((2u, 0xfeed_000fu), (Second[0x0f0c], Second[Memory + 60]));
+    }
+
+    [Fact]
+    public void A_narrow_write_of_a_register_of_the_port_leaves_its_other_bytes()
+    {
+        First[0x2800] = 0x1234_5680;
+        First[Memory] = 0x1122_3344;
+        First.Function.WriteRegion(RegionIndex.Bar0, 0x2802, [0xaa]);
+        First.Function.WriteRegion(RegionIndex.Bar0, (ulong)Memory + 1, [0xbb, 0xcc]);
+        Assert.Equal((0x12aa_5680u, 0x11cc_bb44u), (First[0x2800], First[Memory]));
+        byte[] part = new byte[2];
+        First.Function.ReadRegion(RegionIndex.Bar0, 0x2802, part);
+        Assert.Equal([0xaa, 0x12], part);
+    }
+
+    [Theory]
+    [InlineData(0x0c90, 0xfeu)]
+    [InlineData(0x5818, 0u)]
+    public void A_frame_that_was_fetched_does_not_leave_when_its_pool_may_not_send_any_more(int register, uint value)
+    {
+        _igb.Start();
+
+        // VFTE, or MRQC: off once the frame is being read.
+        First.Slot.OnRead = () => Pf[register] = value;
+        First.Queue(Frame(All, AddressOf(0)));
+        First.Slot.WaitUntil(() => Pf[register] == value);
+        Assert.True(Pf.IsEmpty && Second.IsEmpty && _cable.IsEmpty);
+    }
+
+    [Fact]
+    public void A_frame_that_was_for_the_user_before_a_reset_is_not_put_in_after_it()
+    {
+        Vfio.Devices.Igb.IgbInbox inbox = new();
+        int before = inbox.Epoch;
+        inbox.Clear();
+        Assert.True(inbox.TryPut(new byte[60], before));
+        Assert.Equal(-1, inbox.Take(new byte[2048], out _));
+        Assert.True(inbox.TryPut(new byte[60], inbox.Epoch, route: 0x81));
+        Assert.Equal((60, 0x81), (inbox.Take(new byte[2048], out int route), route));
+    }
+
+    [Fact]
+    public void What_waits_for_a_pool_is_dropped_when_the_pool_is_off()
+    {
+        _igb.Start();
+        First[0x2818] = First[0x2810];
+        byte[] held = Frame(AddressOf(0), Foreign), waits = Frame(AddressOf(0), Foreign, 100), later = Frame(AddressOf(0), Foreign, 200);
+        _cable.Give(held);
+        Assert.True(First.IsEmpty);
+        _cable.Give(waits);
+        Pf[0x0c8c] = 0xfe;
+        First[0x2818] = 63;
+        Assert.Equal(held, First.Take());
+        Assert.True(First.IsEmpty);
+        Pf[0x0c8c] = 0xff;
+        _cable.Give(later);
+        Assert.Equal(later, First.Take());
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
     public void A_reset_of_the_physical_function_stops_all_until_it_is_back(bool isFlr)
     {
         _igb.Start();

@@ -64,7 +64,18 @@ internal sealed class WaitingSlot : IPciSlot
 
     public int MappingCount => 1;
 
-    public int AccessesAtOwner { get; set; }
+    public int AccessesAtOwner
+    {
+        get
+        {
+            OnAskedForOwner?.Invoke();
+            return field;
+        }
+        set;
+    }
+
+    /// <summary>Called when somebody who has waited for an access asks whether its owner has it.</summary>
+    internal Action? OnAskedForOwner { get; set; }
 
     public void SetIntx(bool asserted)
     {

@@ -51,7 +51,7 @@ public sealed class IgbVirtualOverModelTests : IDisposable
     [Fact]
     public void A_virtual_function_cannot_send_from_anothers_address_but_may_change_its_own()
     {
-        using IgbPort physical = OpenPhysical();
+        using IgbPort physical = OpenPhysical(new IgbOptions { VirtualFunctionsMayChangeAddress = true });
         Assert.True(MacAddress.TryParse("02:00:00:00:00:77", out MacAddress wanted));
         using IgbPort first = new(_function.VirtualFunctions[0].Open(), new IgbOptions { Address = wanted });
         Assert.Equal(wanted, first.Address);
@@ -99,14 +99,67 @@ public sealed class IgbVirtualOverModelTests : IDisposable
 
         // SET_MC_ADDR before the reset handshake, then nonsense after it; answers have bit 30, and nothing else is decided by it.
         Assert.Equal(0x4000_0003u, Ask(registers, 3));
-        Assert.Equal(0xa000_0001u, Ask(registers, 1));
-        Assert.Equal(0x6000_ffffu, Ask(registers, 0xffff_ffff));
+        Assert.Equal(0x8000_0001u, Ask(registers, 1));
+        Assert.Equal(0x60ff_ffffu, Ask(registers, 0xffff_ffff));
         Assert.Equal(0x6000_0002u, Ask(registers, 2, 0xffff_ffff, 0xffff));
         Assert.Equal(0x6000_0005u, Ask(registers, 5, 0xffff_ffff));
-        Assert.Equal(0x6000_0006u, Ask(registers, 0x00ff_0006));
+        Assert.Equal(0x60ff_0006u, Ask(registers, 0x00ff_0006));
 
         // 255 hashes do not fit the mailbox: 30 are taken.
-        Assert.Equal(0xa000_0003u, Ask(registers, 0x00ff_0003, 0x0fff_0fff));
+        Assert.Equal(0xa0ff_0003u, Ask(registers, 0x00ff_0003, 0x0fff_0fff));
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void A_virtual_function_gets_the_address_of_no_other(bool mayChange)
+    {
+        using IgbPort physical = OpenPhysical(new IgbOptions { VirtualFunctionsMayChangeAddress = mayChange });
+        using IgbPort second = new(_function.VirtualFunctions[1].Open());
+        using PciDevice raw = new(_function.VirtualFunctions[0].Open());
+        Bar registers = raw.OpenBar(0);
+        Assert.Equal(0x8000_0001u, Ask(registers, 1));
+        (uint low, uint high) = (registers.Read32(0x0804), registers.Read32(0x0808));
+        foreach (MacAddress taken in (MacAddress[])[physical.Address, second.Address])
+        {
+            byte[] octets = new byte[8];
+            taken.Write(octets);
+            Assert.Equal(0x6000_0002u, Ask(registers, 2, BitConverter.ToUInt32(octets), BitConverter.ToUInt32(octets, 4)));
+        }
+
+        // 02:00:00:00:00:77, which nobody has; and igbvf's requests to clear and to add further addresses.
+        Assert.Equal(mayChange ? 0xa000_0002u : 0x6000_0002u, Ask(registers, 2, 0x0000_0002, 0x7700));
+        Assert.Equal(0x6001_0002u, Ask(registers, 0x0001_0002, 0, 0));
+        Assert.Equal(0x6002_0002u, Ask(registers, 0x0002_0002, low, high));
+
+        // Its own it gets always, and after a reset again.
+        Assert.Equal(0xa000_0002u, Ask(registers, 2, low, high));
+        registers.Write32(0, 1 << 26);
+        Assert.Equal(0x8000_0001u, Ask(registers, 1));
+        Assert.Equal((low, high), (registers.Read32(0x0804), registers.Read32(0x0808)));
+    }
+
+    [Fact]
+    public void The_groups_of_a_virtual_function_are_those_of_its_last_message_and_end_with_its_reset()
+    {
+        using IgbPort physical = OpenPhysical();
+        Bar port = physical.Device.OpenBar(0);
+        using PciDevice one = new(_function.VirtualFunctions[0].Open()), other = new(_function.VirtualFunctions[1].Open());
+        Bar first = one.OpenBar(0), second = other.OpenBar(0);
+        Assert.Equal((0x8000_0001u, 0x8000_0001u), (Ask(first, 1), Ask(second, 1)));
+
+        // Hashes 0x021 and 0x022, and 0x022: bits 1 and 2 of MTA[1].
+        Assert.Equal(0xa002_0003u, Ask(first, 0x0002_0003, 0x0022_0021));
+        Assert.Equal(0xa001_0003u, Ask(second, 0x0001_0003, 0x0022));
+        Assert.Equal(6u, port.Read32(0x5204));
+        Assert.Equal(0xa001_0003u, Ask(first, 0x0001_0003, 0x0fff));
+        Assert.Equal((4u, 0x8000_0000u), (port.Read32(0x5204), port.Read32(0x53fc)));
+        first.Write32(0, 1 << 26);
+        Assert.True(SpinWait.SpinUntil(() => port.Read32(0x53fc) == 0, HangGuard.Timeout));
+        Assert.Equal(4u, port.Read32(0x5204));
+
+        // Nor is its address anybody's, until it is back: RAH[1].
+        Assert.Equal(0u, port.Read32(0x540c));
     }
 
     [Fact]

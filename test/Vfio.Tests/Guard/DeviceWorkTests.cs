@@ -79,6 +79,50 @@ public sealed class DeviceWorkTests : IDisposable
     }
 
     [Fact]
+    public async Task A_second_one_that_abandons_waits_for_what_the_first_one_waits_for()
+    {
+        using ManualResetEventSlim entered = new(), leave = new();
+        _slot.OnRead = () =>
+        {
+            entered.Set();
+            leave.Wait();
+        };
+        ScriptedWork work = _function.Add(one => one.ReadMemory(0, new byte[16]));
+        work.Wake();
+        Assert.True(entered.Wait(WaitingSlot.TestTimeout));
+        Task first = Task.Run(() => _function.Reset(ResetMethod.DeviceSpecific));
+        _slot.WaitUntil(() => work.IsAbandoned);
+        WaitingSlot asked = new();
+        using ManualResetEventSlim waits = new();
+        asked.OnAskedForOwner = waits.Set;
+        Task second = Task.Run(() => _function.Executor.Abandon(asked));
+        _slot.WaitUntil(() => waits.IsSet || second.IsCompleted);
+        Assert.False(second.IsCompleted);
+        leave.Set();
+        await Task.WhenAll(first, second).WaitAsync(WaitingSlot.TestTimeout);
+    }
+
+    [Fact]
+    public async Task Work_of_several_functions_is_abandoned_before_any_of_it_is_waited_for()
+    {
+        using ManualResetEventSlim entered = new(), leave = new();
+        using WorkingFunction other = new();
+        _slot.OnRead = () =>
+        {
+            entered.Set();
+            leave.Wait();
+        };
+        _function.Add(one => one.ReadMemory(0, new byte[16])).Wake();
+        ScriptedWork idle = other.Add(_ => { });
+        Assert.True(entered.Wait(WaitingSlot.TestTimeout));
+        Task all = Task.Run(() => DeviceExecutor.Abandon([_function, other]));
+        _slot.WaitUntil(() => idle.IsAbandoned);
+        Assert.False(all.IsCompleted);
+        leave.Set();
+        await all.WaitAsync(WaitingSlot.TestTimeout);
+    }
+
+    [Fact]
     public void A_reset_does_not_wait_for_an_owner_that_does_not_answer()
     {
         using ManualResetEventSlim entered = new(), leave = new(), over = new();

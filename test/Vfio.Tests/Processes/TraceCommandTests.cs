@@ -89,6 +89,25 @@ public sealed class TraceCommandTests : IDisposable
     }
 
     [Fact]
+    public async Task A_signal_ends_the_page_while_its_trace_is_still_written()
+    {
+        string pipe = Path.Combine(_folder, "pipe");
+        Process.Start("mkfifo", [pipe]).WaitForExit();
+        using Process web = VfioCommand.Start("web", "--trace", pipe);
+        try
+        {
+            // Opens when the other end does.
+            await using FileStream writer = await Task.Run(() => new FileStream(pipe, FileMode.Open, FileAccess.Write)).WaitAsync(HangGuard.Timeout);
+            Process.Start("kill", ["-TERM", $"{web.Id}"]).WaitForExit();
+            await web.WaitForExitAsync(TestContext.Current.CancellationToken).WaitAsync(HangGuard.Timeout);
+        }
+        finally
+        {
+            web.Kill();
+        }
+    }
+
+    [Fact]
     public void A_full_disk_ends_the_trace_with_a_line_and_the_device_goes_on()
     {
         string line = TraceToTheEnd("dotnet", [VfioCommand.Path], "/dev/full");

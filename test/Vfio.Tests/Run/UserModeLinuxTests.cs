@@ -60,15 +60,18 @@ public sealed class UserModeLinuxTests
         using IgbPort physical = new(port.Open());
         using CancellationTokenSource stop = new();
         Task serving = Task.Factory.StartNew(() => Serve(physical, stop.Token), TaskCreationOptions.LongRunning);
+        string given;
+        using (IgbPort first = new(port.VirtualFunctions[0].Open()))
+            given = first.Address.ToString();
         const string Up = "ip link set eth0 up; ip addr add";
         using ProgramOutput unused = new();
         using (VfioRun other = Start($"{Up} 10.0.0.2/24 dev eth0; sleep 1000", unused, port.VirtualFunctions[1].Open))
         {
             string pinged = await BootAsync(
                 $"{Up} 10.0.0.1/24 dev eth0; until ping -q -c 1 -W 1 10.0.0.2 >/dev/null; do :; done; ping -q -c 3 -s 1400 -i 0.1 10.0.0.2 | grep received; "
-                    + "basename $(readlink /sys/class/net/eth0/device/driver)",
+                    + "basename $(readlink /sys/class/net/eth0/device/driver); cat /sys/class/net/eth0/address",
                 port.VirtualFunctions[0].Open);
-            Assert.Equal("3 packets transmitted, 3 packets received, 0% packet loss\nigbvf", pinged);
+            Assert.Equal($"3 packets transmitted, 3 packets received, 0% packet loss\nigbvf\n{given}", pinged);
         }
 
         await stop.CancelAsync();

@@ -40,10 +40,13 @@ public sealed class RequestGateTests
     {
         await using ServedPage served = await StartAsync();
         using HttpClient client = Client();
-        HttpResponseMessage answer = await client.GetAsync(new Uri(served.Origin + path));
-        Assert.Equal(HttpStatusCode.Forbidden, answer.StatusCode);
-        Assert.False(answer.Headers.Contains("Set-Cookie"));
-        Assert.DoesNotContain("1234", await answer.Content.ReadAsStringAsync(TestContext.Current.CancellationToken));
+        foreach (string root in new[] { "", served.Root })
+        {
+            HttpResponseMessage answer = await client.GetAsync(new Uri(served.Origin + root + path));
+            Assert.Equal(HttpStatusCode.Forbidden, answer.StatusCode);
+            Assert.False(answer.Headers.Contains("Set-Cookie"));
+            Assert.DoesNotContain("1234", await answer.Content.ReadAsStringAsync(TestContext.Current.CancellationToken));
+        }
     }
 
     [Theory]
@@ -118,6 +121,41 @@ public sealed class RequestGateTests
 
     private static HttpClient Client() => new(new HttpClientHandler { UseCookies = false, AllowAutoRedirect = false, UseProxy = false }) { Timeout = HangGuard.Timeout };
 
+    [Fact]
+    public async Task The_cookie_is_not_sent_to_a_server_of_another_user_and_opens_nothing_alone()
+    {
+        await using ServedPage served = await StartAsync();
+        using HttpClientHandler handler = new() { UseProxy = false };
+        using HttpClient client = new(handler) { Timeout = HangGuard.Timeout };
+        await client.GetAsync(served.Address);
+
+        // A browser keeps cookies by host and path, and not by port.
+        Assert.Empty(handler.CookieContainer.GetCookies(new Uri("http://127.0.0.1:9999/")));
+        Assert.Single(handler.CookieContainer.GetCookies(new Uri($"{served.Origin}{served.Root}/api/live")));
+        Assert.Equal(HttpStatusCode.OK, (await client.GetAsync(new Uri($"{served.Origin}{served.Root}/"))).StatusCode);
+
+        Assert.Equal(64, served.Root.Trim('/').Length);
+        Assert.NotEqual(Token(served), served.Root.Trim('/'));
+        foreach (string path in new[] { "/", "/api/registers?device=0", $"/{new string('0', 64)}/", served.Root[..^1] })
+        {
+            using HttpRequestMessage request = new(HttpMethod.Get, new Uri(served.Origin + path));
+            request.Headers.Add("Cookie", Cookie(served));
+            using HttpClient other = Client();
+            Assert.Equal(HttpStatusCode.Forbidden, (await other.SendAsync(request)).StatusCode);
+        }
+    }
+
+    [Theory]
+    [InlineData(80, "localhost", true)]
+    [InlineData(80, "127.0.0.1:80", true)]
+    [InlineData(8080, "localhost", false)]
+    public void The_usual_port_may_be_left_out(int port, string host, bool isRight)
+    {
+        RequestGate gate = new(port);
+        RequestFacts facts = new("POST", gate.Root, host, $"http://{host}", "same-origin", null, gate.Token);
+        Assert.Equal(isRight ? Entry.Allowed : Entry.WrongHost, gate.Judge(facts));
+    }
+
     private static string Token(ServedPage served) => served.Address.Query["?token=".Length..];
 
     private static string Cookie(ServedPage served) => $"vfio-web-{served.Address.Port}={Token(served)}";
@@ -125,7 +163,7 @@ public sealed class RequestGateTests
     private static Task<HttpResponseMessage> SendAsync(
         HttpClient client, ServedPage served, string path, string? cookie = null, string? host = null, string? origin = null, string? site = null, HttpMethod? method = null)
     {
-        HttpRequestMessage request = new(method ?? HttpMethod.Get, new Uri(served.Origin + path));
+        HttpRequestMessage request = new(method ?? HttpMethod.Get, new Uri(served.Origin + served.Root + path));
         request.Headers.Host = host;
         foreach ((string name, string? value) in new[] { ("Cookie", cookie), ("Origin", origin), ("Sec-Fetch-Site", site) })
         {
