@@ -77,7 +77,7 @@ public sealed class WiresharkTests
         ("not one of the data flags", RawPeer.Message(1, SetIrqs, 0, 20u, 0x20u, 0u, 0u, 1u)),
         ("not one of the action flags", RawPeer.Message(1, SetIrqs, 0, 20u, 0x39u, 0u, 0u, 1u)),
         ("0 bytes of data are left of 4", RawPeer.Message(1, SetIrqs, 0, 20u, 0x22u, 0u, 0u, 4u)),
-        ("the capabilities go in a circle", RawPeer.Message(1, GetRegionInfo, 1, 40u, 8u, 0u, 32u, 0ul, 0ul, (ushort)2, (ushort)1, 32u)),
+        ("the capabilities go in a circle", RawPeer.Message(1, GetRegionInfo, 1, 40u, 8u, 0u, 32u, 0ul, 0ul, (ushort)2, (ushort)1, 32u, 0u, 0u)),
         ("a capability at 4096, outside of the message", RawPeer.Message(1, GetRegionInfo, 1, 40u, 8u, 0u, 4096u, 0ul, 0ul, 0ul)),
         ("a capability at 4, outside of the message", RawPeer.Message(1, GetRegionInfo, 1, 40u, 8u, 0u, 4u, 0ul, 0ul, 0ul)),
         ("the message ends within the areas: 0 bytes are left of 16", RawPeer.Message(1, GetRegionInfo, 1, 48u, 8u, 0u, 32u, 0ul, 0ul, (ushort)1, (ushort)1, 0u, uint.MaxValue, 0u)),
