@@ -69,7 +69,7 @@ public sealed class TraceCommandTests : IDisposable
         string file = Path.Combine(_folder, "c.pcapng"), socket = Path.Combine(_folder, "s");
         using ServerProcess serve = ServerProcess.At(Limited, "model:edu", "--socket", socket, "--capture", file);
         Assert.True(SpinWait.SpinUntil(Use, HangGuard.Timeout), "no line tells of the end");
-        Assert.Contains($"writing the capture on {file}: File too large", serve.Errors.First());
+        Assert.Contains($"writing the capture on {file}: ", serve.Errors.First());
         Use();
         Assert.Single(serve.Errors);
 
@@ -107,7 +107,7 @@ public sealed class TraceCommandTests : IDisposable
         Assert.Equal("0x010000ed\n", VfioCommand.Run("peek", $"unix:{serve.SocketPath}", "bar0", "0").Output);
         VfioCommand.Result second = VfioCommand.Run("serve", "model:edu", "--socket", Path.Combine(_folder, "s"), "--capture", file);
         Assert.Equal(1, second.ExitCode);
-        Assert.Contains($"creating {file}", Assert.Single(second.Errors.Split('\n', StringSplitOptions.RemoveEmptyEntries)));
+        Assert.Contains($"creating on {file}: ", Assert.Single(second.Errors.Split('\n', StringSplitOptions.RemoveEmptyEntries)));
         serve.Terminate();
         serve.WaitForExit();
         Assert.True(Net.PcapngReader.Read(File.ReadAllBytes(file)).Count > 5);
