@@ -15,8 +15,14 @@ local vfio = Proto("vfiouser", "vfio-user")
 
 local CAPTURE_BYTES, HEADER_BYTES = 12, 16
 
--- Most capabilities, or entries of an array, that are shown: a hostile count costs no time.
+-- Most capabilities and entries of arrays, together, that are shown of a message: a hostile count costs no time.
 local MOST_SHOWN = 1024
+
+-- So much of the capabilities of VERSION is looked at for known names.
+local MOST_PARSED = 8192
+
+-- A command waits for its reply until so many later ones of its sender are there and one of them has its id: its own reply is lost then.
+local MOST_WAITING = 4096
 
 local VERSION, DMA_MAP, DMA_UNMAP, GET_INFO, GET_REGION_INFO, GET_REGION_IO_FDS = 1, 2, 3, 4, 5, 6
 local GET_IRQ_INFO, SET_IRQS, REGION_READ, REGION_WRITE, DMA_READ, DMA_WRITE = 7, 8, 9, 10, 11, 12
@@ -135,6 +141,8 @@ local f = {
     cap_id = ProtoField.uint16("vfiouser.cap.id", "Capability", base.DEC, CAPABILITIES),
     cap_version = ProtoField.uint16("vfiouser.cap.version", "Version"),
     cap_next = ProtoField.uint32("vfiouser.cap.next", "Offset of the next"),
+    cap_type = ProtoField.uint32("vfiouser.cap.type", "Type", base.HEX),
+    cap_subtype = ProtoField.uint32("vfiouser.cap.subtype", "Subtype", base.HEX),
     areas = ProtoField.uint32("vfiouser.cap.areas", "Areas"),
     area_offset = ProtoField.uint64("vfiouser.cap.area.offset", "Offset", base.HEX),
     area_size = ProtoField.uint64("vfiouser.cap.area.size", "Size"),
@@ -193,11 +201,11 @@ for _, one in pairs(e) do experts[#experts + 1] = one end
 vfio.fields = fields
 vfio.experts = experts
 
--- Commands that wait for their reply, and what was found on the first pass, by frame.
-local pending, command_of, reply_of = {}, {}, {}
+-- Commands that wait for their reply, how many each sender has sent, and what was found on the first pass, by frame.
+local pending, sent, command_of, reply_of = {}, {}, {}, {}
 
 function vfio.init()
-    pending, command_of, reply_of = {}, {}, {}
+    pending, sent, command_of, reply_of = {}, {}, {}, {}
 end
 
 local function has(number, flag)
@@ -219,7 +227,13 @@ local Body = {}
 Body.__index = Body
 
 function Body.new(tvb, start, length, tree)
-    return setmetatable({ tvb = tvb, at = start, start = start, stop = start + length, tree = tree, whole = true }, Body)
+    return setmetatable({ tvb = tvb, at = start, start = start, stop = start + length, tree = tree, whole = true, shown = 0 }, Body)
+end
+
+-- Whether one more capability, or entry of an array, is shown.
+function Body:shows_one()
+    self.shown = self.shown + 1
+    return self.shown <= MOST_SHOWN
 end
 
 function Body:left()
@@ -267,6 +281,11 @@ function Body:skip(count, what)
     if not self:reach(count, what) then return false end
     self.at = self.at + count
     return true
+end
+
+-- Passes what is more than is shown.
+function Body:omit(count, what, tree)
+    if self:skip(count, what) then (tree or self.tree):add(vfio, string.format("%.0f bytes more of %s, which are not shown", count, what)) end
 end
 
 -- Adds data of a length that the message claims; where the capture cut it, what is there.
@@ -322,7 +341,7 @@ local function version(body, context)
     local length = math.min(body:left(), body.tvb:captured_len() - body.at)
     if length <= 0 then return end
     local range = body.tvb(body.at, length)
-    local text = range:string()
+    local text = body.tvb(body.at, math.min(length, MOST_PARSED)):string()
     local item = body.tree:add(f.json, range)
     if range(length - 1, 1):uint() ~= 0 and length == body:left() then
         malformed(context, "no NUL ends the capabilities")
@@ -383,8 +402,9 @@ end
 local function sparse_mmap(body, tree)
     local areas = body:u32(f.areas, "the number of areas", tree)
     body:u32(f.reserved, "reserved bytes", tree)
-    for index = 1, math.min(areas or 0, MOST_SHOWN) do
+    for index = 1, areas or 0 do
         if not body:reach(16, "the areas") then return end
+        if not body:shows_one() then return body:omit((areas - index + 1) * 16, "the areas", tree) end
         local range = body.tvb(body.at, 16)
         local area = tree:add(vfio, range, string.format("Area %d: %s bytes at %s", index - 1, tostring(range(8, 8):le_uint64()), hex(range(0, 8))))
         body:add(f.area_offset, 8, "an area", area)
@@ -392,21 +412,35 @@ local function sparse_mmap(body, tree)
     end
 end
 
+-- The place of the next capability behind one; the end of the message behind the last.
+local function after(seen, offset, stop)
+    for other in pairs(seen) do
+        if other > offset and other < stop then stop = other end
+    end
+    return stop
+end
+
 -- Follows the chain; offsets are from the start of the body.
 local function capabilities(body, context, next)
-    local seen, furthest, count = {}, body.at, 0
+    if next == 0 then return end
+    local seen, stop = {}, body.stop - body.start
+    if next > 32 and next <= stop then body:data(next - 32) end
     while next ~= 0 and body.whole do
-        count = count + 1
-        if seen[next] or count > MOST_SHOWN then
+        if seen[next] then
             malformed(context, "the capabilities go in a circle")
             break
         end
-        seen[next] = true
-        if next < 32 or next > body.stop - body.start then
+        if next < 32 or next > stop then
             malformed(context, string.format("a capability at %d, outside of the message", next))
             break
         end
         body.at = body.start + next
+        if not body:shows_one() then
+            body:omit(body:left(), "the capabilities")
+            break
+        end
+        local here = next
+        seen[here] = true
         if not body:reach(8, "a capability") then break end
         local range = body.tvb(body.at, 8)
         local id = range(0, 2):le_uint()
@@ -414,11 +448,17 @@ local function capabilities(body, context, next)
         body:add(f.cap_id, 2, "a capability", tree)
         body:add(f.cap_version, 2, "a capability", tree)
         next = body:u32(f.cap_next, "a capability", tree)
-        if id == 1 then sparse_mmap(body, tree) end
-        furthest = math.max(furthest, body.at)
+        if id == 1 then
+            sparse_mmap(body, tree)
+        elseif id == 2 then
+            body:u32(f.cap_type, "the type", tree)
+            body:u32(f.cap_subtype, "the subtype", tree)
+        end
+        -- What no field has, up to the next capability.
+        local rest = next == 0 and after(seen, here, stop) or math.min(next, stop)
+        if body.whole and body.start + rest > body.at then body:data(body.start + rest - body.at, tree) end
     end
-    -- What is between capabilities is theirs.
-    if body.whole then body.at = count > 0 and body.stop or furthest end
+    if body.whole then body.at = body.stop end
 end
 
 local function region_info(body, context)
@@ -449,8 +489,9 @@ local function region_io_fds(body, context)
         malformed(context, string.format("%d bytes for %d sub-regions", body:left(), count))
         return
     end
-    for index = 1, math.min(count, MOST_SHOWN) do
+    for index = 1, count do
         if not body:reach(each, "the sub-regions") then return end
+        if not body:shows_one() then return body:omit(body:left(), "the sub-regions") end
         local start = body.at
         local range = body.tvb(start, each)
         local tree = body.tree:add(vfio, range, string.format("Sub-region %d: %s", index - 1, hex(range(0, 8))))
@@ -463,7 +504,6 @@ local function region_io_fds(body, context)
         body:add(f.io_data, 8, "a sub-region", tree)
         body.at = start + each
     end
-    if count > MOST_SHOWN then body:skip(body:left(), "the sub-regions") end
 end
 
 local function irq_info(body, context)
@@ -536,8 +576,9 @@ local function write_multi(body, context)
     if count * 24 ~= body:left() then
         malformed(context, string.format("%d bytes for %s writes of 24", body:left(), tostring(range:le_uint64())))
     end
-    for index = 1, math.min(count, MOST_SHOWN, math.ceil(body:left() / 24)) do
+    for index = 1, math.min(count, math.ceil(body:left() / 24)) do
         if not body:reach(24, "the writes") then return end
+        if not body:shows_one() then return body:omit(body:left(), "the writes") end
         local stop = body.at + 24
         local write = body.tvb(body.at, 24)
         local region, length = write(8, 4):le_uint(), write(12, 4):le_uint()
@@ -552,7 +593,7 @@ local function write_multi(body, context)
         end
         body.at = stop
     end
-    if count * 24 > body:left() or count > MOST_SHOWN then body:skip(body:left(), "the writes") end
+    if count * 24 > body:left() then body:skip(body:left(), "the writes") end
 end
 
 local function bitmap(body)
@@ -584,8 +625,9 @@ local function feature(body, context)
         body:add(f.page_size, 8, "the page size")
         local ranges = body:u32(f.ranges, "the number of ranges")
         body:u32(f.reserved, "reserved bytes")
-        for number = 1, math.min(ranges or 0, MOST_SHOWN) do
+        for number = 1, ranges or 0 do
             if not body:reach(16, "the ranges") then return end
+            if not body:shows_one() then return body:omit((ranges - number + 1) * 16, "the ranges") end
             local range = body.tvb(body.at, 16)
             local tree = body.tree:add(vfio, range, string.format("Range %d: %s", number - 1, hex(range(0, 8))))
             body:add(f.address, 8, "a range", tree)
@@ -627,20 +669,58 @@ local REPLIES = {
     [REGION_WRITE_MULTI] = write_multi, [FEATURE] = feature, [MIG_DATA_READ] = migration_data(true), [MIG_DATA_WRITE] = nothing,
 }
 
+-- Commands with one id and one command, the oldest first.
+local function oldest(queue)
+    return queue and queue[queue.first]
+end
+
+local function take(queue)
+    local entry = queue[queue.first]
+    queue[queue.first] = nil
+    queue.first = queue.first + 1
+    return entry
+end
+
+-- The command of a reply: the oldest with its id and its command, since several may be under way with one id, and are answered in order;
+-- where there is none, the oldest with its id.
+local function asked_by(queues, kind, now)
+    local queue = queues[kind]
+    if not oldest(queue) then
+        queue = nil
+        for _, other in pairs(queues) do
+            local entry = oldest(other)
+            if entry and not (queue and oldest(queue).frame < entry.frame) then queue = other end
+        end
+        return queue and take(queue)
+    end
+    while queue.last > queue.first and now - oldest(queue).number > MOST_WAITING do take(queue) end
+    return take(queue)
+end
+
 -- Notes a command, or finds the command of a reply; on the first pass only, since ids are used again.
 local function match(pinfo, context)
     if pinfo.visited then return end
     local from = context.is_reply and 1 - context.direction or context.direction
-    local key = string.format("%d:%d:%d:%d", context.session, context.socket, from, context.id)
+    local sender = string.format("%d:%d:%d", context.session, context.socket, from)
+    local key = string.format("%s:%d", sender, context.id)
+    -- All unknown commands are one kind, so that there are few.
+    local kind = COMMANDS[context.command] and context.command or 0
+    local queues = pending[key]
     if not context.is_reply then
-        if not context.no_reply then
-            pending[key] = { frame = pinfo.number, time = pinfo.rel_ts, command = context.command }
+        sent[sender] = (sent[sender] or 0) + 1
+        if context.no_reply then return end
+        if not queues then
+            queues = {}
+            pending[key] = queues
         end
+        local queue = queues[kind] or { first = 1, last = 0 }
+        queues[kind] = queue
+        queue.last = queue.last + 1
+        queue[queue.last] = { frame = pinfo.number, time = pinfo.rel_ts, command = context.command, number = sent[sender] }
         return
     end
-    local asked = pending[key]
+    local asked = queues and asked_by(queues, kind, sent[sender])
     if not asked then return end
-    pending[key] = nil
     command_of[pinfo.number] = { frame = asked.frame, time = pinfo.rel_ts - asked.time, command = asked.command }
     reply_of[asked.frame] = pinfo.number
 end

@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using Vfio.Cli;
 using Vfio.Cli.Output;
 using Vfio.Native;
@@ -5,6 +6,7 @@ using Vfio.Native.Files;
 
 StandardStream.FillGaps();
 RuntimeFiles.Remove();
+using PosixSignalRegistration large = FileSizeSignal.Ignore();
 AppDomain.CurrentDomain.UnhandledException += (_, fault) =>
 {
     // An exception of a background thread: the runtime would print its stack, and abort.

@@ -43,9 +43,10 @@ internal static class SharedOptions
         Recursive = true,
     };
 
-    /// <summary>How to open an address, by the options of the command.</summary>
+    /// <summary>How to open an address, by the options of the command. What is wrong with a capture of the address is said on standard
+    /// error.</summary>
     internal static VfioDeviceOptions OpenOptions(this ParseResult parsed, Option<Duration> timeout) =>
-        new() { Timeout = parsed.GetValue(timeout) };
+        new() { Timeout = parsed.GetValue(timeout), Logger = CaptureLines.Instance };
 
     /// <summary>The socket of the broker to ask.</summary>
     internal static Option<string?> Broker() => new("--broker")

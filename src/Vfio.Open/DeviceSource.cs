@@ -15,10 +15,12 @@ internal sealed class DeviceSource : IDisposable, IAsyncDisposable
     private const string ReplayWord = "replay";
     private readonly Func<IVfioDevice> _open;
     private readonly VfioUserClientOptions? _client;
-    private readonly VfioUserCapture? _capture;
+    private readonly AddressCapture? _capture;
 
-    private DeviceSource(DeviceAddress address, Func<IVfioDevice> open, VfioUserClientOptions? client = null) =>
-        (Address, _open, _client, _capture) = (address, open, client, client?.Capture);
+    private DeviceSource(DeviceAddress address, Func<IVfioDevice> open) => (Address, _open) = (address, open);
+
+    private DeviceSource(DeviceAddress address, VfioUserClientOptions client, AddressCapture? capture)
+        : this(address, () => VfioUserClient.Connect(address.Place, client)) => (_client, _capture) = (client, capture);
 
     /// <summary>The address.</summary>
     public DeviceAddress Address { get; }
@@ -47,8 +49,8 @@ internal sealed class DeviceSource : IDisposable, IAsyncDisposable
         switch (parsed.Scheme)
         {
             case AddressScheme.Unix:
-                VfioUserClientOptions client = ClientOptionsOf(parsed, options) with { Capture = Capture(parsed, options) };
-                return new DeviceSource(parsed, () => VfioUserClient.Connect(parsed.Place, client), client);
+                AddressCapture? capture = AddressCapture.Of(parsed, options.Logger);
+                return new DeviceSource(parsed, ClientOptionsOf(parsed, options) with { Capture = capture?.Capture }, capture);
             case AddressScheme.Model when parsed.Place == ReplayWord:
                 return new DeviceSource(parsed, ReplaySource.Find(parsed.Text, parsed.Options, difference => OpenLog.Differs(options.Logger, parsed.Text, difference)).Open);
             case AddressScheme.Model:
@@ -107,24 +109,6 @@ internal sealed class DeviceSource : IDisposable, IAsyncDisposable
         ReconnectTimeout = address.Options.ContainsKey(DeviceAddress.ReconnectWord) ? address.Reconnect : options.Reconnect,
         Logger = options.Logger,
     };
-
-    private static VfioUserCapture? Capture(DeviceAddress address, VfioDeviceOptions options)
-    {
-        if (address.Capture is not { } path)
-            return null;
-        VfioUserCapture capture = VfioUserCapture.ToFile(path, new VfioUserCaptureOptions { Name = $"unix:{address.Place}" });
-        _ = ReportAsync();
-        return capture;
-
-        async Task ReportAsync()
-        {
-            await capture.Ended.ConfigureAwait(false);
-            if (capture.Failure is { } failure)
-                OpenLog.CaptureEnded(options.Logger, path, failure.Message);
-            else if (capture.Dropped > 0)
-                OpenLog.CaptureLost(options.Logger, path, capture.Dropped, capture.Messages);
-        }
-    }
 
     private static Func<IVfioDevice> OpenerOf(DeviceAddress address, GuardedFunction guard)
     {

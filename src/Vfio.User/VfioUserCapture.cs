@@ -1,5 +1,5 @@
 using Vfio.Captures;
-using Vfio.Native.Errors;
+using Vfio.Native.Files;
 using Vfio.User.Captures;
 
 namespace Vfio.User;
@@ -69,29 +69,14 @@ public sealed class VfioUserCapture : IDisposable
     /// <summary>Begins a capture in a file, which only its owner may read: a capture has what devices and memory hold.</summary>
     /// <remarks>A process whose files may not get so large (RLIMIT_FSIZE) is ended by SIGXFSZ, unless it handles that signal; the capture
     /// ends then.</remarks>
-    /// <param name="path">The file, which is made with mode 0600, or replaced.</param>
+    /// <param name="path">The regular file, which is made with mode 0600, or emptied and given that mode. No symbolic link.</param>
     /// <param name="options">What to keep; null for the defaults.</param>
-    /// <exception cref="VfioException">The file cannot be made.</exception>
+    /// <exception cref="VfioException">The file cannot be made; EACCES: it belongs to another user, or root's has a second name; EBUSY: another
+    /// capture writes it (flock); EINVAL: it is no regular file; ELOOP: it is a symbolic link.</exception>
     public static VfioUserCapture ToFile(string path, VfioUserCaptureOptions? options = null)
     {
         ArgumentNullException.ThrowIfNull(path);
-        FileStream stream;
-        try
-        {
-            stream = new FileStream(path, new FileStreamOptions
-            {
-                Mode = FileMode.Create,
-                Access = FileAccess.Write,
-                Share = FileShare.Read,
-                BufferSize = 0,
-                UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite,
-            });
-        }
-        catch (Exception refusal) when (refusal is IOException or UnauthorizedAccessException or NotSupportedException or ArgumentException)
-        {
-            throw new VfioException("create", path, FileErrors.ErrnoOf(refusal), "choose another place for the capture");
-        }
-
+        FileStream stream = new(SafePath.CreatePrivate(path), FileAccess.Write, bufferSize: 0);
         try
         {
             return new VfioUserCapture(stream, options);

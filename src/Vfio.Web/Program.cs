@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using Vfio.Cli;
 using Vfio.Cli.Output;
 using Vfio.Cli.Side;
@@ -14,6 +15,7 @@ internal static class WebProgram
     {
         StandardStream.FillGaps();
         RuntimeFiles.Remove();
+        using PosixSignalRegistration large = FileSizeSignal.Ignore();
         AppDomain.CurrentDomain.UnhandledException += (_, fault) =>
         {
             Exception exception = fault.ExceptionObject as Exception ?? new InvalidOperationException();

@@ -1,5 +1,4 @@
 using System.CommandLine;
-using System.Runtime.InteropServices;
 using Vfio.Cli.Numbers;
 using Vfio.Cli.Output;
 using Vfio.Native.Errors;
@@ -45,33 +44,23 @@ internal sealed class CaptureArguments
             return null;
         }
 
-        PosixSignalRegistration large = FileSizeSignal.Ignore();
-        try
+        return new Running(path, VfioUserCapture.ToFile(path, new VfioUserCaptureOptions
         {
-            return new Running(path, VfioUserCapture.ToFile(path, new VfioUserCaptureOptions
-            {
-                Name = name,
-                SnapLengthBytes = parsed.GetValue(_snap),
-                RedactsDma = parsed.GetValue(_redact),
-            }), large);
-        }
-        catch
-        {
-            large.Dispose();
-            throw;
-        }
+            Name = name,
+            SnapLengthBytes = parsed.GetValue(_snap),
+            RedactsDma = parsed.GetValue(_redact),
+        }));
     }
 
     /// <summary>A capture that runs; its end, and what is missing, is said on standard error.</summary>
     internal sealed class Running : IDisposable
     {
         private readonly string _path;
-        private readonly PosixSignalRegistration _large;
         private readonly Task _reporting;
 
-        internal Running(string path, VfioUserCapture capture, PosixSignalRegistration large)
+        internal Running(string path, VfioUserCapture capture)
         {
-            (_path, Capture, _large) = (path, capture, large);
+            (_path, Capture) = (path, capture);
             _reporting = ReportAsync();
         }
 
@@ -85,8 +74,14 @@ internal sealed class CaptureArguments
 
             // A file that takes nothing keeps the capture from its end; the process does not wait for it.
             if (Capture.Ended.IsCompleted)
+            {
                 _reporting.GetAwaiter().GetResult();
-            _large.Dispose();
+            }
+            else
+            {
+                StandardStreams.Errors.WriteLine(
+                    $"vfio: the capture {_path} was not finished: the file takes nothing; it lacks the last messages, and {Capture.Dropped} of {Capture.Messages} before");
+            }
         }
 
         private async Task ReportAsync()
@@ -97,8 +92,7 @@ internal sealed class CaptureArguments
                 CommandLine.Report(
                     new VfioException("writing the capture", _path, FileErrors.ErrnoOf(failure), "the capture ends here, and the device goes on"), StandardStreams.Errors);
             }
-
-            if (Capture.Dropped > 0)
+            else if (Capture.Dropped > 0)
             {
                 StandardStreams.Errors.WriteLine(
                     $"vfio: {Capture.Dropped} of {Capture.Messages} messages are missing in {_path}: they came faster than they could be written; keep less of each with --snaplen");

@@ -1,5 +1,4 @@
 using System.CommandLine;
-using System.Runtime.InteropServices;
 using Vfio.Cli.Numbers;
 using Vfio.Cli.Output;
 using Vfio.Cli.Trace;
@@ -49,7 +48,6 @@ internal sealed class RecordVerb() : Verb("record", "Record what a driver asks a
             string path = parsed.GetValue(to)!;
             TraceOptions options = new() { SeesDma = true, MaxDataBytes = MaxDataBytes, RedactsDma = parsed.GetValue(redact), RingEvents = 1 << 18 };
             using DeviceSource source = DeviceSource.Find(parsed.GetValue(address)!, parsed.OpenOptions(timeout));
-            using PosixSignalRegistration large = FileSizeSignal.Ignore();
             using DeviceTrace trace = DeviceTrace.ToFile(path, options);
             return words.Length == 0
                 ? await new TracedServing(source, trace, path).RunAsync(parsed.GetValue(socket)!, parsed.InvocationConfiguration.Output)

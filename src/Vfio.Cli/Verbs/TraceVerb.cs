@@ -1,5 +1,4 @@
 using System.CommandLine;
-using System.Runtime.InteropServices;
 using Vfio.Cli.Numbers;
 using Vfio.Cli.Output;
 using Vfio.Cli.Trace;
@@ -83,7 +82,6 @@ internal sealed class TraceVerb() : Verb("trace", "See what a driver does with a
             TraceOptions options = arguments.Of(parsed, device, 0);
             string? path = parsed.GetValue(to);
             using DeviceSource source = DeviceSource.Find(device, parsed.OpenOptions(timeout));
-            using PosixSignalRegistration large = FileSizeSignal.Ignore();
             using DeviceTrace trace = path is not null
                 ? DeviceTrace.ToFile(path, options)
                 : new DeviceTrace(_ => new NamedEvents(printer.Print, printer.Flush, names), options);

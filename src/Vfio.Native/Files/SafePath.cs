@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using System.Text;
 using Microsoft.Win32.SafeHandles;
 using Vfio.Native.Interop;
@@ -11,6 +12,7 @@ internal static unsafe class SafePath
 {
     private const string Opening = "opening the directory";
     private const int MaxLinks = 40, MaxTargetBytes = 4096;
+    private const uint PrivateMode = 0x180;
     private static readonly int PathFlags = LibC.O_PATH | LibC.O_NOFOLLOW | LibC.O_CLOEXEC;
 
     /// <summary>Opens a directory, to name files in it (O_PATH).</summary>
@@ -94,12 +96,19 @@ internal static unsafe class SafePath
     /// has a second name: anybody may have given it that.</summary>
     /// <exception cref="VfioException">The kernel refused; EINVAL: it is no regular file, or no path; ELOOP: it is a symbolic
     /// link.</exception>
-    internal static SafeFileHandle CreateRegular(string path)
+    internal static SafeFileHandle CreateRegular(string path) => Create(path, isPrivate: false);
+
+    /// <summary>As <see cref="CreateRegular"/>, for what only its owner may read, and one process writes at a time: the file gets mode 0600,
+    /// belongs to this user, and is locked (flock) until it is closed.</summary>
+    /// <exception cref="VfioException">As there; EACCES: it belongs to another user; EBUSY: it is locked. It is as it was then.</exception>
+    internal static SafeFileHandle CreatePrivate(string path) => Create(path, isPrivate: true);
+
+    private static SafeFileHandle Create(string path, bool isPrivate)
     {
         string whole = WholeOf(path);
         using FileDescriptor directory = OpenDirectory(Path.GetDirectoryName(whole) ?? "/");
         int flags = LibC.O_WRONLY | LibC.O_CREAT | LibC.O_NOFOLLOW | LibC.O_NONBLOCK | LibC.O_CLOEXEC;
-        int number = FileCalls.openat(directory.Number, Path.GetFileName(whole), flags, 0x1b6);
+        int number = FileCalls.openat(directory.Number, Path.GetFileName(whole), flags, isPrivate ? PrivateMode : 0x1b6u);
         if (number < 0)
             throw VfioException.FromLastError("creating", whole, "give the path of a regular file; a symbolic link is not followed");
         using FileDescriptor file = new(number);
@@ -110,7 +119,25 @@ internal static unsafe class SafePath
                 "creating", whole, Errno.AccessDenied, "it has a second name (a hard link), and root does not empty such a file");
         }
 
+        if (isPrivate)
+            MakePrivate(file, status, whole);
         return LibC.ftruncate(number, 0) == 0 ? Handle(file) : throw VfioException.FromLastError("creating", whole);
+    }
+
+    private static void MakePrivate(FileDescriptor file, FileStatus status, string whole)
+    {
+        // An owner can read the file, whatever its mode.
+        if (status.UserId != LibC.geteuid())
+        {
+            throw new VfioException(
+                "creating", whole, Errno.AccessDenied, $"it belongs to user {status.UserId}, who could read it; remove it, or choose another file");
+        }
+
+        // A file system without locks is no reason to refuse.
+        if (LibC.flock(file.Number, LibC.LOCK_EX | LibC.LOCK_NB) != 0 && (Errno)Marshal.GetLastPInvokeError() == Errno.TryAgain)
+            throw new VfioException("creating", whole, Errno.Busy, "another process writes it (flock); choose another file");
+        if (FileCalls.fchmod(file.Number, PrivateMode) != 0)
+            throw VfioException.FromLastError("creating", whole, "only its owner may read it, and its mode cannot be set");
     }
 
     /// <summary>Where a symbolic link leads.</summary>

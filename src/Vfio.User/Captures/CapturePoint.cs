@@ -95,7 +95,7 @@ internal sealed class CapturePoint
         template.CopyTo(prefix);
         prefix[TagBytes + 3] = isPart ? (byte)1 : (byte)0;
         BinaryPrimitives.WriteInt32LittleEndian(prefix[(TagBytes + 8)..], descriptors);
-        int kept = _parts.KeptOf(first, length);
+        int kept = _parts.KeptOf(first, length, isPart);
         int ofFirst = Math.Min(kept, first.Length);
         int ofRest = Math.Min(kept - ofFirst, rest.Length);
         _queue.Add(PrefixBytes + length, flags, prefix, first[..ofFirst], rest[..ofRest]);

@@ -11,12 +11,15 @@ internal sealed record CapturedParts(int SnapLengthBytes, bool RedactsDma)
     /// <summary>How many bytes of a message are kept.</summary>
     /// <param name="start">The first of its bytes.</param>
     /// <param name="length">How many it has.</param>
-    internal int KeptOf(ReadOnlySpan<byte> start, int length)
+    /// <param name="isPart">Whether it is no message, but what had arrived when the stream ended or broke.</param>
+    internal int KeptOf(ReadOnlySpan<byte> start, int length, bool isPart)
     {
         int kept = Math.Min(length, SnapLengthBytes);
         if (!RedactsDma || !Blittable.TryRead(start, out MessageHeader header))
             return kept;
-        int body = header.Command switch
+
+        // Other messages may be in a part behind the first, with what memory held.
+        int body = isPart ? 0 : header.Command switch
         {
             Command.DmaRead or Command.DmaWrite => Blittable.SizeOf<DmaTransfer>(),
             Command.MigDataRead or Command.MigDataWrite => Blittable.SizeOf<MigrationDataMessage>(),

@@ -57,9 +57,10 @@ internal sealed partial class ServerChannel
         {
             IsStopped = true;
             EndInside("a successor took over");
+            _in.Depart();
         }
 
-        Twin?.Dispose();
+        Twin?.LetGo();
     }
 
     private bool WaitReadable(Deadline deadline, ISessionHandover? handover)

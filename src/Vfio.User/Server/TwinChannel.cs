@@ -103,6 +103,14 @@ internal sealed class TwinChannel : IDisposable
         _in.Restore(from);
     }
 
+    /// <summary>Leaves the connection to another process, and closes it here.</summary>
+    internal void LetGo()
+    {
+        lock (_lock)
+            _in.Depart();
+        Dispose();
+    }
+
     /// <summary>Closes it, after <see cref="Stop"/>, once no thread uses it.</summary>
     public void Dispose()
     {

@@ -72,6 +72,9 @@ internal sealed class MessageBuffer : IDisposable
         _held.Clear();
     }
 
+    /// <summary>Another process has what arrived from now on: the stream neither ends nor breaks here.</summary>
+    internal void Depart() => Capture = null;
+
     /// <summary>Saves what arrived and was not taken.</summary>
     internal void Save(HandoverWriter to)
     {

@@ -11,6 +11,9 @@ public sealed class TraceCommandTests : IDisposable
         "qemu-io", "-f", "raw", "-c", "write -P 0xa5 4k 64k", "-c", "read -P 0xa5 4k 64k", "-c", "read -P 0 0 4k", "nvme://0000:01:00.0/1",
     ];
 
+    // Files of 2,000 bytes at most; the runtime's own memory is files where this is on, and as limited.
+    private static readonly string[] Limited = ["/usr/bin/env", "DOTNET_EnableWriteXorExecute=0", "/usr/bin/prlimit", "--fsize=2000"];
+
     private readonly string _folder = Directory.CreateTempSubdirectory("vfio-trace-").FullName;
 
     private string Recording => Path.Combine(_folder, "recording");
@@ -60,13 +63,54 @@ public sealed class TraceCommandTests : IDisposable
     }
 
     [Fact]
-    public void A_full_disk_ends_the_capture_with_a_line_and_the_device_goes_on()
+    public void A_capture_that_gets_too_large_ends_with_a_line_and_the_device_goes_on()
     {
-        using ServerProcess serve = ServerProcess.Of("model:edu", "--capture", "/dev/full");
-        Assert.True(SpinWait.SpinUntil(() => !serve.Errors.IsEmpty, HangGuard.Timeout), "no line tells of the full disk");
-        Assert.Contains("writing the capture on /dev/full: No space left on device", serve.Errors.First());
-        Assert.Equal("0x010000ed\n", VfioCommand.Run("peek", $"unix:{serve.SocketPath}", "bar0", "0").Output);
+        Assert.SkipUnless(File.Exists("/usr/bin/prlimit"), "prlimit is not installed (Debian: util-linux)");
+        string file = Path.Combine(_folder, "c.pcapng"), socket = Path.Combine(_folder, "s");
+        using ServerProcess serve = ServerProcess.At(Limited, "model:edu", "--socket", socket, "--capture", file);
+        Assert.True(SpinWait.SpinUntil(Use, HangGuard.Timeout), "no line tells of the end");
+        Assert.Contains($"writing the capture on {file}: ", serve.Errors.First());
+        Use();
         Assert.Single(serve.Errors);
+
+        bool Use()
+        {
+            Assert.Equal("0x010000ed\n", VfioCommand.Run("peek", $"unix:{socket}", "bar0", "0").Output);
+            return !serve.Errors.IsEmpty;
+        }
+    }
+
+    [Fact]
+    public void A_capture_of_an_address_that_gets_too_large_ends_with_a_line_and_the_command_goes_on()
+    {
+        Assert.SkipUnless(File.Exists("/usr/bin/prlimit"), "prlimit is not installed (Debian: util-linux)");
+        string file = Path.Combine(_folder, "c.pcapng");
+        using ServerProcess serve = ServerProcess.Of("model:edu");
+        ProcessStartInfo start = new(Limited[0], [.. Limited[1..], "dotnet", VfioCommand.Path, "dump", $"unix:{serve.SocketPath}?capture={file}"])
+        {
+            RedirectStandardOutput = true,
+            RedirectStandardError = true,
+        };
+        using Process dump = Process.Start(start)!;
+        Task<string> errors = dump.StandardError.ReadToEndAsync();
+        Assert.NotEmpty(dump.StandardOutput.ReadToEnd());
+        dump.WaitForExit();
+        Assert.Equal(0, dump.ExitCode);
+        Assert.Contains($"The capture {file} ends early, and the device goes on", Assert.Single(errors.Result.Split('\n', StringSplitOptions.RemoveEmptyEntries)));
+    }
+
+    [Fact]
+    public void A_second_server_does_not_empty_the_capture_of_the_first()
+    {
+        string file = Path.Combine(_folder, "c.pcapng");
+        using ServerProcess serve = ServerProcess.Of("model:edu", "--capture", file);
+        Assert.Equal("0x010000ed\n", VfioCommand.Run("peek", $"unix:{serve.SocketPath}", "bar0", "0").Output);
+        VfioCommand.Result second = VfioCommand.Run("serve", "model:edu", "--socket", Path.Combine(_folder, "s"), "--capture", file);
+        Assert.Equal(1, second.ExitCode);
+        Assert.Contains($"creating on {file}: ", Assert.Single(second.Errors.Split('\n', StringSplitOptions.RemoveEmptyEntries)));
+        serve.Terminate();
+        serve.WaitForExit();
+        Assert.True(Net.PcapngReader.Read(File.ReadAllBytes(file)).Count > 5);
     }
 
     [Fact]

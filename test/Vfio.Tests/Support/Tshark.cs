@@ -38,11 +38,19 @@ internal static class Tshark
         start.Environment["XDG_CONFIG_HOME"] = Path.GetTempPath();
         using Process process = Process.Start(start)!;
         Task<string> errors = process.StandardError.ReadToEndAsync();
-        string output = process.StandardOutput.ReadToEnd();
+        Task<string> all = process.StandardOutput.ReadToEndAsync();
+        if (!all.Wait(HangGuard.Timeout))
+        {
+            process.Kill();
+            Assert.Fail("tshark does not end");
+        }
+
+        string output = all.Result;
         process.WaitForExit();
         Assert.True(process.ExitCode == 0, errors.Result);
         Assert.DoesNotContain("Lua", errors.Result, StringComparison.OrdinalIgnoreCase);
         Assert.DoesNotContain("Lua Error", output, StringComparison.OrdinalIgnoreCase);
+        Assert.DoesNotContain("Dissector bug", output, StringComparison.OrdinalIgnoreCase);
         return output;
     }
 

@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using System.Diagnostics;
 using Vfio.Native;
 using Vfio.Tests.Net;
 using Vfio.User;
@@ -126,6 +127,21 @@ public sealed class CaptureTests
     }
 
     [Fact]
+    public void Of_bytes_after_which_a_stream_breaks_only_the_header_is_kept_where_memory_is_redacted()
+    {
+        CaptureStream capture = new(new VfioUserCaptureOptions { RedactsDma = true });
+        CapturePoint point = capture.Capture.Begin(isServer: true);
+        byte[] secret = [.. Enumerable.Repeat((byte)0xa5, 64)];
+
+        // A message of an unknown type, and behind it the reply to a DMA_READ.
+        point.ReceivedPart([.. RawPeer.Message(1, 9, 2, 0ul, 0u, 4u), .. RawPeer.Message(2, 11, 1, 0ul, 64ul, secret)], 0);
+        point.ReceivedPart([1, 2, 3], 0);
+        byte[][] packets = Packets(capture);
+        Assert.Equal(RawPeer.Message(1, 9, 2, 0ul, 0u, 4u)[..16], packets[0][MessageAt..]);
+        Assert.Equal([1, 2, 3], packets[1][MessageAt..]);
+    }
+
+    [Fact]
     public void A_disk_that_is_full_ends_the_capture_and_not_the_session()
     {
         using VfioUserCapture capture = new(new LimitedStream(2000));
@@ -208,6 +224,70 @@ public sealed class CaptureTests
     }
 
     [Fact]
+    public void A_file_that_is_there_is_emptied_and_becomes_its_owners_only()
+    {
+        using CaptureFolder folder = new();
+        string path = folder.PathOf("there");
+        File.WriteAllBytes(path, new byte[100_000]);
+        File.SetUnixFileMode(path, (UnixFileMode)0b110_100_100);
+        VfioUserCapture.ToFile(path).Dispose();
+        Assert.Equal(UnixFileMode.UserRead | UnixFileMode.UserWrite, File.GetUnixFileMode(path));
+        Assert.Equal(3, PcapngReader.Read(File.ReadAllBytes(path)).Count);
+    }
+
+    [Fact]
+    public void A_file_that_another_capture_writes_is_refused_and_not_touched()
+    {
+        using CaptureFolder folder = new();
+        string path = folder.PathOf("busy");
+        using (VfioUserCapture first = VfioUserCapture.ToFile(path))
+        {
+            CapturePoint point = first.Begin(isServer: true);
+            point.Received(RawPeer.Message(1, 13, 0), 0);
+            VfioException refusal = Assert.Throws<VfioException>(() => VfioUserCapture.ToFile(path));
+            Assert.Equal(Errno.Busy, refusal.Errno);
+            Assert.DoesNotContain('\n', refusal.Message);
+            point.Received(RawPeer.Message(2, 13, 0), 0);
+        }
+
+        Assert.Equal([0x0a0d0d0a, 1, 6, 6, 5], PcapngReader.Read(File.ReadAllBytes(path)).Select(block => block.Type));
+        VfioUserCapture.ToFile(path).Dispose();
+    }
+
+    [Fact]
+    public void A_link_is_not_followed_and_what_is_no_file_is_not_waited_for()
+    {
+        using CaptureFolder folder = new();
+        (string real, string link, string pipe) = (folder.PathOf("real"), folder.PathOf("link"), folder.PathOf("pipe"));
+        File.WriteAllText(real, "kept");
+        File.CreateSymbolicLink(link, real);
+        Assert.Equal((Errno)40, Assert.Throws<VfioException>(() => VfioUserCapture.ToFile(link)).Errno);
+        Assert.Equal("kept", File.ReadAllText(real));
+
+        Process.Start("mkfifo", [pipe]).WaitForExit();
+        Assert.Throws<VfioException>(() => VfioUserCapture.ToFile(pipe));
+        using FileStream reader = new(pipe, FileMode.Open, FileAccess.ReadWrite);
+        Assert.Equal(Errno.InvalidArgument, Assert.Throws<VfioException>(() => VfioUserCapture.ToFile(pipe)).Errno);
+    }
+
+    [Fact]
+    public void Root_empties_neither_another_users_file_nor_one_with_a_second_name()
+    {
+        Assert.SkipUnless(UserAccount.IsRoot, "only root may write another user's file");
+        using CaptureFolder folder = new();
+        (string theirs, string own) = (folder.PathOf("theirs"), folder.PathOf("own"));
+        File.WriteAllText(theirs, "kept");
+        UserAccount.Find("nobody").TakeOwnership(theirs);
+        File.WriteAllText(own, "kept");
+        Process.Start("ln", [own, folder.PathOf("second")]).WaitForExit();
+        Assert.All([theirs, own], path =>
+        {
+            Assert.Equal(Errno.AccessDenied, Assert.Throws<VfioException>(() => VfioUserCapture.ToFile(path)).Errno);
+            Assert.Equal("kept", File.ReadAllText(path));
+        });
+    }
+
+    [Fact]
     public void A_long_name_is_cut()
     {
         CaptureStream capture = new(new VfioUserCaptureOptions { Name = new string('x', 100_000) });
@@ -228,6 +308,16 @@ public sealed class CaptureTests
     private static uint DescriptorsOf(CaptureStream capture, int command) => Packets(capture)
         .Where(packet => packet[MessageAt + 2] == command && packet[MessageAt + 8] == 0)
         .Select(packet => BinaryPrimitives.ReadUInt32LittleEndian(packet.AsSpan(32))).Single();
+
+    /// <summary>A folder of its own, removed at the end.</summary>
+    private sealed class CaptureFolder : IDisposable
+    {
+        private readonly string _path = Directory.CreateTempSubdirectory("vfio-capture-").FullName;
+
+        public void Dispose() => Directory.Delete(_path, recursive: true);
+
+        internal string PathOf(string name) => Path.Combine(_path, name);
+    }
 
     /// <summary>A disk of so many bytes.</summary>
     private sealed class LimitedStream(long bytes) : MemoryStream

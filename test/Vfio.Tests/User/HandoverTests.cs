@@ -7,6 +7,7 @@ using Vfio.Native;
 using Vfio.Native.Memory;
 using Vfio.Native.Sockets;
 using Vfio.Tests.Guard;
+using Vfio.Tests.Net;
 using Vfio.User;
 
 namespace Vfio.Tests.User;
@@ -152,6 +153,35 @@ public sealed class HandoverTests
         _ = peer.Ask(10, [0x28ul, 0, 4, 2]).Success;
         RawPeer.Reply result = peer.Ask(9, [0x30ul, 0, 16]);
         Assert.Equal((0u, 1u, 16ul), (result.U32(16), result.U32(20), result.U64(24)));
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void A_capture_shows_no_broken_stream_where_half_a_message_goes_along(bool isRefusedBefore)
+    {
+        CaptureStream capture = new();
+        using (Relay relay = new(() => new BenchFunction(), BenchFunction.Policy, new VfioUserServerOptions { Capture = capture.Capture }))
+        using (RawPeer peer = new(UnixSocket.Connect(relay.SocketPath)))
+        {
+            peer.Negotiate();
+            byte[] read = RawPeer.Message(77, 9, 0, 0ul, 0u, 4u);
+            if (isRefusedBefore)
+            {
+                // The session that goes on is captured on.
+                Assert.Throws<VfioException>(() => relay.Replace(() => new EduFunction()));
+                _ = peer.Ask(9, [0x30ul, 0, 16]).Success;
+            }
+
+            peer.Send(read.AsSpan(0, 20));
+            relay.Replace();
+            peer.Send(read.AsSpan(20));
+            Assert.Equal(77, peer.Receive().Id);
+        }
+
+        byte[][] packets = [.. PcapngReader.Read(capture.End()).Where(block => block.Type == 6).Select(block => block.Packet)];
+        Assert.DoesNotContain(packets, packet => packet[27] == 1);
+        Assert.Equal(isRefusedBefore ? 6 : 4, packets.Length);
     }
 
     [Fact]

@@ -77,7 +77,7 @@ public sealed class WiresharkTests
         ("not one of the data flags", RawPeer.Message(1, SetIrqs, 0, 20u, 0x20u, 0u, 0u, 1u)),
         ("not one of the action flags", RawPeer.Message(1, SetIrqs, 0, 20u, 0x39u, 0u, 0u, 1u)),
         ("0 bytes of data are left of 4", RawPeer.Message(1, SetIrqs, 0, 20u, 0x22u, 0u, 0u, 4u)),
-        ("the capabilities go in a circle", RawPeer.Message(1, GetRegionInfo, 1, 40u, 8u, 0u, 32u, 0ul, 0ul, (ushort)2, (ushort)1, 32u)),
+        ("the capabilities go in a circle", RawPeer.Message(1, GetRegionInfo, 1, 40u, 8u, 0u, 32u, 0ul, 0ul, (ushort)2, (ushort)1, 32u, 0u, 0u)),
         ("a capability at 4096, outside of the message", RawPeer.Message(1, GetRegionInfo, 1, 40u, 8u, 0u, 4096u, 0ul, 0ul, 0ul)),
         ("a capability at 4, outside of the message", RawPeer.Message(1, GetRegionInfo, 1, 40u, 8u, 0u, 4u, 0ul, 0ul, 0ul)),
         ("the message ends within the areas: 0 bytes are left of 16", RawPeer.Message(1, GetRegionInfo, 1, 48u, 8u, 0u, 32u, 0ul, 0ul, (ushort)1, (ushort)1, 0u, uint.MaxValue, 0u)),
@@ -272,8 +272,84 @@ public sealed class WiresharkTests
         Assert.All(Malformed.Zip(packets), pair => Assert.Contains($"vfiouser.malformed: {pair.First.Reason}", pair.Second.Experts));
     }
 
+    [Theory]
+    [InlineData(uint.MaxValue)]
+    [InlineData(1024u)]
+    [InlineData(0u)]
+    public void Capabilities_and_their_areas_share_the_limit_of_a_message(uint areas)
+    {
+        Assert.SkipUnless(Tshark.IsInstalled, "tshark is not installed (Debian: tshark)");
+        const int Count = 4000, Limit = 1024;
+
+        // Each has its areas in the next ones.
+        byte[] chain = [.. Enumerable.Range(0, Count).SelectMany(index =>
+            RawPeer.Bytes((ushort)1, (ushort)1, index < Count - 1 ? 32 + (16 * (index + 1)) : 0, areas, 0u))];
+        Tshark.Packet packet = Assert.Single(Show(RawPeer.Message(1, GetRegionInfo, 1, 40u, 8u, 0u, 32u, 0ul, 0ul, chain)));
+        Assert.Equal(Limit, packet.All("vfiouser.cap.id").Length + packet.All("vfiouser.cap.area.offset").Length);
+    }
+
     [Fact]
-    public void A_reply_is_matched_to_the_last_command_with_its_id_and_an_unasked_one_to_none()
+    public void The_type_of_a_region_and_what_no_field_has_are_shown()
+    {
+        Assert.SkipUnless(Tshark.IsInstalled, "tshark is not installed (Debian: tshark)");
+        byte[] chain = RawPeer.Bytes(
+            0xeeul, 0xffu, (ushort)2, (ushort)1, 64u, 0x8000_8086u, 3u, 0xaau, (ushort)77, (ushort)1, 0u, new byte[] { 1, 2, 3, 4, 5, 6, 7, 8, 9 });
+        Tshark.Packet packet = Assert.Single(Show(RawPeer.Message(1, GetRegionInfo, 1, 40u, 8u, 0u, 44u, 0ul, 0ul, chain)));
+        Assert.Equal((0x8000_8086ul, 3ul), (packet.Number("vfiouser.cap.type"), packet.Number("vfiouser.cap.subtype")));
+        Assert.Equal([2ul, 77ul], packet.Numbers("vfiouser.cap.id"));
+        Assert.Equal(["ee:00:00:00:00:00:00:00:ff:00:00:00", "aa:00:00:00", "01:02:03:04:05:06:07:08:09"], packet.All("vfiouser.data"));
+        Assert.DoesNotContain(packet.Experts, text => !text.StartsWith("vfiouser.unmatched", StringComparison.Ordinal));
+    }
+
+    [Theory]
+    [InlineData(1024)]
+    [InlineData(1025)]
+    [InlineData(4000)]
+    public void More_ranges_than_are_shown_are_no_fault_of_the_message(int ranges)
+    {
+        Assert.SkipUnless(Tshark.IsInstalled, "tshark is not installed (Debian: tshark)");
+        byte[] body = [.. Enumerable.Range(0, ranges).SelectMany(index => RawPeer.Bytes((ulong)index << 12, 4096ul))];
+        Tshark.Packet packet = Assert.Single(Show(RawPeer.Message(1, Feature, 0, 24u, 0x2_0006u, 4096ul, ranges, 0u, body)));
+        Assert.Empty(packet.Experts);
+        Assert.Equal(1024, packet.All("vfiouser.address").Length);
+    }
+
+    [Fact]
+    public void Commands_that_are_under_way_with_one_id_are_matched_each_to_its_reply()
+    {
+        Assert.SkipUnless(Tshark.IsInstalled, "tshark is not installed (Debian: tshark)");
+        CaptureStream capture = new();
+        CapturePoint server = capture.Capture.Begin(isServer: true);
+        byte[] read = RawPeer.Message(0, RegionRead, 0, 0ul, 0u, 4u), readReply = RawPeer.Message(0, RegionRead, 1, 0ul, 0u, 4u, 7u);
+        server.Received(read, 0);
+        server.Received(RawPeer.Message(0, RegionWrite, 0, 0ul, 0u, 4u, 7u), 0);
+        server.Received(read, 0);
+        server.Sending([.. readReply, .. RawPeer.Message(0, RegionWrite, 1, 0ul, 0u, 4u), .. readReply], default, 0);
+        List<Tshark.Packet> packets = Tshark.Read(capture.End(), "-2");
+        Assert.Equal(["4", "5", "6"], packets[..3].Select(packet => packet["vfiouser.response_in"]));
+        Assert.Equal(["1", "2", "3"], packets[3..].Select(packet => packet["vfiouser.response_to"]));
+        Assert.All(packets, packet => Assert.Empty(packet.Experts));
+    }
+
+    [Fact]
+    public void A_command_whose_reply_is_missing_does_not_take_the_reply_of_a_much_later_one()
+    {
+        Assert.SkipUnless(Tshark.IsInstalled, "tshark is not installed (Debian: tshark)");
+        CaptureStream capture = new();
+        CapturePoint server = capture.Capture.Begin(isServer: true);
+        server.Received(RawPeer.Message(7, Reset, 0), 0);
+        for (ushort id = 8; id < 5008; id++)
+            server.Received(RawPeer.Message(id, Reset, 0x10), 0);
+        server.Received(RawPeer.Message(7, Reset, 0), 0);
+        server.Sending(RawPeer.Message(7, Reset, 1), default, 0);
+        List<Tshark.Packet> packets = Tshark.Read(capture.End(), "-2", "-Y", "vfiouser.id == 7");
+        Assert.Contains("vfiouser.unmatched: no reply to this command is in the capture", packets[0].Experts);
+        Assert.Equal("5003", packets[1]["vfiouser.response_in"]);
+        Assert.Equal("5002", packets[2]["vfiouser.response_to"]);
+    }
+
+    [Fact]
+    public void A_reply_without_its_command_is_matched_to_none_and_one_of_another_command_is_told()
     {
         Assert.SkipUnless(Tshark.IsInstalled, "tshark is not installed (Debian: tshark)");
         CaptureStream capture = new();
