@@ -133,6 +133,7 @@ public sealed class WebPageTests(BrowserFixture browser) : IDisposable
         using VfioUserClient client = served.Connect();
         await ShowAsync(open, "compare");
         await open.Page.Locator("#compare-keep").ClickAsync();
+        await Assertions.Expect(open.Page.Locator("#compare-left")).ToHaveValueAsync("kept1");
         await Assertions.Expect(open.Page.Locator("#compare-note")).ToContainTextAsync("are equal");
         client.WriteRegion(RegionIndex.Config, 4, [0x04, 0x00]);
         ILocator row = open.Page.Locator("#compare-table tbody tr");
