@@ -106,6 +106,11 @@ public sealed class VfioUserCapture : IDisposable
             using (_stream)
                 Write(file);
         }
+        catch (ArgumentOutOfRangeException)
+        {
+            // .NET's name for EFBIG: the process may not have files of this size, or the file system has none.
+            Failure = new IOException("the file is too large", (int)Errno.FileTooLarge);
+        }
         catch (Exception refusal)
         {
             // Whatever it is, the sessions go on.

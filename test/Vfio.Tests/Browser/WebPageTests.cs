@@ -142,7 +142,7 @@ public sealed class WebPageTests(BrowserFixture browser) : IDisposable
 
         // As many bytes change as before.
         client.WriteRegion(RegionIndex.Config, 4, [0x02, 0x00]);
-        await Assertions.Expect(row).ToContainTextAsync("Mem 0x0 → 0x1");
+        await Assertions.Expect(row).ToContainTextAsync("0x0002");
         await open.PictureAsync("web-compare-1280-light", fullPage: false);
     }
 
