@@ -81,7 +81,7 @@ public sealed class TraceCommandTests : IDisposable
     }
 
     [Fact]
-    public void A_capture_of_an_address_that_gets_too_large_ends_with_a_line_and_the_command_goes_on()
+    public async Task A_capture_of_an_address_that_gets_too_large_ends_with_a_line_and_the_command_goes_on()
     {
         Assert.SkipUnless(File.Exists("/usr/bin/prlimit"), "prlimit is not installed (Debian: util-linux)");
         string file = Path.Combine(_folder, "c.pcapng");
@@ -96,7 +96,7 @@ public sealed class TraceCommandTests : IDisposable
         Assert.NotEmpty(dump.StandardOutput.ReadToEnd());
         dump.WaitForExit();
         Assert.Equal(0, dump.ExitCode);
-        Assert.Contains($"The capture {file} ends early, and the device goes on", Assert.Single(errors.Result.Split('\n', StringSplitOptions.RemoveEmptyEntries)));
+        Assert.Contains($"The capture {file} ends early, and the device goes on", Assert.Single((await errors).Split('\n', StringSplitOptions.RemoveEmptyEntries)));
     }
 
     [Fact]
