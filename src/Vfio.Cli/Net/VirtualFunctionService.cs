@@ -1,4 +1,5 @@
 using Vfio.Drivers.Igb;
+using Vfio.Native.Waiting;
 
 namespace Vfio.Cli.Net;
 
@@ -7,15 +8,14 @@ internal sealed class VirtualFunctionService : IDisposable
 {
     private static readonly TimeSpan Interval = TimeSpan.FromMilliseconds(5);
     private readonly CancellationTokenSource _end = new();
-    private readonly Thread? _thread;
+    private readonly BackgroundThread? _thread;
 
     /// <summary>Begins.</summary>
     internal VirtualFunctionService(IgbPort port)
     {
         if (port.VirtualFunctions == 0)
             return;
-        _thread = new Thread(() => Serve(port)) { IsBackground = true, Name = "virtual functions" };
-        _thread.Start();
+        _thread = new BackgroundThread("virtual functions", () => Serve(port));
     }
 
     /// <inheritdoc/>

@@ -11,9 +11,6 @@ internal sealed class IgbCore : INetPort
     /// <summary>The longest frame, without the frame check sequence.</summary>
     internal const int LongestFrame = INetPort.LongestFrame;
 
-    /// <summary>Bytes of a VLAN tag.</summary>
-    internal const int VlanBytes = 4;
-
     private const int ShortestFrame = 60, HeaderBytes = 14;
     private const uint MasterDisable = 1u << 2, SetLinkUp = 1u << 6, ReceiveEnable = 1u << 1;
     private const uint LoopbackMode = 3u << 6, MacLoopback = 1u << 6;
@@ -94,8 +91,8 @@ internal sealed class IgbCore : INetPort
     /// <summary>RCTL.RXEN.</summary>
     internal bool MayReceive => (_receiveControl.Value & ReceiveEnable) != 0;
 
-    /// <summary>VTSTATUS.</summary>
-    internal uint VirtualStatus => FullDuplex | Gigabit | (IsLinkUp ? LinkUp : 0);
+    /// <summary>What STATUS and VTSTATUS say of the link.</summary>
+    internal uint LinkStatus => FullDuplex | Gigabit | (IsLinkUp ? LinkUp : 0);
 
     private bool IsEnabled => MayReceive && IsLinkUp;
 
@@ -122,21 +119,21 @@ internal sealed class IgbCore : INetPort
     internal void ResetVirtual(int number)
     {
         uint pool = 1u << number;
-        IgbVirtualFunction function = VirtualFunctions[number];
-        function.AbandonFor();
+        IgbPool share = VirtualPools[number];
+        share.Abandon();
 
         // Before the two others: a driver that writes them, and sees no reset afterwards, wrote them before they are cleared.
         Registers.Set(IgbRegister.FunctionResets, pool);
         Registers.Clear(IgbRegister.PoolReceive, pool);
         Registers.Clear(IgbRegister.PoolTransmit, pool);
-        foreach (IgbRegister register in IgbRegisters.OfQueues)
+        foreach ((_, IgbRegister register) in IgbVirtualRegisters.OfQueues)
         {
             Registers.Reset(register, number);
             Registers.Reset(register, number + IgbRegisters.Pools);
         }
 
         Registers.Reset(IgbRegister.SplitType, number);
-        function.Pool.Restart();
+        share.Restart();
         Mailboxes.ResetVirtual(number);
         Own.Notify(IgbInterrupts.Mailbox);
     }
@@ -173,13 +170,13 @@ internal sealed class IgbCore : INetPort
     {
         IgbSwitch? on = _switch is { IsOn: true } ? _switch : null;
 
-        // The frame may have been fetched before its pool was told to be silent.
+        // The frame may have been fetched before its pool was told not to send.
         if (_switch is not null && !_switch.MaySend(queue, on is not null))
             return;
         if (on is not null)
             vlan = on.TagOf(queue, vlan);
         byte[] leaving = from.Leaving;
-        int length = frame.Length + (vlan is null ? 0 : VlanBytes);
+        int length = frame.Length + (vlan is null ? 0 : IgbPacket.VlanBytes);
         if (frame.Length < HeaderBytes || length > LongestFrame || (on is null && !IsLinkUp))
             return;
         if (vlan is { } tag)

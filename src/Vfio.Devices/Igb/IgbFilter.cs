@@ -22,12 +22,17 @@ internal sealed class IgbFilter(RegisterFile<IgbRegister> registers)
 
     internal static bool IsBroadcast(ReadOnlySpan<byte> frame) => !frame[..6].ContainsAnyExcept(byte.MaxValue);
 
-    /// <summary>The entry of a frame's destination in the tables of multicast and unicast addresses: 12 bits of its last two octets; which of
-    /// their 16, RCTL.MO says.</summary>
-    internal static int HashOf(ReadOnlySpan<byte> frame, uint control)
+    /// <summary>Whether the hash of a frame's destination is in a table: 12 bits of its last two octets; which of their 16, RCTL.MO
+    /// says.</summary>
+    /// <param name="registers">The port's.</param>
+    /// <param name="table">Which table, of multicast or of unicast addresses.</param>
+    /// <param name="frame">The frame.</param>
+    /// <param name="control">RCTL.</param>
+    internal static bool IsHashed(RegisterFile<IgbRegister> registers, IgbRegister table, ReadOnlySpan<byte> frame, uint control)
     {
         ReadOnlySpan<int> shifts = [4, 3, 2, 0];
-        return (BinaryPrimitives.ReadUInt16LittleEndian(frame[4..]) >> shifts[(int)(control >> 12 & 3)]) & 0xfff;
+        int hash = (BinaryPrimitives.ReadUInt16LittleEndian(frame[4..]) >> shifts[(int)(control >> 12 & 3)]) & 0xfff;
+        return (registers[table, hash >> 5] >> (hash & 31) & 1) != 0;
     }
 
     /// <summary>The registers of all station addresses, which are in two tables.</summary>
@@ -71,11 +76,7 @@ internal sealed class IgbFilter(RegisterFile<IgbRegister> registers)
             return true;
         if (IsBroadcast(frame))
             return (control & Broadcasts) != 0;
-        if (IsListed(frame))
-            return true;
-
-        int hash = HashOf(frame, control);
-        return (registers[IgbRegister.MulticastTable, hash >> 5] >> (hash & 31) & 1) != 0;
+        return IsListed(frame) || IsHashed(registers, IgbRegister.MulticastTable, frame, control);
     }
 
     private bool PassesStation(ReadOnlySpan<byte> frame, uint control) => (control & UnicastPromiscuous) != 0 || IsListed(frame);

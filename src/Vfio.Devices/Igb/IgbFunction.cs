@@ -248,11 +248,11 @@ public sealed class IgbFunction : EmulatedFunction, IPhysicalFunction
 
     private ulong ReadStatus(ulong kept)
     {
-        const uint FullDuplex = 1, LinkUp = 1u << 1, Gigabit = 1u << 7, VirtualMode = 1u << 18, Master = 1u << 19;
+        const uint VirtualMode = 1u << 18, Master = 1u << 19;
         const uint PhysicalResetDone = 1u << 21, ClockGating = 1u << 31;
         const int VirtualCountShift = 14;
-        return (kept & PhyWasReset) | FullDuplex | Gigabit | PhysicalResetDone | ClockGating
-            | (_core.IsLinkUp ? LinkUp : 0) | (_core.IsMaster ? Master : 0)
+        return (kept & PhyWasReset) | _core.LinkStatus | PhysicalResetDone | ClockGating
+            | (_core.IsMaster ? Master : 0)
             | (VirtualFunctions.Count > 0 ? VirtualMode | (uint)VirtualFunctions.Count << VirtualCountShift : 0);
     }
 
@@ -286,8 +286,7 @@ public sealed class IgbFunction : EmulatedFunction, IPhysicalFunction
 
     private void Send(uint vectors)
     {
-        for (; vectors != 0; vectors &= vectors - 1)
-            Interrupt(System.Numerics.BitOperations.TrailingZeroCount(vectors));
+        InterruptEach(vectors);
         _core.Own.WakeForDue();
     }
 

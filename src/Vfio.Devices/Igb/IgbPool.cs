@@ -42,13 +42,16 @@ internal sealed class IgbPool
     internal IgbInbox Inbox { get; } = new();
 
     /// <summary>A frame with its tag and padding, on its way out; the transmit work's.</summary>
-    internal byte[] Leaving { get; } = new byte[IgbCore.LongestFrame + IgbCore.VlanBytes];
+    internal byte[] Leaving { get; } = new byte[IgbCore.LongestFrame + IgbPacket.VlanBytes];
 
     /// <summary>Whether its threads have nothing to do.</summary>
     internal bool IsAtRest => _receive is not { IsAtRest: false } && _transmit is not { IsAtRest: false };
 
     /// <summary>Whether requests on the bus are allowed.</summary>
     internal bool MayMaster => Statistics is not null || _core.MayMaster;
+
+    /// <summary>Ends what its threads do.</summary>
+    internal void Abandon() => _abandon();
 
     /// <summary>Ends what its threads do, and makes new ones.</summary>
     internal void Restart()

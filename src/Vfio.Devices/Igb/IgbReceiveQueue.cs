@@ -28,7 +28,6 @@ internal sealed class IgbReceiveQueue(RegisterFile<IgbRegister> registers, int n
     private readonly RegisterCell _split = registers.CellOf(IgbRegister.ReceiveSplit, number);
     private readonly RegisterCell _port = registers.CellOf(IgbRegister.ReceiveControl);
     private readonly RegisterCell _dropping = registers.CellOf(IgbRegister.QueueDrop);
-    private volatile bool _isRestarted;
 
     /// <summary>Its number.</summary>
     internal int Number => number;
@@ -37,12 +36,7 @@ internal sealed class IgbReceiveQueue(RegisterFile<IgbRegister> registers, int n
     {
         get
         {
-            if (_isRestarted)
-            {
-                _isRestarted = false;
-                _ring.Restart();
-            }
-
+            _ring.TakeRestart();
             return _ring.IsEnabled;
         }
     }
@@ -83,7 +77,7 @@ internal sealed class IgbReceiveQueue(RegisterFile<IgbRegister> registers, int n
     private int HeaderBytes => (int)(_split.Value >> 8 & 0x3f) * 64;
 
     /// <summary>Has the next frame begin anew; any thread.</summary>
-    internal void Restart() => _isRestarted = true;
+    internal void Restart() => _ring.Restart();
 
     /// <summary>How many descriptors a frame takes.</summary>
     /// <param name="bytes">Its length.</param>

@@ -9,7 +9,7 @@ namespace Vfio.Devices.Igb;
 internal sealed class IgbReceiveWork : DeviceWork
 {
     private const int FramesAtOnce = 32, ShortestFrame = 60, CheckBytes = 4, HeaderBytes = 14, VlanBytes = 4;
-    private const uint Enable = 1u << 1, StripCheck = 1u << 26, StripVlan = 1u << 30, VlanPresent = 1u << 3;
+    private const uint StripCheck = 1u << 26, StripVlan = 1u << 30, VlanPresent = 1u << 3;
 
     // Of VMOLR.
     private const uint PoolHashes = 1u << 17, PoolStripsVlan = 1u << 30, PoolStripsCheck = 1u << 31;
@@ -51,8 +51,6 @@ internal sealed class IgbReceiveWork : DeviceWork
     /// <inheritdoc/>
     protected internal override string Name => "igb receive";
 
-    private bool IsEnabled => (_receiveControl.Value & Enable) != 0;
-
     /// <summary>Forgets what a queue had begun: it is enabled, or disabled.</summary>
     internal void Restart(int queue) => _queues[queue]?.Restart();
 
@@ -78,22 +76,10 @@ internal sealed class IgbReceiveWork : DeviceWork
     {
         if (_length < 0 && !TryTake())
             return false;
-        if (!IsEnabled)
-        {
-            _length = -1;
-            return true;
-        }
 
-        if (_length == 0)
+        // It did not pass, or the table of hashes names a queue of another function: the next one may be put somewhere.
+        if (!_core.MayReceive || _length == 0 || _queues[_received.Queue] is not { } queue)
         {
-            // It did not pass; the next may.
-            _length = -1;
-            return true;
-        }
-
-        if (_queues[_received.Queue] is not { } queue)
-        {
-            // The table of hashes may name a queue of another function.
             _length = -1;
             return true;
         }
@@ -130,7 +116,7 @@ internal sealed class IgbReceiveWork : DeviceWork
         if (length < 0)
             return false;
         _length = 0;
-        if (!IsEnabled || length < HeaderBytes)
+        if (!_core.MayReceive || length < HeaderBytes)
             return true;
         if (length < ShortestFrame)
         {
@@ -218,7 +204,6 @@ internal sealed class IgbReceiveWork : DeviceWork
             vectors |= _pool.Interrupts.Raise(IgbInterrupts.BelowThreshold);
         }
 
-        for (; vectors != 0; vectors &= vectors - 1)
-            Interrupt(System.Numerics.BitOperations.TrailingZeroCount(vectors));
+        InterruptEach(vectors);
     }
 }

@@ -18,6 +18,9 @@ internal static class IgbRegisters
     /// <summary>How many pools there are, and virtual functions at most. Queues n and n + 8 are those of pool n.</summary>
     public const int Pools = 8;
 
+    /// <summary>Entries of VLVF.</summary>
+    public const int VlanPools = 32;
+
     /// <summary>How many MSI-X vectors there are.</summary>
     public const int Vectors = 25;
 
@@ -26,16 +29,6 @@ internal static class IgbRegisters
 
     /// <summary>Those in the first table.</summary>
     public const int FirstAddresses = 16;
-
-    /// <summary>Registers of which each queue has one.</summary>
-    public static readonly IgbRegister[] OfQueues =
-    [
-        IgbRegister.ReceiveBaseLow, IgbRegister.ReceiveBaseHigh, IgbRegister.ReceiveLength, IgbRegister.ReceiveSplit, IgbRegister.ReceiveHead,
-        IgbRegister.ReceiveCache, IgbRegister.ReceiveTail, IgbRegister.ReceiveDescriptors, IgbRegister.ReceiveDropped,
-        IgbRegister.TransmitBaseLow, IgbRegister.TransmitBaseHigh, IgbRegister.TransmitLength, IgbRegister.TransmitHead,
-        IgbRegister.TransmitCache, IgbRegister.TransmitTail, IgbRegister.TransmitDescriptors, IgbRegister.HeadWritebackLow,
-        IgbRegister.HeadWritebackHigh,
-    ];
 
     /// <summary>The table.</summary>
     public static readonly RegisterMap<IgbRegister> Map = new(BarLength)
@@ -123,7 +116,7 @@ internal static class IgbRegisters
         { 0x05bbc,                     4, IgbRegister.IovControl,            0, 0x0000_0001 },
         { Each(0x05c00, 32, 4),        4, IgbRegister.Redirection,           0, 0xffff_ffff },
         { Each(0x05c80, 10, 4),        4, IgbRegister.HashKey,               0, 0xffff_ffff },
-        { Each(0x05d00, 32, 4),        4, IgbRegister.VlanPool,              0, 0xffff_ffff },
+        { Each(0x05d00, VlanPools, 4), 4, IgbRegister.VlanPool,              0, 0xffff_ffff },
         { Each(0x0a000, 128, 4),       4, IgbRegister.UnicastTable,          0, 0xffff_ffff },
         { 0x0b600,                     4, IgbRegister.SystemTimeLow,         0, 0xffff_ffff },
         { 0x0b604,                     4, IgbRegister.SystemTimeHigh,        0, 0xffff_ffff },

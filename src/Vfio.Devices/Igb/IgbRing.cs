@@ -23,6 +23,7 @@ internal sealed class IgbRing(RegisterCell control, RegisterCell bytes, Register
     private readonly byte[] _fetched = new byte[Fetched * DescriptorBytes];
     private int _fetchedAt, _fetchedCount;
     private bool _isStopped;
+    private volatile bool _isRestarted;
 
     /// <summary>Whether its queue is enabled, and it has descriptors and has not stopped.</summary>
     internal bool IsEnabled => !_isStopped && (control.Value & QueueEnable) != 0 && Count > 0;
@@ -36,11 +37,19 @@ internal sealed class IgbRing(RegisterCell control, RegisterCell bytes, Register
     /// <summary>The first descriptor that is not the device's; the driver may have written any number.</summary>
     internal int Tail => (int)tail.Value;
 
-    /// <summary>Begins anew: what was read is forgotten, and a stop is over.</summary>
-    internal void Restart()
+    /// <summary>Has it begin anew; any thread.</summary>
+    internal void Restart() => _isRestarted = true;
+
+    /// <summary>Begins anew if it is to: what was read is forgotten, and a stop is over.</summary>
+    /// <returns>Whether it was to.</returns>
+    internal bool TakeRestart()
     {
+        if (!_isRestarted)
+            return false;
+        _isRestarted = false;
         _fetchedCount = 0;
         _isStopped = false;
+        return true;
     }
 
     /// <summary>The descriptor at the head.</summary>

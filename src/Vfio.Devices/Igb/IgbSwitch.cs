@@ -13,7 +13,7 @@ namespace Vfio.Devices.Igb;
 /// </remarks>
 internal sealed class IgbSwitch
 {
-    private const int HeaderBytes = 14, VlanBytes = 4, CheckBytes = 4, LongestUntagged = 1518, AddressBytes = 6;
+    private const int CheckBytes = 4, LongestUntagged = 1518, AddressBytes = 6;
     private const uint AllPools = (1 << IgbRegisters.Pools) - 1, VirtualQueues = 1, Valid = 1u << 31;
 
     // Of RCTL, VT_CTL and DTXSWC.
@@ -37,6 +37,7 @@ internal sealed class IgbSwitch
     private readonly RegisterCell _vlanType;
     private readonly RegisterCell[] _offloads;
     private readonly RegisterCell[] _tags;
+    private readonly RegisterCell[] _vlans;
     private readonly RegisterCell[] _lows;
     private readonly RegisterCell[] _highs;
 
@@ -51,8 +52,9 @@ internal sealed class IgbSwitch
         _pools = _registers.CellOf(IgbRegister.VirtualControl);
         _sending = _registers.CellOf(IgbRegister.SwitchControl);
         _vlanType = _registers.CellOf(IgbRegister.VlanType);
-        _offloads = CellsOf(IgbRegister.VirtualOffloads);
-        _tags = CellsOf(IgbRegister.PoolTag);
+        _offloads = CellsOf(IgbRegister.VirtualOffloads, IgbRegisters.Pools);
+        _tags = CellsOf(IgbRegister.PoolTag, IgbRegisters.Pools);
+        _vlans = CellsOf(IgbRegister.VlanPool, IgbRegisters.VlanPools);
         _lows = IgbFilter.CellsOf(_registers, IgbRegister.AddressLow, IgbRegister.AddressLowMore);
         _highs = IgbFilter.CellsOf(_registers, IgbRegister.AddressHigh, IgbRegister.AddressHighMore);
     }
@@ -125,8 +127,8 @@ internal sealed class IgbSwitch
         return !isListed;
     }
 
-    private RegisterCell[] CellsOf(IgbRegister register) =>
-        [.. Enumerable.Range(0, IgbRegisters.Pools).Select(pool => _registers.CellOf(register, pool))];
+    private RegisterCell[] CellsOf(IgbRegister register, int count) =>
+        [.. Enumerable.Range(0, count).Select(i => _registers.CellOf(register, i))];
 
     // Before it is decided who gets a frame: it is for nobody who comes after a reset.
     private void TakeEpochs(Span<int> epochs)
@@ -174,14 +176,14 @@ internal sealed class IgbSwitch
         else
         {
             bool isKnown = TryFindStation(frame[..AddressBytes], out pools);
-            bool isHashed = IsHashed(frame, isGroup ? IgbRegister.MulticastTable : IgbRegister.UnicastTable, control)
-                || (isGroup && (control & MulticastPromiscuous) != 0);
-            if (!isKnown && isHashed)
+            bool isHashed = !isKnown && ((isGroup && (control & MulticastPromiscuous) != 0)
+                || IgbFilter.IsHashed(_registers, isGroup ? IgbRegister.MulticastTable : IgbRegister.UnicastTable, frame, control));
+            if (isHashed)
                 pools = PoolsThat(isGroup ? ByGroupHash : ByStationHash);
             if (isGroup)
                 pools |= PoolsThat(AllGroups);
             isListed = isKnown && !isGroup;
-            usesDefault = !isKnown && (isHashed || (!isGroup && (control & UnicastPromiscuous) != 0));
+            usesDefault = isHashed || (!isKnown && !isGroup && (control & UnicastPromiscuous) != 0);
         }
 
         // Without replication a frame to a group is for one pool.
@@ -221,22 +223,15 @@ internal sealed class IgbSwitch
         return isKnown;
     }
 
-    private bool IsHashed(ReadOnlySpan<byte> frame, IgbRegister table, uint control)
-    {
-        int hash = IgbFilter.HashOf(frame, control);
-        return (_registers[table, hash >> 5] >> (hash & 31) & 1) != 0;
-    }
-
     private uint PoolsOfVlan(ReadOnlySpan<byte> frame)
     {
         if (!IsTagged(frame))
             return PoolsThat(AcceptsUntagged);
-        uint vlan = BinaryPrimitives.ReadUInt16BigEndian(frame[HeaderBytes..]) & 0xfffu;
-        const int Entries = 32;
+        uint vlan = BinaryPrimitives.ReadUInt16BigEndian(frame[IgbPacket.Ethernet..]) & 0xfffu;
         uint pools = 0;
-        for (int i = 0; i < Entries; i++)
+        foreach (RegisterCell cell in _vlans)
         {
-            uint entry = (uint)_registers[IgbRegister.VlanPool, i];
+            uint entry = (uint)cell.Value;
             if ((entry & Valid) != 0 && (entry & 0xfff) == vlan)
                 pools |= entry >> VlanPoolShift & AllPools;
         }
@@ -255,11 +250,11 @@ internal sealed class IgbSwitch
     }
 
     private bool IsTagged(ReadOnlySpan<byte> frame) =>
-        frame.Length >= HeaderBytes + VlanBytes && BinaryPrimitives.ReadUInt16BigEndian(frame[12..]) == (ushort)_vlanType.Value;
+        frame.Length >= IgbPacket.Ethernet + IgbPacket.VlanBytes && BinaryPrimitives.ReadUInt16BigEndian(frame[12..]) == (ushort)_vlanType.Value;
 
     private bool IsTooLong(ReadOnlySpan<byte> frame, uint offloads)
     {
         int longest = (offloads & LongFrames) != 0 ? (int)(offloads & LengthMask) : LongestUntagged;
-        return frame.Length + CheckBytes > longest + (IsTagged(frame) ? VlanBytes : 0);
+        return frame.Length + CheckBytes > longest + (IsTagged(frame) ? IgbPacket.VlanBytes : 0);
     }
 }

@@ -1,4 +1,3 @@
-using System.Numerics;
 using Vfio.Guard;
 using Vfio.Native.Waiting;
 
@@ -22,8 +21,7 @@ internal sealed class IgbTimerWork(IgbPool pool) : DeviceWork(pool.Function)
                 return;
             uint vectors = pool.TakeCauses() is not 0 and uint causes ? pool.Interrupts.Raise(causes) : 0;
             vectors |= pool.Interrupts.SendDue(out TimeSpan? wait);
-            for (; vectors != 0; vectors &= vectors - 1)
-                Interrupt(BitOperations.TrailingZeroCount(vectors));
+            InterruptEach(vectors);
             Leave();
             if (wait is not { } left)
                 return;

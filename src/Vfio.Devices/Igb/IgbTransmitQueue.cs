@@ -40,7 +40,6 @@ internal sealed class IgbTransmitQueue(RegisterFile<IgbRegister> registers, int 
     private IgbOffload _offload;
     private bool _isSegmented;
     private ushort? _vlan;
-    private volatile bool _isRestarted;
 
     /// <summary>Its number.</summary>
     internal int Number => number;
@@ -49,13 +48,13 @@ internal sealed class IgbTransmitQueue(RegisterFile<IgbRegister> registers, int 
     internal Span<byte> Gathered => _gathered;
 
     /// <summary>Has the next step begin anew; any thread.</summary>
-    internal void Restart() => _isRestarted = true;
+    internal void Restart() => _ring.Restart();
 
     /// <summary>Takes descriptors up to the end of a frame, or until none is left.</summary>
     /// <param name="memory">The driver's.</param>
     internal Step Advance(IgbMemory memory)
     {
-        if (_isRestarted)
+        if (_ring.TakeRestart())
             Forget();
         if (!_ring.IsEnabled || (_port.Value & Enable) == 0)
             return default;
@@ -159,8 +158,6 @@ internal sealed class IgbTransmitQueue(RegisterFile<IgbRegister> registers, int 
 
     private void Forget()
     {
-        _isRestarted = false;
-        _ring.Restart();
         _length = 0;
         _isFirst = true;
         _isTooLong = false;

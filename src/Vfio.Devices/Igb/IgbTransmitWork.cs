@@ -95,8 +95,7 @@ internal sealed class IgbTransmitWork : DeviceWork
     {
         if (sent == 0 || !Enter())
             return;
-        for (uint vectors = _pool.Interrupts.RaiseQueues(received: 0, sent); vectors != 0; vectors &= vectors - 1)
-            Interrupt(System.Numerics.BitOperations.TrailingZeroCount(vectors));
+        InterruptEach(_pool.Interrupts.RaiseQueues(received: 0, sent));
         Leave();
         _pool.WakeForDue();
     }

@@ -47,16 +47,13 @@ internal sealed class IgbVirtualFunction : EmulatedFunction
     /// <summary>What it has of the port.</summary>
     internal IgbPool Pool { get; }
 
-    /// <summary>Ends its threads, for a reset of the physical function.</summary>
-    internal void AbandonFor() => AbandonWork();
-
     /// <inheritdoc/>
     protected override void OnReset() => _core.ResetVirtual(_number);
 
     private void Connect()
     {
         _registers.OnWrite(IgbVirtualRegister.Control, Control);
-        _registers.OnRead(IgbVirtualRegister.Status, _ => _core.VirtualStatus);
+        _registers.OnRead(IgbVirtualRegister.Status, _ => _core.LinkStatus);
         _registers.OnRead(IgbVirtualRegister.Timer, _ => (uint)_clock.GetElapsedTime(_start).TotalMicroseconds);
         _registers.OnRead(IgbVirtualRegister.Mailbox, _ => _core.Mailboxes.ReadVirtual(_number));
         _registers.OnWrite(IgbVirtualRegister.Mailbox, value => _core.Mailboxes.WriteVirtual(_number, (uint)value));
@@ -67,11 +64,13 @@ internal sealed class IgbVirtualFunction : EmulatedFunction
         _registers.OnRead(IgbVirtualRegister.VectorMaskClear, _ => _interrupts.ReadMask());
         _registers.OnWrite(IgbVirtualRegister.VectorMaskSet, value => Send(_interrupts.Unmask((uint)value)));
         _registers.OnWrite(IgbVirtualRegister.VectorMaskClear, value => _interrupts.Mask((uint)value));
-        foreach ((IgbVirtualRegister register, ulong place, ulong stride, ulong perFunction) in IgbVirtualRegisters.Shared)
-        {
-            ulong first = place + (perFunction * (ulong)_number);
-            _registers.Forward(register, _core.Registers, index => first + (stride * (ulong)index));
-        }
+        _registers.Forward(
+            IgbVirtualRegister.MailboxMemory, _core.Registers, IgbRegister.MailboxMemory, index => (IgbVirtualRegisters.MailboxDwords * _number) + index);
+        _registers.Forward(IgbVirtualRegister.SplitType, _core.Registers, IgbRegister.SplitType, _ => _number);
+
+        // Its queue 0 is the port's of its own number, queue 1 is that + 8.
+        foreach ((IgbVirtualRegister own, IgbRegister port) in IgbVirtualRegisters.OfQueues)
+            _registers.Forward(own, _core.Registers, port, queue => _number + (IgbRegisters.Pools * queue));
     }
 
     private void Control(ulong value)
@@ -85,8 +84,7 @@ internal sealed class IgbVirtualFunction : EmulatedFunction
 
     private void Send(uint vectors)
     {
-        for (; vectors != 0; vectors &= vectors - 1)
-            Interrupt(System.Numerics.BitOperations.TrailingZeroCount(vectors));
+        InterruptEach(vectors);
         Pool.WakeForDue();
     }
 }

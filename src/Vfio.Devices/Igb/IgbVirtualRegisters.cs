@@ -5,7 +5,7 @@ namespace Vfio.Devices.Igb;
 /// <summary>BAR0 of a virtual function of the 82576: its registers as a table.</summary>
 /// <remarks>
 /// <para>82576 Datasheet, section 8.28. Those of mailbox memory and of the queues are the physical function's too, at other places: their
-/// values are there (<see cref="IgbRegisters"/>), and <see cref="Shared"/> says where.</para>
+/// values are there (<see cref="IgbRegisters"/>).</para>
 /// </remarks>
 internal static class IgbVirtualRegisters
 {
@@ -70,35 +70,28 @@ internal static class IgbVirtualRegisters
         { Each(0x383c, Queues, 0x100),  4, IgbVirtualRegister.HeadWritebackHigh },
     };
 
-    /// <summary>Registers of the physical function's BAR0 that are its own too: the place of the first one of virtual function 0, from one
-    /// to the next, and from one virtual function to the next, in bytes.</summary>
-    public static readonly (IgbVirtualRegister Register, ulong Place, ulong Stride, ulong PerFunction)[] Shared =
+    /// <summary>Registers of which each queue has one, and what they are in the physical function's BAR0.</summary>
+    public static readonly (IgbVirtualRegister Own, IgbRegister Port)[] OfQueues =
     [
-        (IgbVirtualRegister.MailboxMemory, 0x0800, 4, 0x40),
-        (IgbVirtualRegister.SplitType, 0x5480, 0, 4),
-        OfQueue(IgbVirtualRegister.ReceiveBaseLow, 0xc000),
-        OfQueue(IgbVirtualRegister.ReceiveBaseHigh, 0xc004),
-        OfQueue(IgbVirtualRegister.ReceiveLength, 0xc008),
-        OfQueue(IgbVirtualRegister.ReceiveSplit, 0xc00c),
-        OfQueue(IgbVirtualRegister.ReceiveHead, 0xc010),
-        OfQueue(IgbVirtualRegister.ReceiveCache, 0xc014),
-        OfQueue(IgbVirtualRegister.ReceiveTail, 0xc018),
-        OfQueue(IgbVirtualRegister.ReceiveDescriptors, 0xc028),
-        OfQueue(IgbVirtualRegister.ReceiveDropped, 0xc030),
-        OfQueue(IgbVirtualRegister.TransmitBaseLow, 0xe000),
-        OfQueue(IgbVirtualRegister.TransmitBaseHigh, 0xe004),
-        OfQueue(IgbVirtualRegister.TransmitLength, 0xe008),
-        OfQueue(IgbVirtualRegister.TransmitHead, 0xe010),
-        OfQueue(IgbVirtualRegister.TransmitCache, 0xe014),
-        OfQueue(IgbVirtualRegister.TransmitTail, 0xe018),
-        OfQueue(IgbVirtualRegister.TransmitDescriptors, 0xe028),
-        OfQueue(IgbVirtualRegister.HeadWritebackLow, 0xe038),
-        OfQueue(IgbVirtualRegister.HeadWritebackHigh, 0xe03c),
+        (IgbVirtualRegister.ReceiveBaseLow, IgbRegister.ReceiveBaseLow),
+        (IgbVirtualRegister.ReceiveBaseHigh, IgbRegister.ReceiveBaseHigh),
+        (IgbVirtualRegister.ReceiveLength, IgbRegister.ReceiveLength),
+        (IgbVirtualRegister.ReceiveSplit, IgbRegister.ReceiveSplit),
+        (IgbVirtualRegister.ReceiveHead, IgbRegister.ReceiveHead),
+        (IgbVirtualRegister.ReceiveCache, IgbRegister.ReceiveCache),
+        (IgbVirtualRegister.ReceiveTail, IgbRegister.ReceiveTail),
+        (IgbVirtualRegister.ReceiveDescriptors, IgbRegister.ReceiveDescriptors),
+        (IgbVirtualRegister.ReceiveDropped, IgbRegister.ReceiveDropped),
+        (IgbVirtualRegister.TransmitBaseLow, IgbRegister.TransmitBaseLow),
+        (IgbVirtualRegister.TransmitBaseHigh, IgbRegister.TransmitBaseHigh),
+        (IgbVirtualRegister.TransmitLength, IgbRegister.TransmitLength),
+        (IgbVirtualRegister.TransmitHead, IgbRegister.TransmitHead),
+        (IgbVirtualRegister.TransmitCache, IgbRegister.TransmitCache),
+        (IgbVirtualRegister.TransmitTail, IgbRegister.TransmitTail),
+        (IgbVirtualRegister.TransmitDescriptors, IgbRegister.TransmitDescriptors),
+        (IgbVirtualRegister.HeadWritebackLow, IgbRegister.HeadWritebackLow),
+        (IgbVirtualRegister.HeadWritebackHigh, IgbRegister.HeadWritebackHigh),
     ];
 
     private static RegisterSeries Each(ulong start, int count, ulong stride) => new(start, count, stride);
-
-    // Queue 0 of virtual function n is queue n of the port, queue 1 is queue n + 8.
-    private static (IgbVirtualRegister Register, ulong Place, ulong Stride, ulong PerFunction) OfQueue(IgbVirtualRegister register, ulong place) =>
-        (register, place, 0x40 * IgbRegisters.Pools, 0x40);
 }

@@ -23,9 +23,6 @@ internal sealed class IgbMailboxServer(Bar registers, int count, bool mayChangeA
     private const int MostHashes = 30, CountShift = 16;
     private const uint DetailMask = 0x00ff_0000;
 
-    // With VLAN tag and frame check sequence.
-    private const uint LongestOnWire = 1522;
-
     private readonly MacAddress[] _addresses = new MacAddress[count];
     private readonly uint[] _offloads = new uint[count];
 

@@ -9,9 +9,6 @@ namespace Vfio.Drivers.Igb;
 /// <remarks>82576 Datasheet, sections 4.5.11.2 and 7.10.2.9.</remarks>
 internal sealed class IgbVirtualFunction(PciDevice device, Bar registers) : IgbFunction(device, registers)
 {
-    // With VLAN tag and frame check sequence.
-    private const uint LongestOnWire = 1522;
-
     private readonly IgbMailbox _mailbox = new(device.Name, registers);
     private MacAddress? _given;
 

@@ -17,6 +17,9 @@ internal static class IgbVirtualRegisters
     /// <summary>First register of transmit queue 0.</summary>
     internal const long TransmitQueue = 0x03800;
 
+    /// <summary>Bytes of the longest frame on the wire: with VLAN tag and frame check sequence.</summary>
+    internal const uint LongestOnWire = 1522;
+
     /// <summary>Dwords of <see cref="MailboxMemory"/>.</summary>
     internal const int MailboxDwords = 16;
 

@@ -1,3 +1,4 @@
+using System.Numerics;
 using Vfio.Guard.Emulation;
 using Vfio.Native;
 
@@ -97,6 +98,13 @@ public abstract class DeviceWork
         _function.InterruptFor(vector);
         if (!wasInside)
             Leave();
+    }
+
+    /// <summary>As <see cref="Interrupt"/>, for each vector of a mask.</summary>
+    internal void InterruptEach(uint vectors)
+    {
+        for (; vectors != 0; vectors &= vectors - 1)
+            Interrupt(BitOperations.TrailingZeroCount(vectors));
     }
 
     /// <summary>Deasserts the pin as <see cref="EmulatedFunction.EndInterrupt"/> does, unless the work is abandoned.</summary>

@@ -1,3 +1,4 @@
+using System.Numerics;
 using System.Buffers;
 using Vfio.Guard.Bars;
 using Vfio.Guard.Config;
@@ -220,6 +221,13 @@ public abstract class EmulatedFunction : IPciFunction, IMigratableFunction, IRen
     protected void AbandonWork() => Executor.Abandon(_slot);
 
     internal void InterruptFor(int vector) => _interrupts.Raise(vector);
+
+    /// <summary>As <see cref="Interrupt"/>, for each vector of a mask.</summary>
+    internal void InterruptEach(uint vectors)
+    {
+        for (; vectors != 0; vectors &= vectors - 1)
+            Interrupt(BitOperations.TrailingZeroCount(vectors));
+    }
 
     internal void EndInterruptFor() => _interrupts.Assert(false);
 

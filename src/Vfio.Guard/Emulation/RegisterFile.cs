@@ -116,16 +116,19 @@ public sealed class RegisterFile<TRegister> : BarContent
         _writers.AsSpan(slot, count).Fill(handler);
     }
 
-    /// <summary>Makes registers of a series those of another content: accesses go there, with the bytes that they have, and no handler of
+    /// <summary>Makes registers of a series those of another file: accesses go there, with the bytes that they have, and no handler of
     /// this file runs.</summary>
     /// <param name="register">Which series.</param>
-    /// <param name="to">The other content; it has registers of the same width.</param>
-    /// <param name="placeOf">Where the register of a number is there.</param>
-    internal void Forward(TRegister register, BarContent to, Func<int, ulong> placeOf)
+    /// <param name="to">The other file.</param>
+    /// <param name="there">Which series of it; of the same width.</param>
+    /// <param name="numberOf">The number in that series, of a number in this one.</param>
+    internal void Forward<TOther>(TRegister register, RegisterFile<TOther> to, TOther there, Func<int, int> numberOf)
+        where TOther : struct, Enum
     {
         _forwards ??= new Forwarded?[_map.Slots];
         (int slot, int count) = _map.Registers[register];
-        _forwards.AsSpan(slot, count).Fill(new Forwarded(to, placeOf));
+        for (int i = 0; i < count; i++)
+            _forwards[slot + i] = new Forwarded(to, to.PlaceOf(there, numberOf(i)));
     }
 
     /// <inheritdoc/>
@@ -139,7 +142,7 @@ public sealed class RegisterFile<TRegister> : BarContent
             Overlap part = new(offset, end, row.Offset, row.End);
             if (_forwards?[row.Slot] is { } other)
             {
-                other.To.Read(other.PlaceOf(row.Index) + (ulong)part.InRegister, destination.Slice(part.InAccess, part.Count));
+                other.To.Read(other.Place + (ulong)part.InRegister, destination.Slice(part.InAccess, part.Count));
                 continue;
             }
 
@@ -160,7 +163,7 @@ public sealed class RegisterFile<TRegister> : BarContent
             Overlap part = new(offset, end, _rows[i].Offset, _rows[i].End);
             if (_forwards?[_rows[i].Slot] is { } other)
             {
-                other.To.Write(other.PlaceOf(_rows[i].Index) + (ulong)part.InRegister, source.Slice(part.InAccess, part.Count));
+                other.To.Write(other.Place + (ulong)part.InRegister, source.Slice(part.InAccess, part.Count));
                 continue;
             }
 
@@ -219,6 +222,13 @@ public sealed class RegisterFile<TRegister> : BarContent
         return true;
     }
 
+    // The first place: a register with several is the same at each.
+    private ulong PlaceOf(TRegister register, int index)
+    {
+        int slot = SlotOf(register, index);
+        return Array.Find(_rows, row => row.Slot == slot).Offset;
+    }
+
     private int SlotOf(TRegister register, int index)
     {
         (int slot, int count) = _map.Registers[register];
@@ -242,7 +252,7 @@ public sealed class RegisterFile<TRegister> : BarContent
         _writers[row.Slot]?.Invoke(row.Index, written | (old & row.Masks.Writable & ~covered));
     }
 
-    private sealed record Forwarded(BarContent To, Func<int, ulong> PlaceOf);
+    private sealed record Forwarded(BarContent To, ulong Place);
 
     /// <summary>Which bytes an access and a register have in common.</summary>
     private readonly struct Overlap(ulong accessStart, ulong accessEnd, ulong start, ulong end)

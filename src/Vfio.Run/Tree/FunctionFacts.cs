@@ -16,6 +16,14 @@ internal sealed record FunctionFacts(ServedDevice Function, ConfigSpace Config, 
     /// <summary>Its place.</summary>
     internal PciAddress Address => Function.Address;
 
+    /// <summary>Reads all of config space.</summary>
+    internal static byte[] ReadConfig(IVfioDevice device)
+    {
+        byte[] config = new byte[(int)Math.Min(device.GetRegion(RegionIndex.Config).Length, ConfigSpace.ExtendedLength)];
+        device.ReadRegion(RegionIndex.Config, 0, config);
+        return config;
+    }
+
     /// <summary>Opens the function, looks at it, and closes it.</summary>
     /// <param name="function">The function.</param>
     /// <param name="allocator">Gives addresses to its BARs.</param>
@@ -29,8 +37,7 @@ internal sealed record FunctionFacts(ServedDevice Function, ConfigSpace Config, 
                 "placing a device", device.Name, Errno.NoDevice, "it is a platform device, and programs are run with PCI functions only: leave it out, or give one, as model:edu");
         }
 
-        byte[] config = new byte[(int)Math.Min(device.GetRegion(RegionIndex.Config).Length, ConfigSpace.ExtendedLength)];
-        device.ReadRegion(RegionIndex.Config, 0, config);
+        byte[] config = ReadConfig(device);
         List<BarAddress> regions = [];
         for (int i = 0; i <= RegionIndex.Rom.Value; i++)
         {

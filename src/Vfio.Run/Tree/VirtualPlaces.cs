@@ -19,9 +19,7 @@ internal sealed record VirtualPlaces(int Offset, int Stride, int Total, int Devi
     internal static VirtualPlaces Read(Func<IVfioDevice> open)
     {
         using IVfioDevice device = open();
-        byte[] config = new byte[(int)Math.Min(device.GetRegion(RegionIndex.Config).Length, ConfigSpace.ExtendedLength)];
-        device.ReadRegion(RegionIndex.Config, 0, config);
-        return Find(new ConfigSpace(config))
+        return Find(new ConfigSpace(FunctionFacts.ReadConfig(device)))
             ?? throw new VfioException("placing virtual functions", device.Name, Errno.NoDevice, "it has no SR-IOV capability");
     }
 
